@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is remembered of a migration to judge it: rates, and what was left when each pass began.
+
+A *boundary* is the start of one of QEMU's passes over guest memory. What remains there is what
+the guest dirtied during the pass before; between boundaries "remaining" is a saw-tooth that tells
+nothing about convergence.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from migprog.core.sample import Sample
+
+# Seconds over which a rate is smoothed. libvirt's disk counters move in steps of 16 MiB.
+_SMOOTHING_SECONDS = 4.0
+# Late passes can come ten a second; what happened long ago does not matter to any judgement.
+MAX_BOUNDARIES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """The start of a pass: its time, its number, and what it has to send."""
+
+    at: float
+    iteration: int
+    remaining_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The way of one migration so far. Times are those of :attr:`Sample.at`.
+
+    ``memory_size_bytes`` is the guest's memory, known before any of it moves. ``first_iteration``
+    is the number of this migration's first pass: QEMU may go on counting from a cancelled one.
+    ``moved_at`` is when a byte was last seen moving.
+    """
+
+    started_at: float
+    memory_size_bytes: int | None = None
+    latest: Sample | None = None
+    first_iteration: int | None = None
+    boundaries: tuple[Boundary, ...] = ()
+    disk_bytes_per_second: float | None = None
+    memory_bytes_per_second: float | None = None
+    moved_at: float | None = None
+
+
+def observe(course: Course, sample: Sample) -> Course:
+    """The course with one more sample. Samples must come in the order of their time."""
+    before = course.latest
+    if before is not None and sample.at <= before.at:
+        return course
+    disk_moved = _moved(
+        before.disk_processed_bytes if before else None, sample.disk_processed_bytes
+    )
+    memory_moved = _moved(
+        before.memory_processed_bytes if before else None, sample.memory_processed_bytes
+    )
+    seconds = sample.at - (before.at if before else course.started_at)
+    return replace(
+        course,
+        latest=sample,
+        moved_at=sample.at if disk_moved or memory_moved else course.moved_at or sample.at,
+        disk_bytes_per_second=_smoothed(
+            course.disk_bytes_per_second,
+            # Mirrors stand still once they are in step: that is not the pace of a copy.
+            disk_moved if sample.disk_remaining_bytes else None,
+            seconds,
+        ),
+        memory_bytes_per_second=_smoothed(course.memory_bytes_per_second, memory_moved, seconds),
+        **_passes(course, sample),
+    )
+
+
+def pace(course: Course) -> int | None:
+    """Bytes that moved a second, lately: of memory, or of disks while no memory moves."""
+    rate = course.memory_bytes_per_second or course.disk_bytes_per_second
+    return None if rate is None else round(rate)
+
+
+def last_boundary_bytes(course: Course) -> int | None:
+    """What was left when the latest pass began; None before the second pass."""
+    return course.boundaries[-1].remaining_bytes if len(course.boundaries) > 1 else None
+
+
+def _passes(course: Course, sample: Sample) -> dict[str, object]:
+    iteration, remaining = sample.memory_iteration, sample.memory_remaining_bytes
+    if iteration is None or remaining is None:
+        return {}
+    if course.first_iteration is None:
+        total = sample.memory_total_bytes or remaining
+        first = Boundary(sample.at, iteration, total)
+        return {"first_iteration": iteration, "boundaries": (first,)}
+    if iteration <= course.boundaries[-1].iteration:
+        return {}
+    boundary = Boundary(sample.at, iteration, remaining)
+    return {"boundaries": (*course.boundaries, boundary)[-MAX_BOUNDARIES:]}
+
+
+def _moved(before: int | None, now: int | None) -> int | None:
+    return None if now is None else max(0, now - (before or 0))
+
+
+def _smoothed(rate: float | None, moved_bytes: int | None, seconds: float) -> float | None:
+    """An exponential moving average by time, so that uneven sampling does not bend it."""
+    if moved_bytes is None or seconds <= 0:
+        return rate
+    current = moved_bytes / seconds
+    if rate is None:
+        return current if moved_bytes else None
+    weight = 1 - math.exp(-seconds / _SMOOTHING_SECONDS)
+    return rate + weight * (current - rate)

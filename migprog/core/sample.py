@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One reading of a libvirt job, in our words and units. ``None`` means: not known."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# virDomainJobOperation and virDomainJobType of libvirt-domain.h; the numbers are its stable ABI.
+_OPERATION_MIGRATION_OUT = 5
+_JOB_TYPES = {1: "active", 2: "active", 3: "completed", 4: "failed", 5: "cancelled"}
+
+
+class JobState(enum.Enum):
+    """What libvirt says of a domain's job."""
+
+    NONE = "none"
+    ACTIVE = "active"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Counters of an outgoing migration at one instant.
+
+    ``at`` is a monotonic clock's seconds (or those of a recording): only differences mean
+    anything. ``memory_processed_bytes`` counts bytes on the wire, so it passes the total when
+    QEMU iterates. ``memory_remaining_bytes`` is a saw-tooth: only its value at the start of a
+    pass tells anything about convergence.
+    """
+
+    at: float
+    elapsed_seconds: float | None = None
+    memory_total_bytes: int | None = None
+    memory_processed_bytes: int | None = None
+    memory_remaining_bytes: int | None = None
+    disk_total_bytes: int | None = None
+    disk_processed_bytes: int | None = None
+    disk_remaining_bytes: int | None = None
+    memory_iteration: int | None = None
+    dirty_bytes_per_second: int | None = None
+    expected_downtime_seconds: float | None = None
+    auto_converge_percent: int | None = None
+    downtime_seconds: float | None = None
+    pause_limit_seconds: float | None = None
+
+
+def is_outgoing(stats: Mapping[str, Any]) -> bool:
+    """Tell whether job statistics are those of a migration away from this host."""
+    return stats.get("operation") == _OPERATION_MIGRATION_OUT
+
+
+def outgoing_job(stats: Mapping[str, Any]) -> JobState:
+    """What ``virDomainGetJobStats`` says of an outgoing migration; NONE for any other job."""
+    if not is_outgoing(stats):
+        return JobState.NONE
+    return JobState(_JOB_TYPES.get(stats.get("type", 0), "none"))
+
+
+def from_job_stats(
+    stats: Mapping[str, Any], at: float, pause_limit_seconds: float | None = None
+) -> Sample:
+    """Translate ``virDomainGetJobStats`` (or the stats of a JOB_COMPLETED event).
+
+    libvirt fills in 0 for what it does not know yet. Guest memory is never 0 bytes, so memory
+    counters count from when their total is known. Disks are copied before memory: once memory
+    moves and no disk has been seen, 0 bytes of disk are a fact.
+    """
+    ended = outgoing_job(stats) is not JobState.ACTIVE
+    memory_known = bool(stats.get("memory_total"))
+    disk_known = bool(stats.get("disk_total")) or memory_known
+    page_size_bytes = stats.get("memory_page_size")
+    dirty_pages_per_second = stats.get("memory_dirty_rate")
+    return Sample(
+        at=at,
+        elapsed_seconds=_seconds(stats.get("time_elapsed")),
+        memory_total_bytes=stats.get("memory_total") if memory_known else None,
+        memory_processed_bytes=stats.get("memory_processed") if memory_known else None,
+        memory_remaining_bytes=stats.get("memory_remaining") if memory_known else None,
+        disk_total_bytes=stats.get("disk_total") if disk_known else None,
+        disk_processed_bytes=stats.get("disk_processed") if disk_known else None,
+        disk_remaining_bytes=stats.get("disk_remaining") if disk_known else None,
+        memory_iteration=stats.get("memory_iteration") or None,
+        dirty_bytes_per_second=(
+            dirty_pages_per_second * page_size_bytes
+            if dirty_pages_per_second and page_size_bytes
+            else None
+        ),
+        # While the job runs this is only QEMU's expectation; at its end it is what it really was.
+        expected_downtime_seconds=None if ended else _seconds(stats.get("downtime")),
+        downtime_seconds=_seconds(stats.get("downtime")) if ended else None,
+        auto_converge_percent=stats.get("auto_converge_throttle"),
+        pause_limit_seconds=pause_limit_seconds,
+    )
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of a migration. Every status, every phase and every way between them is in this file.
+
+A *status* is Nova's word for how a migration stands. A *phase* is what QEMU is doing just now.
+"""
+
+import enum
+
+
+class Status(enum.StrEnum):
+    """Nova's words, as they stand in its ``migrations`` table.
+
+    ``unknown`` is ours: it ended where nobody saw it, and nothing that is left tells how.
+    """
+
+    RUNNING = "running"
+    POST_COPY = "running (post-copy)"
+    POST_MIGRATING = "post-migrating"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+class Phase(enum.StrEnum):
+    """What the migration is doing."""
+
+    SETUP = "setup"
+    DISK_COPY = "disk-copy"
+    MEMORY_FIRST_PASS = "memory-first-pass"
+    MEMORY_ITERATIONS = "memory-iterations"
+    SWITCHOVER = "switchover"
+    POST_COPY = "post-copy"
+    POST_COPY_PAUSED = "post-copy-paused"
+    DONE = "done"
+
+
+# What may follow what. A status may always be repeated with newer figures while it is in progress.
+# A switch-over can fail and the server then runs on at its source: hence running again.
+# An unknown end may be settled later by whoever did see it; a known one is never rewritten.
+_NEXT: dict[Status, frozenset[Status]] = {
+    Status.RUNNING: frozenset(Status),
+    Status.POST_COPY: frozenset(Status) - {Status.RUNNING, Status.CANCELLED},
+    Status.POST_MIGRATING: frozenset(Status) - {Status.POST_COPY},
+    Status.UNKNOWN: frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED}),
+    Status.COMPLETED: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.CANCELLED: frozenset(),
+}
+
+ENDED: frozenset[Status] = frozenset(
+    {Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.UNKNOWN}
+)
+IN_PROGRESS: frozenset[Status] = frozenset(Status) - ENDED
+
+
+def may_follow(new: Status, old: Status) -> bool:
+    """Tell whether a migration that was ``old`` may become (or stay) ``new``."""
+    return new in _NEXT[old]
+
+
+def predecessors(new: Status) -> frozenset[Status]:
+    """The statuses that a stored migration may have for ``new`` to replace it."""
+    return frozenset(old for old in Status if may_follow(new, old))

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When is there something worth telling?
+
+Three clocks are kept apart: a migration is sampled every poll interval, told of at most every
+report interval, and at least every heartbeat interval. What changes its meaning does not wait.
+"""
+
+import enum
+from dataclasses import dataclass
+
+from migprog.core.status import ENDED, Phase, Status
+from migprog.core.verdict import Verdict
+
+
+class Reason(enum.StrEnum):
+    """Why a report leaves."""
+
+    FIRST = "first"
+    STATUS = "status"
+    PHASE = "phase"
+    VERDICT = "verdict"
+    STEP = "step"
+    HEARTBEAT = "heartbeat"
+
+
+# A lost one of these is not healed soon enough by the next: they are repeated until acknowledged.
+ACKNOWLEDGED: frozenset[Reason] = frozenset({Reason.FIRST, Reason.STATUS, Reason.HEARTBEAT})
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Seconds at least between two reports of progress, and at most between any two."""
+
+    report_interval_seconds: float
+    heartbeat_interval_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What a report would say, as far as it matters here; ``at`` is a monotonic clock's seconds."""
+
+    at: float
+    status: Status
+    phase: Phase
+    verdict: Verdict | None
+    percent: int | None
+
+
+def reason_to_report(new: Telling, last: Telling | None, rules: Rules) -> Reason | None:
+    """Why ``new`` should be told now that ``last`` was what was told before; None to wait.
+
+    What has ended and was told has nothing more to say.
+    """
+    if last is None:
+        return Reason.FIRST
+    if new.status is not last.status:
+        return Reason.STATUS
+    if last.status in ENDED:
+        return None
+    if new.phase is not last.phase:
+        return Reason.PHASE
+    if new.verdict is not last.verdict:
+        return Reason.VERDICT
+    waited_seconds = new.at - last.at
+    if new.percent != last.percent and waited_seconds >= rules.report_interval_seconds:
+        return Reason.STEP
+    if waited_seconds >= rules.heartbeat_interval_seconds:
+        return Reason.HEARTBEAT
+    return None

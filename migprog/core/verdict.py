@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Will it end? A word for it, and the numbers behind the word."""
+
+import enum
+from dataclasses import dataclass
+
+from migprog.core.course import Boundary, Course
+from migprog.core.status import Phase
+
+# What is left at a boundary must fall below this share of the best so far to count as progress
+# (KubeVirt's VEP 248 uses the same figure).
+_PROGRESS = 0.96
+# So many boundaries in a row without progress, and the guest dirties as fast as it is sent.
+_PASSES_WITHOUT_PROGRESS = 3
+# QEMU's main loop may be busy for seconds; beyond this, standing still is the network's fault.
+_STALLED_SECONDS = 8.0
+_MIB = 2**20
+
+
+class Verdict(enum.StrEnum):
+    STARTING = "starting"
+    COPYING = "copying"
+    CONVERGING = "converging"
+    NOT_CONVERGING = "not-converging"
+    STALLED = "stalled"
+    SWITCHING_OVER = "switching-over"
+    POST_COPY = "post-copy"
+    POST_COPY_PAUSED = "post-copy-paused"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict, why, and the pause that a switch-over would need now (None: not known yet)."""
+
+    verdict: Verdict
+    reason: str
+    pause_needed_seconds: float | None = None
+
+
+_BY_PHASE = {
+    Phase.SETUP: (Verdict.STARTING, "nothing has been copied yet"),
+    Phase.SWITCHOVER: (Verdict.SWITCHING_OVER, "the server is paused and moves to its destination"),
+    Phase.POST_COPY: (Verdict.POST_COPY, "the server runs at its destination; the rest follows"),
+    Phase.POST_COPY_PAUSED: (
+        Verdict.POST_COPY_PAUSED,
+        "the connection was lost after the server had moved; it waits for its memory",
+    ),
+    Phase.DONE: (Verdict.ENDED, "it is over"),
+}
+
+
+def judge(course: Course, phase: Phase, now: float) -> Judgement:
+    """Judge a migration that is in ``phase``; ``now`` in the time of its samples."""
+    if phase in _BY_PHASE:
+        return Judgement(*_BY_PHASE[phase])
+    if course.moved_at is not None and now - course.moved_at >= _STALLED_SECONDS:
+        return Judgement(
+            Verdict.STALLED,
+            f"no byte has moved for {now - course.moved_at:.0f} s: look at the network, "
+            "not at the guest",
+        )
+    # The first boundary is the guest's whole memory: it tells nothing of what the guest dirties.
+    boundaries = course.boundaries[1:] if _knows_first_pass(course) else course.boundaries
+    if not boundaries:
+        return Judgement(Verdict.COPYING, "the first copy is under way; too early to say")
+    pause = pause_needed(course)
+    if _without_progress(boundaries) and not _fits(course, pause):
+        return Judgement(Verdict.NOT_CONVERGING, _why_not(course, boundaries, pause), pause)
+    left = " ".join(f"{b.remaining_bytes / _MIB:.0f}" for b in boundaries[-4:])
+    return Judgement(
+        Verdict.CONVERGING, f"MiB left at the start of the last passes: {left}", pause
+    )
+
+
+def pause_needed(course: Course) -> float | None:
+    """Seconds of pause in which all that the last boundary left could be sent."""
+    if len(course.boundaries) < 2 or not course.memory_bytes_per_second:
+        return None
+    return course.boundaries[-1].remaining_bytes / course.memory_bytes_per_second
+
+
+def _knows_first_pass(course: Course) -> bool:
+    return course.boundaries != () and course.boundaries[0].iteration == course.first_iteration
+
+
+def _without_progress(boundaries: tuple[Boundary, ...]) -> bool:
+    recent = boundaries[-_PASSES_WITHOUT_PROGRESS:]
+    earlier = boundaries[:-_PASSES_WITHOUT_PROGRESS]
+    if not earlier:
+        return False
+    best = min(boundary.remaining_bytes for boundary in earlier)
+    return all(boundary.remaining_bytes >= _PROGRESS * best for boundary in recent)
+
+
+def _fits(course: Course, pause_seconds: float | None) -> bool:
+    limit = course.latest.pause_limit_seconds if course.latest else None
+    return pause_seconds is not None and limit is not None and pause_seconds <= limit
+
+
+def _why_not(course: Course, boundaries: tuple[Boundary, ...], pause: float | None) -> str:
+    left = boundaries[-1].remaining_bytes / _MIB
+    text = f"each pass leaves as much as the one before ({left:.0f} MiB)"
+    if pause is None:
+        return text
+    text += f"; a pause of {pause:.1f} s would be needed"
+    limit = course.latest.pause_limit_seconds if course.latest else None
+    return text if limit is None else f"{text}, {limit:.1f} s are allowed"

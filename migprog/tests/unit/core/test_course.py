@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+from migprog.core import course
+from migprog.core.sample import Sample
+
+MIB = 2**20
+
+
+def memory(at, processed, remaining, iteration):
+    return Sample(
+        at=at,
+        memory_total_bytes=100 * MIB,
+        memory_processed_bytes=processed * MIB,
+        memory_remaining_bytes=remaining * MIB,
+        memory_iteration=iteration,
+    )
+
+
+def observed(*samples):
+    seen = course.Course(started_at=0.0)
+    for sample in samples:
+        seen = course.observe(seen, sample)
+    return seen
+
+
+def test_the_first_pass_may_have_any_number_after_a_cancelled_attempt():
+    seen = observed(memory(1, 10, 90, 7), memory(2, 20, 80, 7), memory(3, 30, 25, 8))
+    assert seen.first_iteration == 7
+    assert [b.remaining_bytes // MIB for b in seen.boundaries] == [100, 25]
+    assert course.last_boundary_bytes(seen) == 25 * MIB
+
+
+def test_a_sample_out_of_order_is_no_news():
+    seen = observed(memory(1, 10, 90, 1), memory(2, 20, 80, 1))
+    assert course.observe(seen, memory(1.5, 15, 85, 1)) is seen
+
+
+def test_the_pace_is_that_of_the_bytes_moved():
+    seen = observed(*(memory(t, 10 * t, 100 - 10 * t, 1) for t in range(1, 10)))
+    assert course.pace(seen) == 10 * MIB
+
+
+def test_uneven_sampling_does_not_bend_the_pace():
+    times = [0.5, 0.6, 3.0, 3.1, 6.0, 6.5, 9.0]
+    seen = observed(*(memory(t, 10 * t, 100 - 10 * t, 1) for t in times))
+    assert abs(course.pace(seen) - 10 * MIB) < MIB / 100
+
+
+def test_it_is_remembered_when_a_byte_last_moved():
+    seen = observed(memory(1, 10, 90, 1), memory(2, 20, 80, 1), memory(9, 20, 80, 1))
+    assert seen.moved_at == 2
+
+
+def test_mirrors_in_step_do_not_slow_the_pace_of_the_disk():
+    def disk(at, processed, remaining):
+        return Sample(
+            at=at,
+            disk_total_bytes=100 * MIB,
+            disk_processed_bytes=processed * MIB,
+            disk_remaining_bytes=remaining * MIB,
+        )
+
+    seen = observed(disk(1, 50, 50), disk(2, 90, 10), disk(3, 100, 0), disk(9, 100, 0))
+    assert seen.disk_bytes_per_second > 30 * MIB
+
+
+def test_boundaries_are_bounded():
+    seen = observed(*(memory(t, t, 5, t) for t in range(1, 500)))
+    assert len(seen.boundaries) == course.MAX_BOUNDARIES
+    assert seen.first_iteration == 1

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+import itertools
+
+import pytest
+
+from migprog.core.status import ENDED, IN_PROGRESS, Status, may_follow, predecessors
+
+
+def test_each_status_is_in_progress_or_ended():
+    assert frozenset(Status) == IN_PROGRESS | ENDED
+    assert not IN_PROGRESS & ENDED
+    assert Status.POST_COPY in IN_PROGRESS
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), itertools.product(ENDED - {Status.UNKNOWN}, Status), ids=str
+)
+def test_a_known_end_is_never_rewritten(old, new):
+    assert not may_follow(new, old)
+
+
+def test_an_unknown_end_may_only_be_settled():
+    followers = {new for new in Status if may_follow(new, Status.UNKNOWN)}
+    assert followers == {Status.COMPLETED, Status.FAILED, Status.CANCELLED}
+
+
+def test_a_switch_over_that_fails_goes_back_to_running():
+    assert may_follow(Status.RUNNING, Status.POST_MIGRATING)
+
+
+def test_post_copy_cannot_be_undone():
+    assert not may_follow(Status.RUNNING, Status.POST_COPY)
+    assert not may_follow(Status.CANCELLED, Status.POST_COPY)
+
+
+@pytest.mark.parametrize("status", IN_PROGRESS)
+def test_newer_figures_may_repeat_a_status(status):
+    assert may_follow(status, status)
+
+
+@pytest.mark.parametrize("new", Status)
+def test_predecessors_are_the_same_table_read_backwards(new):
+    assert predecessors(new) == {old for old in Status if may_follow(new, old)}

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from migprog.core.status import ENDED, Phase, Status
+from migprog.core.throttle import Reason, Rules, Telling, reason_to_report
+from migprog.core.verdict import Verdict
+
+RULES = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
+TOLD = Telling(100.0, Status.RUNNING, Phase.MEMORY_FIRST_PASS, Verdict.COPYING, 40)
+
+tellings = st.builds(
+    Telling,
+    at=st.floats(0, 1000),
+    status=st.sampled_from(Status),
+    phase=st.sampled_from(Phase),
+    verdict=st.sampled_from(Verdict),
+    percent=st.none() | st.integers(0, 100),
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        ({"at": 100.1, "status": Status.POST_COPY}, Reason.STATUS),
+        ({"at": 100.1, "phase": Phase.MEMORY_ITERATIONS}, Reason.PHASE),
+        ({"at": 100.1, "verdict": Verdict.STALLED}, Reason.VERDICT),
+        ({"at": 104.9, "percent": 60}, None),
+        ({"at": 105.0, "percent": 41}, Reason.STEP),
+        ({"at": 105.0}, None),
+        ({"at": 129.9}, None),
+        ({"at": 130.0}, Reason.HEARTBEAT),
+    ],
+)
+def test_when_to_report(change, reason):
+    assert reason_to_report(replace(TOLD, **change), TOLD, RULES) is reason
+
+
+@given(tellings)
+def test_what_was_never_told_is_told_at_once(new):
+    assert reason_to_report(new, None, RULES) is Reason.FIRST
+
+
+@given(tellings, tellings)
+def test_a_change_of_status_never_waits_and_an_end_is_told_once(new, last):
+    reason = reason_to_report(new, last, RULES)
+    if new.status is not last.status:
+        assert reason is Reason.STATUS
+    elif last.status in ENDED:
+        assert reason is None
+
+
+@given(tellings)
+def test_progress_alone_never_leaves_faster_than_the_interval(last):
+    soon = replace(last, at=last.at + RULES.report_interval_seconds * 0.99, percent=77)
+    assert reason_to_report(soon, last, RULES) is None
