@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a domain's XML and QEMU's events tell of a server. Tenants choose some of it: it is data."""
+
+import json
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+# Nova has raised the last number of its metadata's namespace with each change of its form.
+_NOVA = "http://openstack.org/xmlns/libvirt/nova/"
+_UNIT_BYTES = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What stays the same while a server runs. None: not told."""
+
+    memory_size_bytes: int | None = None
+    server_name: str | None = None
+    project_id: str | None = None
+    user_id: str | None = None
+
+
+def read(xml: str) -> Facts:
+    """Read a domain's XML as libvirt gives it. What cannot be read is not known."""
+    try:
+        domain = ElementTree.fromstring(xml)
+    except ElementTree.ParseError:
+        return Facts()
+    instance = _nova_instance(domain)
+    return Facts(
+        memory_size_bytes=_memory_size_bytes(domain),
+        server_name=_text(instance, "name") or domain.findtext("name"),
+        project_id=_attribute(instance, "owner/project", "uuid"),
+        user_id=_attribute(instance, "owner/user", "uuid"),
+    )
+
+
+def qemu_migration_status(details: str | None) -> str | None:
+    """The status that QEMU's MIGRATION event carries."""
+    try:
+        status = json.loads(details or "").get("status")
+    except (ValueError, AttributeError):
+        return None
+    return status if isinstance(status, str) else None
+
+
+def _nova_instance(domain: ElementTree.Element) -> ElementTree.Element | None:
+    for element in domain.findall("metadata/*"):
+        if element.tag.startswith("{" + _NOVA) and element.tag.endswith("}instance"):
+            return element
+    return None
+
+
+def _find(instance: ElementTree.Element | None, path: str) -> ElementTree.Element | None:
+    if instance is None:
+        return None
+    namespace = instance.tag.partition("}")[0] + "}"
+    return instance.find("/".join(namespace + step for step in path.split("/")))
+
+
+def _text(instance: ElementTree.Element | None, path: str) -> str | None:
+    element = _find(instance, path)
+    return None if element is None else element.text
+
+
+def _attribute(instance: ElementTree.Element | None, path: str, name: str) -> str | None:
+    element = _find(instance, path)
+    return None if element is None else element.get(name)
+
+
+def _memory_size_bytes(domain: ElementTree.Element) -> int | None:
+    memory = domain.find("memory")
+    try:
+        return int(memory.text) * _UNIT_BYTES[memory.get("unit", "KiB")]  # type: ignore[union-attr, arg-type]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only file that knows libvirt: it turns calls and events into values for an inbox.
+
+Three kinds of real threads run here, whatever the concurrency backend. One runs libvirt's event
+loop. One a connection connects, searches for migrations and connects anew. One a migration reads
+its statistics, so that a call which hangs costs its own server's figures and nothing else. None of
+them logs, locks or decides: they hand over.
+"""
+
+import contextlib
+import functools
+import queue
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import libvirt
+import libvirt_qemu
+
+from migprog.compute import domain_xml
+from migprog.concurrency import Inbox, native_thread
+from migprog.core import sample
+
+_GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID)
+# The paused states of a domain that is being received; asking for its job's statistics may block.
+_INCOMING = {
+    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION),
+    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP),
+    (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY),
+}
+# A libvirt that does not answer for so long (interval × count seconds) is taken for gone.
+_KEEPALIVE = (5, 6)
+# Between two searches that events asked for: a block job changes its state in bursts.
+_SEARCH_PAUSE_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """libvirt answers; ``node`` is the host name it tells."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OfServer:
+    """Something seen of a server (domain) at ``at``, in a monotonic clock's seconds."""
+
+    server_uuid: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading(_OfServer):
+    """The job statistics of a server, in libvirt's keys; or why there are none.
+
+    ``gone``: libvirt does not know the server any more, or it does not run here.
+    """
+
+    stats: Mapping[str, Any] | None = None
+    pause_limit_seconds: float | None = None
+    facts: domain_xml.Facts | None = None
+    gone: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Iteration(_OfServer):
+    """QEMU begins a pass over the server's memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifecycle(_OfServer):
+    """libvirt's lifecycle event and its detail, by their numbers in libvirt-domain.h."""
+
+    event: int
+    detail: int
+    facts: domain_xml.Facts | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobCompleted(_OfServer):
+    """The final statistics of a job that succeeded."""
+
+    stats: Mapping[str, Any]
+    facts: domain_xml.Facts | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QemuMigration(_OfServer):
+    """QEMU's own word for the state of its migration (MigrationStatus in QEMU's QAPI)."""
+
+    status: str
+
+
+Message = Connected | Disconnected | Reading | Iteration | Lifecycle | JobCompleted | QemuMigration
+
+
+class Host:
+    """A libvirt that is watched. Everything it sees goes to ``inbox`` as a :data:`Message`."""
+
+    def __init__(self, uri: str, inbox: Inbox, scan_interval_seconds: float) -> None:
+        self.uri = uri
+        self.scan_interval_seconds = scan_interval_seconds
+        self._inbox = inbox
+        self._connection: libvirt.virConnect | None = None
+        self._facts: dict[str, domain_xml.Facts] = {}
+        # Wakes the searching thread: True to search at once, None to stop.
+        self._wakes: queue.SimpleQueue[bool | None] = _native_queue()
+
+    def start(self) -> None:
+        _run_event_loop()
+        native_thread(self._run, f"libvirt {self.uri}")
+
+    def stop(self) -> None:
+        self._wakes.put(None)
+
+    def sampler(self, server_uuid: str) -> "Sampler":
+        """A thread of its own that reads the statistics of one server on request."""
+        return Sampler(server_uuid, functools.partial(self._read, server_uuid), self._inbox)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                if self._connection is None:
+                    self._connect()
+                elif not self._connection.isAlive():
+                    self._lost("the connection was closed")
+                    continue
+                self._search()
+            except libvirt.libvirtError as error:
+                self._lost(str(error))
+            if not self._wait():
+                break
+        self._close()
+
+    def _wait(self) -> bool:
+        """Wait for the next search; False when told to stop."""
+        try:
+            wake = self._wakes.get(timeout=self.scan_interval_seconds)
+            time_is_up = time.monotonic() + _SEARCH_PAUSE_SECONDS
+            while wake is not None and (left := time_is_up - time.monotonic()) > 0:
+                wake = self._wakes.get(timeout=left)
+        except queue.Empty:
+            return True
+        return wake is not None
+
+    def _connect(self) -> None:
+        connection = libvirt.openReadOnly(self.uri)
+        connection.setKeepAlive(*_KEEPALIVE)
+        connection.registerCloseCallback(self._closed, None)
+        for event, callback in (
+            (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle),
+            (libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, self._on_iteration),
+            (libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, self._on_job_completed),
+        ):
+            connection.domainEventRegisterAny(None, event, callback, None)
+        # QEMU alone tells a cancelled migration from a failed one. libvirt calls this interface
+        # unsupported: we do without where it is refused.
+        with contextlib.suppress(libvirt.libvirtError):
+            for name in ("MIGRATION", "JOB_STATUS_CHANGE"):
+                libvirt_qemu.qemuMonitorEventRegister(connection, None, name, self._on_qemu, None)
+        self._connection = connection
+        self._inbox.put(Connected(node=connection.getHostname()))
+
+    def _search(self) -> None:
+        """Look at every running server once; hand over those that are migrating away."""
+        connection = self._connection
+        if connection is None:
+            return
+        states = connection.getAllDomainStats(
+            libvirt.VIR_DOMAIN_STATS_STATE,
+            libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
+            | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT,
+        )
+        present = set()
+        for domain, state in states:
+            server_uuid = domain.UUIDString()
+            present.add(server_uuid)
+            if (state.get("state.state"), state.get("state.reason")) in _INCOMING:
+                continue
+            with contextlib.suppress(libvirt.libvirtError):
+                if server_uuid not in self._facts:
+                    self._facts[server_uuid] = domain_xml.read(domain.XMLDesc())
+                stats = domain.jobStats()
+                if sample.outgoing_job(stats) is sample.JobState.ACTIVE:
+                    self._inbox.put(self._reading(server_uuid, stats))
+        for server_uuid in set(self._facts) - present:
+            del self._facts[server_uuid]
+
+    def _reading(
+        self, server_uuid: str, stats: Mapping[str, Any], pause_limit_seconds: float | None = None
+    ) -> Reading:
+        return Reading(
+            server_uuid=server_uuid,
+            at=time.monotonic(),
+            stats=stats,
+            pause_limit_seconds=pause_limit_seconds,
+            facts=self._facts.get(server_uuid),
+        )
+
+    def _read(self, server_uuid: str) -> Reading:
+        """Read a server's statistics; runs in its sampler's thread."""
+        connection = self._connection
+        if connection is None:
+            return Reading(server_uuid=server_uuid, at=time.monotonic(), error="not connected")
+        try:
+            domain = connection.lookupByUUIDString(server_uuid)
+            stats = domain.jobStats()
+            return self._reading(server_uuid, stats, _pause_limit_seconds(domain))
+        except libvirt.libvirtError as error:
+            return Reading(
+                server_uuid=server_uuid,
+                at=time.monotonic(),
+                gone=error.get_error_code() in _GONE,
+                error=str(error),
+            )
+
+    def _lost(self, error: str) -> None:
+        self._close()
+        self._inbox.put(Disconnected(error=error))
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(libvirt.libvirtError):
+                connection.close()
+
+    # libvirt calls these in its event loop's thread.
+
+    def _closed(self, _connection: Any, _reason: int, _opaque: Any) -> None:
+        self._wakes.put(True)
+
+    def _on_lifecycle(
+        self, _connection: Any, domain: Any, event: int, detail: int, _opaque: Any
+    ) -> None:
+        server_uuid = domain.UUIDString()
+        self._inbox.put(
+            Lifecycle(
+                server_uuid=server_uuid,
+                at=time.monotonic(),
+                event=event,
+                detail=detail,
+                facts=self._facts.get(server_uuid),
+            )
+        )
+        if event in (libvirt.VIR_DOMAIN_EVENT_STARTED, libvirt.VIR_DOMAIN_EVENT_RESUMED):
+            # Read what is to be known of it now: a migration may be over before the next search.
+            self._wakes.put(True)
+
+    def _on_iteration(self, _connection: Any, domain: Any, _iteration: int, _opaque: Any) -> None:
+        self._inbox.put(Iteration(server_uuid=domain.UUIDString(), at=time.monotonic()))
+
+    def _on_job_completed(
+        self, _connection: Any, domain: Any, stats: dict[str, Any], _opaque: Any
+    ) -> None:
+        server_uuid = domain.UUIDString()
+        facts = self._facts.get(server_uuid)
+        self._inbox.put(
+            JobCompleted(server_uuid=server_uuid, at=time.monotonic(), stats=stats, facts=facts)
+        )
+
+    def _on_qemu(
+        self,
+        _connection: Any,
+        domain: Any,
+        event: str,
+        _seconds: int,
+        _micros: int,
+        details: str | None,
+        _opaque: Any,
+    ) -> None:
+        self._wakes.put(True)
+        status = domain_xml.qemu_migration_status(details) if event == "MIGRATION" else None
+        if status:
+            self._inbox.put(
+                QemuMigration(server_uuid=domain.UUIDString(), at=time.monotonic(), status=status)
+            )
+
+
+class Sampler:
+    """Reads one server's statistics in a thread of its own; at most one reading is under way.
+
+    ``asked_at``: since when the answer is awaited; None when there is none to come. It is read
+    and written by the thread that empties the inbox alone.
+    """
+
+    def __init__(self, server_uuid: str, read: Callable[[], Reading], inbox: Inbox) -> None:
+        self.asked_at: float | None = None
+        self._read = read
+        self._inbox = inbox
+        self._requests: queue.SimpleQueue[bool] = _native_queue()
+        native_thread(self._run, f"sampler {server_uuid}")
+
+    def ask(self, now: float) -> None:
+        self.asked_at = now
+        self._requests.put(True)
+
+    def stop(self) -> None:
+        """End the thread as soon as its call returns, should it hang."""
+        self._requests.put(False)
+
+    def _run(self) -> None:
+        while self._requests.get():
+            self._inbox.put(self._read())
+
+
+def _pause_limit_seconds(domain: Any) -> float | None:
+    """The max downtime in force, where it may be read: libvirt wants a read-write connection."""
+    with contextlib.suppress(libvirt.libvirtError):
+        return float(domain.migrateGetMaxDowntime()) / 1000
+    return None
+
+
+def _native_queue() -> Any:
+    """The C implementation, which eventlet does not patch."""
+    import _queue
+
+    return _queue.SimpleQueue()
+
+
+@functools.cache
+def _run_event_loop() -> None:
+    """Run libvirt's event loop in a thread, once a process, before the first connection."""
+
+    def run() -> None:
+        while True:
+            with contextlib.suppress(libvirt.libvirtError):
+                libvirt.virEventRunDefaultImpl()
+
+    libvirt.registerErrorHandler(lambda _opaque, _error: None, None)
+    libvirt.virEventRegisterDefaultImpl()
+    native_thread(run, "libvirt events")

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent of one host: one loop that takes in what libvirt tells and decides what to ask next.
+
+All that it knows is touched by this loop alone; threads that block (libvirt's, the sender's) only
+hand over. So nothing here needs a lock, and no domain waits for another.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+
+from migprog.compute import host
+from migprog.compute.monitor import Monitor
+from migprog.compute.outbox import Outbox
+from migprog.compute.sender import Address, Sender
+from migprog.concurrency import Inbox
+from migprog.conductor import rpcapi
+from migprog.core import sample, throttle
+from migprog.core.report import Arrival, ArrivalState
+
+LOG = logging.getLogger(__name__)
+# libvirt-domain.h: what a destination sees of a server that arrives.
+_ARRIVALS = {
+    (2, 1): ArrivalState.INCOMING,
+    (4, 1): ArrivalState.RESUMED,
+    (4, 3): ArrivalState.RESUMED,
+}
+# What a source sees of a migration that no poll has met.
+_DEPARTURES = {(3, 1), (3, 7), (5, 3)}
+_STOP_SECONDS = 5.0
+# Within so long of a migration's end, what libvirt tells of the server may still belong to it.
+_ECHO_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the agent's configuration says; see conf/compute.py for units and ranges."""
+
+    libvirt_uri: str
+    host: str | None
+    my_ip: str | None
+    poll_interval_seconds: float
+    scan_interval_seconds: float
+    libvirt_timeout_seconds: float
+    rules: throttle.Rules
+
+
+@dataclass(slots=True)
+class _Watched:
+    monitor: Monitor
+    sampler: host.Sampler
+    next_poll_at: float
+    hung: bool = False
+
+
+class ComputeManager:
+    """Watches one libvirt and reports to the conductor behind ``conductor``."""
+
+    def __init__(self, settings: Settings, conductor: rpcapi.ConductorAPI) -> None:
+        self._settings = settings
+        self._conductor = conductor
+        self._outbox = Outbox()
+        self._inbox = Inbox()
+        self._host = host.Host(settings.libvirt_uri, self._inbox, settings.scan_interval_seconds)
+        self._watched: dict[str, _Watched] = {}
+        self._ended_at: dict[str, float] = {}
+        self._sender: Sender | None = None
+        self._disconnected = False
+        self._stopping = False
+        self._loop = threading.Thread(target=self._run, name=f"agent {settings.libvirt_uri}")
+        self._sending: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._host.start()
+        self._loop.start()
+
+    def stop(self) -> None:
+        """Stop watching, and try once more to hand over what was not told yet."""
+        self._stopping = True
+        self._host.stop()
+        self._inbox.put(None)
+        self._loop.join(_STOP_SECONDS)
+        if self._sender is not None and self._sending is not None:
+            self._sender.stop()
+            self._sending.join(_STOP_SECONDS)
+            if not self._outbox.empty:
+                self._sender.send()
+
+    def reload(self, settings: Settings) -> None:
+        """Take up new intervals; the rest of the settings stays as it was at the start."""
+        self._settings = settings
+        self._host.scan_interval_seconds = settings.scan_interval_seconds
+        self._inbox.put(None)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            for message in self._inbox.get_all(self._seconds_to_wait()):
+                try:
+                    self._take(message)
+                except Exception:
+                    LOG.exception("%s: a message of libvirt's was lost", self._settings.libvirt_uri)
+            now = time.monotonic()
+            for watched in list(self._watched.values()):
+                try:
+                    self._attend(watched, now)
+                except Exception:
+                    LOG.exception("server %s: no report", watched.monitor.server_uuid)
+        for watched in self._watched.values():
+            watched.sampler.stop()
+
+    def _seconds_to_wait(self) -> float:
+        # Nothing to watch: libvirt's thread searches by itself and wakes this loop.
+        if not self._watched:
+            return 3600.0
+        due = min(watched.next_poll_at for watched in self._watched.values())
+        return max(0.0, due - time.monotonic())
+
+    def _take(self, message: host.Message | None) -> None:
+        match message:
+            case host.Connected():
+                self._connected(message.node)
+            case host.Disconnected():
+                if not self._disconnected:
+                    LOG.warning("%s: no libvirt: %s", self._settings.libvirt_uri, message.error)
+                self._disconnected = True
+            case host.Reading():
+                self._take_reading(message)
+            case host.Iteration():
+                self._watch(message.server_uuid, message.at).next_poll_at = message.at
+            case host.Lifecycle():
+                self._take_lifecycle(message)
+            case host.QemuMigration():
+                if message.server_uuid in self._watched:
+                    self._watched[message.server_uuid].monitor.qemu_migration(message.status)
+            case host.JobCompleted() if sample.is_outgoing(message.stats):
+                monitor = self._watch(message.server_uuid, message.at).monitor
+                monitor.learn(message.facts)
+                monitor.job_completed(message.stats, message.at)
+
+    def _connected(self, node: str) -> None:
+        LOG.info("%s: watching the migrations of %s", self._settings.libvirt_uri, node)
+        self._disconnected = False
+        if self._sender is None:
+            address = Address(self._settings.host or node, node, self._settings.my_ip)
+            self._sender = Sender(self._outbox, self._conductor, address)
+            self._sending = threading.Thread(target=self._sender.run, name=f"sender {node}")
+            self._sending.start()
+
+    def _take_reading(self, reading: host.Reading) -> None:
+        watched = self._watched.get(reading.server_uuid)
+        if watched is None:
+            if reading.stats is None:
+                return
+            if sample.outgoing_job(reading.stats) is not sample.JobState.ACTIVE:
+                return
+            if reading.at <= self._ended_at.get(reading.server_uuid, reading.at - 1):
+                return
+            watched = self._watch(reading.server_uuid, reading.at)
+        if watched.hung:
+            LOG.info("server %s: libvirt answers again", reading.server_uuid)
+        watched.hung = False
+        watched.sampler.asked_at = None
+        watched.monitor.learn(reading.facts)
+        if reading.stats is not None:
+            watched.monitor.read(reading.stats, reading.pause_limit_seconds, reading.at)
+        elif reading.gone:
+            watched.monitor.gone(reading.error or "", reading.at)
+        else:
+            LOG.debug("server %s: no data: %s", reading.server_uuid, reading.error)
+
+    def _take_lifecycle(self, message: host.Lifecycle) -> None:
+        kind = (message.event, message.detail)
+        if kind in _ARRIVALS and message.server_uuid not in self._watched:
+            wall = time.time() - (time.monotonic() - message.at)
+            arrival = Arrival(server_uuid=message.server_uuid, state=_ARRIVALS[kind], at=wall)
+            self._outbox.put_arrival(arrival, message.at)
+            return
+        if message.server_uuid not in self._watched:
+            echo = message.at < self._ended_at.get(message.server_uuid, -_ECHO_SECONDS) + _ECHO_SECONDS
+            if kind not in _DEPARTURES or echo:
+                return
+        monitor = self._watch(message.server_uuid, message.at).monitor
+        monitor.learn(message.facts)
+        monitor.lifecycle(message.event, message.detail, message.at)
+
+    def _watch(self, server_uuid: str, at: float) -> _Watched:
+        """The watched migration of a server; begins to watch it if need be."""
+        if server_uuid not in self._watched:
+            LOG.info("server %s: a live migration is under way", server_uuid)
+            monitor = Monitor(str(uuid.uuid4()), server_uuid, at)
+            self._watched[server_uuid] = _Watched(monitor, self._host.sampler(server_uuid), at)
+        return self._watched[server_uuid]
+
+    def _attend(self, watched: _Watched, now: float) -> None:
+        """Report what is due, and ask for a reading when it is time."""
+        settings = self._settings
+        due = watched.monitor.report_if_due(settings.rules, now, time.time())
+        if due is not None:
+            reason, report = due
+            LOG.debug("server %s: %s: %s", report.server_uuid, reason, report.status)
+            self._outbox.put_report(report, reason in throttle.ACKNOWLEDGED)
+        if watched.monitor.over:
+            LOG.info("server %s: the migration %s", report.server_uuid, report.status)
+            watched.sampler.stop()
+            del self._watched[watched.monitor.server_uuid]
+            self._ended_at[watched.monitor.server_uuid] = now
+            self._ended_at = {k: t for k, t in self._ended_at.items() if t > now - _ECHO_SECONDS}
+            return
+        if now >= watched.next_poll_at:
+            watched.next_poll_at = now + settings.poll_interval_seconds
+            self._ask(watched, now)
+
+    def _ask(self, watched: _Watched, now: float) -> None:
+        sampler = watched.sampler
+        if sampler.asked_at is None:
+            sampler.ask(now)
+        elif not watched.hung and now - sampler.asked_at > self._settings.libvirt_timeout_seconds:
+            watched.hung = True
+            LOG.warning(
+                "server %s: libvirt has not answered for %.0f s; no data until it does",
+                watched.monitor.server_uuid,
+                now - sampler.asked_at,
+            )

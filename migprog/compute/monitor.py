@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One outgoing migration: what was seen of it goes in, what is to be told comes out.
+
+No clock, thread or connection in here: the live agent and a replayed recording drive the same
+code. ``at`` and ``now`` are one monotonic clock's seconds.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from migprog.compute.domain_xml import Facts
+from migprog.core import course, estimate, throttle, verdict
+from migprog.core.report import Report
+from migprog.core.sample import JobState, Sample, from_job_stats, outgoing_job
+from migprog.core.status import ENDED, Phase, Status
+
+# libvirt-domain.h: virDomainEventType and its details.
+_SUSPENDED, _RESUMED, _STOPPED = 3, 4, 5
+_SUSPENDED_MIGRATED, _SUSPENDED_POSTCOPY, _SUSPENDED_POSTCOPY_FAILED = 1, 7, 8
+_STOPPED_MIGRATED = 3
+# A migration is told of once its statistics were read, or after so long without them.
+_FIRST_READING_SECONDS = 1.0
+# libvirt sends the end and its final statistics as two events in either order, and answers to
+# calls may overtake events: so long a first word of the end waits for a better one.
+_LAST_EVENTS_SECONDS = 2.0
+_SHARED_FIELDS = {field.name for field in dataclasses.fields(Sample)} & {
+    field.name for field in dataclasses.fields(Report)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How it ended. What is not ``certain`` gives way to what is, until it is told."""
+
+    status: Status
+    error: str | None
+    at: float
+    certain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """All that is said of the migration at one instant."""
+
+    telling: throttle.Telling
+    judgement: verdict.Judgement
+    forecast: estimate.Estimate
+
+
+class Monitor:
+    """Watches one migration that was found at ``found_at``."""
+
+    def __init__(self, uuid: str, server_uuid: str, found_at: float) -> None:
+        self.uuid = uuid
+        self.server_uuid = server_uuid
+        self._found_at = found_at
+        self._facts = Facts()
+        self._course = course.Course(started_at=found_at)
+        self._switching: Phase | None = None
+        self._cancelled = False
+        self._percent: int | None = None
+        self._final: Sample | None = None
+        self._stopped = False
+        self._end: _End | None = None
+        self._sequence = 0
+        self._told: throttle.Telling | None = None
+
+    # What was seen.
+
+    def learn(self, facts: Facts | None) -> None:
+        """Take up what the server's XML tells."""
+        if facts is not None and facts != self._facts:
+            self._facts = facts
+            self._course = dataclasses.replace(
+                self._course, memory_size_bytes=facts.memory_size_bytes
+            )
+
+    def read(self, stats: Mapping[str, Any], pause_limit_seconds: float | None, at: float) -> None:
+        """Take up the job statistics of the server."""
+        state = outgoing_job(stats)
+        if state is JobState.ACTIVE:
+            self._sampled(from_job_stats(stats, at, pause_limit_seconds))
+        elif state is JobState.CANCELLED:
+            self._ended(Status.CANCELLED, "the migration was aborted", at)
+        elif state is JobState.FAILED:
+            self._ended(Status.FAILED, "libvirt says that the migration failed", at)
+        elif self._switching is None:
+            # After a switch-over the job's end is told by events; before one, it was given up.
+            self._given_up(at)
+
+    def gone(self, error: str, at: float) -> None:
+        """Take up that libvirt does not know the server any more."""
+        text = f"the server is gone from its source, and nothing told how it ended: {error}"
+        self._ended(Status.UNKNOWN, text, at, certain=False)
+
+    def lifecycle(self, event: int, detail: int, at: float) -> None:
+        """Take up libvirt's lifecycle event of the server."""
+        if (event, detail) == (_SUSPENDED, _SUSPENDED_MIGRATED):
+            self._switching = self._switching or Phase.SWITCHOVER
+        elif (event, detail) == (_SUSPENDED, _SUSPENDED_POSTCOPY):
+            self._switching = Phase.POST_COPY
+        elif (event, detail) == (_SUSPENDED, _SUSPENDED_POSTCOPY_FAILED):
+            self._switching = Phase.POST_COPY_PAUSED
+        elif event == _RESUMED and self._switching is Phase.SWITCHOVER:
+            self._switching = None
+        elif (event, detail) == (_STOPPED, _STOPPED_MIGRATED):
+            self._stopped = True
+            self._ended(Status.COMPLETED, None, at)
+        elif event == _STOPPED:
+            self._ended(Status.FAILED, "the server stopped at its source while it migrated", at)
+
+    def qemu_migration(self, status: str) -> None:
+        """Take up QEMU's own word for the state of its migration."""
+        if status in ("cancelling", "cancelled"):
+            self._cancelled = True
+        elif status == "postcopy-paused":
+            self._switching = Phase.POST_COPY_PAUSED
+        elif status in ("postcopy-active", "postcopy-recover"):
+            self._switching = Phase.POST_COPY
+
+    def job_completed(self, stats: Mapping[str, Any], at: float) -> None:
+        """Take up the final statistics of a migration that succeeded."""
+        self._final = from_job_stats(stats, at)
+        self._ended(Status.COMPLETED, None, at)
+
+    def _sampled(self, new: Sample) -> None:
+        if self._course.latest is None and new.elapsed_seconds is not None:
+            started_at = new.at - new.elapsed_seconds
+            self._course = dataclasses.replace(self._course, started_at=started_at)
+        self._course = course.observe(self._course, new)
+
+    def _given_up(self, at: float) -> None:
+        if self._cancelled:
+            self._ended(Status.CANCELLED, "the migration was aborted", at)
+        else:
+            text = "the migration was given up; the server goes on running at its source"
+            self._ended(Status.FAILED, text, at, certain=False)
+
+    def _ended(self, status: Status, error: str | None, at: float, certain: bool = True) -> None:
+        if self._end is None or (certain and not self._end.certain):
+            self._end = _End(status, error, at, certain)
+
+    # What is to be told.
+
+    @property
+    def over(self) -> bool:
+        """Its end has been told."""
+        return self._told is not None and self._told.status in ENDED
+
+    def report_if_due(
+        self, rules: throttle.Rules, now: float, wall: float
+    ) -> tuple[throttle.Reason, Report] | None:
+        """The report that should leave now, and why; it counts as told. None to wait.
+
+        ``wall`` is ``now`` in seconds since the epoch.
+        """
+        if self._waits(now):
+            return None
+        statement = self._state(now)
+        self._percent = statement.telling.percent
+        reason = throttle.reason_to_report(statement.telling, self._told, rules)
+        if reason is None:
+            return None
+        self._told = statement.telling
+        self._sequence += 1
+        return reason, self._report(statement, wall - now)
+
+    def _waits(self, now: float) -> bool:
+        if self._end is None:
+            unread = self._course.latest is None
+            return unread and now < self._found_at + _FIRST_READING_SECONDS
+        both_told = self._final is not None and self._stopped
+        complete = both_told or self._end.status in (Status.FAILED, Status.CANCELLED)
+        settled = self._end.certain and complete
+        return not settled and now < self._end.at + _LAST_EVENTS_SECONDS
+
+    def _state(self, now: float) -> _Statement:
+        phase = self._phase
+        judgement = verdict.judge(self._course, phase, now)
+        forecast = estimate.forecast(self._course, phase, judgement.verdict)
+        percent = self._percent
+        if self._end is None:
+            percent = estimate.percent(self._course, forecast, percent)
+        elif self._end.status is Status.COMPLETED:
+            percent = 100
+        telling = throttle.Telling(now, self._status, phase, judgement.verdict, percent)
+        return _Statement(telling, judgement, forecast)
+
+    @property
+    def _status(self) -> Status:
+        if self._end is not None:
+            return self._end.status
+        if self._switching in (Phase.POST_COPY, Phase.POST_COPY_PAUSED):
+            return Status.POST_COPY
+        return Status.RUNNING
+
+    @property
+    def _phase(self) -> Phase:
+        if self._end is not None:
+            return Phase.DONE
+        return self._switching or estimate.phase_of(self._course)
+
+    def _report(self, statement: _Statement, epoch: float) -> Report:
+        """``epoch`` added to a time of the monotonic clock gives seconds since the epoch."""
+        end = self._end
+        latest = self._final or self._course.latest or Sample(at=statement.telling.at)
+        total_seconds = end.at - self._course.started_at if end else None
+        if self._final is not None:
+            total_seconds = self._final.elapsed_seconds
+        return Report(
+            uuid=self.uuid,
+            server_uuid=self.server_uuid,
+            sequence=self._sequence,
+            status=statement.telling.status,
+            phase=statement.telling.phase,
+            started_at=epoch + self._course.started_at,
+            sampled_at=epoch + (end.at if end else latest.at),
+            ended_at=epoch + end.at if end else None,
+            server_name=self._facts.server_name,
+            project_id=self._facts.project_id,
+            user_id=self._facts.user_id,
+            percent=statement.telling.percent,
+            eta_seconds=statement.forecast.eta_seconds,
+            eta_low_seconds=statement.forecast.eta_low_seconds,
+            eta_high_seconds=statement.forecast.eta_high_seconds,
+            verdict=statement.judgement.verdict,
+            reason=statement.judgement.reason,
+            pause_needed_seconds=statement.judgement.pause_needed_seconds,
+            throughput_bytes_per_second=course.pace(self._course),
+            boundary_remaining_bytes=course.last_boundary_bytes(self._course),
+            total_seconds=total_seconds,
+            error=end.error if end else None,
+            **{name: getattr(latest, name) for name in _SHARED_FIELDS},
+        )

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carries the outbox to the conductor: everything that is due in one message, again if need be."""
+
+import logging
+import random
+import threading
+import time
+from dataclasses import dataclass
+
+from migprog.compute.outbox import Load, Outbox
+from migprog.conductor import rpcapi
+from migprog.core.report import Ack, Batch
+
+LOG = logging.getLogger(__name__)
+# Seconds between two attempts while no conductor answers: doubled each time, up to the last.
+_RETRY_SECONDS = (0.5, 30.0)
+_IDLE_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """How this host is known: to Nova, to libvirt, and to its peers' migrations."""
+
+    host: str
+    node: str
+    ip: str | None
+
+
+class Sender:
+    """Sends until stopped; :meth:`run` belongs in a thread of its own."""
+
+    def __init__(self, outbox: Outbox, conductor: rpcapi.ConductorAPI, address: Address) -> None:
+        self._outbox = outbox
+        self._conductor = conductor
+        self._address = address
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        retry_seconds = _RETRY_SECONDS[0]
+        while not self._stopping.is_set():
+            again = self._outbox.next_arrival_in(time.monotonic())
+            self._outbox.wait(_IDLE_SECONDS if again is None else again)
+            if self.send():
+                retry_seconds = _RETRY_SECONDS[0]
+                continue
+            # Spread by chance, so that a fleet does not come back as one.
+            self._stopping.wait(retry_seconds * random.uniform(0.5, 1.0))  # noqa: S311
+            retry_seconds = min(2 * retry_seconds, _RETRY_SECONDS[1])
+
+    def stop(self) -> None:
+        """End :meth:`run`; what is in the outbox stays there."""
+        self._stopping.set()
+        self._outbox.wake()
+
+    def send(self) -> bool:
+        """Send what is due now, if anything; False when no conductor took it."""
+        load = self._outbox.load(time.monotonic())
+        if not load:
+            return True
+        try:
+            ack = self._deliver(load)
+        except rpcapi.Unreachable as error:
+            LOG.warning("no conductor took %d report(s): %s", len(load.reports), error)
+            return False
+        self._outbox.sent(load, ack, time.monotonic())
+        return True
+
+    def _deliver(self, load: Load) -> Ack | None:
+        batch = Batch(
+            host=self._address.host,
+            node=self._address.node,
+            address=self._address.ip,
+            reports=load.reports,
+            arrivals=load.arrivals,
+        )
+        answer = self._conductor.report(batch.to_wire(), acknowledged=load.needs_ack)
+        if not load.needs_ack:
+            return None
+        ack = Ack.from_wire(answer)
+        for entry, why in ack.refused.items():
+            LOG.error("the conductor refused %s: %s", entry, why)
+        return ack

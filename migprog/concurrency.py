@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""eventlet or threads: chosen once, before anything else is imported.
+
+Every command's module calls :func:`choose` as its very first act. The rest of the program is
+written with ``threading``, which is green under eventlet. What must be a real thread whichever
+backend runs (libvirt blocks in C) is started by :func:`native_thread`, and talks to the rest
+through an :class:`Inbox` alone: eventlet's locks, queues and loggers are not for real threads.
+"""
+
+import collections
+import contextlib
+import os
+import select
+from collections.abc import Callable
+from typing import Any
+
+EVENTLET = "eventlet"
+THREADING = "threading"
+_VARIABLE = "MIGPROG_CONCURRENCY"
+
+
+def choose() -> str:
+    """Set the backend up that ``MIGPROG_CONCURRENCY`` names (default eventlet); return its name.
+
+    Raises :class:`SystemExit` with a message when the variable names neither.
+    """
+    backend = os.environ.get(_VARIABLE, EVENTLET)
+    if backend not in (EVENTLET, THREADING):
+        raise SystemExit(f"{_VARIABLE}: {backend!r} must be one of: {EVENTLET}, {THREADING}")
+    if backend == EVENTLET:
+        import eventlet
+
+        eventlet.monkey_patch()
+    from oslo_service import backend as oslo_backend
+
+    oslo_backend.init_backend(oslo_backend.BackendType(backend))
+    return backend
+
+
+def _original(module: str) -> Any:
+    """A module of the standard library as it is without eventlet's patches."""
+    from eventlet import patcher
+
+    return patcher.original(module)
+
+
+def native_thread(target: Callable[[], None], name: str) -> None:
+    """Start a real daemon thread, under eventlet too."""
+    _original("threading").Thread(target=target, name=name, daemon=True).start()
+
+
+class Inbox:
+    """A mailbox that any thread may fill and one (green) thread empties.
+
+    ``put`` never blocks and never switches: it is safe in libvirt's callbacks.
+    """
+
+    def __init__(self) -> None:
+        self._items: collections.deque[Any] = collections.deque()
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+        self._write = _original("os").write
+
+    def put(self, item: Any) -> None:
+        self._items.append(item)
+        # A full pipe is as good a wake-up as one more byte in it.
+        with contextlib.suppress(BlockingIOError):
+            self._write(self._writer, b"\0")
+
+    def get_all(self, timeout_seconds: float) -> list[Any]:
+        """Everything that is there, in order; waits for a first item up to the timeout."""
+        if not self._items:
+            select.select([self._reader], [], [], max(0.0, timeout_seconds))
+        with contextlib.suppress(BlockingIOError):
+            while len(os.read(self._reader, 4096)) == 4096:
+                pass
+        items = []
+        while self._items:
+            items.append(self._items.popleft())
+        return items
+
+    def close(self) -> None:
+        os.close(self._reader)
+        os.close(self._writer)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The conductor's remote methods, as those who call them see them.
+
+History:
+    1.0 - report
+"""
+
+from typing import Any
+
+import oslo_messaging as messaging
+from kombu import exceptions as kombu_exceptions
+
+from migprog import context, exception, rpc
+
+TOPIC = "migprog-conductor"
+VERSION = "1.0"
+
+
+class Unreachable(exception.MigprogError):
+    """No conductor took the message: the broker is away, or nobody answered in time."""
+
+
+class ConductorAPI:
+    """Client side of :class:`migprog.conductor.manager.ConductorManager`."""
+
+    def __init__(self, transport: messaging.Transport, call_timeout_seconds: float) -> None:
+        self._client = rpc.client(transport, TOPIC, VERSION, call_timeout_seconds)
+
+    def report(self, batch: dict[str, Any], acknowledged: bool) -> dict[str, Any] | None:
+        """Send a host's reports (see ``core.report.Batch``).
+
+        With ``acknowledged`` it waits for the conductor's answer and returns it; without, it
+        returns None as soon as the broker has the message. Raises :class:`Unreachable`.
+        """
+        client = self._client.prepare(version="1.0")
+        send = client.call if acknowledged else client.cast
+        try:
+            return send(context.for_service(), "report", batch=batch)
+        except (
+            messaging.MessagingException,
+            kombu_exceptions.KombuError,
+            OSError,
+        ) as error:
+            raise Unreachable(f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configuration: one module a group; read by the wiring, handed down as values."""
+
+import pathlib
+from collections.abc import Sequence
+
+from oslo_config import cfg
+from oslo_log import log
+
+from migprog import exception
+from migprog.conf import api, compute, conductor
+from migprog.version import version_info
+
+GROUPS = (api, compute, conductor)
+
+
+def load(
+    argv: Sequence[str],
+    prog: str,
+    default_config_files: list[str] | None = None,
+    cli_opts: Sequence[cfg.Opt] = (),
+) -> cfg.ConfigOpts:
+    """Read the command line and the files it names, check everything, set logging up.
+
+    Without ``--config-file`` oslo.config's usual places are searched (``/etc/migprog/``...).
+    Raises :class:`exception.ConfigError`. It is ``cfg.CONF`` that is filled: oslo.messaging
+    (18.3) does not work with another.
+    """
+    conf = cfg.CONF
+    log.register_options(conf)
+    for group in GROUPS:
+        group.register_opts(conf)
+    conf.register_cli_opts(cli_opts)
+    log.set_defaults(default_log_levels=[*log.get_default_log_levels(), "oslo.messaging=WARN"])
+    try:
+        conf(
+            list(argv),
+            project="migprog",
+            prog=prog,
+            version=version_info.version_string(),
+            default_config_files=default_config_files,
+        )
+    except (cfg.ConfigFilesNotFoundError, cfg.ConfigFileParseError, ValueError) as error:
+        raise exception.ConfigError(str(error)) from error
+    validate(conf)
+    log.setup(conf, "migprog")
+    return conf
+
+
+def validate(conf: cfg.ConfigOpts) -> None:
+    """Find the first impossible value, or option of ours that does not exist.
+
+    oslo.config looks at a value only when it is used, and never at names that nobody asked for;
+    an operator wants to know at the start. Raises :class:`exception.ConfigError`.
+    """
+    for module in GROUPS:
+        name = module.GROUP.name
+        for opt in module.OPTS:
+            try:
+                conf[name][opt.dest]
+            except (cfg.ConfigFileValueError, cfg.RequiredOptError, ValueError) as error:
+                raise exception.ConfigError(f"[{name}] {opt.name}: {error}") from error
+    for path in _files(conf):
+        _refuse_unknown(path)
+    for module in GROUPS:
+        module.check(conf)
+
+
+def _files(conf: cfg.ConfigOpts) -> list[str]:
+    files = list(conf.config_file or [])
+    for directory in conf.config_dir or []:
+        files += sorted(str(path) for path in pathlib.Path(directory).glob("*.conf"))
+    return files
+
+
+def _refuse_unknown(path: str) -> None:
+    sections: dict[str, dict[str, list[str]]] = {}
+    cfg.ConfigParser(path, sections).parse()
+    for module in GROUPS:
+        name = module.GROUP.name
+        known = {opt.dest for opt in module.OPTS} | {opt.name for opt in module.OPTS}
+        for key in sections.get(name, {}):
+            if key not in known:
+                raise exception.ConfigError(f"[{name}] {key}: there is no such option ({path})")

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the agent on a hypervisor."""
+
+from oslo_config import cfg
+from oslo_utils import netutils
+
+from migprog import exception
+
+GROUP = cfg.OptGroup("compute", title="The agent, on each hypervisor")
+
+OPTS = [
+    cfg.StrOpt(
+        "libvirt_uri",
+        default="qemu:///system",
+        help="Where libvirt is reached. Only read-only calls are made.",
+    ),
+    cfg.StrOpt(
+        "host",
+        max_length=255,
+        sample_default="the hypervisor's host name as libvirt tells it",
+        help="This compute host's name, as nova-compute's [DEFAULT] host has it.",
+    ),
+    cfg.HostAddressOpt(
+        "my_ip",
+        default=netutils.get_my_ipv4(),
+        sample_default="the address of the default route's interface",
+        help="The address told as dest_host when servers arrive here, as nova-compute's "
+        "[DEFAULT] my_ip has it.",
+    ),
+    cfg.FloatOpt(
+        "poll_interval",
+        default=0.5,
+        min=0.05,
+        max=60,
+        mutable=True,
+        help="Seconds between two readings of the job statistics of a migrating server. "
+        "A reading takes about 1 ms.",
+    ),
+    cfg.FloatOpt(
+        "report_interval",
+        default=5,
+        min=0.1,
+        max=600,
+        mutable=True,
+        help="Seconds at least between two reports of a migration's progress. A change of "
+        "status, phase or verdict does not wait. Not shorter than poll_interval.",
+    ),
+    cfg.FloatOpt(
+        "heartbeat_interval",
+        default=30,
+        min=1,
+        max=3600,
+        mutable=True,
+        help="Seconds at most between two reports of a migration, even if nothing changed. "
+        "Not shorter than report_interval.",
+    ),
+    cfg.FloatOpt(
+        "scan_interval",
+        default=5,
+        min=0.5,
+        max=600,
+        mutable=True,
+        help="Seconds between two searches for migrations that libvirt's events did not tell of, "
+        "and between two attempts to reach a libvirt that is away.",
+    ),
+    cfg.FloatOpt(
+        "libvirt_timeout",
+        default=10,
+        min=1,
+        max=600,
+        mutable=True,
+        help="Seconds after which a call to libvirt counts as hung: until it returns there is no "
+        "data for its server, and nothing else waits for it.",
+    ),
+    cfg.FloatOpt(
+        "rpc_timeout",
+        default=10,
+        min=1,
+        max=600,
+        help="Seconds to wait for the conductor to acknowledge a report before it is sent again.",
+    ),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    conf.register_group(GROUP)
+    conf.register_opts(OPTS, GROUP)
+
+
+def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
+    return [(GROUP, OPTS)]
+
+
+def check(conf: cfg.ConfigOpts) -> None:
+    """Rules between options. Raises :class:`exception.ConfigError`."""
+    group = conf.compute
+    for longer, shorter in (
+        ("report_interval", "poll_interval"),
+        ("heartbeat_interval", "report_interval"),
+    ):
+        if group[longer] < group[shorter]:
+            raise exception.ConfigError(
+                f"[compute] {longer}: {group[longer]} must not be shorter than "
+                f"{shorter} ({group[shorter]})"
+            )

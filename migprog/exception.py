@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors that cross a layer. Each says what is wrong in words for an operator."""
+
+
+class MigprogError(Exception):
+    """Base of all of ours."""
+
+
+class NotFound(MigprogError):
+    """What was asked for is not in the store."""
+
+
+class ConfigError(MigprogError):
+    """An option is impossible; the text starts with its name, as ``[group] option``."""
+
+
+class BadRequest(MigprogError):
+    """A request cannot be served as it is: ``field`` breaks ``rule``."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"{field}: {rule}")
+        self.field = field
+        self.rule = rule

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""oslo.messaging, put together once: transport, client, server."""
+
+from typing import Any
+
+import oslo_messaging as messaging
+from oslo_config import cfg
+from oslo_context import context as oslo_context
+from oslo_messaging.rpc import dispatcher
+
+from migprog import context
+
+
+class Serializer(messaging.NoOpSerializer):
+    """Payloads are plain dictionaries already; only the context needs a form for the wire."""
+
+    def serialize_context(self, ctxt: Any) -> dict[str, Any]:
+        return ctxt.to_dict() if isinstance(ctxt, oslo_context.RequestContext) else dict(ctxt)
+
+    def deserialize_context(self, ctxt: dict[str, Any]) -> context.RequestContext:
+        return context.from_dict(ctxt)
+
+
+def transport(conf: cfg.ConfigOpts) -> messaging.Transport:
+    """Connect to what ``transport_url`` names."""
+    return messaging.get_rpc_transport(conf)
+
+
+def client(
+    transport: messaging.Transport, topic: str, version: str, call_timeout_seconds: float
+) -> messaging.RPCClient:
+    """A client that gives up at once when the broker is away: what waits, waits in our outbox."""
+    return messaging.get_rpc_client(
+        transport,
+        messaging.Target(topic=topic, version=version),
+        timeout=call_timeout_seconds,
+        serializer=Serializer(),
+        retry=0,
+    )
+
+
+def server(
+    transport: messaging.Transport,
+    topic: str,
+    host: str,
+    endpoints: list[object],
+    executor: str,
+) -> Any:
+    """A server for ``topic``, not started. ``executor``: the concurrency backend's name."""
+    return messaging.get_rpc_server(
+        transport,
+        messaging.Target(topic=topic, server=host),
+        endpoints,
+        executor=executor,
+        serializer=Serializer(),
+        access_policy=dispatcher.DefaultRPCAccessPolicy,
+    )

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a service in the foreground of its process until it is told to stop.
+
+Not oslo.service's launcher: under its threading backend (4.8) SIGHUP ends the worker and forks
+a new one, and an agent that starts anew loses the track of what it watches. Here SIGHUP reads the
+configuration again and the service goes on. More conductors or APIs are more processes.
+"""
+
+import logging
+import signal
+from typing import Protocol
+
+from oslo_config import cfg
+
+from migprog import concurrency, conf, exception
+
+LOG = logging.getLogger(__name__)
+
+
+class Service(Protocol):
+    """What :func:`run` runs. Connections are opened in ``start``, never in a constructor."""
+
+    def start(self) -> None:
+        """Begin to serve and return. May raise :class:`exception.MigprogError`."""
+
+    def stop(self) -> None:
+        """End in good order: what is at hand is finished, connections are closed."""
+
+    def reload(self, conf: cfg.ConfigOpts) -> None:
+        """Take up the mutable options of a configuration that was read again and is sound."""
+
+
+def run(config: cfg.ConfigOpts, service: Service) -> None:
+    """Start the service; return when SIGTERM or SIGINT came and it has stopped."""
+    signals = concurrency.Inbox()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda received, _frame: signals.put(received))
+    service.start()
+    try:
+        while True:
+            for received in signals.get_all(timeout_seconds=3600):
+                if received != signal.SIGHUP:
+                    LOG.info("%s: stopping", signal.Signals(received).name)
+                    return
+                _reload(config, service)
+    finally:
+        service.stop()
+
+
+def _reload(config: cfg.ConfigOpts, service: Service) -> None:
+    try:
+        config.mutate_config_files()
+        conf.validate(config)
+        service.reload(config)
+    except (exception.ConfigError, cfg.Error) as error:
+        LOG.error("SIGHUP: the configuration is not taken up: %s", error)
+    else:
+        LOG.info("SIGHUP: configuration read again")

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from migprog.compute.domain_xml import Facts, qemu_migration_status, read
+
+NOVA = """<domain type='kvm'><name>instance-00000001</name>
+<memory unit='KiB'>524288</memory>
+<metadata><nova:instance xmlns:nova="http://openstack.org/xmlns/libvirt/nova/1.1">
+<nova:package version="34.0.0"/><nova:name>{name}</nova:name>
+<nova:owner><nova:user uuid="u-1">admin</nova:user><nova:project uuid="p-1">demo</nova:project>
+</nova:owner></nova:instance></metadata></domain>"""
+
+
+def test_novas_metadata_is_read():
+    assert read(NOVA.format(name="web")) == Facts(512 * 2**20, "web", "p-1", "u-1")
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
+def test_any_version_of_novas_metadata_is_read(version):
+    xml = NOVA.format(name="web").replace("nova/1.1", f"nova/{version}")
+    assert read(xml).project_id == "p-1"
+
+
+def test_without_nova_the_domains_name_is_the_servers():
+    xml = "<domain><name>vm</name><memory>1024</memory></domain>"
+    assert read(xml) == Facts(2**20, "vm", None, None)
+
+
+@pytest.mark.parametrize(
+    ("escaped", "name"),
+    [
+        ("&lt;script&gt;alert(1)&lt;/script&gt;", "<script>alert(1)</script>"),
+        ("'; DROP TABLE migrations; --", "'; DROP TABLE migrations; --"),
+        ("&#10;&quot;", '\n"'),
+        ("🦄", "🦄"),
+    ],
+)
+def test_hostile_names_are_data(escaped, name):
+    assert read(NOVA.format(name=escaped)).server_name == name
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        "",
+        "<domain",
+        "<domain/>",
+        "<domain><memory unit='parsecs'>1</memory></domain>",
+        "<domain><memory>lots</memory></domain>",
+        "<domain><metadata><x xmlns='urn:x'/></metadata></domain>",
+    ],
+)
+def test_what_cannot_be_read_is_not_known(xml):
+    assert read(xml) == Facts()
+
+
+@pytest.mark.parametrize(
+    ("details", "status"),
+    [
+        ('{"status":"active"}', "active"),
+        ("{}", None),
+        ("[]", None),
+        ("no", None),
+        (None, None),
+        ('{"status":{}}', None),
+    ],
+)
+def test_qemus_word(details, status):
+    assert qemu_migration_status(details) == status
