@@ -60,7 +60,8 @@ class Inbox:
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
-        self._write = _original("os").write
+        # eventlet's own would wait where these say that they would block.
+        self._read, self._write = _original("os").read, _original("os").write
 
     def put(self, item: Any) -> None:
         self._items.append(item)
@@ -73,7 +74,7 @@ class Inbox:
         if not self._items:
             select.select([self._reader], [], [], max(0.0, timeout_seconds))
         with contextlib.suppress(BlockingIOError):
-            while len(os.read(self._reader, 4096)) == 4096:
+            while len(self._read(self._reader, 4096)) == 4096:
                 pass
         items = []
         while self._items:

@@ -21,9 +21,9 @@ class Serializer(messaging.NoOpSerializer):
         return context.from_dict(ctxt)
 
 
-def transport(conf: cfg.ConfigOpts) -> messaging.Transport:
-    """Connect to what ``transport_url`` names."""
-    return messaging.get_rpc_transport(conf)
+def transport(conf: cfg.ConfigOpts, url: str | None = None) -> messaging.Transport:
+    """The transport that ``url``, or else the option ``transport_url``, names."""
+    return messaging.get_rpc_transport(conf, url)
 
 
 def client(

@@ -24,7 +24,10 @@ class Service(Protocol):
         """Begin to serve and return. May raise :class:`exception.MigprogError`."""
 
     def stop(self) -> None:
-        """End in good order: what is at hand is finished, connections are closed."""
+        """End in good order: what is at hand is finished, connections are closed.
+
+        It is called after a start that failed halfway, too.
+        """
 
     def reload(self, conf: cfg.ConfigOpts) -> None:
         """Take up the mutable options of a configuration that was read again and is sound."""
@@ -35,8 +38,8 @@ def run(config: cfg.ConfigOpts, service: Service) -> None:
     signals = concurrency.Inbox()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda received, _frame: signals.put(received))
-    service.start()
     try:
+        service.start()
         while True:
             for received in signals.get_all(timeout_seconds=3600):
                 if received != signal.SIGHUP:

@@ -6,6 +6,7 @@ from migprog import concurrency
 concurrency.choose()
 
 import sys  # noqa: E402
+from typing import Any  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
 
@@ -24,34 +25,49 @@ def settings(config: cfg.ConfigOpts, libvirt_uri: str | None = None) -> Settings
         my_ip=group.my_ip,
         poll_interval_seconds=group.poll_interval,
         scan_interval_seconds=group.scan_interval,
+        qemu_events=group.qemu_events,
         libvirt_timeout_seconds=group.libvirt_timeout,
         rules=throttle.Rules(group.report_interval, group.heartbeat_interval),
     )
 
 
 class ComputeService:
-    """The agent behind ``transport_url``'s broker."""
+    """An agent; libvirt's and the broker's addresses are the configured ones unless given."""
 
-    def __init__(self, config: cfg.ConfigOpts) -> None:
+    def __init__(
+        self,
+        config: cfg.ConfigOpts,
+        libvirt_uri: str | None = None,
+        transport_url: str | None = None,
+    ) -> None:
         self._config = config
+        self._libvirt_uri = libvirt_uri
+        self._transport_url = transport_url
+        self._transport: Any = None
+        self._manager: ComputeManager | None = None
 
     def start(self) -> None:
-        self._transport = rpc.transport(self._config)
+        self._transport = rpc.transport(self._config, self._transport_url)
         conductor = rpcapi.ConductorAPI(self._transport, self._config.compute.rpc_timeout)
-        self._manager = ComputeManager(settings(self._config), conductor)
+        self._manager = ComputeManager(settings(self._config, self._libvirt_uri), conductor)
         self._manager.start()
 
     def stop(self) -> None:
-        self._manager.stop()
-        self._transport.cleanup()
+        if self._manager is not None:
+            self._manager.stop()
+        if self._transport is not None:
+            self._transport.cleanup()
 
     def reload(self, config: cfg.ConfigOpts) -> None:
-        self._manager.reload(settings(config))
+        if self._manager is not None:
+            self._manager.reload(settings(config, self._libvirt_uri))
 
 
-def main() -> None:
+def main() -> int:
     try:
         config = conf.load(sys.argv[1:], "migprog-compute")
         service.run(config, ComputeService(config))
     except exception.MigprogError as error:
-        raise SystemExit(f"migprog-compute: {error}") from error
+        print(f"migprog-compute: {error}", file=sys.stderr)
+        return 1
+    return 0

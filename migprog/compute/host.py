@@ -37,9 +37,13 @@ _SEARCH_PAUSE_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """libvirt answers; ``node`` is the host name it tells."""
+    """libvirt answers; ``node`` is the host name it tells.
+
+    ``without_qemu_events``: why QEMU's own events are not told, if they were asked for.
+    """
 
     node: str
+    without_qemu_events: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +96,30 @@ class JobCompleted(_OfServer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QemuMigration(_OfServer):
-    """QEMU's own word for the state of its migration (MigrationStatus in QEMU's QAPI)."""
+class JobEvent(_OfServer):
+    """Something happens to a job of the server; perhaps, but not surely, to its migration.
 
-    status: str
+    ``qemu_status``: QEMU's own word for the state of its migration (MigrationStatus in its QAPI).
+    """
+
+    qemu_status: str | None = None
 
 
-Message = Connected | Disconnected | Reading | Iteration | Lifecycle | JobCompleted | QemuMigration
+Message = Connected | Disconnected | Reading | Iteration | Lifecycle | JobCompleted | JobEvent
 
 
 class Host:
     """A libvirt that is watched. Everything it sees goes to ``inbox`` as a :data:`Message`."""
 
-    def __init__(self, uri: str, inbox: Inbox, scan_interval_seconds: float) -> None:
+    def __init__(
+        self, uri: str, inbox: Inbox, scan_interval_seconds: float, qemu_events: bool
+    ) -> None:
         self.uri = uri
         self.scan_interval_seconds = scan_interval_seconds
         self._inbox = inbox
         self._connection: libvirt.virConnect | None = None
+        self._qemu_events = qemu_events
+        self._qemu_connection: libvirt.virConnect | None = None
         self._facts: dict[str, domain_xml.Facts] = {}
         # Wakes the searching thread: True to search at once, None to stop.
         self._wakes: queue.SimpleQueue[bool | None] = _native_queue()
@@ -158,15 +169,27 @@ class Host:
             (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle),
             (libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, self._on_iteration),
             (libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, self._on_job_completed),
+            (libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, self._on_block_job),
         ):
             connection.domainEventRegisterAny(None, event, callback, None)
-        # QEMU alone tells a cancelled migration from a failed one. libvirt calls this interface
-        # unsupported: we do without where it is refused.
-        with contextlib.suppress(libvirt.libvirtError):
+        self._connection = connection
+        without = self._connect_qemu() if self._qemu_events else None
+        self._inbox.put(Connected(node=connection.getHostname(), without_qemu_events=without))
+
+    def _connect_qemu(self) -> str | None:
+        """Have QEMU's own events told; gives the reason where that is refused.
+
+        libvirt tells them on read-write connections alone, so this one is for nothing else.
+        """
+        try:
+            connection = libvirt.open(self.uri)
+            connection.setKeepAlive(*_KEEPALIVE)
             for name in ("MIGRATION", "JOB_STATUS_CHANGE"):
                 libvirt_qemu.qemuMonitorEventRegister(connection, None, name, self._on_qemu, None)
-        self._connection = connection
-        self._inbox.put(Connected(node=connection.getHostname()))
+        except libvirt.libvirtError as error:
+            return str(error)
+        self._qemu_connection = connection
+        return None
 
     def _search(self) -> None:
         """Look at every running server once; hand over those that are migrating away."""
@@ -226,10 +249,12 @@ class Host:
         self._inbox.put(Disconnected(error=error))
 
     def _close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(libvirt.libvirtError):
-                connection.close()
+        connections = (self._connection, self._qemu_connection)
+        self._connection = self._qemu_connection = None
+        for connection in connections:
+            if connection is not None:
+                with contextlib.suppress(libvirt.libvirtError):
+                    connection.close()
 
     # libvirt calls these in its event loop's thread.
 
@@ -265,6 +290,9 @@ class Host:
             JobCompleted(server_uuid=server_uuid, at=time.monotonic(), stats=stats, facts=facts)
         )
 
+    def _on_block_job(self, _connection: Any, domain: Any, *_details: Any) -> None:
+        self._inbox.put(JobEvent(server_uuid=domain.UUIDString(), at=time.monotonic()))
+
     def _on_qemu(
         self,
         _connection: Any,
@@ -275,12 +303,11 @@ class Host:
         details: str | None,
         _opaque: Any,
     ) -> None:
-        self._wakes.put(True)
         status = domain_xml.qemu_migration_status(details) if event == "MIGRATION" else None
-        if status:
-            self._inbox.put(
-                QemuMigration(server_uuid=domain.UUIDString(), at=time.monotonic(), status=status)
-            )
+        self._inbox.put(
+            JobEvent(server_uuid=domain.UUIDString(), at=time.monotonic(), qemu_status=status)
+        )
+        self._wakes.put(True)
 
 
 class Sampler:

@@ -43,6 +43,7 @@ class Settings:
     my_ip: str | None
     poll_interval_seconds: float
     scan_interval_seconds: float
+    qemu_events: bool
     libvirt_timeout_seconds: float
     rules: throttle.Rules
 
@@ -63,13 +64,20 @@ class ComputeManager:
         self._conductor = conductor
         self._outbox = Outbox()
         self._inbox = Inbox()
-        self._host = host.Host(settings.libvirt_uri, self._inbox, settings.scan_interval_seconds)
+        self._host = host.Host(
+            settings.libvirt_uri,
+            self._inbox,
+            settings.scan_interval_seconds,
+            settings.qemu_events,
+        )
         self._watched: dict[str, _Watched] = {}
         self._ended_at: dict[str, float] = {}
         self._sender: Sender | None = None
         self._disconnected = False
         self._stopping = False
-        self._loop = threading.Thread(target=self._run, name=f"agent {settings.libvirt_uri}")
+        self._loop = threading.Thread(
+            target=self._run, name=f"agent {settings.libvirt_uri}", daemon=True
+        )
         self._sending: threading.Thread | None = None
 
     def start(self) -> None:
@@ -85,7 +93,7 @@ class ComputeManager:
         if self._sender is not None and self._sending is not None:
             self._sender.stop()
             self._sending.join(_STOP_SECONDS)
-            if not self._outbox.empty:
+            if not self._sending.is_alive() and not self._outbox.empty:
                 self._sender.send()
 
     def reload(self, settings: Settings) -> None:
@@ -114,13 +122,16 @@ class ComputeManager:
         # Nothing to watch: libvirt's thread searches by itself and wakes this loop.
         if not self._watched:
             return 3600.0
-        due = min(watched.next_poll_at for watched in self._watched.values())
-        return max(0.0, due - time.monotonic())
+        now = time.monotonic()
+        rest = self._settings.poll_interval_seconds
+        # Whoever waits for an answer is woken by it.
+        due = [w.next_poll_at for w in self._watched.values() if w.sampler.asked_at is None]
+        return max(0.0, min([now + rest, *due]) - now)
 
     def _take(self, message: host.Message | None) -> None:
         match message:
             case host.Connected():
-                self._connected(message.node)
+                self._connected(message)
             case host.Disconnected():
                 if not self._disconnected:
                     LOG.warning("%s: no libvirt: %s", self._settings.libvirt_uri, message.error)
@@ -131,21 +142,28 @@ class ComputeManager:
                 self._watch(message.server_uuid, message.at).next_poll_at = message.at
             case host.Lifecycle():
                 self._take_lifecycle(message)
-            case host.QemuMigration():
-                if message.server_uuid in self._watched:
-                    self._watched[message.server_uuid].monitor.qemu_migration(message.status)
+            case host.JobEvent():
+                self._take_job_event(message)
             case host.JobCompleted() if sample.is_outgoing(message.stats):
                 monitor = self._watch(message.server_uuid, message.at).monitor
                 monitor.learn(message.facts)
                 monitor.job_completed(message.stats, message.at)
 
-    def _connected(self, node: str) -> None:
+    def _connected(self, message: host.Connected) -> None:
+        node = message.node
         LOG.info("%s: watching the migrations of %s", self._settings.libvirt_uri, node)
+        if message.without_qemu_events is not None:
+            LOG.warning(
+                "%s: QEMU's events are refused; some aborted migrations will be told as failed: %s",
+                *(self._settings.libvirt_uri, message.without_qemu_events),
+            )
         self._disconnected = False
         if self._sender is None:
             address = Address(self._settings.host or node, node, self._settings.my_ip)
             self._sender = Sender(self._outbox, self._conductor, address)
-            self._sending = threading.Thread(target=self._sender.run, name=f"sender {node}")
+            self._sending = threading.Thread(
+                target=self._sender.run, name=f"sender {node}", daemon=True
+            )
             self._sending.start()
 
     def _take_reading(self, reading: host.Reading) -> None:
@@ -169,6 +187,15 @@ class ComputeManager:
             watched.monitor.gone(reading.error or "", reading.at)
         else:
             LOG.debug("server %s: no data: %s", reading.server_uuid, reading.error)
+
+    def _take_job_event(self, event: host.JobEvent) -> None:
+        watched = self._watched.get(event.server_uuid)
+        if watched is None:
+            return
+        # libvirt shows for a moment only whether a job that ends was aborted or has failed.
+        watched.next_poll_at = event.at
+        if event.qemu_status is not None:
+            watched.monitor.qemu_migration(event.qemu_status, event.at)
 
     def _take_lifecycle(self, message: host.Lifecycle) -> None:
         kind = (message.event, message.detail)
@@ -208,15 +235,12 @@ class ComputeManager:
             self._ended_at[watched.monitor.server_uuid] = now
             self._ended_at = {k: t for k, t in self._ended_at.items() if t > now - _ECHO_SECONDS}
             return
-        if now >= watched.next_poll_at:
-            watched.next_poll_at = now + settings.poll_interval_seconds
-            self._ask(watched, now)
-
-    def _ask(self, watched: _Watched, now: float) -> None:
         sampler = watched.sampler
         if sampler.asked_at is None:
-            sampler.ask(now)
-        elif not watched.hung and now - sampler.asked_at > self._settings.libvirt_timeout_seconds:
+            if now >= watched.next_poll_at:
+                watched.next_poll_at = now + settings.poll_interval_seconds
+                sampler.ask(now)
+        elif not watched.hung and now - sampler.asked_at > settings.libvirt_timeout_seconds:
             watched.hung = True
             LOG.warning(
                 "server %s: libvirt has not answered for %.0f s; no data until it does",

@@ -65,6 +65,7 @@ class Monitor:
         self._stopped = False
         self._end: _End | None = None
         self._sequence = 0
+        self._started_at_epoch: float | None = None
         self._told: throttle.Telling | None = None
 
     # What was seen.
@@ -111,10 +112,12 @@ class Monitor:
         elif event == _STOPPED:
             self._ended(Status.FAILED, "the server stopped at its source while it migrated", at)
 
-    def qemu_migration(self, status: str) -> None:
+    def qemu_migration(self, status: str, at: float) -> None:
         """Take up QEMU's own word for the state of its migration."""
         if status in ("cancelling", "cancelled"):
             self._cancelled = True
+        elif status == "failed":
+            self._ended(Status.FAILED, "QEMU says that the migration failed", at)
         elif status == "postcopy-paused":
             self._switching = Phase.POST_COPY_PAUSED
         elif status in ("postcopy-active", "postcopy-recover"):
@@ -122,7 +125,8 @@ class Monitor:
 
     def job_completed(self, stats: Mapping[str, Any], at: float) -> None:
         """Take up the final statistics of a migration that succeeded."""
-        self._final = from_job_stats(stats, at)
+        before = self._course.latest
+        self._final = from_job_stats(stats, at, before.pause_limit_seconds if before else None)
         self._ended(Status.COMPLETED, None, at)
 
     def _sampled(self, new: Sample) -> None:
@@ -133,7 +137,8 @@ class Monitor:
 
     def _given_up(self, at: float) -> None:
         if self._cancelled:
-            self._ended(Status.CANCELLED, "the migration was aborted", at)
+            # QEMU says the same when the destination's libvirt was lost, but rarely.
+            self._ended(Status.CANCELLED, "the migration was aborted", at, certain=False)
         else:
             text = "the migration was given up; the server goes on running at its source"
             self._ended(Status.FAILED, text, at, certain=False)
@@ -205,6 +210,9 @@ class Monitor:
     def _report(self, statement: _Statement, epoch: float) -> Report:
         """``epoch`` added to a time of the monotonic clock gives seconds since the epoch."""
         end = self._end
+        if self._started_at_epoch is None:
+            # Told once: later on the two clocks may have drifted, or one was set.
+            self._started_at_epoch = epoch + self._course.started_at
         latest = self._final or self._course.latest or Sample(at=statement.telling.at)
         total_seconds = end.at - self._course.started_at if end else None
         if self._final is not None:
@@ -215,7 +223,7 @@ class Monitor:
             sequence=self._sequence,
             status=statement.telling.status,
             phase=statement.telling.phase,
-            started_at=epoch + self._course.started_at,
+            started_at=self._started_at_epoch,
             sampled_at=epoch + (end.at if end else latest.at),
             ended_at=epoch + end.at if end else None,
             server_name=self._facts.server_name,

@@ -13,7 +13,8 @@ from migprog.core.report import MAX_BATCH, Ack, Arrival, Report
 # An arrival whose migration nobody reports (its source has no agent) is given up after so long.
 _ARRIVAL_SECONDS = 600.0
 # Seconds until an arrival that found no migration is told again; doubled each time up to the last.
-_ARRIVAL_RETRY_SECONDS = (1.0, 30.0)
+# The first report of its source is usually on its way.
+_ARRIVAL_RETRY_SECONDS = (0.25, 30.0)
 
 
 @dataclass(slots=True)

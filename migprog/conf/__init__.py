@@ -19,19 +19,21 @@ def load(
     prog: str,
     default_config_files: list[str] | None = None,
     cli_opts: Sequence[cfg.Opt] = (),
+    conf: cfg.ConfigOpts = cfg.CONF,
 ) -> cfg.ConfigOpts:
     """Read the command line and the files it names, check everything, set logging up.
 
     Without ``--config-file`` oslo.config's usual places are searched (``/etc/migprog/``...).
-    Raises :class:`exception.ConfigError`. It is ``cfg.CONF`` that is filled: oslo.messaging
-    (18.3) does not work with another.
+    Raises :class:`exception.ConfigError`. ``conf`` is filled and given back; for anything that
+    goes to oslo.messaging (18.3) only ``cfg.CONF`` will do.
     """
-    conf = cfg.CONF
     log.register_options(conf)
     for group in GROUPS:
         group.register_opts(conf)
     conf.register_cli_opts(cli_opts)
-    log.set_defaults(default_log_levels=[*log.get_default_log_levels(), "oslo.messaging=WARN"])
+    log.set_defaults(
+        default_log_levels=[*log.get_default_log_levels(), "oslo.messaging=WARN", "alembic=WARN"]
+    )
     try:
         conf(
             list(argv),

@@ -12,7 +12,15 @@ OPTS = [
     cfg.StrOpt(
         "libvirt_uri",
         default="qemu:///system",
-        help="Where libvirt is reached. Only read-only calls are made.",
+        help="Where libvirt is reached. Nothing but reading is done there.",
+    ),
+    cfg.BoolOpt(
+        "qemu_events",
+        default=True,
+        help="Have QEMU's own events told as well: a migration that copies disks is found at "
+        "once, and one that was aborted is surely told from one that failed. libvirt tells these "
+        "events on a read-write connection only; it is used for nothing else, and where it is "
+        "refused the agent does without.",
     ),
     cfg.StrOpt(
         "host",

@@ -48,7 +48,7 @@ class Course:
 def observe(course: Course, sample: Sample) -> Course:
     """The course with one more sample. Samples must come in the order of their time."""
     before = course.latest
-    if before is not None and sample.at <= before.at:
+    if before is not None and (sample.at <= before.at or _forgets(before, sample)):
         return course
     disk_moved = _moved(
         before.disk_processed_bytes if before else None, sample.disk_processed_bytes
@@ -70,6 +70,11 @@ def observe(course: Course, sample: Sample) -> Course:
         memory_bytes_per_second=_smoothed(course.memory_bytes_per_second, memory_moved, seconds),
         **_passes(course, sample),
     )
+
+
+def _forgets(before: Sample, now: Sample) -> bool:
+    """A job that is wound up shows zeros again: what was known of it is not to be lost."""
+    return before.memory_total_bytes is not None and now.memory_total_bytes is None
 
 
 def pace(course: Course) -> int | None:

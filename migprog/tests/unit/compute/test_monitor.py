@@ -144,9 +144,16 @@ def test_an_abort_is_seen_by_the_jobs_type():
 
 def test_an_abort_is_seen_by_qemus_word():
     monitor = monitor_that_runs()
-    monitor.qemu_migration("cancelling")
+    monitor.qemu_migration("cancelling", 2.0)
     monitor.read({"type": 0}, None, 2.0)
     assert end_of(monitor)[0].status is Status.CANCELLED
+
+
+def test_a_failure_is_seen_by_qemus_word():
+    monitor = monitor_that_runs()
+    monitor.qemu_migration("failed", 2.0)
+    report, waited = end_of(monitor)
+    assert (report.status, waited) == (Status.FAILED, 0.0)
 
 
 def test_a_job_that_vanishes_failed_unless_an_event_knows_better():
@@ -215,6 +222,13 @@ def test_one_found_late_began_when_libvirt_says():
     monitor.read(ACTIVE | {"time_elapsed": 400_000}, 0.3, 500.0)
     _, report = monitor.report_if_due(RULES, 500.0, EPOCH)
     assert report.started_at == EPOCH - 400.0
+
+
+def test_its_start_stays_what_it_was_when_the_clock_is_set():
+    monitor = monitor_that_runs()
+    monitor.lifecycle(3, 1, 2.0)
+    _, second = monitor.report_if_due(RULES, 2.0, EPOCH - 3600 + 1)
+    assert second.started_at == EPOCH - 1.0
 
 
 @given(st.lists(st.sampled_from(["sample", "none", "cancelled", "gone", "3,1", "3,7", "4,0", "5,3"])))

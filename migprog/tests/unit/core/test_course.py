@@ -67,3 +67,8 @@ def test_boundaries_are_bounded():
     seen = observed(*(memory(t, t, 5, t) for t in range(1, 500)))
     assert len(seen.boundaries) == course.MAX_BOUNDARIES
     assert seen.first_iteration == 1
+
+
+def test_a_job_that_is_wound_up_does_not_forget_what_it_was():
+    seen = observed(memory(1, 10, 90, 1))
+    assert course.observe(seen, Sample(at=2)) is seen

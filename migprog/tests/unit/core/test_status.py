@@ -13,7 +13,7 @@ def test_each_status_is_in_progress_or_ended():
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), itertools.product(ENDED - {Status.UNKNOWN}, Status), ids=str
+    ("old", "new"), list(itertools.product(ENDED - {Status.UNKNOWN}, Status)), ids=str
 )
 def test_a_known_end_is_never_rewritten(old, new):
     assert not may_follow(new, old)

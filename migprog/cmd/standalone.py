@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""migprog-standalone: agents, conductor and API in one process, without a broker.
+
+For one hypervisor, or for trying: reports go through memory (``fake://``) into an SQLite file.
+"""
+
+from migprog import concurrency
+
+BACKEND = concurrency.choose()
+
+import os  # noqa: E402
+import pathlib  # noqa: E402
+import sys  # noqa: E402
+
+from oslo_config import cfg  # noqa: E402
+
+from migprog import conf, exception, service  # noqa: E402
+from migprog.api.service import ApiService  # noqa: E402
+from migprog.cmd.compute import ComputeService  # noqa: E402
+from migprog.conductor.service import ConductorService  # noqa: E402
+from migprog.db import api as db  # noqa: E402
+from migprog.db import schema  # noqa: E402
+
+_TRANSPORT_URL = "fake://"
+
+
+def _default_state_dir() -> pathlib.Path:
+    if os.geteuid() == 0:
+        return pathlib.Path("/var/lib/migprog")
+    return pathlib.Path.home() / ".local/state/migprog"
+
+
+CLI_OPTS = [
+    cfg.MultiStrOpt(
+        "libvirt-uri",
+        default=[],
+        metavar="URI",
+        help="A libvirt to watch; each one given is a host, named as libvirt names it. "
+        "Default: [compute] libvirt_uri.",
+    ),
+    cfg.StrOpt("listen", metavar="ADDRESS:PORT", help="Where the API listens. Default: [api] listen."),
+    cfg.StrOpt(
+        "state-dir",
+        metavar="DIR",
+        default=str(_default_state_dir()),
+        help="Folder of the database; it is made if need be. Default: %(default)s.",
+    ),
+]
+
+
+class StandaloneService:
+    """Everything, started from the database up."""
+
+    def __init__(self, config: cfg.ConfigOpts) -> None:
+        self._config = config
+        uris = config.libvirt_uri or [config.compute.libvirt_uri]
+        self._parts: list[service.Service] = [
+            ConductorService(config, BACKEND, _TRANSPORT_URL),
+            ApiService(config),
+            *(ComputeService(config, uri, _TRANSPORT_URL) for uri in uris),
+        ]
+        self._started: list[service.Service] = []
+
+    def start(self) -> None:
+        schema.sync(db.connect(self._config))
+        for part in self._parts:
+            self._started.append(part)
+            part.start()
+
+    def stop(self) -> None:
+        while self._started:
+            self._started.pop().stop()
+
+    def reload(self, config: cfg.ConfigOpts) -> None:
+        for part in self._parts:
+            part.reload(config)
+
+
+def _load(argv: list[str]) -> cfg.ConfigOpts:
+    """The configuration, completed by what is sensible for one machine."""
+    config = conf.load(argv, "migprog-standalone", cli_opts=CLI_OPTS)
+    state_dir = pathlib.Path(config.state_dir)
+    try:
+        state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        raise exception.ConfigError(f"--state-dir: {error}") from error
+    db.register_opts(config)
+    config.set_default("connection", f"sqlite:///{state_dir / 'migprog.sqlite'}", "database")
+    config.set_default("auth_strategy", "noauth", "api")
+    if config.listen:
+        config.set_override("listen", config.listen, "api")
+    conf.validate(config)
+    return config
+
+
+def main() -> int:
+    try:
+        config = _load(sys.argv[1:])
+        service.run(config, StandaloneService(config))
+    except exception.MigprogError as error:
+        print(f"migprog-standalone: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+import threading
+
+from migprog.compute.outbox import Outbox
+from migprog.compute.sender import Address, Sender
+from migprog.conductor.rpcapi import Unreachable
+from migprog.core.report import Ack, Batch
+from migprog.tests.fixtures.driven import UUID
+from migprog.tests.unit.compute.test_outbox import report
+
+ADDRESS = Address(host="compute-1", node="node-1", ip="10.0.0.1")
+
+
+class Conductor:
+    """Answers as it is told; remembers what it was sent. Signals each message."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.sent = []
+        self.told = threading.Semaphore(0)
+
+    def report(self, batch, acknowledged):
+        self.sent.append((Batch.from_wire(batch)[0], acknowledged))
+        self.told.release()
+        answer = self.answers.pop(0) if self.answers else Ack()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer.to_wire() if acknowledged else None
+
+
+def test_all_that_is_due_leaves_in_one_message():
+    outbox, conductor = Outbox(), Conductor()
+    for number in range(3):
+        outbox.put_report(report(1, uuid=UUID[:-1] + str(number)), needs_ack=number == 1)
+    assert Sender(outbox, conductor, ADDRESS).send()
+    ((batch, acknowledged),) = conductor.sent
+    assert (batch.host, batch.node, batch.address) == ("compute-1", "node-1", "10.0.0.1")
+    assert len(batch.reports) == 3
+    assert acknowledged
+    assert outbox.empty
+
+
+def test_nothing_due_is_nothing_sent():
+    conductor = Conductor()
+    assert Sender(Outbox(), conductor, ADDRESS).send()
+    assert conductor.sent == []
+
+
+def test_what_no_conductor_took_stays_and_is_tried_again():
+    outbox, conductor = Outbox(), Conductor(Unreachable("away"))
+    outbox.put_report(report(1), needs_ack=True)
+    sender = Sender(outbox, conductor, ADDRESS)
+    assert not sender.send()
+    assert sender.send()
+    assert [batch.reports for batch, _ in conductor.sent] == [(report(1),)] * 2
+    assert outbox.empty
+
+
+def test_an_entry_that_is_refused_is_not_repeated():
+    outbox, conductor = Outbox(), Conductor(Ack(refused={"reports[0]": "percent: '7' is odd"}))
+    outbox.put_report(report(1), needs_ack=True)
+    assert Sender(outbox, conductor, ADDRESS).send()
+    assert outbox.empty
+
+
+def test_it_runs_until_stopped_and_retries_by_itself():
+    outbox, conductor = Outbox(), Conductor(Unreachable("away"))
+    sender = Sender(outbox, conductor, ADDRESS)
+    thread = threading.Thread(target=sender.run)
+    thread.start()
+    outbox.put_report(report(1), needs_ack=True)
+    for _ in range(2):
+        assert conductor.told.acquire(timeout=10)
+    sender.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert outbox.empty

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each backend in a process of its own: a choice is made once."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+from migprog import concurrency
+assert concurrency.choose() == {backend!r}
+import threading, time
+inbox = concurrency.Inbox()
+
+# Real threads that block do not hold up (green) ones, and are heard by them.
+def natively():
+    concurrency._original("time").sleep(0.2)
+    for number in range(100_000):
+        inbox.put(number)
+
+ticks = []
+def tick():
+    while len(ticks) < 5:
+        ticks.append(time.monotonic())
+        time.sleep(0.01)
+
+started = time.monotonic()
+concurrency.native_thread(natively, "native")
+ticker = threading.Thread(target=tick)
+ticker.start()
+got = []
+while len(got) < 100_000:
+    got += inbox.get_all(5)
+assert got == list(range(100_000))
+ticker.join()
+assert ticks[-1] - started < 0.2, "a blocked real thread held up the others"
+assert inbox.get_all(0.01) == []
+"""
+
+
+def run(backend, program):
+    environment = os.environ | {"MIGPROG_CONCURRENCY": backend}
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("backend", ["eventlet", "threading"])
+def test_real_threads_hand_over_to_either_backend(backend):
+    result = run(backend, PROGRAM.format(backend=backend))
+    assert result.returncode == 0, result.stderr
+
+
+def test_any_other_backend_is_refused_by_name():
+    result = run("asyncio", "from migprog import concurrency; concurrency.choose()")
+    assert result.returncode != 0
+    assert "MIGPROG_CONCURRENCY: 'asyncio' must be one of: eventlet, threading" in result.stderr
+
+
+def test_eventlet_is_the_default():
+    environment = {k: v for k, v in os.environ.items() if k != "MIGPROG_CONCURRENCY"}
+    program = "from migprog import concurrency; print(concurrency.choose())"
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.stdout.strip() == "eventlet"
