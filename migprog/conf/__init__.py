@@ -28,6 +28,7 @@ def load(
     goes to oslo.messaging (18.3) only ``cfg.CONF`` will do.
     """
     log.register_options(conf)
+    conf.set_default("use_stderr", True)
     for group in GROUPS:
         group.register_opts(conf)
     conf.register_cli_opts(cli_opts)

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the REST API."""
+
+import ipaddress
+import re
+from typing import NamedTuple
+
+from oslo_config import cfg, types
+
+from migprog import exception
+
+KEYSTONE = "keystone"
+NOAUTH = "noauth"
+
+GROUP = cfg.OptGroup("api", title="The REST API")
+
+OPTS = [
+    cfg.StrOpt(
+        "auth_strategy",
+        default=KEYSTONE,
+        choices=[
+            (
+                KEYSTONE,
+                "a token is needed for everything but / and /healthcheck; see "
+                "[keystone_authtoken]. Only users with the role admin may read",
+            ),
+            (
+                NOAUTH,
+                "no token is needed; only clients on this machine are answered, and listen "
+                "must be a loopback address",
+            ),
+        ],
+        help="Who may read.",
+    ),
+    cfg.StrOpt(
+        "listen",
+        default="127.0.0.1:8790",
+        help="ADDRESS:PORT that migprog-api and migprog-standalone listen on; an IPv6 address in "
+        "brackets, as in [::1]:8790; port 0 takes a free one. uWSGI and gunicorn have their own "
+        "option for it.",
+    ),
+    cfg.IntOpt(
+        "threads",
+        default=16,
+        min=1,
+        max=1024,
+        help="Requests that migprog-api and migprog-standalone serve at a time; more wait for "
+        "their turn.",
+    ),
+    cfg.IntOpt(
+        "max_limit",
+        default=1000,
+        min=1,
+        max=10000,
+        help="Migrations at most on one page of a list.",
+    ),
+    cfg.IntOpt(
+        "stale_after",
+        default=90,
+        min=1,
+        max=86400,
+        help="Seconds after which a migration in progress that its agent told nothing of is shown "
+        "as stale. Not less than two or three times [compute] heartbeat_interval.",
+    ),
+]
+
+_LISTEN = re.compile(r"(?:\[(?P<ipv6>[^]]+)\]|(?P<host>[^][:]+)):(?P<port>[0-9]{1,5})")
+_HOST = types.HostAddress(4)
+_RULE = "must be ADDRESS:PORT, an IPv6 address in brackets, the port from 0 to 65535"
+
+
+class Address(NamedTuple):
+    """Where to listen: a host without brackets, and a port."""
+
+    host: str
+    port: int
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    conf.register_group(GROUP)
+    conf.register_opts(OPTS, GROUP)
+
+
+def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
+    return [(GROUP, OPTS)]
+
+
+def check(conf: cfg.ConfigOpts) -> None:
+    """Rules between options. Raises :class:`exception.ConfigError`."""
+    check_listen(conf.api.listen, conf.api.auth_strategy)
+
+
+def check_listen(listen: str, auth_strategy: str) -> Address:
+    """Where to listen, if that may be. Raises :class:`exception.ConfigError`."""
+    try:
+        address = parse_listen(listen)
+    except ValueError as error:
+        raise exception.ConfigError(f"[api] listen: {listen!r} {error}") from error
+    if auth_strategy == NOAUTH and not is_loopback(address.host) and address.host != "localhost":
+        raise exception.ConfigError(
+            f"[api] listen: {listen!r} must be a loopback address (127.0.0.1:PORT, [::1]:PORT) "
+            "as long as [api] auth_strategy is noauth"
+        )
+    return address
+
+
+def parse_listen(listen: str) -> Address:
+    """Read ``ADDRESS:PORT``. Raises :class:`ValueError` with the rule."""
+    match = _LISTEN.fullmatch(listen)
+    if not match or int(match["port"]) > 65535:
+        raise ValueError(_RULE)
+    try:
+        host = types.IPAddress(6)(match["ipv6"]) if match["ipv6"] else _HOST(match["host"])
+    except ValueError:
+        raise ValueError(_RULE) from None
+    return Address(host, int(match["port"]))
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether this address can be reached, or comes, from this very machine alone."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    # A socket for both families shows IPv4 peers so; Python before 3.13 does not look inside.
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return (mapped or ip).is_loopback

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables. The migrations in ``alembic/versions`` build the same, and a test compares them.
+
+Instants are UTC without a zone, to the microsecond. Text is compared by its bytes on all three
+databases (MySQL's default would take "A" for "a"). There are no foreign keys: the conductor is the
+only writer, and rows may be purged in any order.
+"""
+
+from datetime import datetime
+from typing import Annotated
+
+from sqlalchemy import BigInteger, DateTime, Double, Index, Integer, SmallInteger, String
+from sqlalchemy.dialects import mysql
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# MySQL's plain DATETIME is cut to seconds.
+INSTANT = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql")
+OPTIONS = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+    # Without it SQLite gives the number of a purged row to the next one.
+    "sqlite_autoincrement": True,
+}
+
+Uuid = Annotated[str, mapped_column(String(36))]
+Text = Annotated[str, mapped_column(String(255))]
+Word = Annotated[str, mapped_column(String(32))]
+Count = Annotated[int, mapped_column(BigInteger)]
+Percent = Annotated[int, mapped_column(SmallInteger)]
+Seconds = Annotated[float, mapped_column(Double)]
+Instant = Annotated[datetime, mapped_column(INSTANT)]
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Migration(Base):
+    """One live migration, in progress or ended.
+
+    ``heard_at``, ``created_at``, ``updated_at``: the conductor's clock; other instants: the
+    hypervisor's. ``arrived_at``: of the arrival that named the destination.
+    """
+
+    __tablename__ = "migrations"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    uuid: Mapped[Uuid]
+    server_uuid: Mapped[Uuid]
+    server_name: Mapped[Text | None]
+    project_id: Mapped[Text | None]
+    user_id: Mapped[Text | None]
+    source_compute: Mapped[Text]
+    source_node: Mapped[Text]
+    dest_compute: Mapped[Text | None]
+    dest_node: Mapped[Text | None]
+    dest_host: Mapped[Text | None]
+
+    sequence: Mapped[Count]
+    status: Mapped[Word]
+    phase: Mapped[Word]
+    percent: Mapped[Percent | None]
+    eta_seconds: Mapped[Seconds | None]
+    eta_low_seconds: Mapped[Seconds | None]
+    eta_high_seconds: Mapped[Seconds | None]
+    verdict: Mapped[Word | None]
+    reason: Mapped[Text | None]
+
+    memory_total_bytes: Mapped[Count | None]
+    memory_processed_bytes: Mapped[Count | None]
+    memory_remaining_bytes: Mapped[Count | None]
+    disk_total_bytes: Mapped[Count | None]
+    disk_processed_bytes: Mapped[Count | None]
+    disk_remaining_bytes: Mapped[Count | None]
+    memory_iteration: Mapped[Count | None]
+    throughput_bytes_per_second: Mapped[Count | None]
+    dirty_bytes_per_second: Mapped[Count | None]
+    boundary_remaining_bytes: Mapped[Count | None]
+    pause_needed_seconds: Mapped[Seconds | None]
+    pause_limit_seconds: Mapped[Seconds | None]
+    auto_converge_percent: Mapped[Percent | None]
+
+    total_seconds: Mapped[Seconds | None]
+    downtime_seconds: Mapped[Seconds | None]
+    error: Mapped[Text | None]
+
+    started_at: Mapped[Instant]
+    sampled_at: Mapped[Instant]
+    ended_at: Mapped[Instant | None]
+    arrived_at: Mapped[Instant | None]
+    heard_at: Mapped[Instant]
+    created_at: Mapped[Instant]
+    updated_at: Mapped[Instant]
+
+    # Lists are ordered by id, newest first: each index serves a filter and that order.
+    __table_args__ = (
+        Index("uniq_migrations_uuid", "uuid", unique=True),
+        Index("ix_migrations_server_uuid_id", "server_uuid", "id"),
+        Index("ix_migrations_project_id_id", "project_id", "id"),
+        Index("ix_migrations_status_id", "status", "id"),
+        Index("ix_migrations_source_compute_id", "source_compute", "id"),
+        Index("ix_migrations_dest_compute_id", "dest_compute", "id"),
+        OPTIONS,
+    )
+
+
+class Server(Base):
+    """What its newest migration last told of a server, from the same sample."""
+
+    __tablename__ = "servers"
+
+    uuid: Mapped[Uuid] = mapped_column(primary_key=True)
+    name: Mapped[Text | None]
+    project_id: Mapped[Text | None]
+    user_id: Mapped[Text | None]
+    host: Mapped[Text]
+    progress: Mapped[Percent | None]
+    sampled_at: Mapped[Instant]
+    migration_uuid: Mapped[Uuid]
+    migration_started_at: Mapped[Instant]
+    created_at: Mapped[Instant]
+    updated_at: Mapped[Instant]
+
+    __table_args__ = ({k: v for k, v in OPTIONS.items() if k != "sqlite_autoincrement"},)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables' version: made and brought up to date by alembic."""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from migprog import exception
+from migprog.db import api
+
+# Any number that nobody else on that server uses.
+_LOCK = 0x6D696770
+_LOCK_NAME = "migprog-db-sync"
+_LOCK_TIMEOUT_SECONDS = 600
+
+
+def head() -> str:
+    """The version that this program works with."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
+def version(store: api.Store) -> str | None:
+    """The database's version; None when it has no tables. Raises :class:`api.Unavailable`."""
+    with api.translated(), store.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def check_version(store: api.Store) -> None:
+    """Raises :class:`exception.ConfigError` when the tables are older than this program, and
+    :class:`api.Unavailable` when that cannot be told.
+
+    Newer tables serve an older program too: that is how services are upgraded one by one.
+    """
+    found = version(store)
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if found is None or found in known - {head()}:
+        raise exception.ConfigError(
+            f"[database] connection: the tables there are of version {found or 'none'}, not "
+            f"{head()}: run migprog-manage db sync"
+        )
+
+
+def sync(store: api.Store) -> None:
+    """Bring the database up to date. May be repeated, and run by several at once.
+
+    Raises :class:`api.Unavailable`.
+    """
+    with api.translated(), store.writing() as connection, _alone(connection):
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(pathlib.Path(__file__).parent / "alembic"))
+    return config
+
+
+@contextlib.contextmanager
+def _alone(connection: sa.Connection) -> Iterator[None]:
+    """One at a time. On SQLite the transaction itself sees to it."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    if connection.dialect.name != "mysql":
+        yield
+        return
+    connection.execute(sa.select(sa.func.get_lock(_LOCK_NAME, _LOCK_TIMEOUT_SECONDS)))
+    try:
+        yield
+    finally:
+        connection.execute(sa.select(sa.func.release_lock(_LOCK_NAME)))

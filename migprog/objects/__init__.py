@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the rest of the program knows of the store::
+
+    store = objects.connect(conf)          # may raise exception.ConfigError
+    objects.Migration.list(store, in_progress=True)
+
+Everything that reads or writes may raise :class:`Unavailable`.
+"""
+
+from migprog.db.api import Store, Unavailable, connect
+from migprog.db.schema import check_version
+from migprog.objects.batch import store_batch
+from migprog.objects.migration import Migration
+from migprog.objects.server import Server
+
+__all__ = [
+    "Migration",
+    "Server",
+    "Store",
+    "Unavailable",
+    "check_version",
+    "connect",
+    "store_batch",
+]

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Instants at the edges: seconds since the epoch in reports, UTC without a zone in the database,
+UTC with its zone everywhere else."""
+
+from datetime import UTC, datetime
+from typing import overload
+
+
+@overload
+def to_store(seconds: float) -> datetime: ...
+@overload
+def to_store(seconds: None) -> None: ...
+def to_store(seconds: float | None) -> datetime | None:
+    """An instant of a report (seconds since the epoch) as the database keeps it."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+
+
+@overload
+def from_store(instant: datetime) -> datetime: ...
+@overload
+def from_store(instant: None) -> None: ...
+def from_store(instant: datetime | None) -> datetime | None:
+    """An instant of the database with its zone, UTC."""
+    return None if instant is None else instant.replace(tzinfo=UTC)

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a report or an arrival makes of the rows there are. Pure: rows in, rows out.
+
+Whatever the order in which reports come, and however often, the same rows result.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from migprog.core import status as core_status
+from migprog.core.report import Arrival, ArrivalState, Report
+from migprog.core.status import Status
+from migprog.objects.instant import to_store
+
+Row = dict[str, Any]
+
+# Two hosts' clocks may differ by so much.
+CLOCK_SKEW = timedelta(seconds=60)
+# An arrival is told late when the broker was away, and by a clock of its own.
+LATE_ARRIVAL = timedelta(minutes=5)
+
+_COPIED = (
+    *("uuid", "server_uuid", "sequence", "reason", "error"),
+    *("eta_seconds", "eta_low_seconds", "eta_high_seconds"),
+    *("memory_total_bytes", "memory_processed_bytes", "memory_remaining_bytes"),
+    *("disk_total_bytes", "disk_processed_bytes", "disk_remaining_bytes"),
+    *("memory_iteration", "throughput_bytes_per_second", "dirty_bytes_per_second"),
+    *("boundary_remaining_bytes", "pause_needed_seconds", "pause_limit_seconds"),
+    *("auto_converge_percent", "total_seconds", "downtime_seconds"),
+)
+# Facts that a report may leave out, and that stay true then.
+_LASTING = ("server_name", "project_id", "user_id")
+
+
+def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetime) -> Row | None:
+    """The migration's row after a report of the source ``host``; None: it changes nothing.
+
+    Only a newer report of the same server counts, and only along the status table.
+    """
+    if old is not None and not (
+        new.sequence > old["sequence"]
+        and core_status.may_follow(new.status, Status(old["status"]))
+        and new.server_uuid == old["server_uuid"]
+    ):
+        return None
+    row = {name: getattr(new, name) for name in _COPIED}
+    row |= {
+        "status": new.status.value,
+        "phase": new.phase.value,
+        "verdict": new.verdict and new.verdict.value,
+        "percent": new.percent,
+        "started_at": to_store(new.started_at),
+        "sampled_at": to_store(new.sampled_at),
+        "ended_at": to_store(new.ended_at),
+        "heard_at": heard_at,
+        "updated_at": heard_at,
+    }
+    row |= {name: getattr(new, name) for name in _LASTING}
+    if old is None:
+        return row | {"source_compute": host, "source_node": node, "created_at": heard_at}
+    row["percent"] = max(
+        (percent for percent in (old["percent"], new.percent) if percent is not None),
+        default=None,
+    )
+    row |= {name: old[name] for name in _LASTING if row[name] is None}
+    return old | row
+
+
+def server(old: Row | None, migration: Row, now: datetime) -> Row | None:
+    """The server's row after its migration changed; None: it changes nothing.
+
+    Its newest migration speaks for it, and no other.
+    """
+    if (
+        old is not None
+        and old["migration_uuid"] != migration["uuid"]
+        and _age(migration) < (old["migration_started_at"], old["migration_uuid"])
+    ):
+        return None
+    known = old or {"name": None, "project_id": None, "user_id": None, "created_at": now}
+    row = known | {
+        "uuid": migration["server_uuid"],
+        "name": migration["server_name"] or known["name"],
+        "project_id": migration["project_id"] or known["project_id"],
+        "user_id": migration["user_id"] or known["user_id"],
+        "host": migration["source_compute"],
+        "progress": migration["percent"],
+        "sampled_at": migration["sampled_at"],
+        "migration_uuid": migration["uuid"],
+        "migration_started_at": migration["started_at"],
+        "updated_at": now,
+    }
+    if migration["status"] == Status.COMPLETED:
+        row["host"] = migration.get("dest_compute") or row["host"]
+    return row
+
+
+def met(migrations: Iterable[Row], arrival: Arrival, host: str) -> Row | None:
+    """The migration that brought the server to ``host``: its newest from elsewhere that was under
+    way when it arrived, give or take the clocks."""
+    at = to_store(arrival.at)
+    candidates = (
+        row
+        for row in migrations
+        if row["server_uuid"] == arrival.server_uuid
+        and row["source_compute"] != host
+        and row["started_at"] <= at + CLOCK_SKEW
+        and _may_have_arrived(row, arrival, at, host)
+    )
+    return max(candidates, key=_age, default=None)
+
+
+def destination(
+    old: Row, arrival: Arrival, host: str, node: str, address: str | None, now: datetime
+) -> Row | None:
+    """The migration's row after an arrival at ``host``; None: it changes nothing.
+
+    The latest arrival names the destination, in whatever order they are told.
+    """
+    at = to_store(arrival.at)
+    if old.get("arrived_at") is not None and at <= old["arrived_at"]:
+        return None
+    return old | {
+        "dest_compute": host,
+        "dest_node": node,
+        "dest_host": address,
+        "arrived_at": at,
+        "updated_at": now,
+    }
+
+
+def _may_have_arrived(row: Row, arrival: Arrival, at: datetime, host: str) -> bool:
+    status = Status(row["status"])
+    if status in core_status.IN_PROGRESS:
+        return True
+    # One that has ended elsewhere is not the one that comes here, which nobody has reported yet.
+    if row.get("dest_compute") not in (None, host):
+        return False
+    ended_at: datetime = row["ended_at"] or row["sampled_at"]
+    if arrival.state is ArrivalState.INCOMING:
+        return ended_at >= at
+    return status in (Status.COMPLETED, Status.UNKNOWN) and ended_at >= at - LATE_ARRIVAL
+
+
+def _age(migration: Mapping[str, Any]) -> tuple[datetime, str]:
+    """Of two migrations of a server the greater is the newer."""
+    return migration["started_at"], migration["uuid"]

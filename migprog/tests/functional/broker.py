@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A RabbitMQ of our own: started on free ports, gone with the process that started it."""
+
+import contextlib
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+
+from migprog.tests.functional import processes
+
+# Debian's /usr/sbin/rabbitmq-server changes to the rabbitmq user and its own folders.
+_SERVER = pathlib.Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+_START_SECONDS = 60.0
+
+
+@contextlib.contextmanager
+def rabbitmq() -> Iterator[str]:
+    """Run a RabbitMQ; gives its transport URL."""
+    if not _SERVER.exists():
+        raise RuntimeError(f"{_SERVER} is missing: install the package rabbitmq-server")
+    with tempfile.TemporaryDirectory(prefix="migprog-rabbitmq-") as directory:
+        port, distribution_port, epmd_port = processes.free_ports(3)
+        environment = os.environ | {
+            "HOME": directory,
+            "RABBITMQ_NODENAME": f"migprog-{port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(port),
+            "RABBITMQ_DIST_PORT": str(distribution_port),
+            "RABBITMQ_MNESIA_BASE": f"{directory}/mnesia",
+            "RABBITMQ_LOG_BASE": f"{directory}/log",
+            "RABBITMQ_CONF_ENV_FILE": f"{directory}/none",
+            "RABBITMQ_CONFIG_FILE": f"{directory}/rabbitmq",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{directory}/plugins",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none",
+            # A port mapper of its own, in this process group: Erlang's usual one would stay.
+            "ERL_EPMD_PORT": str(epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+        }
+        with (
+            processes.running(["epmd", "-port", str(epmd_port)], directory, environment),
+            processes.running([str(_SERVER)], directory, environment) as server,
+        ):
+            processes.wait_for_port(port, _START_SECONDS, server)
+            yield f"rabbit://guest:guest@127.0.0.1:{port}/"

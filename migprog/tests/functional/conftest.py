@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from migprog.tests.functional import broker, databases
+from migprog.tests.lab import Lab
+
+
+@pytest.fixture(scope="session")
+def lab():
+    with Lab(hosts=("lab-a", "lab-b")) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def rabbitmq():
+    with broker.rabbitmq() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mariadb_server():
+    with databases.mariadb() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_server():
+    with databases.postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def mariadb(mariadb_server):
+    """The URL of an empty database."""
+    return mariadb_server.new_database()
+
+
+@pytest.fixture(scope="module")
+def postgresql(postgresql_server):
+    """The URL of an empty database."""
+    return postgresql_server.new_database()

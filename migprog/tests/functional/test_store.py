@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store on real databases, each started for these tests."""
+
+import threading
+
+import pytest
+import sqlalchemy as sa
+from alembic import autogenerate
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.dialects import mysql
+
+from migprog import objects
+from migprog.db import models, schema
+from migprog.tests import stores
+from migprog.tests.functional import databases
+from migprog.tests.store_cases import Cases
+
+pytestmark = pytest.mark.functional
+
+
+@pytest.fixture(scope="module", params=["mariadb", "postgresql"])
+def server(request):
+    return request.getfixturevalue(f"{request.param}_server")
+
+
+@pytest.fixture(scope="module")
+def store(server):
+    store = stores.ready(server.new_database())
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def other_store(store):
+    store = stores.connect(store.engine.url.render_as_string(hide_password=False))
+    yield store
+    store.close()
+
+
+class TestStore(Cases):
+    pass
+
+
+def test_what_the_driver_sends_to_mariadb_does_not_grow(mariadb):
+    """SQLAlchemy counts a statement for many rows as one, whatever the driver makes of it."""
+    store = stores.ready(mariadb)
+    firsts = [stores.report() for _ in range(200)]
+    stores.store(store, *firsts)
+    sent = {}
+    for size in (1, 20, 200):
+        before = _questions(store)
+        told = [stores.later(first, sequence=size + 1) for first in firsts[:size]]
+        stores.store(store, *told)
+        sent[size] = _questions(store) - before
+    assert len(set(sent.values())) == 1, sent
+    store.close()
+
+
+def _questions(store) -> int:
+    """Statements that MariaDB has executed so far."""
+    with store.engine.connect() as connection:
+        return int(connection.exec_driver_sql("SHOW GLOBAL STATUS LIKE 'Questions'").one()[1])
+
+
+def test_models_are_what_the_migrations_make(store):
+    with store.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert autogenerate.compare_metadata(context, models.Base.metadata) == []
+
+
+def test_instants_and_text_on_mariadb(mariadb):
+    """What the comparison of alembic does not look at."""
+    store = stores.ready(mariadb)
+    inspector = sa.inspect(store.engine)
+    for table in models.Base.metadata.sorted_tables:
+        options = inspector.get_table_options(table.name)
+        assert options["mariadb_collate" if "mariadb_collate" in options else "mysql_collate"] == (
+            "utf8mb4_bin"
+        )
+        for column in inspector.get_columns(table.name):
+            if column["name"].endswith("_at"):
+                assert isinstance(column["type"], mysql.DATETIME)
+                assert column["type"].fsp == 6
+    store.close()
+
+
+def test_sync_by_several_at_once(server):
+    url = server.new_database()
+    errors = []
+
+    def sync() -> None:
+        store = stores.connect(url)
+        try:
+            schema.sync(store)
+        except Exception as error:
+            errors.append(error)
+        store.close()
+
+    threads = [threading.Thread(target=sync) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    store = stores.connect(url)
+    assert schema.version(store) == schema.head()
+    store.close()
+
+
+@pytest.mark.parametrize("kind", sorted(databases.RUN))
+def test_a_database_that_is_gone_is_unavailable(kind):
+    with databases.RUN[kind]() as server:
+        store = stores.ready(server.new_database())
+        first = stores.report()
+        stores.store(store, first)
+        server.program.process.kill()
+        server.program.process.wait()
+        with pytest.raises(objects.Unavailable):
+            stores.migration(store, first)
+        with pytest.raises(objects.Unavailable):
+            stores.store(store, stores.later(first))
+
+
+def test_connections_cut_are_made_anew(server, store):
+    first = stores.report()
+    stores.store(store, first)
+    if store.engine.dialect.name == "mysql":
+        with store.engine.connect() as connection:
+            mine = connection.exec_driver_sql("SELECT connection_id()").scalar_one()
+        server.execute(f"KILL {mine}")
+    else:
+        server.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        )
+    assert stores.store(store, stores.later(first)).stored == {first.uuid: 2}

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What reports make of migrations."""
+
+import dataclasses
+
+import pytest
+
+from migprog import exception, objects
+from migprog.core.report import MAX_COUNT, MAX_INSTANT, Report
+from migprog.core.status import Phase, Status
+from migprog.core.verdict import Verdict
+from migprog.tests import stores
+from migprog.tests.stores import START, at, later, migration, report
+
+
+class Keeping:
+    """What is stored is what is read."""
+
+    def test_every_field(self, store):
+        full = report(
+            sequence=MAX_COUNT,
+            server_name="Ωmega 🐎 '; DROP TABLE migrations; --",
+            project_id="p" * 255,
+            user_id="u",
+            percent=42,
+            eta_seconds=1.1,
+            eta_low_seconds=0.1 + 0.2,
+            eta_high_seconds=MAX_INSTANT,
+            verdict=Verdict.NOT_CONVERGING,
+            reason="x" * 255,
+            memory_total_bytes=MAX_COUNT,
+            memory_processed_bytes=1,
+            memory_remaining_bytes=0,
+            disk_total_bytes=2,
+            disk_processed_bytes=3,
+            disk_remaining_bytes=4,
+            memory_iteration=5,
+            throughput_bytes_per_second=6,
+            dirty_bytes_per_second=7,
+            boundary_remaining_bytes=8,
+            pause_needed_seconds=9.5,
+            pause_limit_seconds=10.5,
+            auto_converge_percent=99,
+            total_seconds=11.25,
+            downtime_seconds=0.000123,
+            error="12",
+            status=Status.FAILED,
+            sampled_at=START + 1,
+            ended_at=START + 2,
+        )
+        stores.store(store, full, heard_at=START + 3)
+        stored = migration(store, full)
+        instants = {"started_at", "sampled_at", "ended_at"}
+        for field in dataclasses.fields(Report):
+            expected = getattr(full, field.name)
+            if field.name in instants:
+                expected = at(expected)
+            assert getattr(stored, field.name) == expected, field.name
+        assert isinstance(stored.status, Status)
+        assert isinstance(stored.phase, Phase)
+        assert isinstance(stored.verdict, Verdict)
+        assert (stored.source_compute, stored.source_node) == ("source", "source.example.org")
+        assert stored.heard_at == stored.created_at == stored.updated_at == at(START + 3)
+
+    def test_what_is_not_known_is_none(self, store):
+        bare = report()
+        stores.store(store, bare)
+        stored = migration(store, bare)
+        known = {
+            *("id", "uuid", "server_uuid", "source_compute", "source_node", "sequence", "status"),
+            *("phase", "started_at", "sampled_at", "heard_at", "created_at", "updated_at"),
+        }
+        assert {k for k, v in dataclasses.asdict(stored).items() if v is not None} == known
+
+    def test_server_is_told_by_the_same_sample(self, store):
+        first = report(percent=3, server_name="web", project_id="p", user_id="u")
+        stores.store(store, first)
+        server = objects.Server.get(store, first.server_uuid.upper())
+        assert (server.name, server.project_id, server.user_id) == ("web", "p", "u")
+        assert (server.host, server.progress) == ("source", 3)
+        assert server.sampled_at == migration(store, first).sampled_at == at(first.sampled_at)
+        assert server.migration_uuid == first.uuid
+
+    def test_names_outlast_a_report_without_them(self, store):
+        first = report(server_name="web", project_id="p", user_id="u", reason="slow")
+        stores.store(store, first)
+        nameless = {"server_name": None, "project_id": None, "user_id": None}
+        stores.store(store, later(first, reason=None, **nameless))
+        stored = migration(store, first)
+        assert (stored.server_name, stored.project_id, stored.user_id) == ("web", "p", "u")
+        assert stored.reason is None
+        assert objects.Server.get(store, first.server_uuid).name == "web"
+
+    def test_text_is_compared_exactly(self, store):
+        mine, other = report(project_id="Straße"), report(project_id="strasse")
+        stores.store(store, mine, other)
+        for each in (mine, other):
+            listed = objects.Migration.list(store, project_id=each.project_id)
+            assert [m.uuid for m in listed if m.uuid in (mine.uuid, other.uuid)] == [each.uuid]
+
+
+class Guarding:
+    """Late, repeated and impossible reports change nothing, and are settled."""
+
+    def test_newer_replaces(self, store):
+        first = report()
+        assert stores.store(store, first, heard_at=START).stored == {first.uuid: 1}
+        newer = later(first, sequence=5, memory_iteration=7)
+        assert stores.store(store, newer, heard_at=START + 9).stored == {first.uuid: 5}
+        stored = migration(store, first)
+        assert (stored.sequence, stored.memory_iteration) == (5, 7)
+        assert (stored.created_at, stored.heard_at) == (at(START), at(START + 9))
+
+    @pytest.mark.parametrize("sequence", [4, 5])
+    def test_late_and_repeated_change_nothing(self, store, sequence):
+        stored_one = report(sequence=5, percent=50)
+        stores.store(store, stored_one)
+        before = migration(store, stored_one), objects.Server.get(store, stored_one.server_uuid)
+        late = later(stored_one, sequence=sequence, percent=60, reason="late")
+        assert stores.store(store, late, heard_at=START + 999).stored == {stored_one.uuid: 5}
+        assert (migration(store, late), objects.Server.get(store, late.server_uuid)) == before
+
+    def test_an_end_is_final(self, store):
+        ended = report(sequence=5, status=Status.CANCELLED)
+        stores.store(store, ended)
+        ack = stores.store(store, later(ended, sequence=6, status=Status.COMPLETED))
+        assert ack.stored == {ended.uuid: 6}, "settled: told again it would change nothing either"
+        assert migration(store, ended).status is Status.CANCELLED
+        assert migration(store, ended).sequence == 5
+
+    def test_an_unknown_end_is_settled_later(self, store):
+        lost = report(status=Status.UNKNOWN)
+        stores.store(store, lost)
+        stores.store(store, later(lost, status=Status.COMPLETED))
+        assert migration(store, lost).status is Status.COMPLETED
+
+    def test_another_server_is_not_taken_over(self, store):
+        mine, other = report(), report()
+        stores.store(store, mine)
+        stores.store(store, later(mine, server_uuid=other.server_uuid))
+        with pytest.raises(exception.NotFound):
+            objects.Server.get(store, other.server_uuid)
+        assert migration(store, mine).sequence == 1
+
+    def test_one_batch_with_several_of_one_migration(self, store):
+        first = report(percent=7)
+        ended = later(first, sequence=3, status=Status.COMPLETED, percent=None)
+        ack = stores.store(store, ended, later(first, percent=5), first)
+        assert ack.stored == {first.uuid: 3}
+        stored = migration(store, first)
+        assert (stored.status, stored.percent) == (Status.COMPLETED, 7)
+
+    def test_percent_never_goes_back(self, store):
+        one = report(percent=10)
+        seen = []
+        for sequence, percent in enumerate([10, None, 5, 12, None], start=1):
+            stores.store(store, later(one, sequence=sequence, percent=percent))
+            seen.append(migration(store, one).percent)
+            assert objects.Server.get(store, one.server_uuid).progress == seen[-1]
+        assert seen == [10, 10, 10, 12, 12]
+
+    def test_an_empty_batch(self, store):
+        assert stores.store(store).stored == {}

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stores and reports for tests."""
+
+import contextlib
+import dataclasses
+import datetime
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_config import cfg
+
+from migprog import objects
+from migprog.core.report import Ack, Arrival, ArrivalState, Batch, Report
+from migprog.core.status import Phase, Status
+from migprog.db import api, schema
+
+# Some day, to the microsecond: no database may cut it.
+START = 1_790_000_000.123456
+
+
+def connect(url: str | None) -> objects.Store:
+    """A store without tables."""
+    conf = cfg.ConfigOpts()
+    api.register_opts(conf)
+    conf([], default_config_files=[], default_config_dirs=[])
+    conf.set_override("connection", url, "database")
+    return objects.connect(conf)
+
+
+def ready(url: str) -> objects.Store:
+    """A store with its tables."""
+    store = connect(url)
+    schema.sync(store)
+    return store
+
+
+def report(
+    sequence: int = 1,
+    status: Status = Status.RUNNING,
+    *,
+    started_at: float = START,
+    **values: Any,
+) -> Report:
+    """A report with what it needs; each sequence has a sample of its own."""
+    needed = {
+        "uuid": str(uuid.uuid4()),
+        "server_uuid": str(uuid.uuid4()),
+        "phase": Phase.MEMORY_ITERATIONS,
+        "sampled_at": started_at + sequence,
+    }
+    return Report(sequence=sequence, status=status, started_at=started_at, **(needed | values))
+
+
+def later(
+    old: Report, sequence: int | None = None, status: Status | None = None, **values: Any
+) -> Report:
+    """The next report of the same migration."""
+    sequence = old.sequence + 1 if sequence is None else sequence
+    return dataclasses.replace(
+        old,
+        sequence=sequence,
+        status=status or old.status,
+        **({"sampled_at": old.started_at + sequence} | values),
+    )
+
+
+def arrival(
+    server_uuid: str, at: float = START + 5, state: ArrivalState = ArrivalState.INCOMING
+) -> Arrival:
+    return Arrival(server_uuid=server_uuid, at=at, state=state)
+
+
+def store(
+    store: objects.Store,
+    *entries: Report | Arrival,
+    host: str = "source",
+    heard_at: float = START + 100,
+) -> Ack:
+    """Store entries as one batch of ``host``."""
+    return objects.store_batch(
+        store,
+        Batch(
+            host=host,
+            node=f"{host}.example.org",
+            address="192.0.2.7",
+            reports=tuple(entry for entry in entries if isinstance(entry, Report)),
+            arrivals=tuple(entry for entry in entries if isinstance(entry, Arrival)),
+        ),
+        heard_at,
+    )
+
+
+def migration(store: objects.Store, report: Report) -> objects.Migration:
+    return objects.Migration.get(store, report.server_uuid, report.uuid)
+
+
+def at(seconds: float) -> datetime.datetime:
+    """A report's instant as an object has it."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+
+
+def lasting(migration: objects.Migration) -> dict[str, Any]:
+    """What does not depend on when and how often it was told."""
+    passing = {"id", "heard_at", "created_at", "updated_at"}
+    return {k: v for k, v in dataclasses.asdict(migration).items() if k not in passing}
+
+
+@contextlib.contextmanager
+def statements(store: objects.Store) -> Iterator[list[str]]:
+    """The statements that the store sends while the block lasts."""
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        sent.append(statement)
+
+    sa.event.listen(store.engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        sa.event.remove(store.engine, "before_cursor_execute", note)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+import sqlite3
+import threading
+
+import pytest
+import sqlalchemy as sa
+from oslo_db.exception import DBDuplicateEntry
+
+from migprog import exception, objects
+from migprog.tests import stores
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/migprog.sqlite"
+
+
+@pytest.mark.parametrize(
+    ("connection", "says"),
+    [
+        (None, "is not set"),
+        ("", "is not set"),
+        ("no URL with a secret", "is not a database URL"),
+        ("oracle://host/name", "must be one of: mysql, postgresql, sqlite"),
+        ("mariadb+pymysql://host/name", "must be one of"),
+        ("mysql+nodriver://host/name", "mysql"),
+    ],
+)
+def test_an_impossible_connection_names_the_option(connection, says):
+    with pytest.raises(exception.ConfigError, match=r"^\[database\] connection: ") as raised:
+        stores.connect(connection)
+    assert says in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "charset"),
+    [
+        ("mysql+pymysql://u:p@host/name", "utf8mb4"),
+        ("mysql+pymysql://u:p@host/name?charset=utf8mb3", "utf8mb3"),
+    ],
+)
+def test_mysql_takes_all_text(url, charset):
+    assert stores.connect(url).engine.url.query["charset"] == charset
+
+
+def test_nothing_is_opened_before_it_is_used(tmp_path):
+    stores.connect(f"sqlite:///{tmp_path}/migprog.sqlite")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_tables_it_says_what_to_do(url):
+    with pytest.raises(objects.Unavailable, match="run migprog-manage db sync"):
+        objects.Migration.list(stores.connect(url))
+
+
+def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path):
+    store = stores.connect(f"sqlite:///{tmp_path}/no/such/folder/migprog.sqlite")
+    with pytest.raises(objects.Unavailable, match=r"unable to open database file$"):
+        objects.Migration.list(store)
+
+
+def test_readers_do_not_wait_for_the_writer(url):
+    store = stores.ready(url)
+    first = stores.report()
+    stores.store(store, first)
+    with store.writing() as connection:
+        connection.execute(sa.text("UPDATE migrations SET sequence = 99"))
+        assert stores.migration(stores.connect(url), first).sequence == 1
+    assert stores.migration(store, first).sequence == 99
+
+
+def test_writers_wait_for_each_other(url):
+    store = stores.ready(url)
+    report = stores.report()
+    outside = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    outside.execute("BEGIN IMMEDIATE")
+    thread = threading.Thread(target=stores.store, args=(store, report))
+    thread.start()
+    thread.join(0.2)
+    assert thread.is_alive()
+    outside.execute("COMMIT")
+    thread.join(30)
+    assert stores.migration(store, report)
+
+
+def test_a_lost_race_is_run_again(url):
+    """Two conductors have each found that a migration is new."""
+    store = stores.ready(url)
+    report = stores.report()
+    runs = []
+
+    def work(writer):
+        known = writer.lock_migrations([report.uuid])
+        runs.append(set(known))
+        if len(runs) == 1:
+            raise DBDuplicateEntry
+        return len(runs)
+
+    assert store.write(work) == 2
+
+
+def test_an_error_of_ours_is_not_run_again(url):
+    runs = []
+
+    def work(_writer):
+        runs.append(1)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        stores.ready(url).write(work)
+    assert len(runs) == 1

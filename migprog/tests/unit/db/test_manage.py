@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""migprog-manage as an operator runs it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from migprog.db import schema
+
+_COMMAND = [sys.executable, "-c", "from migprog.cmd import manage; manage.main()"]
+
+
+@pytest.fixture
+def manage(tmp_path):
+    (tmp_path / "migprog.conf").write_text(
+        f"[database]\nconnection = sqlite:///{tmp_path}/migprog.sqlite\n"
+    )
+
+    def run(*arguments, config="migprog.conf"):
+        return subprocess.run(
+            [*_COMMAND, "--config-file", str(tmp_path / config), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    return run
+
+
+def test_sync_and_version(manage):
+    none = manage("db", "version")
+    assert (none.returncode, none.stdout) == (0, "none: run migprog-manage db sync\n")
+    first, again = manage("db", "sync"), manage("db", "sync")
+    head = schema.head()
+    assert first.returncode == again.returncode == 0
+    assert first.stdout == f"the database is now at version {head} (it was at none)\n"
+    assert again.stdout == f"the database is up to date (version {head})\n"
+    assert manage("db", "version").stdout == f"{head}\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ("", "[database] connection: is not set"),
+        ("[database]\nconnection = sqlite:////no/such/folder/x\n", "unable to open database file"),
+    ],
+)
+def test_what_it_cannot_do(manage, tmp_path, config, says):
+    (tmp_path / "bad.conf").write_text(config)
+    done = manage("db", "sync", config="bad.conf")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("migprog-manage: ")
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["db"], ["db", "destroy"]])
+def test_bad_arguments(manage, arguments):
+    done = manage(*arguments)
+    assert done.returncode == 2
+    assert "usage: " in done.stderr

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+import threading
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic import autogenerate
+from alembic.runtime.migration import MigrationContext
+
+from migprog import exception, objects
+from migprog.core.report import Report
+from migprog.core.status import Phase, Status
+from migprog.core.verdict import Verdict
+from migprog.db import models, schema
+from migprog.objects import Migration, Server
+from migprog.tests import stores
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/migprog.sqlite"
+
+
+def test_models_are_what_the_migrations_make(url):
+    with stores.ready(url).engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert autogenerate.compare_metadata(context, models.Base.metadata) == []
+
+
+def test_sync_may_be_repeated(url):
+    store = stores.connect(url)
+    assert schema.version(store) is None
+    schema.sync(store)
+    report = stores.report()
+    stores.store(store, report)
+    schema.sync(store)
+    assert schema.version(store) == schema.head()
+    assert stores.migration(store, report)
+
+
+def test_sync_goes_on_where_another_was_cut_short(url):
+    store = stores.ready(url)
+    with store.writing() as connection:
+        connection.execute(sa.text("DROP TABLE servers"))
+        connection.execute(sa.text("DROP INDEX ix_migrations_status_id"))
+        connection.execute(sa.text("DELETE FROM alembic_version"))
+    schema.sync(store)
+    with store.engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert autogenerate.compare_metadata(context, models.Base.metadata) == []
+
+
+def test_sync_by_several_at_once(url):
+    errors = []
+
+    def sync():
+        try:
+            schema.sync(stores.connect(url))
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=sync) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+def test_newer_tables_serve(url):
+    """Services are upgraded one by one: a version that this program does not know is newer."""
+    store = stores.ready(url)
+    with store.writing() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    objects.check_version(store)
+
+
+def test_no_tables_do_not_serve(url):
+    with pytest.raises(exception.ConfigError, match="run migprog-manage db sync"):
+        objects.check_version(stores.connect(url))
+
+
+def test_objects_have_every_column():
+    tables = models.Base.metadata.tables
+    assert set(Migration.__slots__) == set(tables["migrations"].columns.keys())
+    assert set(Server.__slots__) == set(tables["servers"].columns.keys())
+
+
+def test_every_field_of_a_report_has_its_column():
+    assert set(Report.__slots__) <= set(models.Base.metadata.tables["migrations"].columns.keys())
+
+
+def test_words_fit():
+    column_type: Any = models.Base.metadata.tables["migrations"].c.status.type
+    words = [*Status, *Phase, *Verdict]
+    assert max(map(len, words)) <= column_type.length
