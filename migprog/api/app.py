@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The application: which resource is where, and what every request passes on its way to it."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import falcon
+from oslo_config import cfg
+from oslo_middleware import http_proxy_to_wsgi, request_id
+
+from migprog import context
+from migprog.api import auth, errors, health, migrations, servers, versions
+from migprog.api.resource import Application, Parts, Resource
+from migprog.conf.api import KEYSTONE
+from migprog.objects import Store
+
+ROUTES: dict[str, type[Resource]] = {
+    "/": versions.Versions,
+    "/healthcheck": health.Health,
+    "/migrations": migrations.Migrations,
+    "/servers/{server_uuid}": servers.Server,
+    "/servers/{server_uuid}/migrations": migrations.ServerMigrations,
+    "/servers/{server_uuid}/migrations/{id_or_uuid}": migrations.ServerMigration,
+}
+
+MAX_URL_CHARACTERS = 4096
+_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+def create(
+    conf: cfg.ConfigOpts,
+    store: Store,
+    authenticate: Callable[[Application], Application] | None = None,
+) -> Application:
+    """The whole API over ``store``.
+
+    ``authenticate`` stands in for keystonemiddleware where ``[api] auth_strategy`` is keystone.
+    The only reader of the configuration in this package.
+    """
+    parts = Parts(
+        store=store,
+        health=health.checks(conf),
+        max_limit=conf.api.max_limit,
+        stale_after_seconds=conf.api.stale_after,
+    )
+    with_keystone = conf.api.auth_strategy == KEYSTONE
+    app: Application = _resources(parts, with_keystone)
+    if with_keystone:
+        app = auth.but_public(app, authenticate or functools.partial(auth.keystone, conf))
+    app = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
+    if not with_keystone:
+        app = auth.LoopbackOnly(app)
+    app = errors.Outermost(app)
+    protected: Application = request_id.RequestId(app, conf)
+    return protected
+
+
+def _resources(parts: Parts, with_keystone: bool) -> "falcon.App[Any, Any]":
+    middleware: list[Any] = [Bounds()]
+    if with_keystone:
+        middleware.append(auth.AdminOnly())
+    app = falcon.App(middleware=middleware)
+    errors.install(app)
+    for path, resource in ROUTES.items():
+        app.add_route(path, resource(parts))
+    return app
+
+
+class Bounds:
+    """What no request of ours needs; and its id for the log."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        context.RequestContext(request_id=req.env.get(request_id.ENV_REQUEST_ID))
+        if len(req.relative_uri) > MAX_URL_CHARACTERS:
+            raise falcon.HTTPUriTooLong(
+                description=f"The address must have at most {MAX_URL_CHARACTERS} characters."
+            )
+        # oslo.middleware's size limit is for requests that have a body: none of these does.
+        has_body = bool(req.content_length or req.get_header("Transfer-Encoding"))
+        if has_body and req.method in _METHODS:
+            raise falcon.HTTPContentTooLarge(description="The request must not have a body.")

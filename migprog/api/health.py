@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/healthcheck``: whether this API can serve. For everybody.
+
+First the database has to answer, then the checks of ``[healthcheck] backends``, of oslo.middleware
+(whose plug-ins cannot get at our store).
+"""
+
+import falcon
+import webob
+import webob.exc
+from oslo_config import cfg
+from oslo_middleware import healthcheck
+
+from migprog import objects
+from migprog.api import schemas
+from migprog.api.resource import Application, Resource
+
+
+def checks(conf: cfg.ConfigOpts) -> Application:
+    """oslo.middleware's part, with its ``[healthcheck]`` options."""
+    application: Application = healthcheck.Healthcheck(webob.exc.HTTPNotFound(), conf)
+    return application
+
+
+class Health(Resource):
+    """``{"detailed": false, "reasons": []}``; 503 with the reasons when it is not well."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        schemas.read(req.query_string, {})
+        # Raises Unavailable when the database is away or has no tables.
+        objects.Migration.list(self.parts.store, limit=1)
+        question = webob.Request(dict(req.env), method="GET", accept="application/json")
+        answer = question.get_response(self.parts.health)
+        if answer.status_code == 404:
+            # Not for the address that asks, see [healthcheck] allowed_source_ranges.
+            raise falcon.HTTPNotFound
+        if answer.status_code != 200:
+            reasons = "; ".join(str(reason) for reason in answer.json["reasons"])
+            raise falcon.HTTPServiceUnavailable(description=f"Not in service: {reasons}")
+        resp.media = answer.json

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Migrations, newest first, those that ended too: of all hosts, of one server, and one of them."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib import parse
+
+import falcon
+
+from migprog import objects
+from migprog.api import schemas, views
+from migprog.api.resource import Resource
+
+
+class _Migrations(Resource):
+    def _view(self, req: falcon.Request, migration: objects.Migration) -> dict[str, Any]:
+        return views.migration(
+            migration, req.prefix, self.parts.clock(), self.parts.stale_after_seconds
+        )
+
+    def _page(self, req: falcon.Request, query: Mapping[str, Any], **only: Any) -> dict[str, Any]:
+        """A page of the migrations that ``query`` and ``only`` ask for, and where the next is."""
+        limit = query.get("limit", self.parts.max_limit)
+        # One more than asked for tells whether there is a next page.
+        found = objects.Migration.list(
+            self.parts.store, **(dict(query) | only | {"limit": limit + 1})
+        )
+        page: dict[str, Any] = {"migrations": [self._view(req, each) for each in found[:limit]]}
+        if len(found) > limit:
+            asked = dict(parse.parse_qsl(req.query_string, keep_blank_values=True))
+            following = parse.urlencode(asked | {"marker": found[limit - 1].uuid})
+            page["migrations_links"] = views.next_page(
+                f"{req.prefix}{parse.quote(req.path)}?{following}"
+            )
+        return page
+
+
+class Migrations(_Migrations):
+    """``/migrations``"""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        query = schemas.read(req.query_string, schemas.migrations(self.parts.max_limit))
+        resp.media = self._page(req, query)
+
+
+class ServerMigrations(_Migrations):
+    """``/servers/<uuid>/migrations``"""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, server_uuid: str) -> None:
+        query = schemas.read(req.query_string, schemas.page(self.parts.max_limit))
+        server = objects.Server.get(self.parts.store, server_uuid)
+        resp.media = self._page(req, query, server_uuid=server.uuid)
+
+
+class ServerMigration(_Migrations):
+    """``/servers/<uuid>/migrations/<id>``; the id is a migration's number or its UUID."""
+
+    def on_get(
+        self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
+    ) -> None:
+        schemas.read(req.query_string, {})
+        migration = objects.Migration.get(self.parts.store, server_uuid, id_or_uuid)
+        resp.media = {"migration": self._view(req, migration)}

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the resources share."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+import falcon
+
+from migprog.objects import Store
+
+Application: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What resources are made of.
+
+    ``health``: further checks of the service's health, as a WSGI application that answers JSON.
+    ``clock`` gives the time with its zone.
+    """
+
+    store: Store
+    health: Application
+    max_limit: int
+    stale_after_seconds: float
+    clock: Callable[[], datetime] = _now
+
+
+class Resource:
+    """Something at an address, to be read."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+
+    def on_head(self, req: falcon.Request, resp: falcon.Response, **params: Any) -> None:
+        """As GET; falcon leaves the body out."""
+        self.on_get(req, resp, **params)  # type: ignore[attr-defined]

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The query parameters of each list, as JSON Schemas of their values.
+
+What is refused is told by its field and its rule, and the words of a rule are made from its schema.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib import parse
+
+import jsonschema
+
+from migprog import exception
+from migprog.core.status import Status
+
+Schema = Mapping[str, Any]
+
+_UUID = {"type": "string", "format": "uuid"}
+# Nothing that a database might choke on.
+_NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f]*$"}
+_FORMATS = jsonschema.FormatChecker(formats=["uuid"])
+
+
+def page(max_limit: int) -> dict[str, Schema]:
+    """Which part of a list: ``limit`` migrations after the one whose UUID is ``marker``."""
+    return {
+        "limit": {"type": "integer", "minimum": 1, "maximum": max_limit},
+        "marker": _UUID,
+    }
+
+
+def migrations(max_limit: int) -> dict[str, Schema]:
+    """Of the list of all hosts' migrations."""
+    return page(max_limit) | {
+        "host": _NAME,
+        "status": {"type": "string", "enum": [status.value for status in Status]},
+        "server_uuid": _UUID,
+        "in_progress": {"type": "boolean"},
+    }
+
+
+def read(query: str, schemas: Mapping[str, Schema]) -> dict[str, Any]:
+    """The values of a query string (undecoded), each by its schema; what is not given is left out.
+
+    Raises :class:`exception.BadRequest` for the first parameter that is unknown, given twice, or
+    against its rule.
+    """
+    values: dict[str, Any] = {}
+    for name, text in parse.parse_qsl(query, keep_blank_values=True):
+        if name not in schemas:
+            known = ", ".join(sorted(schemas)) or "none"
+            raise exception.BadRequest(_shown(name), f"is unknown here; known are: {known}")
+        if name in values:
+            raise exception.BadRequest(name, "must be given once")
+        values[name] = _value(name, text, schemas[name])
+    return values
+
+
+def _value(name: str, text: str, schema: Schema) -> Any:
+    value = _READERS[schema["type"]](text)
+    validator = jsonschema.Draft202012Validator(schema, format_checker=_FORMATS)
+    if not validator.is_valid(value):
+        raise BadValue(name, text, rule(schema))
+    return value
+
+
+class BadValue(exception.BadRequest):
+    """As its base, and the text names the value too: ``limit: 'x' must be ...``."""
+
+    def __init__(self, field: str, value: str, rule: str) -> None:
+        super().__init__(field, rule)
+        self._value = value
+
+    def __str__(self) -> str:
+        return f"{self.field}: {_shown(self._value)!r} {self.rule}"
+
+
+def rule(schema: Schema) -> str:
+    """A schema in words."""
+    if schema["type"] == "integer":
+        return f"must be a whole number from {schema['minimum']} to {schema['maximum']}"
+    if schema["type"] == "boolean":
+        return "must be true or false"
+    if "enum" in schema:
+        return "must be one of: " + ", ".join(schema["enum"])
+    if schema.get("format") == "uuid":
+        return "must be a UUID, in its form with hyphens"
+    return (
+        f"must be {schema['minLength']} to {schema['maxLength']} characters, "
+        "none of them a control character"
+    )
+
+
+def _integer(text: str) -> int | str:
+    # int() takes signs, blanks, underscores and other scripts' digits, and is slow with very many.
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else text
+
+
+def _boolean(text: str) -> bool | str:
+    return {"true": True, "false": False}.get(text, text)
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "integer": _integer,
+    "boolean": _boolean,
+    "string": str,
+}
+
+
+def _shown(text: str) -> str:
+    return text[:64]

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/``: which faces of the API there are, and where. For everybody."""
+
+import falcon
+
+from migprog.api import schemas, views
+from migprog.api.resource import Resource
+
+# id, status, path
+VERSIONS = (("v1", "CURRENT", "/"),)
+
+
+class Versions(Resource):
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        schemas.read(req.query_string, {})
+        resp.media = {
+            "versions": [
+                views.version(version, status, req.prefix, path)
+                for version, status, path in VERSIONS
+            ]
+        }

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Our own face: what the store holds, as documents. Pure: values in, dictionaries out.
+
+Every key is always there; null means: not known. Instants are RFC 3339 in UTC, to the microsecond.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from migprog.objects import Migration, Server
+
+# What is shown as it is held; the order is that of the documents.
+_AS_HELD = (
+    *("id", "uuid", "server_uuid", "server_name", "project_id", "user_id"),
+    *("source_compute", "source_node", "dest_compute", "dest_node", "dest_host"),
+    *("status", "phase", "percent", "eta_seconds", "eta_low_seconds", "eta_high_seconds"),
+    *("verdict", "reason"),
+    *("memory_total_bytes", "memory_processed_bytes", "memory_remaining_bytes"),
+    *("disk_total_bytes", "disk_processed_bytes", "disk_remaining_bytes"),
+    *("memory_iteration", "throughput_bytes_per_second", "dirty_bytes_per_second"),
+    *("boundary_remaining_bytes", "pause_needed_seconds", "pause_limit_seconds"),
+    *("auto_converge_percent", "total_seconds", "downtime_seconds", "error", "in_progress"),
+)
+_INSTANTS = ("started_at", "sampled_at", "ended_at", "heard_at", "created_at", "updated_at")
+
+
+def migration(
+    migration: Migration, base: str, now: datetime, stale_after_seconds: float
+) -> dict[str, Any]:
+    """A migration. ``base``: the address of our root, without a slash at its end."""
+    document = {name: getattr(migration, name) for name in _AS_HELD}
+    document |= {name: instant(getattr(migration, name)) for name in _INSTANTS}
+    document["stale"] = is_stale(
+        migration.in_progress, migration.heard_at, now, stale_after_seconds
+    )
+    document["links"] = [
+        _link("self", f"{base}/servers/{migration.server_uuid}/migrations/{migration.uuid}"),
+        _link("server", f"{base}/servers/{migration.server_uuid}"),
+    ]
+    return document
+
+
+def server(server: Server, base: str) -> dict[str, Any]:
+    """A server. ``progress`` and ``sampled_at`` are those of its newest migration."""
+    here = f"{base}/servers/{server.uuid}"
+    return {
+        "id": server.uuid,
+        "uuid": server.uuid,
+        "name": server.name,
+        "project_id": server.project_id,
+        "user_id": server.user_id,
+        "host": server.host,
+        "progress": server.progress,
+        "sampled_at": instant(server.sampled_at),
+        "migration_uuid": server.migration_uuid,
+        "links": [
+            _link("self", here),
+            _link("migration", f"{here}/migrations/{server.migration_uuid}"),
+            _link("migrations", f"{here}/migrations"),
+        ],
+    }
+
+
+def next_page(address: str) -> list[dict[str, str]]:
+    """The links of a list that goes on at ``address``."""
+    return [_link("next", address)]
+
+
+def version(version: str, status: str, base: str, path: str) -> dict[str, Any]:
+    """One face of the API, and where it begins."""
+    return {"id": version, "status": status, "links": [_link("self", base + path)]}
+
+
+def is_stale(
+    in_progress: bool, heard_at: datetime, now: datetime, stale_after_seconds: float
+) -> bool:
+    """Tell whether a migration should have been heard of since. What ended does not grow old."""
+    return in_progress and (now - heard_at).total_seconds() > stale_after_seconds
+
+
+def instant(at: datetime | None) -> str | None:
+    """``2016-01-29T13:42:02.000000Z``"""
+    if at is None:
+        return None
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _link(rel: str, href: str) -> dict[str, str]:
+    return {"rel": rel, "href": href}

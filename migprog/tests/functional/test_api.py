@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``migprog-api`` as a process, on both backends, asked over HTTP; and ``migprog.wsgi``."""
+
+import concurrent.futures
+import contextlib
+import os
+import pathlib
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+
+import pytest
+import requests
+from oslo_config import cfg
+
+from migprog import objects
+from migprog.core.report import Batch, Report
+from migprog.core.status import Phase, Status
+from migprog.db import api as db
+from migprog.db import schema
+from migprog.tests.functional import processes
+
+SERVER = str(uuid.UUID(int=1))
+RUNNING, DONE = str(uuid.UUID(int=12)), str(uuid.UUID(int=11))
+NAME = "<script>\"'; 🦜"
+
+BACKENDS = ("eventlet", "threading")
+_MAIN = "import sys; from migprog.cmd.api import main; sys.exit(main())"
+# What uWSGI and gunicorn do: import the module, and serve what it calls "application".
+_WSGI = """
+from wsgiref import simple_server
+from migprog.wsgi import application
+simple_server.make_server("127.0.0.1", {port}, application).serve_forever()
+"""
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An SQLite file with two migrations of one server."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('database') / 'migprog.sqlite'}"
+    conf = cfg.ConfigOpts()
+    db.register_opts(conf)
+    conf([], default_config_files=[], default_config_dirs=[])
+    conf.set_override("connection", url, "database")
+    store = objects.connect(conf)
+    schema.sync(store)
+    now = time.time()
+    for which, status in ((DONE, Status.FAILED), (RUNNING, Status.RUNNING)):
+        report = Report(
+            uuid=which,
+            server_uuid=SERVER,
+            server_name=NAME,
+            sequence=1,
+            status=status,
+            phase=Phase.DONE if status is Status.FAILED else Phase.MEMORY_FIRST_PASS,
+            percent=7,
+            started_at=now - 5,
+            sampled_at=now,
+        )
+        objects.store_batch(store, Batch(host="a", node="a.lab", reports=(report,)), now)
+    store.close()
+    return url
+
+
+def configuration(directory: pathlib.Path, database: str, **options: str) -> pathlib.Path:
+    path = directory / "migprog.conf"
+    api = "".join(f"{name} = {value}\n" for name, value in options.items())
+    path.write_text(f"[database]\nconnection = {database}\n[api]\n{api}")
+    return path
+
+
+@contextlib.contextmanager
+def serving(
+    directory: pathlib.Path, database: str, concurrency: str
+) -> Iterator[tuple[str, processes.Program]]:
+    """The address of a running ``migprog-api``, and its process."""
+    (port,) = processes.free_ports(1)
+    path = configuration(directory, database, auth_strategy="noauth", listen=f"127.0.0.1:{port}")
+    with processes.running(
+        [sys.executable, "-W", "ignore", "-c", _MAIN, "--config-file", str(path)],
+        directory,
+        os.environ | {"MIGPROG_CONCURRENCY": concurrency},
+    ) as program:
+        processes.wait_for_port(port, 60, program)
+        yield f"http://127.0.0.1:{port}", program
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def api(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, database: str
+) -> Iterator[tuple[str, processes.Program]]:
+    with serving(tmp_path_factory.mktemp("api"), database, request.param) as running:
+        yield running
+
+
+def check_every_route(base: str) -> None:
+    def get(path: str, code: int = 200) -> dict:
+        answer = requests.get(base + path, timeout=10)
+        assert answer.status_code == code, answer.text
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["x-openstack-request-id"].startswith("req-")
+        return answer.json()
+
+    def uuids(path: str) -> list[str]:
+        return [each["uuid"] for each in get(path)["migrations"]]
+
+    assert get("/")["versions"][0]["links"] == [{"rel": "self", "href": f"{base}/"}]
+    assert get("/healthcheck") == {"detailed": False, "reasons": []}
+    server = get(f"/servers/{SERVER}")["server"]
+    assert (server["name"], server["progress"], server["host"]) == (NAME, 7, "a")
+    assert uuids("/migrations") == uuids(f"/servers/{SERVER}/migrations") == [RUNNING, DONE]
+    assert uuids("/migrations?in_progress=true&host=a") == [RUNNING]
+    assert uuids("/migrations?status=failed") == [DONE]
+    migration = get(f"/servers/{SERVER}/migrations/{RUNNING}")["migration"]
+    assert migration == get(f"/servers/{SERVER}/migrations/{migration['id']}")["migration"]
+    assert requests.get(migration["links"][0]["href"], timeout=10).json()["migration"] == migration
+    assert migration["stale"] is False
+    assert migration["server_name"] == NAME
+    page = get("/migrations?limit=1")
+    following = requests.get(page["migrations_links"][0]["href"], timeout=10).json()
+    assert [each["uuid"] for each in following["migrations"]] == [DONE]
+    assert "migrations_links" not in following
+    assert get("/migrations?limit=x", 400)["error"]["field"] == "limit"
+    assert get("/nowhere", 404)["error"]["code"] == 404
+    assert requests.head(f"{base}/migrations", timeout=10).status_code == 200
+    assert requests.delete(f"{base}/migrations", timeout=10).status_code == 405
+
+
+def test_every_route(api: tuple[str, processes.Program]) -> None:
+    check_every_route(api[0])
+
+
+def test_the_wsgi_application(tmp_path: pathlib.Path, database: str) -> None:
+    (port,) = processes.free_ports(1)
+    path = configuration(tmp_path, database, auth_strategy="noauth")
+    with processes.running(
+        [sys.executable, "-W", "ignore", "-c", _WSGI.format(port=port)],
+        tmp_path,
+        os.environ | {"MIGPROG_CONFIG_FILE": str(path)},
+    ) as program:
+        processes.wait_for_port(port, 60, program)
+        check_every_route(f"http://127.0.0.1:{port}")
+
+
+def test_fifty_clients_at_once(api: tuple[str, processes.Program]) -> None:
+    base, program = api
+
+    def client(_number: int) -> list[float]:
+        seconds = []
+        with requests.Session() as session:
+            for _ in range(20):
+                begin = time.monotonic()
+                answer = session.get(f"{base}/servers/{SERVER}/migrations/{RUNNING}", timeout=30)
+                seconds.append(time.monotonic() - begin)
+                assert answer.json()["migration"]["uuid"] == RUNNING
+                time.sleep(0.01)
+        return seconds
+
+    with concurrent.futures.ThreadPoolExecutor(50) as pool:
+        seconds = [each for one in pool.map(client, range(50)) for each in one]
+    assert len(seconds) == 1000
+    assert max(seconds) < 10
+    program.check()
+
+
+def test_who_asks_now_and_then_does_not_wait(api: tuple[str, processes.Program]) -> None:
+    """A connection that rested is heard at once, on both backends."""
+    base, _program = api
+    seconds = []
+    with requests.Session() as session:
+        for _ in range(8):
+            begin = time.monotonic()
+            session.get(f"{base}/", timeout=10)
+            seconds.append(time.monotonic() - begin)
+            time.sleep(0.1)
+    assert statistics.median(seconds) < 0.2
+
+
+@pytest.mark.parametrize("concurrency", BACKENDS)
+def test_it_stops_with_clients_connected(
+    tmp_path: pathlib.Path, database: str, concurrency: str
+) -> None:
+    with contextlib.ExitStack() as stack:
+        base, program = stack.enter_context(serving(tmp_path, database, concurrency))
+        sessions = [stack.enter_context(requests.Session()) for _ in range(20)]
+        for session in sessions:
+            assert session.get(f"{base}/migrations", timeout=10).ok
+        begin = time.monotonic()
+        assert program.stop() == 0
+        assert time.monotonic() - begin < 10
+    assert "Traceback" not in program.output()
+
+
+def test_a_client_that_says_nothing_holds_up_nobody(
+    api: tuple[str, processes.Program],
+) -> None:
+    base, _program = api
+    address = ("127.0.0.1", int(base.rpartition(":")[2]))
+    with contextlib.ExitStack() as stack:
+        for _ in range(8):
+            stack.enter_context(socket.create_connection(address)).sendall(b"GET / HTT")
+        assert requests.get(f"{base}/healthcheck", timeout=5).ok
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"listen": "0.0.0.0:0", "auth_strategy": "noauth"}, "[api] listen: '0.0.0.0:0' must be"),
+        ({"listen": "127.0.0.1:0"}, "[keystone_authtoken] auth_type: is not set"),
+        ({"threads": "0", "auth_strategy": "noauth"}, "[api] threads: "),
+    ],
+)
+def test_what_is_impossible_is_told_at_the_start(
+    tmp_path: pathlib.Path, database: str, options: dict[str, str], said: str
+) -> None:
+    path = configuration(tmp_path, database, **options)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _MAIN, "--config-file", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"migprog-api: {said}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_taken_is_told_at_the_start(tmp_path: pathlib.Path, database: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        path = configuration(
+            tmp_path,
+            database,
+            auth_strategy="noauth",
+            listen=f"127.0.0.1:{taken.getsockname()[1]}",
+        )
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", _MAIN, "--config-file", str(path)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "migprog-api: [api] listen: " in done.stderr
+    assert "in use" in done.stderr

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The application as it is, over a real SQLite store; no part of it is replaced."""
+
+import pathlib
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeAlias
+
+import pytest
+from falcon import testing
+from oslo_config import cfg
+
+from migprog import objects
+from migprog.api import app
+from migprog.api.resource import Application
+from migprog.conf import api as api_conf
+from migprog.core.report import Batch, Report
+from migprog.core.status import Phase, Status
+from migprog.db import api as db
+from migprog.db import schema
+
+HEARD_AT = 1_700_000_000.5
+SERVER = str(uuid.UUID(int=1))
+
+Fill: TypeAlias = Callable[..., list[str]]
+
+
+def configuration(connection: str, **options: Any) -> cfg.ConfigOpts:
+    """Options of a process of its own, ``options`` those of ``[api]``."""
+    conf = cfg.ConfigOpts()
+    # By its name: overrides are kept in a group's object, and ours would be shared.
+    conf.register_opts(api_conf.OPTS, api_conf.GROUP.name)
+    db.register_opts(conf)
+    conf([], default_config_files=[], default_config_dirs=[])
+    conf.set_override("connection", connection, "database")
+    for name, value in {"auth_strategy": "noauth", **options}.items():
+        conf.set_override(name, value, "api")
+    return conf
+
+
+def client_of(application: Application) -> testing.TestClient:
+    """A client of a WSGI application, on this machine unless the request says otherwise."""
+
+    def on_this_machine(environ: dict[str, Any], answer: Callable[..., Any]) -> Iterable[bytes]:
+        return application({"REMOTE_ADDR": "127.0.0.1", **environ}, answer)
+
+    return testing.TestClient(on_this_machine)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An SQLite file with our tables: made once, copied for each test."""
+    path = tmp_path_factory.mktemp("api") / "empty.sqlite"
+    store = objects.connect(configuration(f"sqlite:///{path}"))
+    schema.sync(store)
+    with store.engine.connect() as connection:
+        # Otherwise what was written last is in a file beside it.
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.close()
+    return path.read_bytes()
+
+
+@pytest.fixture
+def connection(tmp_path: pathlib.Path, empty_database: bytes) -> str:
+    path = tmp_path / "migprog.sqlite"
+    path.write_bytes(empty_database)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def store(connection: str) -> Iterator[objects.Store]:
+    store = objects.connect(configuration(connection))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def client(store: objects.Store, connection: str) -> testing.TestClient:
+    """A client on this machine; no token is needed."""
+    return client_of(app.create(configuration(connection), store))
+
+
+@pytest.fixture
+def fill(store: objects.Store) -> Fill:
+    """Store ``count`` migrations; gives their UUIDs, the oldest first."""
+
+    def fill(
+        count: int = 1, host: str = "source", heard_at: float = HEARD_AT, **values: Any
+    ) -> list[str]:
+        values = {
+            "server_uuid": SERVER,
+            "sequence": 1,
+            "status": Status.RUNNING,
+            "phase": Phase.MEMORY_ITERATIONS,
+            "started_at": HEARD_AT - 10,
+            "sampled_at": HEARD_AT - 1,
+        } | values
+        uuids = [str(uuid.uuid4()) for _ in range(count)]
+        # One batch each: within a batch the order is the store's.
+        for each in uuids:
+            report = Report(uuid=each, **values)
+            sent = Batch(host=host, node=f"{host}.lab", reports=(report,)).to_wire()
+            batch, refused = Batch.from_wire(sent)
+            assert objects.store_batch(store, batch, heard_at).stored, refused
+        return uuids
+
+    return fill

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nobody reads who may not, by whatever way the request comes."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+import webob
+from falcon import testing
+from keystoneauth1 import loading
+
+from migprog import exception, objects
+from migprog.api import app, auth
+from migprog.api.resource import Application
+from migprog.tests.unit.api.conftest import SERVER, Fill, client_of, configuration
+from migprog.tests.unit.api.test_routes import paths
+
+ROLES = {"admin": "admin,member", "loud": "reader,ADMIN", "member": "member,reader", "none": ""}
+STRANGERS: list[dict[str, str]] = [
+    {},
+    {"X-Auth-Token": "wrong"},
+    {"X-Roles": "admin"},
+    {"X-Roles": "admin", "X-Identity-Status": "Confirmed", "X-User-Id": "root"},
+    {"X-Is-Admin-Project": "True", "X-Service-Roles": "admin"},
+]
+
+
+class FakeKeystone:
+    """As keystonemiddleware at its edges: knows a few tokens, and lets nobody forge its headers.
+
+    ``lenient``: as with ``delay_auth_decision``, requests without a good token go on.
+    """
+
+    def __init__(self, app: Application, lenient: bool = False) -> None:
+        self._app = app
+        self._lenient = lenient
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        for name in ("HTTP_X_ROLES", "HTTP_X_IDENTITY_STATUS", "HTTP_X_USER_ID"):
+            environ.pop(name, None)
+        token = environ.get("HTTP_X_AUTH_TOKEN")
+        environ["HTTP_X_IDENTITY_STATUS"] = "Confirmed" if token in ROLES else "Invalid"
+        if token in ROLES:
+            environ["HTTP_X_ROLES"] = ROLES[token]
+        elif not self._lenient:
+            error = {"error": {"code": 401, "title": "Unauthorized", "message": "no"}}
+            return webob.Response(json=error, status=401)(environ, start_response)
+        return self._app(environ, start_response)
+
+
+def keystone_client(
+    store: objects.Store, connection: str, lenient: bool = False
+) -> testing.TestClient:
+    conf = configuration(connection, auth_strategy="keystone")
+    return client_of(app.create(conf, store, lambda app: FakeKeystone(app, lenient)))
+
+
+@pytest.mark.parametrize("lenient", [False, True])
+@pytest.mark.parametrize("headers", STRANGERS)
+def test_a_stranger_gets_nothing_but_what_is_public(
+    store: objects.Store, connection: str, fill: Fill, headers: dict[str, str], lenient: bool
+) -> None:
+    client = keystone_client(store, connection, lenient)
+    routes = [*paths(*fill()), "/nowhere", "/healthcheck/", "//migrations", "/Healthcheck"]
+    for path in routes:
+        for method in ("GET", "HEAD", "OPTIONS", "POST"):
+            answer = client.simulate_request(method, path, headers=headers)
+            if path in ("/", "/healthcheck"):
+                assert answer.status_code == (405 if method == "POST" else 200)
+            else:
+                assert answer.status_code == 401, (method, path)
+                assert SERVER not in answer.text
+        if path not in ("/", "/healthcheck"):
+            assert client.simulate_get(path, headers=headers).json["error"]["code"] == 401
+
+
+@pytest.mark.parametrize("token", ["member", "none"])
+def test_only_admins_may_read(
+    store: objects.Store, connection: str, fill: Fill, token: str
+) -> None:
+    client = keystone_client(store, connection)
+    for path in paths(*fill()):
+        answer = client.simulate_get(path, headers={"X-Auth-Token": token})
+        if path in ("/", "/healthcheck"):
+            assert answer.status_code == 200
+        else:
+            assert (answer.status_code, answer.json["error"]["code"]) == (403, 403), path
+
+
+@pytest.mark.parametrize("token", ["admin", "loud"])
+def test_an_admin_may(store: objects.Store, connection: str, fill: Fill, token: str) -> None:
+    client = keystone_client(store, connection)
+    for path in paths(*fill()):
+        answer = client.simulate_get(path, headers={"X-Auth-Token": token}, remote_addr="192.0.2.1")
+        assert answer.status_code == 200, path
+
+
+_KEYSTONE = "keystone_authtoken"
+
+LOCAL = ["127.0.0.1", "127.255.0.9", "::1", "::ffff:127.0.0.1", "0:0:0:0:0:0:0:1"]
+AFAR = [
+    *("192.0.2.1", "10.0.0.1", "0.0.0.0", "::", "2001:db8::1", "::ffff:10.0.0.1", "fe80::1"),
+    *("128.0.0.1", "126.255.255.255", "127.1", "localhost", "", " ", "127.0.0.1.evil", "unknown"),
+]
+
+
+@pytest.mark.parametrize("address", LOCAL)
+def test_this_machine_needs_no_token(client: testing.TestClient, address: str) -> None:
+    assert client.simulate_get("/migrations", remote_addr=address).status_code == 200
+    assert auth.is_local({"REMOTE_ADDR": address})
+
+
+@pytest.mark.parametrize("address", AFAR)
+def test_nobody_else_is_answered_without(client: testing.TestClient, address: str) -> None:
+    assert not auth.is_local({"REMOTE_ADDR": address})
+    for path in ("/", "/healthcheck", "/migrations", "/nowhere"):
+        answer = client.simulate_get(path, extras={"REMOTE_ADDR": address})
+        assert (answer.status_code, answer.json["error"]["code"]) == (403, 403), path
+        assert answer.headers["x-openstack-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "local"),
+    [
+        ({"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, True),
+        ({"HTTP_X_FORWARDED_FOR": "127.0.0.1, ::1"}, True),
+        ({"HTTP_X_FORWARDED_FOR": "192.0.2.1"}, False),
+        ({"HTTP_X_FORWARDED_FOR": "127.0.0.1, 192.0.2.1"}, False),
+        ({"HTTP_X_FORWARDED_FOR": "192.0.2.1, 127.0.0.1"}, False),
+        ({"HTTP_FORWARDED": "for=127.0.0.1"}, True),
+        ({"HTTP_FORWARDED": 'for="[::1]"; proto=https'}, True),
+        ({"HTTP_FORWARDED": "proto=https"}, True),
+        ({"HTTP_FORWARDED": "for=192.0.2.1"}, False),
+        ({"HTTP_FORWARDED": "For=127.0.0.1, for=192.0.2.1;by=127.0.0.1"}, False),
+        ({"HTTP_FORWARDED": 'for="[2001:db8::1]:4711"'}, False),
+        ({"HTTP_FORWARDED": "for=unknown"}, False),
+        ({"HTTP_FORWARDED": "for=_hidden"}, False),
+    ],
+)
+def test_a_proxy_on_this_machine_lends_nobody_its_address(
+    headers: dict[str, str], local: bool
+) -> None:
+    assert auth.is_local({"REMOTE_ADDR": "127.0.0.1", **headers}) is local
+
+
+def test_no_address_is_no_local_one() -> None:
+    assert not auth.is_local({})
+
+
+def test_a_forwarded_address_does_not_make_a_peer_local(
+    store: objects.Store, connection: str
+) -> None:
+    conf = configuration(connection)
+    application = app.create(conf, store)
+    conf.set_override("enable_proxy_headers_parsing", True, "oslo_middleware")
+    answer = client_of(application).simulate_get(
+        "/", remote_addr="192.0.2.1", headers={"X-Forwarded-For": "127.0.0.1"}
+    )
+    assert answer.status_code == 403
+
+
+def test_a_proxy_that_is_trusted_names_the_host_of_links(
+    store: objects.Store, connection: str
+) -> None:
+    conf = configuration(connection)
+    client = client_of(app.create(conf, store))
+    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "cloud.example"}
+    for trusted, href in (
+        (False, "http://falconframework.org/"),
+        (True, "https://cloud.example/"),
+    ):
+        conf.set_override("enable_proxy_headers_parsing", trusted, "oslo_middleware")
+        version = client.simulate_get("/", headers=headers).json["versions"][0]
+        assert version["links"] == [{"rel": "self", "href": href}]
+
+
+def test_keystone_that_does_not_answer(store: objects.Store, connection: str) -> None:
+    """The real middleware: its refusals have our form too."""
+    conf = configuration(connection, auth_strategy="keystone")
+    loading.register_auth_conf_options(conf, _KEYSTONE)
+    conf.register_opts(loading.get_auth_plugin_conf_options("v3token"), _KEYSTONE)
+    conf.set_override("auth_type", "v3token", _KEYSTONE)
+    conf.set_override("auth_url", "http://127.0.0.1:1/v3", _KEYSTONE)
+    auth.keystone(conf, app.create(configuration(connection), store))  # registers its options
+    conf.set_override("www_authenticate_uri", "http://127.0.0.1:1/v3", _KEYSTONE)
+    conf.set_override("http_request_max_retries", 0, _KEYSTONE)
+    client = client_of(app.create(conf, store))
+    for headers, code in (({}, 401), ({"X-Auth-Token": "any"}, 503)):
+        answer = client.simulate_get("/migrations", headers=headers)
+        assert (answer.status_code, answer.json["error"]["code"]) == (code, code)
+    assert client.simulate_get("/").status_code == 200
+
+
+def test_keystone_that_is_not_configured_is_told_at_the_start(
+    store: objects.Store, connection: str
+) -> None:
+    conf = configuration(connection, auth_strategy="keystone")
+    with pytest.raises(exception.ConfigError, match=r"\[keystone_authtoken\] auth_type"):
+        app.create(conf, store)

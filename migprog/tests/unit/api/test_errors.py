@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every refusal is JSON with its field and its rule; no answer shows how we are made."""
+
+import uuid
+
+import pytest
+from falcon import testing
+
+from migprog import objects
+from migprog.api import app
+from migprog.tests.unit.api.conftest import SERVER, Fill, client_of, configuration
+
+NOBODY = str(uuid.UUID(int=99))
+A_UUID = "must be a UUID, in its form with hyphens"
+A_LIMIT = "must be a whole number from 1 to 1000"
+A_HOST = "must be 1 to 255 characters, none of them a control character"
+KNOWN = "is unknown here; known are: host, in_progress, limit, marker, server_uuid, status"
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "rule"),
+    [
+        ("limit=x", "limit", A_LIMIT),
+        ("limit=", "limit", A_LIMIT),
+        ("limit=0", "limit", A_LIMIT),
+        ("limit=-1", "limit", A_LIMIT),
+        ("limit=1.0", "limit", A_LIMIT),
+        ("limit=1001", "limit", A_LIMIT),
+        ("limit=" + "9" * 400, "limit", A_LIMIT),
+        ("limit=%D9%A3", "limit", A_LIMIT),
+        ("limit=1_0", "limit", A_LIMIT),
+        ("marker=1", "marker", A_UUID),
+        (f"marker={NOBODY.replace('-', '')}", "marker", A_UUID),
+        ("server_uuid=web", "server_uuid", A_UUID),
+        ("server_uuid=", "server_uuid", A_UUID),
+        ("server_uuid=%27%20OR%201=1--", "server_uuid", A_UUID),
+        ("in_progress=True", "in_progress", "must be true or false"),
+        ("in_progress=1", "in_progress", "must be true or false"),
+        ("in_progress", "in_progress", "must be true or false"),
+        ("host=", "host", A_HOST),
+        ("host=a%00b", "host", A_HOST),
+        ("host=a%0Ab", "host", A_HOST),
+        ("host=" + "h" * 256, "host", A_HOST),
+        ("limit=1&limit=2", "limit", "must be given once"),
+        ("hots=a", "hots", KNOWN),
+        ("project_id=a", "project_id", KNOWN),
+        ("Host=a", "Host", KNOWN),
+        ("=a", "", KNOWN),
+    ],
+)
+def test_a_bad_parameter_is_named_with_its_rule(
+    client: testing.TestClient, query: str, field: str, rule: str
+) -> None:
+    answer = client.simulate_get("/migrations", query_string=query)
+    assert answer.status_code == 400
+    error = answer.json["error"]
+    assert (error["code"], error["title"]) == (400, "Bad Request")
+    assert (error["field"], error["rule"]) == (field, rule)
+    assert error["message"].startswith(f"{field}: ")
+    assert error["message"].endswith(rule)
+
+
+def test_the_message_shows_the_value(client: testing.TestClient) -> None:
+    assert client.simulate_get("/migrations?limit=x").json["error"]["message"] == (
+        "limit: 'x' must be a whole number from 1 to 1000"
+    )
+
+
+def test_a_bad_status_is_told_the_good_ones(client: testing.TestClient) -> None:
+    error = client.simulate_get("/migrations?status=done").json["error"]
+    assert error["field"] == "status"
+    assert error["rule"].startswith("must be one of: running, running (post-copy), ")
+
+
+def test_an_unknown_marker(client: testing.TestClient, fill: Fill) -> None:
+    fill()
+    answer = client.simulate_get(f"/migrations?marker={NOBODY}")
+    assert answer.status_code == 400
+    assert answer.json["error"]["field"] == "marker"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/healthcheck", f"/servers/{SERVER}", f"/servers/{SERVER}/migrations/1"]
+)
+def test_where_nothing_can_be_chosen_nothing_is_taken(
+    client: testing.TestClient, fill: Fill, path: str
+) -> None:
+    fill()
+    error = client.simulate_get(f"{path}?limit=1").json["error"]
+    assert (error["field"], error["rule"]) == ("limit", "is unknown here; known are: none")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nowhere",
+        "/migrations/",
+        "/servers",
+        "/servers/",
+        f"/servers/{NOBODY}",
+        f"/servers/{NOBODY}/migrations",
+        f"/servers/{NOBODY}/migrations/1",
+        "/servers/web",
+        "/servers/web/migrations",
+        "/servers/%00",
+        "/servers/%ED%A0%80/migrations/1",
+        f"/servers/{SERVER}/migrations/2",
+        f"/servers/{SERVER}/migrations/-1",
+        f"/servers/{SERVER}/migrations/1.0",
+        f"/servers/{SERVER}/migrations/%D9%A1",
+        f"/servers/{SERVER}/migrations/{2**31}",
+        f"/servers/{SERVER}/migrations/{2**64}",
+        f"/servers/{SERVER}/migrations/{'9' * 3000}",
+        f"/servers/{SERVER}/migrations/{NOBODY}",
+        f"/servers/{SERVER}/migrations/%F0%9F%A6%9C",
+    ],
+)
+def test_what_is_not_there(client: testing.TestClient, fill: Fill, path: str) -> None:
+    fill()
+    answer = client.simulate_get(path)
+    assert answer.status_code == 404
+    assert set(answer.json["error"]) == {"code", "title", "message"}
+    assert len(answer.text) < 400
+
+
+def test_another_servers_migration_is_not_there(client: testing.TestClient, fill: Fill) -> None:
+    fill()
+    (other,) = fill(server_uuid=NOBODY)
+    assert client.simulate_get(f"/servers/{SERVER}/migrations/{other}").status_code == 404
+
+
+def test_a_body_is_refused(client: testing.TestClient) -> None:
+    for more in ({"body": "{}"}, {"headers": {"Transfer-Encoding": "chunked"}}):
+        answer = client.simulate_get("/migrations", **more)
+        assert answer.status_code == 413
+        assert answer.json["error"]["message"] == "The request must not have a body."
+
+
+def test_the_address_is_bounded(client: testing.TestClient) -> None:
+    answer = client.simulate_get("/migrations?host=" + "h" * app.MAX_URL_CHARACTERS)
+    assert (answer.status_code, answer.json["error"]["code"]) == (414, 414)
+
+
+@pytest.mark.parametrize(
+    "away", ["sqlite:///{}/no-tables.sqlite", "mysql+pymysql://migprog:secret@127.0.0.1:1/migprog"]
+)
+def test_without_a_database(tmp_path: object, away: str) -> None:
+    conf = configuration(away.format(tmp_path))
+    client = client_of(app.create(conf, objects.connect(conf)))
+    for path in ("/healthcheck", "/migrations", f"/servers/{SERVER}"):
+        answer = client.simulate_get(path)
+        assert (answer.status_code, answer.json["error"]["code"]) == (503, 503), path
+        assert int(answer.headers["retry-after"]) > 0
+        for secret in ("secret", "sqlite", "Traceback", "pymysql", "127.0.0.1"):
+            assert secret not in answer.text
+    assert client.simulate_get("/").status_code == 200
+
+
+def test_what_nobody_foresaw(
+    store: objects.Store,
+    connection: str,
+    fill: Fill,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fill()
+    with store.engine.begin() as sql:
+        sql.exec_driver_sql("UPDATE migrations SET status = 'unheard of'")
+    answer = client_of(app.create(configuration(connection), store)).simulate_get("/migrations")
+    assert (answer.status_code, answer.json["error"]["code"]) == (500, 500)
+    assert "unheard" not in answer.text
+    assert "unheard of" in caplog.text
+
+
+def test_out_of_service_by_file(store: objects.Store, connection: str, tmp_path: object) -> None:
+    conf = configuration(connection)
+    app.create(conf, store)  # registers oslo.middleware's options
+    conf.set_override("backends", ["disable_by_file"], "healthcheck")
+    from oslo_middleware.healthcheck import opts
+
+    conf.register_opts(opts.DISABLE_BY_FILE_OPTS, "healthcheck")
+    conf.set_override("disable_by_file_path", str(tmp_path), "healthcheck")
+    answer = client_of(app.create(conf, store)).simulate_get("/healthcheck")
+    assert answer.status_code == 503
+    assert answer.json["error"]["message"] == "Not in service: DISABLED BY FILE"

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each route: what it answers, how it may be asked, and what it makes of hostile text."""
+
+import uuid
+
+import pytest
+from falcon import testing
+
+from migprog.api import app
+from migprog.core.status import Phase, Status
+from migprog.core.verdict import Verdict
+from migprog.tests.unit.api.conftest import HEARD_AT, SERVER, Fill
+
+KEYS = set(
+    """
+id uuid server_uuid server_name project_id user_id source_compute source_node dest_compute dest_node
+dest_host status phase percent eta_seconds eta_low_seconds eta_high_seconds verdict reason
+memory_total_bytes memory_processed_bytes memory_remaining_bytes disk_total_bytes
+disk_processed_bytes disk_remaining_bytes memory_iteration throughput_bytes_per_second
+dirty_bytes_per_second boundary_remaining_bytes pause_needed_seconds pause_limit_seconds
+auto_converge_percent total_seconds downtime_seconds error in_progress started_at sampled_at
+ended_at heard_at stale created_at updated_at links
+""".split()  # noqa: SIM905
+)
+
+HOSTILE = {
+    "<script>alert(1)</script>": "<script>alert(1)</script>",
+    "\"'; DROP TABLE migrations; --": "\"'; DROP TABLE migrations; --",
+    "two\r\nlines": "two??lines",
+    "nul\0byte": "nul?byte",
+    "🦜 four bytes": "🦜 four bytes",
+}
+
+
+def paths(migration: str) -> list[str]:
+    """Every route, with a server and a migration that are there."""
+    return [path.format(server_uuid=SERVER, id_or_uuid=migration) for path in app.ROUTES]
+
+
+def test_versions(client: testing.TestClient) -> None:
+    assert client.simulate_get("/", host="api.example:8790").json == {
+        "versions": [
+            {
+                "id": "v1",
+                "status": "CURRENT",
+                "links": [{"rel": "self", "href": "http://api.example:8790/"}],
+            }
+        ]
+    }
+
+
+def test_server(client: testing.TestClient, fill: Fill) -> None:
+    (migration,) = fill(percent=41, server_name="web", project_id="p", user_id="u")
+    base = f"http://falconframework.org/servers/{SERVER}"
+    assert client.simulate_get(f"/servers/{SERVER}").json == {
+        "server": {
+            "id": SERVER,
+            "uuid": SERVER,
+            "name": "web",
+            "project_id": "p",
+            "user_id": "u",
+            "host": "source",
+            "progress": 41,
+            "sampled_at": "2023-11-14T22:13:19.500000Z",
+            "migration_uuid": migration,
+            "links": [
+                {"rel": "self", "href": base},
+                {"rel": "migration", "href": f"{base}/migrations/{migration}"},
+                {"rel": "migrations", "href": f"{base}/migrations"},
+            ],
+        }
+    }
+
+
+def test_migration_by_number_and_by_uuid(client: testing.TestClient, fill: Fill) -> None:
+    (migration,) = fill()
+    by_uuid = client.simulate_get(f"/servers/{SERVER}/migrations/{migration}").json
+    assert by_uuid["migration"]["uuid"] == migration
+    number = by_uuid["migration"]["id"]
+    assert client.simulate_get(f"/servers/{SERVER}/migrations/{number}").json == by_uuid
+    assert client.simulate_get(f"/servers/{SERVER}/migrations/{migration.upper()}").json == by_uuid
+
+
+def test_every_key_is_always_there(client: testing.TestClient, fill: Fill) -> None:
+    (migration,) = fill()
+    shown = client.simulate_get(f"/servers/{SERVER}/migrations/{migration}").json["migration"]
+    assert set(shown) == KEYS
+    told = {key for key, value in shown.items() if value is not None}
+    assert told == {
+        *("id", "uuid", "server_uuid", "source_compute", "source_node", "status", "phase"),
+        *("in_progress", "started_at", "sampled_at", "heard_at", "stale"),
+        *("created_at", "updated_at", "links"),
+    }
+    for path in ("/migrations", f"/servers/{SERVER}/migrations"):
+        assert client.simulate_get(path).json == {"migrations": [shown]}
+
+
+def test_values_are_those_reported(client: testing.TestClient, fill: Fill) -> None:
+    reported = {
+        "percent": 0,
+        "eta_seconds": 12.5,
+        "verdict": Verdict.NOT_CONVERGING,
+        "reason": "dirties faster than it moves",
+        "memory_total_bytes": 2**40,
+        "memory_processed_bytes": 0,
+        "auto_converge_percent": 20,
+    }
+    fill(ended_at=HEARD_AT, status=Status.POST_COPY, phase=Phase.POST_COPY, **reported)
+    shown = client.simulate_get("/migrations").json["migrations"][0]
+    assert {key: shown[key] for key in reported} == {**reported, "verdict": "not-converging"}
+    assert shown["status"] == "running (post-copy)"
+    assert shown["in_progress"] is True
+    assert shown["ended_at"] == "2023-11-14T22:13:20.500000Z"
+
+
+def test_links_follow_the_request(client: testing.TestClient, fill: Fill) -> None:
+    (migration,) = fill()
+    shown = client.simulate_get("/migrations", host="cloud:99", protocol="https").json
+    assert shown["migrations"][0]["links"] == [
+        {"rel": "self", "href": f"https://cloud:99/servers/{SERVER}/migrations/{migration}"},
+        {"rel": "server", "href": f"https://cloud:99/servers/{SERVER}"},
+    ]
+
+
+def test_health(client: testing.TestClient) -> None:
+    assert client.simulate_get("/healthcheck").json == {"detailed": False, "reasons": []}
+
+
+@pytest.mark.parametrize(("name", "shown"), HOSTILE.items())
+def test_hostile_names_are_data(
+    client: testing.TestClient, fill: Fill, name: str, shown: str
+) -> None:
+    fill(server_name=name)
+    answer = client.simulate_get(f"/servers/{SERVER}")
+    assert answer.json["server"]["name"] == shown
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_every_route_can_be_asked_for_its_head(client: testing.TestClient, fill: Fill) -> None:
+    for path in paths(*fill()):
+        get, head = client.simulate_get(path), client.simulate_head(path)
+        assert (get.status_code, head.status_code, head.content) == (200, 200, b""), path
+        assert head.headers["content-length"] == get.headers["content-length"] != "0"
+
+
+def test_every_route_tells_how_it_may_be_asked(client: testing.TestClient, fill: Fill) -> None:
+    for path in paths(*fill()):
+        answer = client.simulate_options(path)
+        assert answer.status_code == 200
+        assert set(answer.headers["allow"].split(", ")) >= {"GET", "HEAD"}, path
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_nothing_can_be_changed(client: testing.TestClient, fill: Fill, method: str) -> None:
+    for path in paths(*fill()):
+        answer = client.simulate_request(method, path, json={})
+        assert answer.status_code == 405
+        assert set(answer.headers["allow"].split(", ")) >= {"GET", "HEAD", "OPTIONS"}, path
+        assert answer.json["error"]["code"] == 405
+
+
+def test_every_answer_has_its_request_id(client: testing.TestClient, fill: Fill) -> None:
+    seen = {
+        client.simulate_get(path).headers["x-openstack-request-id"]
+        for path in [*paths(*fill()), "/nowhere", "/migrations?limit=no"]
+    }
+    assert len(seen) == len(app.ROUTES) + 2
+    assert all(uuid.UUID(each.removeprefix("req-")) for each in seen)
