@@ -8,7 +8,7 @@ from oslo_config import cfg
 from oslo_context import context as oslo_context
 from oslo_messaging.rpc import dispatcher
 
-from migprog import context
+from migprog import context, exception
 
 
 class Serializer(messaging.NoOpSerializer):
@@ -22,8 +22,14 @@ class Serializer(messaging.NoOpSerializer):
 
 
 def transport(conf: cfg.ConfigOpts, url: str | None = None) -> messaging.Transport:
-    """The transport that ``url``, or else the option ``transport_url``, names."""
-    return messaging.get_rpc_transport(conf, url)
+    """The transport that ``url``, or else the option ``transport_url``, names.
+
+    Raises :class:`exception.ConfigError`.
+    """
+    try:
+        return messaging.get_rpc_transport(conf, url)
+    except (messaging.InvalidTransportURL, messaging.DriverLoadFailure) as error:
+        raise exception.ConfigError(f"[DEFAULT] transport_url: {error}") from error
 
 
 def client(
@@ -44,14 +50,12 @@ def server(
     topic: str,
     host: str,
     endpoints: list[object],
-    executor: str,
 ) -> Any:
-    """A server for ``topic``, not started. ``executor``: the concurrency backend's name."""
+    """A server for ``topic``, not started; it runs on the concurrency backend chosen."""
     return messaging.get_rpc_server(
         transport,
         messaging.Target(topic=topic, server=host),
         endpoints,
-        executor=executor,
         serializer=Serializer(),
         access_policy=dispatcher.DefaultRPCAccessPolicy,
     )

@@ -8,6 +8,7 @@ configuration again and the service goes on. More conductors or APIs are more pr
 
 import logging
 import signal
+import threading
 from typing import Protocol
 
 from oslo_config import cfg
@@ -15,6 +16,8 @@ from oslo_config import cfg
 from migprog import concurrency, conf, exception
 
 LOG = logging.getLogger(__name__)
+# What is just starting is let come to its end, so that it can be stopped in good order.
+_START_SECONDS = 3.0
 
 
 class Service(Protocol):
@@ -34,20 +37,42 @@ class Service(Protocol):
 
 
 def run(config: cfg.ConfigOpts, service: Service) -> None:
-    """Start the service; return when SIGTERM or SIGINT came and it has stopped."""
-    signals = concurrency.Inbox()
+    """Start the service; return when SIGTERM or SIGINT came and it has stopped.
+
+    Raises what its start raises.
+    """
+    news = concurrency.Inbox()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda received, _frame: signals.put(received))
+        signal.signal(number, lambda received, _frame: news.put(received))
+
+    def start() -> None:
+        try:
+            service.start()
+        except Exception as error:
+            news.put(error)
+
+    # A start may wait for a broker that is away; signals are heard all the same.
+    starting = threading.Thread(target=start, name="start", daemon=True)
+    starting.start()
     try:
-        service.start()
-        while True:
-            for received in signals.get_all(timeout_seconds=3600):
-                if received != signal.SIGHUP:
-                    LOG.info("%s: stopping", signal.Signals(received).name)
-                    return
-                _reload(config, service)
+        _serve(config, service, news)
     finally:
-        service.stop()
+        starting.join(_START_SECONDS)
+        if starting.is_alive():
+            LOG.warning("stopping before the start was through")
+        else:
+            service.stop()
+
+
+def _serve(config: cfg.ConfigOpts, service: Service, news: concurrency.Inbox) -> None:
+    while True:
+        for received in news.get_all(timeout_seconds=3600):
+            if isinstance(received, Exception):
+                raise received
+            if received != signal.SIGHUP:
+                LOG.info("%s: stopping", signal.Signals(received).name)
+                return
+            _reload(config, service)
 
 
 def _reload(config: cfg.ConfigOpts, service: Service) -> None:
@@ -55,7 +80,7 @@ def _reload(config: cfg.ConfigOpts, service: Service) -> None:
         config.mutate_config_files()
         conf.validate(config)
         service.reload(config)
-    except (exception.ConfigError, cfg.Error) as error:
+    except (exception.ConfigError, cfg.Error, ValueError) as error:
         LOG.error("SIGHUP: the configuration is not taken up: %s", error)
     else:
         LOG.info("SIGHUP: configuration read again")

@@ -6,7 +6,7 @@ For one hypervisor, or for trying: reports go through memory (``fake://``) into 
 
 from migprog import concurrency
 
-BACKEND = concurrency.choose()
+concurrency.choose()
 
 import os  # noqa: E402
 import pathlib  # noqa: E402
@@ -38,7 +38,9 @@ CLI_OPTS = [
         help="A libvirt to watch; each one given is a host, named as libvirt names it. "
         "Default: [compute] libvirt_uri.",
     ),
-    cfg.StrOpt("listen", metavar="ADDRESS:PORT", help="Where the API listens. Default: [api] listen."),
+    cfg.StrOpt(
+        "listen", metavar="ADDRESS:PORT", help="Where the API listens. Default: [api] listen."
+    ),
     cfg.StrOpt(
         "state-dir",
         metavar="DIR",
@@ -55,7 +57,7 @@ class StandaloneService:
         self._config = config
         uris = config.libvirt_uri or [config.compute.libvirt_uri]
         self._parts: list[service.Service] = [
-            ConductorService(config, BACKEND, _TRANSPORT_URL),
+            ConductorService(config, _TRANSPORT_URL),
             ApiService(config),
             *(ComputeService(config, uri, _TRANSPORT_URL) for uri in uris),
         ]

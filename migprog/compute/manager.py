@@ -205,7 +205,9 @@ class ComputeManager:
             self._outbox.put_arrival(arrival, message.at)
             return
         if message.server_uuid not in self._watched:
-            echo = message.at < self._ended_at.get(message.server_uuid, -_ECHO_SECONDS) + _ECHO_SECONDS
+            echo = (
+                message.at < self._ended_at.get(message.server_uuid, -_ECHO_SECONDS) + _ECHO_SECONDS
+            )
             if kind not in _DEPARTURES or echo:
                 return
         monitor = self._watch(message.server_uuid, message.at).monitor
@@ -226,16 +228,22 @@ class ComputeManager:
         due = watched.monitor.report_if_due(settings.rules, now, time.time())
         if due is not None:
             reason, report = due
-            LOG.debug("server %s: %s: %s", report.server_uuid, reason, report.status)
+            log = LOG.info if reason is throttle.Reason.STATUS else LOG.debug
+            log("server %s: %s: %s", report.server_uuid, reason, report.status)
             self._outbox.put_report(report, reason in throttle.ACKNOWLEDGED)
         if watched.monitor.over:
-            LOG.info("server %s: the migration %s", report.server_uuid, report.status)
-            watched.sampler.stop()
-            del self._watched[watched.monitor.server_uuid]
-            self._ended_at[watched.monitor.server_uuid] = now
-            self._ended_at = {k: t for k, t in self._ended_at.items() if t > now - _ECHO_SECONDS}
+            self._forget(watched, now)
             return
-        sampler = watched.sampler
+        self._ask(watched, now)
+
+    def _forget(self, watched: _Watched, now: float) -> None:
+        watched.sampler.stop()
+        del self._watched[watched.monitor.server_uuid]
+        self._ended_at = {k: t for k, t in self._ended_at.items() if t > now - _ECHO_SECONDS}
+        self._ended_at[watched.monitor.server_uuid] = now
+
+    def _ask(self, watched: _Watched, now: float) -> None:
+        settings, sampler = self._settings, watched.sampler
         if sampler.asked_at is None:
             if now >= watched.next_poll_at:
                 watched.next_poll_at = now + settings.poll_interval_seconds

@@ -58,7 +58,7 @@ def observe(course: Course, sample: Sample) -> Course:
     )
     seconds = sample.at - (before.at if before else course.started_at)
     return replace(
-        course,
+        _with_boundary(course, sample),
         latest=sample,
         moved_at=sample.at if disk_moved or memory_moved else course.moved_at or sample.at,
         disk_bytes_per_second=_smoothed(
@@ -68,7 +68,6 @@ def observe(course: Course, sample: Sample) -> Course:
             seconds,
         ),
         memory_bytes_per_second=_smoothed(course.memory_bytes_per_second, memory_moved, seconds),
-        **_passes(course, sample),
     )
 
 
@@ -88,18 +87,17 @@ def last_boundary_bytes(course: Course) -> int | None:
     return course.boundaries[-1].remaining_bytes if len(course.boundaries) > 1 else None
 
 
-def _passes(course: Course, sample: Sample) -> dict[str, object]:
+def _with_boundary(course: Course, sample: Sample) -> Course:
     iteration, remaining = sample.memory_iteration, sample.memory_remaining_bytes
     if iteration is None or remaining is None:
-        return {}
+        return course
     if course.first_iteration is None:
-        total = sample.memory_total_bytes or remaining
-        first = Boundary(sample.at, iteration, total)
-        return {"first_iteration": iteration, "boundaries": (first,)}
+        first = Boundary(sample.at, iteration, sample.memory_total_bytes or remaining)
+        return replace(course, first_iteration=iteration, boundaries=(first,))
     if iteration <= course.boundaries[-1].iteration:
-        return {}
+        return course
     boundary = Boundary(sample.at, iteration, remaining)
-    return {"boundaries": (*course.boundaries, boundary)[-MAX_BOUNDARIES:]}
+    return replace(course, boundaries=(*course.boundaries, boundary)[-MAX_BOUNDARIES:])
 
 
 def _moved(before: int | None, now: int | None) -> int | None:

@@ -35,23 +35,23 @@ class Phase(enum.StrEnum):
     DONE = "done"
 
 
+ENDED: frozenset[Status] = frozenset(
+    {Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.UNKNOWN}
+)
+IN_PROGRESS: frozenset[Status] = frozenset(Status) - ENDED
+
 # What may follow what. A status may always be repeated with newer figures while it is in progress.
-# A switch-over can fail and the server then runs on at its source: hence running again.
+# Once a server runs at its destination, it cannot be called back.
 # An unknown end may be settled later by whoever did see it; a known one is never rewritten.
 _NEXT: dict[Status, frozenset[Status]] = {
     Status.RUNNING: frozenset(Status),
     Status.POST_COPY: frozenset(Status) - {Status.RUNNING, Status.CANCELLED},
-    Status.POST_MIGRATING: frozenset(Status) - {Status.POST_COPY},
+    Status.POST_MIGRATING: ENDED - {Status.CANCELLED} | {Status.POST_MIGRATING},
     Status.UNKNOWN: frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED}),
     Status.COMPLETED: frozenset(),
     Status.FAILED: frozenset(),
     Status.CANCELLED: frozenset(),
 }
-
-ENDED: frozenset[Status] = frozenset(
-    {Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.UNKNOWN}
-)
-IN_PROGRESS: frozenset[Status] = frozenset(Status) - ENDED
 
 
 def may_follow(new: Status, old: Status) -> bool:

@@ -68,9 +68,7 @@ def judge(course: Course, phase: Phase, now: float) -> Judgement:
     if _without_progress(boundaries) and not _fits(course, pause):
         return Judgement(Verdict.NOT_CONVERGING, _why_not(course, boundaries, pause), pause)
     left = " ".join(f"{b.remaining_bytes / _MIB:.0f}" for b in boundaries[-4:])
-    return Judgement(
-        Verdict.CONVERGING, f"MiB left at the start of the last passes: {left}", pause
-    )
+    return Judgement(Verdict.CONVERGING, f"MiB left at the start of the last passes: {left}", pause)
 
 
 def pause_needed(course: Course) -> float | None:

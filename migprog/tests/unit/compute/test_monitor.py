@@ -231,7 +231,9 @@ def test_its_start_stays_what_it_was_when_the_clock_is_set():
     assert second.started_at == EPOCH - 1.0
 
 
-@given(st.lists(st.sampled_from(["sample", "none", "cancelled", "gone", "3,1", "3,7", "4,0", "5,3"])))
+@given(
+    st.lists(st.sampled_from(["sample", "none", "cancelled", "gone", "3,1", "3,7", "4,0", "5,3"]))
+)
 @settings(deadline=None)
 def test_whatever_comes_in_whatever_order_there_is_one_end_at_most(rows):
     monitor = Monitor(UUID, SERVER, found_at=0.0)
@@ -239,11 +241,18 @@ def test_whatever_comes_in_whatever_order_there_is_one_end_at_most(rows):
     for at, row in enumerate(rows, start=1):
         if "," in row:
             code, detail = map(int, row.split(","))
-            feed(monitor, {"t": at, "kind": "event", "event": "lifecycle"} | {"code": code, "detail": detail})
+            feed(
+                monitor,
+                {"t": at, "kind": "event", "event": "lifecycle"} | {"code": code, "detail": detail},
+            )
         elif row == "gone":
             monitor.gone("x", at)
         else:
-            stats = {"sample": ACTIVE, "none": {"type": 0}, "cancelled": {"operation": 5, "type": 5}}
+            stats = {
+                "sample": ACTIVE,
+                "none": {"type": 0},
+                "cancelled": {"operation": 5, "type": 5},
+            }
             monitor.read(stats[row], None, at)
         due = monitor.report_if_due(CHATTY, at, EPOCH + at)
         ends += due is not None and due[1].status in ENDED

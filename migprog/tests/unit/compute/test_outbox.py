@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+import itertools
 
 from migprog.compute.outbox import Outbox
 from migprog.core.report import MAX_BATCH, Ack, Arrival, ArrivalState
@@ -59,7 +60,7 @@ def test_an_arrival_that_found_no_migration_is_told_again_ever_more_rarely_and_g
             told.append(now)
             outbox.sent(load, Ack(), float(now))
     assert told[:6] == [0, 1, 2, 3, 5, 9]
-    assert max(b - a for a, b in zip(told, told[1:], strict=False)) == 30
+    assert max(b - a for a, b in itertools.pairwise(told)) == 30
     assert told[-1] <= 600
     assert outbox.next_arrival_in(2000.0) is None
 

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real migrations, seen from libvirt to the API: every process of its own, a real broker between.
+
+Each database is met with another concurrency backend, so that both are met with everything else.
+"""
+
+import datetime
+import signal
+from typing import Any
+
+import pytest
+import requests
+
+from migprog.tests.functional import processes
+from migprog.tests.functional.deployment import Deployment, reload
+from migprog.tests.lab import Guest, NovaMetadata, Server
+
+pytestmark = pytest.mark.functional
+
+NOVA = NovaMetadata(
+    server_name="<web> & '1'",
+    project_id="5a0f1c3e9d514b6f8e4f6c1d2b3a4958",
+    project_name="demo",
+    user_id="0b8d3f5a7c1e4d2f9a6b5c4d3e2f1a0b",
+    user_name="demo",
+)
+
+
+@pytest.fixture(scope="module", params=["mariadb-eventlet", "postgresql-threading"])
+def deployment(request, tmp_path_factory, rabbitmq):
+    database, _, concurrency = request.param.partition("-")
+    url = request.getfixturevalue(database)
+    directory = tmp_path_factory.mktemp(request.param)
+    # A vhost of its own is not needed: the module's deployments run one after the other.
+    with Deployment(directory, rabbitmq, url, concurrency) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="module")
+def watched(deployment, lab):
+    """The deployment with an agent on each host."""
+    for host in lab.hosts:
+        deployment.agent(host, report_interval=0.5)
+    return deployment
+
+
+@pytest.fixture
+def guest(lab):
+    """Starts guests on the lab's first host; they are gone after the test."""
+    started: list[Server] = []
+
+    def start(**what):
+        guest = Guest(name=f"guest-{len(started)}", **what)
+        started.append(lab.start_guest(lab.hosts[0], guest))
+        return started[-1]
+
+    yield start
+    for server in started:
+        lab.destroy_guest(server)
+
+
+def assert_final(record, outcome):
+    """The record has libvirt's very final figures."""
+    assert outcome.completed, outcome.error
+    assert record["status"] == "completed"
+    assert (record["percent"], record["phase"], record["verdict"]) == (100, "done", "ended")
+    stats = outcome.completed_stats
+    for kind in ("memory", "disk"):
+        for what in ("total", "processed", "remaining"):
+            assert record[f"{kind}_{what}_bytes"] == stats[f"{kind}_{what}"], (kind, what)
+    assert record["downtime_seconds"] == stats["downtime"] / 1000
+    assert record["total_seconds"] == stats["time_elapsed"] / 1000
+    assert record["memory_iteration"] == stats["memory_iteration"]
+    assert (record["source_compute"], record["dest_compute"]) == ("lab-a", "lab-b")
+    assert (record["source_node"], record["dest_node"]) == ("lab-a", "lab-b")
+    assert record["dest_host"]
+    assert record["in_progress"] is record["stale"] is False
+    assert record["error"] is None
+
+
+def test_one_that_was_under_way_when_the_agent_started(deployment, lab, guest, request):
+    # The first test: no agent of this deployment runs yet.
+    server = guest(memory_mib=64, fill_mib=48, working_set_mib=4, segments=((1000, 1.0),))
+    began = datetime.datetime.now(datetime.UTC)
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=5)
+    first_host = lab.hosts[0]
+    with first_host.connect() as connection:
+        domain = connection.lookupByUUIDString(server.uuid)
+        processes.wait_for(
+            lambda: domain.jobStats().get("memory_processed", 0) > 2**22, 30, "bytes to move"
+        )
+    request.getfixturevalue("watched")
+    record = deployment.wait_for_end(server.uuid)
+    assert_final(record, migration.wait(timeout=30))
+    started_at = datetime.datetime.fromisoformat(record["started_at"])
+    assert abs((started_at - began).total_seconds()) < 1.0
+
+
+def test_a_guest_with_its_disk_is_seen_on_its_way_and_after(watched, lab, guest):
+    server = guest(
+        memory_mib=64,
+        fill_mib=48,
+        working_set_mib=8,
+        segments=((1000, 2.0),),
+        disk_mib=64,
+        nova=NOVA,
+    )
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=20)
+    seen: list[dict[str, Any]] = []
+    seen_server: list[dict[str, Any]] = []
+
+    def ended(record):
+        seen.append(dict(record))
+        server_view = requests.get(f"{watched.api}/servers/{server.uuid}", timeout=30).json()
+        seen_server.append(server_view["server"])
+        return record["status"] != "running"
+
+    watched.wait_for(server.uuid, ended, "that has ended")
+    record = watched.wait_for_end(server.uuid)
+    assert_final(record, migration.wait(timeout=30))
+    assert record["disk_total_bytes"] == 64 * 2**20
+    assert len({(each["id"], each["uuid"]) for each in [*seen, record]}) == 1
+    assert (record["server_name"], record["project_id"]) == (NOVA.server_name, NOVA.project_id)
+    assert record["user_id"] == NOVA.user_id
+
+    percents = [each["percent"] for each in seen if each["percent"] is not None]
+    assert percents == sorted(percents)
+    assert len(set(percents)) >= 5
+    progress = [each["progress"] for each in seen_server if each["progress"] is not None]
+    assert progress == sorted(progress)
+    phases = {each["phase"] for each in seen}
+    assert {"disk-copy", "memory-first-pass"} <= phases
+    # While disks are copied nothing is known of the memory: null, never a false 0.
+    disk_copy = [each for each in seen if each["phase"] == "disk-copy"]
+    assert all(each["memory_processed_bytes"] is None for each in disk_copy)
+    # It was there while it ran, not only afterwards, and it was fresh.
+    assert any(each["eta_seconds"] for each in seen)
+    assert not any(each["stale"] for each in seen)
+
+    final_server = requests.get(f"{watched.api}/servers/{server.uuid}", timeout=30).json()["server"]
+    assert final_server["progress"] == 100
+    assert final_server["sampled_at"] == record["sampled_at"]
+    by_number = f"{watched.api}/servers/{server.uuid}/migrations/{record['id']}"
+    assert requests.get(by_number, timeout=30).json()["migration"] == record
+
+
+def test_one_too_short_to_be_polled(watched, lab, guest):
+    host = lab.hosts[0]
+    agent = watched.agents[host.name]
+    never = {"poll_interval": 60, "report_interval": 60, "heartbeat_interval": 60}
+    watched.agent_config(host, scan_interval=600, **never)
+    reload(agent)
+    server = guest(memory_mib=8, fill_mib=1, working_set_mib=1, segments=((1000, 0.0),))
+    outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=1000).wait(timeout=30)
+    assert outcome.completed_stats["time_elapsed"] < 5000
+    assert_final(watched.wait_for_end(server.uuid), outcome)
+    assert len(watched.migrations(server.uuid)) == 1
+    watched.agent_config(host, report_interval=0.5)
+    reload(agent)
+
+
+def test_ten_at_once(watched, lab, guest):
+    servers = [
+        guest(memory_mib=16, fill_mib=12, working_set_mib=1, segments=((1000, 0.5),))
+        for _ in range(10)
+    ]
+    migrations = [lab.migrate(server, *lab.hosts, bandwidth_mib_s=3) for server in servers]
+    outcomes = [migration.wait(timeout=90) for migration in migrations]
+    for server, outcome in zip(servers, outcomes, strict=True):
+        assert_final(watched.wait_for_end(server.uuid), outcome)
+        assert len(watched.migrations(server.uuid)) == 1
+
+
+def test_one_that_is_aborted(watched, lab, guest):
+    server = guest(memory_mib=64, fill_mib=48, working_set_mib=8, segments=((1000, 2.0),))
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=4)
+    watched.wait_for(server.uuid, lambda r: r["memory_processed_bytes"], "with bytes moved")
+    migration.abort()
+    outcome = migration.wait(timeout=30)
+    assert not outcome.completed
+    record = watched.wait_for_end(server.uuid)
+    assert record["status"] == "cancelled"
+    assert record["error"] == "the migration was aborted"
+    assert record["percent"] < 100
+    assert record["memory_total_bytes"] > 48 * 2**20  # the last that was known of it
+    assert record["ended_at"] and record["total_seconds"] > 0
+
+    # The same server again is another record.
+    outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=200).wait(timeout=30)
+    again = watched.wait_for(server.uuid, lambda r: r["id"] != record["id"], "of its own")
+    assert_final(watched.wait_for_end(server.uuid), outcome)
+    assert again["started_at"] > record["ended_at"]
+    assert [each["status"] for each in watched.migrations(server.uuid)] == [
+        "completed",
+        "cancelled",
+    ]
+
+
+def test_one_that_ends_in_post_copy(watched, lab, guest):
+    server = guest(memory_mib=64, fill_mib=48, working_set_mib=32, segments=((1000, 40.0),))
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=12, post_copy=True)
+    watched.wait_for(server.uuid, lambda r: r["phase"] == "memory-iterations", "that iterates")
+    migration.start_post_copy()
+    watched.wait_for(server.uuid, lambda r: r["status"] == "running (post-copy)", "in post-copy")
+    assert_final(watched.wait_for_end(server.uuid), migration.wait(timeout=60))
+
+
+def test_the_fleet_is_listed_with_filters(watched):
+    def ask(**query):
+        return requests.get(f"{watched.api}/migrations", params=query, timeout=30).json()
+
+    everything = ask()["migrations"]
+    assert [each["id"] for each in everything] == sorted(
+        (each["id"] for each in everything), reverse=True
+    )
+    aborted = ask(status="cancelled")["migrations"]
+    assert aborted == [each for each in everything if each["status"] == "cancelled"] != []
+    assert ask(in_progress="true")["migrations"] == []
+    assert ask(host="lab-b", in_progress="false")["migrations"] == everything
+    assert ask(host="lab-c")["migrations"] == []
+
+
+def test_intervals_change_without_a_restart(watched, lab, guest):
+    host = lab.hosts[0]
+    server = guest(memory_mib=64, fill_mib=48, working_set_mib=2, segments=((1000, 0.2),))
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=4)
+    before = watched.wait_for(server.uuid, lambda r: r["percent"], "with a percentage")
+    agent = watched.agents[host.name]
+
+    watched.agent_config(host, report_interval=0.5, poll_interval=900)
+    reload(agent)
+    assert "[compute] poll_interval" in agent.output()
+    assert "is not taken up" in agent.output()
+
+    watched.agent_config(host, report_interval=0.2, poll_interval=0.1)
+    reload(agent)
+    watched.wait_for(server.uuid, lambda r: r["percent"] > before["percent"], "that goes on")
+    record = watched.wait_for_end(server.uuid)
+    assert_final(record, migration.wait(timeout=60))
+    assert record["uuid"] == before["uuid"]
+
+
+def test_a_libvirt_that_goes_and_comes_back(watched, lab, guest):
+    host = lab.hosts[0]
+    agent = watched.agents[host.name]
+    connections = agent.output().count("watching the migrations of")
+    host.restart_libvirtd()
+    processes.wait_for(
+        lambda: agent.output().count("watching the migrations of") > connections,
+        30,
+        "the agent to connect anew",
+    )
+    server = guest(memory_mib=16, fill_mib=8, working_set_mib=1, segments=((1000, 0.5),))
+    outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=8).wait(timeout=60)
+    assert_final(watched.wait_for_end(server.uuid), outcome)
+
+
+def test_a_server_that_hangs_costs_its_own_figures_only(watched, lab, guest):
+    first_host = lab.hosts[0]
+    agent = watched.agents[first_host.name]
+    watched.agent_config(first_host, report_interval=0.5, libvirt_timeout=1)
+    reload(agent)
+    hangs, lives = (
+        guest(memory_mib=64, fill_mib=48, working_set_mib=2, segments=((1000, 0.5),))
+        for _ in range(2)
+    )
+    hanging = lab.migrate(hangs, *lab.hosts, bandwidth_mib_s=8)
+    living = lab.migrate(lives, *lab.hosts, bandwidth_mib_s=8)
+    before = watched.wait_for(hangs.uuid, lambda r: r["memory_processed_bytes"], "with bytes moved")
+    watched.wait_for(lives.uuid, lambda r: r["memory_processed_bytes"], "with bytes moved")
+    first_host.signal_guest(hangs.name, signal.SIGSTOP)
+    try:
+        assert_final(watched.wait_for_end(lives.uuid), living.wait(timeout=60))
+        assert f"server {hangs.uuid}: libvirt has not answered" in agent.output()
+        (record,) = watched.migrations(hangs.uuid)
+        assert (record["status"], record["id"]) == ("running", before["id"])
+    finally:
+        first_host.signal_guest(hangs.name, signal.SIGCONT)
+    assert_final(watched.wait_for_end(hangs.uuid), hanging.wait(timeout=60))
+    assert f"server {hangs.uuid}: libvirt answers again" in agent.output()

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes that are told to stop, each on both backends."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+from migprog import concurrency
+concurrency.choose()
+import sys, threading
+from oslo_config import cfg
+from migprog import conf, exception, service
+
+class Service:
+    def start(self):
+        print("started", flush=True)
+        if {how!r} == "hangs":
+            threading.Event().wait()
+        if {how!r} == "fails":
+            raise exception.ConfigError("[x] y: is impossible")
+    def stop(self):
+        print("stopped", flush=True)
+    def reload(self, config):
+        print("reloaded", config.compute.poll_interval, flush=True)
+
+try:
+    config = conf.load(sys.argv[1:], "test")
+    service.run(config, Service())
+except exception.MigprogError as error:
+    print(error)
+    sys.exit(1)
+"""
+
+
+@pytest.fixture(params=["eventlet", "threading"])
+def run(request, tmp_path):
+    """Starts the program with a service that behaves in some way; kills it after the test."""
+    running = []
+    config = tmp_path / "migprog.conf"
+    config.write_text("[compute]\npoll_interval = 1\n")
+
+    def start(how):
+        command = [sys.executable, "-W", "ignore", "-c", PROGRAM.format(how=how)]
+        running.append(
+            subprocess.Popen(
+                [*command, "--config-file", str(config)],
+                env=os.environ | {"MIGPROG_CONCURRENCY": request.param},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        assert running[0].stdout.readline() == "started\n"
+        return running[0], config
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_in_good_order(run, number):
+    process, _ = run("well")
+    process.send_signal(number)
+    assert process.communicate(timeout=30)[0] == "stopped\n"
+    assert process.returncode == 0
+
+
+def test_it_stops_while_its_start_waits_for_ever(run):
+    process, _ = run("hangs")
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "stopping before the start was through" in errors
+
+
+def test_a_start_that_fails_ends_it_with_the_reason(run):
+    process, _ = run("fails")
+    assert process.communicate(timeout=30)[0] == "stopped\n[x] y: is impossible\n"
+    assert process.returncode == 1
+
+
+def test_sighup_changes_what_can_be_changed_and_nothing_that_cannot_be(run):
+    process, config = run("well")
+    config.write_text("[compute]\npoll_interval = 2\n")
+    process.send_signal(signal.SIGHUP)
+    assert process.stdout.readline() == "reloaded 2.0\n"
+    config.write_text("[compute]\npoll_interval = 2000\n")
+    process.send_signal(signal.SIGHUP)
+    # Signals are taken in order: had it been taken up, that would have been said before.
+    config_was_read = process.stderr
+    while "is not taken up: [compute] poll_interval" not in config_was_read.readline():
+        assert process.poll() is None
+    config.write_text("[compute]\npoll_interval = 3\n")
+    process.send_signal(signal.SIGHUP)
+    assert process.stdout.readline() == "reloaded 3.0\n"
