@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 
 from migprog.core.sample import Sample
 
-# Seconds over which a rate is smoothed. libvirt's disk counters move in steps of 16 MiB.
-_SMOOTHING_SECONDS = 4.0
+# Seconds over which a rate is smoothed. libvirt's disk counters move in steps of 16 MiB, which
+# may take their time.
+_MEMORY_SMOOTHING_SECONDS = 4.0
+_DISK_SMOOTHING_SECONDS = 30.0
 # Late passes can come ten a second; what happened long ago does not matter to any judgement.
 MAX_BOUNDARIES = 64
 
@@ -24,6 +26,26 @@ class Boundary:
     at: float
     iteration: int
     remaining_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Bytes and the seconds that they took, both fading with age: their quotient is the rate.
+
+    So the first readings give a plain mean, and uneven sampling does not bend it.
+    """
+
+    moved_bytes: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def bytes_per_second(self) -> float | None:
+        """None before anything has moved."""
+        return self.moved_bytes / self.seconds if self.moved_bytes and self.seconds else None
+
+    def after(self, moved_bytes: int, seconds: float, smoothing_seconds: float) -> "Rate":
+        fade = math.exp(-seconds / smoothing_seconds)
+        return Rate(self.moved_bytes * fade + moved_bytes, self.seconds * fade + seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +62,17 @@ class Course:
     latest: Sample | None = None
     first_iteration: int | None = None
     boundaries: tuple[Boundary, ...] = ()
-    disk_bytes_per_second: float | None = None
-    memory_bytes_per_second: float | None = None
+    disk_rate: Rate = Rate()
+    memory_rate: Rate = Rate()
     moved_at: float | None = None
+
+    @property
+    def disk_bytes_per_second(self) -> float | None:
+        return self.disk_rate.bytes_per_second
+
+    @property
+    def memory_bytes_per_second(self) -> float | None:
+        return self.memory_rate.bytes_per_second
 
 
 def observe(course: Course, sample: Sample) -> Course:
@@ -50,24 +80,23 @@ def observe(course: Course, sample: Sample) -> Course:
     before = course.latest
     if before is not None and (sample.at <= before.at or _forgets(before, sample)):
         return course
-    disk_moved = _moved(
-        before.disk_processed_bytes if before else None, sample.disk_processed_bytes
-    )
-    memory_moved = _moved(
-        before.memory_processed_bytes if before else None, sample.memory_processed_bytes
-    )
-    seconds = sample.at - (before.at if before else course.started_at)
+    if before is None:
+        return replace(_with_boundary(course, sample), latest=sample, moved_at=sample.at)
+    seconds = sample.at - before.at
+    disk_moved = _moved(before.disk_processed_bytes, sample.disk_processed_bytes)
+    memory_moved = _moved(before.memory_processed_bytes, sample.memory_processed_bytes)
+    disk_rate, memory_rate = course.disk_rate, course.memory_rate
+    # Mirrors stand still once they are in step: that is not the pace of a copy.
+    if disk_moved is not None and sample.disk_remaining_bytes:
+        disk_rate = disk_rate.after(disk_moved, seconds, _DISK_SMOOTHING_SECONDS)
+    if memory_moved is not None:
+        memory_rate = memory_rate.after(memory_moved, seconds, _MEMORY_SMOOTHING_SECONDS)
     return replace(
         _with_boundary(course, sample),
         latest=sample,
-        moved_at=sample.at if disk_moved or memory_moved else course.moved_at or sample.at,
-        disk_bytes_per_second=_smoothed(
-            course.disk_bytes_per_second,
-            # Mirrors stand still once they are in step: that is not the pace of a copy.
-            disk_moved if sample.disk_remaining_bytes else None,
-            seconds,
-        ),
-        memory_bytes_per_second=_smoothed(course.memory_bytes_per_second, memory_moved, seconds),
+        moved_at=sample.at if disk_moved or memory_moved else course.moved_at,
+        disk_rate=disk_rate,
+        memory_rate=memory_rate,
     )
 
 
@@ -101,15 +130,5 @@ def _with_boundary(course: Course, sample: Sample) -> Course:
 
 
 def _moved(before: int | None, now: int | None) -> int | None:
-    return None if now is None else max(0, now - (before or 0))
-
-
-def _smoothed(rate: float | None, moved_bytes: int | None, seconds: float) -> float | None:
-    """An exponential moving average by time, so that uneven sampling does not bend it."""
-    if moved_bytes is None or seconds <= 0:
-        return rate
-    current = moved_bytes / seconds
-    if rate is None:
-        return current if moved_bytes else None
-    weight = 1 - math.exp(-seconds / _SMOOTHING_SECONDS)
-    return rate + weight * (current - rate)
+    """Bytes moved between two readings; None if not both are known."""
+    return None if before is None or now is None else max(0, now - before)

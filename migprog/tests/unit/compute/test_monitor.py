@@ -97,8 +97,9 @@ def test_a_steady_guest_that_converges_is_never_called_stuck(pace):
 
 def test_memory_that_waits_for_the_disks_is_in_the_forecast():
     guest = Guest(memory_mib=256, disk_mib=256, dirty_mib_s=1, bandwidth_mib_s=16)
-    told = drive(precopy(guest), facts=Facts(memory_size_bytes=256 * MIB))
-    first = next(report for _, report in told if report.phase is Phase.DISK_COPY)
+    told = drive(precopy(guest), CHATTY, Facts(memory_size_bytes=256 * MIB))
+    first = next(report for _, report in told if report.eta_seconds is not None)
+    assert first.phase is Phase.DISK_COPY
     assert first.percent < 10
     assert 25 < first.eta_seconds < 45
 

@@ -60,7 +60,7 @@ def test_mirrors_in_step_do_not_slow_the_pace_of_the_disk():
         )
 
     seen = observed(disk(1, 50, 50), disk(2, 90, 10), disk(3, 100, 0), disk(9, 100, 0))
-    assert seen.disk_bytes_per_second > 30 * MIB
+    assert seen.disk_bytes_per_second == 40 * MIB
 
 
 def test_boundaries_are_bounded():
