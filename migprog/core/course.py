@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 from migprog.core.sample import Sample
 
-# Seconds over which a rate is smoothed. libvirt's disk counters move in steps of 16 MiB, which
-# may take their time.
+# Seconds over which a rate is smoothed.
 _MEMORY_SMOOTHING_SECONDS = 4.0
 _DISK_SMOOTHING_SECONDS = 30.0
 # Late passes can come ten a second; what happened long ago does not matter to any judgement.
@@ -54,7 +53,7 @@ class Course:
 
     ``memory_size_bytes`` is the guest's memory, known before any of it moves. ``first_iteration``
     is the number of this migration's first pass: QEMU may go on counting from a cancelled one.
-    ``moved_at`` is when a byte was last seen moving.
+    ``moved_at`` is when a byte was last seen moving, ``disk_moved_at`` a byte of a disk.
     """
 
     started_at: float
@@ -65,6 +64,7 @@ class Course:
     disk_rate: Rate = Rate()
     memory_rate: Rate = Rate()
     moved_at: float | None = None
+    disk_moved_at: float | None = None
 
     @property
     def disk_bytes_per_second(self) -> float | None:
@@ -80,24 +80,31 @@ def observe(course: Course, sample: Sample) -> Course:
     before = course.latest
     if before is not None and (sample.at <= before.at or _forgets(before, sample)):
         return course
+    course = _with_boundary(course, sample)
     if before is None:
-        return replace(_with_boundary(course, sample), latest=sample, moved_at=sample.at)
-    seconds = sample.at - before.at
+        return replace(course, latest=sample, moved_at=sample.at)
     disk_moved = _moved(before.disk_processed_bytes, sample.disk_processed_bytes)
     memory_moved = _moved(before.memory_processed_bytes, sample.memory_processed_bytes)
-    disk_rate, memory_rate = course.disk_rate, course.memory_rate
-    # Mirrors stand still once they are in step: that is not the pace of a copy.
-    if disk_moved is not None and sample.disk_remaining_bytes:
-        disk_rate = disk_rate.after(disk_moved, seconds, _DISK_SMOOTHING_SECONDS)
+    if disk_moved:
+        course = _disk_moved(course, disk_moved, sample.at)
     if memory_moved is not None:
-        memory_rate = memory_rate.after(memory_moved, seconds, _MEMORY_SMOOTHING_SECONDS)
-    return replace(
-        _with_boundary(course, sample),
-        latest=sample,
-        moved_at=sample.at if disk_moved or memory_moved else course.moved_at,
-        disk_rate=disk_rate,
-        memory_rate=memory_rate,
-    )
+        rate = course.memory_rate.after(
+            memory_moved, sample.at - before.at, _MEMORY_SMOOTHING_SECONDS
+        )
+        course = replace(course, memory_rate=rate)
+    if disk_moved or memory_moved:
+        course = replace(course, moved_at=sample.at)
+    return replace(course, latest=sample)
+
+
+def _disk_moved(course: Course, moved_bytes: int, at: float) -> Course:
+    """libvirt's disk counters move in steps of 16 MiB: only from one step to another do they tell
+    a pace. The first step is no more than a place to count from."""
+    if course.disk_moved_at is None:
+        return replace(course, disk_moved_at=at)
+    seconds = at - course.disk_moved_at
+    rate = course.disk_rate.after(moved_bytes, seconds, _DISK_SMOOTHING_SECONDS)
+    return replace(course, disk_rate=rate, disk_moved_at=at)
 
 
 def _forgets(before: Sample, now: Sample) -> bool:

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import pytest
+
 from migprog.core import course
 from migprog.core.sample import Sample
 
@@ -50,17 +52,26 @@ def test_it_is_remembered_when_a_byte_last_moved():
     assert seen.moved_at == 2
 
 
-def test_mirrors_in_step_do_not_slow_the_pace_of_the_disk():
-    def disk(at, processed, remaining):
-        return Sample(
-            at=at,
-            disk_total_bytes=100 * MIB,
-            disk_processed_bytes=processed * MIB,
-            disk_remaining_bytes=remaining * MIB,
-        )
+def disk(at, processed):
+    return Sample(
+        at=at,
+        disk_total_bytes=160 * MIB,
+        disk_processed_bytes=processed * MIB,
+        disk_remaining_bytes=(160 - processed) * MIB,
+    )
 
-    seen = observed(disk(1, 50, 50), disk(2, 90, 10), disk(3, 100, 0), disk(9, 100, 0))
-    assert seen.disk_bytes_per_second == 40 * MIB
+
+def test_the_pace_of_a_disk_is_told_from_step_to_step():
+    # 16 MiB every 2 s, met half a second after the first and then twice between two steps.
+    early = observed(disk(0.5, 16), disk(1.0, 16), disk(1.5, 16))
+    assert early.disk_bytes_per_second is None
+    seen = observed(*(disk(at / 2 + 0.1, 16 * (at // 4)) for at in range(40)))
+    assert seen.disk_bytes_per_second == pytest.approx(8 * MIB)
+
+
+def test_mirrors_in_step_do_not_slow_the_pace_of_the_disk():
+    seen = observed(disk(1, 50), disk(2, 100), disk(3, 160), disk(9, 160))
+    assert seen.disk_bytes_per_second == pytest.approx(60 * MIB)
 
 
 def test_boundaries_are_bounded():
