@@ -10,6 +10,8 @@ from migprog.core.status import Phase
 # What is left at a boundary must fall below this share of the best so far to count as progress
 # (KubeVirt's VEP 248 uses the same figure).
 _PROGRESS = 0.96
+# One boundary after the first pass tells what was dirtied, a second whether that shrinks.
+_PASSES_TO_COMPARE = 2
 # So many boundaries in a row without progress, and the guest dirties as fast as it is sent.
 _PASSES_WITHOUT_PROGRESS = 3
 # QEMU's main loop may be busy for seconds; beyond this, standing still is the network's fault.
@@ -62,9 +64,9 @@ def judge(course: Course, phase: Phase, now: float) -> Judgement:
         )
     # The first boundary is the guest's whole memory: it tells nothing of what the guest dirties.
     boundaries = course.boundaries[1:] if _knows_first_pass(course) else course.boundaries
-    if not boundaries:
-        return Judgement(Verdict.COPYING, "the first copy is under way; too early to say")
     pause = pause_needed(course)
+    if len(boundaries) < _PASSES_TO_COMPARE and not _fits(course, pause):
+        return Judgement(Verdict.COPYING, "too few passes to compare; too early to say", pause)
     if _without_progress(boundaries) and not _fits(course, pause):
         return Judgement(Verdict.NOT_CONVERGING, _why_not(course, boundaries, pause), pause)
     left = " ".join(f"{b.remaining_bytes / _MIB:.0f}" for b in boundaries[-4:])
