@@ -7,6 +7,7 @@ configuration again and the service goes on. More conductors or APIs are more pr
 """
 
 import logging
+import os
 import signal
 import threading
 from typing import Protocol
@@ -18,6 +19,8 @@ from migprog import concurrency, conf, exception
 LOG = logging.getLogger(__name__)
 # What is just starting is let come to its end, so that it can be stopped in good order.
 _START_SECONDS = 3.0
+# A broker that is away can hold up a stop for ever. systemd would kill us after 90 seconds.
+_STOP_SECONDS = 20.0
 
 
 class Service(Protocol):
@@ -61,7 +64,18 @@ def run(config: cfg.ConfigOpts, service: Service) -> None:
         if starting.is_alive():
             LOG.warning("stopping before the start was through")
         else:
-            service.stop()
+            _stop(service)
+
+
+def _stop(service: Service) -> None:
+    stopping = threading.Thread(target=service.stop, name="stop", daemon=True)
+    stopping.start()
+    stopping.join(_STOP_SECONDS)
+    if stopping.is_alive():
+        LOG.warning("not everything could be stopped in good order; ending all the same")
+        logging.shutdown()
+        # The libraries' own clean-up at the exit would wait for the same thing.
+        os._exit(1)
 
 
 def _serve(config: cfg.ConfigOpts, service: Service, news: concurrency.Inbox) -> None:

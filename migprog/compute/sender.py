@@ -60,7 +60,10 @@ class Sender:
         try:
             ack = self._deliver(load)
         except rpcapi.Unreachable as error:
-            LOG.warning("no conductor took %d report(s): %s", len(load.reports), error)
+            LOG.warning(
+                "no conductor took %d report(s), %d arrival(s): %s",
+                *(len(load.reports), len(load.arrivals), error),
+            )
             return False
         self._outbox.sent(load, ack, time.monotonic())
         return True

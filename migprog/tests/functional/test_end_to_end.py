@@ -174,7 +174,7 @@ def test_ten_at_once(watched, lab, guest):
 def test_one_that_is_aborted(watched, lab, guest):
     server = guest(memory_mib=64, fill_mib=48, working_set_mib=8, segments=((1000, 2.0),))
     migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=4)
-    watched.wait_for(server.uuid, lambda r: r["memory_processed_bytes"], "with bytes moved")
+    watched.wait_for(server.uuid, lambda r: r["percent"], "with a percentage")
     migration.abort()
     outcome = migration.wait(timeout=30)
     assert not outcome.completed
