@@ -11,9 +11,10 @@ import time
 import uuid
 from dataclasses import dataclass
 
-from migprog.compute import host
+from migprog.compute import domain_xml, host
 from migprog.compute.monitor import Monitor
 from migprog.compute.outbox import Outbox
+from migprog.compute.recorder import Limits, Recorder, Tape
 from migprog.compute.sender import Address, Sender
 from migprog.concurrency import Inbox
 from migprog.conductor import rpcapi
@@ -46,14 +47,22 @@ class Settings:
     qemu_events: bool
     libvirt_timeout_seconds: float
     rules: throttle.Rules
+    record_dir: str | None
+    record_limits: Limits
 
 
 @dataclass(slots=True)
 class _Watched:
     monitor: Monitor
     sampler: host.Sampler
+    tape: Tape
     next_poll_at: float
     hung: bool = False
+
+    def learn(self, facts: domain_xml.Facts | None) -> None:
+        self.monitor.learn(facts)
+        if facts is not None:
+            self.tape.memory_size_bytes = facts.memory_size_bytes
 
 
 class ComputeManager:
@@ -70,6 +79,7 @@ class ComputeManager:
             settings.scan_interval_seconds,
             settings.qemu_events,
         )
+        self._recorder = Recorder(settings.record_dir, settings.record_limits)
         self._watched: dict[str, _Watched] = {}
         self._ended_at: dict[str, float] = {}
         self._sender: Sender | None = None
@@ -90,6 +100,7 @@ class ComputeManager:
         self._host.stop()
         self._inbox.put(None)
         self._loop.join(_STOP_SECONDS)
+        self._recorder.stop()
         if self._sender is not None and self._sending is not None:
             self._sender.stop()
             self._sending.join(_STOP_SECONDS)
@@ -139,15 +150,19 @@ class ComputeManager:
             case host.Reading():
                 self._take_reading(message)
             case host.Iteration():
-                self._watch(message.server_uuid, message.at).next_poll_at = message.at
+                watched = self._watch(message.server_uuid, message.at)
+                watched.monitor.pass_begins(message.at)
+                watched.tape.event("iteration", message.at)
+                watched.next_poll_at = message.at
             case host.Lifecycle():
                 self._take_lifecycle(message)
             case host.JobEvent():
                 self._take_job_event(message)
             case host.JobCompleted() if sample.is_outgoing(message.stats):
-                monitor = self._watch(message.server_uuid, message.at).monitor
-                monitor.learn(message.facts)
-                monitor.job_completed(message.stats, message.at)
+                watched = self._watch(message.server_uuid, message.at)
+                watched.learn(message.facts)
+                watched.monitor.job_completed(message.stats, message.at)
+                watched.tape.event("job_completed", message.at, stats=dict(message.stats))
 
     def _connected(self, message: host.Connected) -> None:
         node = message.node
@@ -160,6 +175,7 @@ class ComputeManager:
         self._disconnected = False
         if self._sender is None:
             address = Address(self._settings.host or node, node, self._settings.my_ip)
+            self._recorder.host = address.host
             self._sender = Sender(self._outbox, self._conductor, address)
             self._sending = threading.Thread(
                 target=self._sender.run, name=f"sender {node}", daemon=True
@@ -180,10 +196,13 @@ class ComputeManager:
             LOG.info("server %s: libvirt answers again", reading.server_uuid)
         watched.hung = False
         watched.sampler.asked_at = None
-        watched.monitor.learn(reading.facts)
+        watched.learn(reading.facts)
         if reading.stats is not None:
             watched.monitor.read(reading.stats, reading.pause_limit_seconds, reading.at)
-        elif reading.gone:
+            watched.tape.sample(reading.stats, reading.pause_limit_seconds, reading.at)
+            return
+        watched.tape.no_sample(reading.error, reading.gone, reading.at)
+        if reading.gone:
             watched.monitor.gone(reading.error or "", reading.at)
         else:
             LOG.debug("server %s: no data: %s", reading.server_uuid, reading.error)
@@ -196,6 +215,7 @@ class ComputeManager:
         watched.next_poll_at = event.at
         if event.qemu_status is not None:
             watched.monitor.qemu_migration(event.qemu_status, event.at)
+            watched.tape.event("qemu_migration", event.at, status=event.qemu_status)
 
     def _take_lifecycle(self, message: host.Lifecycle) -> None:
         kind = (message.event, message.detail)
@@ -210,16 +230,19 @@ class ComputeManager:
             )
             if kind not in _DEPARTURES or echo:
                 return
-        monitor = self._watch(message.server_uuid, message.at).monitor
-        monitor.learn(message.facts)
-        monitor.lifecycle(message.event, message.detail, message.at)
+        watched = self._watch(message.server_uuid, message.at)
+        watched.learn(message.facts)
+        watched.monitor.lifecycle(message.event, message.detail, message.at)
+        code, detail = kind
+        watched.tape.event("lifecycle", message.at, code=code, detail=detail)
 
     def _watch(self, server_uuid: str, at: float) -> _Watched:
         """The watched migration of a server; begins to watch it if need be."""
         if server_uuid not in self._watched:
             LOG.info("server %s: a live migration is under way", server_uuid)
             monitor = Monitor(str(uuid.uuid4()), server_uuid, at)
-            self._watched[server_uuid] = _Watched(monitor, self._host.sampler(server_uuid), at)
+            sampler, tape = self._host.sampler(server_uuid), self._recorder.tape(server_uuid)
+            self._watched[server_uuid] = _Watched(monitor, sampler, tape, at)
         return self._watched[server_uuid]
 
     def _attend(self, watched: _Watched, now: float) -> None:
@@ -231,6 +254,8 @@ class ComputeManager:
             log = LOG.info if reason is throttle.Reason.STATUS else LOG.debug
             log("server %s: %s: %s", report.server_uuid, reason, report.status)
             self._outbox.put_report(report, reason in throttle.ACKNOWLEDGED)
+            if watched.monitor.over:
+                watched.tape.end(report.status, report.error, now)
         if watched.monitor.over:
             self._forget(watched, now)
             return

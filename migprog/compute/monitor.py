@@ -61,6 +61,7 @@ class Monitor:
         self._switching: Phase | None = None
         self._cancelled = False
         self._percent: int | None = None
+        self._verdict: verdict.Verdict | None = None
         self._final: Sample | None = None
         self._stopped = False
         self._end: _End | None = None
@@ -90,6 +91,10 @@ class Monitor:
         elif self._switching is None:
             # After a switch-over the job's end is told by events; before one, it was given up.
             self._given_up(at)
+
+    def pass_begins(self, at: float) -> None:
+        """Take up that QEMU begins a pass over the server's memory."""
+        self._course = course.pass_begins(self._course, at)
 
     def gone(self, error: str, at: float) -> None:
         """Take up that libvirt does not know the server any more."""
@@ -165,12 +170,17 @@ class Monitor:
             return None
         statement = self._state(now)
         self._percent = statement.telling.percent
+        self._verdict = statement.judgement.verdict
         reason = throttle.reason_to_report(statement.telling, self._told, rules)
         if reason is None:
             return None
         self._told = statement.telling
         self._sequence += 1
         return reason, self._report(statement, wall - now)
+
+    def preview(self, now: float, wall: float) -> Report:
+        """What a report would say now; it does not count as told. Arguments as above."""
+        return self._report(self._state(now), wall - now)
 
     def _waits(self, now: float) -> bool:
         if self._end is None:
@@ -183,7 +193,7 @@ class Monitor:
 
     def _state(self, now: float) -> _Statement:
         phase = self._phase
-        judgement = verdict.judge(self._course, phase, now)
+        judgement = verdict.judge(self._course, phase, now, self._verdict)
         forecast = estimate.forecast(self._course, phase, judgement.verdict)
         percent = self._percent
         if self._end is None:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is remembered of a migration to judge it: rates, and what was left when each pass began.
+"""What is remembered of a migration to judge it: its paces, and what each pass left to the next.
 
-A *boundary* is the start of one of QEMU's passes over guest memory. What remains there is what
-the guest dirtied during the pass before; between boundaries "remaining" is a saw-tooth that tells
-nothing about convergence.
+A *boundary* is the start of one of QEMU's passes over guest memory, when it takes up what the
+guest dirtied meanwhile. Between boundaries "remaining" is a saw-tooth that tells nothing about
+convergence. Within a pass, what remains and what was copied add up to the same; at a boundary the
+sum grows by just what the guest has dirtied.
 """
 
 import math
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from migprog.core.sample import Sample
 
 # Seconds over which a rate is smoothed.
-_MEMORY_SMOOTHING_SECONDS = 4.0
+_MEMORY_SMOOTHING_SECONDS = 2.5
 _DISK_SMOOTHING_SECONDS = 30.0
 # Late passes can come ten a second; what happened long ago does not matter to any judgement.
 MAX_BOUNDARIES = 64
@@ -20,11 +21,15 @@ MAX_BOUNDARIES = 64
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """The start of a pass: its time, its number, and what it has to send."""
+    """The start of a pass: its time, its number, and what it has to send.
+
+    ``dirtied_bytes`` is what the guest dirtied since the boundary before; None at the first.
+    """
 
     at: float
     iteration: int
     remaining_bytes: int
+    dirtied_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +58,15 @@ class Course:
 
     ``memory_size_bytes`` is the guest's memory, known before any of it moves. ``first_iteration``
     is the number of this migration's first pass: QEMU may go on counting from a cancelled one.
-    ``moved_at`` is when a byte was last seen moving, ``disk_moved_at`` a byte of a disk.
+    ``pass_began_at`` is when QEMU last said that it begins a pass. ``moved_at`` is when a byte was
+    last seen moving, ``disk_moved_at`` a byte of a disk.
     """
 
     started_at: float
     memory_size_bytes: int | None = None
     latest: Sample | None = None
     first_iteration: int | None = None
+    pass_began_at: float | None = None
     boundaries: tuple[Boundary, ...] = ()
     disk_rate: Rate = Rate()
     memory_rate: Rate = Rate()
@@ -74,15 +81,25 @@ class Course:
     def memory_bytes_per_second(self) -> float | None:
         return self.memory_rate.bytes_per_second
 
+    @property
+    def passes(self) -> tuple[Boundary, ...]:
+        """The boundaries that tell what a pass left: all that are remembered but the first."""
+        return tuple(b for b in self.boundaries if b.iteration != self.first_iteration)
+
+
+def pass_begins(course: Course, at: float) -> Course:
+    """The course after QEMU's word that a pass begins: the next sample tells with how much."""
+    return replace(course, pass_began_at=at)
+
 
 def observe(course: Course, sample: Sample) -> Course:
     """The course with one more sample. Samples must come in the order of their time."""
     before = course.latest
-    if before is not None and (sample.at <= before.at or _forgets(before, sample)):
+    if before is None:
+        return replace(_with_boundary(course, sample), latest=sample, moved_at=sample.at)
+    if sample.at <= before.at or _forgets(before, sample):
         return course
     course = _with_boundary(course, sample)
-    if before is None:
-        return replace(course, latest=sample, moved_at=sample.at)
     disk_moved = _moved(before.disk_processed_bytes, sample.disk_processed_bytes)
     memory_moved = _moved(before.memory_processed_bytes, sample.memory_processed_bytes)
     if disk_moved:
@@ -95,6 +112,17 @@ def observe(course: Course, sample: Sample) -> Course:
     if disk_moved or memory_moved:
         course = replace(course, moved_at=sample.at)
     return replace(course, latest=sample)
+
+
+def pace(course: Course) -> int | None:
+    """Bytes that moved a second, lately: of memory, or of disks while no memory moves."""
+    rate = course.memory_bytes_per_second or course.disk_bytes_per_second
+    return None if rate is None else round(rate)
+
+
+def last_boundary_bytes(course: Course) -> int | None:
+    """What was left when the latest pass began; None before the second pass."""
+    return course.passes[-1].remaining_bytes if course.passes else None
 
 
 def _disk_moved(course: Course, moved_bytes: int, at: float) -> Course:
@@ -112,28 +140,37 @@ def _forgets(before: Sample, now: Sample) -> bool:
     return before.memory_total_bytes is not None and now.memory_total_bytes is None
 
 
-def pace(course: Course) -> int | None:
-    """Bytes that moved a second, lately: of memory, or of disks while no memory moves."""
-    rate = course.memory_bytes_per_second or course.disk_bytes_per_second
-    return None if rate is None else round(rate)
-
-
-def last_boundary_bytes(course: Course) -> int | None:
-    """What was left when the latest pass began; None before the second pass."""
-    return course.boundaries[-1].remaining_bytes if len(course.boundaries) > 1 else None
-
-
 def _with_boundary(course: Course, sample: Sample) -> Course:
     iteration, remaining = sample.memory_iteration, sample.memory_remaining_bytes
     if iteration is None or remaining is None:
         return course
+    at = _began_at(course, sample)
     if course.first_iteration is None:
-        first = Boundary(sample.at, iteration, sample.memory_total_bytes or remaining)
+        first = Boundary(at, iteration, sample.memory_total_bytes or remaining)
         return replace(course, first_iteration=iteration, boundaries=(first,))
     if iteration <= course.boundaries[-1].iteration:
         return course
-    boundary = Boundary(sample.at, iteration, remaining)
+    boundary = Boundary(at, iteration, remaining, _dirtied(course.latest, sample))
     return replace(course, boundaries=(*course.boundaries, boundary)[-MAX_BOUNDARIES:])
+
+
+def _began_at(course: Course, sample: Sample) -> float:
+    """When the pass began: as QEMU said, if that was since the last sample."""
+    earliest = course.latest.at if course.latest else course.started_at
+    began_at = course.pass_began_at
+    return began_at if began_at is not None and earliest < began_at <= sample.at else sample.at
+
+
+def _dirtied(before: Sample | None, now: Sample) -> int | None:
+    """What the guest has dirtied from one reading to another."""
+    if before is None or before.memory_remaining_bytes is None:
+        return None
+    if now.memory_remaining_bytes is None:
+        return None
+    copied = _moved(before.memory_copied_bytes, now.memory_copied_bytes)
+    if copied is None:
+        return None
+    return max(0, now.memory_remaining_bytes - before.memory_remaining_bytes + copied)
 
 
 def _moved(before: int | None, now: int | None) -> int | None:

@@ -27,8 +27,9 @@ class Sample:
 
     ``at`` is a monotonic clock's seconds (or those of a recording): only differences mean
     anything. ``memory_processed_bytes`` counts bytes on the wire, so it passes the total when
-    QEMU iterates. ``memory_remaining_bytes`` is a saw-tooth: only its value at the start of a
-    pass tells anything about convergence.
+    QEMU iterates; ``memory_copied_bytes`` counts the guest's bytes that went with them, the pages
+    of zeros included that cost nothing on the wire. ``memory_remaining_bytes`` is a saw-tooth: only
+    its value at the start of a pass tells anything about convergence.
     """
 
     at: float
@@ -39,6 +40,7 @@ class Sample:
     disk_total_bytes: int | None = None
     disk_processed_bytes: int | None = None
     disk_remaining_bytes: int | None = None
+    memory_copied_bytes: int | None = None
     memory_iteration: int | None = None
     dirty_bytes_per_second: int | None = None
     expected_downtime_seconds: float | None = None
@@ -82,6 +84,7 @@ def from_job_stats(
         disk_total_bytes=stats.get("disk_total") if disk_known else None,
         disk_processed_bytes=stats.get("disk_processed") if disk_known else None,
         disk_remaining_bytes=stats.get("disk_remaining") if disk_known else None,
+        memory_copied_bytes=_copied_bytes(stats) if memory_known else None,
         memory_iteration=stats.get("memory_iteration") or None,
         dirty_bytes_per_second=(
             dirty_pages_per_second * page_size_bytes
@@ -94,6 +97,13 @@ def from_job_stats(
         auto_converge_percent=stats.get("auto_converge_throttle"),
         pause_limit_seconds=pause_limit_seconds,
     )
+
+
+def _copied_bytes(stats: Mapping[str, Any]) -> int | None:
+    normal, page_size_bytes = stats.get("memory_normal"), stats.get("memory_page_size")
+    if normal is None or page_size_bytes is None:
+        return stats.get("memory_processed")
+    return int((normal + stats.get("memory_constant", 0)) * page_size_bytes)
 
 
 def _seconds(milliseconds: int | None) -> float | None:

@@ -5,6 +5,7 @@ import enum
 from dataclasses import dataclass
 
 from migprog.core.course import Boundary, Course
+from migprog.core.dirtying import MAX_RATIO, dirtying
 from migprog.core.status import Phase
 
 # What is left at a boundary must fall below this share of the best so far to count as progress
@@ -13,7 +14,11 @@ _PROGRESS = 0.96
 # One boundary after the first pass tells what was dirtied, a second whether that shrinks.
 _PASSES_TO_COMPARE = 2
 # So many boundaries in a row without progress, and the guest dirties as fast as it is sent.
-_PASSES_WITHOUT_PROGRESS = 3
+_PASSES_WITHOUT_PROGRESS = 2
+# Short passes, late in a migration, waver: a plateau lasts.
+_PLATEAU_SECONDS = 3.0
+# Once called, it takes more than a little progress to believe in an end again.
+_RECOVERY = 0.8
 # QEMU's main loop may be busy for seconds; beyond this, standing still is the network's fault.
 _STALLED_SECONDS = 8.0
 _MIB = 2**20
@@ -52,8 +57,11 @@ _BY_PHASE = {
 }
 
 
-def judge(course: Course, phase: Phase, now: float) -> Judgement:
-    """Judge a migration that is in ``phase``; ``now`` in the time of its samples."""
+def judge(course: Course, phase: Phase, now: float, before: Verdict | None) -> Judgement:
+    """Judge a migration that is in ``phase``; ``now`` in the time of its samples.
+
+    ``before`` is the verdict so far: it stands until there is more than a little against it.
+    """
     if phase in _BY_PHASE:
         return Judgement(*_BY_PHASE[phase])
     if course.moved_at is not None and now - course.moved_at >= _STALLED_SECONDS:
@@ -62,35 +70,53 @@ def judge(course: Course, phase: Phase, now: float) -> Judgement:
             f"no byte has moved for {now - course.moved_at:.0f} s: look at the network, "
             "not at the guest",
         )
-    # The first boundary is the guest's whole memory: it tells nothing of what the guest dirties.
-    boundaries = course.boundaries[1:] if _knows_first_pass(course) else course.boundaries
     pause = pause_needed(course)
-    if len(boundaries) < _PASSES_TO_COMPARE and not _fits(course, pause):
-        return Judgement(Verdict.COPYING, "too few passes to compare; too early to say", pause)
-    if _without_progress(boundaries) and not _fits(course, pause):
-        return Judgement(Verdict.NOT_CONVERGING, _why_not(course, boundaries, pause), pause)
-    left = " ".join(f"{b.remaining_bytes / _MIB:.0f}" for b in boundaries[-4:])
-    return Judgement(Verdict.CONVERGING, f"MiB left at the start of the last passes: {left}", pause)
+    verdict = _of_passes(course, before, _fits(course, pause))
+    if verdict is Verdict.NOT_CONVERGING:
+        return Judgement(verdict, _why_not(course, course.passes, pause), pause)
+    if verdict is Verdict.COPYING:
+        return Judgement(verdict, "too few passes to compare; too early to say", pause)
+    left = " ".join(f"{b.remaining_bytes / _MIB:.0f}" for b in course.passes[-4:])
+    return Judgement(verdict, f"MiB left at the start of the last passes: {left}", pause)
+
+
+def _of_passes(course: Course, before: Verdict | None, fits: bool) -> Verdict:
+    passes = course.passes
+    if fits:
+        return Verdict.CONVERGING
+    if len(passes) < _PASSES_TO_COMPARE:
+        return Verdict.COPYING
+    if before is Verdict.NOT_CONVERGING and not _recovers(passes):
+        return before
+    if _without_progress(passes):
+        return Verdict.NOT_CONVERGING
+    known = dirtying(course)
+    pace = course.memory_bytes_per_second
+    if known and pace and known.bytes_per_second <= MAX_RATIO * pace:
+        return Verdict.CONVERGING
+    return before if before is Verdict.CONVERGING else Verdict.COPYING
+
+
+def _recovers(passes: tuple[Boundary, ...]) -> bool:
+    best = min(boundary.remaining_bytes for boundary in passes[:-1])
+    return passes[-1].remaining_bytes <= _RECOVERY * best
 
 
 def pause_needed(course: Course) -> float | None:
     """Seconds of pause in which all that the last boundary left could be sent."""
-    if len(course.boundaries) < 2 or not course.memory_bytes_per_second:
+    if not course.passes or not course.memory_bytes_per_second:
         return None
-    return course.boundaries[-1].remaining_bytes / course.memory_bytes_per_second
+    return course.passes[-1].remaining_bytes / course.memory_bytes_per_second
 
 
-def _knows_first_pass(course: Course) -> bool:
-    return course.boundaries != () and course.boundaries[0].iteration == course.first_iteration
-
-
-def _without_progress(boundaries: tuple[Boundary, ...]) -> bool:
-    recent = boundaries[-_PASSES_WITHOUT_PROGRESS:]
-    earlier = boundaries[:-_PASSES_WITHOUT_PROGRESS]
+def _without_progress(passes: tuple[Boundary, ...]) -> bool:
+    recent, earlier = passes[-_PASSES_WITHOUT_PROGRESS:], passes[:-_PASSES_WITHOUT_PROGRESS]
     if not earlier:
         return False
-    best = min(boundary.remaining_bytes for boundary in earlier)
-    return all(boundary.remaining_bytes >= _PROGRESS * best for boundary in recent)
+    best = min(earlier, key=lambda boundary: boundary.remaining_bytes)
+    return recent[-1].at - best.at >= _PLATEAU_SECONDS and all(
+        boundary.remaining_bytes >= _PROGRESS * best.remaining_bytes for boundary in recent
+    )
 
 
 def _fits(course: Course, pause_seconds: float | None) -> bool:

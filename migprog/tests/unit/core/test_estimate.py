@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Forecasts of simulated migrations, whose end is known."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from migprog.core import estimate
+from migprog.core.course import Course
+from migprog.core.estimate import Estimate
+from migprog.core.sample import Sample
+from migprog.core.status import Phase
+from migprog.core.throttle import Rules
+from migprog.core.verdict import Verdict
+from migprog.tests.fixtures.driven import drive
+from migprog.tests.fixtures.simulated import Guest, precopy
+
+CHATTY = Rules(report_interval_seconds=0.0, heartbeat_interval_seconds=0.0)
+
+
+def reports_and_end(guest):
+    told = [report for _, report in drive(precopy(guest, give_up_seconds=60.0), CHATTY)]
+    return told, told[-1].ended_at
+
+
+@given(
+    st.builds(
+        Guest,
+        memory_mib=st.integers(16, 512),
+        disk_mib=st.sampled_from([0, 256]),
+        dirty_mib_s=st.floats(0, 80),
+        working_set_mib=st.floats(1, 256),
+        bandwidth_mib_s=st.floats(5, 60),
+    )
+)
+@settings(max_examples=40)
+def test_the_range_holds_the_estimate(guest):
+    for report in reports_and_end(guest)[0]:
+        if report.eta_seconds is not None:
+            assert 0 <= report.eta_low_seconds <= report.eta_seconds <= report.eta_high_seconds
+        else:
+            assert report.eta_low_seconds is report.eta_high_seconds is None
+
+
+@pytest.mark.parametrize("pace_mib_s", [2, 8, 15])
+def test_a_steady_guests_end_is_known_once_two_passes_are_through(pace_mib_s):
+    guest = Guest(dirty_mib_s=pace_mib_s, working_set_mib=200, bandwidth_mib_s=25)
+    told, end = reports_and_end(guest)
+    late = [r for r in told if r.verdict is Verdict.CONVERGING and end - r.sampled_at > 2]
+    for report in late:
+        left = end - report.sampled_at
+        # The simulated hand-over takes no time; a real one does.
+        assert abs(report.eta_seconds - estimate.HANDOVER_SECONDS - left) < 0.15 * left + 0.5
+
+
+def test_nothing_is_said_before_a_byte_has_moved():
+    course = Course(started_at=0.0, latest=Sample(at=1.0))
+    assert estimate.forecast(course, Phase.SETUP, Verdict.STARTING) == Estimate()
+    assert estimate.percent(course, Estimate(), None) is None
+
+
+def test_what_was_shown_is_never_taken_back():
+    course = Course(started_at=0.0, latest=Sample(at=10.0))
+    assert estimate.percent(course, Estimate(eta_seconds=30.0), 60) == 60
+    assert estimate.percent(course, Estimate(), 60) == 60
+    assert estimate.percent(course, Estimate(eta_seconds=0.0), 60) == 99
