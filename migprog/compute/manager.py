@@ -82,6 +82,8 @@ class ComputeManager:
         self._recorder = Recorder(settings.record_dir, settings.record_limits)
         self._watched: dict[str, _Watched] = {}
         self._ended_at: dict[str, float] = {}
+        # Of the migrations that this host has seen end; the latest counts for half.
+        self._handover_seconds: float | None = None
         self._sender: Sender | None = None
         self._disconnected = False
         self._stopping = False
@@ -240,7 +242,7 @@ class ComputeManager:
         """The watched migration of a server; begins to watch it if need be."""
         if server_uuid not in self._watched:
             LOG.info("server %s: a live migration is under way", server_uuid)
-            monitor = Monitor(str(uuid.uuid4()), server_uuid, at)
+            monitor = Monitor(str(uuid.uuid4()), server_uuid, at, self._handover_seconds)
             sampler, tape = self._host.sampler(server_uuid), self._recorder.tape(server_uuid)
             self._watched[server_uuid] = _Watched(monitor, sampler, tape, at)
         return self._watched[server_uuid]
@@ -262,6 +264,10 @@ class ComputeManager:
         self._ask(watched, now)
 
     def _forget(self, watched: _Watched, now: float) -> None:
+        took = watched.monitor.handover_seconds
+        if took is not None:
+            before = self._handover_seconds
+            self._handover_seconds = took if before is None else (before + took) / 2
         watched.sampler.stop()
         del self._watched[watched.monitor.server_uuid]
         self._ended_at = {k: t for k, t in self._ended_at.items() if t > now - _ECHO_SECONDS}

@@ -50,15 +50,26 @@ class _Statement:
 
 
 class Monitor:
-    """Watches one migration that was found at ``found_at``."""
+    """Watches one migration that was found at ``found_at``.
 
-    def __init__(self, uuid: str, server_uuid: str, found_at: float) -> None:
+    ``handover_seconds`` is how long earlier ones took from their switch-over to their end.
+    """
+
+    def __init__(
+        self,
+        uuid: str,
+        server_uuid: str,
+        found_at: float,
+        handover_seconds: float | None = None,
+    ) -> None:
         self.uuid = uuid
         self.server_uuid = server_uuid
         self._found_at = found_at
         self._facts = Facts()
-        self._course = course.Course(started_at=found_at)
+        self._course = course.Course(started_at=found_at, handover_seconds=handover_seconds)
         self._switching: Phase | None = None
+        self._switched_at: float | None = None
+        self.handover_seconds: float | None = None
         self._cancelled = False
         self._percent: int | None = None
         self._verdict: verdict.Verdict | None = None
@@ -105,6 +116,7 @@ class Monitor:
         """Take up libvirt's lifecycle event of the server."""
         if (event, detail) == (_SUSPENDED, _SUSPENDED_MIGRATED):
             self._switching = self._switching or Phase.SWITCHOVER
+            self._switched_at = at
         elif (event, detail) == (_SUSPENDED, _SUSPENDED_POSTCOPY):
             self._switching = Phase.POST_COPY
         elif (event, detail) == (_SUSPENDED, _SUSPENDED_POSTCOPY_FAILED):
@@ -113,6 +125,8 @@ class Monitor:
             self._switching = None
         elif (event, detail) == (_STOPPED, _STOPPED_MIGRATED):
             self._stopped = True
+            if self._switching is Phase.SWITCHOVER and self._switched_at is not None:
+                self.handover_seconds = at - self._switched_at
             self._ended(Status.COMPLETED, None, at)
         elif event == _STOPPED:
             self._ended(Status.FAILED, "the server stopped at its source while it migrated", at)

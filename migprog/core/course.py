@@ -56,7 +56,8 @@ class Rate:
 class Course:
     """The way of one migration so far. Times are those of :attr:`Sample.at`.
 
-    ``memory_size_bytes`` is the guest's memory, known before any of it moves. ``first_iteration``
+    ``memory_size_bytes`` is the guest's memory, known before any of it moves; ``handover_seconds``
+    how long earlier migrations took from their switch-over to their end. ``first_iteration``
     is the number of this migration's first pass: QEMU may go on counting from a cancelled one.
     ``pass_began_at`` is when QEMU last said that it begins a pass. ``moved_at`` is when a byte was
     last seen moving, ``disk_moved_at`` a byte of a disk.
@@ -64,6 +65,7 @@ class Course:
 
     started_at: float
     memory_size_bytes: int | None = None
+    handover_seconds: float | None = None
     latest: Sample | None = None
     first_iteration: int | None = None
     pass_began_at: float | None = None

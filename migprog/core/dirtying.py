@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from migprog.core.course import Boundary, Course
 
-_GUESSED_BEND = 0.8
+_GUESSED_BEND = 0.9
 # D was bent between the last two passes; it is straighter between the next two.
 _BEND_TRUST = 0.2
 # Passes are told apart where they last so long; shorter ones are taken together.

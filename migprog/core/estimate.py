@@ -15,7 +15,8 @@ from migprog.core.verdict import Verdict
 
 # QEMU's default max downtime, where the limit in force could not be read.
 DEFAULT_PAUSE_LIMIT_SECONDS = 0.3
-# From the switch-over to the word that the server has left: libvirt's hand-shake of both ends.
+# From the switch-over to the word that the server has left: the hand-shake of libvirt's both ends.
+# It takes its time by the machines; this is until earlier migrations have shown how long.
 HANDOVER_SECONDS = 1.45
 # Between the disks and the memory.
 _TURN_SECONDS = 0.5
@@ -23,10 +24,10 @@ _TURN_SECONDS = 0.5
 _GUESSED_DIRTIED = 0.08
 # Of the memory still to be sent in a first pass, so much is zeros that cost nothing.
 _GUESSED_ZEROS = 0.10
-_MAX_PASSES = 100
-# QEMU looks at what is left ten times a second.
-_SHORTEST_PASS_SECONDS = 0.1
+# After so many passes the guest is taken for straight.
+_BENT_PASSES = 8
 _LASTING = 0.5
+_CAUTION = 0.15
 MAX_PERCENT_UNDER_WAY = 99
 _WITHOUT_FORECAST = (Verdict.NOT_CONVERGING, Verdict.STALLED, Verdict.ENDED)
 
@@ -58,15 +59,20 @@ def forecast(course: Course, phase: Phase, verdict: Verdict) -> Estimate:
     pace = course.memory_bytes_per_second or course.disk_bytes_per_second
     if sample is None or not pace or verdict in _WITHOUT_FORECAST:
         return Estimate()
+    handover = _handover_seconds(course)
     if phase is Phase.SWITCHOVER:
-        return Estimate(HANDOVER_SECONDS, 0.2, 2 * HANDOVER_SECONDS)
+        return Estimate(handover, 0.0, 2 * handover)
     if phase is Phase.POST_COPY:
         left = (sample.memory_remaining_bytes or 0) / pace
-        return Estimate(left + HANDOVER_SECONDS, left, left * 1.5 + 2 * HANDOVER_SECONDS)
+        return Estimate(left + handover, left, left * 1.5 + 2 * handover)
     known = dirtying(course)
     if known is None:
         return _before_first_boundary(course, pace)
     return _iterating(course, known, pace)
+
+
+def _handover_seconds(course: Course) -> float:
+    return HANDOVER_SECONDS if course.handover_seconds is None else course.handover_seconds
 
 
 def _before_first_boundary(course: Course, pace: float) -> Estimate:
@@ -88,9 +94,11 @@ def _before_first_boundary(course: Course, pace: float) -> Estimate:
     whole_pass = total / pace
     eta = seconds + this_pass * (1 - _GUESSED_ZEROS) + whole_pass * _GUESSED_DIRTIED
     return Estimate(
-        eta_seconds=eta + HANDOVER_SECONDS,
+        eta_seconds=eta + _handover_seconds(course),
         eta_low_seconds=(seconds + this_pass * (1 - 2.5 * _GUESSED_ZEROS)) * 0.95,
-        eta_high_seconds=(seconds + this_pass) * 1.05 + whole_pass * 0.6 + 2 * HANDOVER_SECONDS,
+        eta_high_seconds=(seconds + this_pass) * 1.05
+        + whole_pass * 1.3
+        + 2 * _handover_seconds(course),
     )
 
 
@@ -112,28 +120,34 @@ def _iterating(course: Course, known: Dirtying, pace: float) -> Estimate:
         return this_pass + (unknown if passes is None else passes)
 
     eta = left(1.0, known.bend)
-    low = left(0.85, known.bend + 0.1)
-    high = left(1.15, known.bend - 0.2)
+    low = left(0.8, known.bend + 0.1)
+    high = left(1.2, known.bend - 0.2)
     return Estimate(
-        eta_seconds=eta + HANDOVER_SECONDS,
+        eta_seconds=eta + _handover_seconds(course),
         eta_low_seconds=min(eta, low) * 0.95 + 0.2,
-        eta_high_seconds=max(eta, high) * 1.05 + 2 * HANDOVER_SECONDS,
+        eta_high_seconds=max(eta, high) * 1.05 + 2 * _handover_seconds(course),
     )
 
 
 def _passes_seconds(known: Dirtying, length: float, pace: float) -> float | None:
-    """Seconds of the passes after one of ``length`` seconds; None if they do not get shorter."""
+    """Seconds of the passes after one of ``length`` seconds; None if they do not get shorter.
+
+    It is the whole geometric series: QEMU sends in slices of a tenth of a second, and of passes as
+    short as that it takes as many again until one happens to leave little enough.
+    """
     seconds = 0.0
-    for _ in range(_MAX_PASSES):
-        if length < _SHORTEST_PASS_SECONDS:
-            break
+    ratio = 0.0
+    for _ in range(_BENT_PASSES):
+        if length <= 0:
+            return seconds
         known = known.in_pass(length)
         following = known.dirtied_bytes / pace
-        if following > MAX_RATIO * length:
+        ratio = following / length
+        if ratio > MAX_RATIO:
             return None
         seconds += following
         length = following
-    return seconds
+    return seconds + length * ratio / (1 - ratio)
 
 
 def percent(course: Course, estimate: Estimate, shown: int | None) -> int | None:
@@ -141,6 +155,10 @@ def percent(course: Course, estimate: Estimate, shown: int | None) -> int | None
     if course.latest is None or estimate.eta_seconds is None:
         return shown
     elapsed = max(0.0, course.latest.at - course.started_at)
-    whole = elapsed + estimate.eta_seconds
+    left = estimate.eta_seconds
+    if not course.passes and estimate.eta_high_seconds is not None:
+        # It cannot be taken back: while nothing is known of the guest, rather lag behind.
+        left += _CAUTION * (estimate.eta_high_seconds - left)
+    whole = elapsed + left
     share = int(100 * elapsed / whole) if whole > 0 else 0
     return max(shown or 0, min(MAX_PERCENT_UNDER_WAY, share))
