@@ -72,7 +72,7 @@ class Monitor:
         self.handover_seconds: float | None = None
         self._cancelled = False
         self._percent: int | None = None
-        self._verdict: verdict.Verdict | None = None
+        self._judgement: verdict.Judgement | None = None
         self._final: Sample | None = None
         self._stopped = False
         self._end: _End | None = None
@@ -184,7 +184,8 @@ class Monitor:
             return None
         statement = self._state(now)
         self._percent = statement.telling.percent
-        self._verdict = statement.judgement.verdict
+        if self._end is None:
+            self._judgement = statement.judgement
         reason = throttle.reason_to_report(statement.telling, self._told, rules)
         if reason is None:
             return None
@@ -207,7 +208,7 @@ class Monitor:
 
     def _state(self, now: float) -> _Statement:
         phase = self._phase
-        judgement = verdict.judge(self._course, phase, now, self._verdict)
+        judgement = verdict.judge(self._course, phase, now, self._judgement)
         forecast = estimate.forecast(self._course, phase, judgement.verdict)
         percent = self._percent
         if self._end is None:

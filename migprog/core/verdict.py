@@ -57,11 +57,15 @@ _BY_PHASE = {
 }
 
 
-def judge(course: Course, phase: Phase, now: float, before: Verdict | None) -> Judgement:
+def judge(course: Course, phase: Phase, now: float, before: Judgement | None) -> Judgement:
     """Judge a migration that is in ``phase``; ``now`` in the time of its samples.
 
-    ``before`` is the verdict so far: it stands until there is more than a little against it.
+    ``before`` is the judgement so far: its verdict stands until there is more than a little against
+    it, and after the end it says how things stood.
     """
+    if phase is Phase.DONE and before is not None:
+        reason = f"{before.verdict} at the end: {before.reason}"
+        return Judgement(Verdict.ENDED, reason, before.pause_needed_seconds)
     if phase in _BY_PHASE:
         return Judgement(*_BY_PHASE[phase])
     if course.moved_at is not None and now - course.moved_at >= _STALLED_SECONDS:
@@ -71,7 +75,7 @@ def judge(course: Course, phase: Phase, now: float, before: Verdict | None) -> J
             "not at the guest",
         )
     pause = pause_needed(course)
-    verdict = _of_passes(course, before, _fits(course, pause))
+    verdict = _of_passes(course, before.verdict if before else None, _fits(course, pause))
     if verdict is Verdict.NOT_CONVERGING:
         return Judgement(verdict, _why_not(course, course.passes, pause), pause)
     if verdict is Verdict.COPYING:

@@ -21,11 +21,12 @@ from typing import Any
 import requests
 import rich.console
 import rich.live
+import rich.markup
 import rich.progress_bar
 import rich.table
 
 from migprog.tests.functional import processes
-from migprog.tests.lab import Guest, Lab, Migration, NovaMetadata, Server
+from migprog.tests.lab import Guest, Lab, LabError, Migration, NovaMetadata, Server
 
 _TIMEOUT_SECONDS = 180
 _REFRESH_SECONDS = 0.25
@@ -239,7 +240,14 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="leave it up, print what to try")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the final records")
     arguments = parser.parse_args()
-    sys.exit(0 if run(arguments.keep, arguments.json) else 1)
+    try:
+        right = run(arguments.keep, arguments.json)
+    except (LabError, RuntimeError, TimeoutError, OSError) as error:
+        CONSOLE.print(f"[bold red]The demo could not be run:[/] {rich.markup.escape(str(error))}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0 if right else 1)
 
 
 if __name__ == "__main__":
