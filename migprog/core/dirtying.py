@@ -51,7 +51,20 @@ def dirtying(course: Course) -> Dirtying | None:
     now = latest[0]
     if len(latest) == 1:
         return Dirtying(*now, _GUESSED_BEND)
-    return Dirtying(*now, 1 - _BEND_TRUST * (1 - _bend(latest[1], now)))
+    before = latest[1]
+    bend = 1 - _BEND_TRUST * (1 - _bend(before, now))
+    return Dirtying(now[0], now[0] * _bytes_per_second(before, now), bend)
+
+
+def _bytes_per_second(before: tuple[float, float], now: tuple[float, float]) -> float:
+    """What is dirtied a second in passes like the latest.
+
+    A shorter pass cannot leave less a second than a longer one, D being bent as it is: where it
+    seems so, the guest wrote just what was still to be sent, or it has changed. The truth is taken
+    to be between.
+    """
+    latest, earlier = now[1] / now[0], before[1] / before[0]
+    return (latest + earlier) / 2 if now[0] < before[0] and latest < earlier else latest
 
 
 def _measured(boundaries: tuple[Boundary, ...]) -> list[tuple[float, float]]:

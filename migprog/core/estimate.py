@@ -27,6 +27,10 @@ _GUESSED_ZEROS = 0.10
 # After so many passes the guest is taken for straight.
 _BENT_PASSES = 8
 _LASTING = 0.5
+# QEMU's default cpu-throttle-increment, in percent; and what mostly does.
+_THROTTLE_STEP = 10
+_THROTTLE_ENOUGH = 75
+_PASSES_A_STEP = 2
 _CAUTION = 0.15
 MAX_PERCENT_UNDER_WAY = 99
 _WITHOUT_FORECAST = (Verdict.NOT_CONVERGING, Verdict.STALLED, Verdict.ENDED)
@@ -110,9 +114,7 @@ def _iterating(course: Course, known: Dirtying, pace: float) -> Estimate:
     in_pass = max(0.0, sample.at - course.boundaries[-1].at)
     # QEMU takes up what was dirtied as soon as what is left would fit into the pause.
     this_pass = max(0.0, remaining / pace - limit)
-    # Passes that do not get shorter will do so only if the guest changes; nobody knows when. What
-    # has lasted long will last long.
-    unknown = max(in_pass + this_pass, _LASTING * (sample.at - course.started_at))
+    unknown = _not_shrinking_seconds(course, in_pass + this_pass)
 
     def left(factor: float, bend: float) -> float:
         some = Dirtying(known.seconds, known.dirtied_bytes * factor, min(1.0, max(0.0, bend)))
@@ -127,6 +129,21 @@ def _iterating(course: Course, known: Dirtying, pace: float) -> Estimate:
         eta_low_seconds=min(eta, low) * 0.95 + 0.2,
         eta_high_seconds=max(eta, high) * 1.05 + 2 * _handover_seconds(course),
     )
+
+
+def _not_shrinking_seconds(course: Course, pass_seconds: float) -> float:
+    """Seconds after this pass, of ``pass_seconds``, while passes do not get shorter.
+
+    They will if auto-converge slows the guest down: QEMU does so every other pass, by a tenth. Or
+    else if the guest changes, and nobody knows when: what has lasted long will last long.
+    """
+    sample = course.latest
+    assert sample is not None
+    throttle = sample.auto_converge_percent
+    if throttle is None:
+        return max(pass_seconds, _LASTING * (sample.at - course.started_at))
+    steps = max(1.0, (_THROTTLE_ENOUGH - throttle) / _THROTTLE_STEP)
+    return steps * _PASSES_A_STEP * pass_seconds
 
 
 def _passes_seconds(known: Dirtying, length: float, pace: float) -> float | None:

@@ -19,6 +19,8 @@ _PASSES_WITHOUT_PROGRESS = 2
 _PLATEAU_SECONDS = 3.0
 # Once called, it takes more than a little progress to believe in an end again.
 _RECOVERY = 0.8
+# QEMU's default max-cpu-throttle: there auto-converge is at its end.
+_AUTO_CONVERGE_END_PERCENT = 99
 # QEMU's main loop may be busy for seconds; beyond this, standing still is the network's fault.
 _STALLED_SECONDS = 8.0
 _MIB = 2**20
@@ -81,7 +83,10 @@ def judge(course: Course, phase: Phase, now: float, before: Judgement | None) ->
     if verdict is Verdict.COPYING:
         return Judgement(verdict, "too few passes to compare; too early to say", pause)
     left = " ".join(f"{b.remaining_bytes / _MIB:.0f}" for b in course.passes[-4:])
-    return Judgement(verdict, f"MiB left at the start of the last passes: {left}", pause)
+    reason = f"MiB left at the start of the last passes: {left}"
+    if course.latest is not None and course.latest.auto_converge_percent is not None:
+        reason += f"; auto-converge slows the guest by {course.latest.auto_converge_percent} %"
+    return Judgement(verdict, reason, pause)
 
 
 def _of_passes(course: Course, before: Verdict | None, fits: bool) -> Verdict:
@@ -92,6 +97,8 @@ def _of_passes(course: Course, before: Verdict | None, fits: bool) -> Verdict:
         return Verdict.COPYING
     if before is Verdict.NOT_CONVERGING and not _recovers(passes):
         return before
+    if _is_slowed(course):
+        return Verdict.CONVERGING
     if _without_progress(passes):
         return Verdict.NOT_CONVERGING
     known = dirtying(course)
@@ -99,6 +106,12 @@ def _of_passes(course: Course, before: Verdict | None, fits: bool) -> Verdict:
     if known and pace and known.bytes_per_second <= MAX_RATIO * pace:
         return Verdict.CONVERGING
     return before if before is Verdict.CONVERGING else Verdict.COPYING
+
+
+def _is_slowed(course: Course) -> bool:
+    """Whether auto-converge slows the guest down, and can do so further."""
+    percent = course.latest.auto_converge_percent if course.latest else None
+    return percent is not None and percent < _AUTO_CONVERGE_END_PERCENT
 
 
 def _recovers(passes: tuple[Boundary, ...]) -> bool:
