@@ -12,6 +12,7 @@ from oslo_config import cfg  # noqa: E402
 
 from migprog import conf, exception, rpc, service  # noqa: E402
 from migprog.compute.manager import ComputeManager, Settings  # noqa: E402
+from migprog.compute.recorder import Limits  # noqa: E402
 from migprog.conductor import rpcapi  # noqa: E402
 from migprog.core import throttle  # noqa: E402
 
@@ -28,6 +29,8 @@ def settings(config: cfg.ConfigOpts, libvirt_uri: str | None = None) -> Settings
         qemu_events=group.qemu_events,
         libvirt_timeout_seconds=group.libvirt_timeout,
         rules=throttle.Rules(group.report_interval, group.heartbeat_interval),
+        record_dir=group.record_dir,
+        record_limits=Limits(group.record_max_mib * 2**20, group.record_keep),
     )
 
 

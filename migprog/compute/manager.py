@@ -243,7 +243,8 @@ class ComputeManager:
         if server_uuid not in self._watched:
             LOG.info("server %s: a live migration is under way", server_uuid)
             monitor = Monitor(str(uuid.uuid4()), server_uuid, at, self._handover_seconds)
-            sampler, tape = self._host.sampler(server_uuid), self._recorder.tape(server_uuid)
+            sampler = self._host.sampler(server_uuid)
+            tape = self._recorder.tape(server_uuid, self._handover_seconds)
             self._watched[server_uuid] = _Watched(monitor, sampler, tape, at)
         return self._watched[server_uuid]
 

@@ -87,6 +87,26 @@ OPTS = [
         max=600,
         help="Seconds to wait for the conductor to acknowledge a report before it is sent again.",
     ),
+    cfg.StrOpt(
+        "record_dir",
+        help="A folder for recordings: one file a migration, with all that libvirt told of it, "
+        "for migprog-replay. It is made if need be. Nothing is recorded where this is not set.",
+    ),
+    cfg.IntOpt(
+        "record_max_mib",
+        default=16,
+        min=1,
+        max=1024,
+        help="MiB at most a recording. An hour takes about 6 MiB at a poll_interval of 0.5; the "
+        "fuller a recording is, the fewer readings are written to it.",
+    ),
+    cfg.IntOpt(
+        "record_keep",
+        default=100,
+        min=1,
+        max=100_000,
+        help="Recordings that are kept in record_dir; the oldest are removed.",
+    ),
 ]
 
 

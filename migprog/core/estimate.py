@@ -18,6 +18,8 @@ DEFAULT_PAUSE_LIMIT_SECONDS = 0.3
 # From the switch-over to the word that the server has left: the hand-shake of libvirt's both ends.
 # It takes its time by the machines; this is until earlier migrations have shown how long.
 HANDOVER_SECONDS = 1.45
+# Mirrors of disks are ended before the server runs at its destination.
+_MIRRORS_END_SECONDS = 0.15
 # Between the disks and the memory.
 _TURN_SECONDS = 0.5
 # Before the first pass is through nobody knows what the guest dirties: as a share of that pass.
@@ -121,13 +123,16 @@ def _iterating(course: Course, known: Dirtying, pace: float) -> Estimate:
         passes = _passes_seconds(some, in_pass + this_pass, pace)
         return this_pass + (unknown if passes is None else passes)
 
+    handover = _handover_seconds(course)
+    if sample.disk_total_bytes:
+        handover += _MIRRORS_END_SECONDS
     eta = left(1.0, known.bend)
     low = left(0.8, known.bend + 0.1)
     high = left(1.2, known.bend - 0.2)
     return Estimate(
-        eta_seconds=eta + _handover_seconds(course),
+        eta_seconds=eta + handover,
         eta_low_seconds=min(eta, low) * 0.95 + 0.2,
-        eta_high_seconds=max(eta, high) * 1.05 + 2 * _handover_seconds(course),
+        eta_high_seconds=max(eta, high) * 1.05 + 2 * handover,
     )
 
 

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``migprog-replay``: what would have been said of recorded migrations, and how true it was.
+
+It needs neither libvirt nor a broker nor a configuration.
+"""
+
+import argparse
+import dataclasses
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from migprog import exception
+from migprog.compute import plot, recording, score
+from migprog.compute.recording import Recording
+from migprog.compute.replay import Replayed, replay
+from migprog.compute.truth import Group, truth
+from migprog.core.throttle import Rules
+
+# A column of a table: the key of its value, and its heading.
+_LINE = (
+    ("t", "t"),
+    ("phase", "phase"),
+    ("percent", "%"),
+    ("eta_seconds", "eta"),
+    ("eta_low_seconds", "low"),
+    ("eta_high_seconds", "high"),
+    ("verdict", "verdict"),
+    ("reported", "reported"),
+    ("reason", "reason"),
+)
+_FIGURES = (
+    ("name", ""),
+    ("group", "group"),
+    ("end", "end"),
+    ("samples", "samples"),
+    ("percent_back", "% back"),
+    ("percent_above_99", "% > 99"),
+    ("percent_lost", "% lost"),
+    ("percent_distance", "% off"),
+    ("eta_error_median", "eta p50"),
+    ("eta_error_p90", "eta p90"),
+    ("without_eta", "no eta"),
+    ("early_eta_error_median", "early"),
+    ("early_eta_error_median_little", "little"),
+    ("in_range", "range"),
+    ("verdicts_judged", "judged"),
+    ("verdicts_wrong", "wrong"),
+    ("flips", "flips"),
+    ("flips_beyond_max", "beyond"),
+    ("called_after_seconds_max", "called s"),
+    ("called_after_boundaries_max", "passes"),
+    ("not_called", "missed"),
+    ("reports", "reports"),
+)
+
+Play = Callable[[Recording], Replayed]
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="migprog-replay",
+        description="Run recorded migrations through the code that judges live ones, "
+        "and print what would have been said at each sample.",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a recording: .jsonl, .jsonl.gz")
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--score", action="store_true", help="print how true it was instead of what was said"
+    )
+    what.add_argument(
+        "--plot", metavar="FILE.png", help="draw one recording instead of printing what was said"
+    )
+    for name, default in (("report", 5.0), ("heartbeat", 30.0)):
+        parser.add_argument(
+            f"--{name}-interval",
+            type=float,
+            default=default,
+            metavar="SECONDS",
+            help=f"as [compute] {name}_interval; default %(default)g",
+        )
+    parser.add_argument(
+        "--handover",
+        type=float,
+        metavar="SECONDS",
+        help="what earlier migrations between the same hosts took from the switch-over to the "
+        "end, as the agent learns it; default: the recording's handover_seconds, or a guess",
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.plot and len(arguments.files) > 1:
+        parser.error("--plot draws one recording")
+    return arguments
+
+
+def _said(files: Sequence[str], play: Play, form: str) -> Iterator[str]:
+    """What would have been said at each sample, as lines of text."""
+    for file in files:
+        lines = play(recording.read(file)).lines
+        named = {"file": file} if len(files) > 1 else {}
+        if form == "json":
+            for line in lines:
+                yield json.dumps(named | _rounded(dataclasses.asdict(line), 3))
+        else:
+            yield from ["", file] if named else []
+            yield from _table(_LINE, [_rounded(dataclasses.asdict(line), 1) for line in lines])
+
+
+def _scores(files: Sequence[str], play: Play) -> Iterator[score.Score]:
+    for file in files:
+        recorded = recording.read(file)
+        facts = truth(recorded)
+        if facts is None:
+            print(f"{file}: not measured: it does not tell how it ended", file=sys.stderr)
+        else:
+            yield score.score(file, play(recorded), facts)
+
+
+def _measured(files: Sequence[str], play: Play, form: str) -> Iterator[str]:
+    """How true it was: of each recording, of each group of them, of all."""
+    scores = list(_scores(files, play))
+    each: list[dict[str, Any]] = [
+        {"name": s.name, "group": str(s.group), "end": s.end, **score.figures([s])} for s in scores
+    ]
+    together: list[dict[str, Any]] = [
+        {"name": str(group), **score.figures(members)}
+        for group in Group
+        if (members := [s for s in scores if s.group is group])
+    ]
+    together.append({"name": "all", **score.figures(scores)})
+    if form == "json":
+        yield json.dumps({"recordings": each, "together": together}, indent=2)
+    else:
+        for row in each:
+            row["name"] = os.path.basename(str(row["name"]))
+        for row in each + together:
+            row["reports"] = ", ".join(f"{n} {reason}" for reason, n in row["reports"].items())
+        rows = [_rounded(row, 2) for row in each + together]
+        yield from _table(_FIGURES, rows)
+
+
+def _draw(picture: str, file: str, play: Play) -> None:
+    recorded = recording.read(file)
+    plot.draw(picture, recorded, play(recorded), truth(recorded))
+
+
+def _rounded(row: dict[str, Any], digits: int) -> dict[str, Any]:
+    return {k: round(v, digits) if isinstance(v, float) else v for k, v in row.items()}
+
+
+def _table(columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Rows under a heading, each column as wide as need be; what is not known is left blank."""
+    cells = [[heading for _, heading in columns]]
+    cells += [["" if row.get(key) is None else str(row[key]) for key, _ in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for texts in cells:
+        padded = (text.ljust(width) for text, width in zip(texts, widths, strict=True))
+        yield "  ".join(padded).rstrip()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status 1: it could not be done, and why; 2: bad arguments, or a file is no recording."""
+    arguments = _arguments(argv)
+    play = functools.partial(
+        replay,
+        rules=Rules(arguments.report_interval, arguments.heartbeat_interval),
+        handover_seconds=arguments.handover,
+    )
+    try:
+        if arguments.plot:
+            _draw(arguments.plot, arguments.files[0], play)
+            return 0
+        work = _measured if arguments.score else _said
+        for line in work(arguments.files, play, arguments.format):
+            print(line)
+        sys.stdout.flush()
+    except recording.NotARecording as error:
+        print(f"migprog-replay: {error}", file=sys.stderr)
+        return 2
+    except exception.MigprogError as error:
+        print(f"migprog-replay: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        # Python must not try again when it exits, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"migprog-replay: cannot write: {error.strerror}", file=sys.stderr)
+            return 1
+        # Whoever read has enough.
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

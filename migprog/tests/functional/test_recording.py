@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An agent records real migrations, and their recordings say what it said."""
+
+import itertools
+import pathlib
+
+import pytest
+
+from migprog.compute import recording
+from migprog.compute.manager import ComputeManager, Settings
+from migprog.compute.recorder import Limits
+from migprog.compute.replay import replay
+from migprog.compute.truth import truth
+from migprog.core.report import Ack, Batch
+from migprog.core.status import ENDED, Phase, Status
+from migprog.core.throttle import Rules
+from migprog.tests.functional import processes
+from migprog.tests.lab import Guest
+
+pytestmark = pytest.mark.functional
+RULES = Rules(report_interval_seconds=1.0, heartbeat_interval_seconds=30.0)
+
+
+class Conductor:
+    """Remembers what it was sent."""
+
+    def __init__(self):
+        self.reports = []
+
+    def report(self, batch, acknowledged):
+        reports = Batch.from_wire(batch)[0].reports
+        self.reports += reports
+        ack = Ack(stored={report.uuid: report.sequence for report in reports})
+        return ack.to_wire() if acknowledged else None
+
+
+@pytest.fixture
+def agent(lab, tmp_path):
+    """An agent of the lab's first host that records; gives what it tells."""
+    conductor = Conductor()
+    settings = Settings(
+        libvirt_uri=lab.hosts[0].uri,
+        host="compute-a",
+        my_ip=None,
+        poll_interval_seconds=0.25,
+        scan_interval_seconds=1.0,
+        qemu_events=True,
+        libvirt_timeout_seconds=10.0,
+        rules=RULES,
+        record_dir=str(tmp_path / "recordings"),
+        record_limits=Limits(max_bytes=2**24, keep=10),
+    )
+    manager = ComputeManager(settings, conductor)
+    manager.start()
+    yield conductor
+    manager.stop()
+
+
+@pytest.fixture
+def server(lab):
+    guest = Guest(
+        name="recorded",
+        memory_mib=64,
+        fill_mib=48,
+        working_set_mib=8,
+        segments=((1000, 2.0),),
+        disk_mib=16,
+    )
+    started = lab.start_guest(lab.hosts[0], guest)
+    yield started
+    lab.destroy_guest(started)
+
+
+def recorded(directory: pathlib.Path) -> recording.Recording:
+    """The one recording, once it has its end."""
+
+    def whole():
+        return [path for path in directory.glob("*.jsonl") if '"kind": "end"' in path.read_text()]
+
+    processes.wait_for(whole, 30.0, "a recording with its end")
+    (path,) = directory.iterdir()
+    return recording.read(str(path))
+
+
+def told_end(agent):
+    processes.wait_for(
+        lambda: any(report.status in ENDED for report in agent.reports), 30.0, "an end to be told"
+    )
+    return agent.reports[-1]
+
+
+def under_way(percents):
+    return max(percent for percent in percents if percent < 100)
+
+
+def test_a_migration_is_replayed_as_it_was_told(lab, agent, server, tmp_path):
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=10)
+    outcome = migration.wait(timeout=60)
+    final = told_end(agent)
+    assert final.status is Status.COMPLETED
+    read = recorded(tmp_path / "recordings")
+
+    assert (read.header["uuid"], read.header["host"]) == (server.uuid, "compute-a")
+    assert read.memory_size_bytes == 64 * 2**20
+    end = read.rows[-1]
+    assert end["outcome"] == "completed"
+    source = end["completed_stats"]["source"]
+    assert source["memory_processed"] == outcome.completed_stats["memory_processed"]
+    known = truth(read)
+    # QEMU does not count what comes after the switch-over as its job's time.
+    assert known.end == pytest.approx(final.total_seconds, abs=2.5)
+
+    replayed = replay(read, RULES)
+    phases = [phase for phase, _ in itertools.groupby(line.phase for line in replayed.lines)]
+    told = [phase for phase, _ in itertools.groupby(report.phase for report in agent.reports)]
+    # A phase may be too short for a sample, and the end has none.
+    assert [phase for phase in told if phase in phases] == [p for p in phases if p in told]
+    assert {Phase.DISK_COPY, Phase.MEMORY_FIRST_PASS} <= set(phases)
+    assert len(replayed.reports) == pytest.approx(len(agent.reports), abs=3)
+    percents = [report.percent for report in agent.reports if report.percent is not None]
+    shown = [line.percent for line in replayed.lines if line.percent is not None]
+    assert under_way(percents) == pytest.approx(under_way(shown), abs=10)
+
+
+def test_one_that_is_aborted_is_recorded_to_its_end(lab, agent, server, tmp_path):
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=5)
+    # One that is over at once may be seen by nobody.
+    processes.wait_for(lambda: agent.reports, 30.0, "a first report")
+    migration.abort()
+    assert not migration.wait(timeout=60).completed
+    final = told_end(agent)
+    read = recorded(tmp_path / "recordings")
+    end = read.rows[-1]
+    assert (end["outcome"], end["error"]) == ("failed", final.error)
+    assert "completed_stats" not in end
+    assert not truth(read).completed
