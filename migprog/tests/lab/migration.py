@@ -62,7 +62,9 @@ class Migration:
         self._event_stats: Stats | None = None
         self._event_came = threading.Event()
         self._connection = source.connect()
-        self._domain = self._connection.lookupByUUIDString(domain_uuid)
+        # Another connection than the migrate call's: there, a call of another thread may be sent
+        # seconds late, as libvirt's client can miss that it is to wake up.
+        self._domain = source.connect().lookupByUUIDString(domain_uuid)
         if downtime_ms is not None:
             self._domain.migrateSetMaxDowntime(downtime_ms, 0)
         self._thread = threading.Thread(
@@ -136,11 +138,12 @@ class Migration:
     # -- the thread ----------------------------------------------------------------------------
 
     def _run(self, flags: int, parameters: Stats) -> None:
+        domain = self._connection.lookupByUUIDString(self.domain_uuid)
         callback = self._connection.domainEventRegisterAny(
-            self._domain, libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, self._on_completed, None
+            domain, libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, self._on_completed, None
         )
         try:
-            self._domain.migrateToURI3(self.destination.uri, parameters, flags)
+            domain.migrateToURI3(self.destination.uri, parameters, flags)
         except libvirt.libvirtError as error:
             self._outcome = Outcome(False, error.get_error_message(), self._event_stats)
         else:
