@@ -11,6 +11,7 @@ import collections
 import contextlib
 import os
 import select
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -80,6 +81,14 @@ class Inbox:
         while self._items:
             items.append(self._items.popleft())
         return items
+
+    def wake_on_signals(self) -> None:
+        """Let every signal wake the reader; only in the main thread.
+
+        Python's own handlers run between two steps of the interpreter: one that comes just before
+        the reader begins to wait would otherwise be heard when something else wakes it.
+        """
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
 
     def close(self) -> None:
         os.close(self._reader)

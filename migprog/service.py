@@ -45,6 +45,7 @@ def run(config: cfg.ConfigOpts, service: Service) -> None:
     Raises what its start raises.
     """
     news = concurrency.Inbox()
+    news.wake_on_signals()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda received, _frame: news.put(received))
 
