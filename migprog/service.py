@@ -9,7 +9,9 @@ configuration again and the service goes on. More conductors or APIs are more pr
 import logging
 import os
 import signal
+import sys
 import threading
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from oslo_config import cfg
@@ -37,6 +39,24 @@ class Service(Protocol):
 
     def reload(self, conf: cfg.ConfigOpts) -> None:
         """Take up the mutable options of a configuration that was read again and is sound."""
+
+
+def main(
+    prog: str,
+    make: Callable[[cfg.ConfigOpts], Service],
+    cli_opts: Sequence[cfg.Opt] = (),
+) -> int:
+    """Run the service that ``make`` makes of the configuration; gives the exit status.
+
+    What stops it is told in one line: it is for the operator.
+    """
+    try:
+        config = conf.load(sys.argv[1:], prog, cli_opts=cli_opts)
+        run(config, make(config))
+    except exception.MigprogError as error:
+        sys.stderr.write(f"{prog}: {error}\n")
+        return 1
+    return 0
 
 
 def run(config: cfg.ConfigOpts, service: Service) -> None:

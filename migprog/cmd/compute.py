@@ -5,12 +5,11 @@ from migprog import concurrency
 
 concurrency.choose()
 
-import sys  # noqa: E402
 from typing import Any  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
 
-from migprog import conf, exception, rpc, service  # noqa: E402
+from migprog import rpc, service  # noqa: E402
 from migprog.compute.manager import ComputeManager, Settings  # noqa: E402
 from migprog.compute.recorder import Limits  # noqa: E402
 from migprog.conductor import rpcapi  # noqa: E402
@@ -67,10 +66,4 @@ class ComputeService:
 
 
 def main() -> int:
-    try:
-        config = conf.load(sys.argv[1:], "migprog-compute")
-        service.run(config, ComputeService(config))
-    except exception.MigprogError as error:
-        print(f"migprog-compute: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return service.main("migprog-compute", ComputeService)

@@ -10,7 +10,6 @@ concurrency.choose()
 
 import os  # noqa: E402
 import pathlib  # noqa: E402
-import sys  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
 
@@ -78,9 +77,8 @@ class StandaloneService:
             part.reload(config)
 
 
-def _load(argv: list[str]) -> cfg.ConfigOpts:
-    """The configuration, completed by what is sensible for one machine."""
-    config = conf.load(argv, "migprog-standalone", cli_opts=CLI_OPTS)
+def _completed(config: cfg.ConfigOpts) -> cfg.ConfigOpts:
+    """The configuration with what is sensible for one machine where it says nothing."""
     state_dir = pathlib.Path(config.state_dir)
     try:
         state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -96,10 +94,6 @@ def _load(argv: list[str]) -> cfg.ConfigOpts:
 
 
 def main() -> int:
-    try:
-        config = _load(sys.argv[1:])
-        service.run(config, StandaloneService(config))
-    except exception.MigprogError as error:
-        print(f"migprog-standalone: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return service.main(
+        "migprog-standalone", lambda config: StandaloneService(_completed(config)), CLI_OPTS
+    )

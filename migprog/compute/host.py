@@ -12,13 +12,21 @@ import functools
 import queue
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import libvirt
 import libvirt_qemu
 
 from migprog.compute import domain_xml
+from migprog.compute.messages import (
+    Connected,
+    Disconnected,
+    Iteration,
+    JobCompleted,
+    JobEvent,
+    Lifecycle,
+    Reading,
+)
 from migprog.concurrency import Inbox, native_thread
 from migprog.core import sample
 
@@ -35,81 +43,8 @@ _KEEPALIVE = (5, 6)
 _SEARCH_PAUSE_SECONDS = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """libvirt answers; ``node`` is the host name it tells.
-
-    ``without_qemu_events``: why QEMU's own events are not told, if they were asked for.
-    """
-
-    node: str
-    without_qemu_events: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnected:
-    error: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _OfServer:
-    """Something seen of a server (domain) at ``at``, in a monotonic clock's seconds."""
-
-    server_uuid: str
-    at: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading(_OfServer):
-    """The job statistics of a server, in libvirt's keys; or why there are none.
-
-    ``gone``: libvirt does not know the server any more, or it does not run here.
-    """
-
-    stats: Mapping[str, Any] | None = None
-    pause_limit_seconds: float | None = None
-    facts: domain_xml.Facts | None = None
-    gone: bool = False
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Iteration(_OfServer):
-    """QEMU begins a pass over the server's memory."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lifecycle(_OfServer):
-    """libvirt's lifecycle event and its detail, by their numbers in libvirt-domain.h."""
-
-    event: int
-    detail: int
-    facts: domain_xml.Facts | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobCompleted(_OfServer):
-    """The final statistics of a job that succeeded."""
-
-    stats: Mapping[str, Any]
-    facts: domain_xml.Facts | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobEvent(_OfServer):
-    """Something happens to a job of the server; perhaps, but not surely, to its migration.
-
-    ``qemu_status``: QEMU's own word for the state of its migration (MigrationStatus in its QAPI).
-    """
-
-    qemu_status: str | None = None
-
-
-Message = Connected | Disconnected | Reading | Iteration | Lifecycle | JobCompleted | JobEvent
-
-
 class Host:
-    """A libvirt that is watched. Everything it sees goes to ``inbox`` as a :data:`Message`."""
+    """A libvirt that is watched; what it sees goes to ``inbox`` as :data:`messages.Message`."""
 
     def __init__(
         self, uri: str, inbox: Inbox, scan_interval_seconds: float, qemu_events: bool

@@ -11,7 +11,7 @@ import time
 import uuid
 from dataclasses import dataclass
 
-from migprog.compute import domain_xml, host
+from migprog.compute import domain_xml, host, messages
 from migprog.compute.monitor import Monitor
 from migprog.compute.outbox import Outbox
 from migprog.compute.recorder import Limits, Recorder, Tape
@@ -141,32 +141,32 @@ class ComputeManager:
         due = [w.next_poll_at for w in self._watched.values() if w.sampler.asked_at is None]
         return max(0.0, min([now + rest, *due]) - now)
 
-    def _take(self, message: host.Message | None) -> None:
+    def _take(self, message: messages.Message | None) -> None:
         match message:
-            case host.Connected():
+            case messages.Connected():
                 self._connected(message)
-            case host.Disconnected():
+            case messages.Disconnected():
                 if not self._disconnected:
                     LOG.warning("%s: no libvirt: %s", self._settings.libvirt_uri, message.error)
                 self._disconnected = True
-            case host.Reading():
+            case messages.Reading():
                 self._take_reading(message)
-            case host.Iteration():
+            case messages.Iteration():
                 watched = self._watch(message.server_uuid, message.at)
                 watched.monitor.pass_begins(message.at)
                 watched.tape.event("iteration", message.at)
                 watched.next_poll_at = message.at
-            case host.Lifecycle():
+            case messages.Lifecycle():
                 self._take_lifecycle(message)
-            case host.JobEvent():
+            case messages.JobEvent():
                 self._take_job_event(message)
-            case host.JobCompleted() if sample.is_outgoing(message.stats):
+            case messages.JobCompleted() if sample.is_outgoing(message.stats):
                 watched = self._watch(message.server_uuid, message.at)
                 watched.learn(message.facts)
                 watched.monitor.job_completed(message.stats, message.at)
                 watched.tape.event("job_completed", message.at, stats=dict(message.stats))
 
-    def _connected(self, message: host.Connected) -> None:
+    def _connected(self, message: messages.Connected) -> None:
         node = message.node
         LOG.info("%s: watching the migrations of %s", self._settings.libvirt_uri, node)
         if message.without_qemu_events is not None:
@@ -184,7 +184,7 @@ class ComputeManager:
             )
             self._sending.start()
 
-    def _take_reading(self, reading: host.Reading) -> None:
+    def _take_reading(self, reading: messages.Reading) -> None:
         watched = self._watched.get(reading.server_uuid)
         if watched is None:
             if reading.stats is None:
@@ -209,7 +209,7 @@ class ComputeManager:
         else:
             LOG.debug("server %s: no data: %s", reading.server_uuid, reading.error)
 
-    def _take_job_event(self, event: host.JobEvent) -> None:
+    def _take_job_event(self, event: messages.JobEvent) -> None:
         watched = self._watched.get(event.server_uuid)
         if watched is None:
             return
@@ -219,7 +219,7 @@ class ComputeManager:
             watched.monitor.qemu_migration(event.qemu_status, event.at)
             watched.tape.event("qemu_migration", event.at, status=event.qemu_status)
 
-    def _take_lifecycle(self, message: host.Lifecycle) -> None:
+    def _take_lifecycle(self, message: messages.Lifecycle) -> None:
         kind = (message.event, message.detail)
         if kind in _ARRIVALS and message.server_uuid not in self._watched:
             wall = time.time() - (time.monotonic() - message.at)
