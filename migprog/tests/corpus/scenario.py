@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a recording is of: a guest, a migration, and what is done to it on its way."""
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+# Seconds since the migrate call, what is done, and its argument:
+# ("bandwidth", MiB/s) ("downtime", ms) ("postcopy", 0) ("abort", 0) ("network", "stop" or "cont")
+Action = tuple[float, str, Any]
+Segments = tuple[tuple[int, float], ...]
+
+FOR_EVER_MS = 600_000  # a segment that outlives every migration here
+RESERVED_MIB = 16  # left unfilled, unless a scenario says otherwise
+
+
+def steady(mib_per_second: float) -> Segments:
+    """A guest that dirties at one pace for ever."""
+    return ((1000, mib_per_second),)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One migration to record.
+
+    `physics` names what it is an example of; each is in both halves, with other numbers.
+    `cancelled_after_s`: an earlier attempt was aborted so many seconds after its start, and the
+    recording is of the next. Scenarios of the same `together` run at once, between the same hosts.
+    """
+
+    physics: str
+    name: str
+    memory_mib: int
+    working_set_mib: int
+    segments: Segments
+    bandwidth_mib_s: int
+    _: KW_ONLY
+    fill_mib: int | None = None
+    disk_mib: int = 0
+    downtime_ms: int | None = None
+    auto_converge: bool = False
+    post_copy_mib_s: int | None = None
+    actions: tuple[Action, ...] = ()
+    cancelled_after_s: float | None = None
+    together: str | None = None
+
+    @property
+    def post_copy(self) -> bool:
+        return any(action == "postcopy" for _, action, _ in self.actions)
+
+    @property
+    def expected(self) -> str:
+        """The outcome: all go well but those that are aborted."""
+        aborted = any(action == "abort" for _, action, _ in self.actions)
+        return "failed" if aborted else "completed"
+
+    @property
+    def filled_mib(self) -> int:
+        return self.memory_mib - RESERVED_MIB if self.fill_mib is None else self.fill_mib
+
+    def header(self) -> dict[str, Any]:
+        """How it is made, as a recording's first row tells; what is not so is left out."""
+        always = {
+            "scenario": self.name,
+            "physics": self.physics,
+            "mem_mib": self.memory_mib,
+            "fill_mib": self.filled_mib,
+            "ws_mib": self.working_set_mib,
+            "segments": self.segments,
+            "bandwidth_mib_s": self.bandwidth_mib_s,
+        }
+        sometimes = {
+            "disk_mib": self.disk_mib,
+            "downtime_ms": self.downtime_ms,
+            "auto_converge": self.auto_converge,
+            "post_copy": self.post_copy,
+            "post_copy_mib_s": self.post_copy_mib_s,
+            "actions": self.actions,
+            "cancelled_after_s": self.cancelled_after_s,
+            "together": self.together,
+        }
+        return always | {key: value for key, value in sometimes.items() if value}
