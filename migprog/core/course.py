@@ -152,7 +152,9 @@ def _with_boundary(course: Course, sample: Sample) -> Course:
         return replace(course, first_iteration=iteration, boundaries=(first,))
     if iteration <= course.boundaries[-1].iteration:
         return course
-    boundary = Boundary(at, iteration, remaining, _dirtied(course.latest, sample))
+    # Some of it has been sent since.
+    sent = int((sample.at - at) * (course.memory_bytes_per_second or 0))
+    boundary = Boundary(at, iteration, remaining + sent, _dirtied(course.latest, sample))
     return replace(course, boundaries=(*course.boundaries, boundary)[-MAX_BOUNDARIES:])
 
 

@@ -74,6 +74,14 @@ def test_mirrors_in_step_do_not_slow_the_pace_of_the_disk():
     assert seen.disk_bytes_per_second == pytest.approx(60 * MIB)
 
 
+def test_what_a_pass_had_to_send_is_told_though_it_was_met_later():
+    seen = observed(memory(1, 10, 90, 1), memory(2, 20, 80, 1))
+    seen = course.pass_begins(seen, 2.5)
+    seen = course.observe(seen, memory(3, 30, 40, 2))
+    assert seen.boundaries[-1].at == 2.5
+    assert seen.boundaries[-1].remaining_bytes == 45 * MIB
+
+
 def test_boundaries_are_bounded():
     seen = observed(*(memory(t, t, 5, t) for t in range(1, 500)))
     assert len(seen.boundaries) == course.MAX_BOUNDARIES
