@@ -102,7 +102,8 @@ def processes_of(directory: Path) -> list[str]:
         with contextlib.suppress(OSError):
             command = process.joinpath("cmdline").read_text().replace("\0", " ")
             root = os.readlink(process / "root")
-            if Path(root).is_relative_to(directory) or f"{directory}/" in command:
+            # By its name, which is unique: inside a chroot the link does not begin where we do.
+            if directory.name in Path(root).parts or f"{directory}/" in command:
                 found.append(command)
     return found
 
