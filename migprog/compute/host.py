@@ -56,6 +56,8 @@ class Host:
         self._qemu_events = qemu_events
         self._qemu_connection: libvirt.virConnect | None = None
         self._facts: dict[str, domain_xml.Facts] = {}
+        # Those whose threads run; one that hangs stays until its call returns.
+        self._samplers: set[Sampler] = set()
         # Wakes the searching thread: True to search at once, None to stop.
         self._wakes: queue.SimpleQueue[bool | None] = _native_queue()
 
@@ -68,7 +70,11 @@ class Host:
 
     def sampler(self, server_uuid: str) -> "Sampler":
         """A thread of its own that reads the statistics of one server on request."""
-        return Sampler(server_uuid, functools.partial(self._read, server_uuid), self._inbox)
+        read = functools.partial(self._read, server_uuid)
+        sampler = Sampler(server_uuid, read, self._inbox, self._samplers.discard)
+        self._samplers.add(sampler)
+        sampler.start()
+        return sampler
 
     def _run(self) -> None:
         while True:
@@ -127,7 +133,10 @@ class Host:
         return None
 
     def _search(self) -> None:
-        """Look at every running server once; hand over those that are migrating away."""
+        """Look at every running server once; hand over those that are migrating away.
+
+        Those that have a sampler are its business: one that hangs must not hold up the search.
+        """
         connection = self._connection
         if connection is None:
             return
@@ -136,6 +145,7 @@ class Host:
             libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
             | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT,
         )
+        sampled = {sampler.server_uuid for sampler in list(self._samplers)}
         present = set()
         for domain, state in states:
             server_uuid = domain.UUIDString()
@@ -145,6 +155,8 @@ class Host:
             with contextlib.suppress(libvirt.libvirtError):
                 if server_uuid not in self._facts:
                     self._facts[server_uuid] = domain_xml.read(domain.XMLDesc())
+                if server_uuid in sampled:
+                    continue
                 stats = domain.jobStats()
                 if sample.outgoing_job(stats) is sample.JobState.ACTIVE:
                     self._inbox.put(self._reading(server_uuid, stats))
@@ -252,12 +264,22 @@ class Sampler:
     and written by the thread that empties the inbox alone.
     """
 
-    def __init__(self, server_uuid: str, read: Callable[[], Reading], inbox: Inbox) -> None:
+    def __init__(
+        self,
+        server_uuid: str,
+        read: Callable[[], Reading],
+        inbox: Inbox,
+        ended: Callable[["Sampler"], None],
+    ) -> None:
+        self.server_uuid = server_uuid
         self.asked_at: float | None = None
         self._read = read
         self._inbox = inbox
+        self._ended = ended
         self._requests: queue.SimpleQueue[bool] = _native_queue()
-        native_thread(self._run, f"sampler {server_uuid}")
+
+    def start(self) -> None:
+        native_thread(self._run, f"sampler {self.server_uuid}")
 
     def ask(self, now: float) -> None:
         self.asked_at = now
@@ -270,6 +292,7 @@ class Sampler:
     def _run(self) -> None:
         while self._requests.get():
             self._inbox.put(self._read())
+        self._ended(self)
 
 
 def _pause_limit_seconds(domain: Any) -> float | None:

@@ -12,7 +12,7 @@ import uuid
 from dataclasses import dataclass
 
 from migprog.compute import domain_xml, host, messages
-from migprog.compute.monitor import Monitor
+from migprog.compute.monitor import DEPARTURES, Monitor
 from migprog.compute.outbox import Outbox
 from migprog.compute.recorder import Limits, Recorder, Tape
 from migprog.compute.sender import Address, Sender
@@ -28,8 +28,6 @@ _ARRIVALS = {
     (4, 1): ArrivalState.RESUMED,
     (4, 3): ArrivalState.RESUMED,
 }
-# What a source sees of a migration that no poll has met.
-_DEPARTURES = {(3, 1), (3, 7), (5, 3)}
 _STOP_SECONDS = 5.0
 # Within so long of a migration's end, what libvirt tells of the server may still belong to it.
 _ECHO_SECONDS = 60.0
@@ -230,7 +228,7 @@ class ComputeManager:
             echo = (
                 message.at < self._ended_at.get(message.server_uuid, -_ECHO_SECONDS) + _ECHO_SECONDS
             )
-            if kind not in _DEPARTURES or echo:
+            if kind not in DEPARTURES or echo:
                 return
         watched = self._watch(message.server_uuid, message.at)
         watched.learn(message.facts)

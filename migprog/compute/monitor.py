@@ -20,6 +20,12 @@ from migprog.core.status import ENDED, Phase, Status
 _SUSPENDED, _RESUMED, _STOPPED = 3, 4, 5
 _SUSPENDED_MIGRATED, _SUSPENDED_POSTCOPY, _SUSPENDED_POSTCOPY_FAILED = 1, 7, 8
 _STOPPED_MIGRATED = 3
+# What a source sees of a migration that no poll has met.
+DEPARTURES = {
+    (_SUSPENDED, _SUSPENDED_MIGRATED),
+    (_SUSPENDED, _SUSPENDED_POSTCOPY),
+    (_STOPPED, _STOPPED_MIGRATED),
+}
 # A migration is told of once its statistics were read, or after so long without them.
 _FIRST_READING_SECONDS = 1.0
 # libvirt sends the end and its final statistics as two events in either order, and answers to

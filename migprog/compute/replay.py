@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migprog.compute.domain_xml import Facts
-from migprog.compute.monitor import Monitor
+from migprog.compute.monitor import DEPARTURES, Monitor
 from migprog.compute.recording import Recording, Row, is_number
 from migprog.core import sample, throttle
 from migprog.core.status import Phase
@@ -19,7 +19,6 @@ from migprog.core.verdict import Verdict
 _PAUSE_LIMIT_SECONDS = 0.3
 # libvirt's error codes of a domain that is not there any more: OPERATION_INVALID, NO_DOMAIN.
 _GONE = (55, 42)
-_DEPARTURES = {(3, 1), (3, 7), (5, 3)}
 # The agent looks at its clock so often without any news, and waits so long for the last of them.
 _TICK_SECONDS = 0.5
 _MAX_TICKS = 1000
@@ -176,7 +175,7 @@ def _begins(row: Row) -> bool:
         case {"kind": "event", "event": "iteration"}:
             return True
         case {"kind": "event", "event": "lifecycle", "code": code, "detail": detail}:
-            return (code, detail) in _DEPARTURES
+            return (code, detail) in DEPARTURES
         case {"kind": "event", "event": "job_completed", "stats": stats}:
             return sample.is_outgoing(stats)
     return False
