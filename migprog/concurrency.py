@@ -50,6 +50,13 @@ def native_thread(target: Callable[[], None], name: str) -> None:
     _original("threading").Thread(target=target, name=name, daemon=True).start()
 
 
+def native_queue() -> Any:
+    """A ``queue.SimpleQueue`` in C, which eventlet does not patch, for real threads."""
+    import _queue
+
+    return _queue.SimpleQueue()
+
+
 class Inbox:
     """A mailbox that any thread may fill and one (green) thread empties.
 

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import queue
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import libvirt
@@ -27,7 +27,8 @@ from migprog.compute.messages import (
     Lifecycle,
     Reading,
 )
-from migprog.concurrency import Inbox, native_thread
+from migprog.compute.sampler import Sampler
+from migprog.concurrency import Inbox, native_queue, native_thread
 from migprog.core import sample
 
 _GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID)
@@ -59,7 +60,7 @@ class Host:
         # Those whose threads run; one that hangs stays until its call returns.
         self._samplers: set[Sampler] = set()
         # Wakes the searching thread: True to search at once, None to stop.
-        self._wakes: queue.SimpleQueue[bool | None] = _native_queue()
+        self._wakes: queue.SimpleQueue[bool | None] = native_queue()
 
     def start(self) -> None:
         _run_event_loop()
@@ -68,7 +69,7 @@ class Host:
     def stop(self) -> None:
         self._wakes.put(None)
 
-    def sampler(self, server_uuid: str) -> "Sampler":
+    def sampler(self, server_uuid: str) -> Sampler:
         """A thread of its own that reads the statistics of one server on request."""
         read = functools.partial(self._read, server_uuid)
         sampler = Sampler(server_uuid, read, self._inbox, self._samplers.discard)
@@ -257,56 +258,11 @@ class Host:
         self._wakes.put(True)
 
 
-class Sampler:
-    """Reads one server's statistics in a thread of its own; at most one reading is under way.
-
-    ``asked_at``: since when the answer is awaited; None when there is none to come. It is read
-    and written by the thread that empties the inbox alone.
-    """
-
-    def __init__(
-        self,
-        server_uuid: str,
-        read: Callable[[], Reading],
-        inbox: Inbox,
-        ended: Callable[["Sampler"], None],
-    ) -> None:
-        self.server_uuid = server_uuid
-        self.asked_at: float | None = None
-        self._read = read
-        self._inbox = inbox
-        self._ended = ended
-        self._requests: queue.SimpleQueue[bool] = _native_queue()
-
-    def start(self) -> None:
-        native_thread(self._run, f"sampler {self.server_uuid}")
-
-    def ask(self, now: float) -> None:
-        self.asked_at = now
-        self._requests.put(True)
-
-    def stop(self) -> None:
-        """End the thread as soon as its call returns, should it hang."""
-        self._requests.put(False)
-
-    def _run(self) -> None:
-        while self._requests.get():
-            self._inbox.put(self._read())
-        self._ended(self)
-
-
 def _pause_limit_seconds(domain: Any) -> float | None:
     """The max downtime in force, where it may be read: libvirt wants a read-write connection."""
     with contextlib.suppress(libvirt.libvirtError):
         return float(domain.migrateGetMaxDowntime()) / 1000
     return None
-
-
-def _native_queue() -> Any:
-    """The C implementation, which eventlet does not patch."""
-    import _queue
-
-    return _queue.SimpleQueue()
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from migprog.compute import domain_xml, host, messages
 from migprog.compute.monitor import DEPARTURES, Monitor
 from migprog.compute.outbox import Outbox
 from migprog.compute.recorder import Limits, Recorder, Tape
+from migprog.compute.sampler import Sampler
 from migprog.compute.sender import Address, Sender
 from migprog.concurrency import Inbox
 from migprog.conductor import rpcapi
@@ -52,7 +53,7 @@ class Settings:
 @dataclass(slots=True)
 class _Watched:
     monitor: Monitor
-    sampler: host.Sampler
+    sampler: Sampler
     tape: Tape
     next_poll_at: float
     hung: bool = False

@@ -5,7 +5,6 @@ The agent's loop puts rows into a queue and goes on; a real thread writes them, 
 that hangs holds up nobody. When something goes wrong that recording stops, and the loop says so.
 """
 
-import _queue
 import contextlib
 import logging
 import os
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from migprog.compute.recording import Row, Writer
-from migprog.concurrency import native_thread
+from migprog.concurrency import native_queue, native_thread
 from migprog.core import sample
 from migprog.core.status import Status
 
@@ -93,7 +92,7 @@ class Recorder:
         self._records = bool(directory)
         self._limits = limits
         # The C implementation, which eventlet does not patch.
-        self._queue: Any = _queue.SimpleQueue()
+        self._queue: Any = native_queue()
         self._open: set[str] = set()
         if self._records:
             native_thread(self._run, "recordings")

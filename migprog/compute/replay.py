@@ -11,12 +11,10 @@ from typing import Any
 from migprog.compute.domain_xml import Facts
 from migprog.compute.monitor import DEPARTURES, Monitor
 from migprog.compute.recording import Recording, Row, is_number
-from migprog.core import sample, throttle
+from migprog.core import estimate, sample, throttle
 from migprog.core.status import Phase
 from migprog.core.verdict import Verdict
 
-# QEMU's default, which is in force as long as nobody changes it.
-_PAUSE_LIMIT_SECONDS = 0.3
 # libvirt's error codes of a domain that is not there any more: OPERATION_INVALID, NO_DOMAIN.
 _GONE = (55, 42)
 # The agent looks at its clock so often without any news, and waits so long for the last of them.
@@ -89,7 +87,7 @@ class _Player:
         self.sent: list[Sent] = []
         self.now = recording.rows[0]["t"] if recording.rows else 0.0
         self._facts = Facts(memory_size_bytes=recording.memory_size_bytes)
-        self._pause_limit_seconds = _PAUSE_LIMIT_SECONDS
+        self._pause_limit_seconds = estimate.DEFAULT_PAUSE_LIMIT_SECONDS
         self._set_pause_limit(recording.header.get("downtime_ms"))
         self._rules = rules
         self._monitor: Monitor | None = None

@@ -206,6 +206,17 @@ def test_a_client_that_says_nothing_holds_up_nobody(
         assert requests.get(f"{base}/healthcheck", timeout=5).ok
 
 
+def _started(path: pathlib.Path) -> "subprocess.CompletedProcess[str]":
+    """What became of migprog-api with an impossible configuration."""
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _MAIN, "--config-file", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -218,13 +229,7 @@ def test_what_is_impossible_is_told_at_the_start(
     tmp_path: pathlib.Path, database: str, options: dict[str, str], said: str
 ) -> None:
     path = configuration(tmp_path, database, **options)
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _MAIN, "--config-file", str(path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = _started(path)
     assert done.returncode == 1
     assert f"migprog-api: {said}" in done.stderr
     assert "Traceback" not in done.stderr
@@ -238,13 +243,7 @@ def test_a_port_that_is_taken_is_told_at_the_start(tmp_path: pathlib.Path, datab
             auth_strategy="noauth",
             listen=f"127.0.0.1:{taken.getsockname()[1]}",
         )
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", _MAIN, "--config-file", str(path)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = _started(path)
     assert done.returncode == 1
     assert "migprog-api: [api] listen: " in done.stderr
     assert "in use" in done.stderr
