@@ -5,6 +5,7 @@ This package is the only one that knows SQLAlchemy, oslo.db and alembic.
 """
 
 import contextlib
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -145,8 +146,10 @@ def _prepare(engine: Engine) -> None:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.execute(f"PRAGMA busy_timeout = {_SQLITE_BUSY_TIMEOUT_MS}")
-    # Readers and the writer do not wait for each other.
-    connection.execute("PRAGMA journal_mode = WAL")
+    # Readers and the writer do not wait for each other. It is a property of the file, and SQLite
+    # does not wait to set it: locked is, who opens the file while another does just that.
+    with contextlib.suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _prepare_mysql(connection: Any, _record: Any) -> None:

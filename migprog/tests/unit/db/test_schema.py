@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
+import sqlite3
 import threading
 from typing import Any
 
@@ -65,6 +67,13 @@ def test_sync_by_several_at_once(url):
     for thread in threads:
         thread.join()
     assert errors == []
+
+
+def test_a_file_that_another_is_writing_can_be_read(url):
+    """Also before it is one whose readers and writers do not wait for each other."""
+    with contextlib.closing(sqlite3.connect(sa.make_url(url).database)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert schema.version(stores.connect(url)) is None
 
 
 def test_newer_tables_serve(url):
