@@ -7,49 +7,19 @@ convergence. Within a pass, what remains and what was copied add up to the same;
 sum grows by just what the guest has dirtied.
 """
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from migprog.core.dirtying import Boundary, Dirtying, dirtying, without_progress
+from migprog.core.pace import DiskPace, MemoryPace
 from migprog.core.sample import Sample
 
-# Seconds over which a rate is smoothed.
-_MEMORY_SMOOTHING_SECONDS = 2.5
-_DISK_SMOOTHING_SECONDS = 30.0
 # Late passes can come ten a second; what happened long ago does not matter to any judgement.
-MAX_BOUNDARIES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Boundary:
-    """The start of a pass: its time, its number, and what it has to send.
-
-    ``dirtied_bytes`` is what the guest dirtied since the boundary before; None at the first.
-    """
-
-    at: float
-    iteration: int
-    remaining_bytes: int
-    dirtied_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """Bytes and the seconds that they took, both fading with age: their quotient is the rate.
-
-    So the first readings give a plain mean, and uneven sampling does not bend it.
-    """
-
-    moved_bytes: float = 0.0
-    seconds: float = 0.0
-
-    @property
-    def bytes_per_second(self) -> float | None:
-        """None before anything has moved."""
-        return self.moved_bytes / self.seconds if self.moved_bytes and self.seconds else None
-
-    def after(self, moved_bytes: int, seconds: float, smoothing_seconds: float) -> "Rate":
-        fade = math.exp(-seconds / smoothing_seconds)
-        return Rate(self.moved_bytes * fade + moved_bytes, self.seconds * fade + seconds)
+MAX_PASSES = 64
+# With so much more pace a pass looks different that was judged by the pace before.
+_FASTER = 1.3
+# QEMU sends at the start of each slice of a tenth of a second.
+SLICE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,62 +28,72 @@ class Course:
 
     ``memory_size_bytes`` is the guest's memory, known before any of it moves; ``handover_seconds``
     how long earlier migrations took from their switch-over to their end. ``first_iteration``
-    is the number of this migration's first pass: QEMU may go on counting from a cancelled one.
-    ``pass_began_at`` is when QEMU last said that it begins a pass. ``moved_at`` is when a byte was
-    last seen moving, ``disk_moved_at`` a byte of a disk.
+    is the number of this migration's first pass (QEMU may go on counting from a cancelled one),
+    ``first_pass_bytes`` what that had to send; ``passes`` are the later ones. ``pass_began_at`` is
+    when the latest pass began, ``told_at`` when QEMU last said that one begins, and
+    ``pass_bytes_per_second`` what the pace was at the first sample of it. ``moved_at`` is when a
+    byte was last seen moving.
     """
 
     started_at: float
     memory_size_bytes: int | None = None
     handover_seconds: float | None = None
     latest: Sample | None = None
-    first_iteration: int | None = None
-    pass_began_at: float | None = None
-    boundaries: tuple[Boundary, ...] = ()
-    disk_rate: Rate = Rate()
-    memory_rate: Rate = Rate()
     moved_at: float | None = None
-    disk_moved_at: float | None = None
+    disk: DiskPace = field(default_factory=DiskPace)
+    memory: MemoryPace = field(default_factory=MemoryPace)
+    told_at: float | None = None
+    first_iteration: int | None = None
+    first_pass_bytes: int | None = None
+    pass_began_at: float | None = None
+    pass_bytes_per_second: float | None = None
+    passes: tuple[Boundary, ...] = ()
+    dirtying: Dirtying | None = None
+    stays_level: bool = False
 
     @property
     def disk_bytes_per_second(self) -> float | None:
-        return self.disk_rate.bytes_per_second
+        return self.disk.bytes_per_second
 
     @property
     def memory_bytes_per_second(self) -> float | None:
-        return self.memory_rate.bytes_per_second
+        return self.memory.bytes_per_second
 
     @property
-    def passes(self) -> tuple[Boundary, ...]:
-        """The boundaries that tell what a pass left: all that are remembered but the first."""
-        return tuple(b for b in self.boundaries if b.iteration != self.first_iteration)
+    def is_faster(self) -> bool:
+        """Whether memory moves a good deal faster than when the latest pass began."""
+        pace, then = self.memory_bytes_per_second, self.pass_bytes_per_second
+        return pace is not None and then is not None and pace > _FASTER * then
+
+    @property
+    def on_plateau(self) -> bool:
+        """Whether passes do not get shorter, and will not at the pace of now."""
+        return self.stays_level and not self.is_faster
 
 
 def pass_begins(course: Course, at: float) -> Course:
     """The course after QEMU's word that a pass begins: the next sample tells with how much."""
-    return replace(course, pass_began_at=at)
+    return replace(course, told_at=at)
 
 
 def observe(course: Course, sample: Sample) -> Course:
     """The course with one more sample. Samples must come in the order of their time."""
     before = course.latest
     if before is None:
-        return replace(_with_boundary(course, sample), latest=sample, moved_at=sample.at)
+        return replace(course, latest=sample, moved_at=sample.at, **_pass(course, sample))
     if sample.at <= before.at or _forgets(before, sample):
         return course
-    course = _with_boundary(course, sample)
+    # One new course a sample: making one costs more than all the rest.
+    new: dict[str, Any] = _pass(course, sample)
     disk_moved = _moved(before.disk_processed_bytes, sample.disk_processed_bytes)
     memory_moved = _moved(before.memory_processed_bytes, sample.memory_processed_bytes)
     if disk_moved:
-        course = _disk_moved(course, disk_moved, sample.at)
+        new["disk"] = course.disk.after(disk_moved, sample.at)
     if memory_moved is not None:
-        rate = course.memory_rate.after(
-            memory_moved, sample.at - before.at, _MEMORY_SMOOTHING_SECONDS
-        )
-        course = replace(course, memory_rate=rate)
+        new["memory"] = course.memory.after(memory_moved, sample.at - before.at)
     if disk_moved or memory_moved:
-        course = replace(course, moved_at=sample.at)
-    return replace(course, latest=sample)
+        new["moved_at"] = sample.at
+    return replace(course, latest=sample, **new)
 
 
 def pace(course: Course) -> int | None:
@@ -127,42 +107,51 @@ def last_boundary_bytes(course: Course) -> int | None:
     return course.passes[-1].remaining_bytes if course.passes else None
 
 
-def _disk_moved(course: Course, moved_bytes: int, at: float) -> Course:
-    """libvirt's disk counters move in steps of 16 MiB: only from one step to another do they tell
-    a pace. The first step is no more than a place to count from."""
-    if course.disk_moved_at is None:
-        return replace(course, disk_moved_at=at)
-    seconds = at - course.disk_moved_at
-    rate = course.disk_rate.after(moved_bytes, seconds, _DISK_SMOOTHING_SECONDS)
-    return replace(course, disk_rate=rate, disk_moved_at=at)
-
-
 def _forgets(before: Sample, now: Sample) -> bool:
     """A job that is wound up shows zeros again: what was known of it is not to be lost."""
     return before.memory_total_bytes is not None and now.memory_total_bytes is None
 
 
-def _with_boundary(course: Course, sample: Sample) -> Course:
+def _pass(course: Course, sample: Sample) -> dict[str, Any]:
+    """What changes in the course if the sample is the first of a pass."""
     iteration, remaining = sample.memory_iteration, sample.memory_remaining_bytes
     if iteration is None or remaining is None:
-        return course
-    at = _began_at(course, sample)
+        return {}
     if course.first_iteration is None:
-        first = Boundary(at, iteration, sample.memory_total_bytes or remaining)
-        return replace(course, first_iteration=iteration, boundaries=(first,))
-    if iteration <= course.boundaries[-1].iteration:
-        return course
-    # Some of it has been sent since.
-    sent = int((sample.at - at) * (course.memory_bytes_per_second or 0))
-    boundary = Boundary(at, iteration, remaining + sent, _dirtied(course.latest, sample))
-    return replace(course, boundaries=(*course.boundaries, boundary)[-MAX_BOUNDARIES:])
+        return {
+            "first_iteration": iteration,
+            "first_pass_bytes": sample.memory_total_bytes or remaining,
+            "pass_began_at": _began_at(course, sample),
+            "pass_bytes_per_second": course.memory_bytes_per_second,
+        }
+    last = course.passes[-1].iteration if course.passes else course.first_iteration
+    if iteration <= last:
+        return {}
+    at = _began_at(course, sample)
+    # Some of it has been sent since, the first slice at once.
+    sent = (sample.at - at + SLICE_SECONDS / 2) * (course.memory_bytes_per_second or 0)
+    boundary = Boundary(
+        at=at,
+        iteration=iteration,
+        remaining_bytes=remaining + int(sent),
+        dirtied_bytes=_dirtied(course.latest, sample),
+        seconds=at - (course.pass_began_at or at),
+    )
+    passes = (*course.passes, boundary)[-MAX_PASSES:]
+    return {
+        "passes": passes,
+        "pass_began_at": at,
+        "pass_bytes_per_second": course.memory_bytes_per_second,
+        "dirtying": dirtying(passes),
+        "stays_level": without_progress(passes),
+    }
 
 
 def _began_at(course: Course, sample: Sample) -> float:
     """When the pass began: as QEMU said, if that was since the last sample."""
     earliest = course.latest.at if course.latest else course.started_at
-    began_at = course.pass_began_at
-    return began_at if began_at is not None and earliest < began_at <= sample.at else sample.at
+    told_at = course.told_at
+    return told_at if told_at is not None and earliest < told_at <= sample.at else sample.at
 
 
 def _dirtied(before: Sample | None, now: Sample) -> int | None:

@@ -1,26 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a guest dirties its memory, by what it left at the boundaries.
+"""How a guest dirties its memory, by what it left at the boundaries between QEMU's passes.
 
 A pass of T seconds leaves D(T) bytes to the next. Guests write the same pages again and again, so D
 bends: locally D(T) ~ T ** a, with a = 1 for a guest that has not come round yet and a = 0 for one
 that has dirtied all that it ever does.
 """
 
+import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from migprog.core.course import Boundary, Course
-
-_GUESSED_BEND = 0.9
-# D was bent between the last two passes; it is straighter between the next two.
+# D was bent between two passes that have been; it is straighter between the next two.
 _BEND_TRUST = 0.2
 # Passes are told apart where they last so long; shorter ones are taken together.
 _PASS_SECONDS = 1.0
-# A pass that leaves more than this share of what it sent hardly gets anywhere.
-MAX_RATIO = 0.95
 # Two passes of about the same length tell nothing about the bend.
 _SAME_LENGTH = 0.2
-_BEND_OF_SAME_LENGTH = 0.9
+# What is left at a boundary must fall below this share of the best so far to count as progress
+# (KubeVirt's VEP 248 uses the same figure).
+_PROGRESS = 0.96
+# So many boundaries in a row without progress, and the guest dirties as fast as it is sent.
+_PASSES_WITHOUT_PROGRESS = 2
+# Short passes, late in a migration, waver: a plateau lasts.
+_PLATEAU_SECONDS = 3.0
+# Once that is so, it takes more than a little progress to believe in an end again.
+_RECOVERY = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """The start of a pass but the first: its time, its number, and what it has to send.
+
+    ``dirtied_bytes`` is what the guest dirtied in the pass before (None: not known), which took
+    ``seconds``.
+    """
+
+    at: float
+    iteration: int
+    remaining_bytes: int
+    dirtied_bytes: int | None
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +58,43 @@ class Dirtying:
         bend = (1 + self.bend) / 2 if ratio < 1 else self.bend
         return Dirtying(seconds, dirtied, bend)
 
-    @property
-    def bytes_per_second(self) -> float:
-        return self.dirtied_bytes / self.seconds
 
-
-def dirtying(course: Course) -> Dirtying | None:
-    """How the guest dirties its memory, by the latest passes; None before the first boundary."""
-    latest = _measured(course.boundaries)
-    if not latest:
+def dirtying(passes: Sequence[Boundary]) -> Dirtying | None:
+    """How the guest dirties its memory, by the latest passes; None if it cannot be told."""
+    measured = _measured(passes)
+    if not measured:
         return None
-    now = latest[0]
-    if len(latest) == 1:
-        return Dirtying(*now, _GUESSED_BEND)
-    before = latest[1]
-    bend = 1 - _BEND_TRUST * (1 - _bend(before, now))
-    return Dirtying(now[0], now[0] * _bytes_per_second(before, now), bend)
+    seconds, dirtied_bytes = measured[0]
+    before = _of_other_length(measured)
+    if before is None:
+        return Dirtying(seconds, dirtied_bytes, 1.0)
+    bend = 1 - _BEND_TRUST * (1 - _bend(before, measured[0]))
+    return Dirtying(seconds, seconds * _bytes_per_second(before, measured[0]), bend)
+
+
+def without_progress(passes: Sequence[Boundary]) -> bool:
+    """Whether the last passes had no less to send than the best of those some time before them."""
+    if len(passes) <= _PASSES_WITHOUT_PROGRESS:
+        return False
+    recent = passes[-_PASSES_WITHOUT_PROGRESS:]
+    since = recent[-1].at - _PLATEAU_SECONDS
+    earlier = [b.remaining_bytes for b in passes[:-_PASSES_WITHOUT_PROGRESS] if b.at <= since]
+    return bool(earlier) and all(b.remaining_bytes >= _PROGRESS * min(earlier) for b in recent)
+
+
+def shrank(passes: Sequence[Boundary]) -> bool:
+    """Whether the last pass has less to send than any before it."""
+    best = min(boundary.remaining_bytes for boundary in passes[:-1])
+    return passes[-1].remaining_bytes < _PROGRESS * best
+
+
+def recovers(passes: Sequence[Boundary]) -> bool:
+    """Whether passes that did not get shorter do so again: at once by much, or one by one."""
+    last = passes[-1]
+    lately = [b for b in passes if b.at >= last.at - _PLATEAU_SECONDS]
+    recent = [b.remaining_bytes for b in max(lately, passes[-4:], key=len)]
+    falls = all(after <= _PROGRESS * before for before, after in itertools.pairwise(recent))
+    return last.remaining_bytes <= _RECOVERY * (recent[0] if falls else min(recent[:-1]))
 
 
 def _bytes_per_second(before: tuple[float, float], now: tuple[float, float]) -> float:
@@ -67,35 +108,37 @@ def _bytes_per_second(before: tuple[float, float], now: tuple[float, float]) -> 
     return (latest + earlier) / 2 if now[0] < before[0] and latest < earlier else latest
 
 
-def _measured(boundaries: tuple[Boundary, ...]) -> list[tuple[float, float]]:
+def _measured(passes: Sequence[Boundary]) -> list[tuple[float, float]]:
     """(seconds, dirtied bytes) of a pass, newest first; short ones are averaged."""
     found: list[tuple[float, float]] = []
     seconds = dirtied = 0.0
     count = 0
-    for index in range(len(boundaries) - 1, 0, -1):
-        boundary = boundaries[index]
+    for boundary in reversed(passes):
         if boundary.dirtied_bytes is None:
             break
-        seconds += boundary.at - boundaries[index - 1].at
+        seconds += boundary.seconds
         dirtied += boundary.dirtied_bytes
         count += 1
-        if seconds >= _PASS_SECONDS or index == 1:
-            if seconds > 0:
-                found.append((seconds / count, dirtied / count))
+        if seconds >= _PASS_SECONDS:
+            found.append((seconds / count, dirtied / count))
             seconds = dirtied = 0.0
             count = 0
-        if len(found) == 2:
-            break
     if not found and seconds > 0:
         found.append((seconds / count, dirtied / count))
     return found
 
 
+def _of_other_length(measured: list[tuple[float, float]]) -> tuple[float, float] | None:
+    """The newest pass that was longer or shorter than the latest one."""
+    latest = measured[0][0]
+    for seconds, dirtied_bytes in measured[1:]:
+        if abs(math.log(seconds / latest)) >= _SAME_LENGTH:
+            return seconds, dirtied_bytes
+    return None
+
+
 def _bend(before: tuple[float, float], now: tuple[float, float]) -> float:
     """The elasticity of what is dirtied, between two passes of different lengths."""
-    if min(*before, *now) <= 0:
-        return _GUESSED_BEND
-    length = math.log(now[0] / before[0])
-    if abs(length) < _SAME_LENGTH:
-        return _BEND_OF_SAME_LENGTH
-    return min(1.0, max(0.0, math.log(now[1] / before[1]) / length))
+    if min(before[1], now[1]) <= 0:
+        return 1.0
+    return min(1.0, max(0.0, math.log(now[1] / before[1]) / math.log(now[0] / before[0])))

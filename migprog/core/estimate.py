@@ -6,12 +6,13 @@ it dirtied is the work of the next pass. The forecast goes through the passes to
 as short as QEMU's own clock, and sums up their times.
 """
 
+import math
 from dataclasses import dataclass
 
-from migprog.core.course import Course
-from migprog.core.dirtying import MAX_RATIO, Dirtying, dirtying
+from migprog.core.course import SLICE_SECONDS, Course
+from migprog.core.dirtying import Dirtying
 from migprog.core.status import Phase
-from migprog.core.verdict import Verdict
+from migprog.core.verdict import Verdict, auto_converge_goes_on
 
 # QEMU's default max downtime, where the limit in force could not be read.
 DEFAULT_PAUSE_LIMIT_SECONDS = 0.3
@@ -19,7 +20,7 @@ DEFAULT_PAUSE_LIMIT_SECONDS = 0.3
 # It takes its time by the machines; this is until earlier migrations have shown how long.
 HANDOVER_SECONDS = 1.45
 # Mirrors of disks are ended before the server runs at its destination.
-_MIRRORS_END_SECONDS = 0.15
+_MIRRORS_END_SECONDS = 0.25
 # Between the disks and the memory.
 _TURN_SECONDS = 0.5
 # Before the first pass is through nobody knows what the guest dirties: as a share of that pass.
@@ -32,10 +33,14 @@ _LASTING = 0.5
 # QEMU's default cpu-throttle-increment, in percent; and what mostly does.
 _THROTTLE_STEP = 10
 _THROTTLE_ENOUGH = 75
-_PASSES_A_STEP = 2
+_THROTTLE_PERIOD_SECONDS = 1.0
+_PAYLOAD = 4096 / 4104
+_MAX_RATIO = 0.95
 _CAUTION = 0.15
+_SPREADS = ((0.8, 3.0), (0.5, 2.0), (0.7, 1.5))
+_PLATEAU_SPREAD = (0.25, 2.5)
 MAX_PERCENT_UNDER_WAY = 99
-_WITHOUT_FORECAST = (Verdict.NOT_CONVERGING, Verdict.STALLED, Verdict.ENDED)
+_WITHOUT_FORECAST = (Verdict.STALLED, Verdict.ENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +70,15 @@ def forecast(course: Course, phase: Phase, verdict: Verdict) -> Estimate:
     pace = course.memory_bytes_per_second or course.disk_bytes_per_second
     if sample is None or not pace or verdict in _WITHOUT_FORECAST:
         return Estimate()
+    if verdict is Verdict.NOT_CONVERGING and not auto_converge_goes_on(course):
+        return Estimate()
     handover = _handover_seconds(course)
     if phase is Phase.SWITCHOVER:
         return Estimate(handover, 0.0, 2 * handover)
     if phase is Phase.POST_COPY:
         left = (sample.memory_remaining_bytes or 0) / pace
-        return Estimate(left + handover, left, left * 1.5 + 2 * handover)
-    known = dirtying(course)
+        return Estimate(left + handover, 0.85 * left, left * 1.25 + 2 * handover)
+    known = course.dirtying
     if known is None:
         return _before_first_boundary(course, pace)
     return _iterating(course, known, pace)
@@ -85,8 +92,8 @@ def _before_first_boundary(course: Course, pace: float) -> Estimate:
     sample = course.latest
     assert sample is not None
     total = course.memory_size_bytes or sample.memory_total_bytes
-    if course.boundaries:
-        total = course.boundaries[0].remaining_bytes
+    if course.first_pass_bytes is not None:
+        total = course.first_pass_bytes
     if total is None:
         return Estimate()
     seconds = 0.0
@@ -98,12 +105,14 @@ def _before_first_boundary(course: Course, pace: float) -> Estimate:
         left = sample.memory_remaining_bytes
     this_pass = left / pace
     whole_pass = total / pace
-    eta = seconds + this_pass * (1 - _GUESSED_ZEROS) + whole_pass * _GUESSED_DIRTIED
+    eta = (
+        seconds + max(0.0, this_pass - whole_pass * _GUESSED_ZEROS) + whole_pass * _GUESSED_DIRTIED
+    )
     return Estimate(
         eta_seconds=eta + _handover_seconds(course),
         eta_low_seconds=(seconds + this_pass * (1 - 2.5 * _GUESSED_ZEROS)) * 0.95,
         eta_high_seconds=(seconds + this_pass) * 1.05
-        + whole_pass * 1.3
+        + whole_pass * 2.0
         + 2 * _handover_seconds(course),
     )
 
@@ -111,65 +120,80 @@ def _before_first_boundary(course: Course, pace: float) -> Estimate:
 def _iterating(course: Course, known: Dirtying, pace: float) -> Estimate:
     sample = course.latest
     assert sample is not None
-    limit = sample.pause_limit_seconds or DEFAULT_PAUSE_LIMIT_SECONDS
-    remaining = sample.memory_remaining_bytes or 0
-    in_pass = max(0.0, sample.at - course.boundaries[-1].at)
+    # Every page of 4096 bytes goes with a header of 8.
+    pace *= _PAYLOAD
+    limit = sample.pause_limit_seconds
+    limit = DEFAULT_PAUSE_LIMIT_SECONDS if limit is None else limit
+    remaining = (sample.memory_remaining_bytes or 0) / pace
+    in_pass = max(0.0, sample.at - (course.pass_began_at or sample.at))
     # QEMU takes up what was dirtied as soon as what is left would fit into the pause.
-    this_pass = max(0.0, remaining / pace - limit)
-    unknown = _not_shrinking_seconds(course, in_pass + this_pass)
-
-    def left(factor: float, bend: float) -> float:
-        some = Dirtying(known.seconds, known.dirtied_bytes * factor, min(1.0, max(0.0, bend)))
-        passes = _passes_seconds(some, in_pass + this_pass, pace)
-        return this_pass + (unknown if passes is None else passes)
-
+    this_pass = max(0.0, remaining - limit + SLICE_SECONDS / 2)
+    unsent = max(0.0, min(remaining, limit - SLICE_SECONDS / 2))
+    most = course.passes[-1].remaining_bytes / pace
+    passes = _passes_seconds(known, in_pass + this_pass, unsent - limit, most - limit, pace)
     handover = _handover_seconds(course)
     if sample.disk_total_bytes:
         handover += _MIRRORS_END_SECONDS
-    eta = left(1.0, known.bend)
-    low = left(0.8, known.bend + 0.1)
-    high = left(1.2, known.bend - 0.2)
+    if passes is None or (course.on_plateau and passes > 0):
+        passes = _not_shrinking_seconds(course, in_pass + this_pass)
+        spread = _PLATEAU_SPREAD
+    else:
+        spread = _SPREADS[min(len(course.passes), len(_SPREADS)) - 1]
+    low, high = (this_pass + passes * factor for factor in spread)
     return Estimate(
-        eta_seconds=eta + handover,
-        eta_low_seconds=min(eta, low) * 0.95 + 0.2,
-        eta_high_seconds=max(eta, high) * 1.05 + 2 * handover,
+        eta_seconds=this_pass + passes + handover,
+        eta_low_seconds=low * 0.95 + 0.7 * handover,
+        eta_high_seconds=high * 1.05 + 1.5 * handover,
     )
 
 
 def _not_shrinking_seconds(course: Course, pass_seconds: float) -> float:
     """Seconds after this pass, of ``pass_seconds``, while passes do not get shorter.
 
-    They will if auto-converge slows the guest down: QEMU does so every other pass, by a tenth. Or
-    else if the guest changes, and nobody knows when: what has lasted long will last long.
+    They will if auto-converge slows the guest down: QEMU does so every other time that it has
+    looked at a second or more of passes. Or else if the guest changes, and nobody knows when: what
+    has lasted long will last long.
     """
     sample = course.latest
     assert sample is not None
     throttle = sample.auto_converge_percent
     if throttle is None:
         return max(pass_seconds, _LASTING * (sample.at - course.started_at))
+    pass_seconds = max(SLICE_SECONDS, pass_seconds)
     steps = max(1.0, (_THROTTLE_ENOUGH - throttle) / _THROTTLE_STEP)
-    return steps * _PASSES_A_STEP * pass_seconds
+    return steps * 2 * pass_seconds * math.ceil(_THROTTLE_PERIOD_SECONDS / pass_seconds)
 
 
-def _passes_seconds(known: Dirtying, length: float, pace: float) -> float | None:
+def _passes_seconds(
+    known: Dirtying, length: float, unsent: float, most: float, pace: float
+) -> float | None:
     """Seconds of the passes after one of ``length`` seconds; None if they do not get shorter.
 
-    It is the whole geometric series: QEMU sends in slices of a tenth of a second, and of passes as
-    short as that it takes as many again until one happens to leave little enough.
+    ``unsent`` is what that one leaves unsent, in seconds of sending beyond the pause's limit
+    (mostly negative). It is the whole geometric series: QEMU sends in slices of a tenth of a
+    second, and of passes as short as that it takes as many again until one happens to leave little
+    enough.
     """
+    if length <= 0:
+        return 0.0
+    known = known.in_pass(length)
+    following = min(most, known.dirtied_bytes / pace + unsent)
+    if following <= 0:
+        return 0.0
+    following += SLICE_SECONDS / 2
+    ratio = following / length
     seconds = 0.0
-    ratio = 0.0
     for _ in range(_BENT_PASSES):
-        if length <= 0:
-            return seconds
-        known = known.in_pass(length)
-        following = known.dirtied_bytes / pace
-        ratio = following / length
-        if ratio > MAX_RATIO:
+        if ratio > _MAX_RATIO:
             return None
         seconds += following
         length = following
-    return seconds + length * ratio / (1 - ratio)
+        known = known.in_pass(length)
+        following = known.dirtied_bytes / pace
+        ratio = following / length
+    if ratio > _MAX_RATIO:
+        return None
+    return seconds + length * ratio / (1 - ratio) + SLICE_SECONDS / 2
 
 
 def percent(course: Course, estimate: Estimate, shown: int | None) -> int | None:

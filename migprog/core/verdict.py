@@ -4,19 +4,14 @@
 import enum
 from dataclasses import dataclass
 
-from migprog.core.course import Boundary, Course
-from migprog.core.dirtying import MAX_RATIO, dirtying
+from migprog.core.course import Course
+from migprog.core.dirtying import recovers, shrank
 from migprog.core.status import Phase
 
-# What is left at a boundary must fall below this share of the best so far to count as progress
-# (KubeVirt's VEP 248 uses the same figure).
-_PROGRESS = 0.96
 # One boundary after the first pass tells what was dirtied, a second whether that shrinks.
 _PASSES_TO_COMPARE = 2
-# So many boundaries in a row without progress, and the guest dirties as fast as it is sent.
-_PASSES_WITHOUT_PROGRESS = 2
-# Short passes, late in a migration, waver: a plateau lasts.
-_PLATEAU_SECONDS = 3.0
+# A pass that leaves more than this share of what it sent hardly gets anywhere.
+_MAX_RATIO = 0.95
 # Once called, it takes more than a little progress to believe in an end again.
 _RECOVERY = 0.8
 # QEMU's default max-cpu-throttle: there auto-converge is at its end.
@@ -40,11 +35,16 @@ class Verdict(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict, why, and the pause that a switch-over would need now (None: not known yet)."""
+    """A verdict, why, and what a switch-over would take (None: not known yet).
+
+    ``pause_needed_seconds`` is the pause in which all could be sent that the last boundary left;
+    ``bandwidth_needed_bytes_per_second`` the least with which passes would get shorter.
+    """
 
     verdict: Verdict
     reason: str
     pause_needed_seconds: float | None = None
+    bandwidth_needed_bytes_per_second: int | None = None
 
 
 _BY_PHASE = {
@@ -76,17 +76,16 @@ def judge(course: Course, phase: Phase, now: float, before: Judgement | None) ->
             f"no byte has moved for {now - course.moved_at:.0f} s: look at the network, "
             "not at the guest",
         )
-    pause = pause_needed(course)
+    pause, bandwidth = pause_needed(course), bandwidth_needed(course)
     verdict = _of_passes(course, before.verdict if before else None, _fits(course, pause))
     if verdict is Verdict.NOT_CONVERGING:
-        return Judgement(verdict, _why_not(course, course.passes, pause), pause)
-    if verdict is Verdict.COPYING:
-        return Judgement(verdict, "too few passes to compare; too early to say", pause)
-    left = " ".join(f"{b.remaining_bytes / _MIB:.0f}" for b in course.passes[-4:])
-    reason = f"MiB left at the start of the last passes: {left}"
-    if course.latest is not None and course.latest.auto_converge_percent is not None:
-        reason += f"; auto-converge slows the guest by {course.latest.auto_converge_percent} %"
-    return Judgement(verdict, reason, pause)
+        reason = _why_not(course, pause, bandwidth)
+    elif verdict is Verdict.COPYING:
+        reason = "too early to say: few passes to compare"
+    else:
+        left = ", ".join(f"{b.remaining_bytes / _MIB:.0f}" for b in course.passes[-4:])
+        reason = f"the last passes began with {left} MiB to send{_slowed(course)}"
+    return Judgement(verdict, reason, pause, bandwidth)
 
 
 def _of_passes(course: Course, before: Verdict | None, fits: bool) -> Verdict:
@@ -95,28 +94,17 @@ def _of_passes(course: Course, before: Verdict | None, fits: bool) -> Verdict:
         return Verdict.CONVERGING
     if len(passes) < _PASSES_TO_COMPARE:
         return Verdict.COPYING
-    if before is Verdict.NOT_CONVERGING and not _recovers(passes):
-        return before
-    if _is_slowed(course):
-        return Verdict.CONVERGING
-    if _without_progress(passes):
+    if course.on_plateau:
         return Verdict.NOT_CONVERGING
-    known = dirtying(course)
-    pace = course.memory_bytes_per_second
-    if known and pace and known.bytes_per_second <= MAX_RATIO * pace:
+    needed, pace = bandwidth_needed(course), course.memory_bytes_per_second
+    enough = needed is not None and pace is not None and pace >= needed
+    if course.is_faster and enough:
+        return Verdict.CONVERGING
+    if before is Verdict.NOT_CONVERGING:
+        return Verdict.CONVERGING if recovers(passes) else before
+    if enough and shrank(passes):
         return Verdict.CONVERGING
     return before if before is Verdict.CONVERGING else Verdict.COPYING
-
-
-def _is_slowed(course: Course) -> bool:
-    """Whether auto-converge slows the guest down, and can do so further."""
-    percent = course.latest.auto_converge_percent if course.latest else None
-    return percent is not None and percent < _AUTO_CONVERGE_END_PERCENT
-
-
-def _recovers(passes: tuple[Boundary, ...]) -> bool:
-    best = min(boundary.remaining_bytes for boundary in passes[:-1])
-    return passes[-1].remaining_bytes <= _RECOVERY * best
 
 
 def pause_needed(course: Course) -> float | None:
@@ -126,26 +114,40 @@ def pause_needed(course: Course) -> float | None:
     return course.passes[-1].remaining_bytes / course.memory_bytes_per_second
 
 
-def _without_progress(passes: tuple[Boundary, ...]) -> bool:
-    recent, earlier = passes[-_PASSES_WITHOUT_PROGRESS:], passes[:-_PASSES_WITHOUT_PROGRESS]
-    if not earlier:
-        return False
-    best = min(earlier, key=lambda boundary: boundary.remaining_bytes)
-    return recent[-1].at - best.at >= _PLATEAU_SECONDS and all(
-        boundary.remaining_bytes >= _PROGRESS * best.remaining_bytes for boundary in recent
-    )
-
-
 def _fits(course: Course, pause_seconds: float | None) -> bool:
     limit = course.latest.pause_limit_seconds if course.latest else None
     return pause_seconds is not None and limit is not None and pause_seconds <= limit
 
 
-def _why_not(course: Course, boundaries: tuple[Boundary, ...], pause: float | None) -> str:
-    left = boundaries[-1].remaining_bytes / _MIB
-    text = f"each pass leaves as much as the one before ({left:.0f} MiB)"
-    if pause is None:
-        return text
-    text += f"; a pause of {pause:.1f} s would be needed"
+def bandwidth_needed(course: Course) -> int | None:
+    """Bytes a second with which a pass would leave less than it sends, by what the guest dirtied
+    lately. A guest that has dirtied all that it ever does may dirty faster than can be seen."""
+    known = course.dirtying
+    return None if known is None else round(known.dirtied_bytes / known.seconds / _MAX_RATIO)
+
+
+def auto_converge_goes_on(course: Course) -> bool:
+    """Whether auto-converge slows the guest down, and can do so further."""
+    percent = course.latest.auto_converge_percent if course.latest else None
+    return percent is not None and percent < _AUTO_CONVERGE_END_PERCENT
+
+
+def _why_not(course: Course, pause: float | None, bandwidth: int | None) -> str:
+    left = course.passes[-1].remaining_bytes / _MIB
+    text = f"each pass begins with as much as the one before ({left:.0f} MiB)"
     limit = course.latest.pause_limit_seconds if course.latest else None
-    return text if limit is None else f"{text}, {limit:.1f} s are allowed"
+    if pause is not None:
+        text += f"; a pause of {pause:.1f} s would do"
+        text += "" if limit is None else f", {limit:.1f} s are allowed"
+    pace = course.memory_bytes_per_second
+    if bandwidth is not None and pace is not None:
+        text += f"; or more than {max(bandwidth, pace) / _MIB:.0f} MiB/s"
+    return text + (_slowed(course) or "; or auto-converge or post-copy, if they were permitted")
+
+
+def _slowed(course: Course) -> str:
+    percent = course.latest.auto_converge_percent if course.latest else None
+    if percent is None:
+        return ""
+    more = "and goes on" if auto_converge_goes_on(course) else "and is at its end"
+    return f"; auto-converge slows the guest by {percent} % {more}"

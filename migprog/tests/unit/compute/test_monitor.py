@@ -83,7 +83,7 @@ def test_a_guest_that_dirties_faster_than_it_is_sent_does_not_converge():
     assert stuck
     assert stuck[0].sampled_at - EPOCH < 40
     assert all(report.eta_seconds is None for report in stuck)
-    assert last(told).reason.startswith("not-converging at the end: each pass leaves as much")
+    assert last(told).reason.startswith("not-converging at the end: each pass begins with as much")
     assert "a pause of 5." in stuck[0].reason
     assert last(told).status is Status.CANCELLED
 

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
 import pytest
 
 from migprog.core import course
@@ -27,8 +29,9 @@ def observed(*samples):
 def test_the_first_pass_may_have_any_number_after_a_cancelled_attempt():
     seen = observed(memory(1, 10, 90, 7), memory(2, 20, 80, 7), memory(3, 30, 25, 8))
     assert seen.first_iteration == 7
-    assert [b.remaining_bytes // MIB for b in seen.boundaries] == [100, 25]
-    assert course.last_boundary_bytes(seen) == 25 * MIB
+    assert seen.first_pass_bytes == 100 * MIB
+    assert [b.iteration for b in seen.passes] == [8]
+    assert course.last_boundary_bytes(seen) == seen.passes[0].remaining_bytes
 
 
 def test_a_sample_out_of_order_is_no_news():
@@ -78,13 +81,35 @@ def test_what_a_pass_had_to_send_is_told_though_it_was_met_later():
     seen = observed(memory(1, 10, 90, 1), memory(2, 20, 80, 1))
     seen = course.pass_begins(seen, 2.5)
     seen = course.observe(seen, memory(3, 30, 40, 2))
-    assert seen.boundaries[-1].at == 2.5
-    assert seen.boundaries[-1].remaining_bytes == 45 * MIB
+    assert seen.passes[-1].at == seen.pass_began_at == 2.5
+    # Half a second of sending at 10 MiB/s, and the first slice that went at once.
+    assert seen.passes[-1].remaining_bytes == 45.5 * MIB
 
 
-def test_boundaries_are_bounded():
+def test_a_pass_dirtied_what_the_sum_of_copied_and_remaining_grew_by():
+    seen = observed(copied(1, 10, 90, 1), copied(9, 90, 10, 1), copied(10, 100, 40, 2))
+    assert seen.passes[-1].dirtied_bytes == 40 * MIB
+    assert seen.passes[-1].seconds == 9
+
+
+def copied(at, copied_mib, remaining, iteration):
+    sample = memory(at, copied_mib, remaining, iteration)
+    return dataclasses.replace(sample, memory_copied_bytes=copied_mib * MIB)
+
+
+def test_a_pass_that_had_its_judgement_is_seen_anew_when_bytes_move_faster():
+    slow = [memory(t, t, 50, t) for t in range(1, 9)]
+    stuck = observed(*slow)
+    assert stuck.on_plateau
+    assert not stuck.is_faster
+    freed = observed(*slow, memory(9, 10, 48, 8), memory(10, 14, 44, 8))
+    assert freed.is_faster
+    assert not freed.on_plateau
+
+
+def test_passes_are_bounded():
     seen = observed(*(memory(t, t, 5, t) for t in range(1, 500)))
-    assert len(seen.boundaries) == course.MAX_BOUNDARIES
+    assert len(seen.passes) == course.MAX_PASSES
     assert seen.first_iteration == 1
 
 
