@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # D was bent between two passes that have been; it is straighter between the next two.
-_BEND_TRUST = 0.2
+_BEND_TRUST = 0.1
 # Passes are told apart where they last so long; shorter ones are taken together.
 _PASS_SECONDS = 1.0
 # Two passes of about the same length tell nothing about the bend.

@@ -37,7 +37,7 @@ def test_a_guest_that_has_not_come_round_is_straight():
 
 def test_one_that_has_dirtied_all_it_ever_does_is_bent_and_straightens():
     known = dirtying(left((10, 40), (4, 39)))
-    assert known.bend < 0.9
+    assert known.bend < 0.95
     shorter = known.in_pass(1.0)
     assert shorter.bend > known.bend
     assert 39 / 4 < shorter.dirtied_bytes / MIB < 39
@@ -64,7 +64,7 @@ def test_the_bend_shows_between_passes_of_other_lengths_only():
     straight = dirtying(left((10, 40), (4, 16), (4, 16)))
     assert straight.bend == pytest.approx(1.0)
     come_round = dirtying(left((10, 40), (4, 40), (4, 40)))
-    assert come_round.bend < 0.9
+    assert come_round.bend < 0.95
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judgements of courses made by hand: passes of a few seconds at 25 MiB/s."""
+
+import dataclasses
+
+import pytest
+
+from migprog.core.course import Course, observe
+from migprog.core.sample import Sample
+from migprog.core.status import Phase
+from migprog.core.verdict import Judgement, Verdict, judge
+
+MIB = 2**20
+PACE_MIB_S = 25
+ITERATING = Phase.MEMORY_ITERATIONS
+
+
+def passes(*starts_mib, limit=0.3, throttle=None, pace=PACE_MIB_S):
+    """A course with so much to send at the start of each pass, of which the first is whole."""
+    course = Course(started_at=0.0)
+    at = sent = copied = 0.0
+    for number, start in enumerate(starts_mib, start=1):
+        for share in (1.0, 0.5, 0.0):
+            gone = start * (1 - share)
+            course = observe(
+                course,
+                Sample(
+                    at=at + gone / pace,
+                    memory_total_bytes=int(starts_mib[0] * MIB),
+                    memory_processed_bytes=int((sent + gone) * MIB),
+                    memory_copied_bytes=int((copied + gone) * MIB),
+                    memory_remaining_bytes=int(start * share * MIB),
+                    memory_iteration=number,
+                    pause_limit_seconds=limit,
+                    auto_converge_percent=throttle,
+                ),
+            )
+        sent, copied, at = sent + start, copied + start, at + start / pace + 0.01
+    return course
+
+
+def judged(course, before=None, phase=ITERATING):
+    return judge(course, phase, course.latest.at, before)
+
+
+@pytest.mark.parametrize(
+    ("starts", "expected"),
+    [
+        ((200,), Verdict.COPYING),
+        ((200, 100), Verdict.COPYING),
+        ((200, 100, 50), Verdict.CONVERGING),
+        ((200, 100, 100), Verdict.COPYING),
+        ((200, 100, 100, 100), Verdict.NOT_CONVERGING),
+        ((200, 100, 90, 80, 70), Verdict.CONVERGING),
+        # The pause allowed is 0.3 s: 7.5 MiB at 25 MiB/s.
+        ((200, 5), Verdict.CONVERGING),
+    ],
+)
+def test_what_the_passes_say(starts, expected):
+    assert judged(passes(*starts)).verdict is expected
+
+
+def test_not_converging_says_what_would_help():
+    judgement = judged(passes(200, 100, 100, 100))
+    assert judgement.pause_needed_seconds == pytest.approx(4.0, abs=0.2)
+    assert judgement.bandwidth_needed_bytes_per_second > PACE_MIB_S * MIB
+    assert "(100 MiB)" in judgement.reason or "(101 MiB)" in judgement.reason
+    assert "a pause of 4.0 s would do, 0.3 s are allowed" in judgement.reason
+    assert "or more than 26 MiB/s" in judgement.reason
+    assert "auto-converge or post-copy, if they were permitted" in judgement.reason
+    assert len(judgement.reason) <= 255
+
+
+@pytest.mark.parametrize(
+    ("throttle", "words"), [(30, "by 30 % and goes on"), (99, "by 99 % and is at its end")]
+)
+def test_not_converging_says_how_far_auto_converge_is(throttle, words):
+    judgement = judged(passes(200, 100, 100, 100, throttle=throttle))
+    assert judgement.verdict is Verdict.NOT_CONVERGING
+    assert words in judgement.reason
+    assert len(judgement.reason) <= 255
+
+
+def test_a_pause_that_was_raised_enough_is_seen_at_once():
+    stuck = judged(passes(200, 100, 100, 100))
+    raised = judged(passes(200, 100, 100, 100, limit=5.0), stuck)
+    assert raised.verdict is Verdict.CONVERGING
+
+
+def test_a_little_progress_does_not_recover_and_much_does():
+    stuck = judged(passes(200, 100, 100, 100))
+    assert judged(passes(200, 100, 100, 100, 93), stuck).verdict is Verdict.NOT_CONVERGING
+    assert judged(passes(200, 100, 100, 100, 70), stuck).verdict is Verdict.CONVERGING
+
+
+def test_a_short_plateau_late_in_a_migration_is_no_reason_to_waver():
+    good = Judgement(Verdict.CONVERGING, "")
+    assert judged(passes(200, 100, 40, 12, 12, 12), good).verdict is Verdict.CONVERGING
+
+
+def test_nothing_moving_is_the_networks_fault_and_is_told_as_such():
+    course = passes(200, 100)
+    stalled = judge(course, ITERATING, course.moved_at + 8.5, None)
+    assert stalled.verdict is Verdict.STALLED
+    assert "look at the network" in stalled.reason
+    assert judge(course, ITERATING, course.moved_at + 7.5, None).verdict is Verdict.COPYING
+
+
+def test_how_things_stood_survives_the_end():
+    stuck = judged(passes(200, 100, 100, 100))
+    ended = judged(passes(200, 100, 100, 100), stuck, Phase.DONE)
+    assert ended.verdict is Verdict.ENDED
+    assert ended.reason == f"not-converging at the end: {stuck.reason}"[: len(ended.reason)]
+    assert ended.pause_needed_seconds == stuck.pause_needed_seconds
+
+
+@pytest.mark.parametrize("phase", [Phase.SETUP, Phase.SWITCHOVER, Phase.POST_COPY])
+def test_some_phases_have_their_own_verdict(phase):
+    assert judged(passes(200, 100, 100, 100), None, phase).verdict not in (
+        Verdict.NOT_CONVERGING,
+        Verdict.CONVERGING,
+    )
+
+
+def test_a_judgement_is_a_value():
+    course = passes(200, 100, 50)
+    assert judged(course) == judged(dataclasses.replace(course))
