@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The recorded corpus through the whole core: what the documentation claims must stay true.
+
+The bounds are those of doc/source/forecast.rst, with a little room: a change that makes the forecast
+worse fails here, one that makes it better may tighten them.
+"""
+
+import functools
+import pathlib
+
+import pytest
+
+from migprog.compute import recording
+from migprog.compute.replay import replay
+from migprog.compute.score import figures, score
+from migprog.compute.truth import Group, truth
+from migprog.core.throttle import Rules
+from migprog.core.verdict import Verdict
+
+CORPUS = pathlib.Path(__file__).parents[2] / "corpus"
+RULES = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
+# What a hand-over took in the lab that made the recordings.
+HANDOVER_SECONDS = 0.27
+
+
+@functools.cache
+def scores(half):
+    found = []
+    for path in sorted((CORPUS / half).glob("*.gz")):
+        recorded = recording.read(str(path))
+        known = truth(recorded)
+        if known is not None:
+            found.append(score(path.name, replay(recorded, RULES, HANDOVER_SECONDS), known))
+    assert len(found) >= 40
+    return found
+
+
+def of(half, group):
+    return figures([each for each in scores(half) if each.group is group])
+
+
+@pytest.mark.parametrize("half", ["tuned", "untouched"])
+def test_percent_never_goes_back_or_above_99_or_away(half):
+    every = figures(scores(half))
+    assert (every["percent_back"], every["percent_above_99"], every["percent_lost"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("half", ["tuned", "untouched"])
+def test_steady_guests(half):
+    steady = of(half, Group.STEADY)
+    assert steady["percent_distance"] <= 12
+    assert steady["eta_error_median"] <= 0.04
+    assert steady["eta_error_p90"] <= 0.13
+    assert steady["early_eta_error_median_little"] <= 0.11
+
+
+@pytest.mark.parametrize("half", ["tuned", "untouched"])
+def test_guests_that_change(half):
+    changing = of(half, Group.CHANGING)
+    assert changing["percent_distance"] <= 20
+    assert changing["eta_error_median"] <= 0.20
+    # The goal is 0.60; forecast.rst says which recordings are in the way.
+    assert changing["eta_error_p90"] <= 0.90
+
+
+@pytest.mark.parametrize("half", ["tuned", "untouched"])
+def test_ranges_and_verdicts(half):
+    every = figures(scores(half))
+    assert 0.75 <= every["in_range"] <= 0.90
+    assert every["verdicts_wrong"] <= 0.03 * every["verdicts_judged"]
+    assert every["flips_beyond_max"] <= 2
+    assert every["called_after_seconds_max"] <= 60
+    # Where passes take half a second, three seconds are more than two boundaries.
+    late = [each for each in scores(half) if (each.called_after_seconds or 0) > 5]
+    assert all(each.called_after_boundaries <= 2 for each in late)
+
+
+def verdicts(name):
+    recorded = recording.read(str(CORPUS / "handmade" / f"{name}.jsonl.gz"))
+    changes: list[tuple[float, str]] = []
+    for line in replay(recorded, RULES, None).lines:
+        if not changes or changes[-1][1] != line.verdict:
+            changes.append((line.t, line.verdict))
+    return changes
+
+
+def test_the_field_case_is_called_within_five_minutes_and_stays_called():
+    changes = verdicts("field-831-mb-plateau-3.5-hours")
+    assert [verdict for _, verdict in changes] == [
+        Verdict.STARTING,
+        Verdict.COPYING,
+        Verdict.CONVERGING,
+        Verdict.NOT_CONVERGING,
+        Verdict.ENDED,
+    ]
+    assert changes[3][0] < 300
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "disk-of-2-tb-for-a-day",
+        "disk-of-300-gib-then-memory",
+        "hung-poll-for-25-s",
+        "hung-poll-over-first-boundary",
+    ],
+)
+def test_long_ways_that_end_well_are_never_called_stuck(name):
+    assert {Verdict.NOT_CONVERGING, Verdict.STALLED}.isdisjoint(v for _, v in verdicts(name))
