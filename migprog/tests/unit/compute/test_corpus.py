@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The recorded corpus through the whole core: what the documentation claims must stay true.
 
-The bounds are those of doc/source/forecast.rst, with a little room: a change that makes the forecast
+The bounds are those of doc/source/forecast.rst, with a little room: a change that makes it
 worse fails here, one that makes it better may tighten them.
 """
 
