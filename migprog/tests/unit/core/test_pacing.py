@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+from hypothesis import given
+from hypothesis import strategies as st
+
+from migprog.core.pacing import Pacing
+
+QUICK, SLOW = 0.01, 2.0
+
+
+def after(*answers, asked=5.0, most=30.0):
+    pacing = Pacing(asked, most)
+    for took in answers:
+        pacing = pacing.unanswered() if took is None else pacing.answered(took)
+    return pacing.interval_seconds
+
+
+def test_as_long_as_conductors_keep_up_it_is_as_asked_for():
+    assert after() == after(QUICK, QUICK) == 5.0
+
+
+def test_slow_answers_stretch_it_up_to_the_heartbeat():
+    assert [after(*[SLOW] * n) for n in range(5)] == [5.0, 10.0, 20.0, 30.0, 30.0]
+    assert after(None, None) == 20.0
+
+
+def test_quick_ones_shorten_it_bit_by_bit():
+    assert [after(SLOW, *[QUICK] * n) for n in range(6)] == [10.0, 8.75, 7.5, 6.25, 5.0, 5.0]
+
+
+def test_another_interval_asked_for_is_taken_up():
+    stretched = Pacing(5.0, 30.0).answered(SLOW)
+    assert stretched.asked(2.0, 30.0).interval_seconds == 7.0
+    assert stretched.asked(40.0, 30.0).interval_seconds == 40.0
+    assert stretched.asked(5.0, 30.0) is stretched
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.floats(0, 100)), max_size=60),
+    st.floats(0.5, 100),
+    st.floats(0.5, 100),
+)
+def test_it_stays_between_what_was_asked_for_and_the_heartbeat(answers, asked, most):
+    assert asked <= after(*answers, asked=asked, most=most) <= max(asked, most)
