@@ -5,7 +5,9 @@ All that it knows is touched by this loop alone; threads that block (libvirt's, 
 hand over. So nothing here needs a lock, and no domain waits for another.
 """
 
+import dataclasses
 import logging
+import random
 import threading
 import time
 import uuid
@@ -83,6 +85,7 @@ class ComputeManager:
         self._ended_at: dict[str, float] = {}
         # Of the migrations that this host has seen end; the latest counts for half.
         self._handover_seconds: float | None = None
+        self._beat = throttle.Beat(time.monotonic())
         self._sender: Sender | None = None
         self._disconnected = False
         self._stopping = False
@@ -112,6 +115,8 @@ class ComputeManager:
         """Take up new intervals; the rest of the settings stays as it was at the start."""
         self._settings = settings
         self._host.scan_interval_seconds = settings.scan_interval_seconds
+        if self._sender is not None:
+            self._sender.rules = settings.rules
         self._inbox.put(None)
 
     def _run(self) -> None:
@@ -121,12 +126,7 @@ class ComputeManager:
                     self._take(message)
                 except Exception:
                     LOG.exception("%s: a message of libvirt's was lost", self._settings.libvirt_uri)
-            now = time.monotonic()
-            for watched in list(self._watched.values()):
-                try:
-                    self._attend(watched, now)
-                except Exception:
-                    LOG.exception("server %s: no report", watched.monitor.server_uuid)
+            self._attend_all(time.monotonic())
         for watched in self._watched.values():
             watched.sampler.stop()
 
@@ -177,7 +177,7 @@ class ComputeManager:
         if self._sender is None:
             address = Address(self._settings.host or node, node, self._settings.my_ip)
             self._recorder.host = address.host
-            self._sender = Sender(self._outbox, self._conductor, address)
+            self._sender = Sender(self._outbox, self._conductor, address, self._settings.rules)
             self._sending = threading.Thread(
                 target=self._sender.run, name=f"sender {node}", daemon=True
             )
@@ -247,10 +247,22 @@ class ComputeManager:
             self._watched[server_uuid] = _Watched(monitor, sampler, tape, at)
         return self._watched[server_uuid]
 
-    def _attend(self, watched: _Watched, now: float) -> None:
+    def _attend_all(self, now: float) -> None:
+        rules = self._settings.rules
+        if self._sender is not None:
+            interval_seconds = self._sender.pacing.interval_seconds
+            rules = dataclasses.replace(rules, report_interval_seconds=interval_seconds)
+        rules_now = self._beat.rules(rules, now)
+        for watched in list(self._watched.values()):
+            try:
+                self._attend(watched, rules_now, now)
+            except Exception:
+                LOG.exception("server %s: no report", watched.monitor.server_uuid)
+        self._beat = self._beat.after(now, rules.report_interval_seconds, random.random())  # noqa: S311
+
+    def _attend(self, watched: _Watched, rules: throttle.Rules, now: float) -> None:
         """Report what is due, and ask for a reading when it is time."""
-        settings = self._settings
-        due = watched.monitor.report_if_due(settings.rules, now, time.time())
+        due = watched.monitor.report_if_due(rules, now, time.time())
         if due is not None:
             reason, report = due
             log = LOG.info if reason is throttle.Reason.STATUS else LOG.debug

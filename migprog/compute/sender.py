@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from migprog.compute.outbox import Load, Outbox
 from migprog.conductor import rpcapi
+from migprog.core.pacing import Pacing
 from migprog.core.report import Ack, Batch
+from migprog.core.throttle import Rules
 
 LOG = logging.getLogger(__name__)
 # Seconds between two attempts while no conductor answers: doubled each time, up to the last.
@@ -27,13 +29,27 @@ class Address:
 
 
 class Sender:
-    """Sends until stopped; :meth:`run` belongs in a thread of its own."""
+    """Sends until stopped; :meth:`run` belongs in a thread of its own.
 
-    def __init__(self, outbox: Outbox, conductor: rpcapi.ConductorAPI, address: Address) -> None:
+    ``rules`` may be replaced at any time.
+    """
+
+    def __init__(
+        self, outbox: Outbox, conductor: rpcapi.ConductorAPI, address: Address, rules: Rules
+    ) -> None:
+        self.rules = rules
         self._outbox = outbox
         self._conductor = conductor
         self._address = address
+        self._pacing = Pacing(rules.report_interval_seconds, rules.heartbeat_interval_seconds)
+        self._answered_at = time.monotonic()
         self._stopping = threading.Event()
+
+    @property
+    def pacing(self) -> Pacing:
+        """How often this host may tell of progress."""
+        rules = self.rules
+        return self._pacing.asked(rules.report_interval_seconds, rules.heartbeat_interval_seconds)
 
     def run(self) -> None:
         retry_seconds = _RETRY_SECONDS[0]
@@ -54,21 +70,36 @@ class Sender:
 
     def send(self) -> bool:
         """Send what is due now, if anything; False when no conductor took it."""
-        load = self._outbox.load(time.monotonic())
+        now = time.monotonic()
+        load = self._outbox.load(now)
         if not load:
             return True
+        # What may be lost needs no answer; but one is asked for now and then, to know how things
+        # stand with the conductors.
+        silent_seconds = now - self._answered_at
+        acknowledged = load.needs_ack or silent_seconds >= self.rules.heartbeat_interval_seconds
         try:
-            ack = self._deliver(load)
+            ack = self._deliver(load, acknowledged)
         except rpcapi.Unreachable as error:
             LOG.warning(
                 "no conductor took %d report(s), %d arrival(s): %s",
                 *(len(load.reports), len(load.arrivals), error),
             )
+            self._set_pacing(self.pacing.unanswered())
             return False
+        if acknowledged:
+            self._answered_at = time.monotonic()
+            self._set_pacing(self.pacing.answered(self._answered_at - now))
         self._outbox.sent(load, ack, time.monotonic())
         return True
 
-    def _deliver(self, load: Load) -> Ack | None:
+    def _set_pacing(self, new: Pacing) -> None:
+        if new.is_stretched != self._pacing.is_stretched:
+            why = "the conductors are slow" if new.is_stretched else "the conductors keep up again"
+            LOG.info("progress is told of every %.1f s: %s", new.interval_seconds, why)
+        self._pacing = new
+
+    def _deliver(self, load: Load, acknowledged: bool) -> Ack | None:
         batch = Batch(
             host=self._address.host,
             node=self._address.node,
@@ -76,8 +107,8 @@ class Sender:
             reports=load.reports,
             arrivals=load.arrivals,
         )
-        answer = self._conductor.report(batch.to_wire(), acknowledged=load.needs_ack)
-        if not load.needs_ack:
+        answer = self._conductor.report(batch.to_wire(), acknowledged=acknowledged)
+        if not acknowledged:
             return None
         ack = Ack.from_wire(answer)
         for entry, why in ack.refused.items():

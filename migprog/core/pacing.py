@@ -28,6 +28,10 @@ class Pacing:
             self.asked_seconds, min(self.asked_seconds + self.extra_seconds, self.most_seconds)
         )
 
+    @property
+    def is_stretched(self) -> bool:
+        return self.extra_seconds > 0
+
     def asked(self, asked_seconds: float, most_seconds: float) -> "Pacing":
         """The pacing after somebody has asked for another interval."""
         if (asked_seconds, most_seconds) == (self.asked_seconds, self.most_seconds):
@@ -38,7 +42,7 @@ class Pacing:
         """The pacing after a conductor's answer."""
         if took_seconds > _SLOW_SECONDS:
             return self.unanswered()
-        if not self.extra_seconds:
+        if not self.is_stretched:
             return self
         extra = self.interval_seconds - (1 + _SHORTEN) * self.asked_seconds
         return replace(self, extra_seconds=max(0.0, extra))

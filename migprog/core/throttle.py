@@ -6,6 +6,7 @@ report interval, and at least every heartbeat interval. What changes its meaning
 """
 
 import enum
+import math
 from dataclasses import dataclass
 
 from migprog.core.status import ENDED, Phase, Status
@@ -33,6 +34,28 @@ class Rules:
 
     report_interval_seconds: float
     heartbeat_interval_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A host's clock for what can wait: all its migrations are told of in one message.
+
+    It beats at ``next_at``. What was told of less than half an interval before waits for the next
+    beat; what changes its meaning waits for none.
+    """
+
+    next_at: float
+
+    def rules(self, rules: Rules, now: float) -> Rules:
+        """The rules for each migration now, from those for one alone."""
+        interval, heartbeat = rules.report_interval_seconds, rules.heartbeat_interval_seconds
+        if now < self.next_at:
+            return Rules(math.inf, heartbeat)
+        return Rules(interval / 2, max(interval / 2, heartbeat - interval))
+
+    def after(self, now: float, interval_seconds: float, chance: float) -> "Beat":
+        """The clock after ``now``. ``chance`` is from 0 to 1: so hosts do not beat as one."""
+        return self if now < self.next_at else Beat(now + interval_seconds * (0.95 + 0.1 * chance))
 
 
 @dataclass(frozen=True, slots=True)

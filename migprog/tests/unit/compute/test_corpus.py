@@ -7,6 +7,7 @@ worse fails here, one that makes it better may tighten them.
 
 import functools
 import pathlib
+from typing import Any
 
 import pytest
 
@@ -36,12 +37,16 @@ def scores(half):
 
 
 def of(half, group):
-    return figures([each for each in scores(half) if each.group is group])
+    return figured([each for each in scores(half) if each.group is group])
+
+
+def figured(some) -> Any:
+    return figures(some)
 
 
 @pytest.mark.parametrize("half", ["tuned", "untouched"])
 def test_percent_never_goes_back_or_above_99_or_away(half):
-    every = figures(scores(half))
+    every = figured(scores(half))
     assert (every["percent_back"], every["percent_above_99"], every["percent_lost"]) == (0, 0, 0)
 
 
@@ -65,7 +70,7 @@ def test_guests_that_change(half):
 
 @pytest.mark.parametrize("half", ["tuned", "untouched"])
 def test_ranges_and_verdicts(half):
-    every = figures(scores(half))
+    every = figured(scores(half))
     assert 0.75 <= every["in_range"] <= 0.90
     assert every["verdicts_wrong"] <= 0.03 * every["verdicts_judged"]
     assert every["flips_beyond_max"] <= 2

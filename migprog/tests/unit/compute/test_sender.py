@@ -5,9 +5,11 @@ from migprog.compute.outbox import Outbox
 from migprog.compute.sender import Address, Sender
 from migprog.conductor.rpcapi import Unreachable
 from migprog.core.report import Ack, Batch
+from migprog.core.throttle import Rules
 from migprog.tests.fixtures.driven import UUID
 from migprog.tests.unit.compute.test_outbox import report
 
+RULES = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
 ADDRESS = Address(host="compute-1", node="node-1", ip="10.0.0.1")
 
 
@@ -32,7 +34,7 @@ def test_all_that_is_due_leaves_in_one_message():
     outbox, conductor = Outbox(), Conductor()
     for number in range(3):
         outbox.put_report(report(1, uuid=UUID[:-1] + str(number)), needs_ack=number == 1)
-    assert Sender(outbox, conductor, ADDRESS).send()
+    assert Sender(outbox, conductor, ADDRESS, RULES).send()
     ((batch, acknowledged),) = conductor.sent
     assert (batch.host, batch.node, batch.address) == ("compute-1", "node-1", "10.0.0.1")
     assert len(batch.reports) == 3
@@ -42,14 +44,14 @@ def test_all_that_is_due_leaves_in_one_message():
 
 def test_nothing_due_is_nothing_sent():
     conductor = Conductor()
-    assert Sender(Outbox(), conductor, ADDRESS).send()
+    assert Sender(Outbox(), conductor, ADDRESS, RULES).send()
     assert conductor.sent == []
 
 
 def test_what_no_conductor_took_stays_and_is_tried_again():
     outbox, conductor = Outbox(), Conductor(Unreachable("away"))
     outbox.put_report(report(1), needs_ack=True)
-    sender = Sender(outbox, conductor, ADDRESS)
+    sender = Sender(outbox, conductor, ADDRESS, RULES)
     assert not sender.send()
     assert sender.send()
     assert [batch.reports for batch, _ in conductor.sent] == [(report(1),)] * 2
@@ -59,13 +61,13 @@ def test_what_no_conductor_took_stays_and_is_tried_again():
 def test_an_entry_that_is_refused_is_not_repeated():
     outbox, conductor = Outbox(), Conductor(Ack(refused={"reports[0]": "percent: '7' is odd"}))
     outbox.put_report(report(1), needs_ack=True)
-    assert Sender(outbox, conductor, ADDRESS).send()
+    assert Sender(outbox, conductor, ADDRESS, RULES).send()
     assert outbox.empty
 
 
 def test_it_runs_until_stopped_and_retries_by_itself():
     outbox, conductor = Outbox(), Conductor(Unreachable("away"))
-    sender = Sender(outbox, conductor, ADDRESS)
+    sender = Sender(outbox, conductor, ADDRESS, RULES)
     thread = threading.Thread(target=sender.run)
     thread.start()
     outbox.put_report(report(1), needs_ack=True)
@@ -75,3 +77,29 @@ def test_it_runs_until_stopped_and_retries_by_itself():
     thread.join(10)
     assert not thread.is_alive()
     assert outbox.empty
+
+
+def test_what_needs_no_answer_asks_for_one_now_and_then():
+    outbox, conductor = Outbox(), Conductor()
+    often = Sender(outbox, conductor, ADDRESS, Rules(1.0, heartbeat_interval_seconds=0.0))
+    seldom = Sender(outbox, conductor, ADDRESS, RULES)
+    for sender in (often, seldom):
+        outbox.put_report(report(1), needs_ack=False)
+        assert sender.send()
+    assert [acknowledged for _, acknowledged in conductor.sent] == [True, False]
+
+
+def test_no_answer_stretches_the_interval_and_answers_shorten_it():
+    outbox, conductor = Outbox(), Conductor(Unreachable("away"))
+    outbox.put_report(report(1), needs_ack=True)
+    sender = Sender(outbox, conductor, ADDRESS, RULES)
+    assert not sender.send()
+    assert sender.pacing.interval_seconds == 10.0
+    assert sender.send()
+    assert sender.pacing.interval_seconds == 8.75
+
+
+def test_rules_may_be_replaced():
+    sender = Sender(Outbox(), Conductor(), ADDRESS, RULES)
+    sender.rules = Rules(report_interval_seconds=2.0, heartbeat_interval_seconds=30.0)
+    assert sender.pacing.interval_seconds == 2.0

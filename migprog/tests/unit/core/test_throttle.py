@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migprog.core.status import ENDED, Phase, Status
-from migprog.core.throttle import Reason, Rules, Telling, reason_to_report
+from migprog.core.throttle import Beat, Reason, Rules, Telling, reason_to_report
 from migprog.core.verdict import Verdict
 
 RULES = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
@@ -58,3 +58,37 @@ def test_a_change_of_status_never_waits_and_an_end_is_told_once(new, last):
 def test_progress_alone_never_leaves_faster_than_the_interval(last):
     soon = replace(last, at=last.at + RULES.report_interval_seconds * 0.99, percent=77)
     assert reason_to_report(soon, last, RULES) is None
+
+
+def beaten(beat, now, waited, changed, rules=RULES):
+    """Why a migration is told of that was told of ``waited`` seconds ago."""
+    last = replace(TOLD, at=now - waited)
+    new = replace(last, at=now, percent=40 + changed)
+    return reason_to_report(new, last, beat.rules(rules, now))
+
+
+def test_between_beats_progress_waits():
+    beat = Beat(next_at=100.0)
+    assert beaten(beat, 99.9, waited=20.0, changed=1) is None
+    assert beaten(beat, 100.0, waited=20.0, changed=1) is Reason.STEP
+
+
+def test_a_beat_takes_along_what_was_told_half_an_interval_ago():
+    beat = Beat(next_at=100.0)
+    assert beaten(beat, 100.0, waited=2.5, changed=1) is Reason.STEP
+    assert beaten(beat, 100.0, waited=2.4, changed=1) is None
+
+
+def test_heartbeats_rather_leave_with_a_beat_and_never_late():
+    beat = Beat(next_at=100.0)
+    assert beaten(beat, 100.0, waited=25.0, changed=0) is Reason.HEARTBEAT
+    assert beaten(beat, 99.0, waited=25.0, changed=0) is None
+    assert beaten(beat, 99.0, waited=30.0, changed=0) is Reason.HEARTBEAT
+
+
+def test_beats_are_spread():
+    beat = Beat(next_at=100.0)
+    assert beat.after(99.0, 5.0, 0.5) is beat
+    assert 104.7 < beat.after(100.0, 5.0, 0.0).next_at < beat.after(100.0, 5.0, 1.0).next_at < 105.3
+    # However long nobody asked, it does not catch up.
+    assert beat.after(1000.0, 5.0, 0.5).next_at > 1000.0
