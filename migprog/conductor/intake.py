@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was heard and is not stored yet: stored at once while the database keeps up, together else.
+
+One thread stores. What comes in meanwhile waits for the next transaction, which takes all of it:
+the slower the database, the more it gets at a time. Of progress the latest of each migration is
+kept, so that no overload makes more of it than there are migrations.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from migprog.core.report import Batch, Report
+from migprog.objects import Heard, Stored, Unavailable
+
+LOG = logging.getLogger(__name__)
+# Of progress, in one transaction: it must not make those wait long who want an answer.
+_MAX_REPORTS = 1000
+
+StoreBatches = Callable[[Sequence[Heard]], list[Stored]]
+
+
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """A batch whose sender waits for an answer."""
+
+    heard: Heard
+    done: threading.Event = field(default_factory=threading.Event)
+    stored: Stored | None = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """A report that may be lost, and who told it when."""
+
+    report: Report
+    batch: Batch
+    at: float
+
+
+class Intake:
+    """Hands batches to ``store_batches``, which is :func:`objects.store_batches` of some store."""
+
+    def __init__(self, store_batches: StoreBatches) -> None:
+        self._store_batches = store_batches
+        self._changed = threading.Condition()
+        self._asked: list[_Asked] = []
+        self._progress: dict[str, _Progress] = {}
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Store what is here, and end."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+
+    def store(self, batch: Batch) -> Stored:
+        """Return when the batch is stored. Raises :class:`objects.Unavailable`."""
+        asked = _Asked(Heard(batch, time.time()))
+        with self._changed:
+            self._asked.append(asked)
+            self._changed.notify()
+        asked.done.wait()
+        if asked.stored is None:
+            raise asked.error or Unavailable("it was not stored")
+        return asked.stored
+
+    def keep(self, batch: Batch) -> None:
+        """Have a batch stored that may be lost; it holds reports alone."""
+        at = time.time()
+        with self._changed:
+            for report in batch.reports:
+                before = self._progress.get(report.uuid)
+                if before is None or before.report.sequence < report.sequence:
+                    self._progress[report.uuid] = _Progress(report, batch, at)
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._asked or self._progress or self._stopping)
+                asked, self._asked = self._asked, []
+                progress = [
+                    self._progress.pop(uuid) for uuid in list(self._progress)[:_MAX_REPORTS]
+                ]
+            if not asked and not progress:
+                return
+            self._store(asked, _by_sender(progress))
+
+    def _store(self, asked: list[_Asked], progress: list[Heard]) -> None:
+        try:
+            stored = self._store_batches([*progress, *(each.heard for each in asked)])
+        except Unavailable as error:
+            if progress:
+                LOG.warning("progress of %d host(s) is lost: %s", len(progress), error)
+            _answer(asked, error)
+        except Exception as error:
+            self._store_apart(asked, progress, error)
+        else:
+            for each, what in zip(asked, stored[len(progress) :], strict=True):
+                each.stored = what
+                each.done.set()
+
+    def _store_apart(self, asked: list[_Asked], progress: list[Heard], error: Exception) -> None:
+        """One of them cannot be stored, for a reason that nobody foresaw: only that one is lost."""
+        if len(asked) + len(progress) == 1:
+            LOG.error("a batch cannot be stored", exc_info=error)
+            _answer(asked, error)
+            return
+        for heard in progress:
+            self._store([], [heard])
+        for each in asked:
+            self._store([each], [])
+
+
+def _answer(asked: list[_Asked], error: Exception) -> None:
+    for each in asked:
+        each.error = error
+        each.done.set()
+
+
+def _by_sender(progress: Sequence[_Progress]) -> list[Heard]:
+    """One batch a host, with what it told last of each migration."""
+    reports: dict[tuple[str, str], list[_Progress]] = {}
+    for each in progress:
+        reports.setdefault((each.batch.host, each.batch.node), []).append(each)
+    return [
+        Heard(
+            Batch(host=host, node=node, reports=tuple(each.report for each in told)),
+            max(each.at for each in told),
+        )
+        for (host, node), told in reports.items()
+    ]

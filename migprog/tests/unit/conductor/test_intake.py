@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+import threading
+
+import pytest
+
+from migprog.conductor.intake import Intake
+from migprog.core.report import Ack, Batch
+from migprog.objects import Stored, Unavailable
+from migprog.tests import stores
+
+_SECONDS = 10
+
+
+class Database:
+    """Stores as fast as it is let: each transaction waits for :attr:`go`."""
+
+    def __init__(self):
+        self.begun = threading.Semaphore(0)
+        self.go = threading.Semaphore(0)
+        self.transactions = []
+        self.error = None
+        self.poison = None
+
+    def store(self, heard):
+        self.begun.release()
+        assert self.go.acquire(timeout=_SECONDS)
+        self.transactions.append([each.batch for each in heard])
+        if self.error is not None:
+            raise self.error
+        if any(each.batch.host == self.poison for each in heard):
+            raise ZeroDivisionError("nobody foresaw this")
+        return [
+            Stored(Ack(stored={r.uuid: r.sequence for r in each.batch.reports})) for each in heard
+        ]
+
+
+@pytest.fixture
+def database():
+    return Database()
+
+
+@pytest.fixture
+def intake(database):
+    intake = Intake(database.store)
+    intake.start()
+    yield intake
+    for _ in range(100):
+        database.go.release()
+    intake.stop()
+
+
+def batch(*reports, host="a"):
+    return Batch(host=host, node=host, reports=reports)
+
+
+class Asking(threading.Thread):
+    def __init__(self, intake, told):
+        super().__init__(daemon=True)
+        self.intake, self.told = intake, told
+        self.stored = self.error = None
+        self.start()
+
+    def run(self):
+        try:
+            self.stored = self.intake.store(self.told)
+        except Exception as error:
+            self.error = error
+
+    def answer(self):
+        self.join(_SECONDS)
+        assert not self.is_alive()
+        return self.stored
+
+
+def busy(database, intake):
+    """Have a first transaction under way; gives who waits for it."""
+    first = Asking(intake, batch(stores.report(), host="first"))
+    assert database.begun.acquire(timeout=_SECONDS)
+    return first
+
+
+def waiting(intake, count):
+    """Wait until so many ask."""
+    with intake._changed:
+        pass
+    while True:
+        with intake._changed:
+            if len(intake._asked) == count:
+                return
+
+
+def test_an_idle_database_is_handed_each_batch_at_once(database, intake):
+    database.go.release()
+    report = stores.report()
+    assert intake.store(batch(report)).ack.stored == {report.uuid: 1}
+    assert len(database.transactions) == 1
+
+
+def test_what_came_in_meanwhile_is_stored_together(database, intake):
+    first = busy(database, intake)
+    others = [Asking(intake, batch(stores.report(), host=str(n))) for n in range(5)]
+    waiting(intake, 5)
+    database.go.release(2)
+    for each in (first, *others):
+        (report,) = each.told.reports
+        assert each.answer().ack.stored == {report.uuid: 1}
+    assert [len(transaction) for transaction in database.transactions] == [1, 5]
+
+
+def test_of_progress_the_latest_is_kept(database, intake):
+    first = busy(database, intake)
+    one, two = stores.report(), stores.report()
+    for sequence in (2, 4, 3):
+        intake.keep(batch(stores.later(one, sequence=sequence), stores.later(two, sequence=1)))
+    database.go.release(2)
+    first.answer()
+    assert database.begun.acquire(timeout=_SECONDS)
+    intake.stop()
+    ((kept,),) = database.transactions[1:]
+    assert sorted(report.sequence for report in kept.reports) == [1, 4]
+
+
+def test_when_the_database_is_away_those_who_ask_hear_it(database, intake):
+    database.error = Unavailable("away")
+    intake.keep(batch(stores.report()))
+    asking = Asking(intake, batch(stores.report()))
+    database.go.release(2)
+    asking.answer()
+    assert asking.error is database.error
+    database.error = None
+    database.go.release()
+    assert intake.store(batch(stores.report())).ack.stored
+
+
+def test_what_cannot_be_stored_takes_nothing_else_with_it(database, intake):
+    first = busy(database, intake)
+    bad = Asking(intake, batch(stores.report(), host="bad"))
+    good = Asking(intake, batch(stores.report(), host="good"))
+    waiting(intake, 2)
+    database.poison = "bad"
+    database.go.release(10)
+    assert first.answer()
+    assert good.answer().ack.stored
+    bad.answer()
+    assert isinstance(bad.error, ZeroDivisionError)
+
+
+def test_stopping_stores_what_is_there(database):
+    intake = Intake(database.store)
+    intake.keep(batch(stores.report()))
+    database.go.release()
+    intake.start()
+    intake.stop()
+    assert len(database.transactions) == 1
