@@ -7,8 +7,8 @@ from oslo_config import cfg
 
 from migprog import objects
 from migprog.api import app
-from migprog.api.server import Server
 from migprog.conf.api import check_listen
+from migprog.httpd import Server
 
 
 class ApiService:
@@ -29,7 +29,8 @@ class ApiService:
         address = check_listen(group.listen, group.auth_strategy)
         store = objects.connect(self._config)
         self._opened.callback(store.close)
-        server = Server(app.create(self._config, store), address.host, address.port, group.threads)
+        application = app.create(self._config, store)
+        server = Server(application, address.host, address.port, group.threads, "[api] listen")
         server.start()
         self._opened.callback(server.stop)
         self.port = server.port

@@ -4,9 +4,11 @@
 Every key is always there; null means: not known. Instants are RFC 3339 in UTC, to the microsecond.
 """
 
+import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
+from migprog.core import calibration
 from migprog.objects import Migration, Server
 
 # What is shown as it is held; the order is that of the documents.
@@ -33,6 +35,9 @@ def migration(
     document["stale"] = is_stale(
         migration.in_progress, migration.heard_at, now, stale_after_seconds
     )
+    document["calibration"] = [
+        dataclasses.asdict(quarter) for quarter in calibration.from_fields(migration)
+    ]
     document["links"] = [
         _link("self", f"{base}/servers/{migration.server_uuid}/migrations/{migration.uuid}"),
         _link("server", f"{base}/servers/{migration.server_uuid}"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migprog.compute.domain_xml import Facts
-from migprog.core import course, estimate, throttle, verdict
+from migprog.core import calibration, course, estimate, throttle, verdict
 from migprog.core.report import Report
 from migprog.core.sample import JobState, Sample, from_job_stats, outgoing_job
 from migprog.core.status import ENDED, Phase, Status
@@ -79,6 +79,7 @@ class Monitor:
         self._cancelled = False
         self._percent: int | None = None
         self._judgement: verdict.Judgement | None = None
+        self._notes = calibration.Notes()
         self._final: Sample | None = None
         self._stopped = False
         self._end: _End | None = None
@@ -192,6 +193,10 @@ class Monitor:
         self._percent = statement.telling.percent
         if self._end is None:
             self._judgement = statement.judgement
+            latest = self._course.latest
+            self._notes = calibration.note(
+                self._notes, now, latest.at if latest else now, statement.forecast
+            )
         reason = throttle.reason_to_report(statement.telling, self._told, rules)
         if reason is None:
             return None
@@ -272,4 +277,13 @@ class Monitor:
             total_seconds=total_seconds,
             error=end.error if end else None,
             **{name: getattr(latest, name) for name in _SHARED_FIELDS},
+            **self._calibration(),
         )
+
+    def _calibration(self) -> dict[str, Any]:
+        """How good the forecasts were, as a report's fields; empty unless it has completed."""
+        end = self._end
+        if end is None or end.status is not Status.COMPLETED:
+            return {}
+        quarters = calibration.compare(self._notes, self._course.started_at, end.at)
+        return calibration.to_fields(quarters)

@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from migprog import objects
 from migprog.core.report import Batch, Report
+from migprog.metrics import conductor as metrics
 from migprog.objects import Heard, Stored, Unavailable
 
 LOG = logging.getLogger(__name__)
@@ -20,6 +22,20 @@ LOG = logging.getLogger(__name__)
 _MAX_REPORTS = 1000
 
 StoreBatches = Callable[[Sequence[Heard]], list[Stored]]
+
+
+def storing(store: objects.Store) -> StoreBatches:
+    """:func:`objects.store_batches` into ``store``, and counted."""
+
+    def store_batches(heard: Sequence[Heard]) -> list[Stored]:
+        begun = time.monotonic()
+        stored = objects.store_batches(store, heard)
+        metrics.transaction(len(heard), time.monotonic() - begun)
+        for each in stored:
+            metrics.stored(each.reports, each.ends)
+        return stored
+
+    return store_batches
 
 
 @dataclass(slots=True, eq=False)
@@ -42,7 +58,7 @@ class _Progress:
 
 
 class Intake:
-    """Hands batches to ``store_batches``, which is :func:`objects.store_batches` of some store."""
+    """Stores by ``store_batches`` (as :func:`storing` makes it), in a thread of its own."""
 
     def __init__(self, store_batches: StoreBatches) -> None:
         self._store_batches = store_batches

@@ -3,13 +3,12 @@
 
 import dataclasses
 import logging
-import time
 from typing import Any
 
 import oslo_messaging as messaging
 
-from migprog import objects
 from migprog.conductor import rpcapi
+from migprog.conductor.intake import Intake
 from migprog.core.report import Ack, Batch, Malformed
 
 LOG = logging.getLogger(__name__)
@@ -20,8 +19,8 @@ class ConductorManager:
 
     target = messaging.Target(version=rpcapi.VERSION)
 
-    def __init__(self, store: objects.Store) -> None:
-        self._store = store
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
 
     def report(self, ctxt: Any, batch: Any) -> dict[str, Any]:
         """Store a host's reports; answer with an ``Ack``.
@@ -29,16 +28,31 @@ class ConductorManager:
         What cannot be read is refused, the whole batch under the key ``batch``: to tell it again
         would be of no use. Raises :class:`objects.Unavailable`: to tell it again is what it takes.
         """
-        try:
-            read, refused = Batch.from_wire(batch)
-        except Malformed as error:
-            LOG.warning("a batch is refused: %r", str(error))
-            return Ack(refused={"batch": str(error)}).to_wire()
-        for entry, reason in refused.items():
-            LOG.warning("from %r: %s is refused: %r", read.host, entry, reason)
-        ack = objects.store_batch(self._store, read, heard_at=time.time())
+        read, refused = _read(batch)
+        if read is None:
+            return Ack(refused=refused).to_wire()
+        stored = self._intake.store(read)
+        ack = stored.ack
         LOG.debug(
             "from %r: %d reports, %d arrivals of which %d found their migration, %d refused",
             *(read.host, len(read.reports), len(read.arrivals), len(ack.arrived), len(refused)),
         )
         return dataclasses.replace(ack, refused=refused).to_wire()
+
+    def progress(self, ctxt: Any, batch: Any) -> None:
+        """Have a host's reports of progress stored: of each migration the latest."""
+        read, _ = _read(batch)
+        if read is not None:
+            self._intake.keep(read)
+
+
+def _read(batch: Any) -> tuple[Batch | None, dict[str, str]]:
+    """What can be read of a batch, and why the rest is refused."""
+    try:
+        read, refused = Batch.from_wire(batch)
+    except Malformed as error:
+        LOG.warning("a batch is refused: %r", str(error))
+        return None, {"batch": str(error)}
+    for entry, reason in refused.items():
+        LOG.warning("from %r: %s is refused: %r", read.host, entry, reason)
+    return read, refused

@@ -2,7 +2,7 @@
 """The conductor's remote methods, as those who call them see them.
 
 History:
-    1.0 - report
+    1.0 - report, progress
 """
 
 from typing import Any
@@ -33,12 +33,15 @@ class ConductorAPI:
         returns None as soon as the broker has the message. Raises :class:`Unreachable`.
         """
         client = self._client.prepare(version="1.0")
-        send = client.call if acknowledged else client.cast
         try:
-            return send(context.for_service(), "report", batch=batch)
+            if acknowledged:
+                answer: dict[str, Any] = client.call(context.for_service(), "report", batch=batch)
+                return answer
+            client.cast(context.for_service(), "progress", batch=batch)
         except (
             messaging.MessagingException,
             kombu_exceptions.KombuError,
             OSError,
         ) as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from error
+        return None

@@ -6,18 +6,26 @@ from typing import Any
 
 from oslo_config import cfg
 
-from migprog import objects, rpc
+from migprog import httpd, metrics, objects, rpc
 from migprog.conductor import rpcapi
+from migprog.conductor.intake import Intake, storing
 from migprog.conductor.manager import ConductorManager
+from migprog.conf.conductor import metrics_address
 
 LOG = logging.getLogger(__name__)
+
+# Prometheus asks now and then; a client that says nothing keeps one of them for some seconds.
+_METRICS_THREADS = 4
 
 
 class ConductorService:
     """Stores what agents report.
 
-    The broker is the configured one unless ``transport_url`` is given.
+    The broker is the configured one unless ``transport_url`` is given. ``metrics_port`` is the
+    real one where metrics are served, once it has started.
     """
+
+    metrics_port: int | None = None
 
     def __init__(self, conf: cfg.ConfigOpts, transport_url: str | None = None) -> None:
         self._conf = conf
@@ -25,6 +33,8 @@ class ConductorService:
         self._store: objects.Store | None = None
         self._transport: Any = None
         self._server: Any = None
+        self._intake: Intake | None = None
+        self._metrics: httpd.Server | None = None
 
     def start(self) -> None:
         """Raises :class:`exception.ConfigError`.
@@ -37,12 +47,15 @@ class ConductorService:
             objects.check_version(self._store)
         except objects.Unavailable as error:
             LOG.warning("starting all the same: %s", error)
+        self._serve_metrics()
+        self._intake = Intake(storing(self._store))
+        self._intake.start()
         self._transport = rpc.transport(self._conf, self._transport_url)
         self._server = rpc.server(
             self._transport,
             rpcapi.TOPIC,
             self._conf.conductor.host,
-            [ConductorManager(self._store)],
+            [ConductorManager(self._intake)],
         )
         self._server.start()
         LOG.info("conductor %s takes reports", self._conf.conductor.host)
@@ -52,10 +65,24 @@ class ConductorService:
         if self._server is not None:
             self._server.stop()
             self._server.wait()
+        if self._intake is not None:
+            self._intake.stop()
         if self._transport is not None:
             self._transport.cleanup()
+        if self._metrics is not None:
+            self._metrics.stop()
         if self._store is not None:
             self._store.close()
 
     def reload(self, conf: cfg.ConfigOpts) -> None:
         """None of its options can change while it runs."""
+
+    def _serve_metrics(self) -> None:
+        address = metrics_address(self._conf)
+        if address is None:
+            return
+        self._metrics = httpd.Server(
+            metrics.application, *address, _METRICS_THREADS, "[conductor] metrics_listen"
+        )
+        self._metrics.start()
+        self.metrics_port = self._metrics.port

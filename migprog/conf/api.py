@@ -2,12 +2,11 @@
 """Options of the REST API."""
 
 import ipaddress
-import re
-from typing import NamedTuple
 
-from oslo_config import cfg, types
+from oslo_config import cfg
 
 from migprog import exception
+from migprog.conf.listen import Address, parse_listen
 
 KEYSTONE = "keystone"
 NOAUTH = "noauth"
@@ -64,17 +63,6 @@ OPTS = [
     ),
 ]
 
-_LISTEN = re.compile(r"(?:\[(?P<ipv6>[^]]+)\]|(?P<host>[^][:]+)):(?P<port>[0-9]{1,5})")
-_HOST = types.HostAddress(4)
-_RULE = "must be ADDRESS:PORT, an IPv6 address in brackets, the port from 0 to 65535"
-
-
-class Address(NamedTuple):
-    """Where to listen: a host without brackets, and a port."""
-
-    host: str
-    port: int
-
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     conf.register_group(GROUP)
@@ -92,28 +80,13 @@ def check(conf: cfg.ConfigOpts) -> None:
 
 def check_listen(listen: str, auth_strategy: str) -> Address:
     """Where to listen, if that may be. Raises :class:`exception.ConfigError`."""
-    try:
-        address = parse_listen(listen)
-    except ValueError as error:
-        raise exception.ConfigError(f"[api] listen: {listen!r} {error}") from error
+    address = parse_listen(listen, "[api] listen")
     if auth_strategy == NOAUTH and not is_loopback(address.host) and address.host != "localhost":
         raise exception.ConfigError(
             f"[api] listen: {listen!r} must be a loopback address (127.0.0.1:PORT, [::1]:PORT) "
             "as long as [api] auth_strategy is noauth"
         )
     return address
-
-
-def parse_listen(listen: str) -> Address:
-    """Read ``ADDRESS:PORT``. Raises :class:`ValueError` with the rule."""
-    match = _LISTEN.fullmatch(listen)
-    if not match or int(match["port"]) > 65535:
-        raise ValueError(_RULE)
-    try:
-        host = types.IPAddress(6)(match["ipv6"]) if match["ipv6"] else _HOST(match["host"])
-    except ValueError:
-        raise ValueError(_RULE) from None
-    return Address(host, int(match["port"]))
 
 
 def is_loopback(address: str) -> bool:

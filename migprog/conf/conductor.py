@@ -5,6 +5,8 @@ import socket
 
 from oslo_config import cfg
 
+from migprog.conf.listen import Address, parse_listen
+
 GROUP = cfg.OptGroup("conductor", title="The conductor, the only writer of the database")
 
 OPTS = [
@@ -15,6 +17,13 @@ OPTS = [
         max_length=255,
         help="This conductor's name at the message broker. Conductors share their work whatever "
         "their names; two on one machine may have the same.",
+    ),
+    cfg.StrOpt(
+        "metrics_listen",
+        sample_default="127.0.0.1:8791",
+        help="ADDRESS:PORT where GET /metrics tells Prometheus, for migprog-conductor and "
+        "migprog-standalone; an IPv6 address in brackets, as in [::1]:8791; port 0 takes a free "
+        "one. Whoever reaches it may read it. Nobody listens where this is not set.",
     ),
 ]
 
@@ -29,4 +38,11 @@ def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
 
 
 def check(conf: cfg.ConfigOpts) -> None:
-    """No two of these options can contradict each other."""
+    """Rules that a type cannot tell. Raises :class:`exception.ConfigError`."""
+    metrics_address(conf)
+
+
+def metrics_address(conf: cfg.ConfigOpts) -> Address | None:
+    """Where to serve metrics; None: nowhere. Raises :class:`exception.ConfigError`."""
+    value = conf.conductor.metrics_listen
+    return None if value is None else parse_listen(value, "[conductor] metrics_listen")

@@ -57,12 +57,28 @@ def _percent(value: Any) -> int:
     return value
 
 
-def _seconds(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise ValueError("must be a number of seconds")
-    if not 0 <= value <= MAX_INSTANT:
-        raise ValueError(f"must be from 0 to {MAX_INSTANT:.0f} seconds")
-    return float(value)
+def _seconds_from(least: float) -> _Check:
+    def check(value: Any) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise ValueError("must be a number of seconds")
+        if not math.isfinite(value):
+            raise ValueError("must be a number of seconds")
+        if not least <= value <= MAX_INSTANT:
+            raise ValueError(f"must be from {least:.0f} to {MAX_INSTANT:.0f} seconds")
+        return float(value)
+
+    return check
+
+
+_seconds = _seconds_from(0.0)
+# A distance between two instants.
+_signed_seconds = _seconds_from(-MAX_INSTANT)
+
+
+def _yes_or_no(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
 
 
 def _one_of(kind: type[enum.StrEnum]) -> _Check:
@@ -160,6 +176,17 @@ class Report(_Entry):
     total_seconds: float | None = _optional(_seconds)
     downtime_seconds: float | None = _optional(_seconds)
     error: str | None = _optional(_text)
+
+    # Of a migration that has completed: see core/calibration.py.
+    eta_at_25_seconds: float | None = _optional(_seconds)
+    eta_off_at_25_seconds: float | None = _optional(_signed_seconds)
+    eta_in_range_at_25: bool | None = _optional(_yes_or_no)
+    eta_at_50_seconds: float | None = _optional(_seconds)
+    eta_off_at_50_seconds: float | None = _optional(_signed_seconds)
+    eta_in_range_at_50: bool | None = _optional(_yes_or_no)
+    eta_at_75_seconds: float | None = _optional(_seconds)
+    eta_off_at_75_seconds: float | None = _optional(_signed_seconds)
+    eta_in_range_at_75: bool | None = _optional(_yes_or_no)
 
 
 class ArrivalState(enum.StrEnum):

@@ -85,6 +85,16 @@ class Migration(Base):
     downtime_seconds: Mapped[Seconds | None]
     error: Mapped[Text | None]
 
+    eta_at_25_seconds: Mapped[Seconds | None]
+    eta_off_at_25_seconds: Mapped[Seconds | None]
+    eta_in_range_at_25: Mapped[bool | None]
+    eta_at_50_seconds: Mapped[Seconds | None]
+    eta_off_at_50_seconds: Mapped[Seconds | None]
+    eta_in_range_at_50: Mapped[bool | None]
+    eta_at_75_seconds: Mapped[Seconds | None]
+    eta_off_at_75_seconds: Mapped[Seconds | None]
+    eta_in_range_at_75: Mapped[bool | None]
+
     started_at: Mapped[Instant]
     sampled_at: Mapped[Instant]
     ended_at: Mapped[Instant | None]

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Storing what a host told: one transaction and a handful of statements, whatever the size."""
+"""Storing what hosts told: one transaction and a handful of statements, whatever the size."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from migprog.core import status as core_status
 from migprog.core.report import Ack, Arrival, Batch, Report
-from migprog.core.status import Status
 from migprog.db import api as db
 from migprog.db import queries
 from migprog.objects import merge
@@ -17,103 +17,139 @@ from migprog.objects.merge import Row
 LOG = logging.getLogger(__name__)
 
 
-def store_batch(store: db.Store, batch: Batch, heard_at: float) -> Ack:
-    """Store a batch that was heard at ``heard_at`` (seconds since the epoch, our own clock).
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A batch and when it was heard, in seconds since the epoch by our own clock."""
 
-    Reports that are late or repeated, or that the status table does not allow, change nothing and
-    count as stored: there is nothing to be won by telling them again.
-    Raises :class:`db.Unavailable`; nothing of the batch is stored then.
+    batch: Batch
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of a batch: the answer to it, how many of its reports changed the store, and of
+    each migration that ended with it the report that says so."""
+
+    ack: Ack
+    reports: int = 0
+    ends: tuple[Report, ...] = ()
+
+
+def store_batch(store: db.Store, batch: Batch, heard_at: float) -> Stored:
+    """Store one batch that was heard at ``heard_at``; see :func:`store_batches`."""
+    return store_batches(store, [Heard(batch, heard_at)])[0]
+
+
+def store_batches(store: db.Store, heard: Sequence[Heard]) -> list[Stored]:
+    """Store batches, in the order in which they were heard; what became of each.
+
+    Of a migration that several tell of one row is written. Reports that are late or repeated, or
+    that the status table does not allow, change nothing and count as stored: there is nothing to
+    be won by telling them again.
+    Raises :class:`db.Unavailable`; nothing of any batch is stored then.
     """
-    if not (batch.reports or batch.arrivals):
-        return Ack()
-    storing = store.write(lambda writer: _Storing(writer, batch, to_store(heard_at)).run())
-    for row in storing.ended():
-        LOG.info(
-            "migration %s of server %s from %r ended: %s, %s s",
-            *(row["uuid"], row["server_uuid"], row["source_compute"]),
-            *(row["status"], row["total_seconds"]),
-        )
-    return Ack(stored=storing.settled, arrived=tuple(storing.arrived))
+    if not any(each.batch.reports or each.batch.arrivals for each in heard):
+        return [Stored(Ack()) for _ in heard]
+    stored = store.write(lambda writer: _Storing(writer, heard).run())
+    for each, what in zip(heard, stored, strict=True):
+        for end in what.ends:
+            LOG.info(
+                "migration %s of server %s from %r ended: %s, %s s",
+                *(end.uuid, end.server_uuid, each.batch.host, end.status, end.total_seconds),
+            )
+    return stored
 
 
 class _Storing:
     """One run of the transaction: rows as they were locked and as they become."""
 
-    def __init__(self, writer: queries.Writer, batch: Batch, now: datetime) -> None:
+    def __init__(self, writer: queries.Writer, heard: Sequence[Heard]) -> None:
         self._writer = writer
-        self._batch = batch
-        self._now = now
+        self._heard = heard
         # By UUID: rows as they stand, and which of them to write.
         self._migrations: dict[str, Row] = {}
         self._servers: dict[str, Row] = {}
         self._reported: set[str] = set()
         self._named: set[str] = set()
         self._told: set[str] = set()
-        self.settled: dict[str, int] = {}
-        self.arrived: dict[str, None] = {}
 
-    def run(self) -> "_Storing":
+    def run(self) -> list[Stored]:
         self._lock()
         known, known_servers = set(self._migrations), set(self._servers)
-        for report in sorted(self._batch.reports, key=lambda report: report.sequence):
-            self._report(report)
-        for arrival in sorted(self._batch.arrivals, key=lambda arrival: arrival.at):
-            self._arrival(arrival)
+        stored = [self._batch(each.batch, to_store(each.at)) for each in self._heard]
         self._write(known, known_servers)
-        return self
-
-    def ended(self) -> list[Row]:
-        """The migrations that ended with this batch."""
-        rows = (self._migrations[uuid] for uuid in sorted(self._reported))
-        return [row for row in rows if Status(row["status"]) in core_status.ENDED]
+        return stored
 
     def _lock(self) -> None:
-        batch, writer = self._batch, self._writer
-        uuids = {report.uuid for report in batch.reports}
-        servers = {report.server_uuid for report in batch.reports}
-        if batch.arrivals:
-            arrived = {arrival.server_uuid for arrival in batch.arrivals}
-            times = [to_store(arrival.at) for arrival in batch.arrivals]
-            # Found without a lock and judged again under it.
-            uuids |= set(
-                writer.migrations_met(
-                    arrived,
-                    not_from=batch.host,
-                    started_before=max(times) + merge.CLOCK_SKEW,
-                    ended_after=min(times) - merge.LATE_ARRIVAL,
-                    ended=core_status.ENDED,
-                )
+        uuids, servers = set[str](), set[str]()
+        for each in self._heard:
+            uuids |= {report.uuid for report in each.batch.reports}
+            servers |= {report.server_uuid for report in each.batch.reports}
+            if each.batch.arrivals:
+                uuids |= self._met(each.batch)
+                servers |= {arrival.server_uuid for arrival in each.batch.arrivals}
+        self._migrations = self._writer.lock_migrations(uuids)
+        self._servers = self._writer.lock_servers(servers)
+
+    def _met(self, batch: Batch) -> set[str]:
+        """The migrations that may have brought what arrived: found without a lock, and judged again
+        under it."""
+        times = [to_store(arrival.at) for arrival in batch.arrivals]
+        return set(
+            self._writer.migrations_met(
+                {arrival.server_uuid for arrival in batch.arrivals},
+                not_from=batch.host,
+                started_before=max(times) + merge.CLOCK_SKEW,
+                ended_after=min(times) - merge.LATE_ARRIVAL,
+                ended=core_status.ENDED,
             )
-            servers |= arrived
-        self._migrations = writer.lock_migrations(uuids)
-        self._servers = writer.lock_servers(servers)
-
-    def _report(self, report: Report) -> None:
-        old = self._migrations.get(report.uuid)
-        new = merge.report(old, report, self._batch.host, self._batch.node, self._now)
-        self.settled[report.uuid] = max(
-            report.sequence, old["sequence"] if old else 0, self.settled.get(report.uuid, 0)
         )
-        if new is not None:
-            self._migrations[report.uuid] = new
-            self._reported.add(report.uuid)
-            self._tell_server(new)
 
-    def _arrival(self, arrival: Arrival) -> None:
-        batch = self._batch
+    def _batch(self, batch: Batch, now: datetime) -> Stored:
+        settled: dict[str, int] = {}
+        applied, ends = 0, []
+        for report in sorted(batch.reports, key=lambda report: report.sequence):
+            changed = self._report(report, batch, now)
+            held = self._migrations[report.uuid]["sequence"]
+            settled[report.uuid] = max(report.sequence, held)
+            applied += changed
+            if changed and report.status in core_status.ENDED:
+                ends.append(report)
+        arrived = [
+            arrival.server_uuid
+            for arrival in sorted(batch.arrivals, key=lambda arrival: arrival.at)
+            if self._arrival(arrival, batch, now)
+        ]
+        return Stored(
+            Ack(stored=settled, arrived=tuple(dict.fromkeys(arrived))), applied, tuple(ends)
+        )
+
+    def _report(self, report: Report, batch: Batch, now: datetime) -> bool:
+        """Whether it changes the store."""
+        old = self._migrations.get(report.uuid)
+        new = merge.report(old, report, batch.host, batch.node, now)
+        if new is None:
+            return False
+        self._migrations[report.uuid] = new
+        self._reported.add(report.uuid)
+        self._tell_server(new, now)
+        return True
+
+    def _arrival(self, arrival: Arrival, batch: Batch, now: datetime) -> bool:
+        """Whether it found its migration."""
         old = merge.met(self._migrations.values(), arrival, batch.host)
         if old is None:
-            return
-        self.arrived[arrival.server_uuid] = None
-        new = merge.destination(old, arrival, batch.host, batch.node, batch.address, self._now)
+            return False
+        new = merge.destination(old, arrival, batch.host, batch.node, batch.address, now)
         if new is not None:
             self._migrations[new["uuid"]] = new
             self._named.add(new["uuid"])
-            self._tell_server(new)
+            self._tell_server(new, now)
+        return True
 
-    def _tell_server(self, migration: Row) -> None:
+    def _tell_server(self, migration: Row, now: datetime) -> None:
         uuid = migration["server_uuid"]
-        row = merge.server(self._servers.get(uuid), migration, self._now)
+        row = merge.server(self._servers.get(uuid), migration, now)
         if row is not None:
             self._servers[uuid] = row
             self._told.add(uuid)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from migprog.core import calibration
 from migprog.core import status as core_status
 from migprog.core.report import Arrival, ArrivalState, Report
 from migprog.core.status import Status
@@ -28,6 +29,7 @@ _COPIED = (
     *("memory_iteration", "throughput_bytes_per_second", "dirty_bytes_per_second"),
     *("boundary_remaining_bytes", "pause_needed_seconds", "pause_limit_seconds"),
     *("auto_converge_percent", "total_seconds", "downtime_seconds"),
+    *calibration.FIELDS,
 )
 # Facts that a report may leave out, and that stay true then.
 _LASTING = ("server_name", "project_id", "user_id")

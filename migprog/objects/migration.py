@@ -23,7 +23,8 @@ class Migration:
 
     Every instant is a datetime in UTC with its zone. ``heard_at``, ``created_at`` and
     ``updated_at`` are by the conductor's clock, the others by the hypervisors'. ``arrived_at`` is
-    the instant of the arrival that named the destination. ``percent`` never goes back.
+    the instant of the arrival that named the destination. ``percent`` never goes back. How the
+    forecasts at 25, 50 and 75 % turned out is in :mod:`migprog.core.calibration`'s fields.
     None: not known.
     """
 
@@ -66,6 +67,16 @@ class Migration:
     total_seconds: float | None
     downtime_seconds: float | None
     error: str | None
+
+    eta_at_25_seconds: float | None
+    eta_off_at_25_seconds: float | None
+    eta_in_range_at_25: bool | None
+    eta_at_50_seconds: float | None
+    eta_off_at_50_seconds: float | None
+    eta_in_range_at_50: bool | None
+    eta_at_75_seconds: float | None
+    eta_off_at_75_seconds: float | None
+    eta_in_range_at_75: bool | None
 
     started_at: datetime
     sampled_at: datetime

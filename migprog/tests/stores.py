@@ -89,7 +89,7 @@ def store(
             arrivals=tuple(entry for entry in entries if isinstance(entry, Arrival)),
         ),
         heard_at,
-    )
+    ).ack
 
 
 def migration(store: objects.Store, report: Report) -> objects.Migration:

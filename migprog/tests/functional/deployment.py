@@ -30,14 +30,15 @@ class Deployment:
         self._database_url = database_url
         self._stack = contextlib.ExitStack()
         self.agents: dict[str, processes.Program] = {}
-        (self._port,) = processes.free_ports(1)
+        self._port, self._metrics_port = processes.free_ports(2)
         self.api = f"http://127.0.0.1:{self._port}"
 
     def __enter__(self) -> Self:
         controller = self._config(
             "controller",
             f"[database]\nconnection = {self._database_url}\n"
-            f"[api]\nauth_strategy = noauth\nlisten = 127.0.0.1:{self._port}\n",
+            f"[api]\nauth_strategy = noauth\nlisten = 127.0.0.1:{self._port}\n"
+            f"[conductor]\nmetrics_listen = 127.0.0.1:{self._metrics_port}\n",
         )
         with processes.running(
             [_command("migprog-manage"), "--config-file", str(controller), "db", "sync"],
@@ -49,6 +50,7 @@ class Deployment:
         self.conductor = self._run("migprog-conductor", controller)
         api = self._run("migprog-api", controller)
         processes.wait_for_port(self._port, _START_SECONDS, api)
+        processes.wait_for_port(self._metrics_port, _START_SECONDS, self.conductor)
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -79,6 +81,13 @@ class Deployment:
         answer.raise_for_status()
         records: list[dict[str, Any]] = answer.json()["migrations"]
         return records
+
+    def counted(self) -> dict[str, float]:
+        """The conductor's metrics, each by its name and labels as Prometheus reads them."""
+        answer = requests.get(f"http://127.0.0.1:{self._metrics_port}/metrics", timeout=30)
+        answer.raise_for_status()
+        lines = (line for line in answer.text.splitlines() if not line.startswith("#"))
+        return {series: float(value) for series, value in (line.rsplit(" ", 1) for line in lines)}
 
     def wait_for(
         self,

@@ -78,6 +78,25 @@ def assert_final(record, outcome):
     assert record["error"] is None
 
 
+def assert_calibrated(record, before, after):
+    """How good the forecasts were is in the record, and was counted once by the conductor."""
+
+    def more(series):
+        return after[series] - before[series]
+
+    for quarter in record["calibration"]:
+        at, off = quarter["at_percent"], quarter["off_seconds"]
+        # Of the end that was told and the real one, by what the record itself says.
+        left = record["total_seconds"] * (1 - at / 100)
+        assert quarter["eta_seconds"] - left == pytest.approx(off, abs=1.0), quarter
+        held = "yes" if quarter["in_range"] else "no"
+        assert more(f'migprog_forecast_in_range_total{{at="{at}",held="{held}"}}') == 1
+        assert more(f'migprog_forecast_error_ratio_count{{at="{at}"}}') == 1
+    assert [quarter["at_percent"] for quarter in record["calibration"]] == [25, 50, 75]
+    assert more('migprog_migrations_ended_total{status="completed"}') == 1
+    assert more("migprog_reports_stored_total") >= 5
+
+
 def test_one_that_was_under_way_when_the_agent_started(deployment, lab, guest, request):
     # The first test: no agent of this deployment runs yet.
     server = guest(memory_mib=64, fill_mib=48, working_set_mib=4, segments=((1000, 1.0),))
@@ -105,6 +124,7 @@ def test_a_guest_with_its_disk_is_seen_on_its_way_and_after(watched, lab, guest)
         disk_mib=64,
         nova=NOVA,
     )
+    before = watched.counted()
     migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=20)
     seen: list[dict[str, Any]] = []
     seen_server: list[dict[str, Any]] = []
@@ -142,6 +162,7 @@ def test_a_guest_with_its_disk_is_seen_on_its_way_and_after(watched, lab, guest)
     assert final_server["sampled_at"] == record["sampled_at"]
     by_number = f"{watched.api}/servers/{server.uuid}/migrations/{record['id']}"
     assert requests.get(by_number, timeout=30).json()["migration"] == record
+    assert_calibrated(record, before, watched.counted())
 
 
 def test_one_too_short_to_be_polled(watched, lab, guest):

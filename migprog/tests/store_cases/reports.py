@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 
 from migprog import exception, objects
-from migprog.core.report import MAX_COUNT, MAX_INSTANT, Report
+from migprog.core.report import MAX_COUNT, MAX_INSTANT, Batch, Report
 from migprog.core.status import Phase, Status
 from migprog.core.verdict import Verdict
 from migprog.tests import stores
@@ -44,6 +44,15 @@ class Keeping:
             total_seconds=11.25,
             downtime_seconds=0.000123,
             error="12",
+            eta_at_25_seconds=13.5,
+            eta_off_at_25_seconds=-14.25,
+            eta_in_range_at_25=False,
+            eta_at_50_seconds=0.0,
+            eta_off_at_50_seconds=-MAX_INSTANT,
+            eta_in_range_at_50=True,
+            eta_at_75_seconds=MAX_INSTANT,
+            eta_off_at_75_seconds=MAX_INSTANT,
+            eta_in_range_at_75=False,
             status=Status.FAILED,
             sampled_at=START + 1,
             ended_at=START + 2,
@@ -56,6 +65,7 @@ class Keeping:
             if field.name in instants:
                 expected = at(expected)
             assert getattr(stored, field.name) == expected, field.name
+            assert type(getattr(stored, field.name)) is type(expected), field.name
         assert isinstance(stored.status, Status)
         assert isinstance(stored.phase, Phase)
         assert isinstance(stored.verdict, Verdict)
@@ -127,6 +137,38 @@ class Guarding:
         assert ack.stored == {ended.uuid: 6}, "settled: told again it would change nothing either"
         assert migration(store, ended).status is Status.CANCELLED
         assert migration(store, ended).sequence == 5
+
+    def test_how_good_the_forecasts_were_is_there_with_the_end_and_stays(self, store):
+        running = report(eta_seconds=5.0)
+        compared = {
+            "eta_at_25_seconds": 3.0,
+            "eta_off_at_25_seconds": -1.5,
+            "eta_in_range_at_25": False,
+            "eta_at_75_seconds": 1.0,
+            "eta_off_at_75_seconds": 0.25,
+            "eta_in_range_at_75": True,
+        }
+        ended = later(running, sequence=5, status=Status.COMPLETED, **compared)
+        # An agent of before says nothing of it, and neither does a report that comes too late.
+        late = (later(running, sequence=4), later(running, sequence=6, status=Status.COMPLETED))
+        for told in ((running,), (ended,), late, (ended, running)):
+            stores.store(store, *told)
+        stored = migration(store, running)
+        assert {name: getattr(stored, name) for name in compared} == compared
+        assert stored.eta_at_50_seconds is stored.eta_in_range_at_50 is None
+
+    def test_it_tells_what_a_batch_changed(self, store):
+        first, other = report(), report(status=Status.FAILED)
+        completed = later(first, sequence=9, status=Status.COMPLETED)
+
+        def told(*reports):
+            stored = objects.store_batch(store, Batch(host="h", node="h", reports=reports), START)
+            return stored.reports, stored.ends
+
+        assert told(first, other) == (2, (other,))
+        assert told(later(first), first) == (1, ())
+        assert told(later(first, sequence=3), completed) == (2, (completed,))
+        assert told(completed, later(completed), later(first), other) == (0, ())
 
     def test_an_unknown_end_is_settled_later(self, store):
         lost = report(status=Status.UNKNOWN)

@@ -40,6 +40,13 @@ def test_an_impossible_value_is_refused_by_its_options_name(tmp_path, line, said
     assert str(error.value).startswith(said)
 
 
+@pytest.mark.parametrize("value", ["", "9090", "127.0.0.1", "::1:9090", "127.0.0.1:65536", "a b:1"])
+def test_an_address_of_metrics_is_refused_with_its_rule(tmp_path, value):
+    with pytest.raises(exception.ConfigError) as error:
+        load(tmp_path, f"[conductor]\nmetrics_listen = {value}\n")
+    assert str(error.value).startswith(f"[conductor] metrics_listen: {value!r} must be ADDRESS")
+
+
 def test_a_file_that_is_missing_or_broken_is_named(tmp_path):
     with pytest.raises(exception.ConfigError, match=r"none\.conf"):
         conf.load(["--config-file", "/none.conf"], "migprog-test", conf=cfg.ConfigOpts())

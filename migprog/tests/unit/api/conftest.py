@@ -101,7 +101,7 @@ def fill(store: objects.Store) -> Fill:
             report = Report(uuid=each, **values)
             sent = Batch(host=host, node=f"{host}.lab", reports=(report,)).to_wire()
             batch, refused = Batch.from_wire(sent)
-            assert objects.store_batch(store, batch, heard_at).stored, refused
+            assert objects.store_batch(store, batch, heard_at).ack.stored, refused
         return uuids
 
     return fill

@@ -19,7 +19,7 @@ memory_total_bytes memory_processed_bytes memory_remaining_bytes disk_total_byte
 disk_processed_bytes disk_remaining_bytes memory_iteration throughput_bytes_per_second
 dirty_bytes_per_second boundary_remaining_bytes pause_needed_seconds pause_limit_seconds
 auto_converge_percent total_seconds downtime_seconds error in_progress started_at sampled_at
-ended_at heard_at stale created_at updated_at links
+ended_at heard_at stale created_at updated_at calibration links
 """.split()  # noqa: SIM905
 )
 
@@ -89,7 +89,7 @@ def test_every_key_is_always_there(client: testing.TestClient, fill: Fill) -> No
     assert told == {
         *("id", "uuid", "server_uuid", "source_compute", "source_node", "status", "phase"),
         *("in_progress", "started_at", "sampled_at", "heard_at", "stale"),
-        *("created_at", "updated_at", "links"),
+        *("created_at", "updated_at", "calibration", "links"),
     }
     for path in ("/migrations", f"/servers/{SERVER}/migrations"):
         assert client.simulate_get(path).json == {"migrations": [shown]}
@@ -111,6 +111,32 @@ def test_values_are_those_reported(client: testing.TestClient, fill: Fill) -> No
     assert shown["status"] == "running (post-copy)"
     assert shown["in_progress"] is True
     assert shown["ended_at"] == "2023-11-14T22:13:20.500000Z"
+
+
+def test_how_good_the_forecasts_were(client: testing.TestClient, fill: Fill) -> None:
+    (running,) = fill()
+    (completed,) = fill(
+        status=Status.COMPLETED,
+        eta_at_25_seconds=30.0,
+        eta_off_at_25_seconds=-4.5,
+        eta_in_range_at_25=True,
+        eta_at_75_seconds=0.0,
+        eta_off_at_75_seconds=0.25,
+        eta_in_range_at_75=False,
+    )
+
+    def shown(migration: str) -> list[dict[str, object]]:
+        answer = client.simulate_get(f"/servers/{SERVER}/migrations/{migration}").json
+        calibration: list[dict[str, object]] = answer["migration"]["calibration"]
+        return calibration
+
+    nothing = {"eta_seconds": None, "off_seconds": None, "in_range": None}
+    assert shown(running) == [{"at_percent": percent, **nothing} for percent in (25, 50, 75)]
+    assert shown(completed) == [
+        {"at_percent": 25, "eta_seconds": 30.0, "off_seconds": -4.5, "in_range": True},
+        {"at_percent": 50, **nothing},
+        {"at_percent": 75, "eta_seconds": 0.0, "off_seconds": 0.25, "in_range": False},
+    ]
 
 
 def test_links_follow_the_request(client: testing.TestClient, fill: Fill) -> None:

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from migprog.compute.domain_xml import Facts
 from migprog.compute.monitor import Monitor
+from migprog.core import calibration
+from migprog.core.calibration import Quarter
 from migprog.core.status import ENDED, Phase, Status
 from migprog.core.throttle import Reason, Rules
 from migprog.core.verdict import Verdict
@@ -14,6 +16,7 @@ from migprog.tests.fixtures.driven import EPOCH, RULES, SERVER, UUID, drive, fee
 from migprog.tests.fixtures.simulated import MIB, Guest, precopy
 
 CHATTY = Rules(report_interval_seconds=0.0, heartbeat_interval_seconds=0.0)
+NOT_COMPARED = (Quarter(25), Quarter(50), Quarter(75))
 ACTIVE = {
     "operation": 5,
     "type": 2,
@@ -74,6 +77,41 @@ def test_the_final_report_has_libvirts_final_counters():
     assert final.downtime_seconds == stats["downtime"] / 1000
     assert final.total_seconds == stats["time_elapsed"] / 1000
     assert final.ended_at == final.sampled_at
+
+
+@pytest.mark.parametrize("pace", [0, 10, 20])
+def test_a_completed_one_tells_how_good_its_forecasts_were(pace):
+    told = drive(precopy(Guest(dirty_mib_s=pace, bandwidth_mib_s=25)), CHATTY)
+    final, before = last(told), [report for _, report in told[:-1]]
+    assert all(calibration.from_fields(report) == NOT_COMPARED for report in before)
+    total = final.ended_at - final.started_at
+    for quarter in calibration.from_fields(final):
+        instant = final.started_at + total * quarter.at_percent / 100
+        in_force = [report for report in before if report.sampled_at <= instant][-1]
+        told_end = in_force.sampled_at + in_force.eta_seconds
+        assert quarter.eta_seconds == in_force.eta_seconds
+        assert quarter.off_seconds == pytest.approx(told_end - final.ended_at, abs=1e-3)
+        in_range = (
+            in_force.eta_low_seconds
+            <= final.ended_at - in_force.sampled_at
+            <= in_force.eta_high_seconds
+        )
+        assert quarter.in_range is in_range
+
+
+def test_where_no_time_left_was_told_there_is_nothing_to_compare():
+    monitor = monitor_that_runs()
+    monitor.lifecycle(5, 3, 3.0)
+    final, _ = end_of(monitor, at=3.0)
+    assert final.status is Status.COMPLETED
+    assert calibration.from_fields(final) == NOT_COMPARED
+
+
+def test_one_that_did_not_complete_has_no_end_to_compare_with():
+    told = drive(precopy(Guest(dirty_mib_s=1), give_up_seconds=8.0), CHATTY)
+    assert any(report.eta_seconds for _, report in told)
+    assert last(told).status is Status.CANCELLED
+    assert calibration.from_fields(last(told)) == NOT_COMPARED
 
 
 def test_a_guest_that_dirties_faster_than_it_is_sent_does_not_converge():

@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
 import inspect
 import logging
 
 import pytest
 
 from migprog import objects
+from migprog.conductor.intake import Intake, storing
 from migprog.conductor.manager import ConductorManager
 from migprog.conductor.rpcapi import VERSION, ConductorAPI
+from migprog.core import calibration
+from migprog.core.calibration import Quarter
 from migprog.core.report import Ack, Batch
 from migprog.core.status import Status
+from migprog.metrics import REGISTRY
 from migprog.tests import stores
 
 # How to send is the caller's side alone.
 _SENDING = {"acknowledged"}
+# What counts transactions, whatever is in them.
+_EACH_TIME = {"migprog_store_seconds", "migprog_batches_stored"}
 
 
 @pytest.fixture
@@ -20,9 +27,18 @@ def store(tmp_path):
     return stores.ready(f"sqlite:///{tmp_path}/migprog.sqlite")
 
 
+@contextlib.contextmanager
+def managing(store):
+    intake = Intake(storing(store))
+    intake.start()
+    yield ConductorManager(intake)
+    intake.stop()
+
+
 @pytest.fixture
 def manager(store):
-    return ConductorManager(store)
+    with managing(store) as manager:
+        yield manager
 
 
 def _methods(of: type) -> dict[str, list[str]]:
@@ -40,6 +56,8 @@ def test_both_halves_agree():
     here = {
         name: [p for p in ps if p not in _SENDING] for name, ps in _methods(ConductorAPI).items()
     }
+    # Sent by the same method, unless an answer is asked for.
+    here["progress"] = here["report"]
     assert here == {name: parameters[1:] for name, parameters in remote.items()}
     assert ConductorManager.target.version == VERSION
 
@@ -80,8 +98,78 @@ def test_an_end_is_one_line_in_the_log(manager, caplog):
     assert "completed, 7.5 s" in line
 
 
+def _counted(of):
+    """What every series counts after ``of`` that it did not before; those that count nothing are
+    left out."""
+
+    def read():
+        return {
+            (sample.name.removeprefix("migprog_"), *sample.labels.values()): sample.value
+            for metric in REGISTRY.collect()
+            for sample in metric.samples
+            if metric.name not in _EACH_TIME
+        }
+
+    before = read()
+    of()
+    return {series: now - before[series] for series, now in read().items() if now != before[series]}
+
+
+def test_how_good_forecasts_were_is_counted_once(manager):
+    running = stores.report(server_name="web", project_id="p")
+    completed = stores.later(
+        running,
+        status=Status.COMPLETED,
+        total_seconds=100.0,
+        **calibration.to_fields(
+            [Quarter(25, 60.0, -15.0, False), Quarter(50, 50.0, 0.5, True), Quarter(75)]
+        ),
+    )
+
+    def tell(*reports):
+        manager.report({}, batch=Batch(host="a", node="a", reports=reports).to_wire())
+
+    assert _counted(lambda: tell(running)) == {("reports_stored_total",): 1}
+    counted = _counted(lambda: tell(completed, running))
+    sums = {series: value for series, value in counted.items() if not series[0].endswith("_bucket")}
+    assert sums == {
+        ("reports_stored_total",): 1,
+        ("migrations_ended_total", "completed"): 1,
+        ("forecast_in_range_total", "25", "no"): 1,
+        ("forecast_in_range_total", "50", "yes"): 1,
+        ("forecast_in_range_total", "75", "none"): 1,
+        ("forecast_error_ratio_count", "25"): 1,
+        ("forecast_error_ratio_count", "50"): 1,
+        ("forecast_error_ratio_sum", "25"): pytest.approx(0.2),
+        ("forecast_error_ratio_sum", "50"): pytest.approx(0.01),
+    }
+    assert counted["forecast_error_ratio_bucket", "25", "0.2"] == 1
+    assert ("forecast_error_ratio_bucket", "25", "0.1") not in counted
+    assert _counted(lambda: tell(completed, stores.later(completed), running)) == {}
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED, Status.UNKNOWN])
+def test_what_did_not_complete_tells_nothing_of_forecasts(manager, status):
+    batch = Batch(host="a", node="a", reports=(stores.report(status=status),)).to_wire()
+    assert _counted(lambda: manager.report({}, batch=batch)) == {
+        ("reports_stored_total",): 1,
+        ("migrations_ended_total", status): 1,
+    }
+
+
 def test_a_database_away_is_an_error_for_the_agent_to_try_again(tmp_path):
-    manager = ConductorManager(stores.connect(f"sqlite:///{tmp_path}/migprog.sqlite"))
     wire = Batch(host="a", node="a", reports=(stores.report(),)).to_wire()
-    with pytest.raises(objects.Unavailable):
+    with (
+        managing(stores.connect(f"sqlite:///{tmp_path}/migprog.sqlite")) as manager,
+        pytest.raises(objects.Unavailable),
+    ):
         manager.report({}, batch=wire)
+
+
+def test_progress_is_stored_without_an_answer(store, caplog):
+    report = stores.report(percent=7)
+    with managing(store) as manager:
+        assert manager.progress({}, batch=Batch("a", "a", reports=(report,)).to_wire()) is None
+        assert manager.progress({}, batch={"host": ""}) is None
+    assert stores.migration(store, report).percent == 7
+    assert "a batch is refused" in caplog.text

@@ -32,7 +32,16 @@ WIRE = REPORT.to_wire()
 
 
 def test_there_and_back():
-    full = dataclasses.replace(REPORT, percent=40, memory_total_bytes=2**62, reason="so", error="é")
+    full = dataclasses.replace(
+        REPORT,
+        percent=40,
+        memory_total_bytes=2**62,
+        reason="so",
+        error="é",
+        eta_at_25_seconds=1.5,
+        eta_off_at_25_seconds=-2.5,
+        eta_in_range_at_25=False,
+    )
     assert Report.from_wire(full.to_wire()) == full
 
 
@@ -62,6 +71,10 @@ def test_a_newer_agents_fields_are_ignored():
         ("sampled_at", float("nan"), "must be a number of seconds"),
         ("sampled_at", 1e12, "seconds"),
         ("eta_seconds", float("inf"), "must be a number of seconds"),
+        ("eta_at_25_seconds", -0.5, "must be from 0 to"),
+        ("eta_off_at_50_seconds", -1e12, "must be from -7258118400 to 7258118400 seconds"),
+        ("eta_off_at_75_seconds", float("-inf"), "must be a number of seconds"),
+        ("eta_in_range_at_75", 1, "must be true or false"),
         ("server_name", 7, "must be text"),
     ],
 )

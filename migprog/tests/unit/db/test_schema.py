@@ -45,6 +45,7 @@ def test_sync_goes_on_where_another_was_cut_short(url):
     with store.writing() as connection:
         connection.execute(sa.text("DROP TABLE servers"))
         connection.execute(sa.text("DROP INDEX ix_migrations_status_id"))
+        connection.execute(sa.text("ALTER TABLE migrations DROP COLUMN eta_in_range_at_50"))
         connection.execute(sa.text("DELETE FROM alembic_version"))
     schema.sync(store)
     with store.engine.connect() as connection:

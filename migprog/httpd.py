@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """An HTTP server within our own process: cheroot's, which runs on threads, green ones too.
 
-Where many clients, or slow ones, or TLS are to be served, uWSGI or gunicorn behind a proxy serve
+Where the API has many clients, or slow ones, or serves TLS, uWSGI or gunicorn behind a proxy serve
 ``migprog.wsgi:application`` instead.
 """
 
 import logging
 import select
 import threading
+from collections.abc import Callable, Iterable
 
 from cheroot import wsgi
 
 from migprog import exception
-from migprog.api.resource import Application
 
 LOG = logging.getLogger(__name__)
 
@@ -31,14 +31,17 @@ class _Cheroot(wsgi.Server):
 
 
 class Server:
-    """Serves ``app`` on ``host`` and ``port`` (0: any free one) with a number of threads.
+    """Serves a WSGI application on ``host`` and ``port`` (0: any free one) with some threads.
 
-    ``port`` is the real one once it has started.
+    ``option`` (``[group] name``) is what said so. ``port`` is the real one once it has started.
     """
 
-    def __init__(self, app: Application, host: str, port: int, threads: int = 16) -> None:
+    def __init__(
+        self, app: Callable[..., Iterable[bytes]], host: str, port: int, threads: int, option: str
+    ) -> None:
         self.host = host
         self.port = port
+        self._option = option
         self._server = _Cheroot(
             (host, port),
             app,
@@ -62,10 +65,10 @@ class Server:
         try:
             self._server.prepare()
         except OSError as error:
-            raise exception.ConfigError(f"[api] listen: {error}") from error
+            raise exception.ConfigError(f"{self._option}: {error}") from error
         self.port = self._server.bind_addr[1]
         self._thread.start()
-        LOG.info("listening on %s port %d", self.host, self.port)
+        LOG.info("%s: listening on %s port %d", self._option, self.host, self.port)
 
     def stop(self) -> None:
         """Let requests at hand end (for 5 seconds), close every connection, and return."""

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a conductor counts of the reports that it stores."""
+
+from collections.abc import Iterable
+
+from prometheus_client import Counter, Histogram
+
+from migprog.core import calibration
+from migprog.core.calibration import Quarter
+from migprog.core.report import Report
+from migprog.core.status import ENDED, Status
+from migprog.metrics import REGISTRY
+
+_HELD = ("yes", "no", "none")
+
+_REPORTS = Counter(
+    "migprog_reports_stored",
+    "Reports of migrations that changed a record.",
+    registry=REGISTRY,
+)
+_TRANSACTIONS = Histogram(
+    "migprog_store_seconds",
+    "How long a transaction took that stored reports.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=REGISTRY,
+)
+_BATCHES = Counter(
+    "migprog_batches_stored",
+    "Batches of reports, one a host, that were stored; several in a transaction under load.",
+    registry=REGISTRY,
+)
+_ENDED = Counter(
+    "migprog_migrations_ended",
+    "Migrations that ended, by their outcome.",
+    ["status"],
+    registry=REGISTRY,
+)
+_ERROR = Histogram(
+    "migprog_forecast_error_ratio",
+    "Of completed migrations: the distance of the end that was told from the real one, "
+    "as a share of the time that was left, when so many percent of the time had passed.",
+    ["at"],
+    buckets=(0.02, 0.05, 0.1, 0.2, 0.35, 0.6, 1, 2, 5),
+    registry=REGISTRY,
+)
+_IN_RANGE = Counter(
+    "migprog_forecast_in_range",
+    "Of completed migrations: whether the end was in the range that was told when so many "
+    "percent of the time had passed; none: no time left was told.",
+    ["at", "held"],
+    registry=REGISTRY,
+)
+
+# A series that is not there before it first counts hides that from whoever asks for its increase.
+for _status in sorted(ENDED):
+    _ENDED.labels(_status)
+for _percent in calibration.PERCENTS:
+    _ERROR.labels(str(_percent))
+    for _held in _HELD:
+        _IN_RANGE.labels(str(_percent), _held)
+
+
+def transaction(batches: int, seconds: float) -> None:
+    """Count a transaction that stored batches."""
+    _TRANSACTIONS.observe(seconds)
+    _BATCHES.inc(batches)
+
+
+def stored(reports: int, ends: Iterable[Report]) -> None:
+    """Count reports that changed the store, and the first one of each migration's end."""
+    _REPORTS.inc(reports)
+    for end in ends:
+        _ENDED.labels(end.status.value).inc()
+        if end.status is Status.COMPLETED:
+            for quarter in calibration.from_fields(end):
+                _forecast(quarter, end.total_seconds)
+
+
+def _forecast(quarter: Quarter, total_seconds: float | None) -> None:
+    at = str(quarter.at_percent)
+    _IN_RANGE.labels(at, _held_word(quarter)).inc()
+    if total_seconds is not None:
+        ratio = calibration.error_ratio(quarter, total_seconds)
+        if ratio is not None:
+            _ERROR.labels(at).observe(ratio)
+
+
+def _held_word(quarter: Quarter) -> str:
+    if quarter.in_range is None:
+        return "none"
+    return "yes" if quarter.in_range else "no"
