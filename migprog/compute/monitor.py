@@ -272,6 +272,9 @@ class Monitor:
             verdict=statement.judgement.verdict,
             reason=statement.judgement.reason,
             pause_needed_seconds=statement.judgement.pause_needed_seconds,
+            bandwidth_needed_bytes_per_second=(
+                statement.judgement.bandwidth_needed_bytes_per_second
+            ),
             throughput_bytes_per_second=course.pace(self._course),
             boundary_remaining_bytes=course.last_boundary_bytes(self._course),
             total_seconds=total_seconds,

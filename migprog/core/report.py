@@ -170,6 +170,7 @@ class Report(_Entry):
     dirty_bytes_per_second: int | None = _optional(_count)
     boundary_remaining_bytes: int | None = _optional(_count)
     pause_needed_seconds: float | None = _optional(_seconds)
+    bandwidth_needed_bytes_per_second: int | None = _optional(_count)
     pause_limit_seconds: float | None = _optional(_seconds)
     auto_converge_percent: int | None = _optional(_percent)
 

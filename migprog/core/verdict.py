@@ -2,7 +2,7 @@
 """Will it end? A word for it, and the numbers behind the word."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from migprog.core.course import Course
 from migprog.core.dirtying import recovers, shrank
@@ -67,7 +67,7 @@ def judge(course: Course, phase: Phase, now: float, before: Judgement | None) ->
     """
     if phase is Phase.DONE and before is not None:
         reason = f"{before.verdict} at the end: {before.reason}"
-        return Judgement(Verdict.ENDED, reason, before.pause_needed_seconds)
+        return replace(before, verdict=Verdict.ENDED, reason=reason)
     if phase in _BY_PHASE:
         return Judgement(*_BY_PHASE[phase])
     if course.moved_at is not None and now - course.moved_at >= _STALLED_SECONDS:

@@ -78,6 +78,7 @@ class Migration(Base):
     dirty_bytes_per_second: Mapped[Count | None]
     boundary_remaining_bytes: Mapped[Count | None]
     pause_needed_seconds: Mapped[Seconds | None]
+    bandwidth_needed_bytes_per_second: Mapped[Count | None]
     pause_limit_seconds: Mapped[Seconds | None]
     auto_converge_percent: Mapped[Percent | None]
 

@@ -28,6 +28,7 @@ _COPIED = (
     *("disk_total_bytes", "disk_processed_bytes", "disk_remaining_bytes"),
     *("memory_iteration", "throughput_bytes_per_second", "dirty_bytes_per_second"),
     *("boundary_remaining_bytes", "pause_needed_seconds", "pause_limit_seconds"),
+    "bandwidth_needed_bytes_per_second",
     *("auto_converge_percent", "total_seconds", "downtime_seconds"),
     *calibration.FIELDS,
 )

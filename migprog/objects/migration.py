@@ -61,6 +61,7 @@ class Migration:
     dirty_bytes_per_second: int | None
     boundary_remaining_bytes: int | None
     pause_needed_seconds: float | None
+    bandwidth_needed_bytes_per_second: int | None
     pause_limit_seconds: float | None
     auto_converge_percent: int | None
 

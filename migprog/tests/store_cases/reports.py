@@ -39,6 +39,7 @@ class Keeping:
             dirty_bytes_per_second=7,
             boundary_remaining_bytes=8,
             pause_needed_seconds=9.5,
+            bandwidth_needed_bytes_per_second=123_000_000,
             pause_limit_seconds=10.5,
             auto_converge_percent=99,
             total_seconds=11.25,
