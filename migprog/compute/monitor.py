@@ -250,7 +250,7 @@ class Monitor:
             # Told once: later on the two clocks may have drifted, or one was set.
             self._started_at_epoch = epoch + self._course.started_at
         latest = self._final or self._course.latest or Sample(at=statement.telling.at)
-        total_seconds = end.at - self._course.started_at if end else None
+        total_seconds = max(0.0, end.at - self._course.started_at) if end else None
         if self._final is not None:
             total_seconds = self._final.elapsed_seconds
         return Report(

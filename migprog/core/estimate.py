@@ -50,6 +50,8 @@ _THROTTLE_ENOUGH = 75
 _SPREADS = ((0.8, 3.0), (0.5, 2.0), (0.7, 1.5))
 _PLATEAU_SPREAD = (0.25, 2.5)
 MAX_PERCENT_UNDER_WAY = 99
+# What may take years is not known at all.
+_LONGEST_SECONDS = 3 * 365 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,12 @@ def phase_of(course: Course) -> Phase:
 
 def forecast(course: Course, phase: Phase, verdict: Verdict) -> Estimate:
     """Forecast the time left, counted from the latest sample."""
+    estimate = _forecast(course, phase, verdict)
+    unknowable = (estimate.eta_high_seconds or 0.0) > _LONGEST_SECONDS
+    return Estimate() if unknowable else estimate
+
+
+def _forecast(course: Course, phase: Phase, verdict: Verdict) -> Estimate:
     sample = course.latest
     pace = course.memory_bytes_per_second or course.disk_bytes_per_second
     if sample is None or not pace or verdict in (Verdict.STALLED, Verdict.ENDED):

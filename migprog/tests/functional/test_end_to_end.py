@@ -86,12 +86,16 @@ def assert_calibrated(record, before, after):
 
     for quarter in record["calibration"]:
         at, off = quarter["at_percent"], quarter["off_seconds"]
-        # Of the end that was told and the real one, by what the record itself says.
-        left = record["total_seconds"] * (1 - at / 100)
-        assert quarter["eta_seconds"] - left == pytest.approx(off, abs=1.0), quarter
-        held = "yes" if quarter["in_range"] else "no"
+        told = quarter["eta_seconds"] is not None
+        # A disk's pace shows at its second step only: of so short a way that may be past a quarter.
+        assert told or at == 25
+        if told:
+            # Of the end that was told and the real one, by what the record itself says.
+            left = record["total_seconds"] * (1 - at / 100)
+            assert quarter["eta_seconds"] - left == pytest.approx(off, abs=1.0), quarter
+        held = {None: "none", True: "yes", False: "no"}[quarter["in_range"]]
         assert more(f'migprog_forecast_in_range_total{{at="{at}",held="{held}"}}') == 1
-        assert more(f'migprog_forecast_error_ratio_count{{at="{at}"}}') == 1
+        assert more(f'migprog_forecast_error_ratio_count{{at="{at}"}}') == told
     assert [quarter["at_percent"] for quarter in record["calibration"]] == [25, 50, 75]
     assert more('migprog_migrations_ended_total{status="completed"}') == 1
     assert more("migprog_reports_stored_total") >= 5
