@@ -126,5 +126,5 @@ def test_what_is_remembered_is_bounded_however_long_it_takes():
         monitor.report_if_due(RULES, at, EPOCH + at)
         if number % 5_000 == 0:
             sizes.append(len(pickle.dumps(vars(monitor))))
-    assert max(sizes) < 30_000
-    assert max(sizes) < 1.05 * sizes[0]
+    # Notes of forecasts are thinned out by halves.
+    assert max(sizes) < 2 * sizes[0] < 30_000
