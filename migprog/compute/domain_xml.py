@@ -10,11 +10,18 @@ _NOVA = "http://openstack.org/xmlns/libvirt/nova/"
 _UNIT_BYTES = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What stays the same while a server runs. None: not told."""
+    """What stays the same while a server runs. None: not told.
+
+    ``memory_resident_bytes`` is what its QEMU has in memory, of its own too: of the guest's memory
+    no more than that was ever written, unless it is in ``huge_pages``, which are not counted. It is
+    no part of the XML, and read as a migration begins.
+    """
 
     memory_size_bytes: int | None = None
+    memory_resident_bytes: int | None = None
+    huge_pages: bool = False
     server_name: str | None = None
     project_id: str | None = None
     user_id: str | None = None
@@ -32,6 +39,7 @@ def read(xml: str) -> Facts:
     instance = _nova_instance(domain)
     return Facts(
         memory_size_bytes=_memory_size_bytes(domain),
+        huge_pages=domain.find("memoryBacking/hugepages") is not None,
         server_name=_text(instance, "name") or domain.findtext("name"),
         project_id=_attribute(instance, "owner/project", "uuid"),
         user_id=_attribute(instance, "owner/user", "uuid"),

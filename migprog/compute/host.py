@@ -8,6 +8,7 @@ them logs, locks or decides: they hand over.
 """
 
 import contextlib
+import dataclasses
 import functools
 import queue
 import time
@@ -57,6 +58,8 @@ class Host:
         self._qemu_events = qemu_events
         self._qemu_connection: libvirt.virConnect | None = None
         self._facts: dict[str, domain_xml.Facts] = {}
+        # Those that are sampled and whose resident memory was not read yet.
+        self._without_resident: set[str] = set()
         # Those whose threads run; one that hangs stays until its call returns.
         self._samplers: set[Sampler] = set()
         # Wakes the searching thread: True to search at once, None to stop.
@@ -71,6 +74,7 @@ class Host:
 
     def sampler(self, server_uuid: str) -> Sampler:
         """A thread of its own that reads the statistics of one server on request."""
+        self._without_resident.add(server_uuid)
         read = functools.partial(self._read, server_uuid)
         sampler = Sampler(server_uuid, read, self._inbox, self._samplers.discard)
         self._samplers.add(sampler)
@@ -116,7 +120,14 @@ class Host:
             connection.domainEventRegisterAny(None, event, callback, None)
         self._connection = connection
         without = self._connect_qemu() if self._qemu_events else None
-        self._inbox.put(Connected(node=connection.getHostname(), without_qemu_events=without))
+        self._inbox.put(
+            Connected(
+                node=connection.getHostname(),
+                libvirt_version=connection.getLibVersion(),
+                hypervisor_version=connection.getVersion(),
+                without_qemu_events=without,
+            )
+        )
 
     def _connect_qemu(self) -> str | None:
         """Have QEMU's own events told; gives the reason where that is refused.
@@ -160,6 +171,7 @@ class Host:
                     continue
                 stats = domain.jobStats()
                 if sample.outgoing_job(stats) is sample.JobState.ACTIVE:
+                    self._read_resident(connection, domain, server_uuid)
                     self._inbox.put(self._reading(server_uuid, stats))
         for server_uuid in set(self._facts) - present:
             del self._facts[server_uuid]
@@ -183,6 +195,8 @@ class Host:
         try:
             domain = connection.lookupByUUIDString(server_uuid)
             stats = domain.jobStats()
+            if server_uuid in self._without_resident:
+                self._read_resident(connection, domain, server_uuid)
             return self._reading(server_uuid, stats, _pause_limit_seconds(domain))
         except libvirt.libvirtError as error:
             return Reading(
@@ -190,7 +204,26 @@ class Host:
                 at=time.monotonic(),
                 gone=error.get_error_code() in _GONE,
                 error=str(error),
+                error_code=error.get_error_code(),
             )
+
+    def _read_resident(self, connection: Any, domain: Any, server_uuid: str) -> None:
+        """Read once how much memory it has; that costs as much as its statistics do."""
+        self._without_resident.discard(server_uuid)
+        facts = self._facts.get(server_uuid)
+        if facts is None or facts.huge_pages:
+            return
+        with contextlib.suppress(libvirt.libvirtError):
+            ((_, stats),) = connection.domainListGetStats(
+                [domain],
+                libvirt.VIR_DOMAIN_STATS_BALLOON,
+                libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT,
+            )
+            if "balloon.rss" in stats:
+                resident_bytes = stats["balloon.rss"] * 1024
+                self._facts[server_uuid] = dataclasses.replace(
+                    facts, memory_resident_bytes=resident_bytes
+                )
 
     def _lost(self, error: str) -> None:
         self._close()
@@ -226,8 +259,9 @@ class Host:
             # Read what is to be known of it now: a migration may be over before the next search.
             self._wakes.put(True)
 
-    def _on_iteration(self, _connection: Any, domain: Any, _iteration: int, _opaque: Any) -> None:
-        self._inbox.put(Iteration(server_uuid=domain.UUIDString(), at=time.monotonic()))
+    def _on_iteration(self, _connection: Any, domain: Any, iteration: int, _opaque: Any) -> None:
+        at = time.monotonic()
+        self._inbox.put(Iteration(server_uuid=domain.UUIDString(), at=at, number=iteration))
 
     def _on_job_completed(
         self, _connection: Any, domain: Any, stats: dict[str, Any], _opaque: Any

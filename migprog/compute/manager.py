@@ -63,7 +63,7 @@ class _Watched:
     def learn(self, facts: domain_xml.Facts | None) -> None:
         self.monitor.learn(facts)
         if facts is not None:
-            self.tape.memory_size_bytes = facts.memory_size_bytes
+            self.tape.facts = facts
 
 
 class ComputeManager:
@@ -153,7 +153,7 @@ class ComputeManager:
             case messages.Iteration():
                 watched = self._watch(message.server_uuid, message.at)
                 watched.monitor.pass_begins(message.at)
-                watched.tape.event("iteration", message.at)
+                watched.tape.event("iteration", message.at, iteration=message.number)
                 watched.next_poll_at = message.at
             case messages.Lifecycle():
                 self._take_lifecycle(message)
@@ -167,6 +167,10 @@ class ComputeManager:
 
     def _connected(self, message: messages.Connected) -> None:
         node = message.node
+        self._recorder.versions = {
+            "libvirt": message.libvirt_version,
+            "hypervisor": message.hypervisor_version,
+        }
         LOG.info("%s: watching the migrations of %s", self._settings.libvirt_uri, node)
         if message.without_qemu_events is not None:
             LOG.warning(
@@ -202,7 +206,7 @@ class ComputeManager:
             watched.monitor.read(reading.stats, reading.pause_limit_seconds, reading.at)
             watched.tape.sample(reading.stats, reading.pause_limit_seconds, reading.at)
             return
-        watched.tape.no_sample(reading.error, reading.gone, reading.at)
+        watched.tape.no_sample(reading.error, reading.error_code, reading.at)
         if reading.gone:
             watched.monitor.gone(reading.error or "", reading.at)
         else:

@@ -12,10 +12,14 @@ from migprog.compute import domain_xml
 class Connected:
     """libvirt answers; ``node`` is the host name it tells.
 
-    ``without_qemu_events``: why QEMU's own events are not told, if they were asked for.
+    ``libvirt_version`` and ``hypervisor_version`` as libvirt tells them: major · 10 ** 6 +
+    minor · 10 ** 3 + release. ``without_qemu_events``: why QEMU's own events are not told, if they
+    were asked for.
     """
 
     node: str
+    libvirt_version: int | None = None
+    hypervisor_version: int | None = None
     without_qemu_events: str | None = None
 
 
@@ -36,7 +40,8 @@ class _OfServer:
 class Reading(_OfServer):
     """The job statistics of a server, in libvirt's keys; or why there are none.
 
-    ``gone``: libvirt does not know the server any more, or it does not run here.
+    ``gone``: libvirt does not know the server any more, or it does not run here. ``error_code`` is
+    a number of libvirt's virErrorNumber.
     """
 
     stats: Mapping[str, Any] | None = None
@@ -44,11 +49,14 @@ class Reading(_OfServer):
     facts: domain_xml.Facts | None = None
     gone: bool = False
     error: str | None = None
+    error_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Iteration(_OfServer):
-    """QEMU begins a pass over the server's memory."""
+    """QEMU begins a pass over the server's memory, by its own count the ``number``th."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

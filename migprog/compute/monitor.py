@@ -90,11 +90,13 @@ class Monitor:
     # What was seen.
 
     def learn(self, facts: Facts | None) -> None:
-        """Take up what the server's XML tells."""
+        """Take up what is known of the server itself."""
         if facts is not None and facts != self._facts:
             self._facts = facts
             self._course = dataclasses.replace(
-                self._course, memory_size_bytes=facts.memory_size_bytes
+                self._course,
+                memory_size_bytes=facts.memory_size_bytes,
+                memory_resident_bytes=facts.memory_resident_bytes,
             )
 
     def read(self, stats: Mapping[str, Any], pause_limit_seconds: float | None, at: float) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from migprog.compute.domain_xml import Facts
 from migprog.compute.recording import Row, Writer
 from migprog.concurrency import native_queue, native_thread
 from migprog.core import sample
@@ -27,8 +28,6 @@ _OUTCOMES = {Status.COMPLETED: "completed", Status.FAILED: "failed", Status.CANC
 _MAX_WAITING_ROWS = 64
 # So many rows behind, the disk is taken for hung.
 _MAX_QUEUED_ROWS = 10_000
-# libvirt's error code of a domain that it does not know.
-_NO_DOMAIN = 42
 _MAX_TEXT = 255
 
 
@@ -44,14 +43,14 @@ class Limits:
 class Tape:
     """One migration's recording. Times are a monotonic clock's.
 
-    The loop fills in ``memory_size_bytes`` as soon as it is known, and sets ``silent`` when it has
+    The loop fills in ``facts`` as soon as they are known, and sets ``silent`` when it has
     logged the ``error``, which the thread sets; the rest is the thread's.
     """
 
     recorder: "Recorder"
     server_uuid: str
     handover_seconds: float | None = None
-    memory_size_bytes: int | None = None
+    facts: Facts = field(default_factory=Facts)
     silent: bool = False
     error: str | None = None
     started_at: float | None = None
@@ -65,9 +64,9 @@ class Tape:
         limit = {} if pause_limit_seconds is None else {"pause_limit_ms": pause_limit_seconds * 1e3}
         self.recorder.put(self, "sample", at, {"stats": dict(stats), **limit})
 
-    def no_sample(self, error: str | None, gone: bool, at: float) -> None:
-        """A reading that failed; ``gone`` if libvirt does not know the server any more."""
-        code = {"code": _NO_DOMAIN} if gone else {}
+    def no_sample(self, error: str | None, error_code: int | None, at: float) -> None:
+        """A reading that failed, with libvirt's number for the error if it comes from there."""
+        code = {} if error_code is None else {"code": error_code}
         self.recorder.put(self, "sample", at, {"error": (error or "")[:_MAX_TEXT], **code})
 
     def event(self, event: str, at: float, **values: Any) -> None:
@@ -83,11 +82,13 @@ class Tape:
 class Recorder:
     """Writes the recordings of one agent into ``directory``; None: no recordings.
 
-    ``host`` is what the agent's host is called, once that is known.
+    ``host`` is what the agent's host is called, ``versions`` what libvirt tells of its own and the
+    hypervisor's, once that is known.
     """
 
     def __init__(self, directory: str | None, limits: Limits) -> None:
         self.host: str | None = None
+        self.versions: dict[str, int | None] = {}
         self._directory = pathlib.Path(directory or "")
         self._records = bool(directory)
         self._limits = limits
@@ -149,13 +150,15 @@ class Recorder:
 
     def _writer(self, tape: Tape, started_at: float) -> Writer:
         started = time.gmtime(time.time() - time.monotonic() + started_at)
-        size_bytes = tape.memory_size_bytes
+        facts = tape.facts
         header = {
             "scenario": "recorded",
             "uuid": tape.server_uuid,
-            "mem_mib": None if size_bytes is None else size_bytes / 2**20,
+            "mem_mib": _mib(facts.memory_size_bytes),
+            "resident_mib": _mib(facts.memory_resident_bytes),
             "handover_seconds": tape.handover_seconds,
             "host": self.host,
+            **self.versions,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", started),
         }
         self._directory.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -185,3 +188,7 @@ def _start(kind: str, at: float, values: Row) -> float | None:
         return None
     elapsed_ms = stats.get("time_elapsed")
     return None if elapsed_ms is None else at - elapsed_ms / 1000
+
+
+def _mib(count_bytes: int | None) -> float | None:
+    return None if count_bytes is None else count_bytes / 2**20

@@ -44,8 +44,16 @@ class Recording:
 
     @property
     def memory_size_bytes(self) -> int | None:
-        size_mib: Any = self.header.get("mem_mib")
-        return round(size_mib * 2**20) if is_number(size_mib) else None
+        return self._bytes("mem_mib")
+
+    @property
+    def memory_resident_bytes(self) -> int | None:
+        """What QEMU had in memory when the migration began."""
+        return self._bytes("resident_mib")
+
+    def _bytes(self, key: str) -> int | None:
+        mib: Any = self.header.get(key)
+        return round(mib * 2**20) if is_number(mib) else None
 
     @property
     def handover_seconds(self) -> float | None:

@@ -86,7 +86,10 @@ class _Player:
         self._handover_seconds = handover_seconds
         self.sent: list[Sent] = []
         self.now = recording.rows[0]["t"] if recording.rows else 0.0
-        self._facts = Facts(memory_size_bytes=recording.memory_size_bytes)
+        self._facts = Facts(
+            memory_size_bytes=recording.memory_size_bytes,
+            memory_resident_bytes=recording.memory_resident_bytes,
+        )
         self._pause_limit_seconds = estimate.DEFAULT_PAUSE_LIMIT_SECONDS
         self._set_pause_limit(recording.header.get("downtime_ms"))
         self._rules = rules

@@ -26,17 +26,19 @@ SLICE_SECONDS = 0.1
 class Course:
     """The way of one migration so far. Times are those of :attr:`Sample.at`.
 
-    ``memory_size_bytes`` is the guest's memory, known before any of it moves; ``handover_seconds``
-    how long earlier migrations took from their switch-over to their end. ``first_iteration``
-    is the number of this migration's first pass (QEMU may go on counting from a cancelled one),
-    ``first_pass_bytes`` what that had to send; ``passes`` are the later ones. ``pass_began_at`` is
-    when the latest pass began, ``told_at`` when QEMU last said that one begins, and
-    ``pass_bytes_per_second`` what the pace was at the first sample of it. ``moved_at`` is when a
-    byte was last seen moving.
+    ``memory_size_bytes`` is the guest's memory, known before any of it moves;
+    ``memory_resident_bytes`` how much its QEMU has of memory: what was never written is not among
+    it. ``handover_seconds`` is how long earlier migrations took from their switch-over to their
+    end. ``first_iteration`` is the number of this migration's first pass (QEMU may go on counting
+    from a cancelled one), ``first_pass_bytes`` what that had to send; ``passes`` are the later
+    ones. ``pass_began_at`` is when the latest pass began, ``told_at`` when QEMU last said that one
+    begins, and ``pass_bytes_per_second`` what the pace was at the first sample of it. ``moved_at``
+    is when a byte was last seen moving.
     """
 
     started_at: float
     memory_size_bytes: int | None = None
+    memory_resident_bytes: int | None = None
     handover_seconds: float | None = None
     latest: Sample | None = None
     moved_at: float | None = None

@@ -118,14 +118,28 @@ def _before_first_boundary(course: Course, pace: float) -> Estimate:
         disk += _TURN_SECONDS
         memory = total
     this_pass, whole_pass = memory / pace, total / pace
-    # QEMU goes from page to page; memory that was never written is rather at its end.
-    likely = max(0.0, this_pass - _GUESSED_ZEROS * whole_pass)
+    likely = max(0.0, this_pass - _zeros_left_bytes(course, total) / pace)
     handover = _handover_seconds(course)
     return Estimate(
         eta_seconds=disk + likely + _GUESSED_DIRTIED * whole_pass + handover,
         eta_low_seconds=0.95 * (disk + 0.75 * likely),
         eta_high_seconds=1.05 * (disk + this_pass) + 2 * whole_pass + 2 * handover,
     )
+
+
+def _zeros_left_bytes(course: Course, total_bytes: int) -> float:
+    """What the first pass has still to send and was never written: zeros, that cost nothing.
+
+    QEMU goes from page to page, and they are rather at the end of the guest's memory.
+    """
+    resident, sample = course.memory_resident_bytes, course.latest
+    if resident is None or sample is None:
+        return _GUESSED_ZEROS * total_bytes
+    sent = sample.memory_processed_bytes or 0
+    if sent > resident:
+        # Some of it was elsewhere, swapped out perhaps.
+        return 0.0
+    return max(0.0, total_bytes - resident - max(0, (sample.memory_copied_bytes or 0) - sent))
 
 
 def _iterating(course: Course, known: Dirtying, pace: float) -> Estimate:

@@ -102,6 +102,12 @@ def test_a_migration_is_replayed_as_it_was_told(lab, agent, server, tmp_path):
 
     assert (read.header["uuid"], read.header["host"]) == (server.uuid, "compute-a")
     assert read.memory_size_bytes == 64 * 2**20
+    # What the guest has filled, and QEMU's own.
+    assert 48 * 2**20 < read.memory_resident_bytes < 256 * 2**20
+    assert read.header["libvirt"] >= 9_000_000
+    assert read.header["hypervisor"] >= 5_000_000
+    passes = [row["iteration"] for row in read.rows if row.get("event") == "iteration"]
+    assert passes[:2] == [1, 2]
     end = read.rows[-1]
     assert end["outcome"] == "completed"
     source = end["completed_stats"]["source"]

@@ -12,7 +12,9 @@ NOVA = """<domain type='kvm'><name>instance-00000001</name>
 
 
 def test_novas_metadata_is_read():
-    assert read(NOVA.format(name="web")) == Facts(512 * 2**20, "web", "p-1", "u-1")
+    assert read(NOVA.format(name="web")) == Facts(
+        memory_size_bytes=512 * 2**20, server_name="web", project_id="p-1", user_id="u-1"
+    )
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
@@ -23,7 +25,7 @@ def test_any_version_of_novas_metadata_is_read(version):
 
 def test_without_nova_the_domains_name_is_the_servers():
     xml = "<domain><name>vm</name><memory>1024</memory></domain>"
-    assert read(xml) == Facts(2**20, "vm", None, None)
+    assert read(xml) == Facts(memory_size_bytes=2**20, server_name="vm")
 
 
 @pytest.mark.parametrize(
@@ -67,3 +69,9 @@ def test_what_cannot_be_read_is_not_known(xml):
 )
 def test_qemus_word(details, status):
     assert qemu_migration_status(details) == status
+
+
+def test_huge_pages_are_seen():
+    backing = "<memoryBacking><hugepages/></memoryBacking>"
+    assert read(f"<domain>{backing}</domain>").huge_pages
+    assert not read("<domain><memoryBacking/></domain>").huge_pages

@@ -12,6 +12,7 @@ import pytest
 
 from migprog.compute import recorder as recorders
 from migprog.compute import recording
+from migprog.compute.domain_xml import Facts
 from migprog.compute.recorder import Limits, Recorder
 from migprog.core.status import Status
 from migprog.tests.fixtures.driven import SERVER
@@ -124,7 +125,7 @@ def wait_for(condition):
 
 def record(tape, rows, found_at=1000.0, elapsed_before=0.0):
     """Hand simulated rows over as the agent does; a monotonic clock is not at 0 at the start."""
-    tape.memory_size_bytes = 256 * MIB
+    tape.facts = Facts(memory_size_bytes=256 * MIB, memory_resident_bytes=100 * MIB)
     at = found_at
     for row in rows:
         at = found_at + row["t"] - elapsed_before
@@ -157,6 +158,7 @@ def test_a_recording_has_all_that_was_seen(recorder, tmp_path):
     record(recorder().tape(SERVER), rows)
     (read,) = ended(tmp_path / "recordings")
     assert read.memory_size_bytes == 256 * MIB
+    assert read.memory_resident_bytes == 100 * MIB
     assert read.header["scenario"] == "recorded"
     assert (read.header["uuid"], read.header["host"]) == (SERVER, "compute-1")
     *seen, end = read.rows
@@ -194,7 +196,7 @@ def test_one_that_was_never_read_is_recorded_by_its_events(recorder, tmp_path):
     tape = recorder().tape(SERVER)
     tape.event("lifecycle", 50.0, code=3, detail=1)
     tape.event("lifecycle", 50.5, code=5, detail=3)
-    tape.no_sample("no domain", True, 51.0)
+    tape.no_sample("no domain", 42, 51.0)
     tape.end(Status.COMPLETED, None, 52.0)
     (read,) = ended(tmp_path / "recordings")
     assert [(row["t"], row["kind"]) for row in read.rows] == [

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from migprog.core import estimate
 from migprog.core.course import Course
 from migprog.core.estimate import Estimate
+from migprog.core.pace import MemoryPace, Rate
 from migprog.core.sample import Sample
 from migprog.core.status import Phase
 from migprog.core.throttle import Rules
 from migprog.core.verdict import Verdict
 from migprog.tests.fixtures.driven import drive
-from migprog.tests.fixtures.simulated import Guest, precopy
+from migprog.tests.fixtures.simulated import MIB, Guest, precopy
 
 CHATTY = Rules(report_interval_seconds=0.0, heartbeat_interval_seconds=0.0)
 
@@ -64,3 +65,36 @@ def test_what_was_shown_is_never_taken_back():
     assert estimate.percent(course, Estimate(eta_seconds=30.0), 60) == 60
     assert estimate.percent(course, Estimate(), 60) == 60
     assert estimate.percent(course, Estimate(eta_seconds=0.0), 60) == 99
+
+
+def first_pass(resident_mib):
+    """A guest of 1000 MiB of which 300 have been sent in 30 s, 100 of them zeros."""
+    return Course(
+        started_at=0.0,
+        memory_size_bytes=1000 * MIB,
+        memory_resident_bytes=None if resident_mib is None else resident_mib * MIB,
+        first_iteration=1,
+        first_pass_bytes=1000 * MIB,
+        memory=MemoryPace(Rate(200.0 * MIB, 20.0)),
+        latest=Sample(
+            at=30.0,
+            memory_total_bytes=1000 * MIB,
+            memory_remaining_bytes=700 * MIB,
+            memory_processed_bytes=200 * MIB,
+            memory_copied_bytes=300 * MIB,
+            memory_iteration=1,
+        ),
+    )
+
+
+def test_memory_that_was_never_written_is_not_waited_for():
+    def eta(resident_mib):
+        said = estimate.forecast(first_pass(resident_mib), Phase.MEMORY_FIRST_PASS, Verdict.COPYING)
+        return said.eta_seconds
+
+    # 400 MiB were never written, of which 100 have passed: 300 less to send, at 10 MiB/s.
+    assert eta(1200) - eta(600) == pytest.approx(30)
+    # What was sent already shows that this cannot be all.
+    assert eta(1200) == eta(150)
+    # Where nobody knows, a tenth is taken for such.
+    assert eta(1200) - eta(None) == pytest.approx(10)
