@@ -50,8 +50,9 @@ OPTS = [
         min=0.1,
         max=600,
         mutable=True,
-        help="Seconds at least between two reports of a migration's progress. A change of "
-        "status, phase or verdict does not wait. Not shorter than poll_interval.",
+        help="Seconds between two messages with the progress of this host's migrations. A change "
+        "of status, phase or verdict does not wait. Conductors that answer slowly stretch it, up to "
+        "heartbeat_interval. Not shorter than poll_interval.",
     ),
     cfg.FloatOpt(
         "heartbeat_interval",
