@@ -51,8 +51,8 @@ OPTS = [
         max=600,
         mutable=True,
         help="Seconds between two messages with the progress of this host's migrations. A change "
-        "of status, phase or verdict does not wait. Conductors that answer slowly stretch it, up to "
-        "heartbeat_interval. Not shorter than poll_interval.",
+        "of status, phase or verdict does not wait. Conductors that answer slowly stretch it up "
+        "to heartbeat_interval. Not shorter than poll_interval.",
     ),
     cfg.FloatOpt(
         "heartbeat_interval",
