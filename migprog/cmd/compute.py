@@ -9,11 +9,15 @@ from typing import Any  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
 
-from migprog import rpc, service  # noqa: E402
+from migprog import httpd, metrics, rpc, service  # noqa: E402
 from migprog.compute.manager import ComputeManager, Settings  # noqa: E402
 from migprog.compute.recorder import Limits  # noqa: E402
 from migprog.conductor import rpcapi  # noqa: E402
+from migprog.conf.compute import metrics_address  # noqa: E402
 from migprog.core import throttle  # noqa: E402
+
+# Prometheus asks now and then; a client that says nothing keeps one of them for some seconds.
+_METRICS_THREADS = 4
 
 
 def settings(config: cfg.ConfigOpts, libvirt_uri: str | None = None) -> Settings:
@@ -65,5 +69,28 @@ class ComputeService:
             self._manager.reload(settings(config, self._libvirt_uri))
 
 
+class AgentService(ComputeService):
+    """An agent and, where they are asked for, its metrics."""
+
+    def __init__(self, config: cfg.ConfigOpts) -> None:
+        super().__init__(config)
+        address = metrics_address(config)
+        self._metrics = None
+        if address is not None:
+            self._metrics = httpd.Server(
+                metrics.application, *address, _METRICS_THREADS, "[compute] metrics_listen"
+            )
+
+    def start(self) -> None:
+        if self._metrics is not None:
+            self._metrics.start()
+        super().start()
+
+    def stop(self) -> None:
+        super().stop()
+        if self._metrics is not None:
+            self._metrics.stop()
+
+
 def main() -> int:
-    return service.main("migprog-compute", ComputeService)
+    return service.main("migprog-compute", AgentService)

@@ -23,6 +23,7 @@ from migprog.concurrency import Inbox
 from migprog.conductor import rpcapi
 from migprog.core import sample, throttle
 from migprog.core.report import Arrival, ArrivalState
+from migprog.metrics import agent as metrics
 
 LOG = logging.getLogger(__name__)
 # libvirt-domain.h: what a destination sees of a server that arrives.
@@ -87,6 +88,7 @@ class ComputeManager:
         self._handover_seconds: float | None = None
         self._beat = throttle.Beat(time.monotonic())
         self._sender: Sender | None = None
+        self._node: str | None = None
         self._disconnected = False
         self._stopping = False
         self._loop = threading.Thread(
@@ -115,8 +117,9 @@ class ComputeManager:
         """Take up new intervals; the rest of the settings stays as it was at the start."""
         self._settings = settings
         self._host.scan_interval_seconds = settings.scan_interval_seconds
-        if self._sender is not None:
+        if self._sender is not None and self._node is not None:
             self._sender.rules = settings.rules
+            metrics.interval(self._node, self._sender.pacing.interval_seconds)
         self._inbox.put(None)
 
     def _run(self) -> None:
@@ -166,7 +169,7 @@ class ComputeManager:
                 watched.tape.event("job_completed", message.at, stats=dict(message.stats))
 
     def _connected(self, message: messages.Connected) -> None:
-        node = message.node
+        self._node = node = message.node
         self._recorder.versions = {
             "libvirt": message.libvirt_version,
             "hypervisor": message.hypervisor_version,
@@ -181,7 +184,9 @@ class ComputeManager:
         if self._sender is None:
             address = Address(self._settings.host or node, node, self._settings.my_ip)
             self._recorder.host = address.host
-            self._sender = Sender(self._outbox, self._conductor, address, self._settings.rules)
+            rules = self._settings.rules
+            self._sender = Sender(self._outbox, self._conductor, address, rules)
+            metrics.interval(node, rules.report_interval_seconds)
             self._sending = threading.Thread(
                 target=self._sender.run, name=f"sender {node}", daemon=True
             )
@@ -262,6 +267,8 @@ class ComputeManager:
                 self._attend(watched, rules_now, now)
             except Exception:
                 LOG.exception("server %s: no report", watched.monitor.server_uuid)
+        if self._node is not None:
+            metrics.watched(self._node, len(self._watched))
         self._beat = self._beat.after(now, rules.report_interval_seconds, random.random())  # noqa: S311
 
     def _attend(self, watched: _Watched, rules: throttle.Rules, now: float) -> None:
@@ -271,6 +278,7 @@ class ComputeManager:
             reason, report = due
             log = LOG.info if reason is throttle.Reason.STATUS else LOG.debug
             log("server %s: %s: %s", report.server_uuid, reason, report.status)
+            metrics.told(reason)
             self._outbox.put_report(report, reason in throttle.ACKNOWLEDGED)
             if watched.monitor.over:
                 watched.tape.end(report.status, report.error, now)

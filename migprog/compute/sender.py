@@ -12,6 +12,7 @@ from migprog.conductor import rpcapi
 from migprog.core.pacing import Pacing
 from migprog.core.report import Ack, Batch
 from migprog.core.throttle import Rules
+from migprog.metrics import agent as metrics
 
 LOG = logging.getLogger(__name__)
 # Seconds between two attempts while no conductor answers: doubled each time, up to the last.
@@ -85,11 +86,15 @@ class Sender:
                 "no conductor took %d report(s), %d arrival(s): %s",
                 *(len(load.reports), len(load.arrivals), error),
             )
+            metrics.failed()
             self._set_pacing(self.pacing.unanswered())
             return False
         if acknowledged:
             self._answered_at = time.monotonic()
+            metrics.called(self._answered_at - now)
             self._set_pacing(self.pacing.answered(self._answered_at - now))
+        else:
+            metrics.cast()
         self._outbox.sent(load, ack, time.monotonic())
         return True
 
@@ -98,6 +103,7 @@ class Sender:
             why = "the conductors are slow" if new.is_stretched else "the conductors keep up again"
             LOG.info("progress is told of every %.1f s: %s", new.interval_seconds, why)
         self._pacing = new
+        metrics.interval(self._address.node, new.interval_seconds)
 
     def _deliver(self, load: Load, acknowledged: bool) -> Ack | None:
         batch = Batch(

@@ -5,6 +5,7 @@ from oslo_config import cfg
 from oslo_utils import netutils
 
 from migprog import exception
+from migprog.conf.listen import Address, parse_listen
 
 GROUP = cfg.OptGroup("compute", title="The agent, on each hypervisor")
 
@@ -89,6 +90,14 @@ OPTS = [
         help="Seconds to wait for the conductor to acknowledge a report before it is sent again.",
     ),
     cfg.StrOpt(
+        "metrics_listen",
+        sample_default="127.0.0.1:8792",
+        help="ADDRESS:PORT where GET /metrics tells Prometheus, for migprog-compute; an IPv6 "
+        "address in brackets; port 0 takes a free one. Whoever reaches it may read it. Nobody "
+        "listens where this is not set. migprog-standalone tells all by [conductor] "
+        "metrics_listen.",
+    ),
+    cfg.StrOpt(
         "record_dir",
         help="A folder for recordings: one file a migration, with all that libvirt told of it, "
         "for migprog-replay. It is made if need be. Nothing is recorded where this is not set.",
@@ -132,3 +141,10 @@ def check(conf: cfg.ConfigOpts) -> None:
                 f"[compute] {longer}: {group[longer]} must not be shorter than "
                 f"{shorter} ({group[shorter]})"
             )
+    metrics_address(conf)
+
+
+def metrics_address(conf: cfg.ConfigOpts) -> Address | None:
+    """Where to serve metrics; None: nowhere. Raises :class:`exception.ConfigError`."""
+    value = conf.compute.metrics_listen
+    return None if value is None else parse_listen(value, "[compute] metrics_listen")

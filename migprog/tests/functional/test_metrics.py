@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from migprog.core.status import ENDED
+from migprog.core.throttle import Reason
 from migprog.tests import stores
 from migprog.tests.functional import processes
 
@@ -74,3 +75,31 @@ def test_where_nobody_can_listen_is_told_at_the_start(conductor, listen, said):
         assert program.process.wait(60) == 1
     assert f"migprog-conductor: {said}" in program.output()
     assert "Traceback" not in program.output()
+
+
+AGENT = """
+[DEFAULT]
+transport_url = fake://
+[compute]
+libvirt_uri = qemu+unix:///system?socket={directory}/nobody
+metrics_listen = 127.0.0.1:{port}
+"""
+AGENT_MAIN = MAIN.replace("cmd.conductor", "cmd.compute")
+
+
+@pytest.mark.parametrize("concurrency", ["eventlet", "threading"])
+def test_an_agent_tells_of_itself_even_without_its_libvirt(tmp_path, concurrency):
+    (port,) = processes.free_ports(1)
+    path = tmp_path / "migprog.conf"
+    path.write_text(AGENT.format(directory=tmp_path, port=port))
+    with processes.running(
+        [sys.executable, "-W", "ignore", "-c", AGENT_MAIN, "--config-file", str(path)],
+        tmp_path,
+        os.environ | {"MIGPROG_CONCURRENCY": concurrency},
+    ) as program:
+        processes.wait_for_port(port, 60, program)
+        lines = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text.splitlines()
+        assert program.stop() == 0
+    for reason in Reason:
+        assert f'migprog_reports_told_total{{reason="{reason}"}} 0.0' in lines
+    assert not any(line.startswith("migprog_reports_stored") for line in lines)

@@ -6,6 +6,7 @@ from migprog.compute.sender import Address, Sender
 from migprog.conductor.rpcapi import Unreachable
 from migprog.core.report import Ack, Batch
 from migprog.core.throttle import Rules
+from migprog.metrics import REGISTRY
 from migprog.tests.fixtures.driven import UUID
 from migprog.tests.unit.compute.test_outbox import report
 
@@ -103,3 +104,26 @@ def test_rules_may_be_replaced():
     sender = Sender(Outbox(), Conductor(), ADDRESS, RULES)
     sender.rules = Rules(report_interval_seconds=2.0, heartbeat_interval_seconds=30.0)
     assert sender.pacing.interval_seconds == 2.0
+
+
+def counted(name, **labels):
+    return REGISTRY.get_sample_value(name, labels)
+
+
+def test_messages_are_counted_and_the_interval_is_shown():
+    kinds = ("cast", "called", "failed")
+
+    def messages():
+        return [counted("migprog_messages_total", kind=kind) for kind in kinds]
+
+    before = messages()
+    outbox, conductor = Outbox(), Conductor(Ack(), Unreachable("away"))
+    sender = Sender(outbox, conductor, ADDRESS, RULES)
+    outbox.put_report(report(1), needs_ack=False)
+    assert sender.send()
+    outbox.put_report(report(2), needs_ack=True)
+    assert not sender.send()
+    assert counted("migprog_report_interval_seconds", node="node-1") == 10.0
+    assert sender.send()
+    assert counted("migprog_report_interval_seconds", node="node-1") == 8.75
+    assert [now - then for now, then in zip(messages(), before, strict=True)] == [1, 1, 1]

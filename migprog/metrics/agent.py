@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an agent counts of what it tells. ``node`` is a hypervisor's name, as libvirt tells it."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from migprog.core.throttle import Reason
+from migprog.metrics import REGISTRY
+
+_REPORTS = Counter(
+    "migprog_reports_told",
+    "Reports of migrations that were due, by why.",
+    ["reason"],
+    registry=REGISTRY,
+)
+_MESSAGES = Counter(
+    "migprog_messages",
+    "Messages to conductors: cast, called and answered, or taken by nobody.",
+    ["kind"],
+    registry=REGISTRY,
+)
+_ANSWERS = Histogram(
+    "migprog_answer_seconds",
+    "How long conductors took to answer.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=REGISTRY,
+)
+_INTERVAL = Gauge(
+    "migprog_report_interval_seconds",
+    "Between two messages of progress: as asked for, or stretched because conductors are slow.",
+    ["node"],
+    registry=REGISTRY,
+)
+_WATCHED = Gauge(
+    "migprog_migrations_watched",
+    "Migrations that are under way.",
+    ["node"],
+    registry=REGISTRY,
+)
+
+for _reason in Reason:
+    _REPORTS.labels(_reason.value)
+for _kind in ("cast", "called", "failed"):
+    _MESSAGES.labels(_kind)
+
+
+def told(reason: Reason) -> None:
+    """Count a report that is due."""
+    _REPORTS.labels(reason.value).inc()
+
+
+def cast() -> None:
+    """Count a message that needs no answer."""
+    _MESSAGES.labels("cast").inc()
+
+
+def called(seconds: float) -> None:
+    """Count a message that was answered after so long."""
+    _MESSAGES.labels("called").inc()
+    _ANSWERS.observe(seconds)
+
+
+def failed() -> None:
+    """Count a message that nobody took."""
+    _MESSAGES.labels("failed").inc()
+
+
+def interval(node: str, seconds: float) -> None:
+    """Show how often progress is told of."""
+    _INTERVAL.labels(node).set(seconds)
+
+
+def watched(node: str, migrations: int) -> None:
+    """Show how many migrations are under way."""
+    _WATCHED.labels(node).set(migrations)
