@@ -42,7 +42,10 @@ def _text(value: Any) -> str:
     """Tenants choose some of these: cut to size, and no control characters in a log or a page."""
     if not isinstance(value, str):
         raise ValueError("must be text")
-    return "".join(c if c.isprintable() else "?" for c in value[:MAX_TEXT])
+    text: str = value[:MAX_TEXT]
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _count(value: Any) -> int:

@@ -8,6 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from migprog.core import calibration
+from migprog.core import status as core_status
 from migprog.db import many, models
 
 Row = dict[str, Any]
@@ -19,6 +21,9 @@ _DESTINATION = ("dest_compute", "dest_node", "dest_host", "arrived_at")
 # A migration's server, source and first mention never change.
 _FIXED = ("uuid", "server_uuid", "source_compute", "source_node", "created_at")
 _FIGURES = tuple(c.name for c in _MIGRATIONS.c if c.name not in ("id", *_FIXED, *_DESTINATION))
+# Null until a migration has ended: no need to write them with every step on its way.
+_FINAL = ("ended_at", "total_seconds", "downtime_seconds", "error", *calibration.FIELDS)
+_UNDER_WAY = tuple(name for name in _FIGURES if name not in _FINAL)
 _SERVER = tuple(c.name for c in _SERVERS.c)
 # What it takes to decide, and no more: reading it is a good part of the cost of a report.
 _HELD = (
@@ -140,7 +145,10 @@ class Writer(Reader):
 
     def update_migrations(self, rows: Sequence[Row]) -> None:
         """Locked ones: new figures, nothing of the destination."""
-        many.update(self._connection, _MIGRATIONS, "id", _FIGURES, rows)
+        ended = [row for row in rows if row["status"] in core_status.ENDED]
+        under_way = [row for row in rows if row["status"] not in core_status.ENDED]
+        many.update(self._connection, _MIGRATIONS, "id", _UNDER_WAY, under_way)
+        many.update(self._connection, _MIGRATIONS, "id", _FIGURES, ended)
 
     def update_destinations(self, rows: Sequence[Row]) -> None:
         """Locked ones: the destination and nothing else."""
