@@ -229,7 +229,7 @@ class Monitor:
         elif self._end.status is Status.COMPLETED:
             percent = 100
         telling = throttle.Telling(now, self._status, phase, judgement.verdict, percent)
-        return _Statement(telling, judgement, forecast)
+        return _Statement(telling, judgement, _told(forecast))
 
     @property
     def _status(self) -> Status:
@@ -261,9 +261,9 @@ class Monitor:
             sequence=self._sequence,
             status=statement.telling.status,
             phase=statement.telling.phase,
-            started_at=self._started_at_epoch,
-            sampled_at=epoch + (end.at if end else latest.at),
-            ended_at=epoch + end.at if end else None,
+            started_at=round(self._started_at_epoch, 3),
+            sampled_at=round(epoch + (end.at if end else latest.at), 3),
+            ended_at=round(epoch + end.at, 3) if end else None,
             server_name=self._facts.server_name,
             project_id=self._facts.project_id,
             user_id=self._facts.user_id,
@@ -273,7 +273,7 @@ class Monitor:
             eta_high_seconds=statement.forecast.eta_high_seconds,
             verdict=statement.judgement.verdict,
             reason=statement.judgement.reason,
-            pause_needed_seconds=statement.judgement.pause_needed_seconds,
+            pause_needed_seconds=_rounded(statement.judgement.pause_needed_seconds, 3),
             bandwidth_needed_bytes_per_second=(
                 statement.judgement.bandwidth_needed_bytes_per_second
             ),
@@ -292,3 +292,14 @@ class Monitor:
             return {}
         quarters = calibration.compare(self._notes, self._course.started_at, end.at)
         return calibration.to_fields(quarters)
+
+
+def _rounded(seconds: float | None, digits: int) -> float | None:
+    return None if seconds is None else round(seconds, digits)
+
+
+def _told(forecast: estimate.Estimate) -> estimate.Estimate:
+    """To a tenth of a second: no forecast is better, and each digit is sent and stored."""
+    return estimate.Estimate(
+        *(_rounded(seconds, 1) for seconds in dataclasses.astuple(forecast)),
+    )

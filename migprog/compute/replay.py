@@ -12,6 +12,7 @@ from migprog.compute.domain_xml import Facts
 from migprog.compute.monitor import DEPARTURES, Monitor
 from migprog.compute.recording import Recording, Row, is_number
 from migprog.core import estimate, sample, throttle
+from migprog.core.report import Report
 from migprog.core.status import Phase
 from migprog.core.verdict import Verdict
 
@@ -49,6 +50,7 @@ class Sent:
 
     t: float
     reason: throttle.Reason
+    report: Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ class _Player:
     def _report(self, monitor: Monitor) -> None:
         due = monitor.report_if_due(self._rules, self.now, self.now)
         if due is not None:
-            self.sent.append(Sent(self.now, due[0]))
+            self.sent.append(Sent(self.now, *due))
 
 
 def _begins(row: Row) -> bool:

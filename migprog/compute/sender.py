@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from migprog.compute.outbox import Load, Outbox
 from migprog.conductor import rpcapi
 from migprog.core.pacing import Pacing
-from migprog.core.report import Ack, Batch
+from migprog.core.report import LASTING, Ack, Batch
 from migprog.core.throttle import Rules
 from migprog.metrics import agent as metrics
 
@@ -113,7 +113,9 @@ class Sender:
             reports=load.reports,
             arrivals=load.arrivals,
         )
-        answer = self._conductor.report(batch.to_wire(), acknowledged=acknowledged)
+        # The first report of a migration is acknowledged: what is cast can build on it.
+        wire = batch.to_wire(without=() if acknowledged else LASTING)
+        answer = self._conductor.report(wire, acknowledged=acknowledged)
         if not acknowledged:
             return None
         ack = Ack.from_wire(answer)

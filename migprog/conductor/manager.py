@@ -9,7 +9,8 @@ import oslo_messaging as messaging
 
 from migprog.conductor import rpcapi
 from migprog.conductor.intake import Intake
-from migprog.core.report import Ack, Batch, Malformed
+from migprog.core.report import Ack, Batch
+from migprog.core.table import Malformed
 
 LOG = logging.getLogger(__name__)
 

@@ -54,8 +54,16 @@ class Beat:
         return Rules(interval / 2, max(interval / 2, heartbeat - interval))
 
     def after(self, now: float, interval_seconds: float, chance: float) -> "Beat":
-        """The clock after ``now``. ``chance`` is from 0 to 1: so hosts do not beat as one."""
-        return self if now < self.next_at else Beat(now + interval_seconds * (0.95 + 0.1 * chance))
+        """The clock after ``now``. ``chance`` is from 0 to 1: so hosts do not beat as one.
+
+        It keeps its pace, whatever the polls that it falls between. Where none asked for longer
+        than an interval it does not catch up, but begins anew.
+        """
+        if now < self.next_at:
+            return self
+        if now < self.next_at + interval_seconds:
+            return Beat(self.next_at + interval_seconds)
+        return Beat(now + interval_seconds * (0.5 + 0.5 * chance))
 
 
 @dataclass(frozen=True, slots=True)

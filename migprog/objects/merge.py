@@ -10,7 +10,7 @@ from typing import Any
 
 from migprog.core import calibration
 from migprog.core import status as core_status
-from migprog.core.report import Arrival, ArrivalState, Report
+from migprog.core.report import LASTING, Arrival, ArrivalState, Report
 from migprog.core.status import Status
 from migprog.objects.instant import to_store
 
@@ -32,8 +32,6 @@ _COPIED = (
     *("auto_converge_percent", "total_seconds", "downtime_seconds"),
     *calibration.FIELDS,
 )
-# Facts that a report may leave out, and that stay true then.
-_LASTING = ("server_name", "project_id", "user_id")
 
 
 def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetime) -> Row | None:
@@ -59,14 +57,14 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
         "heard_at": heard_at,
         "updated_at": heard_at,
     }
-    row |= {name: getattr(new, name) for name in _LASTING}
+    row |= {name: getattr(new, name) for name in LASTING}
     if old is None:
         return row | {"source_compute": host, "source_node": node, "created_at": heard_at}
     row["percent"] = max(
         (percent for percent in (old["percent"], new.percent) if percent is not None),
         default=None,
     )
-    row |= {name: old[name] for name in _LASTING if row[name] is None}
+    row |= {name: old[name] for name in LASTING if row[name] is None}
     return old | row
 
 

@@ -6,7 +6,8 @@ import dataclasses
 import pytest
 
 from migprog import exception, objects
-from migprog.core.report import MAX_COUNT, MAX_INSTANT, Batch, Report
+from migprog.core.field import MAX_COUNT, MAX_INSTANT
+from migprog.core.report import Batch, Report
 from migprog.core.status import Phase, Status
 from migprog.core.verdict import Verdict
 from migprog.tests import stores

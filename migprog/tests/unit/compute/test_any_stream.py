@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from migprog.compute.domain_xml import Facts
 from migprog.compute.monitor import Monitor
-from migprog.core.report import MAX_COUNT, Report
+from migprog.core.field import MAX_COUNT
+from migprog.core.report import Batch
 from migprog.core.status import Status
 from migprog.core.throttle import Rules
 
@@ -89,7 +90,8 @@ def test_whatever_comes_what_is_said_makes_sense(stream, size):
             assert 0 <= times[0] <= times[1] <= times[2]
         if not reported:
             continue
-        assert Report.from_wire(said.to_wire()) == said, "no conductor may refuse it"
+        batch = Batch("host", "node", reports=(said,))
+        assert Batch.from_wire(batch.to_wire()) == (batch, {}), "no conductor may refuse it"
         sequence += 1
         assert said.sequence == sequence
         assert percent is None or said.percent is not None

@@ -9,6 +9,7 @@ from migprog.compute.replay import Line, Replayed, Sent
 from migprog.compute.score import figures, score
 from migprog.compute.truth import Boundary, Group, Plateau, Truth, truth
 from migprog.core.throttle import Reason
+from migprog.tests import stores
 from migprog.tests.fixtures.simulated import MIB, Guest, precopy
 from migprog.tests.unit.compute.test_replay import written
 
@@ -241,7 +242,8 @@ def test_not_converging_is_called_after_the_plateau_began():
 
 
 def test_figures_are_taken_over_all_samples_together():
-    sent = [Sent(1.0, Reason.FIRST), Sent(2.0, Reason.STEP), Sent(3.0, Reason.STEP)]
+    reasons = (Reason.FIRST, Reason.STEP, Reason.STEP)
+    sent = [Sent(1.0 + i, reason, stores.report()) for i, reason in enumerate(reasons)]
     one = measured(*(line(60.0, eta=eta) for eta in (40, 44, 48, 52)), sent=sent)
     other = measured(line(60.0, eta=60), line(61.0), sent=sent[:1], dirties_little=True)
     known = figures([one, other])

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import threading
 
 from migprog.compute.outbox import Outbox
@@ -88,6 +89,19 @@ def test_what_needs_no_answer_asks_for_one_now_and_then():
         outbox.put_report(report(1), needs_ack=False)
         assert sender.send()
     assert [acknowledged for _, acknowledged in conductor.sent] == [True, False]
+
+
+def test_what_stays_as_it_is_is_told_again_only_where_an_answer_is_asked_for():
+    outbox, conductor = Outbox(), Conductor()
+    sender = Sender(outbox, conductor, ADDRESS, RULES)
+    for number, needs_ack in enumerate((True, False)):
+        told = dataclasses.replace(report(1 + number), server_name="web", percent=7)
+        outbox.put_report(told, needs_ack)
+        assert sender.send()
+    names = [
+        (batch.reports[0].server_name, batch.reports[0].percent) for batch, _ in conductor.sent
+    ]
+    assert names == [("web", 7), (None, 7)]
 
 
 def test_no_answer_stretches_the_interval_and_answers_shorten_it():

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
+import dataclasses
 import inspect
 import logging
 
@@ -64,10 +65,10 @@ def test_both_halves_agree():
 
 def test_what_can_be_read_is_stored_and_the_rest_named(manager, store, caplog):
     good = stores.report(percent=5)
-    bad = stores.report().to_wire() | {"percent": "much\nERROR forged line"}
-    wire = Batch(host="a", node="a.example.org", reports=(good,)).to_wire()
-    wire["reports"] = [bad, *wire["reports"], 7]
-    wire["arrivals"] = [{"server_uuid": "?"}]
+    bad = dataclasses.replace(stores.report(), percent="much\nERROR forged line")
+    wire = Batch(host="a", node="a.example.org", reports=(bad, good)).to_wire()
+    wire["reports"]["rows"].append(7)
+    wire["arrivals"] = {"fields": ["server_uuid"], "rows": [["?"]]}
     ack = Ack.from_wire(manager.report({}, batch=wire))
     assert ack.stored == {good.uuid: 1}
     assert set(ack.refused) == {"reports[0]", "reports[2]", "arrivals[0]"}

@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
 import dataclasses
+import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migprog.core.field import MAX_TEXT
 from migprog.core.report import (
     MAX_BATCH,
-    MAX_TEXT,
     Ack,
     Arrival,
     ArrivalState,
     Batch,
-    Malformed,
     Report,
 )
 from migprog.core.status import Phase, Status
+from migprog.core.table import Malformed
 from migprog.tests.fixtures.driven import SERVER, UUID
 
 REPORT = Report(
@@ -28,7 +30,19 @@ REPORT = Report(
     started_at=1.5,
     sampled_at=2.5,
 )
-WIRE = REPORT.to_wire()
+ARRIVAL = Arrival(server_uuid=SERVER, state=ArrivalState.RESUMED, at=3.0)
+BATCH = Batch("h", "n", "10.0.0.1", (REPORT,), (ARRIVAL,))
+
+
+def read(batch: Batch, **changes: Any) -> tuple[Batch, dict[str, str]]:
+    """What is read of a batch after fields of its first report were changed on their way."""
+    wire = batch.to_wire()
+    told = dict(zip(wire["reports"]["fields"], wire["reports"]["rows"][0], strict=True)) | changes
+    wire["reports"] = {
+        "fields": list(told),
+        "rows": [list(told.values()), *wire["reports"]["rows"][1:]],
+    }
+    return Batch.from_wire(json.loads(json.dumps(wire)))
 
 
 def test_there_and_back():
@@ -42,16 +56,28 @@ def test_there_and_back():
         eta_off_at_25_seconds=-2.5,
         eta_in_range_at_25=False,
     )
-    assert Report.from_wire(full.to_wire()) == full
+    batch = dataclasses.replace(BATCH, reports=(REPORT, full, REPORT))
+    assert read(batch) == (batch, {})
 
 
-def test_what_is_not_known_is_not_sent():
-    assert "percent" not in WIRE
-    assert all(type(value) in (str, int, float) for value in WIRE.values())
+def test_names_are_sent_once_and_what_nobody_knows_not_at_all():
+    other = dataclasses.replace(REPORT, percent=7, disk_total_bytes=0)
+    table = Batch("h", "n", reports=(REPORT, other)).to_wire()["reports"]
+    assert table["fields"].count("percent") == 1
+    assert "reason" not in table["fields"]
+    values = [dict(zip(table["fields"], row, strict=True)) for row in table["rows"]]
+    assert [value["percent"] for value in values] == [None, 7]
+    assert [value["disk_total_bytes"] for value in values] == [None, 0]
+
+
+def test_what_is_left_out_is_not_sent():
+    batch = Batch("h", "n", reports=(dataclasses.replace(REPORT, server_name="x", percent=7),))
+    (report,) = Batch.from_wire(batch.to_wire(without=("server_name",)))[0].reports
+    assert report == dataclasses.replace(REPORT, percent=7)
 
 
 def test_a_newer_agents_fields_are_ignored():
-    assert Report.from_wire(WIRE | {"of_tomorrow": [1]}) == REPORT
+    assert read(BATCH, of_tomorrow=[1]) == (BATCH, {})
 
 
 @pytest.mark.parametrize(
@@ -79,55 +105,83 @@ def test_a_newer_agents_fields_are_ignored():
     ],
 )
 def test_a_malformed_field_is_named_with_its_value_and_rule(field, value, rule):
-    with pytest.raises(Malformed) as error:
-        Report.from_wire(WIRE | {field: value})
-    assert str(error.value).startswith(f"{field}: ")
-    assert rule in str(error.value)
+    batch, refused = read(BATCH, **{field: value})
+    assert batch == dataclasses.replace(BATCH, reports=())
+    assert set(refused) == {"reports[0]"}
+    assert refused["reports[0]"].startswith(f"{field}: ")
+    assert rule in refused["reports[0]"]
     if value is not None:
-        assert repr(str(value)) in str(error.value)
+        assert repr(str(value)) in refused["reports[0]"]
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
+def test_a_field_that_nobody_sends_is_missing():
+    wire = BATCH.to_wire(without=("server_uuid",))
+    assert Batch.from_wire(wire)[1] == {"reports[0]": "server_uuid: is missing"}
+
+
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+
+
+@given(_ANYTHING)
 def test_nothing_that_can_be_sent_breaks_the_reader(value):
-    for field in WIRE:
+    for field in BATCH.to_wire()["reports"]["fields"]:
+        read(BATCH, **{field: value})
+    for wire in (
+        value,
+        BATCH.to_wire() | {"reports": value},
+        BATCH.to_wire() | {"reports": {"fields": value, "rows": [[1]]}},
+        BATCH.to_wire() | {"reports": {"fields": ["uuid"], "rows": value}},
+        BATCH.to_wire() | {"reports": {"fields": ["uuid"], "rows": [value]}},
+    ):
         with contextlib.suppress(Malformed):
-            Report.from_wire(WIRE | {field: value})
+            Batch.from_wire(wire)
 
 
 def test_text_is_bounded_and_has_no_control_characters():
-    name = Report.from_wire(
-        WIRE | {"server_name": "a\n\x1b[2J<script>\x00" + "x" * 999}
-    ).server_name
+    batch, _ = read(BATCH, server_name="a\n\x1b[2J<script>\x00" + "x" * 999)
+    name = batch.reports[0].server_name
     assert name is not None
     assert name.startswith("a??[2J<script>?x")
     assert len(name) == MAX_TEXT
 
 
 def test_one_bad_entry_does_not_spoil_the_batch():
-    arrival = Arrival(server_uuid=SERVER, state=ArrivalState.RESUMED, at=3.0)
-    wire = Batch("h", "n", "10.0.0.1", (REPORT, REPORT), (arrival,)).to_wire()
-    wire["reports"][0]["status"] = "gone"
-    wire["arrivals"].append("nonsense")
+    wire = dataclasses.replace(BATCH, reports=(REPORT, REPORT, REPORT)).to_wire()
+    place = wire["reports"]["fields"].index("status")
+    wire["reports"]["rows"][0][place] = "gone"
+    wire["reports"]["rows"][2].append(1)
+    wire["arrivals"]["rows"].append("nonsense")
     batch, refused = Batch.from_wire(wire)
-    assert batch == Batch("h", "n", "10.0.0.1", (REPORT,), (arrival,))
-    assert set(refused) == {"reports[0]", "arrivals[1]"}
+    assert batch == BATCH
+    assert set(refused) == {"reports[0]", "reports[2]", "arrivals[1]"}
     assert "status: 'gone' must be one of" in refused["reports[0]"]
+    assert "must be a list of 7 values" in refused["reports[2]"]
 
 
 @pytest.mark.parametrize(
-    "wire",
+    ("wire", "why"),
     [
-        None,
-        [],
-        {"node": "n"},
-        {"host": "", "node": "n"},
-        {"host": "h", "node": "n", "reports": "x"},
-        {"host": "h", "node": "n", "reports": [WIRE] * (MAX_BATCH + 1)},
+        (None, "a batch must be a dictionary"),
+        ([], "a batch must be a dictionary"),
+        ({"node": "n"}, "host: 'None' must be text"),
+        ({"host": "", "node": "n"}, "host: must not be empty"),
+        ({"host": "h", "node": "n", "reports": "x"}, "reports: must be a dictionary"),
+        ({"host": "h", "node": "n", "reports": {}}, "reports: fields: must be a list"),
+        ({"host": "h", "node": "n", "reports": {"fields": ["a", "a"]}}, "different names"),
+        ({"host": "h", "node": "n", "reports": {"fields": [], "rows": 1}}, "reports: rows: must"),
+        (
+            {"host": "h", "node": "n", "arrivals": {"fields": [], "rows": [[]] * (MAX_BATCH + 1)}},
+            f"arrivals: rows: must be a list of at most {MAX_BATCH} entries",
+        ),
     ],
 )
-def test_a_batch_that_cannot_be_read_says_why(wire):
-    with pytest.raises(Malformed):
+def test_a_batch_that_cannot_be_read_says_why(wire, why):
+    with pytest.raises(Malformed) as error:
         Batch.from_wire(wire)
+    assert why in str(error.value)
 
 
 def test_an_answer_of_an_older_conductor_is_understood():

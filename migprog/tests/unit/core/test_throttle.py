@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -86,9 +87,18 @@ def test_heartbeats_rather_leave_with_a_beat_and_never_late():
     assert beaten(beat, 99.0, waited=30.0, changed=0) is Reason.HEARTBEAT
 
 
-def test_beats_are_spread():
-    beat = Beat(next_at=100.0)
-    assert beat.after(99.0, 5.0, 0.5) is beat
-    assert 104.7 < beat.after(100.0, 5.0, 0.0).next_at < beat.after(100.0, 5.0, 1.0).next_at < 105.3
-    # However long nobody asked, it does not catch up.
-    assert beat.after(1000.0, 5.0, 0.5).next_at > 1000.0
+def test_beats_keep_their_pace_whatever_the_polls():
+    beat, beats = Beat(next_at=100.0), []
+    for poll in range(200):
+        now = 100.1 + 0.7 * poll
+        if beat.next_at <= now:
+            beats.append(now)
+        beat = beat.after(now, 5.0, 0.5)
+    assert len(beats) == 28
+    assert all(4.3 - 1e-9 <= b - a <= 5.7 for a, b in itertools.pairwise(beats))
+
+
+def test_hosts_do_not_beat_as_one_when_they_begin_together():
+    idle = Beat(next_at=0.0)
+    nexts = [idle.after(1000.0, 5.0, chance).next_at for chance in (0.0, 0.5, 1.0)]
+    assert nexts == [1002.5, 1003.75, 1005.0]

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fields of what agents tell, each with the rule that its values must keep.
+
+A rule takes a value as it came and gives it back as it is kept, or raises :class:`ValueError` with
+the rule's words.
+"""
+
+import dataclasses
+import enum
+import math
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+MAX_TEXT = 255
+# What a signed 64-bit column holds.
+MAX_COUNT = 2**63 - 1
+# The year 2200: a time beyond it is a broken clock, and some databases refuse it.
+MAX_INSTANT = 7_258_118_400.0
+
+Rule = Callable[[Any], Any]
+
+
+def needed(rule: Rule) -> Any:
+    """A dataclass's field that is always told."""
+    return dataclasses.field(metadata={"rule": rule})
+
+
+def optional(rule: Rule) -> Any:
+    """A dataclass's field that is None when it is not known."""
+    return dataclasses.field(default=None, metadata={"rule": rule})
+
+
+def uuid_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be a UUID")
+    try:
+        return str(uuid.UUID(value))
+    except ValueError:
+        raise ValueError("must be a UUID") from None
+
+
+def text(value: Any) -> str:
+    """Tenants choose some of these: cut to size, and no control characters in a log or a page."""
+    if not isinstance(value, str):
+        raise ValueError("must be text")
+    cut: str = value[:MAX_TEXT]
+    if cut.isprintable():
+        return cut
+    return "".join(c if c.isprintable() else "?" for c in cut)
+
+
+def _whole(most: int) -> Rule:
+    def rule(value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+            raise ValueError(f"must be a whole number from 0 to {most}")
+        return value
+
+    return rule
+
+
+count = _whole(MAX_COUNT)
+percent = _whole(100)
+
+
+def _seconds_from(least: float) -> Rule:
+    def rule(value: Any) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise ValueError("must be a number of seconds")
+        if not math.isfinite(value):
+            raise ValueError("must be a number of seconds")
+        if not least <= value <= MAX_INSTANT:
+            raise ValueError(f"must be from {least:.0f} to {MAX_INSTANT:.0f} seconds")
+        return float(value)
+
+    return rule
+
+
+seconds = _seconds_from(0.0)
+# A distance between two instants.
+signed_seconds = _seconds_from(-MAX_INSTANT)
+
+
+def yes_or_no(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
+def one_of(kind: type[enum.StrEnum]) -> Rule:
+    def rule(value: Any) -> enum.StrEnum:
+        try:
+            return kind(value)
+        except ValueError:
+            raise ValueError("must be one of: " + ", ".join(kind)) from None
+
+    return rule
