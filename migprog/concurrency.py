@@ -20,12 +20,13 @@ THREADING = "threading"
 _VARIABLE = "MIGPROG_CONCURRENCY"
 
 
-def choose() -> str:
-    """Set the backend up that ``MIGPROG_CONCURRENCY`` names (default eventlet); return its name.
+def choose(backend: str | None = None) -> str:
+    """Set the backend up, and return its name: ``backend``, or what ``MIGPROG_CONCURRENCY`` names
+    (default eventlet).
 
     Raises :class:`SystemExit` with a message when the variable names neither.
     """
-    backend = os.environ.get(_VARIABLE, EVENTLET)
+    backend = backend or os.environ.get(_VARIABLE, EVENTLET)
     if backend not in (EVENTLET, THREADING):
         raise SystemExit(f"{_VARIABLE}: {backend!r} must be one of: {EVENTLET}, {THREADING}")
     if backend == EVENTLET:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """oslo.messaging, put together once: transport, client, server."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import oslo_messaging as messaging
@@ -9,6 +10,8 @@ from oslo_context import context as oslo_context
 from oslo_messaging.rpc import dispatcher
 
 from migprog import context, exception
+
+_AMQP_PORT = 5672
 
 
 class Serializer(messaging.NoOpSerializer):
@@ -59,3 +62,45 @@ def server(
         serializer=Serializer(),
         access_policy=dispatcher.DefaultRPCAccessPolicy,
     )
+
+
+def configured_url(conf: cfg.ConfigOpts) -> str:
+    """The option ``transport_url``, as it stands; oslo.messaging's default where it is not set."""
+    return str(_parsed(conf, None))
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where a message broker is, the first if there are several, and as whom we go there."""
+
+    host: str
+    port: int
+    user: str
+
+
+def broker(conf: cfg.ConfigOpts, url: str | None = None) -> Broker:
+    """The broker that ``url``, or else the option ``transport_url``, names.
+
+    Raises :class:`exception.ConfigError`.
+    """
+    parsed = _parsed(conf, url)
+    if parsed.transport != "rabbit" or not parsed.hosts:
+        raise exception.ConfigError(
+            f"[DEFAULT] transport_url: {parsed.transport!r} must be: rabbit"
+        )
+    first = parsed.hosts[0]
+    return Broker(first.hostname, first.port or _AMQP_PORT, first.username or "guest")
+
+
+def in_virtual_host(conf: cfg.ConfigOpts, url: str, name: str) -> str:
+    """The same broker's URL, for another of its virtual hosts."""
+    parsed = _parsed(conf, url)
+    parsed.virtual_host = name
+    return str(parsed)
+
+
+def _parsed(conf: cfg.ConfigOpts, url: str | None) -> messaging.TransportURL:
+    try:
+        return messaging.TransportURL.parse(conf, url)
+    except messaging.InvalidTransportURL as error:
+        raise exception.ConfigError(f"[DEFAULT] transport_url: {error}") from error

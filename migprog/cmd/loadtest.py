@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""migprog-loadtest: what an interval costs on this broker and this database."""
+
+from migprog import concurrency
+
+# The processes that do the work have the backend that the services have.
+concurrency.choose(concurrency.THREADING)
+
+import argparse  # noqa: E402
+import contextlib  # noqa: E402
+import json  # noqa: E402
+import os  # noqa: E402
+import pathlib  # noqa: E402
+import secrets  # noqa: E402
+import sys  # noqa: E402
+import tempfile  # noqa: E402
+from collections.abc import Callable, Iterator, Sequence  # noqa: E402
+from typing import Any  # noqa: E402
+
+from oslo_config import cfg  # noqa: E402
+
+from migprog import conf, exception, objects, rpc  # noqa: E402
+from migprog.db import api as db  # noqa: E402
+from migprog.db import schema, scratch  # noqa: E402
+from migprog.loadtest import conductors, limit, place, stream, table  # noqa: E402
+from migprog.loadtest.place import Place  # noqa: E402
+from migprog.loadtest.plan import Load  # noqa: E402
+from migprog.loadtest.run import Setting, run  # noqa: E402
+
+PROG = "migprog-loadtest"
+_Figures = dict[str, Any]
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=PROG,
+        description="Simulate hosts whose servers migrate all the time, let real conductors store "
+        "what they tell, and measure what that costs and how old it is when it can be read.",
+    )
+    where = parser.add_argument_group("where")
+    where.add_argument(
+        "--config-file",
+        action="append",
+        metavar="FILE",
+        help="names broker and database, as for migprog-conductor; default: its usual places",
+    )
+    where.add_argument("--transport-url", metavar="URL", help="instead of [DEFAULT] transport_url")
+    where.add_argument("--database", metavar="URL", help="instead of [database] connection")
+    where.add_argument(
+        "--in-place",
+        action="store_true",
+        help="use that virtual host and that database themselves, and remove afterwards what was "
+        "stored; otherwise a virtual host and a database are made beside them and are gone "
+        "afterwards",
+    )
+    where.add_argument(
+        "--conductors",
+        type=_number(0, 64),
+        default=1,
+        metavar="N",
+        help="start so many; 0: those that run already, with --in-place; default %(default)s",
+    )
+    what = parser.add_argument_group("what")
+    what.add_argument("--hosts", type=_number(1, 100_000), default=50, help="default %(default)s")
+    what.add_argument(
+        "--per-host",
+        type=_number(1, 500),
+        default=1,
+        metavar="N",
+        help="migrations of each host at once; Nova's default limit is 1, and so is this one",
+    )
+    what.add_argument(
+        "--interval",
+        type=float,
+        metavar="SECONDS",
+        help="default: [compute] report_interval",
+    )
+    what.add_argument(
+        "--seconds", type=float, default=60.0, help="to measure, after a warm-up; default 60"
+    )
+    what.add_argument(
+        "--recordings",
+        nargs="+",
+        metavar="FILE",
+        default=stream.DEFAULT,
+        help="of migrations, as migprog-compute makes them; default: some that come along",
+    )
+    what.add_argument(
+        "--migration-seconds",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="how long a migration lasts, on average; recordings are stretched; default 300",
+    )
+    what.add_argument(
+        "--processes",
+        type=_number(1, 64),
+        default=min(4, os.cpu_count() or 1),
+        metavar="N",
+        help="to simulate the hosts; default %(default)s",
+    )
+    many = what.add_mutually_exclusive_group()
+    many.add_argument(
+        "--sweep",
+        type=_intervals,
+        metavar="SECONDS,...",
+        help="one run for each of these intervals",
+    )
+    many.add_argument(
+        "--find-limit",
+        action="store_true",
+        help="search the largest number of hosts, from --hosts on, of whose migrations 95 %% are "
+        f"shown no older than the interval and {limit.SLACK_SECONDS:g} s",
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the figures there; - is the standard output"
+    )
+    return parser.parse_args(argv)
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} must be a whole number from {least} to {most}"
+            )
+        return int(text)
+
+    return number
+
+
+def _intervals(text: str) -> list[float]:
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be seconds, as in 1,2,5,10") from None
+
+
+def _named(arguments: argparse.Namespace) -> tuple[cfg.ConfigOpts, Place]:
+    """The configuration, and the broker and database that it or the command line names."""
+    words = [word for path in arguments.config_file or [] for word in ("--config-file", path)]
+    config = conf.load(words, PROG)
+    db.register_opts(config)
+    # oslo.messaging registers its options when it is first used.
+    transport_url = arguments.transport_url or rpc.configured_url(config)
+    database_url = arguments.database or config.database.connection
+    if not database_url:
+        raise exception.ConfigError("[database] connection: is not set; or give --database")
+    return config, Place(transport_url, database_url)
+
+
+@contextlib.contextmanager
+def _setting(arguments: argparse.Namespace) -> Iterator[tuple[cfg.ConfigOpts, Setting]]:
+    config, named = _named(arguments)
+    name = secrets.token_hex(4)
+    if not arguments.conductors and not arguments.in_place:
+        raise exception.ConfigError("--conductors: 0 must go with --in-place")
+    with contextlib.ExitStack() as stack:
+        if arguments.in_place:
+            at_work = place.conductors_answer(config, named)
+            if at_work and arguments.conductors:
+                raise exception.ConfigError(
+                    "--in-place: conductors are at work there; measure them with --conductors 0, "
+                    "or stop them"
+                )
+            if not at_work and not arguments.conductors:
+                raise exception.ConfigError("--conductors: 0, but no conductor answers there")
+            where = stack.enter_context(place.in_use(named))
+        else:
+            _say("making a virtual host and a database for the test")
+            where = stack.enter_context(place.made(config, named, name))
+        directory = pathlib.Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="migprog-loadtest-"))
+        )
+        config_files = (*map(str, config.config_file or []), _written(where, directory))
+        config.set_override("connection", where.database_url, "database")
+        store = objects.connect(config)
+        stack.callback(store.close)
+        schema.sync(store)
+        if arguments.conductors:
+            _say(f"starting {arguments.conductors} conductor(s)")
+            at = stack.enter_context(
+                conductors.started(arguments.conductors, config_files, directory)
+            )
+        else:
+            at = conductors.found()
+        broker = rpc.broker(config, where.transport_url)
+        yield (
+            config,
+            Setting(
+                directory=directory,
+                config_files=config_files,
+                recordings=tuple(arguments.recordings),
+                fleets=arguments.processes,
+                conductors=at,
+                store=store,
+                broker=(broker.host, broker.port),
+                database=scratch.address(where.database_url),
+                say=_say,
+            ),
+        )
+
+
+def _written(where: Place, directory: pathlib.Path) -> str:
+    """A configuration file that names the place, for the processes that are started."""
+    path = directory / "place.conf"
+    path.touch(mode=0o600)
+    # "$" would name another option.
+    transport_url, connection = (
+        url.replace("$", "$$") for url in (where.transport_url, where.database_url)
+    )
+    path.write_text(
+        f"[DEFAULT]\ntransport_url = {transport_url}\n[database]\nconnection = {connection}\n"
+    )
+    return str(path)
+
+
+def _runs(
+    config: cfg.ConfigOpts, setting: Setting, arguments: argparse.Namespace
+) -> list[_Figures]:
+    def load(hosts: int, interval: float) -> Load:
+        return Load(
+            hosts=hosts,
+            per_host=arguments.per_host,
+            interval_seconds=interval,
+            heartbeat_seconds=max(interval, config.compute.heartbeat_interval),
+            poll_seconds=min(interval, config.compute.poll_interval),
+            migration_seconds=arguments.migration_seconds,
+            seconds=arguments.seconds,
+        )
+
+    interval = arguments.interval or config.compute.report_interval
+    if not arguments.find_limit:
+        loads = [load(arguments.hosts, each) for each in arguments.sweep or [interval]]
+        return [run(setting, each) for each in loads]
+    found: dict[int, _Figures] = {}
+    hosts: int | None = arguments.hosts
+    while hosts is not None:
+        figures = run(setting, load(hosts, interval))
+        found[hosts] = figures | {"kept_up": limit.kept_up(figures)}
+        _say(f"{hosts} hosts: {'kept up with' if found[hosts]['kept_up'] else 'too many'}")
+        tried = {size: figures["kept_up"] for size, figures in found.items()}
+        hosts = limit.next_hosts(tried, arguments.hosts)
+    return [found[size] for size in sorted(found)]
+
+
+def _say(text: str) -> None:
+    print(f"{PROG}: {text}", file=sys.stderr, flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _arguments(argv)
+    try:
+        with _setting(arguments) as (config, setting):
+            results = _runs(config, setting, arguments)
+    except exception.MigprogError as error:
+        _say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        _say("given up")
+        return 130
+    document: Any = results if arguments.sweep or arguments.find_limit else results[0]
+    if arguments.json == "-":
+        print(json.dumps(document, indent=2))
+        return 0
+    print(table.text(results))
+    if arguments.json:
+        pathlib.Path(arguments.json).write_text(json.dumps(document, indent=2) + "\n")
+    return 0

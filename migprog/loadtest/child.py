@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes that a load test starts: none outlives it, and what they say is kept."""
+
+import contextlib
+import json
+import os
+import pathlib
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import psutil
+
+from migprog import exception
+
+_STOP_SECONDS = 30.0
+# Of a child's log, as much is shown when it fails.
+_TAIL_BYTES = 4000
+
+Line = dict[str, Any]
+
+
+class Failed(exception.MigprogError):
+    """A process of the load test ended by itself; the text has its last words."""
+
+
+class Child:
+    """A running process. Its lines of JSON come through ``lines``, its log is a file."""
+
+    def __init__(
+        self, process: subprocess.Popen[str], log: pathlib.Path, lines: queue.SimpleQueue[Line]
+    ) -> None:
+        self._process = process
+        self._log = log
+        self.usage = psutil.Process(process.pid)
+        self._lines = lines
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def say(self, line: str) -> None:
+        """Give it a line."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+
+    def check(self) -> None:
+        """Raises :class:`Failed` when it has ended with an error."""
+        if self._process.poll() not in (None, 0):
+            words = " ".join(map(str, self._process.args[-3:]))  # type: ignore[index]
+            last = self._log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").strip()
+            raise Failed(f"{words}: ended with {self._process.returncode}:\n{last}")
+
+    def wait(self, timeout_seconds: float) -> None:
+        """Return when it has ended by itself. Raises :class:`Failed`."""
+        try:
+            self._process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"a process did not end within {timeout_seconds:.0f} s") from None
+        self.check()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            with contextlib.suppress(json.JSONDecodeError):
+                self._lines.put(json.loads(line))
+
+
+@contextlib.contextmanager
+def running(
+    arguments: Sequence[str],
+    directory: pathlib.Path,
+    name: str,
+    lines: queue.SimpleQueue[Line] | None = None,
+) -> Iterator[Child]:
+    """Run ``python`` with these arguments while the block lasts; its log is in ``directory``.
+
+    Its lines come through ``lines``, which several may share.
+    """
+    log = directory / f"{name}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+    child = Child(process, log, lines or queue.SimpleQueue())
+    try:
+        yield child
+    finally:
+        child.stop()

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A simulated host: the agent's throttle, beat, outbox and sender are the real ones."""
+
+import dataclasses
+import random
+import uuid
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from migprog.compute.outbox import Outbox
+from migprog.compute.sender import Sender
+from migprog.core import throttle
+from migprog.core.report import Arrival, ArrivalState, Report
+from migprog.core.status import ENDED
+from migprog.core.throttle import Beat, Reason, Rules, Telling
+from migprog.loadtest.stream import Stream
+from migprog.metrics import agent as metrics
+
+
+class Told(NamedTuple):
+    """What a host has put into its outbox, and why."""
+
+    reason: Reason
+    report: Report
+
+
+class Host:
+    """Migrates servers without end: where one has arrived the next sets out.
+
+    ``streams`` has for each migration at the start its stream and how much of it has passed;
+    ``peer`` is the outbox of the host where its servers arrive.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        rules: Rules,
+        streams: Sequence[tuple[Stream, float]],
+        outbox: Outbox,
+        sender: Sender,
+        peer: Outbox,
+    ) -> None:
+        self.name = name
+        self.outbox = outbox
+        self.sender = sender
+        self._rules = rules
+        self._streams = streams
+        self._peer = peer
+        self._beat = Beat(0.0)
+        self._migrations: list[_Migration] = []
+
+    def tick(self, now: float, wall: float) -> list[Told]:
+        """What the agent does after each poll. ``now`` is a monotonic clock's, ``wall`` the
+        epoch's."""
+        if not self._migrations:
+            self._migrations = [_Migration(stream, now - gone) for stream, gone in self._streams]
+        interval_seconds = self.sender.pacing.interval_seconds
+        rules = dataclasses.replace(self._rules, report_interval_seconds=interval_seconds)
+        rules_now = self._beat.rules(rules, now)
+        told = []
+        for number, migration in enumerate(self._migrations):
+            due = migration.report_if_due(rules_now, now, wall)
+            if due is None:
+                continue
+            metrics.told(due.reason)
+            self.outbox.put_report(due.report, due.reason in throttle.ACKNOWLEDGED)
+            self._arrive(due, now, wall)
+            told.append(due)
+            if due.report.status in ENDED:
+                self._migrations[number] = _Migration(migration.stream, now)
+        self._beat = self._beat.after(now, interval_seconds, random.random())  # noqa: S311
+        return told
+
+    def _arrive(self, told: Told, now: float, wall: float) -> None:
+        """Let the destination tell, as its agent would."""
+        if told.reason is Reason.FIRST:
+            state = ArrivalState.INCOMING
+        elif told.report.status in ENDED:
+            state = ArrivalState.RESUMED
+        else:
+            return
+        arrival = Arrival(server_uuid=told.report.server_uuid, state=state, at=wall)
+        self._peer.put_arrival(arrival, now)
+
+
+class _Migration:
+    def __init__(self, stream: Stream, began_at: float) -> None:
+        self.stream = stream
+        self._began_at = began_at
+        self._uuid, self._server_uuid = str(uuid.uuid4()), str(uuid.uuid4())
+        self._project_id, self._user_id = uuid.uuid4().hex, uuid.uuid4().hex
+        self._started_at: float | None = None
+        self._sequence = 0
+        self._told: Telling | None = None
+
+    def report_if_due(self, rules: Rules, now: float, wall: float) -> Told | None:
+        at = self.stream.at(now - self._began_at)
+        # Every sample has news, which is the worst that an interval can cost: a real percentage
+        # may well be the same at the next one.
+        news = int(1000 * now)
+        new = Telling(now, at.status, at.phase, at.verdict, news)
+        reason = throttle.reason_to_report(new, self._told, rules)
+        if reason is None:
+            return None
+        self._told = new
+        self._sequence += 1
+        if self._started_at is None:
+            self._started_at = round(wall - (now - self._began_at), 3)
+        return Told(
+            reason,
+            dataclasses.replace(
+                at,
+                uuid=self._uuid,
+                server_uuid=self._server_uuid,
+                server_name=f"server-{self._server_uuid[:8]}",
+                project_id=self._project_id,
+                user_id=self._user_id,
+                sequence=self._sequence,
+                started_at=self._started_at,
+                sampled_at=round(wall, 3),
+                ended_at=round(wall, 3) if at.status in ENDED else None,
+            ),
+        )

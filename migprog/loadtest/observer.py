@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads what the API would show, and notes how long ago it had been sampled."""
+
+import queue
+import random
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from migprog import exception, objects
+
+# So often it is looked at a host, whose migrations' ages are as good as any others'.
+_LOOK_SECONDS = 0.1
+# How finely it is known when a change can be read.
+_CHANGE_SECONDS = 0.01
+# A change that cannot be read for so long counts as that old.
+_GIVE_UP_SECONDS = 30.0
+
+
+class Observer:
+    """Fills ``ages`` and ``change_ages`` (seconds) from :meth:`start` to :meth:`stop`."""
+
+    def __init__(self, store: objects.Store, host_names: Sequence[str], per_host: int) -> None:
+        self._store = store
+        self._host_names = host_names
+        self._per_host = per_host
+        # What was told at once: [server_uuid, uuid, sequence, sampled_at].
+        self.changes: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
+        self.ages: list[float] = []
+        self.change_ages: list[float] = []
+        self._started_at = 0.0
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=work, daemon=True)
+            for work in (self._look_at_hosts, self._look_at_changes)
+        ]
+
+    def start(self) -> None:
+        self._started_at = time.time()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _look_at_hosts(self) -> None:
+        # A host with many migrations is looked at less often: the reading has its cost too.
+        pause = _LOOK_SECONDS * max(1.0, self._per_host / 5)
+        while not self._stopping.wait(pause):
+            host = random.choice(self._host_names)  # noqa: S311
+            shown = objects.Migration.list(
+                self._store, host=host, in_progress=True, limit=2 * self._per_host
+            )
+            now = time.time()
+            # Those that arrive there are their source's.
+            self.ages += [
+                now - each.sampled_at.timestamp() for each in shown if each.source_compute == host
+            ]
+
+    def _look_at_changes(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                change = self.changes.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                continue
+            server_uuid, uuid, sequence, sampled_at = change
+            # What was told before has been there to be read for long.
+            if sampled_at > self._started_at:
+                self._look_at_change(server_uuid, uuid, sequence, sampled_at)
+
+    def _look_at_change(
+        self, server_uuid: str, uuid: str, sequence: int, sampled_at: float
+    ) -> None:
+        while time.time() - sampled_at < _GIVE_UP_SECONDS:
+            try:
+                shown = objects.Migration.get(self._store, server_uuid, uuid)
+            except exception.NotFound:
+                shown = None
+            if shown is not None and shown.sequence >= sequence:
+                break
+            if self._stopping.wait(_CHANGE_SECONDS):
+                return
+        self.change_ages.append(time.time() - sampled_at)

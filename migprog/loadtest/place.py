@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a load test takes place: a virtual host and a schema made for it, or those in use."""
+
+import contextlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from oslo_config import cfg
+
+from migprog import exception, rpc
+from migprog.conductor import rpcapi
+from migprog.core.report import Ack
+from migprog.db import scratch
+from migprog.loadtest.plan import HOST_PREFIX
+
+_RABBITMQCTL_SECONDS = 60.0
+# A conductor that is idle answers in hundredths of a second.
+_ANSWER_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The URLs of the broker and of the database that are used."""
+
+    transport_url: str
+    database_url: str
+
+
+@contextlib.contextmanager
+def made(conf: cfg.ConfigOpts, beside: Place, run: str) -> Iterator[Place]:
+    """A virtual host and a schema of its own, on the broker and the database server in use.
+
+    Raises :class:`exception.ConfigError`.
+    """
+    name = f"migprog_loadtest_{run}"
+    with (
+        _virtual_host(conf, beside.transport_url, name) as transport_url,
+        scratch.database(beside.database_url, name) as database_url,
+    ):
+        yield Place(transport_url, database_url)
+
+
+@contextlib.contextmanager
+def in_use(place: Place) -> Iterator[Place]:
+    """The broker and the database as they are; what the test has stored is removed."""
+    try:
+        yield place
+    finally:
+        scratch.remove_hosts(place.database_url, HOST_PREFIX)
+
+
+def conductors_answer(conf: cfg.ConfigOpts, place: Place) -> bool:
+    """Whether conductors are at work there."""
+    transport = rpc.transport(conf, place.transport_url)
+    try:
+        answer = rpcapi.ConductorAPI(transport, _ANSWER_SECONDS).report({}, acknowledged=True)
+    except rpcapi.Unreachable as error:
+        if "MessagingTimeout" in str(error):
+            return False
+        raise exception.ConfigError(f"[DEFAULT] transport_url: {error}") from error
+    finally:
+        transport.cleanup()
+    return bool(Ack.from_wire(answer).refused)
+
+
+@contextlib.contextmanager
+def _virtual_host(conf: cfg.ConfigOpts, url: str, name: str) -> Iterator[str]:
+    user = rpc.broker(conf, url).user
+    _rabbitmqctl("add_vhost", name)
+    try:
+        _rabbitmqctl("set_permissions", "-p", name, user, ".*", ".*", ".*")
+        yield rpc.in_virtual_host(conf, url, name)
+    finally:
+        _rabbitmqctl("delete_vhost", name)
+
+
+def _rabbitmqctl(*words: str) -> None:
+    """Raises :class:`exception.ConfigError`."""
+    advice = (
+        "run migprog-loadtest as root where the broker runs; or make a virtual host, name it in "
+        "--transport-url and give --in-place"
+    )
+    command = ["rabbitmqctl", "--quiet", *words]
+    if shutil.which(command[0]) is None:
+        raise exception.ConfigError(f"rabbitmqctl is not on this machine; {advice}")
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_RABBITMQCTL_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise exception.ConfigError(f"{' '.join(command[:3])}: no answer; {advice}") from error
+    if done.returncode != 0:
+        said = " ".join((done.stderr or done.stdout).split())[:200]
+        raise exception.ConfigError(f"{' '.join(command[:3])}: {said}; {advice}")

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a load test is to do; it goes to the fleets' processes as JSON."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Self
+
+from migprog import exception
+
+# Of all names of simulated hosts: by it their rows are found again.
+HOST_PREFIX = "loadtest-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """So many hosts migrate so many servers each, all the time, and tell of it every interval.
+
+    ``migration_seconds`` is what a migration lasts on average. Of the ``seconds`` measured nothing
+    counts that was before all had begun.
+    """
+
+    hosts: int
+    per_host: int
+    interval_seconds: float
+    heartbeat_seconds: float = 30.0
+    poll_seconds: float = 0.5
+    migration_seconds: float = 300.0
+    seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name, least, most in _RANGES:
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise exception.BadRequest(name, f"{value:g} must be from {least:g} to {most:g}")
+        for less, more in (("poll_seconds", "interval_seconds"), *_HEARTBEAT):
+            if getattr(self, less) > getattr(self, more):
+                raise exception.BadRequest(
+                    less, f"{getattr(self, less):g} must not be more than {more}"
+                )
+
+    @property
+    def migrations(self) -> int:
+        return self.hosts * self.per_host
+
+    @property
+    def warm_up_seconds(self) -> float:
+        """Until all have begun, one after the other, and have found their pace."""
+        return self.begin_seconds + max(4.0, 2 * self.interval_seconds)
+
+    @property
+    def begin_seconds(self) -> float:
+        """Over which the hosts begin: not all at once."""
+        return max(self.interval_seconds, self.migrations / 500)
+
+
+_HEARTBEAT = (("interval_seconds", "heartbeat_seconds"),)
+_RANGES = (
+    ("hosts", 1, 100_000),
+    ("per_host", 1, 500),
+    ("interval_seconds", 0.1, 600),
+    ("heartbeat_seconds", 1, 3600),
+    ("poll_seconds", 0.05, 60),
+    ("migration_seconds", 10, 86_400),
+    ("seconds", 1, 86_400),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One process's part of a load: the hosts ``first``, ``first + step`` and so on.
+
+    ``changes_per_second``: of so many changes it tells when each was told. Times are of the
+    monotonic clock, which all processes of a machine share: the hosts begin at ``begin_at``, and
+    at each of ``marks`` it tells what it counted.
+    """
+
+    load: Load
+    run: str
+    first: int
+    step: int
+    config_files: tuple[str, ...]
+    recordings: tuple[str, ...]
+    changes_per_second: float
+    begin_at: float
+    marks: tuple[float, float]
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        values = json.loads(text)
+        values["load"] = Load(**values["load"])
+        for name in ("config_files", "recordings", "marks"):
+            values[name] = tuple(values[name])
+        return cls(**values)
+
+    @property
+    def host_names(self) -> list[str]:
+        numbers = range(self.first, self.load.hosts, self.step)
+        return [host_name(self.run, number) for number in numbers]
+
+
+def host_name(run: str, number: int) -> str:
+    """How the simulated host of that number is called."""
+    return f"{HOST_PREFIX}{run}-{number:05d}"

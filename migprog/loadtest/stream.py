@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recorded migrations as streams of reports, to be told again by simulated hosts.
+
+Each recording goes once through the real monitor, with a report for every sample: so a simulated
+host costs what it takes to throttle, to pack and to send, and nothing else.
+"""
+
+import bisect
+import dataclasses
+import pathlib
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from migprog import exception
+from migprog.compute import recording
+from migprog.compute.replay import replay
+from migprog.core.report import Report
+from migprog.core.status import ENDED, Phase, Status
+from migprog.core.throttle import Rules
+
+# Recordings of real migrations, of each physics one.
+DEFAULT = tuple(
+    str(path) for path in sorted((pathlib.Path(__file__).parent / "recordings").glob("*.jsonl.gz"))
+)
+_LEAST_SAMPLES = 3
+_AT_EVERY_SAMPLE = Rules(report_interval_seconds=0.0, heartbeat_interval_seconds=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """``reports[i]`` is what there is to tell from ``times[i]`` on, in seconds since the start."""
+
+    times: tuple[float, ...]
+    reports: tuple[Report, ...]
+
+    def at(self, seconds: float) -> Report:
+        return self.reports[max(0, bisect.bisect_right(self.times, seconds) - 1)]
+
+
+def load(paths: Iterable[str], mean_seconds: float) -> list[Stream]:
+    """The streams of recordings, all stretched by one factor so that they last ``mean_seconds`` on
+    average.
+
+    Raises :class:`recording.NotARecording`, or :class:`exception.MigprogError` for one without a
+    migration.
+    """
+    plain = [_stream(path) for path in paths]
+    factor = mean_seconds / statistics.fmean(stream.times[-1] for stream in plain)
+    return [
+        Stream(tuple(factor * time for time in stream.times), stream.reports) for stream in plain
+    ]
+
+
+def _stream(path: str) -> Stream:
+    sent = replay(recording.read(path), _AT_EVERY_SAMPLE).reports
+    if len(sent) < _LEAST_SAMPLES:
+        raise exception.MigprogError(f"{path}: the recording shows no migration")
+    times = [each.t - sent[0].t for each in sent]
+    reports = [each.report for each in sent]
+    if reports[-1].status not in ENDED:
+        # A recording may break off anywhere.
+        reports[-1] = dataclasses.replace(
+            reports[-1],
+            status=Status.CANCELLED,
+            phase=Phase.DONE,
+            error="the migration was aborted",
+        )
+    return Stream(tuple(times), tuple(reports))
+
+
+def phases(streams: Sequence[Stream], count: int) -> list[tuple[Stream, float]]:
+    """For ``count`` migrations a stream each, and how many seconds of it have passed: spread evenly
+    over the streams and over their time."""
+    golden = 0.618033988749895
+    chosen = []
+    for number in range(count):
+        stream = streams[number % len(streams)]
+        chosen.append((stream, stream.times[-1] * (number * golden % 1.0)))
+    return chosen

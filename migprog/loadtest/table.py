@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures for people: a column a run."""
+
+from collections.abc import Sequence
+from typing import Any
+
+# What it says, and where it is in the figures.
+_ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("hosts", ("hosts",)),
+    ("migrations a host", ("per_host",)),
+    ("migrations at once", ("migrations",)),
+    ("interval, s", ("interval_s",)),
+    ("  in force at the end", ("interval_in_force_s",)),
+    ("updates a second", ("updates_per_s",)),
+    ("rows written a second", ("rows_per_s",)),
+    ("age of what is shown, ms: p50", ("age_ms", "p50")),
+    ("  p95", ("age_ms", "p95")),
+    ("  p99", ("age_ms", "p99")),
+    ("age of a change when shown, ms: p50", ("change_age_ms", "p50")),
+    ("  p95", ("change_age_ms", "p95")),
+    ("  p99", ("change_age_ms", "p99")),
+    ("CPU an update, ms: total", ("cpu_ms_per_update", "total")),
+    ("  agents", ("cpu_ms_per_update", "agent")),
+    ("  conductors", ("cpu_ms_per_update", "conductor")),
+    ("  broker", ("cpu_ms_per_update", "broker")),
+    ("  database", ("cpu_ms_per_update", "database")),
+    ("processors busy: agents", ("cpu_share", "agent")),
+    ("  conductors", ("cpu_share", "conductor")),
+    ("  broker", ("cpu_share", "broker")),
+    ("  database", ("cpu_share", "database")),
+    ("messages an update", ("messages_per_update",)),
+    ("bytes an update", ("bytes_per_update",)),
+    ("SQL statements a batch", ("sql_per_batch",)),
+    ("  a transaction", ("sql_per_transaction",)),
+    ("updates a transaction", ("updates_per_transaction",)),
+    ("message with an answer, ms: p50", ("rpc_ms", "call", "p50")),
+    ("  p95", ("rpc_ms", "call", "p95")),
+    ("  p99", ("rpc_ms", "call", "p99")),
+    ("message without, ms: p50", ("rpc_ms", "cast", "p50")),
+    ("  p95", ("rpc_ms", "cast", "p95")),
+    ("  p99", ("rpc_ms", "cast", "p99")),
+    ("transaction, ms: p50", ("store_ms", "p50")),
+    ("  p95", ("store_ms", "p95")),
+    ("  p99", ("store_ms", "p99")),
+    ("memory, MiB: agents (all)", ("memory_mib", "agent")),
+    ("  conductors", ("memory_mib", "conductor")),
+    ("  broker", ("memory_mib", "broker")),
+    ("  database", ("memory_mib", "database")),
+    ("messages that nobody took", ("messages_failed",)),
+    ("ends told", ("ends", "told")),
+    ("  stored", ("ends", "stored")),
+    ("simulation late, ms: p95", ("simulation_late_ms", "p95")),
+    ("kept up with", ("kept_up",)),
+)
+
+
+def text(results: Sequence[dict[str, Any]]) -> str:
+    """A table of runs' figures; what is not known in any run is left out."""
+    lines = []
+    for heading, path in _ROWS:
+        values = [_at(figures, path) for figures in results]
+        if any(value is not None for value in values):
+            lines.append(f"{heading:37}" + "".join(f"{_shown(value):>12}" for value in values))
+    return "\n".join(lines)
+
+
+def _at(figures: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        figures = figures.get(key) if figures is not None else None
+    return figures
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return str(value)
