@@ -76,9 +76,13 @@ class Sender:
         if not load:
             return True
         # What may be lost needs no answer; but one is asked for now and then, to know how things
-        # stand with the conductors.
+        # stand with the conductors, and each time while they are not as they should be.
         silent_seconds = now - self._answered_at
-        acknowledged = load.needs_ack or silent_seconds >= self.rules.heartbeat_interval_seconds
+        acknowledged = (
+            load.needs_ack
+            or self._pacing.is_stretched
+            or silent_seconds >= self.rules.heartbeat_interval_seconds
+        )
         try:
             ack = self._deliver(load, acknowledged)
         except rpcapi.Unreachable as error:
@@ -87,12 +91,13 @@ class Sender:
                 *(len(load.reports), len(load.arrivals), error),
             )
             metrics.failed()
-            self._set_pacing(self.pacing.unanswered())
+            self._set_pacing(self.pacing.unanswered(time.monotonic()))
             return False
         if acknowledged:
             self._answered_at = time.monotonic()
-            metrics.called(self._answered_at - now)
-            self._set_pacing(self.pacing.answered(self._answered_at - now))
+            took_seconds = self._answered_at - now
+            metrics.called(took_seconds)
+            self._set_pacing(self.pacing.answered(took_seconds, self._answered_at))
         else:
             metrics.cast()
         self._outbox.sent(load, ack, time.monotonic())

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often a host may tell of progress, by how the conductors keep up.
 
-Slow answers stretch the interval by a factor, quick ones shorten it bit by bit: so many hosts find
-together what their conductors can bear, as TCP's flows do (Chiu and Jain, 1989).
+Slow answers halve the rate, quick ones raise it bit by bit: so many hosts find together what their
+conductors can bear, as TCP's flows do (Chiu and Jain, 1989).
 """
 
 from dataclasses import dataclass, replace
@@ -10,17 +10,22 @@ from dataclasses import dataclass, replace
 # A conductor that keeps up answers in hundredths of a second.
 _SLOW_SECONDS = 0.5
 _STRETCH = 2.0
-# Of the interval asked for, so much is taken back by a quick answer.
-_SHORTEN = 0.25
+# Of the rate asked for, so much is won back by a quick answer.
+_RAISE = 0.125
 
 
 @dataclass(frozen=True, slots=True)
 class Pacing:
-    """Seconds between two reports of progress: as asked for, but for ``extra_seconds``."""
+    """Seconds between two reports of progress: as asked for, but for ``extra_seconds``.
+
+    All slow answers before ``deaf_until`` (a monotonic clock's seconds, as every ``now`` here) tell
+    of one and the same jam, which has been answered.
+    """
 
     asked_seconds: float
     most_seconds: float
     extra_seconds: float = 0.0
+    deaf_until: float = 0.0
 
     @property
     def interval_seconds(self) -> float:
@@ -38,17 +43,21 @@ class Pacing:
             return self
         return replace(self, asked_seconds=asked_seconds, most_seconds=most_seconds)
 
-    def answered(self, took_seconds: float) -> "Pacing":
+    def answered(self, took_seconds: float, now: float) -> "Pacing":
         """The pacing after a conductor's answer."""
         if took_seconds > _SLOW_SECONDS:
-            return self.unanswered()
+            return self.unanswered(now)
         if not self.is_stretched:
             return self
-        extra = self.interval_seconds - (1 + _SHORTEN) * self.asked_seconds
-        return replace(self, extra_seconds=max(0.0, extra))
+        rate = 1 / self.interval_seconds + _RAISE / self.asked_seconds
+        return replace(self, extra_seconds=max(0.0, 1 / rate - self.asked_seconds))
 
-    def unanswered(self) -> "Pacing":
+    def unanswered(self, now: float) -> "Pacing":
         """The pacing after no conductor answered in time."""
-        extra = _STRETCH * self.interval_seconds - self.asked_seconds
-        most = max(0.0, self.most_seconds - self.asked_seconds)
-        return replace(self, extra_seconds=min(extra, most))
+        if now < self.deaf_until:
+            return self
+        most = max(self.asked_seconds, self.most_seconds)
+        interval = min(_STRETCH * self.interval_seconds, most)
+        return replace(
+            self, extra_seconds=interval - self.asked_seconds, deaf_until=now + interval
+        )

@@ -111,7 +111,7 @@ def test_no_answer_stretches_the_interval_and_answers_shorten_it():
     assert not sender.send()
     assert sender.pacing.interval_seconds == 10.0
     assert sender.send()
-    assert sender.pacing.interval_seconds == 8.75
+    assert sender.pacing.interval_seconds == 8.0
 
 
 def test_rules_may_be_replaced():
@@ -139,5 +139,5 @@ def test_messages_are_counted_and_the_interval_is_shown():
     assert not sender.send()
     assert counted("migprog_report_interval_seconds", node="node-1") == 10.0
     assert sender.send()
-    assert counted("migprog_report_interval_seconds", node="node-1") == 8.75
+    assert counted("migprog_report_interval_seconds", node="node-1") == 8.0
     assert [now - then for now, then in zip(messages(), before, strict=True)] == [1, 1, 1]

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,10 +8,11 @@ from migprog.core.pacing import Pacing
 QUICK, SLOW = 0.01, 2.0
 
 
-def after(*answers, asked=5.0, most=30.0):
+def after(*answers, asked=5.0, most=30.0, apart=100.0):
     pacing = Pacing(asked, most)
-    for took in answers:
-        pacing = pacing.unanswered() if took is None else pacing.answered(took)
+    for number, took in enumerate(answers):
+        now = 1000 + apart * number
+        pacing = pacing.unanswered(now) if took is None else pacing.answered(took, now)
     return pacing.interval_seconds
 
 
@@ -23,12 +25,20 @@ def test_slow_answers_stretch_it_up_to_the_heartbeat():
     assert after(None, None) == 20.0
 
 
-def test_quick_ones_shorten_it_bit_by_bit():
-    assert [after(SLOW, *[QUICK] * n) for n in range(6)] == [10.0, 8.75, 7.5, 6.25, 5.0, 5.0]
+def test_one_jam_counts_once():
+    assert after(SLOW, SLOW, None, apart=3.0) == 10.0
+    assert after(SLOW, SLOW, apart=10.0) == 20.0
+
+
+def test_quick_ones_raise_the_rate_bit_by_bit():
+    intervals = [after(None, None, *[QUICK] * n) for n in range(8)]
+    assert intervals[0] == 20.0
+    rates = [5.0 / interval for interval in intervals]
+    assert rates == pytest.approx([0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0, 1.0])
 
 
 def test_another_interval_asked_for_is_taken_up():
-    stretched = Pacing(5.0, 30.0).answered(SLOW)
+    stretched = Pacing(5.0, 30.0).answered(SLOW, 0.0)
     assert stretched.asked(2.0, 30.0).interval_seconds == 7.0
     assert stretched.asked(40.0, 30.0).interval_seconds == 40.0
     assert stretched.asked(5.0, 30.0) is stretched
@@ -38,6 +48,8 @@ def test_another_interval_asked_for_is_taken_up():
     st.lists(st.one_of(st.none(), st.floats(0, 100)), max_size=60),
     st.floats(0.5, 100),
     st.floats(0.5, 100),
+    st.floats(0.1, 100),
 )
-def test_it_stays_between_what_was_asked_for_and_the_heartbeat(answers, asked, most):
-    assert asked <= after(*answers, asked=asked, most=most) <= max(asked, most)
+def test_it_stays_between_what_was_asked_for_and_the_heartbeat(answers, asked, most, apart):
+    interval = after(*answers, asked=asked, most=most, apart=apart)
+    assert asked - 1e-9 <= interval <= max(asked, most) + 1e-9
