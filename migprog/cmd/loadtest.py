@@ -152,6 +152,8 @@ def _named(arguments: argparse.Namespace) -> tuple[cfg.ConfigOpts, Place]:
 @contextlib.contextmanager
 def _setting(arguments: argparse.Namespace) -> Iterator[tuple[cfg.ConfigOpts, Setting]]:
     config, named = _named(arguments)
+    # Whether they can be read: the processes that play them are started last.
+    stream.load(arguments.recordings, arguments.migration_seconds)
     name = secrets.token_hex(4)
     if not arguments.conductors and not arguments.in_place:
         raise exception.ConfigError("--conductors: 0 must go with --in-place")

@@ -2,8 +2,10 @@
 """What was heard and is not stored yet: stored at once while the database keeps up, together else.
 
 One thread stores. What comes in meanwhile waits for the next transaction, which takes all of it:
-the slower the database, the more it gets at a time. Of progress the latest of each migration is
-kept, so that no overload makes more of it than there are migrations.
+the slower the database, the more it gets at a time. Transactions begin a moment apart, since one
+for twenty hosts costs little more than one for one; what comes alone is stored at once. Of
+progress the latest of each migration is kept, so that no overload makes more of it than there are
+migrations.
 """
 
 import logging
@@ -20,6 +22,8 @@ from migprog.objects import Heard, Stored, Unavailable
 LOG = logging.getLogger(__name__)
 # Of progress, in one transaction: it must not make those wait long who want an answer.
 _MAX_REPORTS = 1000
+# From the beginning of a transaction to that of the next.
+_APART_SECONDS = 0.03
 
 StoreBatches = Callable[[Sequence[Heard]], list[Stored]]
 
@@ -60,8 +64,9 @@ class _Progress:
 class Intake:
     """Stores by ``store_batches`` (as :func:`storing` makes it), in a thread of its own."""
 
-    def __init__(self, store_batches: StoreBatches) -> None:
+    def __init__(self, store_batches: StoreBatches, apart_seconds: float = _APART_SECONDS) -> None:
         self._store_batches = store_batches
+        self._apart_seconds = apart_seconds
         self._changed = threading.Condition()
         self._asked: list[_Asked] = []
         self._progress: dict[str, _Progress] = {}
@@ -100,9 +105,12 @@ class Intake:
             self._changed.notify()
 
     def _run(self) -> None:
+        next_at = 0.0
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._asked or self._progress or self._stopping)
+                self._changed.wait_for(lambda: self._stopping, max(0.0, next_at - time.monotonic()))
+                next_at = time.monotonic() + self._apart_seconds
                 asked, self._asked = self._asked, []
                 progress = [
                     self._progress.pop(uuid) for uuid in list(self._progress)[:_MAX_REPORTS]

@@ -58,6 +58,4 @@ class Pacing:
             return self
         most = max(self.asked_seconds, self.most_seconds)
         interval = min(_STRETCH * self.interval_seconds, most)
-        return replace(
-            self, extra_seconds=interval - self.asked_seconds, deaf_until=now + interval
-        )
+        return replace(self, extra_seconds=interval - self.asked_seconds, deaf_until=now + interval)

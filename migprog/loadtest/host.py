@@ -11,7 +11,7 @@ from migprog.compute.outbox import Outbox
 from migprog.compute.sender import Sender
 from migprog.core import throttle
 from migprog.core.report import Arrival, ArrivalState, Report
-from migprog.core.status import ENDED
+from migprog.core.status import ENDED, Status
 from migprog.core.throttle import Beat, Reason, Rules, Telling
 from migprog.loadtest.stream import Stream
 from migprog.metrics import agent as metrics
@@ -75,7 +75,7 @@ class Host:
         """Let the destination tell, as its agent would."""
         if told.reason is Reason.FIRST:
             state = ArrivalState.INCOMING
-        elif told.report.status in ENDED:
+        elif told.report.status is Status.COMPLETED:
             state = ArrivalState.RESUMED
         else:
             return

@@ -5,7 +5,8 @@ import contextlib
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from migprog.tests.functional import processes
 
@@ -14,14 +15,24 @@ _SERVER = pathlib.Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _START_SECONDS = 60.0
 
 
+@dataclass(frozen=True)
+class Broker:
+    """A running RabbitMQ: its transport URL, and in which environment rabbitmqctl finds it."""
+
+    url: str
+    environment: Mapping[str, str]
+
+
 @contextlib.contextmanager
-def rabbitmq() -> Iterator[str]:
-    """Run a RabbitMQ; gives its transport URL."""
+def rabbitmq() -> Iterator[Broker]:
+    """Run a RabbitMQ."""
     if not _SERVER.exists():
         raise RuntimeError(f"{_SERVER} is missing: install the package rabbitmq-server")
     with tempfile.TemporaryDirectory(prefix="migprog-rabbitmq-") as directory:
         port, distribution_port, epmd_port = processes.free_ports(3)
         environment = os.environ | {
+            # Debian's rabbitmqctl changes to that user and its folders as well.
+            "PATH": f"{_SERVER.parent}{os.pathsep}{os.environ.get('PATH', '')}",
             "HOME": directory,
             "RABBITMQ_NODENAME": f"migprog-{port}@localhost",
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
@@ -42,4 +53,4 @@ def rabbitmq() -> Iterator[str]:
             processes.running([str(_SERVER)], directory, environment) as server,
         ):
             processes.wait_for_port(port, _START_SECONDS, server)
-            yield f"rabbit://guest:guest@127.0.0.1:{port}/"
+            yield Broker(f"rabbit://guest:guest@127.0.0.1:{port}/", environment)

@@ -12,9 +12,15 @@ def lab():
 
 
 @pytest.fixture(scope="session")
-def rabbitmq():
-    with broker.rabbitmq() as url:
-        yield url
+def rabbitmq_broker():
+    with broker.rabbitmq() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(rabbitmq_broker):
+    """Its transport URL."""
+    return rabbitmq_broker.url
 
 
 @pytest.fixture(scope="session")

@@ -152,3 +152,19 @@ def test_stopping_stores_what_is_there(database):
     intake.start()
     intake.stop()
     assert len(database.transactions) == 1
+
+
+def test_transactions_begin_a_moment_apart():
+    """What comes alone is stored at once; what follows soon is stored together."""
+    database = Database()
+    for _ in range(2):
+        database.go.release()
+    intake = Intake(database.store, apart_seconds=60.0)
+    intake.start()
+    first = batch(stores.report())
+    assert intake.store(first).ack.stored
+    told = [batch(stores.report(), host=f"host-{number}") for number in range(5)]
+    for each in told:
+        intake.keep(each)
+    intake.stop()
+    assert [len(transaction) for transaction in database.transactions] == [1, 5]

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The load test against a real broker and a real database, in its shortest form."""
+
+import contextlib
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import sqlalchemy as sa
+
+from migprog.tests import stores
+from migprog.tests.functional import processes
+
+pytestmark = [pytest.mark.functional, pytest.mark.timeout(300)]
+
+_COMMAND = str(pathlib.Path(sys.executable).with_name("migprog-loadtest"))
+_SHORT = ["--hosts", "4", "--per-host", "5", "--interval", "1", "--seconds", "5"]
+
+
+@pytest.fixture
+def database(request):
+    """The URL of a database with tables, a MariaDB's unless a test says otherwise."""
+    url = request.getfixturevalue(getattr(request, "param", "mariadb"))
+    stores.ready(url).close()
+    return url
+
+
+@pytest.fixture
+def load_test(rabbitmq_broker, database, tmp_path):
+    """Runs the command against them; gives its process when it has ended."""
+    config = tmp_path / "migprog.conf"
+    config.write_text(
+        f"[DEFAULT]\ntransport_url = {rabbitmq_broker.url}\n"
+        f"[database]\nconnection = {database.replace('$', '$$')}\n"
+    )
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [_COMMAND, "--config-file", str(config), *words],
+            capture_output=True,
+            text=True,
+            timeout=200,
+            env=rabbitmq_broker.environment,
+        )
+
+    run.config = config
+    return run
+
+
+def virtual_hosts(broker) -> set[str]:
+    done = subprocess.run(
+        ["rabbitmqctl", "--quiet", "list_vhosts"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=broker.environment,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def databases(url: str) -> set[str]:
+    engine = sa.create_engine(url)
+    names = set(sa.inspect(engine).get_schema_names())
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            names = set(connection.scalars(sa.text("SELECT datname FROM pg_database")))
+    engine.dispose()
+    return names
+
+
+def rows(url: str) -> int:
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        count = connection.exec_driver_sql("SELECT count(*) FROM migrations").scalar_one()
+    engine.dispose()
+    return count
+
+
+@pytest.mark.parametrize("database", ["mariadb", "postgresql"], indirect=True)
+def test_what_an_interval_costs_here(load_test, rabbitmq_broker, database):
+    before = virtual_hosts(rabbitmq_broker), databases(database)
+    done = load_test(*_SHORT, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    known = json.loads(done.stdout)
+    assert (known["migrations"], known["interval_s"]) == (20, 1.0)
+    assert 10 <= known["updates_per_s"] <= 40
+    for name in ("agent", "conductor", "broker", "database", "total"):
+        assert known["cpu_ms_per_update"][name] > 0, name
+    for name in ("age_ms", "change_age_ms"):
+        assert 0 < known[name]["p50"] <= known[name]["p95"] <= known[name]["p99"], name
+    assert known["age_ms"]["p50"] < 30_000
+    # Each host has five migrations, and tells of them together.
+    assert 0.1 < known["messages_per_update"] < 1.2
+    assert 200 < known["bytes_per_update"] < 3000
+    assert known["messages_failed"] == 0
+    assert known["ends"]["told"] == known["ends"]["stored"]
+    assert (virtual_hosts(rabbitmq_broker), databases(database)) == before
+    assert rows(database) == 0
+    assert "measuring" in done.stderr
+
+
+def test_a_sweep_is_a_table_in_place(load_test, database, tmp_path):
+    out = tmp_path / "figures.json"
+    words = ["--in-place", "--sweep", "1,2", "--seconds", "3", "--hosts", "2", "--json", str(out)]
+    done = load_test(*words)
+    assert done.returncode == 0, done.stderr
+    assert [each["interval_s"] for each in json.loads(out.read_text())] == [1.0, 2.0]
+    lines = {line[:37].strip(): line[37:].split() for line in done.stdout.splitlines()}
+    assert lines["interval, s"] == ["1", "2"]
+    assert rows(database) == 0, "it removes what it stored"
+
+
+@contextlib.contextmanager
+def conductor(config: pathlib.Path, directory: pathlib.Path):
+    command = str(pathlib.Path(_COMMAND).with_name("migprog-conductor"))
+    with processes.running([command, "--config-file", str(config)], directory) as program:
+        processes.wait_for(
+            lambda: program.check() or "takes reports" in program.output(), 60, "a conductor"
+        )
+        yield
+
+
+def test_conductors_at_work_are_left_alone_unless_they_are_to_be_measured(load_test, tmp_path):
+    nobody = load_test("--in-place", "--conductors", "0", "--hosts", "1", "--seconds", "1")
+    assert nobody.returncode == 1
+    assert "no conductor answers there" in nobody.stderr
+    with conductor(load_test.config, tmp_path):
+        refused = load_test("--in-place", *_SHORT)
+        assert refused.returncode == 1
+        assert "--in-place: conductors are at work there" in refused.stderr
+        measured = load_test("--in-place", "--conductors", "0", *_SHORT, "--json", "-")
+    assert measured.returncode == 0, measured.stderr
+    known = json.loads(measured.stdout)
+    assert known["cpu_ms_per_update"]["conductor"] > 0
+    assert known["sql_per_batch"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--conductors", "0"], "--conductors: 0 must go with --in-place"),
+        (["--transport-url", "fake://"], "transport_url: 'fake' must be: rabbit"),
+        (["--interval", "0.01"], "interval_seconds: 0.01 must be from 0.1"),
+        (["--recordings", "/nowhere"], "/nowhere: No such file"),
+        (["--database", "mysql+pymysql://x@127.0.0.1:1/x"], "[database] connection: "),
+    ],
+)
+def test_what_cannot_be_is_told_in_a_line(load_test, words, said):
+    done = load_test(*words)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
