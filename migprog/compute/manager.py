@@ -11,6 +11,7 @@ import random
 import threading
 import time
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from migprog.compute import domain_xml, host, messages
@@ -55,10 +56,13 @@ class Settings:
 
 @dataclass(slots=True)
 class _Watched:
+    """``judge_at``: when to see whether there is something to tell, if nothing is seen before."""
+
     monitor: Monitor
     sampler: Sampler
     tape: Tape
     next_poll_at: float
+    judge_at: float
     hung: bool = False
 
     def learn(self, facts: domain_xml.Facts | None) -> None:
@@ -124,12 +128,14 @@ class ComputeManager:
 
     def _run(self) -> None:
         while not self._stopping:
+            seen_of = set()
             for message in self._inbox.get_all(self._seconds_to_wait()):
+                seen_of.add(getattr(message, "server_uuid", None))
                 try:
                     self._take(message)
                 except Exception:
                     LOG.exception("%s: a message of libvirt's was lost", self._settings.libvirt_uri)
-            self._attend_all(time.monotonic())
+            self._attend_all(time.monotonic(), seen_of)
         for watched in self._watched.values():
             watched.sampler.stop()
 
@@ -137,11 +143,10 @@ class ComputeManager:
         # Nothing to watch: libvirt's thread searches by itself and wakes this loop.
         if not self._watched:
             return 3600.0
-        now = time.monotonic()
-        rest = self._settings.poll_interval_seconds
         # Whoever waits for an answer is woken by it.
-        due = [w.next_poll_at for w in self._watched.values() if w.sampler.asked_at is None]
-        return max(0.0, min([now + rest, *due]) - now)
+        polls = [w.next_poll_at for w in self._watched.values() if w.sampler.asked_at is None]
+        due = min([*polls, *(w.judge_at for w in self._watched.values())])
+        return max(0.0, due - time.monotonic())
 
     def _take(self, message: messages.Message | None) -> None:
         match message:
@@ -253,26 +258,36 @@ class ComputeManager:
             monitor = Monitor(str(uuid.uuid4()), server_uuid, at, self._handover_seconds)
             sampler = self._host.sampler(server_uuid)
             tape = self._recorder.tape(server_uuid, self._handover_seconds)
-            self._watched[server_uuid] = _Watched(monitor, sampler, tape, at)
+            self._watched[server_uuid] = _Watched(monitor, sampler, tape, at, at)
         return self._watched[server_uuid]
 
-    def _attend_all(self, now: float) -> None:
+    def _attend_all(self, now: float, seen_of: Collection[str | None]) -> None:
+        """Report what is due, and ask for the readings that are. ``seen_of``: whose news came.
+
+        To judge a migration costs more than all the rest. So it is done when there is news of it,
+        and for all of them when the host may tell of progress.
+        """
         rules = self._settings.rules
         if self._sender is not None:
             interval_seconds = self._sender.pacing.interval_seconds
             rules = dataclasses.replace(rules, report_interval_seconds=interval_seconds)
-        rules_now = self._beat.rules(rules, now)
-        for watched in list(self._watched.values()):
+        rules_now, beats = self._beat.rules(rules, now), now >= self._beat.next_at
+        for server_uuid, watched in list(self._watched.items()):
             try:
-                self._attend(watched, rules_now, now)
+                if beats or server_uuid in seen_of or now >= watched.judge_at:
+                    self._judge(watched, rules_now, now)
+                if not watched.monitor.over:
+                    self._ask(watched, now)
             except Exception:
                 LOG.exception("server %s: no report", watched.monitor.server_uuid)
         if self._node is not None:
             metrics.watched(self._node, len(self._watched))
         self._beat = self._beat.after(now, rules.report_interval_seconds, random.random())  # noqa: S311
 
-    def _attend(self, watched: _Watched, rules: throttle.Rules, now: float) -> None:
-        """Report what is due, and ask for a reading when it is time."""
+    def _judge(self, watched: _Watched, rules: throttle.Rules, now: float) -> None:
+        """Report what is due."""
+        # The next reading will come before, if none hangs.
+        watched.judge_at = now + 2 * self._settings.poll_interval_seconds
         due = watched.monitor.report_if_due(rules, now, time.time())
         if due is not None:
             reason, report = due
@@ -284,8 +299,6 @@ class ComputeManager:
                 watched.tape.end(report.status, report.error, now)
         if watched.monitor.over:
             self._forget(watched, now)
-            return
-        self._ask(watched, now)
 
     def _forget(self, watched: _Watched, now: float) -> None:
         took = watched.monitor.handover_seconds
@@ -301,7 +314,9 @@ class ComputeManager:
         settings, sampler = self._settings, watched.sampler
         if sampler.asked_at is None:
             if now >= watched.next_poll_at:
-                watched.next_poll_at = now + settings.poll_interval_seconds
+                # At the same ticks for all of them: to wake up once costs less than once for each.
+                interval_seconds = settings.poll_interval_seconds
+                watched.next_poll_at = (now // interval_seconds + 1) * interval_seconds
                 sampler.ask(now)
         elif not watched.hung and now - sampler.asked_at > settings.libvirt_timeout_seconds:
             watched.hung = True

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmarks run and print what can be true. How fast something is, no test asserts."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+BENCHMARKS = pathlib.Path(__file__).resolve().parents[3] / "benchmarks"
+
+
+def run(script, *arguments, **environment):
+    """What it prints, line by line. Goals may be missed here, and are told of."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(BENCHMARKS / script), *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert not done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[-1].endswith(("met", "NOT met"))
+    assert done.returncode == ("NOT" in lines[-1])
+    return lines
+
+
+def rows(lines, *first):
+    """The numbers of all rows that begin with these."""
+    pattern = r"\s*" + r"\s+".join(first) + r"\s(.*)"
+    found = [re.fullmatch(pattern, line) for line in lines]
+    return [[float(n) for n in re.findall(r"\d+(?:\.\d+)?", m[1])] for m in found if m]
+
+
+@pytest.mark.parametrize("backend", ["eventlet", "threading"])
+def test_an_agents_cost(backend):
+    lines = run(
+        *("agent.py", "--runs=1", "--seconds=2", "--warm-up=0", "--cases=0x30,4x30"),
+        "--hours=0.1",
+        MIGPROG_CONCURRENCY=backend,
+    )
+    assert lines[0].startswith(backend)
+    idle, _ = rows(lines, "0", "30")
+    assert idle[0] < 100
+    assert idle[-1] == 0, "nothing is read of those that do not migrate"
+    (percent, *_, per_second), (rss_mib, gap_seconds, _, _) = rows(lines, "4", "30")
+    assert 0 < percent < 100
+    assert 1 < per_second < 60
+    assert 10 < rss_mib < 500
+    assert gap_seconds > 0.3
+    (slow,) = (line for line in lines if "a conductor that takes 5 s" in line)
+    assert float(re.search(r"([\d.]+) s at most", slow)[1]) > 0.3
+    assert "0.1 h of one migration, 720 samples; KiB:" in lines
+    assert all(first > 0 for first, *_ in rows(lines, "(?:allocated|rss)", "first", "hour"))
+
+
+def test_what_storing_and_reading_cost():
+    lines = run(
+        *("reads.py", "--database=sqlite", "--runs=1", "--batches=10", "--repeats=1"),
+        "--many=200",
+    )
+    for count in ("100", "200"):
+        ((ours, database, together),) = rows(lines, count)
+        assert ours > 0
+        assert (database, together) == (0, ours), "SQLite is in our own process"
+    for question in ("one migration", "a page of 100", "host, page of 100"):
+        ((few, many, growth),) = rows(lines, question)
+        assert few > 0
+        assert many > 0
+        assert growth == pytest.approx(many / few, rel=0.1)
