@@ -59,11 +59,13 @@ class Conductor:
         if self._answers_after_seconds:
             time.sleep(self._answers_after_seconds)
         self.messages += 1
-        self.reports += len(batch["reports"])
-        self.heard_of |= {report["server_uuid"] for report in batch["reports"]}
+        names, rows = batch["reports"]["fields"], batch["reports"]["rows"]
+        self.reports += len(rows)
+        self.heard_of |= {row[names.index("server_uuid")] for row in rows}
         if not acknowledged:
             return None
-        return Ack({report["uuid"]: report["sequence"] for report in batch["reports"]}).to_wire()
+        uuid, sequence = names.index("uuid"), names.index("sequence")
+        return Ack({row[uuid]: row[sequence] for row in rows}).to_wire()
 
 
 def run(hypervisor: fake_libvirt.Hypervisor, options: argparse.Namespace) -> dict[str, float]:

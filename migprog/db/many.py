@@ -33,7 +33,8 @@ def update(
     elif dialect == "postgresql":
         values = [{name: row[name] for name in names} for row in rows]
         connection.execute(
-            _postgresql(table, key, changed), {"rows": json.dumps(values, default=_json)}
+            _postgresql(table, key, changed),
+            {"rows": json.dumps(values, default=_json), "keys": [row[key] for row in rows]},
         )
     else:
         connection.execute(
@@ -66,13 +67,18 @@ def _mysql(table: sa.Table, names: tuple[str, ...]) -> tuple[sa.TextClause, dict
 
 @functools.cache
 def _postgresql(table: sa.Table, key: str, changed: tuple[str, ...]) -> sa.TextClause:
-    """Its driver folds nothing: all rows are one value."""
+    """Its driver folds nothing: all rows are one value.
+
+    The keys stand there once more for its planner, which knows nothing of what is in that value and
+    would rather read the whole table.
+    """
     dialect = postgresql.dialect()
     columns = ", ".join(f"{name} {table.c[name].type.compile(dialect)}" for name in (key, *changed))
     news = ", ".join(f"{name} = new.{name}" for name in changed)
     return sa.text(
         f"UPDATE {table.name} SET {news} "  # noqa: S608 names of ours
-        f"FROM json_to_recordset(:rows) AS new({columns}) WHERE {table.name}.{key} = new.{key}"
+        f"FROM json_to_recordset(:rows) AS new({columns}) "
+        f"WHERE {table.name}.{key} = new.{key} AND {table.name}.{key} = ANY(:keys)"
     )
 
 

@@ -28,13 +28,18 @@ def database(request):
 
 
 @pytest.fixture
-def load_test(rabbitmq_broker, database, tmp_path):
-    """Runs the command against them; gives its process when it has ended."""
-    config = tmp_path / "migprog.conf"
-    config.write_text(
-        f"[DEFAULT]\ntransport_url = {rabbitmq_broker.url}\n"
-        f"[database]\nconnection = {database.replace('$', '$$')}\n"
+def config(rabbitmq_broker, database, tmp_path):
+    """A configuration file that names them."""
+    path = tmp_path / "migprog.conf"
+    path.write_text(
+        f"[DEFAULT]\ntransport_url = {rabbitmq_broker.url}\n[database]\nconnection = {database}\n"
     )
+    return path
+
+
+@pytest.fixture
+def load_test(rabbitmq_broker, config):
+    """Runs the command against them; gives its process when it has ended."""
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -45,7 +50,6 @@ def load_test(rabbitmq_broker, database, tmp_path):
             env=rabbitmq_broker.environment,
         )
 
-    run.config = config
     return run
 
 
@@ -117,17 +121,17 @@ def test_a_sweep_is_a_table_in_place(load_test, database, tmp_path):
 def conductor(config: pathlib.Path, directory: pathlib.Path):
     command = str(pathlib.Path(_COMMAND).with_name("migprog-conductor"))
     with processes.running([command, "--config-file", str(config)], directory) as program:
-        processes.wait_for(
-            lambda: program.check() or "takes reports" in program.output(), 60, "a conductor"
-        )
+        processes.wait_for(lambda: "takes reports" in program.output(), 60, "a conductor")
         yield
 
 
-def test_conductors_at_work_are_left_alone_unless_they_are_to_be_measured(load_test, tmp_path):
+def test_conductors_at_work_are_left_alone_unless_they_are_to_be_measured(
+    load_test, config, tmp_path
+):
     nobody = load_test("--in-place", "--conductors", "0", "--hosts", "1", "--seconds", "1")
     assert nobody.returncode == 1
     assert "no conductor answers there" in nobody.stderr
-    with conductor(load_test.config, tmp_path):
+    with conductor(config, tmp_path):
         refused = load_test("--in-place", *_SHORT)
         assert refused.returncode == 1
         assert "--in-place: conductors are at work there" in refused.stderr

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.functional
+
 BENCHMARKS = pathlib.Path(__file__).resolve().parents[3] / "benchmarks"
 
 

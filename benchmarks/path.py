@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole path of a migration's progress, from host to database: ours beside the naive shape.
+
+    .venv/bin/python benchmarks/path.py [--runs 5] [--seconds 20]
+
+Both take the same load on the same RabbitMQ and MariaDB, in turn, several times. What counts is
+the ratio of the processors' time that an update takes: agent, conductor, broker and database
+together.
+"""
+
+import argparse
+import contextlib
+import json
+import pathlib
+import queue
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from migprog import conf, context, rpc
+from migprog.loadtest import child, usage
+from migprog.tests import stores
+from migprog.tests.functional import broker, databases
+
+HERE = pathlib.Path(__file__).parent
+INTERVAL_SECONDS = 2.0
+_READY_SECONDS = 60.0
+_PROCESSES = ("agent", "conductor", "broker", "database")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A load, and how much less than in the naive shape an update may cost."""
+
+    hosts: int
+    per_host: int
+    goal: float
+
+
+# As much as the naive shape can bear: a conductor's processor is full with a few dozen a second.
+CASES = (Case(4, 20, 1 / 12), Case(80, 1, 1 / 2))
+
+
+class Bench:
+    """A broker, a database, and who uses them in turn."""
+
+    def __init__(self, config_file: pathlib.Path, seconds: float) -> None:
+        self._config_file = config_file
+        self._seconds = seconds
+        self._config = conf.load(["--config-file", str(config_file)], "path")
+        at_broker = rpc.broker(self._config)
+        url = stores.sa.make_url(self._config.database.connection)
+        self._others = {
+            "broker": usage.listening((at_broker.host, at_broker.port)),
+            "database": usage.listening((url.host, url.port)),
+        }
+
+    def ours(self, case: Case) -> dict[str, float]:
+        """CPU milliseconds an update, by process."""
+        done = subprocess.run(
+            [
+                pathlib.Path(sys.executable).with_name("migprog-loadtest"),
+                *("--config-file", self._config_file, "--in-place", "--json", "-"),
+                *("--hosts", str(case.hosts), "--per-host", str(case.per_host)),
+                *("--interval", str(INTERVAL_SECONDS), "--seconds", str(self._seconds)),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+        figures: dict[str, Any] = json.loads(done.stdout)
+        return {"updates_per_s": figures["updates_per_s"], **figures["cpu_ms_per_update"]}
+
+    def naive(self, case: Case) -> dict[str, float]:
+        """As :meth:`ours`."""
+        migrations = case.hosts * case.per_host
+        with (
+            tempfile.TemporaryDirectory() as directory,
+            self._naive(directory, "conductor") as conductor,
+            self._naive(directory, "agent", migrations, INTERVAL_SECONDS) as agent,
+        ):
+            processes = {"agent": [agent.usage], "conductor": [conductor.usage], **self._others}
+            time.sleep(3 * INTERVAL_SECONDS)
+            saved, before = self._saved(), {n: usage.used(p) for n, p in processes.items()}
+            time.sleep(self._seconds)
+            updates = self._saved() - saved
+            after = {name: usage.used(found) for name, found in processes.items()}
+        cpu = {
+            name: 1000 * (after[name].cpu_seconds - before[name].cpu_seconds) / updates
+            for name in processes
+        }
+        return {"updates_per_s": updates / self._seconds, **cpu, "total": sum(cpu.values())}
+
+    @contextlib.contextmanager
+    def _naive(self, directory: str, role: str, *words: Any) -> Iterator[child.Child]:
+        lines: queue.SimpleQueue[child.Line] = queue.SimpleQueue()
+        arguments = [str(HERE / "naive.py"), role, str(self._config_file), *map(str, words)]
+        with child.running(
+            ["-W", "ignore", *arguments], pathlib.Path(directory), role, lines
+        ) as it:
+            with contextlib.suppress(queue.Empty):
+                lines.get(timeout=_READY_SECONDS)
+            it.check()
+            yield it
+
+    def _saved(self) -> int:
+        transport = rpc.transport(self._config)
+        client = rpc.client(transport, "naive-conductor", "1.0", _READY_SECONDS)
+        saved: int = client.call(context.for_service(), "count")
+        transport.cleanup()
+        return saved
+
+
+def median(runs: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    options = parser.parse_args()
+    met = True
+    with (
+        broker.rabbitmq() as rabbitmq,
+        databases.mariadb() as mariadb,
+        tempfile.TemporaryDirectory() as directory,
+    ):
+        url = mariadb.new_database()
+        stores.ready(url).close()
+        config_file = pathlib.Path(directory) / "path.conf"
+        config_file.write_text(
+            f"[DEFAULT]\ntransport_url = {rabbitmq.url}\n[database]\nconnection = {url}\n"
+        )
+        bench = Bench(config_file, options.seconds)
+        print(f"CPU ms an update; medians of {options.runs} runs of {options.seconds:g} s each")
+        print(f"{'':24}" + "".join(f"{name:>11}" for name in (*_PROCESSES, "total", "updates/s")))
+        for case in CASES:
+            runs = [(bench.naive(case), bench.ours(case)) for _ in range(options.runs)]
+            naive, ours = (median([run[i] for run in runs]) for i in (0, 1))
+            for name, figures in (("naive", naive), ("ours", ours)):
+                values = [figures[key] for key in (*_PROCESSES, "total", "updates_per_s")]
+                label = f"{case.hosts} hosts x {case.per_host}, {name}"
+                print(f"{label:24}" + "".join(f"{value:11.2f}" for value in values))
+            ratio = statistics.median(b["total"] / a["total"] for a, b in runs)
+            met &= ratio <= case.goal
+            print(
+                f"  ours is 1/{1 / ratio:.1f} of the naive shape; the goal is 1/{1 / case.goal:g}"
+            )
+    print(f"goals {'met' if met else 'NOT met'}")
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
