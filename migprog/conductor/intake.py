@@ -9,10 +9,12 @@ migrations.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from migprog import objects
 from migprog.core.report import Batch, Report
@@ -22,8 +24,9 @@ from migprog.objects import Heard, Stored, Unavailable
 LOG = logging.getLogger(__name__)
 # Of progress, in one transaction: it must not make those wait long who want an answer.
 _MAX_REPORTS = 1000
-# From the beginning of a transaction to that of the next.
-_APART_SECONDS = 0.03
+# At least from the beginning of a transaction to that of the next: where somebody waits for an
+# answer, and where only progress is to be stored.
+_APART_SECONDS = (0.02, 0.1)
 
 StoreBatches = Callable[[Sequence[Heard]], list[Stored]]
 
@@ -64,7 +67,9 @@ class _Progress:
 class Intake:
     """Stores by ``store_batches`` (as :func:`storing` makes it), in a thread of its own."""
 
-    def __init__(self, store_batches: StoreBatches, apart_seconds: float = _APART_SECONDS) -> None:
+    def __init__(
+        self, store_batches: StoreBatches, apart_seconds: tuple[float, float] = _APART_SECONDS
+    ) -> None:
         self._store_batches = store_batches
         self._apart_seconds = apart_seconds
         self._changed = threading.Condition()
@@ -105,12 +110,14 @@ class Intake:
             self._changed.notify()
 
     def _run(self) -> None:
-        next_at = 0.0
+        begun = -math.inf
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._asked or self._progress or self._stopping)
-                self._changed.wait_for(lambda: self._stopping, max(0.0, next_at - time.monotonic()))
-                next_at = time.monotonic() + self._apart_seconds
+                for_answers, for_progress = self._apart_seconds
+                self._wait_until(begun + for_progress, lambda: self._asked or self._stopping)
+                self._wait_until(begun + for_answers, lambda: self._stopping)
+                begun = time.monotonic()
                 asked, self._asked = self._asked, []
                 progress = [
                     self._progress.pop(uuid) for uuid in list(self._progress)[:_MAX_REPORTS]
@@ -118,6 +125,9 @@ class Intake:
             if not asked and not progress:
                 return
             self._store(asked, _by_sender(progress))
+
+    def _wait_until(self, at: float, or_else: Callable[[], Any]) -> None:
+        self._changed.wait_for(or_else, max(0.0, at - time.monotonic()))
 
     def _store(self, asked: list[_Asked], progress: list[Heard]) -> None:
         try:

@@ -155,16 +155,18 @@ def test_stopping_stores_what_is_there(database):
 
 
 def test_transactions_begin_a_moment_apart():
-    """What comes alone is stored at once; what follows soon is stored together."""
+    """What comes alone is stored at once; what follows soon is stored together, and at the latest
+    with what somebody waits for."""
     database = Database()
-    for _ in range(2):
+    for _ in range(3):
         database.go.release()
-    intake = Intake(database.store, apart_seconds=60.0)
+    intake = Intake(database.store, apart_seconds=(0.0, 60.0))
     intake.start()
-    first = batch(stores.report())
-    assert intake.store(first).ack.stored
-    told = [batch(stores.report(), host=f"host-{number}") for number in range(5)]
-    for each in told:
-        intake.keep(each)
+    for waiting in (0, 5):
+        for number in range(waiting):
+            intake.keep(batch(stores.report(), host=f"host-{number}"))
+        assert intake.store(batch(stores.report())).ack.stored
+    for number in range(3):
+        intake.keep(batch(stores.report(), host=f"host-{number}"))
     intake.stop()
-    assert [len(transaction) for transaction in database.transactions] == [1, 5]
+    assert [len(transaction) for transaction in database.transactions] == [1, 6, 3]
