@@ -6,9 +6,11 @@ one arrival of each server.
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from migprog.core.report import MAX_BATCH, Ack, Arrival, Report
+from migprog.core.status import ENDED
 
 # An arrival whose migration nobody reports (its source has no agent) is given up after so long.
 _ARRIVAL_SECONDS = 600.0
@@ -46,10 +48,12 @@ class Load:
 class Outbox:
     """Filled by the thread that watches, emptied by the one that sends.
 
-    ``now`` is a monotonic clock's seconds.
+    ``now`` is a monotonic clock's seconds. ``settled`` is called with each end and each arrival
+    that need not be told any more; it must not wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settled: Callable[[Report | Arrival], None] | None = None) -> None:
+        self._settled = settled or (lambda entry: None)
         self._changed = threading.Condition()
         self._woken = False
         self._reports: dict[str, _Waiting] = {}
@@ -87,6 +91,7 @@ class Outbox:
         with self._changed:
             for waiting in [w for w in self._arrivals.values() if w.give_up_at <= now]:
                 del self._arrivals[waiting.arrival.server_uuid]
+                self._settled(waiting.arrival)
             reports = list(self._reports.values())[:MAX_BATCH]
             arrivals = [w.arrival for w in self._arrivals.values() if w.next_at <= now]
             return Load(
@@ -108,6 +113,8 @@ class Outbox:
                 waiting = self._reports.get(report.uuid)
                 if waiting is not None and waiting.report.sequence == report.sequence:
                     del self._reports[report.uuid]
+                    if report.status in ENDED:
+                        self._settled(report)
             for arrival in load.arrivals:
                 self._arrival_sent(arrival, ack, now)
 
@@ -117,6 +124,7 @@ class Outbox:
             return
         if ack is None or arrival.server_uuid in ack.arrived:
             del self._arrivals[arrival.server_uuid]
+            self._settled(arrival)
             return
         waiting.next_at = now + waiting.pause_seconds
         waiting.pause_seconds = min(2 * waiting.pause_seconds, _ARRIVAL_RETRY_SECONDS[1])

@@ -70,6 +70,7 @@ class Deployment:
 
     def agent_config(self, host: Host, **options: Any) -> pathlib.Path:
         """Write a host's configuration file."""
+        options = {"state_dir": self._directory / "state"} | options
         lines = "".join(f"{name} = {value}\n" for name, value in options.items())
         return self._config(host.name, f"[compute]\nlibvirt_uri = {host.uri}\n{lines}")
 
