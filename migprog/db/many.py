@@ -7,12 +7,16 @@ the rest of a transaction; these statements are made once.
 
 import datetime
 import functools
+import itertools
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+
+Row = Mapping[str, Any]
 
 
 def update(
@@ -20,7 +24,7 @@ def update(
     table: sa.Table,
     key: str,
     changed: tuple[str, ...],
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Row],
 ) -> None:
     """Set the columns ``changed`` of rows that exist and are locked; ``key`` says which."""
     if not rows:
@@ -28,13 +32,13 @@ def update(
     dialect = connection.dialect.name
     names = (key, *changed)
     if dialect == "mysql":
-        insert, fillers = _mysql(table, names)
-        connection.execute(insert, [fillers | {n: row[n] for n in names} for row in rows])
+        for start in range(0, len(rows), _MOST_ROWS):
+            _update_mysql(connection, table, names, rows[start : start + _MOST_ROWS])
     elif dialect == "postgresql":
-        values = [{name: row[name] for name in names} for row in rows]
+        objects = [{name: row[name] for name in names} for row in rows]
         connection.execute(
             _postgresql(table, key, changed),
-            {"rows": json.dumps(values, default=_json), "keys": [row[key] for row in rows]},
+            {"rows": json.dumps(objects, default=_json), "keys": [row[key] for row in rows]},
         )
     else:
         connection.execute(
@@ -43,26 +47,37 @@ def update(
         )
 
 
+# A statement must fit into a packet, of 1 MiB where somebody has set it low.
+_MOST_ROWS = 500
 # For columns that must have a value in a row to insert that is never inserted.
-_FILLERS = {str: "", int: 0, float: 0.0, datetime.datetime: "2000-01-01"}
+_FILLERS = {str: "''", int: "0", float: "0", datetime.datetime: "'2000-01-01'"}
+
+
+def _update_mysql(
+    connection: sa.Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[Row]
+) -> None:
+    """An INSERT of rows that are there, so that it updates: no UPDATE takes many."""
+    into, one_row, news = _mysql(table, names)
+    values = itertools.chain.from_iterable(map(operator.itemgetter(*names), rows))
+    # Not through SQLAlchemy's parameters: they cost as much again as the driver's.
+    connection.exec_driver_sql(into + ", ".join([one_row] * len(rows)) + news, tuple(values))
 
 
 @functools.cache
-def _mysql(table: sa.Table, names: tuple[str, ...]) -> tuple[sa.TextClause, dict[str, Any]]:
-    """The drivers fold an INSERT of many rows into one, and nothing else: the rows are there, so
-    that it updates. Gives the values too that are the same for all rows."""
+def _mysql(table: sa.Table, names: tuple[str, ...]) -> tuple[str, str, str]:
+    """The statement's beginning, the marks of one row, and its end."""
     fillers = {
         c.name: _FILLERS[c.type.python_type]
         for c in table.c
         if not c.nullable and c.name not in names
     }
-    all_names = (*names, *fillers)
-    columns, marks = ", ".join(all_names), ", ".join(f":{name}" for name in all_names)
+    marks = ", ".join([*("%s" for _ in names), *fillers.values()])
     news = ", ".join(f"{name} = VALUES({name})" for name in names[1:])
-    return sa.text(
-        f"INSERT INTO {table.name} ({columns}) VALUES ({marks}) "  # noqa: S608 names of ours
-        f"ON DUPLICATE KEY UPDATE {news}"
-    ), fillers
+    return (
+        f"INSERT INTO {table.name} ({', '.join([*names, *fillers])}) VALUES ",  # noqa: S608 ours
+        f"({marks})",
+        f" ON DUPLICATE KEY UPDATE {news}",
+    )
 
 
 @functools.cache
