@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
 
 Row = Mapping[str, Any]
 
@@ -45,6 +45,26 @@ def update(
             _sqlite(table, key, changed),
             [{f"_{name}": row[name] for name in names} for row in rows],
         )
+
+
+def put(
+    connection: sa.Connection, table: sa.Table, keys: tuple[str, ...], rows: Sequence[Row]
+) -> None:
+    """Insert whole rows; where one with the same ``keys`` is there, it takes its place.
+
+    They come in the order of their keys: so that two who put the same rows do not deadlock.
+    """
+    if not rows:
+        return
+    names = tuple(c.name for c in table.c)
+    if connection.dialect.name == "mysql":
+        update(connection, table, keys[0], (*keys[1:], *(n for n in names if n not in keys)), rows)
+    elif connection.dialect.name == "postgresql":
+        connection.execute(
+            _putting_postgresql(table, keys), {"rows": json.dumps(list(rows), default=_json)}
+        )
+    else:
+        connection.execute(_putting_sqlite(table, keys), list(rows))
 
 
 # A statement must fit into a packet, of 1 MiB where somebody has set it low.
@@ -95,6 +115,29 @@ def _postgresql(table: sa.Table, key: str, changed: tuple[str, ...]) -> sa.TextC
         f"FROM json_to_recordset(:rows) AS new({columns}) "
         f"WHERE {table.name}.{key} = new.{key} AND {table.name}.{key} = ANY(:keys)"
     )
+
+
+@functools.cache
+def _putting_postgresql(table: sa.Table, keys: tuple[str, ...]) -> sa.TextClause:
+    dialect = postgresql.dialect()
+    names = ", ".join(c.name for c in table.c)
+    columns = ", ".join(f"{c.name} {c.type.compile(dialect)}" for c in table.c)
+    return sa.text(
+        f"INSERT INTO {table.name} ({names}) "  # noqa: S608 names of ours
+        f"SELECT {names} FROM json_to_recordset(:rows) AS new({columns}) "
+        f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {_excluded(table, keys)}"
+    )
+
+
+@functools.cache
+def _putting_sqlite(table: sa.Table, keys: tuple[str, ...]) -> sa.Insert:
+    insert = sqlite.insert(table)
+    news = {c.name: insert.excluded[c.name] for c in table.c if c.name not in keys}
+    return insert.on_conflict_do_update(index_elements=keys, set_=news)
+
+
+def _excluded(table: sa.Table, keys: tuple[str, ...]) -> str:
+    return ", ".join(f"{c.name} = excluded.{c.name}" for c in table.c if c.name not in keys)
 
 
 @functools.cache

@@ -16,6 +16,8 @@ Row = dict[str, Any]
 
 _MIGRATIONS: sa.Table = models.Migration.__table__  # type: ignore[assignment]
 _SERVERS: sa.Table = models.Server.__table__  # type: ignore[assignment]
+_HISTORY: sa.Table = models.History.__table__  # type: ignore[assignment]
+_AGENTS: sa.Table = models.Agent.__table__  # type: ignore[assignment]
 
 _DESTINATION = ("dest_compute", "dest_node", "dest_host", "arrived_at")
 # A migration's server, source, start and first mention never change.
@@ -80,6 +82,19 @@ class Reader:
 
     def server(self, uuid: str) -> Row | None:
         return self._row(sa.select(_SERVERS).where(_SERVERS.c.uuid == uuid))
+
+    def history(self, migration_id: int) -> list[str]:
+        """The points of a migration, in order."""
+        table = _HISTORY.c
+        query = sa.select(table.point).where(table.migration_id == migration_id)
+        return list(self._connection.scalars(query.order_by(table.number)))
+
+    def agents(self, *, limit: int, after_host: str | None = None) -> list[Row]:
+        """By the names of their hosts."""
+        query = sa.select(_AGENTS).order_by(_AGENTS.c.host).limit(limit)
+        if after_host is not None:
+            query = query.where(_AGENTS.c.host > after_host)
+        return self._rows(query)
 
     def migrations_met(
         self,
@@ -163,6 +178,23 @@ class Writer(Reader):
         many.update(
             self._connection, _SERVERS, "uuid", _SERVER_PROGRESS if for_progress else whole, rows
         )
+
+    def put_history(self, rows: Sequence[Row]) -> None:
+        """Points of migrations that are locked."""
+        many.put(self._connection, _HISTORY, ("migration_id", "number"), rows)
+
+    def thin_history(self, migration_ids: Collection[int], step: int) -> None:
+        """Delete the points whose number is no multiple of ``step``."""
+        table = _HISTORY.c
+        self._connection.execute(
+            sa.delete(_HISTORY).where(
+                table.migration_id.in_(sorted(migration_ids)), table.number % step != 0
+            )
+        )
+
+    def put_agents(self, rows: Sequence[Row]) -> None:
+        """In the order of their hosts."""
+        many.put(self._connection, _AGENTS, ("host",), rows)
 
 
 @functools.cache

@@ -6,10 +6,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from migprog.core import history
 from migprog.core import status as core_status
 from migprog.core.report import Ack, Arrival, Batch, Report
 from migprog.db import api as db
 from migprog.db import queries
+from migprog.objects import history as history_object
 from migprog.objects import merge
 from migprog.objects.instant import to_store
 from migprog.objects.merge import Row
@@ -73,6 +75,9 @@ class _Storing:
         self._reported: set[str] = set()
         self._changed: set[str] = set()
         self._named: set[str] = set()
+        # Points of histories by migration and number; of those to thin out, the number of the step.
+        self._points: dict[tuple[int, int], Row] = {}
+        self._outgrown: dict[int, int] = {}
         self._told: set[str] = set()
         self._retold: set[str] = set()
 
@@ -142,8 +147,23 @@ class _Storing:
         self._reported.add(report.uuid)
         if not merge.is_progress(old, new):
             self._changed.add(report.uuid)
+        if old is not None and "id" in old:
+            self._keep_point(old, new, report)
         self._tell_server(new, now)
         return True
+
+    def _keep_point(self, old: Row, new: Row, report: Report) -> None:
+        before, now = merge.ages(old, new)
+        if history.is_kept(before, now):
+            key = new["id"], history.number(now)
+            self._points[key] = {
+                "migration_id": key[0],
+                "number": key[1],
+                "point": history_object.written(report),
+            }
+        step = history.outgrown(before, now)
+        if step is not None:
+            self._outgrown[new["id"]] = step
 
     def _arrival(self, arrival: Arrival, batch: Batch, now: datetime) -> bool:
         """Whether it found its migration."""
@@ -184,3 +204,9 @@ class _Storing:
                 [servers[u] for u in sorted(told) if (u in self._retold) is not progress],
                 for_progress=progress,
             )
+        self._write_history()
+
+    def _write_history(self) -> None:
+        self._writer.put_history([self._points[key] for key in sorted(self._points)])
+        for step in sorted(set(self._outgrown.values())):
+            self._writer.thin_history([i for i, s in self._outgrown.items() if s == step], step)

@@ -80,6 +80,12 @@ def is_progress(old: Row | None, new: Row) -> bool:
     )
 
 
+def ages(old: Row, new: Row) -> tuple[float, float]:
+    """Seconds from a migration's start to the sample of its row before, and to that of its new."""
+    before, now = (row["sampled_at"] - new["started_at"] for row in (old, new))
+    return before.total_seconds(), now.total_seconds()
+
+
 def server(old: Row | None, migration: Row, now: datetime) -> Row | None:
     """The server's row after its migration changed; None: it changes nothing.
 
