@@ -7,12 +7,16 @@ the rest of a transaction; these statements are made once.
 
 import datetime
 import functools
+import itertools
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
+
+Row = Mapping[str, Any]
 
 
 def update(
@@ -20,7 +24,7 @@ def update(
     table: sa.Table,
     key: str,
     changed: tuple[str, ...],
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Row],
 ) -> None:
     """Set the columns ``changed`` of rows that exist and are locked; ``key`` says which."""
     if not rows:
@@ -28,13 +32,13 @@ def update(
     dialect = connection.dialect.name
     names = (key, *changed)
     if dialect == "mysql":
-        insert, fillers = _mysql(table, names)
-        connection.execute(insert, [fillers | {n: row[n] for n in names} for row in rows])
+        for start in range(0, len(rows), _MOST_ROWS):
+            _update_mysql(connection, table, names, rows[start : start + _MOST_ROWS])
     elif dialect == "postgresql":
-        values = [{name: row[name] for name in names} for row in rows]
+        objects = [{name: row[name] for name in names} for row in rows]
         connection.execute(
             _postgresql(table, key, changed),
-            {"rows": json.dumps(values, default=_json), "keys": [row[key] for row in rows]},
+            {"rows": json.dumps(objects, default=_json), "keys": [row[key] for row in rows]},
         )
     else:
         connection.execute(
@@ -43,26 +47,57 @@ def update(
         )
 
 
+def put(
+    connection: sa.Connection, table: sa.Table, keys: tuple[str, ...], rows: Sequence[Row]
+) -> None:
+    """Insert whole rows; where one with the same ``keys`` is there, it takes its place.
+
+    They come in the order of their keys: so that two who put the same rows do not deadlock.
+    """
+    if not rows:
+        return
+    names = tuple(c.name for c in table.c)
+    if connection.dialect.name == "mysql":
+        update(connection, table, keys[0], (*keys[1:], *(n for n in names if n not in keys)), rows)
+    elif connection.dialect.name == "postgresql":
+        connection.execute(
+            _putting_postgresql(table, keys), {"rows": json.dumps(list(rows), default=_json)}
+        )
+    else:
+        connection.execute(_putting_sqlite(table, keys), list(rows))
+
+
+# A statement must fit into a packet, of 1 MiB where somebody has set it low.
+_MOST_ROWS = 500
 # For columns that must have a value in a row to insert that is never inserted.
-_FILLERS = {str: "", int: 0, float: 0.0, datetime.datetime: "2000-01-01"}
+_FILLERS = {str: "''", int: "0", float: "0", datetime.datetime: "'2000-01-01'"}
+
+
+def _update_mysql(
+    connection: sa.Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[Row]
+) -> None:
+    """An INSERT of rows that are there, so that it updates: no UPDATE takes many."""
+    into, one_row, news = _mysql(table, names)
+    values = itertools.chain.from_iterable(map(operator.itemgetter(*names), rows))
+    # Not through SQLAlchemy's parameters: they cost as much again as the driver's.
+    connection.exec_driver_sql(into + ", ".join([one_row] * len(rows)) + news, tuple(values))
 
 
 @functools.cache
-def _mysql(table: sa.Table, names: tuple[str, ...]) -> tuple[sa.TextClause, dict[str, Any]]:
-    """The drivers fold an INSERT of many rows into one, and nothing else: the rows are there, so
-    that it updates. Gives the values too that are the same for all rows."""
+def _mysql(table: sa.Table, names: tuple[str, ...]) -> tuple[str, str, str]:
+    """The statement's beginning, the marks of one row, and its end."""
     fillers = {
         c.name: _FILLERS[c.type.python_type]
         for c in table.c
         if not c.nullable and c.name not in names
     }
-    all_names = (*names, *fillers)
-    columns, marks = ", ".join(all_names), ", ".join(f":{name}" for name in all_names)
+    marks = ", ".join([*("%s" for _ in names), *fillers.values()])
     news = ", ".join(f"{name} = VALUES({name})" for name in names[1:])
-    return sa.text(
-        f"INSERT INTO {table.name} ({columns}) VALUES ({marks}) "  # noqa: S608 names of ours
-        f"ON DUPLICATE KEY UPDATE {news}"
-    ), fillers
+    return (
+        f"INSERT INTO {table.name} ({', '.join([*names, *fillers])}) VALUES ",  # noqa: S608 ours
+        f"({marks})",
+        f" ON DUPLICATE KEY UPDATE {news}",
+    )
 
 
 @functools.cache
@@ -80,6 +115,29 @@ def _postgresql(table: sa.Table, key: str, changed: tuple[str, ...]) -> sa.TextC
         f"FROM json_to_recordset(:rows) AS new({columns}) "
         f"WHERE {table.name}.{key} = new.{key} AND {table.name}.{key} = ANY(:keys)"
     )
+
+
+@functools.cache
+def _putting_postgresql(table: sa.Table, keys: tuple[str, ...]) -> sa.TextClause:
+    dialect = postgresql.dialect()
+    names = ", ".join(c.name for c in table.c)
+    columns = ", ".join(f"{c.name} {c.type.compile(dialect)}" for c in table.c)
+    return sa.text(
+        f"INSERT INTO {table.name} ({names}) "  # noqa: S608 names of ours
+        f"SELECT {names} FROM json_to_recordset(:rows) AS new({columns}) "
+        f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {_excluded(table, keys)}"
+    )
+
+
+@functools.cache
+def _putting_sqlite(table: sa.Table, keys: tuple[str, ...]) -> sa.Insert:
+    insert = sqlite.insert(table)
+    news = {c.name: insert.excluded[c.name] for c in table.c if c.name not in keys}
+    return insert.on_conflict_do_update(index_elements=keys, set_=news)
+
+
+def _excluded(table: sa.Table, keys: tuple[str, ...]) -> str:
+    return ", ".join(f"{c.name} = excluded.{c.name}" for c in table.c if c.name not in keys)
 
 
 @functools.cache

@@ -22,6 +22,9 @@ OPTIONS = {
     # Without it SQLite gives the number of a purged row to the next one.
     "sqlite_autoincrement": True,
 }
+# Of tables that do not number their rows.
+_OPTIONS_OF_KEYED = {k: v for k, v in OPTIONS.items() if k != "sqlite_autoincrement"}
+MAX_POINT = 512
 
 Uuid = Annotated[str, mapped_column(String(36))]
 Text = Annotated[str, mapped_column(String(255))]
@@ -133,4 +136,39 @@ class Server(Base):
     created_at: Mapped[Instant]
     updated_at: Mapped[Instant]
 
-    __table_args__ = ({k: v for k, v in OPTIONS.items() if k != "sqlite_autoincrement"},)
+    __table_args__ = (_OPTIONS_OF_KEYED,)
+
+
+class History(Base):
+    """A point of a migration's history: see core/history.py for its number.
+
+    ``point`` is a list in JSON, of what objects/history.py says: it is written with each step and
+    read as a whole, never searched.
+    """
+
+    __tablename__ = "history"
+
+    migration_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    number: Mapped[Count] = mapped_column(primary_key=True, autoincrement=False)
+    point: Mapped[str] = mapped_column(String(MAX_POINT))
+
+    __table_args__ = (_OPTIONS_OF_KEYED,)
+
+
+class Agent(Base):
+    """An agent, by what it told last of itself. ``servers``: those that run on its host."""
+
+    __tablename__ = "agents"
+
+    host: Mapped[Text] = mapped_column(primary_key=True)
+    node: Mapped[Text]
+    version: Mapped[Word]
+    started_at: Mapped[Instant]
+    interval_seconds: Mapped[Seconds]
+    heartbeat_seconds: Mapped[Seconds]
+    migrations: Mapped[int]
+    servers: Mapped[int | None]
+    servers_memory_bytes: Mapped[Count | None]
+    heard_at: Mapped[Instant]
+
+    __table_args__ = (_OPTIONS_OF_KEYED,)

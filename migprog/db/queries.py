@@ -9,31 +9,35 @@ from typing import Any
 import sqlalchemy as sa
 
 from migprog.core import calibration
-from migprog.core import status as core_status
+from migprog.core.report import LASTING
 from migprog.db import many, models
 
 Row = dict[str, Any]
 
 _MIGRATIONS: sa.Table = models.Migration.__table__  # type: ignore[assignment]
 _SERVERS: sa.Table = models.Server.__table__  # type: ignore[assignment]
+_HISTORY: sa.Table = models.History.__table__  # type: ignore[assignment]
+_AGENTS: sa.Table = models.Agent.__table__  # type: ignore[assignment]
 
 _DESTINATION = ("dest_compute", "dest_node", "dest_host", "arrived_at")
-# A migration's server, source and first mention never change.
-_FIXED = ("uuid", "server_uuid", "source_compute", "source_node", "created_at")
+# A migration's server, source, start and first mention never change.
+_FIXED = ("uuid", "server_uuid", "source_compute", "source_node", "started_at", "created_at")
 _FIGURES = tuple(c.name for c in _MIGRATIONS.c if c.name not in ("id", *_FIXED, *_DESTINATION))
 # Null until a migration has ended: no need to write them with every step on its way.
 _FINAL = ("ended_at", "total_seconds", "downtime_seconds", "error", *calibration.FIELDS)
-_UNDER_WAY = tuple(name for name in _FIGURES if name not in _FINAL)
+_PROGRESS = tuple(name for name in _FIGURES if name not in _FINAL and name not in LASTING)
 _SERVER = tuple(c.name for c in _SERVERS.c)
+_SERVER_PROGRESS = ("progress", "sampled_at", "updated_at")
 # What it takes to decide, and no more: reading it is a good part of the cost of a report.
 _HELD = (
-    *("id", "uuid", "server_uuid", "server_name", "project_id", "user_id"),
-    *("source_compute", "dest_compute", "sequence", "status", "percent"),
-    *("started_at", "sampled_at", "ended_at", "arrived_at"),
+    *("id", "uuid", "server_uuid", *LASTING, "source_compute"),
+    *("sequence", "status", "percent", "sampled_at"),
 )
+# The same where there is more than progress.
+_HELD_MORE = (*_HELD, "dest_compute", "started_at", "ended_at", "arrived_at")
 _SERVER_HELD = (
     *("uuid", "name", "project_id", "user_id"),
-    *("migration_uuid", "migration_started_at", "created_at"),
+    *("migration_uuid", "migration_started_at"),
 )
 
 
@@ -79,6 +83,19 @@ class Reader:
     def server(self, uuid: str) -> Row | None:
         return self._row(sa.select(_SERVERS).where(_SERVERS.c.uuid == uuid))
 
+    def history(self, migration_id: int) -> list[str]:
+        """The points of a migration, in order."""
+        table = _HISTORY.c
+        query = sa.select(table.point).where(table.migration_id == migration_id)
+        return list(self._connection.scalars(query.order_by(table.number)))
+
+    def agents(self, *, limit: int, after_host: str | None = None) -> list[Row]:
+        """By the names of their hosts."""
+        query = sa.select(_AGENTS).order_by(_AGENTS.c.host).limit(limit)
+        if after_host is not None:
+            query = query.where(_AGENTS.c.host > after_host)
+        return self._rows(query)
+
     def migrations_met(
         self,
         server_uuids: Iterable[str],
@@ -113,9 +130,9 @@ class Writer(Reader):
     conductors wait for each other at worst, and seldom deadlock.
     """
 
-    def lock_migrations(self, uuids: Iterable[str]) -> dict[str, Row]:
+    def lock_migrations(self, uuids: Iterable[str], for_progress: bool) -> dict[str, Row]:
         """By UUID, those that exist; only the columns that it takes to decide."""
-        return self._lock(_MIGRATIONS, _HELD, uuids)
+        return self._lock(_MIGRATIONS, _HELD if for_progress else _HELD_MORE, uuids)
 
     def lock_servers(self, uuids: Iterable[str]) -> dict[str, Row]:
         """By UUID, those that exist; only the columns that it takes to decide."""
@@ -127,8 +144,9 @@ class Writer(Reader):
         wanted = sorted(set(uuids))
         if not wanted:
             return {}
-        rows = self._connection.execute(_locking(table, columns), {"uuids": wanted})
-        return {row["uuid"]: dict(row) for row in rows.mappings()}
+        found = self._connection.execute(_locking(table, columns), {"uuids": wanted})
+        rows = (dict(zip(columns, values, strict=True)) for values in found)
+        return {row["uuid"]: row for row in rows}
 
     def insert_migrations(self, rows: Sequence[Row]) -> None:
         """New ones. What a row does not name is null."""
@@ -143,21 +161,40 @@ class Writer(Reader):
             values = [{name: row.get(name) for name in columns} for row in rows]
             self._connection.execute(sa.insert(table), values)
 
-    def update_migrations(self, rows: Sequence[Row]) -> None:
-        """Locked ones: new figures, nothing of the destination."""
-        ended = [row for row in rows if row["status"] in core_status.ENDED]
-        under_way = [row for row in rows if row["status"] not in core_status.ENDED]
-        many.update(self._connection, _MIGRATIONS, "id", _UNDER_WAY, under_way)
-        many.update(self._connection, _MIGRATIONS, "id", _FIGURES, ended)
+    def update_migrations(self, rows: Sequence[Row], for_progress: bool) -> None:
+        """Locked ones: new figures, nothing of the destination. ``for_progress``: none that only
+        the end fills, and none that stay as they are."""
+        many.update(
+            self._connection, _MIGRATIONS, "id", _PROGRESS if for_progress else _FIGURES, rows
+        )
 
     def update_destinations(self, rows: Sequence[Row]) -> None:
         """Locked ones: the destination and nothing else."""
         many.update(self._connection, _MIGRATIONS, "id", (*_DESTINATION, "updated_at"), rows)
 
-    def update_servers(self, rows: Sequence[Row]) -> None:
-        """Locked ones: all but what never changes."""
-        changed = tuple(name for name in _SERVER if name not in ("uuid", "created_at"))
-        many.update(self._connection, _SERVERS, "uuid", changed, rows)
+    def update_servers(self, rows: Sequence[Row], for_progress: bool) -> None:
+        """Locked ones: all but what never changes; or their progress and nothing else."""
+        whole = tuple(name for name in _SERVER if name not in ("uuid", "created_at"))
+        many.update(
+            self._connection, _SERVERS, "uuid", _SERVER_PROGRESS if for_progress else whole, rows
+        )
+
+    def put_history(self, rows: Sequence[Row]) -> None:
+        """Points of migrations that are locked."""
+        many.put(self._connection, _HISTORY, ("migration_id", "number"), rows)
+
+    def thin_history(self, migration_ids: Collection[int], step: int) -> None:
+        """Delete the points whose number is no multiple of ``step``."""
+        table = _HISTORY.c
+        self._connection.execute(
+            sa.delete(_HISTORY).where(
+                table.migration_id.in_(sorted(migration_ids)), table.number % step != 0
+            )
+        )
+
+    def put_agents(self, rows: Sequence[Row]) -> None:
+        """In the order of their hosts."""
+        many.put(self._connection, _AGENTS, ("host",), rows)
 
 
 @functools.cache

@@ -45,12 +45,18 @@ def _execute(engine: sa.Engine, statement: str) -> None:
 def remove_hosts(url: str, prefix: str) -> None:
     """Delete all that hosts have told whose names begin with ``prefix``."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
-    migration, server = models.Migration, models.Server
+    migration, server, history, agent = (
+        *(models.Migration, models.Server),
+        *(models.History, models.Agent),
+    )
     theirs = migration.source_compute.startswith(prefix, autoescape=True)
     with engine.begin() as connection:
         uuids = sa.select(migration.server_uuid).where(theirs)
+        ids = sa.select(migration.id).where(theirs)
         connection.execute(sa.delete(server).where(server.uuid.in_(uuids)))
+        connection.execute(sa.delete(history).where(history.migration_id.in_(ids)))
         connection.execute(sa.delete(migration).where(theirs))
+        connection.execute(sa.delete(agent).where(agent.host.startswith(prefix, autoescape=True)))
 
 
 _PORTS = {"mysql": 3306, "postgresql": 5432}

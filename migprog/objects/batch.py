@@ -6,10 +6,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from migprog.core import history
 from migprog.core import status as core_status
 from migprog.core.report import Ack, Arrival, Batch, Report
 from migprog.db import api as db
 from migprog.db import queries
+from migprog.objects import history as history_object
 from migprog.objects import merge
 from migprog.objects.instant import to_store
 from migprog.objects.merge import Row
@@ -66,12 +68,18 @@ class _Storing:
     def __init__(self, writer: queries.Writer, heard: Sequence[Heard]) -> None:
         self._writer = writer
         self._heard = heard
-        # By UUID: rows as they stand, and which of them to write.
+        # By UUID: rows as they stand, and which of them to write; of ``_changed`` and ``_retold``
+        # all, of the others what changes with progress.
         self._migrations: dict[str, Row] = {}
         self._servers: dict[str, Row] = {}
         self._reported: set[str] = set()
+        self._changed: set[str] = set()
         self._named: set[str] = set()
+        # Points of histories by migration and number; of those to thin out, the number of the step.
+        self._points: dict[tuple[int, int], Row] = {}
+        self._outgrown: dict[int, int] = {}
         self._told: set[str] = set()
+        self._retold: set[str] = set()
 
     def run(self) -> list[Stored]:
         self._lock()
@@ -82,13 +90,18 @@ class _Storing:
 
     def _lock(self) -> None:
         uuids, servers = set[str](), set[str]()
+        progress = True
         for each in self._heard:
+            progress &= not each.batch.arrivals
+            progress &= all(
+                report.status in core_status.IN_PROGRESS for report in each.batch.reports
+            )
             uuids |= {report.uuid for report in each.batch.reports}
             servers |= {report.server_uuid for report in each.batch.reports}
             if each.batch.arrivals:
                 uuids |= self._met(each.batch)
                 servers |= {arrival.server_uuid for arrival in each.batch.arrivals}
-        self._migrations = self._writer.lock_migrations(uuids)
+        self._migrations = self._writer.lock_migrations(uuids, for_progress=progress)
         self._servers = self._writer.lock_servers(servers)
 
     def _met(self, batch: Batch) -> set[str]:
@@ -132,8 +145,25 @@ class _Storing:
             return False
         self._migrations[report.uuid] = new
         self._reported.add(report.uuid)
+        if not merge.is_progress(old, new):
+            self._changed.add(report.uuid)
+        if old is not None and "id" in old:
+            self._keep_point(old, new, report)
         self._tell_server(new, now)
         return True
+
+    def _keep_point(self, old: Row, new: Row, report: Report) -> None:
+        before, now = merge.ages(old, new)
+        if history.is_kept(before, now):
+            key = new["id"], history.number(now)
+            self._points[key] = {
+                "migration_id": key[0],
+                "number": key[1],
+                "point": history_object.written(report),
+            }
+        step = history.outgrown(before, now)
+        if step is not None:
+            self._outgrown[new["id"]] = step
 
     def _arrival(self, arrival: Arrival, batch: Batch, now: datetime) -> bool:
         """Whether it found its migration."""
@@ -149,15 +179,34 @@ class _Storing:
 
     def _tell_server(self, migration: Row, now: datetime) -> None:
         uuid = migration["server_uuid"]
-        row = merge.server(self._servers.get(uuid), migration, now)
-        if row is not None:
-            self._servers[uuid] = row
-            self._told.add(uuid)
+        old = self._servers.get(uuid)
+        row = merge.server(old, migration, now)
+        if row is None:
+            return
+        self._servers[uuid] = row
+        self._told.add(uuid)
+        if uuid not in self._retold and not merge.is_servers_progress(old, row, migration):
+            self._retold.add(uuid)
 
     def _write(self, known: Collection[str], known_servers: Collection[str]) -> None:
         writer, migrations, servers = self._writer, self._migrations, self._servers
         writer.insert_migrations([migrations[u] for u in sorted(self._reported - set(known))])
-        writer.update_migrations([migrations[u] for u in sorted(self._reported & set(known))])
-        writer.update_destinations([migrations[u] for u in sorted(self._named & set(known))])
         writer.insert_servers([servers[u] for u in sorted(self._told - set(known_servers))])
-        writer.update_servers([servers[u] for u in sorted(self._told & set(known_servers))])
+        reported, told = self._reported & set(known), self._told & set(known_servers)
+        for progress in (True, False):
+            writer.update_migrations(
+                [migrations[u] for u in sorted(reported) if (u in self._changed) is not progress],
+                for_progress=progress,
+            )
+        writer.update_destinations([migrations[u] for u in sorted(self._named & set(known))])
+        for progress in (True, False):
+            writer.update_servers(
+                [servers[u] for u in sorted(told) if (u in self._retold) is not progress],
+                for_progress=progress,
+            )
+        self._write_history()
+
+    def _write_history(self) -> None:
+        self._writer.put_history([self._points[key] for key in sorted(self._points)])
+        for step in sorted(set(self._outgrown.values())):
+            self._writer.thin_history([i for i, s in self._outgrown.items() if s == step], step)

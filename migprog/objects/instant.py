@@ -22,3 +22,8 @@ def from_store(instant: None) -> None: ...
 def from_store(instant: datetime | None) -> datetime | None:
     """An instant of the database with its zone, UTC."""
     return None if instant is None else instant.replace(tzinfo=UTC)
+
+
+def from_epoch(seconds: float) -> datetime:
+    """An instant of a report with its zone, UTC."""
+    return datetime.fromtimestamp(seconds, UTC)

@@ -21,6 +21,8 @@ CLOCK_SKEW = timedelta(seconds=60)
 # An arrival is told late when the broker was away, and by a clock of its own.
 LATE_ARRIVAL = timedelta(minutes=5)
 
+# What says of a server which it is, and by which migration its progress is known.
+_NAMING = ("name", "project_id", "user_id", "migration_uuid")
 _COPIED = (
     *("uuid", "server_uuid", "sequence", "reason", "error"),
     *("eta_seconds", "eta_low_seconds", "eta_high_seconds"),
@@ -68,6 +70,22 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
     return old | row
 
 
+def is_progress(old: Row | None, new: Row) -> bool:
+    """Whether the migration's row became ``new`` by progress alone: it is still under way, and
+    known by the same names."""
+    return (
+        old is not None
+        and new["status"] in core_status.IN_PROGRESS
+        and all(new[name] == old[name] for name in LASTING)
+    )
+
+
+def ages(old: Row, new: Row) -> tuple[float, float]:
+    """Seconds from a migration's start to the sample of its row before, and to that of its new."""
+    before, now = (row["sampled_at"] - new["started_at"] for row in (old, new))
+    return before.total_seconds(), now.total_seconds()
+
+
 def server(old: Row | None, migration: Row, now: datetime) -> Row | None:
     """The server's row after its migration changed; None: it changes nothing.
 
@@ -95,6 +113,15 @@ def server(old: Row | None, migration: Row, now: datetime) -> Row | None:
     if migration["status"] == Status.COMPLETED:
         row["host"] = migration.get("dest_compute") or row["host"]
     return row
+
+
+def is_servers_progress(old: Row | None, new: Row, migration: Row) -> bool:
+    """The same of a server's row, which became ``new`` by its migration."""
+    return (
+        old is not None
+        and migration["status"] in core_status.IN_PROGRESS
+        and all(new[name] == old[name] for name in _NAMING)
+    )
 
 
 def met(migrations: Iterable[Row], arrival: Arrival, host: str) -> Row | None:

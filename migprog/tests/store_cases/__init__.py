@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every database has to do: run on SQLite as unit tests, on the others as functional ones."""
 
+from migprog.tests.store_cases.history import Remembering
 from migprog.tests.store_cases.lists import Finding
 from migprog.tests.store_cases.reports import Guarding, Keeping
 from migprog.tests.store_cases.servers import Arriving, Telling
 from migprog.tests.store_cases.together import Together
 
 
-class Cases(Keeping, Guarding, Telling, Arriving, Finding, Together):
+class Cases(Keeping, Guarding, Telling, Arriving, Finding, Together, Remembering):
     """All of them; a subclass gives the fixtures ``store`` and ``other_store`` (the same database,
     its own connections)."""

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a migration went: a bounded number of its reports, kept with it (:mod:`core.history`)."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from migprog.core.report import Report
+from migprog.core.status import Phase, Status
+from migprog.core.verdict import Verdict
+from migprog.db import api as db
+from migprog.objects.instant import from_epoch
+from migprog.objects.migration import Migration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """What was told of a migration at one instant; the fields are those of its record then.
+
+    A point is stored as the list of its values in this order: a new field goes to the end.
+    """
+
+    sampled_at: datetime
+    status: Status
+    phase: Phase
+    percent: int | None = None
+    eta_seconds: float | None = None
+    eta_low_seconds: float | None = None
+    eta_high_seconds: float | None = None
+    verdict: Verdict | None = None
+    memory_processed_bytes: int | None = None
+    memory_remaining_bytes: int | None = None
+    disk_processed_bytes: int | None = None
+    disk_remaining_bytes: int | None = None
+    memory_iteration: int | None = None
+    boundary_remaining_bytes: int | None = None
+    throughput_bytes_per_second: int | None = None
+    dirty_bytes_per_second: int | None = None
+    auto_converge_percent: int | None = None
+
+    @classmethod
+    def list(cls, store: db.Store, migration: Migration) -> list[Self]:
+        """The points of a migration in the order of their time; the last is its record as it is.
+
+        Raises :class:`db.Unavailable`.
+        """
+        texts = store.read(lambda reader: reader.history(migration.id))
+        points = [cls._read(text) for text in texts]
+        latest = cls(**{name: getattr(migration, name) for name in FIELDS})
+        return [*(each for each in points if each.sampled_at < latest.sampled_at), latest]
+
+    @classmethod
+    def _read(cls, text: str) -> Self:
+        # A later version may have written more; what an earlier one did not know is None.
+        values: dict[str, Any] = dict(zip(FIELDS, json.loads(text), strict=False))
+        values["sampled_at"] = from_epoch(values["sampled_at"])
+        values["status"] = Status(values["status"])
+        values["phase"] = Phase(values["phase"])
+        values["verdict"] = values["verdict"] and Verdict(values["verdict"])
+        return cls(**values)
+
+
+FIELDS = tuple(Point.__slots__)
+
+
+def written(report: Report) -> str:
+    """The point that a report makes, as it is stored."""
+    return json.dumps([getattr(report, name) for name in FIELDS], separators=(",", ":"))
