@@ -3,7 +3,7 @@
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from migprog.core import history
@@ -12,7 +12,7 @@ from migprog.core.report import Ack, Arrival, Batch, Report
 from migprog.db import api as db
 from migprog.db import queries
 from migprog.objects import history as history_object
-from migprog.objects import merge
+from migprog.objects import merge, settle
 from migprog.objects.instant import to_store
 from migprog.objects.merge import Row
 
@@ -89,7 +89,7 @@ class _Storing:
         return stored
 
     def _lock(self) -> None:
-        uuids, servers = set[str](), set[str]()
+        uuids, servers, whole = set[str](), set[str](), set[str]()
         progress = True
         for each in self._heard:
             progress &= not each.batch.arrivals
@@ -98,10 +98,15 @@ class _Storing:
             )
             uuids |= {report.uuid for report in each.batch.reports}
             servers |= {report.server_uuid for report in each.batch.reports}
+            whole |= {r.uuid for r in each.batch.reports if r.status is core_status.Status.UNKNOWN}
             if each.batch.arrivals:
-                uuids |= self._met(each.batch)
+                met = self._met(each.batch)
+                uuids |= met
+                if any(arrival.complete for arrival in each.batch.arrivals):
+                    whole |= met
                 servers |= {arrival.server_uuid for arrival in each.batch.arrivals}
         self._migrations = self._writer.lock_migrations(uuids, for_progress=progress)
+        self._migrations |= self._writer.whole_migrations(whole)
         self._servers = self._writer.lock_servers(servers)
 
     def _met(self, batch: Batch) -> set[str]:
@@ -127,7 +132,8 @@ class _Storing:
             settled[report.uuid] = max(report.sequence, held)
             applied += changed
             if changed and report.status in core_status.ENDED:
-                ends.append(report)
+                status = core_status.Status(self._migrations[report.uuid]["status"])
+                ends.append(replace(report, status=status))
         arrived = [
             arrival.server_uuid
             for arrival in sorted(batch.arrivals, key=lambda arrival: arrival.at)
@@ -166,7 +172,7 @@ class _Storing:
             self._outgrown[new["id"]] = step
 
     def _arrival(self, arrival: Arrival, batch: Batch, now: datetime) -> bool:
-        """Whether it found its migration."""
+        """Whether it found its migration, and how that ended is known if it is there for good."""
         old = merge.met(self._migrations.values(), arrival, batch.host)
         if old is None:
             return False
@@ -174,8 +180,11 @@ class _Storing:
         if new is not None:
             self._migrations[new["uuid"]] = new
             self._named.add(new["uuid"])
+            if settle.is_whole(new) and arrival.complete:
+                self._reported.add(new["uuid"])
+                self._changed.add(new["uuid"])
             self._tell_server(new, now)
-        return True
+        return settle.is_settled(new or old, arrival)
 
     def _tell_server(self, migration: Row, now: datetime) -> None:
         uuid = migration["server_uuid"]

@@ -29,7 +29,7 @@ URI = "qemu+unix:///system?socket=/run/a/libvirt-sock"
 @pytest.fixture
 def opened(tmp_path):
     """Opens the folder as a new process would: the one before has let go of it."""
-    held = []
+    held: list[StateDir] = []
 
     def reopen():
         for each in held:
