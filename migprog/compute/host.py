@@ -239,8 +239,9 @@ class Host:
 
     def _look_for(self, domain: Any, server_uuid: str) -> Reading:
         """Read a server that may be anywhere by now: on its way back here, too."""
-        stands = tuple(domain.state())
+        # Before the call: its job began no later than that tells.
         at = time.monotonic()
+        stands = tuple(domain.state())
         if stands in _INCOMING:
             text = "it is being switched over, or arrives here"
             return Reading(server_uuid=server_uuid, at=at, error=text)
@@ -250,7 +251,8 @@ class Host:
         stats = domain.jobStats()
         if sample.outgoing_job(stats) is sample.JobState.ACTIVE:
             self._left.discard(server_uuid)
-        return self._reading(server_uuid, stats, phase=_PHASES.get(stands))
+        reading = self._reading(server_uuid, stats, phase=_PHASES.get(stands))
+        return dataclasses.replace(reading, at=at)
 
     def _completed(self, server_uuid: str, at: float) -> None:
         """Read the final statistics of the job that brought a server here; in its own thread."""

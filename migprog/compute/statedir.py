@@ -72,7 +72,7 @@ class StateDir:
     """
 
     def __init__(self, base: str, libvirt_uri: str) -> None:
-        readable = re.sub(r"[^A-Za-z0-9]+", "-", libvirt_uri).strip("-")[:48]
+        readable = re.sub(r"[^A-Za-z0-9]+", "-", libvirt_uri).strip("-")[-48:].strip("-")
         digest = hashlib.sha256(libvirt_uri.encode()).hexdigest()[:12]
         self.path = pathlib.Path(base) / f"agent-{readable}-{digest}"
         self._descriptor: int | None = None

@@ -18,7 +18,9 @@ from migprog.core.status import Phase, Status
 _BLOCK = 256
 # What is kept of a migration is renewed after so long, with a report that leaves anyway.
 _RENEW_SECONDS = 60.0
-# libvirt counts the time of a job in whole milliseconds, and an answer takes its time.
+# libvirt counts the time of a job in whole milliseconds.
+_ROUNDING_SECONDS = 0.01
+# An answer takes its time, and clocks are slewed.
 _SAME_START_SECONDS = 2.0
 
 LEFT_RUNNING = "ended while nobody watched; the server still runs at its source"
@@ -83,12 +85,15 @@ def is_due(report: Report, kept: Kept | None, now: float) -> bool:
 def is_same_job(kept: Kept, started_clock: float, started_at: float) -> bool:
     """Whether a job of its server, which began then by either clock, is the one that was watched.
 
-    A server has one job at a time, so what began before that one was last seen is that one. libvirt
-    counts by the wall clock: where somebody has set it, it still tells the same start by it.
+    ``started_clock`` should be the earliest that may be. A server has one job at a time, so what
+    began before that one was last seen is that one. libvirt counts by the wall clock: where
+    somebody has set that, both tell another time, and only the start by the wall clock is the same.
     """
-    return started_clock <= kept.seen_clock or (
-        abs(started_at - kept.started_at) <= _SAME_START_SECONDS
-    )
+    if started_clock <= kept.seen_clock + _ROUNDING_SECONDS:
+        return True
+    set_by = (started_at - started_clock) - (kept.started_at - kept.started_clock)
+    is_set = abs(set_by) > _SAME_START_SECONDS
+    return is_set and abs(started_at - kept.started_at) <= _SAME_START_SECONDS
 
 
 def settled(kept: Kept, why: str, at: float) -> Report:

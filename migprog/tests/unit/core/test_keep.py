@@ -43,12 +43,19 @@ def test_it_is_renewed_now_and_then_and_when_post_copy_begins():
         (100.0 - 3600, 5000.0, True),
         # It was set back: the job looks younger, but libvirt's start is where it was.
         (600.0, 5001.0, True),
-        # After the last that was seen of the old one another has begun.
+        # After the last that was seen of the old one another has begun; with a clock set, too.
         (130.5, 5030.5, False),
+        (130.5, 5930.5, False),
     ],
 )
 def test_a_job_is_told_from_another_of_the_same_server(started_clock, started_at, same):
     assert keep.is_same_job(KEPT, started_clock, started_at) is same
+
+
+def test_another_job_may_begin_a_moment_after_the_first():
+    soon = keep.keep(FIRST, "boot", started_clock=100.0, now=100.1)
+    assert keep.is_same_job(soon, 100.001, 5000.001)
+    assert not keep.is_same_job(soon, 101.5, 5001.5)
 
 
 def test_an_end_that_nobody_saw_tells_no_figures_and_goes_above_all_that_was_told():
