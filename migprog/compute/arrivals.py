@@ -3,7 +3,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from migprog.compute.messages import Arrived, Lifecycle
@@ -51,6 +51,13 @@ class Arrivals:
         give_up_at = message.at + timeout_seconds
         self._pending[message.server_uuid] = _Pending(arrival, message.at, give_up_at)
         self._read(message.server_uuid, message.at)
+
+    def found(self, server_uuids: Iterable[str]) -> None:
+        """Servers that came while nobody watched, or long ago: their destination may be unknown."""
+        now, wall = time.monotonic(), time.time()
+        for server_uuid in server_uuids:
+            state = ArrivalState.RESUMED
+            self._tell(Arrival(server_uuid=server_uuid, state=state, at=wall, found=True), now)
 
     def take(self, arrived: Arrived) -> None:
         """The statistics were read, or there are none."""

@@ -23,6 +23,7 @@ from migprog.compute.messages import (
     Arrived,
     Connected,
     Disconnected,
+    Found,
     Iteration,
     JobCompleted,
     JobEvent,
@@ -41,6 +42,7 @@ _INCOMING = {
     (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP),
     (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY),
 }
+_ARRIVED = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_MIGRATED)
 # How a server stands at its source.
 _PHASES = {
     (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY): Phase.POST_COPY,
@@ -72,6 +74,7 @@ class Host:
         self._facts: dict[str, domain_xml.Facts] = {}
         # Those that are sampled and whose resident memory was not read yet.
         self._without_resident: set[str] = set()
+        self._searched = False
         # Those that an agent before has left, and that were not seen migrating since.
         self._left: set[str] = set()
         # Those whose threads run; one that hangs stays until its call returns.
@@ -181,10 +184,13 @@ class Host:
         )
         sampled = {sampler.server_uuid for sampler in list(self._samplers)}
         present = set()
+        found = []
         for domain, state in states:
             server_uuid = domain.UUIDString()
             present.add(server_uuid)
             stands = (state.get("state.state"), state.get("state.reason"))
+            if stands == _ARRIVED:
+                found.append(server_uuid)
             if stands in _INCOMING:
                 continue
             with contextlib.suppress(libvirt.libvirtError):
@@ -198,6 +204,9 @@ class Host:
                     self._inbox.put(self._reading(server_uuid, stats, phase=_PHASES.get(stands)))
         for server_uuid in set(self._facts) - present:
             del self._facts[server_uuid]
+        if not self._searched and found:
+            self._inbox.put(Found(tuple(found)))
+        self._searched = True
 
     def _reading(
         self,

@@ -91,7 +91,8 @@ class Ledger:
 
     def tell_arrival(self, arrival: Arrival, now: float) -> None:
         """Have an arrival told. One that is under way is seen again when it is complete."""
-        self._tell(arrival, True, arrival if arrival.complete else None, now)
+        if not (arrival.found and statedir.name_of(arrival) in self._held):
+            self._tell(arrival, True, arrival if arrival.complete else None, now)
 
     def take(self, written: Written, now: float) -> None:
         """The disk has done what it was asked for, or says why not."""

@@ -143,6 +143,8 @@ class ComputeManager:
                 self._ledger.take(message, time.monotonic())
             case messages.Arrived():
                 self._arrivals.take(message)
+            case messages.Found():
+                self._arrivals.found(message.server_uuids)
             case None:
                 pass
             case _:

@@ -96,6 +96,21 @@ class Arrived(_OfServer):
     stats: Mapping[str, Any] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Servers that run on the host since a migration brought them, as it is first looked at."""
+
+    server_uuids: tuple[str, ...]
+
+
 Message = (
-    Connected | Disconnected | Reading | Iteration | Lifecycle | JobCompleted | JobEvent | Arrived
+    Connected
+    | Disconnected
+    | Reading
+    | Iteration
+    | Lifecycle
+    | JobCompleted
+    | JobEvent
+    | Arrived
+    | Found
 )

@@ -14,6 +14,8 @@ from migprog.core.status import ENDED
 
 # An arrival whose migration nobody reports (its source has no agent) is given up after so long.
 _ARRIVAL_SECONDS = 600.0
+# Most of those that were found have been told of long ago.
+_FOUND_SECONDS = 5.0
 # Seconds until an arrival that found no migration is told again; doubled each time up to the last.
 # The first report of its source is usually on its way.
 _ARRIVAL_RETRY_SECONDS = (0.25, 30.0)
@@ -69,8 +71,12 @@ class Outbox:
 
     def put_arrival(self, arrival: Arrival, now: float) -> None:
         with self._changed:
+            before = self._arrivals.get(arrival.server_uuid)
+            if arrival.found and before is not None:
+                return
+            seconds = _FOUND_SECONDS if arrival.found else _ARRIVAL_SECONDS
             self._arrivals[arrival.server_uuid] = _WaitingArrival(
-                arrival, give_up_at=now + _ARRIVAL_SECONDS, next_at=now
+                arrival, give_up_at=now + seconds, next_at=now
             )
         self.wake()
 

@@ -86,13 +86,15 @@ class ArrivalState(enum.StrEnum):
 class Arrival:
     """A server that arrives, as its destination's agent sees it; it names the destination.
 
-    ``complete``: all of it is there, and it will not go back. Then the final figures may be known
-    here too, from libvirt's statistics of the whole job.
+    ``found``: it was seen here at ``at``, and has arrived at any time before. ``complete``: all of
+    it is there, and it will not go back. Then the final figures may be known here too, from
+    libvirt's statistics of the whole job.
     """
 
     server_uuid: str = needed(field.uuid_text)
     state: ArrivalState = needed(field.one_of(ArrivalState))
     at: float = needed(field.seconds)
+    found: bool | None = optional(field.yes_or_no)
     complete: bool | None = optional(field.yes_or_no)
     total_seconds: float | None = optional(field.seconds)
     downtime_seconds: float | None = optional(field.seconds)

@@ -146,12 +146,12 @@ def destination(
 ) -> Row | None:
     """The migration's row after an arrival at ``host``; None: it changes nothing.
 
-    The latest arrival names the destination, in whatever order they are told; one for good settles
-    how it ended.
+    The latest arrival names the destination, in whatever order they are told; where none was seen,
+    the host where it was found does. One for good settles how it ended.
     """
     at = to_store(arrival.at)
     before = old.get("arrived_at")
-    if before is not None and at < before:
+    if before is not None and (arrival.found or at < before):
         return None
     new = old
     if at != before:

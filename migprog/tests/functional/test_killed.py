@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import subprocess
 import threading
+from typing import Any
 
 import pytest
 import requests
@@ -52,7 +53,7 @@ class Watcher:
     """Reads a server's records from the API all the time."""
 
     def __init__(self, deployment, server_uuid):
-        self.seen = []
+        self.seen: list[dict[str, Any]] = []
         self._ended = threading.Event()
 
         def watch():
@@ -99,6 +100,13 @@ def kept(deployment, host):
         with contextlib.suppress(FileNotFoundError):
             texts[path.stem] = path.read_text()
     return texts
+
+
+def wait_until_kept(deployment, host, kind):
+    def is_kept():
+        return any(kind in text for text in kept(deployment, host).values())
+
+    processes.wait_for(is_kept, 30, "the end to be on disk")
 
 
 def wait_until_nothing_is_kept(deployment, host):
@@ -148,6 +156,34 @@ def test_what_completed_meanwhile_is_settled_by_the_destination(deployment, lab,
     assert len(deployment.migrations(server.uuid)) == 1
     for host in lab.hosts:
         wait_until_nothing_is_kept(deployment, host)
+
+
+def test_where_it_went_is_found_by_a_destination_that_saw_nothing(deployment, lab, guest):
+    destination = lab.hosts[1]
+    kill(deployment.agents[destination.name])
+    server = guest()
+    outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=12).wait(timeout=60)
+    record = deployment.wait_for(server.uuid, lambda r: not r["in_progress"], "that has ended")
+    assert (record["status"], record["dest_compute"]) == ("completed", None)
+    deployment.agent(destination, **OPTIONS)
+    assert_final(deployment.wait_for_end(server.uuid), outcome)
+
+
+def test_what_completed_in_post_copy_meanwhile_is_settled_by_the_destination(
+    deployment, lab, guest
+):
+    source = lab.hosts[0]
+    server = guest(working_set_mib=32, segments=((1000, 40.0),))
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=12, post_copy=True)
+    before = under_way(deployment, server)
+    kill(deployment.agents[source.name])
+    migration.start_post_copy()
+    assert migration.wait(timeout=60).completed
+    deployment.agent(source, **OPTIONS)
+    record = deployment.wait_for_end(server.uuid)
+    assert (record["status"], record["percent"], record["error"]) == ("completed", 100, None)
+    assert (record["id"], record["dest_compute"]) == (before["id"], "lab-b")
+    assert len(deployment.migrations(server.uuid)) == 1
 
 
 def test_what_was_aborted_meanwhile_is_unknown(deployment, lab, guest):
@@ -211,11 +247,7 @@ def test_an_end_that_no_conductor_took_is_told_by_the_next_agent(
     try:
         outcome = migration.wait(timeout=60)
         for host, kind in ((source, '"ended"'), (destination, '"arrived"')):
-            processes.wait_for(
-                lambda h=host, k=kind: any(k in text for text in kept(deployment, h).values()),
-                30,
-                "the end to be on disk",
-            )
+            wait_until_kept(deployment, host, kind)
             kill(deployment.agents[host.name])
         assert deployment.migrations(server.uuid)[0]["status"] == "running"
     finally:

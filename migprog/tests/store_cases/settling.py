@@ -181,6 +181,22 @@ class Settling:
         stored = migration(store, first)
         assert (stored.status, stored.error) == (Status.UNKNOWN, "nobody watched")
 
+    @pytest.mark.parametrize("status", [Status.RUNNING, Status.COMPLETED, Status.UNKNOWN])
+    def test_what_was_found_later_names_the_destination_where_none_was_seen(self, store, status):
+        seen, unseen = (report(2, status, ended_at=START + 6) for _ in range(2))
+        stores.store(store, seen, unseen)
+        stores.store(store, stores.arrival(seen.server_uuid), host="dest")
+        found = [
+            dataclasses.replace(stores.arrival(one.server_uuid, START + 60), found=True)
+            for one in (seen, unseen)
+        ]
+        found = [dataclasses.replace(each, state=ArrivalState.RESUMED) for each in found]
+        assert len(stores.store(store, *found, host="dest").arrived) == 2
+        for one, arrived in ((seen, 5), (unseen, 60)):
+            stored = migration(store, one)
+            assert (stored.dest_compute, stored.arrived_at) == ("dest", at(START + arrived))
+            assert stored.status is status
+
     def test_an_end_that_nobody_saw_wipes_nothing_out(self, store):
         first = report(**ON_ITS_WAY, reason="as it was", throughput_bytes_per_second=5)
         stores.store(store, first)

@@ -5,7 +5,7 @@ import pytest
 
 from migprog.compute.arrivals import Arrivals
 from migprog.compute.messages import Arrived, Lifecycle
-from migprog.core.report import ARRIVAL_FIGURES, ArrivalState
+from migprog.core.report import ARRIVAL_FIGURES, Arrival, ArrivalState
 from migprog.tests.fixtures.driven import SERVER
 
 FINAL = {
@@ -24,8 +24,8 @@ class Desk:
     """Notes what is asked of libvirt, and what is told."""
 
     def __init__(self):
-        self.asked = []
-        self.told = []
+        self.asked: list[tuple[str, float]] = []
+        self.told: list[Arrival] = []
         self.arrivals = Arrivals(
             lambda server_uuid, at: self.asked.append((server_uuid, at)),
             lambda arrival, now: self.told.append(arrival),
@@ -49,6 +49,14 @@ def test_of_what_still_arrives_nothing_is_asked(desk, event, detail, state):
     desk.seen(event, detail, time.monotonic())
     (arrival,) = desk.told
     assert (arrival.state, arrival.complete) == (state, None)
+    assert abs(arrival.at - time.time()) < 5
+    assert desk.asked == []
+
+
+def test_what_is_found_is_told_as_found(desk):
+    desk.arrivals.found([SERVER])
+    (arrival,) = desk.told
+    assert (arrival.state, arrival.found, arrival.complete) == (ArrivalState.RESUMED, True, None)
     assert abs(arrival.at - time.time()) < 5
     assert desk.asked == []
 

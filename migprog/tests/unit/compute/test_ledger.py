@@ -93,6 +93,15 @@ def test_an_arrival_that_is_complete_is_kept_until_it_is_acknowledged(ledger, di
     assert disk.files == {}
 
 
+def test_what_is_found_takes_nothings_place(ledger, disk):
+    found = dataclasses.replace(ARRIVAL, complete=None, found=True)
+    ledger.tell_arrival(ARRIVAL, 0.0)
+    ledger.tell_arrival(found, 0.0)
+    ledger.take(disk.work(), 0.0)
+    ledger.tell_arrival(found, 0.0)
+    assert waiting(ledger) == [ARRIVAL]
+
+
 def test_progress_is_not_written(ledger, disk):
     tell(ledger, FIRST)
     ledger.take(disk.work(), 0.0)

@@ -49,8 +49,8 @@ def left(kept=KEPT):
     return Monitor(kept.uuid, kept.server_uuid, NOW, kept=kept)
 
 
-def look(monitor, at=NOW, **reading):
-    reading = Reading(server_uuid=SERVER, at=at, **reading)
+def look(monitor, at=NOW, **seen):
+    reading = Reading(server_uuid=SERVER, at=at, **seen)
     resume.look(monitor, monitor.kept, reading, EPOCH)
     return reading
 
@@ -119,6 +119,17 @@ def test_an_event_of_its_end_that_comes_just_now_says_more():
     look(monitor, gone=True, error="no domain")
     monitor.job_completed(STATS | {"type": 3}, NOW + 0.1)
     assert [report.status for _, report in told(monitor)] == [Status.COMPLETED]
+
+
+def test_a_clock_that_was_set_moves_no_start():
+    monitor = left()
+    hour_ms = 3_600_000
+    reading = look(monitor, stats=STATS | {"time_elapsed": 60_000 + hour_ms})
+    assert monitor.kept is None
+    monitor.read(reading.stats, 0.3, NOW)
+    monitor.gone("no domain", NOW + 1)
+    ((_, report),) = told(monitor)
+    assert report.total_seconds == 61.0
 
 
 @pytest.mark.parametrize("phase", [Phase.POST_COPY, Phase.POST_COPY_PAUSED])
