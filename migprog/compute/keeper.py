@@ -14,6 +14,7 @@ from migprog.concurrency import Inbox, native_queue, native_thread
 
 _RETRY_SECONDS = 10.0
 _STOP_SECONDS = 1.0
+_AT_A_TIME = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +108,14 @@ class Keeper:
             self._tell({}, self._attempt(self._directory.probe))
 
     def _work(self) -> None:
+        while self._wishes:
+            self._do_some()
+
+    def _do_some(self) -> None:
+        """Do a few of the wishes, and say so: nobody waits for all that many ask for at once."""
         tickets: dict[str, int] = {}
         error = None
-        while self._wishes:
+        while self._wishes and len(tickets) < _AT_A_TIME:
             name, wish = self._wishes.popitem()
             self._refused.pop(name, None)
             failed = self._fulfil(name, wish)
@@ -118,10 +124,9 @@ class Keeper:
                 if wish.data is not None:
                     self._refused[name] = wish
             tickets[name] = wish.ticket
-        if tickets:
-            if self._directory.is_open:
-                error = error or self._attempt(self._directory.sync)
-            self._tell(tickets, error)
+        if self._directory.is_open:
+            error = error or self._attempt(self._directory.sync)
+        self._tell(tickets, error)
 
     def _fulfil(self, name: str, wish: _Wish) -> str | None:
         """Why it failed, if it did."""

@@ -8,6 +8,7 @@ them, or when it fails or takes too long: watching goes on without it, and the l
 
 import itertools
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from migprog.core.status import ENDED
 from migprog.metrics import agent as metrics
 
 LOG = logging.getLogger(__name__)
-# So long a report waits for the disk.
+# So long a report waits for a disk that does not answer.
 PATIENCE_SECONDS = 2.0
 
 
@@ -50,6 +51,7 @@ class Ledger:
         self._kept: dict[str, Kept] = {}
         self._held: dict[str, _Held] = {}
         self._tickets = itertools.count(1)
+        self._answered_at = -math.inf
         self._error: str | None = None
 
     def load(self, entries: Mapping[str, Entry], now: float, wall: float) -> list[Kept]:
@@ -97,6 +99,7 @@ class Ledger:
     def take(self, written: Written, now: float) -> None:
         """The disk has done what it was asked for, or says why not."""
         self.fails(written.error)
+        self._answered_at = now
         for name, ticket in written.tickets.items():
             held = self._held.get(name)
             if held is not None and held.ticket <= ticket:
@@ -119,8 +122,8 @@ class Ledger:
     @property
     def late_at(self) -> float | None:
         """When the disk has taken too long; None while nothing waits for it."""
-        since = [held.since for held in self._held.values()]
-        return min(since) + PATIENCE_SECONDS if since else None
+        since = min((held.since for held in self._held.values()), default=None)
+        return None if since is None else max(since, self._answered_at) + PATIENCE_SECONDS
 
     def settled(self, entry: Report | Arrival) -> None:
         """It need not be told any more. Any thread of the agent's may say so."""

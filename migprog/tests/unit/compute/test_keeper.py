@@ -39,9 +39,17 @@ class Broken(StateDir):
         super().write(name, data)
 
 
+class Mail(Inbox):
+    """An inbox, and what came out of it and was not looked at yet."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen: list[Loaded | Written] = []
+
+
 @pytest.fixture
 def inbox():
-    inbox = Inbox()
+    inbox = Mail()
     yield inbox
     inbox.close()
 
@@ -65,7 +73,9 @@ def wait_for(inbox, condition):
     """The first message that is as it should be; those before are dropped."""
     give_up_at = time.monotonic() + SECONDS
     while time.monotonic() < give_up_at:
-        for message in inbox.get_all(give_up_at - time.monotonic()):
+        inbox.seen += inbox.get_all(0 if inbox.seen else give_up_at - time.monotonic())
+        while inbox.seen:
+            message = inbox.seen.pop(0)
             if condition(message):
                 return message
     raise AssertionError("waited in vain")
@@ -80,6 +90,21 @@ def test_what_was_asked_for_is_on_disk_when_it_says_so(keeper, directory, inbox)
     keeper.put(NAME, None, 8)
     assert wait_for(inbox, lambda m: True) == Written({NAME: 8}, None)
     assert list(directory.path.iterdir()) == []
+
+
+def test_it_says_now_and_then_how_far_it_is(keeper, directory, inbox):
+    for number in range(40):
+        keeper.put(f"{number}", encode(KEPT), number)
+    keeper.start()
+    wait_for(inbox, lambda m: isinstance(m, Loaded))
+    done: dict[str, int] = {}
+    sizes = []
+    while len(done) < 40:
+        tickets = wait_for(inbox, lambda m: m.tickets).tickets
+        done |= tickets
+        sizes.append(len(tickets))
+    assert done == {f"{number}": number for number in range(40)}
+    assert sizes == [16, 16, 8]
 
 
 def test_what_was_asked_for_is_done_before_it_stops(keeper, directory, inbox):

@@ -178,6 +178,17 @@ def test_a_disk_that_hangs_holds_up_nothing_for_long(ledger, disk):
     assert failing() == 0
 
 
+def test_a_disk_that_has_much_to_do_is_not_taken_for_hung(ledger, disk):
+    other = told(1, uuid="9a1d6e0c-58f5-4f0e-8a41-0d3b6c1e7f55")
+    tell(ledger, other, now=10.0)
+    done = disk.work()
+    tell(ledger, FIRST, now=10.0)
+    ledger.take(done, 11.5)
+    assert ledger.late_at == 11.5 + PATIENCE_SECONDS
+    ledger.release(12.5)
+    assert waiting(ledger) == [other]
+
+
 def test_without_a_state_directory_all_is_told_at_once():
     ledger = Ledger(None, "here", "boot")
     for report in (FIRST, END):
