@@ -68,7 +68,7 @@ class Bench:
                 *("--config-file", self._config_file, "--in-place", "--json", "-"),
                 *("--hosts", str(case.hosts), "--per-host", str(case.per_host)),
                 *("--interval", str(INTERVAL_SECONDS), "--seconds", str(self._seconds)),
-                # The naive shape knows no beginnings and no ends: neither has ours any to tell here.
+                # The naive shape knows no beginnings and no ends: ours has none to tell here.
                 *("--migration-seconds", "86400"),
             ],
             stdout=subprocess.PIPE,

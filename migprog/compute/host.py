@@ -22,6 +22,7 @@ from migprog.compute import domain_xml
 from migprog.compute.messages import (
     Connected,
     Disconnected,
+    Hosted,
     Iteration,
     JobCompleted,
     JobEvent,
@@ -175,6 +176,8 @@ class Host:
                     self._inbox.put(self._reading(server_uuid, stats))
         for server_uuid in set(self._facts) - present:
             del self._facts[server_uuid]
+        memory_bytes = sum(facts.memory_size_bytes or 0 for facts in self._facts.values())
+        self._inbox.put(Hosted(len(present), memory_bytes))
 
     def _reading(
         self, server_uuid: str, stats: Mapping[str, Any], pause_limit_seconds: float | None = None

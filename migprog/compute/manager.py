@@ -19,7 +19,7 @@ from migprog.compute.monitor import DEPARTURES, Monitor
 from migprog.compute.outbox import Outbox
 from migprog.compute.recorder import Limits, Recorder, Tape
 from migprog.compute.sampler import Sampler
-from migprog.compute.sender import Address, Sender
+from migprog.compute.sender import Address, Sender, Vitals
 from migprog.concurrency import Inbox
 from migprog.conductor import rpcapi
 from migprog.core import sample, throttle
@@ -93,6 +93,7 @@ class ComputeManager:
         self._beat = throttle.Beat(time.monotonic())
         self._sender: Sender | None = None
         self._node: str | None = None
+        self._hosted: messages.Hosted | None = None
         self._disconnected = False
         self._stopping = False
         self._loop = threading.Thread(
@@ -156,6 +157,9 @@ class ComputeManager:
                 if not self._disconnected:
                     LOG.warning("%s: no libvirt: %s", self._settings.libvirt_uri, message.error)
                 self._disconnected = True
+                self._hosted = None
+            case messages.Hosted():
+                self._hosted = message
             case messages.Reading():
                 self._take_reading(message)
             case messages.Iteration():
@@ -280,9 +284,15 @@ class ComputeManager:
                     self._ask(watched, now)
             except Exception:
                 LOG.exception("server %s: no report", watched.monitor.server_uuid)
-        if self._node is not None:
+        if self._sender is not None and self._node is not None:
+            self._sender.vitals = self._vitals()
             metrics.watched(self._node, len(self._watched))
         self._beat = self._beat.after(now, rules.report_interval_seconds, random.random())  # noqa: S311
+
+    def _vitals(self) -> Vitals:
+        if self._hosted is None:
+            return Vitals(len(self._watched))
+        return Vitals(len(self._watched), self._hosted.servers, self._hosted.memory_bytes)
 
     def _judge(self, watched: _Watched, rules: throttle.Rules, now: float) -> None:
         """Report what is due."""

@@ -86,4 +86,14 @@ class JobEvent(_OfServer):
     qemu_status: str | None = None
 
 
-Message = Connected | Disconnected | Reading | Iteration | Lifecycle | JobCompleted | JobEvent
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """The servers that run on the host, and their memory together as far as it is known."""
+
+    servers: int
+    memory_bytes: int
+
+
+Message = (
+    Connected | Disconnected | Hosted | Reading | Iteration | Lifecycle | JobCompleted | JobEvent
+)

@@ -8,6 +8,7 @@ progress the latest of each migration is kept, so that no overload makes more of
 migrations.
 """
 
+import dataclasses
 import logging
 import math
 import threading
@@ -35,9 +36,10 @@ def storing(store: objects.Store) -> StoreBatches:
     """:func:`objects.store_batches` into ``store``, and counted."""
 
     def store_batches(heard: Sequence[Heard]) -> list[Stored]:
-        begun = time.monotonic()
+        begun, statements, rows = time.monotonic(), store.statements, store.rows
         stored = objects.store_batches(store, heard)
-        metrics.transaction(len(heard), time.monotonic() - begun)
+        seconds = time.monotonic() - begun
+        metrics.transaction(len(heard), seconds, store.statements - statements, store.rows - rows)
         for each in stored:
             metrics.stored(each.reports, each.ends)
         return stored
@@ -64,6 +66,9 @@ class _Progress:
     at: float
 
 
+_Agents = dict[tuple[str, str], Heard]
+
+
 class Intake:
     """Stores by ``store_batches`` (as :func:`storing` makes it), in a thread of its own."""
 
@@ -75,6 +80,8 @@ class Intake:
         self._changed = threading.Condition()
         self._asked: list[_Asked] = []
         self._progress: dict[str, _Progress] = {}
+        # What agents told last of themselves, by host and node; batches without anything else.
+        self._agents: _Agents = {}
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
 
@@ -100,31 +107,39 @@ class Intake:
         return asked.stored
 
     def keep(self, batch: Batch) -> None:
-        """Have a batch stored that may be lost; it holds reports alone."""
+        """Have a batch stored that may be lost; its arrivals are not."""
         at = time.time()
         with self._changed:
             for report in batch.reports:
                 before = self._progress.get(report.uuid)
+                if before is not None:
+                    metrics.superseded()
                 if before is None or before.report.sequence < report.sequence:
                     self._progress[report.uuid] = _Progress(report, batch, at)
+            if batch.agent is not None:
+                alone = dataclasses.replace(batch, reports=(), arrivals=())
+                self._agents[batch.host, batch.node] = Heard(alone, at)
             self._changed.notify()
 
     def _run(self) -> None:
         begun = -math.inf
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._asked or self._progress or self._stopping)
+                self._changed.wait_for(
+                    lambda: self._asked or self._progress or self._agents or self._stopping
+                )
                 for_answers, for_progress = self._apart_seconds
                 self._wait_until(begun + for_progress, lambda: self._asked or self._stopping)
                 self._wait_until(begun + for_answers, lambda: self._stopping)
                 begun = time.monotonic()
                 asked, self._asked = self._asked, []
+                agents, self._agents = self._agents, {}
                 progress = [
                     self._progress.pop(uuid) for uuid in list(self._progress)[:_MAX_REPORTS]
                 ]
-            if not asked and not progress:
+            if not asked and not progress and not agents:
                 return
-            self._store(asked, _by_sender(progress))
+            self._store(asked, [*_by_sender(progress), *agents.values()])
 
     def _wait_until(self, at: float, or_else: Callable[[], Any]) -> None:
         self._changed.wait_for(or_else, max(0.0, at - time.monotonic()))
@@ -134,7 +149,7 @@ class Intake:
             stored = self._store_batches([*progress, *(each.heard for each in asked)])
         except Unavailable as error:
             if progress:
-                LOG.warning("progress of %d host(s) is lost: %s", len(progress), error)
+                LOG.warning("%d message(s) with progress are lost: %s", len(progress), error)
             _answer(asked, error)
         except Exception as error:
             self._store_apart(asked, progress, error)

@@ -50,7 +50,7 @@ def store_batches(store: db.Store, heard: Sequence[Heard]) -> list[Stored]:
     be won by telling them again.
     Raises :class:`db.Unavailable`; nothing of any batch is stored then.
     """
-    if not any(each.batch.reports or each.batch.arrivals for each in heard):
+    if not any(each.batch.reports or each.batch.arrivals or each.batch.agent for each in heard):
         return [Stored(Ack()) for _ in heard]
     stored = store.write(lambda writer: _Storing(writer, heard).run())
     for each, what in zip(heard, stored, strict=True):
@@ -78,6 +78,7 @@ class _Storing:
         # Points of histories by migration and number; of those to thin out, the number of the step.
         self._points: dict[tuple[int, int], Row] = {}
         self._outgrown: dict[int, int] = {}
+        self._agents: dict[str, Row] = {}
         self._told: set[str] = set()
         self._retold: set[str] = set()
 
@@ -121,6 +122,8 @@ class _Storing:
     def _batch(self, batch: Batch, now: datetime) -> Stored:
         settled: dict[str, int] = {}
         applied, ends = 0, []
+        if batch.agent is not None:
+            self._agents[batch.host] = merge.agent(batch.agent, batch.host, batch.node, now)
         for report in sorted(batch.reports, key=lambda report: report.sequence):
             changed = self._report(report, batch, now)
             held = self._migrations[report.uuid]["sequence"]
@@ -205,6 +208,7 @@ class _Storing:
                 for_progress=progress,
             )
         self._write_history()
+        writer.put_agents([self._agents[host] for host in sorted(self._agents)])
 
     def _write_history(self) -> None:
         self._writer.put_history([self._points[key] for key in sorted(self._points)])

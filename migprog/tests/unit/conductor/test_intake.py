@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import threading
 
 import pytest
@@ -7,6 +8,7 @@ from migprog.conductor.intake import Intake
 from migprog.core.report import Ack, Batch
 from migprog.objects import Stored, Unavailable
 from migprog.tests import stores
+from migprog.tests.store_cases.agents import AGENT
 
 _SECONDS = 10
 
@@ -170,3 +172,27 @@ def test_transactions_begin_a_moment_apart():
         intake.keep(batch(stores.report(), host=f"host-{number}"))
     intake.stop()
     assert [len(transaction) for transaction in database.transactions] == [1, 6, 3]
+
+
+def test_of_an_agent_what_it_told_last_is_kept(database, intake):
+    first = busy(database, intake)
+    for migrations in (1, 2, 3):
+        agent = dataclasses.replace(AGENT, migrations=migrations)
+        intake.keep(dataclasses.replace(batch(), agent=agent))
+    database.go.release(2)
+    first.answer()
+    assert database.begun.acquire(timeout=_SECONDS)
+    intake.stop()
+    ((kept,),) = database.transactions[1:]
+    assert kept.agent.migrations == 3
+
+
+def test_an_agent_that_tells_of_itself_alone_is_stored():
+    database = Database()
+    intake = Intake(database.store)
+    intake.keep(dataclasses.replace(batch(), agent=AGENT))
+    database.go.release()
+    intake.start()
+    assert database.begun.acquire(timeout=_SECONDS)
+    intake.stop()
+    assert [each.agent for (each,) in database.transactions] == [AGENT]
