@@ -6,6 +6,7 @@ import pytest
 
 from migprog.conductor.intake import Intake
 from migprog.core.report import Ack, Batch
+from migprog.metrics import REGISTRY
 from migprog.objects import Stored, Unavailable
 from migprog.tests import stores
 from migprog.tests.store_cases.agents import AGENT
@@ -112,6 +113,7 @@ def test_what_came_in_meanwhile_is_stored_together(database, intake):
 def test_of_progress_the_latest_is_kept(database, intake):
     first = busy(database, intake)
     one, two = stores.report(), stores.report()
+    superseded = REGISTRY.get_sample_value("migprog_reports_superseded_total")
     for sequence in (2, 4, 3):
         intake.keep(batch(stores.later(one, sequence=sequence), stores.later(two, sequence=1)))
     database.go.release(2)
@@ -120,6 +122,7 @@ def test_of_progress_the_latest_is_kept(database, intake):
     intake.stop()
     ((kept,),) = database.transactions[1:]
     assert sorted(report.sequence for report in kept.reports) == [1, 4]
+    assert REGISTRY.get_sample_value("migprog_reports_superseded_total") == superseded + 4
 
 
 def test_when_the_database_is_away_those_who_ask_hear_it(database, intake):
