@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+import math
 import threading
 
 import pytest
 
-from migprog.conductor.intake import Intake
+from migprog.conductor.intake import Gathering, Intake
 from migprog.core.report import Ack, Batch
 from migprog.metrics import REGISTRY
 from migprog.objects import Stored, Unavailable
@@ -165,7 +166,7 @@ def test_transactions_begin_a_moment_apart():
     database = Database()
     for _ in range(3):
         database.go.release()
-    intake = Intake(database.store, apart_seconds=(0.0, 60.0))
+    intake = Intake(database.store, Gathering(0.0, 60.0, rest=math.inf))
     intake.start()
     for waiting in (0, 5):
         for number in range(waiting):
@@ -199,3 +200,8 @@ def test_an_agent_that_tells_of_itself_alone_is_stored():
     assert database.begun.acquire(timeout=_SECONDS)
     intake.stop()
     assert [each.agent for (each,) in database.transactions] == [AGENT]
+
+
+@pytest.mark.parametrize(("took", "seconds"), [(0.0, 0.0), (0.003, 0.024), (0.5, 0.1)])
+def test_progress_is_gathered_the_longer_the_slower_the_database_is(took, seconds):
+    assert Gathering().progress_seconds(took) == pytest.approx(seconds)
