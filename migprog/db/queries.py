@@ -190,14 +190,23 @@ class Writer(Reader):
         """Points of migrations that are locked."""
         self._put(_HISTORY, ("migration_id", "number"), rows)
 
-    def thin_history(self, migration_ids: Collection[int], step: int) -> None:
-        """Delete the points whose number is no multiple of ``step``."""
-        table = _HISTORY.c
-        self._connection.execute(
-            sa.delete(_HISTORY).where(
-                table.migration_id.in_(sorted(migration_ids)), table.number % step != 0
-            )
-        )
+    def history_numbers(self, migration_ids: Collection[int]) -> dict[int, list[int]]:
+        """The numbers of the points of each of these migrations."""
+        numbers: dict[int, list[int]] = {each: [] for each in migration_ids}
+        if numbers:
+            table = _HISTORY.c
+            query = sa.select(table.migration_id, table.number)
+            query = query.where(table.migration_id.in_(sorted(numbers)))
+            for migration_id, number in self._connection.execute(query):
+                numbers[migration_id].append(number)
+        return numbers
+
+    def drop_history(self, points: Sequence[tuple[int, int]]) -> None:
+        """Delete points, by their migrations and numbers."""
+        if points:
+            table = _HISTORY.c
+            which = sa.tuple_(table.migration_id, table.number).in_(points)
+            self._connection.execute(sa.delete(_HISTORY).where(which))
 
     def put_agents(self, rows: Sequence[Row]) -> None:
         """In the order of their hosts."""

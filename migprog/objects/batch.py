@@ -75,9 +75,9 @@ class _Storing:
         self._reported: set[str] = set()
         self._changed: set[str] = set()
         self._named: set[str] = set()
-        # Points of histories by migration and number; of those to thin out, the number of the step.
+        # Points of histories by migration and number; of those to thin out, the age in seconds.
         self._points: dict[tuple[int, int], Row] = {}
-        self._outgrown: dict[int, int] = {}
+        self._outgrown: dict[int, float] = {}
         self._agents: dict[str, Row] = {}
         self._told: set[str] = set()
         self._retold: set[str] = set()
@@ -164,9 +164,8 @@ class _Storing:
                 "number": key[1],
                 "point": history_object.written(report),
             }
-        step = history.outgrown(before, now)
-        if step is not None:
-            self._outgrown[new["id"]] = step
+        if history.has_outgrown(before, now):
+            self._outgrown[new["id"]] = now
 
     def _arrival(self, arrival: Arrival, batch: Batch, now: datetime) -> bool:
         """Whether it found its migration."""
@@ -212,5 +211,11 @@ class _Storing:
 
     def _write_history(self) -> None:
         self._writer.put_history([self._points[key] for key in sorted(self._points)])
-        for step in sorted(set(self._outgrown.values())):
-            self._writer.thin_history([i for i, s in self._outgrown.items() if s == step], step)
+        numbers = self._writer.history_numbers(self._outgrown)
+        self._writer.drop_history(
+            [
+                (each, number)
+                for each, age in sorted(self._outgrown.items())
+                for number in history.dropped(numbers[each], age)
+            ]
+        )
