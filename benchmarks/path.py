@@ -42,8 +42,13 @@ class Case:
     goal: float
 
 
-# About as much as the naive shape can bear: its conductor's processor is full with 200 a second.
-CASES = (Case(10, 20, 1 / 12), Case(200, 1, 1 / 2))
+# At the default both have as many migrations as the naive shape can bear: its conductor's processor
+# is full with some 200 updates a second.
+HOSTS = 10
+
+
+def cases(hosts: int) -> tuple[Case, Case]:
+    return Case(hosts, 20, 1 / 12), Case(20 * hosts, 1, 1 / 2)
 
 
 class Bench:
@@ -68,7 +73,7 @@ class Bench:
                 *("--config-file", self._config_file, "--in-place", "--json", "-"),
                 *("--hosts", str(case.hosts), "--per-host", str(case.per_host)),
                 *("--interval", str(INTERVAL_SECONDS), "--seconds", str(self._seconds)),
-                # The naive shape knows no beginnings and no ends: neither has ours any to tell here.
+                # The naive shape knows no beginnings and no ends: ours has none to tell here.
                 *("--migration-seconds", "86400"),
             ],
             stdout=subprocess.PIPE,
@@ -126,6 +131,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--hosts", type=int, default=HOSTS, help="with 20 migrations each")
     options = parser.parse_args()
     met = True
     with (
@@ -145,7 +151,7 @@ def main() -> int:
         bench = Bench(config_file, options.seconds)
         print(f"CPU ms an update; medians of {options.runs} runs of {options.seconds:g} s each")
         print(f"{'':24}" + "".join(f"{name:>11}" for name in (*_PROCESSES, "total", "updates/s")))
-        for case in CASES:
+        for case in cases(options.hosts):
             runs = [(bench.naive(case), bench.ours(case)) for _ in range(options.runs)]
             naive, ours = (median([run[i] for run in runs]) for i in (0, 1))
             for name, figures in (("naive", naive), ("ours", ours)):

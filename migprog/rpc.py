@@ -26,7 +26,9 @@ class Serializer(messaging.NoOpSerializer):
     """Payloads are plain dictionaries already; only the context needs a form for the wire."""
 
     def serialize_context(self, ctxt: Any) -> dict[str, Any]:
-        return ctxt.to_dict() if isinstance(ctxt, oslo_context.RequestContext) else dict(ctxt)
+        values = ctxt.to_dict() if isinstance(ctxt, oslo_context.RequestContext) else dict(ctxt)
+        # What is not there is None or false to whoever reads it; it would be half of a message.
+        return {name: value for name, value in values.items() if value}
 
     def deserialize_context(self, ctxt: dict[str, Any]) -> context.RequestContext:
         return context.from_dict(ctxt)

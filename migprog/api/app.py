@@ -10,18 +10,20 @@ from oslo_config import cfg
 from oslo_middleware import http_proxy_to_wsgi, request_id
 
 from migprog import context
-from migprog.api import auth, errors, health, migrations, servers, versions
+from migprog.api import agents, auth, errors, health, migrations, servers, versions
 from migprog.api.resource import Application, Parts, Resource
 from migprog.conf.api import KEYSTONE
 from migprog.objects import Store
 
 ROUTES: dict[str, type[Resource]] = {
     "/": versions.Versions,
+    "/agents": agents.Agents,
     "/healthcheck": health.Health,
     "/migrations": migrations.Migrations,
     "/servers/{server_uuid}": servers.Server,
     "/servers/{server_uuid}/migrations": migrations.ServerMigrations,
     "/servers/{server_uuid}/migrations/{id_or_uuid}": migrations.ServerMigration,
+    "/servers/{server_uuid}/migrations/{id_or_uuid}/history": migrations.History,
 }
 
 MAX_URL_CHARACTERS = 4096

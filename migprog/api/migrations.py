@@ -3,7 +3,6 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib import parse
 
 import falcon
 
@@ -27,11 +26,7 @@ class _Migrations(Resource):
         )
         page: dict[str, Any] = {"migrations": [self._view(req, each) for each in found[:limit]]}
         if len(found) > limit:
-            asked = dict(parse.parse_qsl(req.query_string, keep_blank_values=True))
-            following = parse.urlencode(asked | {"marker": found[limit - 1].uuid})
-            page["migrations_links"] = views.next_page(
-                f"{req.prefix}{parse.quote(req.path)}?{following}"
-            )
+            page["migrations_links"] = self.next_page(req, found[limit - 1].uuid)
         return page
 
 
@@ -61,3 +56,15 @@ class ServerMigration(_Migrations):
         schemas.read(req.query_string, {})
         migration = objects.Migration.get(self.parts.store, server_uuid, id_or_uuid)
         resp.media = {"migration": self._view(req, migration)}
+
+
+class History(_Migrations):
+    """``/servers/<uuid>/migrations/<id>/history``"""
+
+    def on_get(
+        self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
+    ) -> None:
+        schemas.read(req.query_string, {})
+        migration = objects.Migration.get(self.parts.store, server_uuid, id_or_uuid)
+        points = objects.Point.list(self.parts.store, migration)
+        resp.media = {"history": [views.point(point) for point in points]}

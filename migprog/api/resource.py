@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
+from urllib import parse
 
 import falcon
 
+from migprog.api import views
 from migprog.objects import Store
 
 Application: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -37,6 +39,12 @@ class Resource:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
+
+    def next_page(self, req: falcon.Request, marker: str) -> list[dict[str, str]]:
+        """The links of a list that goes on behind ``marker``: the same question from there on."""
+        asked = dict(parse.parse_qsl(req.query_string, keep_blank_values=True))
+        following = parse.urlencode(asked | {"marker": marker})
+        return views.next_page(f"{req.prefix}{parse.quote(req.path)}?{following}")
 
     def on_head(self, req: falcon.Request, resp: falcon.Response, **params: Any) -> None:
         """As GET; falcon leaves the body out."""

@@ -29,6 +29,11 @@ def page(max_limit: int) -> dict[str, Schema]:
     }
 
 
+def agents(max_limit: int) -> dict[str, Schema]:
+    """Which part of the list of agents: ``limit`` of them after the host ``marker``."""
+    return page(max_limit) | {"marker": _NAME}
+
+
 def migrations(max_limit: int) -> dict[str, Schema]:
     """Of the list of all hosts' migrations."""
     return page(max_limit) | {

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from migprog.core import calibration
-from migprog.objects import Migration, Server
+from migprog.objects import Agent, Migration, Point, Server
 
 # What is shown as it is held; the order is that of the documents.
 _AS_HELD = (
@@ -24,6 +24,7 @@ _AS_HELD = (
     "bandwidth_needed_bytes_per_second",
     *("auto_converge_percent", "total_seconds", "downtime_seconds", "error", "in_progress"),
 )
+_HEARTBEATS_MISSED = 2
 _INSTANTS = ("started_at", "sampled_at", "ended_at", "heard_at", "created_at", "updated_at")
 
 
@@ -39,10 +40,27 @@ def migration(
     document["calibration"] = [
         dataclasses.asdict(quarter) for quarter in calibration.from_fields(migration)
     ]
+    here = f"{base}/servers/{migration.server_uuid}/migrations/{migration.uuid}"
     document["links"] = [
-        _link("self", f"{base}/servers/{migration.server_uuid}/migrations/{migration.uuid}"),
+        _link("self", here),
+        _link("history", f"{here}/history"),
         _link("server", f"{base}/servers/{migration.server_uuid}"),
     ]
+    return document
+
+
+def point(point: Point) -> dict[str, Any]:
+    """What was told of a migration at one instant."""
+    return dataclasses.asdict(point) | {"sampled_at": instant(point.sampled_at)}
+
+
+def agent(agent: Agent, now: datetime) -> dict[str, Any]:
+    """An agent; it is stale when it has missed two heartbeats."""
+    document = dataclasses.asdict(agent)
+    document |= {name: instant(getattr(agent, name)) for name in ("started_at", "heard_at")}
+    document["stale"] = is_stale(
+        True, agent.heard_at, now, _HEARTBEATS_MISSED * agent.heartbeat_seconds
+    )
     return document
 
 

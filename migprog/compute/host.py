@@ -24,6 +24,7 @@ from migprog.compute.messages import (
     Connected,
     Disconnected,
     Found,
+    Hosted,
     Iteration,
     JobCompleted,
     JobEvent,
@@ -207,6 +208,8 @@ class Host:
         if not self._searched and found:
             self._inbox.put(Found(tuple(found)))
         self._searched = True
+        memory_bytes = sum(facts.memory_size_bytes or 0 for facts in self._facts.values())
+        self._inbox.put(Hosted(len(present), memory_bytes))
 
     def _reading(
         self,

@@ -18,7 +18,7 @@ from migprog.compute.keeper import Keeper, Loaded, Written
 from migprog.compute.ledger import Ledger
 from migprog.compute.monitor import DEPARTURES, Monitor
 from migprog.compute.recorder import Recorder
-from migprog.compute.sender import Address, Sender
+from migprog.compute.sender import Address, Sender, Vitals
 from migprog.compute.settings import Settings
 from migprog.compute.watched import Watched
 from migprog.concurrency import Inbox
@@ -62,6 +62,7 @@ class ComputeManager:
         self._beat = throttle.Beat(time.monotonic())
         self._sender: Sender | None = None
         self._node: str | None = None
+        self._hosted: messages.Hosted | None = None
         self._disconnected = False
         self._stopping = False
         self._loop = threading.Thread(
@@ -158,6 +159,9 @@ class ComputeManager:
                 if not self._disconnected:
                     LOG.warning("%s: no libvirt: %s", self._settings.libvirt_uri, message.error)
                 self._disconnected = True
+                self._hosted = None
+            case messages.Hosted():
+                self._hosted = message
             case messages.Reading():
                 self._take_reading(message)
             case messages.Iteration():
@@ -307,9 +311,15 @@ class ComputeManager:
                     watched.ask(self._settings, now)
             except Exception:
                 LOG.exception("server %s: no report", watched.monitor.server_uuid)
-        if self._node is not None:
+        if self._sender is not None and self._node is not None:
+            self._sender.vitals = self._vitals()
             metrics.watched(self._node, len(self._watched))
         self._beat = self._beat.after(now, rules.report_interval_seconds, random.random())  # noqa: S311
+
+    def _vitals(self) -> Vitals:
+        if self._hosted is None:
+            return Vitals(len(self._watched))
+        return Vitals(len(self._watched), self._hosted.servers, self._hosted.memory_bytes)
 
     def _judge(self, watched: Watched, rules: throttle.Rules, now: float) -> None:
         """Report what is due."""

@@ -89,6 +89,14 @@ class JobEvent(_OfServer):
     qemu_status: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """The servers that run on the host, and their memory together as far as it is known."""
+
+    servers: int
+    memory_bytes: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived(_OfServer):
     """The final statistics of the migration that brought a server here at ``at``, if it has any."""
@@ -106,6 +114,7 @@ class Found:
 Message = (
     Connected
     | Disconnected
+    | Hosted
     | Reading
     | Iteration
     | Lifecycle

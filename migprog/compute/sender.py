@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from migprog.compute.outbox import Load, Outbox
 from migprog.conductor import rpcapi
 from migprog.core.pacing import Pacing
-from migprog.core.report import LASTING, Ack, Batch
+from migprog.core.report import LASTING, Ack, Agent, Batch
 from migprog.core.throttle import Rules
 from migprog.metrics import agent as metrics
+from migprog.version import version_info
 
 LOG = logging.getLogger(__name__)
 # Seconds between two attempts while no conductor answers: doubled each time, up to the last.
 _RETRY_SECONDS = (0.5, 30.0)
-_IDLE_SECONDS = 3600.0
+_WITHOUT_VITALS_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,20 @@ class Address:
     ip: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """How many migrations are watched, and how many servers with how much memory run here."""
+
+    migrations: int
+    servers: int | None = None
+    servers_memory_bytes: int | None = None
+
+
 class Sender:
     """Sends until stopped; :meth:`run` belongs in a thread of its own.
 
-    ``rules`` may be replaced at any time.
+    ``rules`` and ``vitals`` may be replaced at any time. Every heartbeat interval it tells of the
+    agent itself, with what leaves then or alone; not before it has vitals.
     """
 
     def __init__(
@@ -43,7 +54,9 @@ class Sender:
         self._conductor = conductor
         self._address = address
         self._pacing = Pacing(rules.report_interval_seconds, rules.heartbeat_interval_seconds)
-        self._answered_at = time.monotonic()
+        self.vitals: Vitals | None = None
+        self._started_at = time.time()
+        self._answered_at = self._beats_at = time.monotonic()
         self._stopping = threading.Event()
 
     @property
@@ -55,8 +68,10 @@ class Sender:
     def run(self) -> None:
         retry_seconds = _RETRY_SECONDS[0]
         while not self._stopping.is_set():
-            again = self._outbox.next_arrival_in(time.monotonic())
-            self._outbox.wait(_IDLE_SECONDS if again is None else again)
+            now = time.monotonic()
+            again = self._outbox.next_arrival_in(now)
+            beat = max(0.0, self._beats_at - now) if self.vitals else _WITHOUT_VITALS_SECONDS
+            self._outbox.wait(beat if again is None else min(beat, again))
             if self.send():
                 retry_seconds = _RETRY_SECONDS[0]
                 continue
@@ -72,19 +87,19 @@ class Sender:
     def send(self) -> bool:
         """Send what is due now, if anything; False when no conductor took it."""
         now = time.monotonic()
-        load = self._outbox.load(now)
-        if not load:
+        load, agent = self._outbox.load(now), self._agent(now)
+        if not load and agent is None:
             return True
         # What may be lost needs no answer; but one is asked for now and then, to know how things
         # stand with the conductors, and each time while they are not as they should be.
         silent_seconds = now - self._answered_at
-        acknowledged = (
+        acknowledged = bool(load) and (
             load.needs_ack
             or self._pacing.is_stretched
             or silent_seconds >= self.rules.heartbeat_interval_seconds
         )
         try:
-            ack = self._deliver(load, acknowledged)
+            ack = self._deliver(load, agent, acknowledged)
         except rpcapi.Unreachable as error:
             LOG.warning(
                 "no conductor took %d report(s), %d arrival(s): %s",
@@ -101,7 +116,26 @@ class Sender:
         else:
             metrics.cast()
         self._outbox.sent(load, ack, time.monotonic())
+        if agent is not None:
+            # Spread by chance, so that a fleet that was started as one does not beat as one.
+            spread = random.uniform(0.8, 1.0)  # noqa: S311
+            self._beats_at = now + spread * self.rules.heartbeat_interval_seconds
         return True
+
+    def _agent(self, now: float) -> Agent | None:
+        """What is to be told of ourselves, if that is due."""
+        vitals = self.vitals
+        if vitals is None or now < self._beats_at:
+            return None
+        return Agent(
+            version=version_info.version_string(),
+            started_at=round(self._started_at, 3),
+            interval_seconds=round(self.pacing.interval_seconds, 3),
+            heartbeat_seconds=self.rules.heartbeat_interval_seconds,
+            migrations=vitals.migrations,
+            servers=vitals.servers,
+            servers_memory_bytes=vitals.servers_memory_bytes,
+        )
 
     def _set_pacing(self, new: Pacing) -> None:
         if new.is_stretched != self._pacing.is_stretched:
@@ -110,13 +144,14 @@ class Sender:
         self._pacing = new
         metrics.interval(self._address.node, new.interval_seconds)
 
-    def _deliver(self, load: Load, acknowledged: bool) -> Ack | None:
+    def _deliver(self, load: Load, agent: Agent | None, acknowledged: bool) -> Ack | None:
         batch = Batch(
             host=self._address.host,
             node=self._address.node,
             address=self._address.ip,
             reports=load.reports,
             arrivals=load.arrivals,
+            agent=agent,
         )
         # The first report of a migration is acknowledged: what is cast can build on it.
         wire = batch.to_wire(without=() if acknowledged else LASTING)

@@ -8,6 +8,7 @@ progress the latest of each migration is kept, so that no overload makes more of
 migrations.
 """
 
+import dataclasses
 import logging
 import math
 import threading
@@ -24,9 +25,24 @@ from migprog.objects import Heard, Stored, Unavailable
 LOG = logging.getLogger(__name__)
 # Of progress, in one transaction: it must not make those wait long who want an answer.
 _MAX_REPORTS = 1000
-# At least from the beginning of a transaction to that of the next: where somebody waits for an
-# answer, and where only progress is to be stored.
-_APART_SECONDS = (0.02, 0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """How long what comes in is gathered: seconds at least from the beginning of a transaction to
+    that of the next, where somebody waits for an answer and where only progress is to be stored.
+
+    Progress waits no longer than ``rest`` times as long as the transaction before took: the less
+    there is to do, the sooner it can be read.
+    """
+
+    for_answers_seconds: float = 0.02
+    for_progress_seconds: float = 0.1
+    rest: float = 8.0
+
+    def progress_seconds(self, took_seconds: float) -> float:
+        return min(self.for_progress_seconds, self.rest * took_seconds)
+
 
 StoreBatches = Callable[[Sequence[Heard]], list[Stored]]
 
@@ -35,9 +51,10 @@ def storing(store: objects.Store) -> StoreBatches:
     """:func:`objects.store_batches` into ``store``, and counted."""
 
     def store_batches(heard: Sequence[Heard]) -> list[Stored]:
-        begun = time.monotonic()
+        begun, statements, rows = time.monotonic(), store.statements, store.rows
         stored = objects.store_batches(store, heard)
-        metrics.transaction(len(heard), time.monotonic() - begun)
+        seconds = time.monotonic() - begun
+        metrics.transaction(len(heard), seconds, store.statements - statements, store.rows - rows)
         for each in stored:
             metrics.stored(each.reports, each.ends)
         return stored
@@ -64,17 +81,20 @@ class _Progress:
     at: float
 
 
+_Agents = dict[tuple[str, str], Heard]
+
+
 class Intake:
     """Stores by ``store_batches`` (as :func:`storing` makes it), in a thread of its own."""
 
-    def __init__(
-        self, store_batches: StoreBatches, apart_seconds: tuple[float, float] = _APART_SECONDS
-    ) -> None:
+    def __init__(self, store_batches: StoreBatches, gathering: Gathering = Gathering()) -> None:
         self._store_batches = store_batches
-        self._apart_seconds = apart_seconds
+        self._gathering = gathering
         self._changed = threading.Condition()
         self._asked: list[_Asked] = []
         self._progress: dict[str, _Progress] = {}
+        # What agents told last of themselves, by host and node; batches without anything else.
+        self._agents: _Agents = {}
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
 
@@ -100,31 +120,43 @@ class Intake:
         return asked.stored
 
     def keep(self, batch: Batch) -> None:
-        """Have a batch stored that may be lost; it holds reports alone."""
+        """Have a batch stored that may be lost; its arrivals are not."""
         at = time.time()
         with self._changed:
             for report in batch.reports:
                 before = self._progress.get(report.uuid)
+                if before is not None:
+                    metrics.superseded()
                 if before is None or before.report.sequence < report.sequence:
                     self._progress[report.uuid] = _Progress(report, batch, at)
+            if batch.agent is not None:
+                alone = dataclasses.replace(batch, reports=(), arrivals=())
+                self._agents[batch.host, batch.node] = Heard(alone, at)
             self._changed.notify()
 
     def _run(self) -> None:
-        begun = -math.inf
+        gathering = self._gathering
+        begun, took = -math.inf, 0.0
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._asked or self._progress or self._stopping)
-                for_answers, for_progress = self._apart_seconds
-                self._wait_until(begun + for_progress, lambda: self._asked or self._stopping)
-                self._wait_until(begun + for_answers, lambda: self._stopping)
+                self._changed.wait_for(
+                    lambda: self._asked or self._progress or self._agents or self._stopping
+                )
+                self._wait_until(
+                    begun + gathering.progress_seconds(took),
+                    lambda: self._asked or self._stopping,
+                )
+                self._wait_until(begun + gathering.for_answers_seconds, lambda: self._stopping)
                 begun = time.monotonic()
                 asked, self._asked = self._asked, []
+                agents, self._agents = self._agents, {}
                 progress = [
                     self._progress.pop(uuid) for uuid in list(self._progress)[:_MAX_REPORTS]
                 ]
-            if not asked and not progress:
+            if not asked and not progress and not agents:
                 return
-            self._store(asked, _by_sender(progress))
+            self._store(asked, [*_by_sender(progress), *agents.values()])
+            took = time.monotonic() - begun
 
     def _wait_until(self, at: float, or_else: Callable[[], Any]) -> None:
         self._changed.wait_for(or_else, max(0.0, at - time.monotonic()))
@@ -134,7 +166,7 @@ class Intake:
             stored = self._store_batches([*progress, *(each.heard for each in asked)])
         except Unavailable as error:
             if progress:
-                LOG.warning("progress of %d host(s) is lost: %s", len(progress), error)
+                LOG.warning("%d message(s) with progress are lost: %s", len(progress), error)
             _answer(asked, error)
         except Exception as error:
             self._store_apart(asked, progress, error)

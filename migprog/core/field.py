@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 MAX_TEXT = 255
+MAX_WORD = 32
 # What a signed 64-bit column holds.
 MAX_COUNT = 2**63 - 1
 # The year 2200: a time beyond it is a broken clock, and some databases refuse it.
@@ -50,6 +51,11 @@ def text(value: Any) -> str:
     return "".join(c if c.isprintable() else "?" for c in cut)
 
 
+def word(value: Any) -> str:
+    """A short text of our own, cut as :func:`text` is."""
+    return text(value)[:MAX_WORD]
+
+
 def _whole(most: int) -> Rule:
     def rule(value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
@@ -60,6 +66,7 @@ def _whole(most: int) -> Rule:
 
 
 count = _whole(MAX_COUNT)
+small_count = _whole(2**31 - 1)
 percent = _whole(100)
 
 

@@ -2,11 +2,12 @@
 """Which reports of a migration are kept as its history: of each step of its time the first.
 
 A step is a second at first and gets twice as long each time that the migration's age has doubled.
-Points that are then too close are dropped: of a migration of any length at most :data:`MOST_POINTS`
-are kept, half of that at least if it was told of so often, evenly over its time.
+Of the points that are then in one step again the first is kept: so at most :data:`MOST_POINTS` are,
+of a migration of any length, and half of that at least if it was told of so often.
 """
 
 import math
+from collections.abc import Iterable
 
 MOST_POINTS = 128
 
@@ -28,10 +29,21 @@ def is_kept(before_seconds: float, now_seconds: float) -> bool:
     return number(now_seconds) > number(before_seconds)
 
 
-def outgrown(before_seconds: float, now_seconds: float) -> int | None:
-    """The step of now if it is longer than before: points whose number is no multiple of it go."""
-    step = step_seconds(now_seconds)
-    return step if step > step_seconds(before_seconds) else None
+def has_outgrown(before_seconds: float, now_seconds: float) -> bool:
+    """Whether steps are longer now than before: then points are to be dropped."""
+    return step_seconds(now_seconds) > step_seconds(before_seconds)
+
+
+def dropped(numbers: Iterable[int], age_seconds: float) -> list[int]:
+    """Of the numbers of points those that are not the first of their step, at an age."""
+    step = step_seconds(age_seconds)
+    seen: set[int] = set()
+    behind = []
+    for each in sorted(numbers):
+        if each // step in seen:
+            behind.append(each)
+        seen.add(each // step)
+    return behind
 
 
 def _whole(seconds: float) -> int:

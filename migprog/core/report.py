@@ -107,6 +107,24 @@ class Arrival:
     memory_iteration: int | None = optional(field.count)
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """What an agent tells of itself now and then, whether or not anything migrates.
+
+    ``started_at`` is when it began. It tells of progress every ``interval_seconds`` now, and of
+    itself every ``heartbeat_seconds``. ``migrations`` are those that it watches; ``servers`` run on
+    its host and have ``servers_memory_bytes`` together, None while libvirt does not tell.
+    """
+
+    version: str = needed(field.word)
+    started_at: float = needed(field.seconds)
+    interval_seconds: float = needed(field.seconds)
+    heartbeat_seconds: float = needed(field.seconds)
+    migrations: int = needed(field.small_count)
+    servers: int | None = optional(field.small_count)
+    servers_memory_bytes: int | None = optional(field.count)
+
+
 # What a destination knows of how a migration went.
 ARRIVAL_FIGURES = (
     *("total_seconds", "downtime_seconds", "memory_iteration"),
@@ -136,22 +154,25 @@ class Batch:
     address: str | None = None
     reports: tuple[Report, ...] = ()
     arrivals: tuple[Arrival, ...] = ()
+    agent: Agent | None = None
 
     def to_wire(self, without: Collection[str] = ()) -> dict[str, Any]:
         """Plain values; of the reports the fields named in ``without`` are left out."""
-        return {
-            "host": self.host,
-            "node": self.node,
-            "address": self.address,
-            "reports": table.write(self.reports, without),
-            "arrivals": table.write(self.arrivals),
-        }
+        wire: dict[str, Any] = {"host": self.host, "node": self.node, "address": self.address}
+        for key, entries, left_out in (
+            ("reports", self.reports, without),
+            ("arrivals", self.arrivals, ()),
+            ("agent", (self.agent,) if self.agent else (), ()),
+        ):
+            if entries:
+                wire[key] = table.write(entries, left_out)
+        return wire
 
     @classmethod
     def from_wire(cls, wire: Any) -> tuple[Self, dict[str, str]]:
         """Read a batch entry by entry: what can be read, and why the rest was refused.
 
-        The refusals are keyed ``reports[ROW]`` and ``arrivals[ROW]``.
+        The refusals are keyed ``reports[ROW]``, ``arrivals[ROW]`` and ``agent[0]``.
         Raises :class:`Malformed` when the batch itself cannot be read.
         """
         if not isinstance(wire, Mapping):
@@ -163,6 +184,7 @@ class Batch:
             address=_name(wire, "address") if wire.get("address") else None,
             reports=_entries(Report, wire, "reports", refused),
             arrivals=_entries(Arrival, wire, "arrivals", refused),
+            agent=next(iter(_entries(Agent, wire, "agent", refused, most=1)), None),
         ), refused
 
 
@@ -177,12 +199,16 @@ def _name(wire: Mapping[str, Any], key: str) -> str:
 
 
 def _entries(
-    kind: type[_E], wire: Mapping[str, Any], key: str, refused: dict[str, str]
+    kind: type[_E],
+    wire: Mapping[str, Any],
+    key: str,
+    refused: dict[str, str],
+    most: int = MAX_BATCH,
 ) -> tuple[_E, ...]:
     if wire.get(key) is None:
         return ()
     try:
-        entries, why = table.read(kind, wire[key], MAX_BATCH)
+        entries, why = table.read(kind, wire[key], most)
     except Malformed as error:
         raise Malformed(f"{key}: {error}") from None
     refused |= {f"{key}[{row}]": text for row, text in why.items()}

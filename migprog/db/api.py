@@ -33,10 +33,16 @@ class Unavailable(exception.MigprogError):
 
 
 class Store:
-    """A database. Nothing is opened before the first transaction, which may be in any thread."""
+    """A database. Nothing is opened before the first transaction, which may be in any thread.
+
+    ``statements`` is how many it has been sent, ``rows`` how many :meth:`write` has written.
+    """
 
     def __init__(self, facade: Any) -> None:
         self._facade = facade
+        self.statements = 0
+        self.rows = 0
+        event.listen(self.engine, "before_cursor_execute", self._count)
         self._one_writer = threading.Lock()
 
     @property
@@ -61,7 +67,10 @@ class Store:
 
     def _write(self, work: Callable[[queries.Writer], _T]) -> _T:
         with self.writing() as connection:
-            return work(queries.Writer(connection))
+            writer = queries.Writer(connection)
+            result = work(writer)
+        self.rows += writer.rows
+        return result
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -80,6 +89,9 @@ class Store:
             with connection.begin():
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
+
+    def _count(self, *_of_statement: Any) -> None:
+        self.statements += 1
 
     def close(self) -> None:
         """Close idle connections. The store may be used again."""

@@ -127,8 +127,12 @@ class Writer(Reader):
     """Reads and writes in one transaction.
 
     Everybody locks migrations before servers and each in the order of their UUIDs: so two
-    conductors wait for each other at worst, and seldom deadlock.
+    conductors wait for each other at worst, and seldom deadlock. ``rows`` counts those written.
     """
+
+    def __init__(self, connection: sa.Connection) -> None:
+        super().__init__(connection)
+        self.rows = 0
 
     def lock_migrations(self, uuids: Iterable[str], for_progress: bool) -> dict[str, Row]:
         """By UUID, those that exist; only the columns that it takes to decide."""
@@ -161,6 +165,7 @@ class Writer(Reader):
         self._insert(_SERVERS, _SERVER, rows)
 
     def _insert(self, table: sa.Table, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
+        self.rows += len(rows)
         if rows:
             values = [{name: row.get(name) for name in columns} for row in rows]
             self._connection.execute(sa.insert(table), values)
@@ -168,37 +173,52 @@ class Writer(Reader):
     def update_migrations(self, rows: Sequence[Row], for_progress: bool) -> None:
         """Locked ones: new figures, nothing of the destination. ``for_progress``: none that only
         the end fills, and none that stay as they are."""
-        many.update(
-            self._connection, _MIGRATIONS, "id", _PROGRESS if for_progress else _FIGURES, rows
-        )
+        self._update(_MIGRATIONS, "id", _PROGRESS if for_progress else _FIGURES, rows)
 
     def update_destinations(self, rows: Sequence[Row]) -> None:
         """Locked ones: the destination and nothing else."""
-        many.update(self._connection, _MIGRATIONS, "id", (*_DESTINATION, "updated_at"), rows)
+        self._update(_MIGRATIONS, "id", (*_DESTINATION, "updated_at"), rows)
 
     def update_servers(self, rows: Sequence[Row], for_progress: bool) -> None:
         """Locked ones: all but what never changes; or their progress and nothing else."""
         whole = tuple(name for name in _SERVER if name not in ("uuid", "created_at"))
-        many.update(
-            self._connection, _SERVERS, "uuid", _SERVER_PROGRESS if for_progress else whole, rows
-        )
+        self._update(_SERVERS, "uuid", _SERVER_PROGRESS if for_progress else whole, rows)
+
+    def _update(
+        self, table: sa.Table, key: str, changed: tuple[str, ...], rows: Sequence[Row]
+    ) -> None:
+        self.rows += len(rows)
+        many.update(self._connection, table, key, changed, rows)
 
     def put_history(self, rows: Sequence[Row]) -> None:
         """Points of migrations that are locked."""
-        many.put(self._connection, _HISTORY, ("migration_id", "number"), rows)
+        self._put(_HISTORY, ("migration_id", "number"), rows)
 
-    def thin_history(self, migration_ids: Collection[int], step: int) -> None:
-        """Delete the points whose number is no multiple of ``step``."""
-        table = _HISTORY.c
-        self._connection.execute(
-            sa.delete(_HISTORY).where(
-                table.migration_id.in_(sorted(migration_ids)), table.number % step != 0
-            )
-        )
+    def history_numbers(self, migration_ids: Collection[int]) -> dict[int, list[int]]:
+        """The numbers of the points of each of these migrations."""
+        numbers: dict[int, list[int]] = {each: [] for each in migration_ids}
+        if numbers:
+            table = _HISTORY.c
+            query = sa.select(table.migration_id, table.number)
+            query = query.where(table.migration_id.in_(sorted(numbers)))
+            for migration_id, number in self._connection.execute(query):
+                numbers[migration_id].append(number)
+        return numbers
+
+    def drop_history(self, points: Sequence[tuple[int, int]]) -> None:
+        """Delete points, by their migrations and numbers."""
+        if points:
+            table = _HISTORY.c
+            which = sa.tuple_(table.migration_id, table.number).in_(points)
+            self._connection.execute(sa.delete(_HISTORY).where(which))
 
     def put_agents(self, rows: Sequence[Row]) -> None:
         """In the order of their hosts."""
-        many.put(self._connection, _AGENTS, ("host",), rows)
+        self._put(_AGENTS, ("host",), rows)
+
+    def _put(self, table: sa.Table, keys: tuple[str, ...], rows: Sequence[Row]) -> None:
+        self.rows += len(rows)
+        many.put(self._connection, table, keys, rows)
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from migprog.compute.outbox import Outbox
-from migprog.compute.sender import Sender
+from migprog.compute.sender import Sender, Vitals
 from migprog.core import throttle
 from migprog.core.report import Arrival, ArrivalState, Report
 from migprog.core.status import ENDED, Status
@@ -47,6 +47,7 @@ class Host:
         self._streams = streams
         self._peer = peer
         self._beat = Beat(0.0)
+        sender.vitals = Vitals(len(streams))
         self._migrations: list[_Migration] = []
 
     def tick(self, now: float, wall: float) -> list[Told]:

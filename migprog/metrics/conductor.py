@@ -29,6 +29,21 @@ _BATCHES = Counter(
     "Batches of reports, one a host, that were stored; several in a transaction under load.",
     registry=REGISTRY,
 )
+_STATEMENTS = Counter(
+    "migprog_statements",
+    "SQL statements of the transactions that stored reports.",
+    registry=REGISTRY,
+)
+_ROWS = Counter(
+    "migprog_rows_written",
+    "Rows that these transactions inserted or updated.",
+    registry=REGISTRY,
+)
+_SUPERSEDED = Counter(
+    "migprog_reports_superseded",
+    "Reports of progress that a newer one took the place of before they were stored.",
+    registry=REGISTRY,
+)
 _ENDED = Counter(
     "migprog_migrations_ended",
     "Migrations that ended, by their outcome.",
@@ -60,10 +75,17 @@ for _percent in calibration.PERCENTS:
         _IN_RANGE.labels(str(_percent), _held)
 
 
-def transaction(batches: int, seconds: float) -> None:
+def transaction(batches: int, seconds: float, statements: int, rows: int) -> None:
     """Count a transaction that stored batches."""
     _TRANSACTIONS.observe(seconds)
     _BATCHES.inc(batches)
+    _STATEMENTS.inc(statements)
+    _ROWS.inc(rows)
+
+
+def superseded() -> None:
+    """Count a report that was never stored, since a newer one came in before."""
+    _SUPERSEDED.inc()
 
 
 def stored(reports: int, ends: Iterable[Report]) -> None:

@@ -9,12 +9,14 @@ Everything that reads or writes may raise :class:`Unavailable`.
 
 from migprog.db.api import Store, Unavailable, connect
 from migprog.db.schema import check_version
+from migprog.objects.agent import Agent
 from migprog.objects.batch import Heard, Stored, store_batch, store_batches
 from migprog.objects.history import Point
 from migprog.objects.migration import Migration
 from migprog.objects.server import Server
 
 __all__ = [
+    "Agent",
     "Heard",
     "Migration",
     "Point",

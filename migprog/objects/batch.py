@@ -50,7 +50,7 @@ def store_batches(store: db.Store, heard: Sequence[Heard]) -> list[Stored]:
     be won by telling them again.
     Raises :class:`db.Unavailable`; nothing of any batch is stored then.
     """
-    if not any(each.batch.reports or each.batch.arrivals for each in heard):
+    if not any(each.batch.reports or each.batch.arrivals or each.batch.agent for each in heard):
         return [Stored(Ack()) for _ in heard]
     stored = store.write(lambda writer: _Storing(writer, heard).run())
     for each, what in zip(heard, stored, strict=True):
@@ -75,9 +75,10 @@ class _Storing:
         self._reported: set[str] = set()
         self._changed: set[str] = set()
         self._named: set[str] = set()
-        # Points of histories by migration and number; of those to thin out, the number of the step.
+        # Points of histories by migration and number; of those to thin out, the age in seconds.
         self._points: dict[tuple[int, int], Row] = {}
-        self._outgrown: dict[int, int] = {}
+        self._outgrown: dict[int, float] = {}
+        self._agents: dict[str, Row] = {}
         self._told: set[str] = set()
         self._retold: set[str] = set()
 
@@ -126,6 +127,8 @@ class _Storing:
     def _batch(self, batch: Batch, now: datetime) -> Stored:
         settled: dict[str, int] = {}
         applied, ends = 0, []
+        if batch.agent is not None:
+            self._agents[batch.host] = merge.agent(batch.agent, batch.host, batch.node, now)
         for report in sorted(batch.reports, key=lambda report: report.sequence):
             changed = self._report(report, batch, now)
             held = self._migrations[report.uuid]["sequence"]
@@ -167,9 +170,8 @@ class _Storing:
                 "number": key[1],
                 "point": history_object.written(report),
             }
-        step = history.outgrown(before, now)
-        if step is not None:
-            self._outgrown[new["id"]] = step
+        if history.has_outgrown(before, now):
+            self._outgrown[new["id"]] = now
 
     def _arrival(self, arrival: Arrival, batch: Batch, now: datetime) -> bool:
         """Whether it found its migration, and how that ended is known if it is there for good."""
@@ -214,8 +216,15 @@ class _Storing:
                 for_progress=progress,
             )
         self._write_history()
+        writer.put_agents([self._agents[host] for host in sorted(self._agents)])
 
     def _write_history(self) -> None:
         self._writer.put_history([self._points[key] for key in sorted(self._points)])
-        for step in sorted(set(self._outgrown.values())):
-            self._writer.thin_history([i for i, s in self._outgrown.items() if s == step], step)
+        numbers = self._writer.history_numbers(self._outgrown)
+        self._writer.drop_history(
+            [
+                (each, number)
+                for each, age in sorted(self._outgrown.items())
+                for number in history.dropped(numbers[each], age)
+            ]
+        )

@@ -4,13 +4,14 @@
 Whatever the order in which reports come, and however often, the same rows result.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from migprog.core import calibration
 from migprog.core import status as core_status
-from migprog.core.report import LASTING, Arrival, ArrivalState, Report
+from migprog.core.report import LASTING, Agent, Arrival, ArrivalState, Report
 from migprog.core.status import Status
 from migprog.objects import settle
 from migprog.objects.instant import to_store
@@ -163,6 +164,16 @@ def destination(
         }
     new = settle.arrived(new, arrival, at, now)
     return None if new == old else new | {"updated_at": now}
+
+
+def agent(told: Agent, host: str, node: str, heard_at: datetime) -> Row:
+    """The row of the agent of ``host``."""
+    return dataclasses.asdict(told) | {
+        "host": host,
+        "node": node,
+        "started_at": to_store(told.started_at),
+        "heard_at": heard_at,
+    }
 
 
 def _may_have_arrived(row: Row, arrival: Arrival, at: datetime, host: str) -> bool:

@@ -73,3 +73,23 @@ def test_what_storing_and_reading_cost():
         assert few > 0
         assert many > 0
         assert growth == pytest.approx(many / few, rel=0.1)
+
+
+def test_what_a_day_leaves_in_the_database():
+    lines = run("store_day.py", "--hours=0.05")
+    ((first, points, _, _), (last, kept, data, files)) = rows(lines, r"0\.[01]")
+    assert (first, points) == (1, 1)
+    assert last == 36
+    assert 30 <= kept <= 37
+    assert 1 < data < files
+
+
+def test_the_whole_path_beside_the_naive_shape():
+    lines = run("path.py", "--runs=1", "--seconds=3", "--hosts=2")
+    for case in ("2 hosts x 20", "40 hosts x 1"):
+        naive, ours = (rows(lines, f"{case}, {shape}")[0] for shape in ("naive", "ours"))
+        for agent, conductor, broker, database, total, per_second in (naive, ours):
+            assert min(agent, conductor, broker, database) > 0
+            assert total == pytest.approx(agent + conductor + broker + database, abs=0.03)
+            assert 10 < per_second < 40
+        assert ours[4] < naive[4]

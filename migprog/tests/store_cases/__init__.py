@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every database has to do: run on SQLite as unit tests, on the others as functional ones."""
 
+from migprog.tests.store_cases.agents import Living
 from migprog.tests.store_cases.history import Remembering
 from migprog.tests.store_cases.lists import Finding
 from migprog.tests.store_cases.reports import Guarding, Keeping
@@ -9,6 +10,6 @@ from migprog.tests.store_cases.settling import Settling
 from migprog.tests.store_cases.together import Together
 
 
-class Cases(Keeping, Guarding, Telling, Arriving, Settling, Finding, Together, Remembering):
+class Cases(Keeping, Guarding, Telling, Arriving, Settling, Finding, Together, Remembering, Living):
     """All of them; a subclass gives the fixtures ``store`` and ``other_store`` (the same database,
     its own connections)."""

@@ -6,9 +6,11 @@ import uuid
 import pytest
 from falcon import testing
 
-from migprog.api import app
+from migprog import objects
+from migprog.api import app, views
 from migprog.core.status import Phase, Status
 from migprog.core.verdict import Verdict
+from migprog.tests import stores
 from migprog.tests.unit.api.conftest import HEARD_AT, SERVER, Fill
 
 KEYS = set(
@@ -145,6 +147,10 @@ def test_links_follow_the_request(client: testing.TestClient, fill: Fill) -> Non
     shown = client.simulate_get("/migrations", host="cloud:99", protocol="https").json
     assert shown["migrations"][0]["links"] == [
         {"rel": "self", "href": f"https://cloud:99/servers/{SERVER}/migrations/{migration}"},
+        {
+            "rel": "history",
+            "href": f"https://cloud:99/servers/{SERVER}/migrations/{migration}/history",
+        },
         {"rel": "server", "href": f"https://cloud:99/servers/{SERVER}"},
     ]
 
@@ -194,3 +200,32 @@ def test_every_answer_has_its_request_id(client: testing.TestClient, fill: Fill)
     }
     assert len(seen) == len(app.ROUTES) + 2
     assert all(uuid.UUID(each.removeprefix("req-")) for each in seen)
+
+
+def test_history(client: testing.TestClient, store: objects.Store) -> None:
+    first = stores.report(server_uuid=SERVER, percent=1)
+    for sequence in (1, 5, 9):
+        stores.store(store, stores.later(first, sequence=sequence, percent=sequence))
+    answer = client.simulate_get(f"/servers/{SERVER}/migrations/{first.uuid}/history").json
+    assert [point["percent"] for point in answer["history"]] == [5, 9]
+    assert answer["history"][0] == {
+        "sampled_at": views.instant(stores.at(stores.START + 5)),
+        "status": "running",
+        "phase": "memory-iterations",
+        "percent": 5,
+        "eta_seconds": None,
+        "eta_low_seconds": None,
+        "eta_high_seconds": None,
+        "verdict": None,
+        "memory_processed_bytes": None,
+        "memory_remaining_bytes": None,
+        "disk_processed_bytes": None,
+        "disk_remaining_bytes": None,
+        "memory_iteration": None,
+        "boundary_remaining_bytes": None,
+        "throughput_bytes_per_second": None,
+        "dirty_bytes_per_second": None,
+        "auto_converge_percent": None,
+    }
+    nobody = client.simulate_get(f"/servers/{SERVER}/migrations/99/history")
+    assert nobody.status_code == 404

@@ -3,7 +3,7 @@ import dataclasses
 import threading
 
 from migprog.compute.outbox import Outbox
-from migprog.compute.sender import Address, Sender
+from migprog.compute.sender import Address, Sender, Vitals
 from migprog.conductor.rpcapi import Unreachable
 from migprog.core.report import Ack, Batch
 from migprog.core.throttle import Rules
@@ -141,3 +141,53 @@ def test_messages_are_counted_and_the_interval_is_shown():
     assert sender.send()
     assert counted("migprog_report_interval_seconds", node="node-1") == 8.0
     assert [now - then for now, then in zip(messages(), before, strict=True)] == [1, 1, 1]
+
+
+def test_it_tells_of_itself_at_once_and_then_at_its_heartbeat():
+    conductor = Conductor()
+    sender = Sender(Outbox(), conductor, ADDRESS, Rules(0.1, 0.2))
+    thread = threading.Thread(target=sender.run)
+    thread.start()
+    sender.vitals = Vitals(migrations=1, servers=7, servers_memory_bytes=2**30)
+    for _ in range(3):
+        assert conductor.told.acquire(timeout=10)
+    sender.stop()
+    thread.join(10)
+    for batch, acknowledged in conductor.sent:
+        assert not acknowledged
+        assert batch.reports == batch.arrivals == ()
+        assert (batch.agent.migrations, batch.agent.servers) == (1, 7)
+        assert batch.agent.interval_seconds == 0.1
+        assert batch.agent.heartbeat_seconds == 0.2
+
+
+def test_of_itself_it_tells_with_what_leaves_anyway_and_once():
+    outbox, conductor = Outbox(), Conductor()
+    sender = Sender(outbox, conductor, ADDRESS, RULES)
+    sender.vitals = Vitals(migrations=2)
+    for sequence in (1, 2):
+        outbox.put_report(report(sequence), needs_ack=False)
+        assert sender.send()
+    (first, _), (second, _) = conductor.sent
+    assert first.reports
+    assert first.agent.migrations == 2
+    assert second.agent is None
+
+
+def test_a_heartbeat_that_nobody_took_is_told_again():
+    conductor = Conductor(Unreachable("away"))
+    sender = Sender(Outbox(), conductor, ADDRESS, RULES)
+    sender.vitals = Vitals(migrations=0)
+    assert not sender.send()
+    assert sender.send()
+    assert [batch.agent is not None for batch, _ in conductor.sent] == [True, True]
+
+
+def test_the_interval_in_force_is_told():
+    outbox, conductor = Outbox(), Conductor(Unreachable("away"))
+    sender = Sender(outbox, conductor, ADDRESS, RULES)
+    outbox.put_report(report(1), needs_ack=True)
+    assert not sender.send()
+    sender.vitals = Vitals(migrations=1)
+    assert sender.send()
+    assert conductor.sent[-1][0].agent.interval_seconds == 10.0

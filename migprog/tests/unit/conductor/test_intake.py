@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import math
 import threading
 
 import pytest
 
-from migprog.conductor.intake import Intake
+from migprog.conductor.intake import Gathering, Intake
 from migprog.core.report import Ack, Batch
+from migprog.metrics import REGISTRY
 from migprog.objects import Stored, Unavailable
 from migprog.tests import stores
+from migprog.tests.store_cases.agents import AGENT
 
 _SECONDS = 10
 
@@ -110,6 +114,7 @@ def test_what_came_in_meanwhile_is_stored_together(database, intake):
 def test_of_progress_the_latest_is_kept(database, intake):
     first = busy(database, intake)
     one, two = stores.report(), stores.report()
+    superseded = REGISTRY.get_sample_value("migprog_reports_superseded_total")
     for sequence in (2, 4, 3):
         intake.keep(batch(stores.later(one, sequence=sequence), stores.later(two, sequence=1)))
     database.go.release(2)
@@ -118,6 +123,7 @@ def test_of_progress_the_latest_is_kept(database, intake):
     intake.stop()
     ((kept,),) = database.transactions[1:]
     assert sorted(report.sequence for report in kept.reports) == [1, 4]
+    assert REGISTRY.get_sample_value("migprog_reports_superseded_total") == superseded + 4
 
 
 def test_when_the_database_is_away_those_who_ask_hear_it(database, intake):
@@ -160,7 +166,7 @@ def test_transactions_begin_a_moment_apart():
     database = Database()
     for _ in range(3):
         database.go.release()
-    intake = Intake(database.store, apart_seconds=(0.0, 60.0))
+    intake = Intake(database.store, Gathering(0.0, 60.0, rest=math.inf))
     intake.start()
     for waiting in (0, 5):
         for number in range(waiting):
@@ -170,3 +176,32 @@ def test_transactions_begin_a_moment_apart():
         intake.keep(batch(stores.report(), host=f"host-{number}"))
     intake.stop()
     assert [len(transaction) for transaction in database.transactions] == [1, 6, 3]
+
+
+def test_of_an_agent_what_it_told_last_is_kept(database, intake):
+    first = busy(database, intake)
+    for migrations in (1, 2, 3):
+        agent = dataclasses.replace(AGENT, migrations=migrations)
+        intake.keep(dataclasses.replace(batch(), agent=agent))
+    database.go.release(2)
+    first.answer()
+    assert database.begun.acquire(timeout=_SECONDS)
+    intake.stop()
+    ((kept,),) = database.transactions[1:]
+    assert kept.agent.migrations == 3
+
+
+def test_an_agent_that_tells_of_itself_alone_is_stored():
+    database = Database()
+    intake = Intake(database.store)
+    intake.keep(dataclasses.replace(batch(), agent=AGENT))
+    database.go.release()
+    intake.start()
+    assert database.begun.acquire(timeout=_SECONDS)
+    intake.stop()
+    assert [each.agent for (each,) in database.transactions] == [AGENT]
+
+
+@pytest.mark.parametrize(("took", "seconds"), [(0.0, 0.0), (0.003, 0.024), (0.5, 0.1)])
+def test_progress_is_gathered_the_longer_the_slower_the_database_is(took, seconds):
+    assert Gathering().progress_seconds(took) == pytest.approx(seconds)

@@ -20,7 +20,10 @@ from migprog.tests import stores
 # How to send is the caller's side alone.
 _SENDING = {"acknowledged"}
 # What counts transactions, whatever is in them.
-_EACH_TIME = {"migprog_store_seconds", "migprog_batches_stored"}
+_EACH_TIME = {
+    *("migprog_store_seconds", "migprog_batches_stored"),
+    *("migprog_statements", "migprog_rows_written"),
+}
 
 
 @pytest.fixture
@@ -174,3 +177,23 @@ def test_progress_is_stored_without_an_answer(store, caplog):
         assert manager.progress({}, batch={"host": ""}) is None
     assert stores.migration(store, report).percent == 7
     assert "a batch is refused" in caplog.text
+
+
+def test_what_a_transaction_costs_is_counted(manager):
+    report = stores.report()
+
+    def tell():
+        manager.report({}, batch=Batch("a", "a", reports=(report,)).to_wire())
+
+    def counted(name):
+        return REGISTRY.get_sample_value(f"migprog_{name}_total")
+
+    tell()
+    before = counted("statements"), counted("rows_written")
+    # Told again it changes nothing: to begin, and to look at the migration and at the server.
+    tell()
+    assert (counted("statements"), counted("rows_written")) == (before[0] + 3, before[1])
+    report = stores.later(report)
+    tell()
+    # The migration, its server, and a point of its history.
+    assert (counted("statements"), counted("rows_written")) == (before[0] + 9, before[1] + 3)

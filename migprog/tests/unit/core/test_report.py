@@ -12,6 +12,7 @@ from migprog.core.field import MAX_TEXT
 from migprog.core.report import (
     MAX_BATCH,
     Ack,
+    Agent,
     Arrival,
     ArrivalState,
     Batch,
@@ -29,6 +30,13 @@ REPORT = Report(
     phase=Phase.SETUP,
     started_at=1.5,
     sampled_at=2.5,
+)
+AGENT = Agent(
+    version="1.0",
+    started_at=1.5,
+    interval_seconds=5.0,
+    heartbeat_seconds=30.0,
+    migrations=3,
 )
 ARRIVAL = Arrival(server_uuid=SERVER, state=ArrivalState.RESUMED, at=3.0)
 BATCH = Batch("h", "n", "10.0.0.1", (REPORT,), (ARRIVAL,))
@@ -188,3 +196,25 @@ def test_an_answer_of_an_older_conductor_is_understood():
     assert Ack.from_wire({}) == Ack.from_wire(None) == Ack()
     ack = Ack({UUID: 3}, (SERVER,), {"reports[0]": "why"})
     assert Ack.from_wire(ack.to_wire()) == ack
+
+
+def test_an_agent_tells_of_itself_alone():
+    batch = Batch("h", "n", agent=AGENT)
+    wire = batch.to_wire()
+    assert "reports" not in wire
+    assert Batch.from_wire(json.loads(json.dumps(wire))) == (batch, {})
+
+
+def test_an_agent_that_cannot_be_read_is_refused_alone():
+    wire = dataclasses.replace(BATCH, agent=AGENT).to_wire()
+    wire["agent"]["rows"][0][wire["agent"]["fields"].index("migrations")] = -1
+    batch, refused = Batch.from_wire(wire)
+    assert batch == BATCH
+    assert list(refused) == ["agent[0]"]
+    assert refused["agent[0]"].startswith("migrations: '-1' must be")
+
+
+def test_a_long_version_is_cut():
+    long = dataclasses.replace(AGENT, version="v" * 40)
+    batch, _ = Batch.from_wire(Batch("h", "n", agent=long).to_wire())
+    assert batch.agent.version == "v" * 32

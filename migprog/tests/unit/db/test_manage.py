@@ -3,10 +3,15 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 
+from migprog import objects
+from migprog.core.report import Batch
 from migprog.db import schema
+from migprog.tests import stores
+from migprog.tests.store_cases.agents import AGENT
 
 _COMMAND = [sys.executable, "-c", "from migprog.cmd import manage; manage.main()"]
 
@@ -38,6 +43,19 @@ def test_sync_and_version(manage):
     assert first.stdout == f"the database is now at version {head} (it was at none)\n"
     assert again.stdout == f"the database is up to date (version {head})\n"
     assert manage("db", "version").stdout == f"{head}\n"
+
+
+def test_agents(manage, tmp_path):
+    manage("db", "sync")
+    store = stores.connect(f"sqlite:///{tmp_path}/migprog.sqlite")
+    batch = Batch(host="compute-1", node="n", agent=AGENT)
+    objects.store_batch(store, batch, time.time() - 61)
+    heading, line = manage("agent", "list").stdout.splitlines()
+    assert heading.split() == ["HOST", "HEARD", "EVERY", "MOVING", "SINCE", "VERSION"]
+    host, seconds, _, every, _, moving, since, version = line.split()
+    assert (host, every, moving, version) == ("compute-1", "5", "1", AGENT.version)
+    assert 61 <= int(seconds) < 120
+    assert since == f"{stores.at(AGENT.started_at):%Y-%m-%dT%H:%M:%SZ}"
 
 
 @pytest.mark.parametrize(

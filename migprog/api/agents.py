@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/agents``: which hosts are watched, since when, by which version, and how often they tell."""
+
+import falcon
+
+from migprog import objects
+from migprog.api import schemas, views
+from migprog.api.resource import Resource
+
+
+class Agents(Resource):
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        query = schemas.read(req.query_string, schemas.agents(self.parts.max_limit))
+        limit = query.get("limit", self.parts.max_limit)
+        # One more than asked for tells whether there is a next page.
+        found = objects.Agent.list(self.parts.store, limit=limit + 1, marker=query.get("marker"))
+        now = self.parts.clock()
+        resp.media = {"agents": [views.agent(each, now) for each in found[:limit]]}
+        if len(found) > limit:
+            resp.media["agents_links"] = self.next_page(req, found[limit - 1].host)

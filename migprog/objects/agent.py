@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An agent, by what it told last of itself."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from migprog.db import api as db
+from migprog.objects.instant import from_store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """The agent of a compute host; see :class:`migprog.core.report.Agent`.
+
+    Instants are UTC with their zone: ``heard_at`` is by the conductor's clock.
+    """
+
+    host: str
+    node: str
+    version: str
+    started_at: datetime
+    interval_seconds: float
+    heartbeat_seconds: float
+    migrations: int
+    servers: int | None
+    servers_memory_bytes: int | None
+    heard_at: datetime
+
+    @classmethod
+    def list(cls, store: db.Store, *, limit: int = 1000, marker: str | None = None) -> list[Self]:
+        """In the order of their hosts' names, those behind ``marker``.
+
+        Raises :class:`db.Unavailable`.
+        """
+        rows = store.read(lambda reader: reader.agents(limit=limit, after_host=marker))
+        return [cls._from_row(row) for row in rows]
+
+    @classmethod
+    def _from_row(cls, row: dict[str, Any]) -> Self:
+        for name in ("started_at", "heard_at"):
+            row[name] = from_store(row[name])
+        return cls(**row)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+import datetime
+import time
+
+from falcon import testing
+
+from migprog import objects
+from migprog.core.report import Agent, Batch
+
+AGENT = Agent(
+    version="1.2.3",
+    started_at=1_700_000_000.5,
+    interval_seconds=7.5,
+    heartbeat_seconds=30.0,
+    migrations=2,
+    servers=40,
+    servers_memory_bytes=2**40,
+)
+
+
+def tell(store: objects.Store, host: str, heard_at: float, agent: Agent = AGENT) -> None:
+    sent = Batch(host=host, node=f"{host}.lab", agent=agent).to_wire()
+    batch, refused = Batch.from_wire(sent)
+    assert not refused
+    objects.store_batch(store, batch, heard_at)
+
+
+def instant(seconds: float) -> str:
+    at = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def test_all_that_an_agent_tells(client: testing.TestClient, store: objects.Store) -> None:
+    now = time.time()
+    tell(store, "compute-1", now)
+    assert client.simulate_get("/agents").json == {
+        "agents": [
+            {
+                "host": "compute-1",
+                "node": "compute-1.lab",
+                "version": "1.2.3",
+                "started_at": "2023-11-14T22:13:20.500000Z",
+                "interval_seconds": 7.5,
+                "heartbeat_seconds": 30.0,
+                "migrations": 2,
+                "servers": 40,
+                "servers_memory_bytes": 2**40,
+                "heard_at": instant(now),
+                "stale": False,
+            }
+        ]
+    }
+
+
+def test_one_that_has_missed_two_heartbeats_is_stale(
+    client: testing.TestClient, store: objects.Store
+) -> None:
+    now = time.time()
+    for host, age in (("a", 0), ("b", 50), ("c", 70)):
+        tell(store, host, now - age)
+    agents = client.simulate_get("/agents").json["agents"]
+    assert [(each["host"], each["stale"]) for each in agents] == [
+        ("a", False),
+        ("b", False),
+        ("c", True),
+    ]
+
+
+def test_pages_by_host(client: testing.TestClient, store: objects.Store) -> None:
+    for number in (3, 1, 2, 5, 4):
+        tell(store, f"a b&{number}", time.time())
+    seen, address = [], "/agents?limit=2"
+    while address:
+        answer = client.simulate_get(address).json
+        seen.append([each["host"] for each in answer["agents"]])
+        (link,) = answer.get("agents_links", [{"href": ""}])
+        address = link["href"].removeprefix("http://falconframework.org")
+    assert seen == [["a b&1", "a b&2"], ["a b&3", "a b&4"], ["a b&5"]]
+
+
+def test_nobody_is_there(client: testing.TestClient) -> None:
+    assert client.simulate_get("/agents").json == {"agents": []}
