@@ -106,7 +106,8 @@ class ComputeManager:
             self._take_all(give_up_at - time.monotonic())
         if not (self._loaded or self._stopping):
             self._ledger.fails("it is not read yet")
-        self._host.start()
+        if not self._stopping:
+            self._host.start()
         while not self._stopping:
             seen_of = self._take_all(self._seconds_to_wait())
             now = time.monotonic()

@@ -83,12 +83,13 @@ class StateDir:
         self.path.mkdir(mode=0o750, parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            _lock(descriptor, self.path)
+            contents = self._read_all()
+        except OSError:
             os.close(descriptor)
-            raise OSError(f"{self.path}: another agent has it: {error}") from error
+            raise
         self._descriptor = descriptor
-        return self._read_all()
+        return contents
 
     @property
     def is_open(self) -> bool:
@@ -175,6 +176,13 @@ class StateDir:
             bad.sort(key=lambda path: path.stat().st_mtime)
             for path in bad[: max(0, len(bad) - _MAX_BAD)]:
                 path.unlink()
+
+
+def _lock(descriptor: int, path: pathlib.Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise OSError(f"{path}: another agent has it: {error}") from error
 
 
 def boot_id() -> str:

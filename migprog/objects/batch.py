@@ -30,7 +30,7 @@ class Heard:
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What became of a batch: the answer to it, how many of its reports changed the store, and of
-    each migration that ended with it the report that says so."""
+    each migration that ended with it, or whose end it settled, the report that says so."""
 
     ack: Ack
     reports: int = 0
@@ -56,7 +56,7 @@ def store_batches(store: db.Store, heard: Sequence[Heard]) -> list[Stored]:
     for each, what in zip(heard, stored, strict=True):
         for end in what.ends:
             LOG.info(
-                "migration %s of server %s from %r ended: %s, %s s",
+                "migration %s of server %s ended, as %r tells: %s, %s s",
                 *(end.uuid, end.server_uuid, each.batch.host, end.status, end.total_seconds),
             )
     return stored
@@ -126,7 +126,8 @@ class _Storing:
 
     def _batch(self, batch: Batch, now: datetime) -> Stored:
         settled: dict[str, int] = {}
-        applied, ends = 0, []
+        applied = 0
+        ends: list[Report] = []
         if batch.agent is not None:
             self._agents[batch.host] = merge.agent(batch.agent, batch.host, batch.node, now)
         for report in sorted(batch.reports, key=lambda report: report.sequence):
@@ -140,7 +141,7 @@ class _Storing:
         arrived = [
             arrival.server_uuid
             for arrival in sorted(batch.arrivals, key=lambda arrival: arrival.at)
-            if self._arrival(arrival, batch, now)
+            if self._arrival(arrival, batch, now, ends)
         ]
         return Stored(
             Ack(stored=settled, arrived=tuple(dict.fromkeys(arrived))), applied, tuple(ends)
@@ -173,8 +174,11 @@ class _Storing:
         if history.has_outgrown(before, now):
             self._outgrown[new["id"]] = now
 
-    def _arrival(self, arrival: Arrival, batch: Batch, now: datetime) -> bool:
-        """Whether it found its migration, and how that ended is known if it is there for good."""
+    def _arrival(self, arrival: Arrival, batch: Batch, now: datetime, ends: list[Report]) -> bool:
+        """Whether it found its migration, and how that ended is known if it is there for good.
+
+        Where it settles an end, that is added to ``ends``.
+        """
         old = merge.met(self._migrations.values(), arrival, batch.host)
         if old is None:
             return False
@@ -185,6 +189,8 @@ class _Storing:
             if settle.is_whole(new) and arrival.complete:
                 self._reported.add(new["uuid"])
                 self._changed.add(new["uuid"])
+                if settle.is_settled(new, arrival) and new["status"] != old["status"]:
+                    ends.append(settle.end_of(new))
             self._tell_server(new, now)
         return settle.is_settled(new or old, arrival)
 

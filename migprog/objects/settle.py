@@ -5,13 +5,15 @@ A source that has told how it ended is never overruled. Where it has not, the la
 figures of a migration on its way, and the final ones of the destination are newer.
 """
 
+import dataclasses
 from datetime import datetime, timedelta
 from typing import Any
 
 from migprog.core import calibration
-from migprog.core.report import ARRIVAL_FIGURES, Arrival
+from migprog.core.report import ARRIVAL_FIGURES, Arrival, Report
 from migprog.core.status import ENDED, IN_PROGRESS, Phase, Status
 from migprog.core.verdict import Verdict
+from migprog.objects.instant import from_store
 
 Row = dict[str, Any]
 
@@ -70,6 +72,16 @@ def arrived(row: Row, arrival: Arrival, at: datetime, now: datetime) -> Row:
 def is_whole(row: Row) -> bool:
     """Whether more of a row is there than what it takes to decide."""
     return "heard_at" in row
+
+
+def end_of(row: Row) -> Report:
+    """The last report of a migration whose end its destination has settled, as if it had come from
+    its source; the whole row."""
+    values = {field.name: row[field.name] for field in dataclasses.fields(Report)}
+    for name in ("started_at", "sampled_at", "ended_at"):
+        values[name] = from_store(row[name]).timestamp()
+    values |= {"status": Status(row["status"]), "phase": Phase(row["phase"])}
+    return Report(**values | {"verdict": Verdict(row["verdict"])})
 
 
 def is_settled(row: Row, arrival: Arrival) -> bool:

@@ -106,6 +106,15 @@ class Settling:
         (end,) = objects.store_batch(store, batch, START + 9).ends
         assert end.status is Status.COMPLETED
 
+    def test_an_end_that_the_destination_settles_is_told_of_once(self, store):
+        first = report(**ON_ITS_WAY)
+        stores.store(store, first, lost(first))
+        batch = Batch(host="dest", node="dest", arrivals=(came(first.server_uuid),))
+        (end,) = objects.store_batch(store, batch, START + 9).ends
+        assert (end.uuid, end.status, end.total_seconds) == (first.uuid, Status.COMPLETED, 4.5)
+        assert (end.ended_at, end.started_at) == pytest.approx((START + 5, START))
+        assert objects.store_batch(store, batch, START + 10).ends == ()
+
     def test_a_source_that_may_tell_yet_is_waited_for(self, store):
         first = report(**ON_ITS_WAY)
         stores.store(store, first, heard_at=START + 4)
