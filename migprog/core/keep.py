@@ -16,8 +16,9 @@ from migprog.core.status import Phase, Status
 
 # Set aside at a time: an hour or so of reports.
 _BLOCK = 256
-# What is kept of a migration is renewed after so long, with a report that leaves anyway.
-_RENEW_SECONDS = 60.0
+# What is kept of a migration is renewed, with a report that leaves anyway, when it is twice as old
+# as it was, or so much older: at the least and at the most.
+_RENEW_SECONDS = (5.0, 60.0)
 # libvirt counts the time of a job in whole milliseconds.
 _ROUNDING_SECONDS = 0.01
 # An answer takes its time, and clocks are slewed.
@@ -79,7 +80,9 @@ def is_due(report: Report, kept: Kept | None, now: float) -> bool:
         return True
     # Once in post-copy a server cannot be called back, and libvirt's statistics do not tell of it.
     turned = (report.phase is Phase.POST_COPY) != (kept.phase is Phase.POST_COPY)
-    return turned or now - kept.seen_clock >= _RENEW_SECONDS
+    least, most = _RENEW_SECONDS
+    renewed_after = min(most, max(least, kept.seen_clock - kept.started_clock))
+    return turned or now - kept.seen_clock >= renewed_after
 
 
 def is_same_job(kept: Kept, started_clock: float, started_at: float) -> bool:

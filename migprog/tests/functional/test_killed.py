@@ -83,10 +83,10 @@ def kill(agent):
     agent.process.wait()
 
 
-def under_way(deployment, server):
-    """Its record, once it is half on its way."""
+def under_way(deployment, server, percent=20):
+    """Its record, once it is so far."""
     return deployment.wait_for(
-        server.uuid, lambda r: r["percent"] and r["percent"] >= 20, "on its way"
+        server.uuid, lambda r: r["percent"] and r["percent"] >= percent, "on its way"
     )
 
 
@@ -156,6 +156,21 @@ def test_what_completed_meanwhile_is_settled_by_the_destination(deployment, lab,
     assert len(deployment.migrations(server.uuid)) == 1
     for host in lab.hosts:
         wait_until_nothing_is_kept(deployment, host)
+
+
+def test_what_completed_meanwhile_is_known_to_a_source_that_still_has_it(deployment, lab, guest):
+    source, destination = lab.hosts
+    server = guest()
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=3, undefine_source=False)
+    before = under_way(deployment, server, percent=80)
+    for host in lab.hosts:
+        kill(deployment.agents[host.name])
+    outcome = migration.wait(timeout=60)
+    deployment.agent(source, **OPTIONS)
+    record = deployment.wait_for(server.uuid, lambda r: not r["in_progress"], "that has ended")
+    assert (record["status"], record["id"]) == ("completed", before["id"])
+    deployment.agent(destination, **OPTIONS)
+    assert_final(deployment.wait_for_end(server.uuid), outcome)
 
 
 def test_where_it_went_is_found_by_a_destination_that_saw_nothing(deployment, lab, guest):

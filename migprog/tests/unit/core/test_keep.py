@@ -28,8 +28,14 @@ def test_no_report_leaves_with_a_sequence_that_is_not_set_aside():
 
 
 def test_it_is_renewed_now_and_then_and_when_post_copy_begins():
-    assert not keep.is_due(told(2), KEPT, 189.0)
-    assert keep.is_due(told(2), KEPT, 190.0)
+    assert not keep.is_due(told(2), KEPT, 159.0)
+    assert keep.is_due(told(2), KEPT, 160.0)
+    young = keep.keep(FIRST, "boot", started_clock=100.0, now=100.1)
+    assert not keep.is_due(told(2), young, 105.0)
+    assert keep.is_due(told(2), young, 105.2)
+    old = keep.keep(FIRST, "boot", started_clock=100.0, now=9000.0)
+    assert not keep.is_due(told(2), old, 9059.0)
+    assert keep.is_due(told(2), old, 9060.0)
     turned = told(2, phase=Phase.POST_COPY)
     assert keep.is_due(turned, KEPT, 131.0)
     assert not keep.is_due(turned, keep.keep(turned, "boot", 100.0, 131.0), 132.0)
