@@ -4,9 +4,10 @@
 import falcon
 
 from migprog.api import schemas, views
+from migprog.api.nova import views as nova_views
 from migprog.api.resource import Resource
 
-# id, status, path
+# Ours: id, status, path
 VERSIONS = (("v1", "CURRENT", "/"),)
 
 
@@ -15,7 +16,10 @@ class Versions(Resource):
         schemas.read(req.query_string, {})
         resp.media = {
             "versions": [
-                views.version(version, status, req.prefix, path)
-                for version, status, path in VERSIONS
+                *(
+                    views.version(version, status, req.prefix, path)
+                    for version, status, path in VERSIONS
+                ),
+                nova_views.version(req.prefix),
             ]
         }

@@ -11,12 +11,13 @@ from migprog.db.api import Store, Unavailable, connect
 from migprog.db.schema import check_version
 from migprog.objects.batch import Heard, Stored, store_batch, store_batches
 from migprog.objects.migration import Migration
-from migprog.objects.server import Server
+from migprog.objects.server import Server, ServerNow
 
 __all__ = [
     "Heard",
     "Migration",
     "Server",
+    "ServerNow",
     "Store",
     "Stored",
     "Unavailable",

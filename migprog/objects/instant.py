@@ -22,3 +22,8 @@ def from_store(instant: None) -> None: ...
 def from_store(instant: datetime | None) -> datetime | None:
     """An instant of the database with its zone, UTC."""
     return None if instant is None else instant.replace(tzinfo=UTC)
+
+
+def zoneless(instant: datetime | None) -> datetime | None:
+    """An instant with its zone, as the database is asked for it."""
+    return None if instant is None else instant.astimezone(UTC).replace(tzinfo=None)
