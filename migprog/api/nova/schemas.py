@@ -92,6 +92,8 @@ SERVERS = Query(
     {
         "name": Parameter(_TEXT),
         "all_tenants": Parameter(_TEXT),
+        # What some clients always say.
+        "deleted": Parameter({"type": "string", "enum": ["False", "false", "0"]}),
         "limit": Parameter(_COUNT),
         "marker": Parameter(_TEXT),
     },

@@ -133,7 +133,8 @@ SERVER = (
     Key("OS-EXT-SRV-ATTR:host", lambda now: now.server.host),
     Key("OS-EXT-STS:task_state", lambda now: "migrating" if now.migrates else None),
     Key("OS-EXT-STS:vm_state", lambda now: "active" if _has_progress(now) else None),
-    # openstack server show breaks without a flavor's name, and asks Glance for an image.
+    # openstack server show and list break without a flavor's name and with an image that is null,
+    # and ask Glance for any other than this.
     Key("flavor", lambda _now: {"id": "unknown"}, until=V2_46),
     Key("flavor", lambda _now: {"original_name": "unknown"}, since=V2_47),
     Key("image", lambda _now: ""),
