@@ -7,8 +7,9 @@ from migprog.api import schemas, views
 from migprog.api.nova import views as nova_views
 from migprog.api.resource import Resource
 
-# Ours: id, status, path
-VERSIONS = (("v1", "CURRENT", "/"),)
+# Ours: id, status, where it begins. Not "/": a client of Nova's that was told our root would take
+# the entry with that very address for the face it wants.
+VERSIONS = (("v1", "CURRENT", "/migrations"),)
 
 
 class Versions(Resource):

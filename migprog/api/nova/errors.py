@@ -66,13 +66,17 @@ def finish(request: webob.Request, response: webob.Response) -> None:
 
 def _as_nova(response: webob.Response) -> None:
     """The errors of what stands before us (no token, not from here, no Keystone) in Nova's form."""
-    message = None
-    if response.content_type == falcon.MEDIA_JSON:
-        error = response.json.get("error")
-        if error is None:
-            response.headers["Content-Type"] = CONTENT_TYPE
-            return
-        message = error.get("message")
-    code = response.status_code
-    response.json = body(code, message)
+    document = _document(response)
+    if document is None:
+        response.json = body(response.status_code)
+    elif "error" in document:
+        response.json = body(response.status_code, document["error"].get("message"))
     response.headers["Content-Type"] = CONTENT_TYPE
+
+
+def _document(response: webob.Response) -> dict[str, Any] | None:
+    """None: it has none of ours, as when it is a page, or the answer to a HEAD."""
+    if response.content_type != falcon.MEDIA_JSON or not response.body:
+        return None
+    document: dict[str, Any] = response.json
+    return document

@@ -10,7 +10,7 @@ from oslo_utils import timeutils
 from migprog import exception, objects
 from migprog.api.nova import schemas, views
 from migprog.api.nova.resource import Resource
-from migprog.api.nova.servers import is_storable, next_page, no_marker
+from migprog.api.nova.servers import is_full, is_storable, next_page, no_marker
 from migprog.core.status import Status
 
 # Nova's filters that are asked of the store as they are, and their names there.
@@ -20,7 +20,6 @@ _AS_ASKED = {
     "source_compute": "source_compute",
     "user_id": "user_id",
     "project_id": "project_id",
-    "marker": "marker",
 }
 _INSTANTS = {"changes-since": "changed_since", "changes-before": "changed_before"}
 
@@ -30,16 +29,14 @@ class OsMigrations(Resource):
         version = req.context.version
         query = schemas.OS_MIGRATIONS.read(req.query_string, version)
         limit = schemas.limit(query.get("limit"), self.parts.max_limit)
-        # One more than asked for tells whether there is a next page.
-        found = self._found(query, limit + 1)
+        found = self._found(query, limit) if limit else []
         page: dict[str, Any] = {
             "migrations": [
-                views.os_migration(each, version, req.context.addresses) for each in found[:limit]
+                views.os_migration(each, version, req.context.addresses) for each in found
             ]
         }
-        if version >= schemas.V2_59 and 0 < limit < len(found):
-            asked = query | {"marker": found[limit - 1].uuid}
-            page["migrations_links"] = next_page(req, asked)
+        if version >= schemas.V2_59 and is_full(found, limit):
+            page["migrations_links"] = next_page(req, query | {"marker": found[-1].uuid})
         resp.media = page
 
     def _found(self, query: dict[str, str], limit: int) -> list[objects.Migration]:
@@ -47,6 +44,8 @@ class OsMigrations(Resource):
             ours: query[theirs] for theirs, ours in _AS_ASKED.items() if theirs in query
         }
         asked |= _instants(query)
+        if "marker" in query:
+            asked["marker"] = query["marker"]
         if not _is_possible(query):
             return []
         if "status" in query:

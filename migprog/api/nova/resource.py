@@ -61,6 +61,9 @@ class Negotiation:
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: Resource, params: dict[str, Any]
     ) -> None:
+        if "" in params.values():
+            # A slash at the end, or two in a row.
+            raise falcon.HTTPNotFound
         project = params.pop("project_id", None)
         if project is not None:
             _check_project(project, req.get_header("X-Project-Id"))

@@ -44,7 +44,7 @@ def test_versions(client: testing.TestClient) -> None:
             {
                 "id": "v1",
                 "status": "CURRENT",
-                "links": [{"rel": "self", "href": "http://api.example:8790/"}],
+                "links": [{"rel": "self", "href": "http://api.example:8790/migrations"}],
             },
             {
                 "id": "v2.1",
