@@ -66,7 +66,11 @@ class Reader:
         **columns: Any,
     ) -> list[Row]:
         """Newest first. ``host``: at either end; changed: at that instant, too. What is None is not
-        asked for, columns neither."""
+        asked for, columns neither.
+
+        No index serves the instants of a change and ``user_id`` yet: asked for alone, they read the
+        table from its newest row on until ``limit`` are found.
+        """
         table = _MIGRATIONS.c
         asked = [table[name] == value for name, value in columns.items() if value is not None]
         if host is not None:
