@@ -18,7 +18,7 @@ MIN = Version(2, 1)
 MAX = Version(2, 104)
 
 # No leading zeros, and not so many digits that they would be slow to read.
-_FORM = re.compile(r"([1-9][0-9]{0,8})\.([1-9][0-9]{0,8}|0)", re.ASCII)
+_FORM = re.compile(r"([1-9][0-9]{0,8})\.([1-9][0-9]{0,8}|0)")
 
 
 def asked(environ: Mapping[str, Any]) -> Version:
