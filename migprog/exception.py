@@ -10,6 +10,10 @@ class NotFound(MigprogError):
     """What was asked for is not in the store."""
 
 
+class NotEnabled(MigprogError):
+    """What was asked for is possible, and nobody switched it on; the text says how."""
+
+
 class ConfigError(MigprogError):
     """An option is impossible; the text starts with its name, as ``[group] option``."""
 

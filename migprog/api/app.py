@@ -2,7 +2,7 @@
 """The application: which resource is where, and what every request passes on its way to it."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import falcon
@@ -11,6 +11,9 @@ from oslo_middleware import http_proxy_to_wsgi, request_id
 
 from migprog import context
 from migprog.api import agents, auth, errors, health, migrations, servers, versions
+from migprog.api.actions import Actions, Disabled
+from migprog.api.nova import app as nova
+from migprog.api.nova import errors as nova_errors
 from migprog.api.resource import Application, Parts, Resource
 from migprog.conf.api import KEYSTONE
 from migprog.objects import Store
@@ -34,10 +37,12 @@ def create(
     conf: cfg.ConfigOpts,
     store: Store,
     authenticate: Callable[[Application], Application] | None = None,
+    actions: Actions | None = None,
 ) -> Application:
     """The whole API over ``store``.
 
     ``authenticate`` stands in for keystonemiddleware where ``[api] auth_strategy`` is keystone.
+    ``actions`` does what is asked for; without it nothing may be done to a migration.
     The only reader of the configuration in this package.
     """
     parts = Parts(
@@ -45,28 +50,41 @@ def create(
         health=health.checks(conf),
         max_limit=conf.api.max_limit,
         stale_after_seconds=conf.api.stale_after,
+        actions=actions or Disabled(),
     )
     with_keystone = conf.api.auth_strategy == KEYSTONE
-    app: Application = _resources(parts, with_keystone)
+    app = _faces(parts, with_keystone)
     if with_keystone:
         app = auth.but_public(app, authenticate or functools.partial(auth.keystone, conf))
     app = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
     if not with_keystone:
         app = auth.LoopbackOnly(app)
-    app = errors.Outermost(app)
+    app = errors.Outermost(app, _finish)
     protected: Application = request_id.RequestId(app, conf)
     return protected
 
 
-def _resources(parts: Parts, with_keystone: bool) -> "falcon.App[Any, Any]":
+def _faces(parts: Parts, with_keystone: bool) -> Application:
+    """Both faces, each with its own routes and its own form of errors."""
     middleware: list[Any] = [Bounds()]
     if with_keystone:
         middleware.append(auth.AdminOnly())
-    app = falcon.App(middleware=middleware)
-    errors.install(app)
+    ours = falcon.App(middleware=middleware)
+    errors.install(ours)
     for path, resource in ROUTES.items():
-        app.add_route(path, resource(parts))
-    return app
+        ours.add_route(path, resource(parts))
+    novas = nova.create(parts, middleware)
+
+    def choose(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        app = novas if nova.serves(environ.get("PATH_INFO") or "/") else ours
+        answer: Iterable[bytes] = app(environ, start_response)
+        return answer
+
+    return choose
+
+
+def _finish(path: str) -> errors.Finish:
+    return nova_errors.finish if nova.serves(path) else errors.finish
 
 
 class Bounds:

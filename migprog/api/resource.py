@@ -2,7 +2,7 @@
 """What the resources share."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 from urllib import parse
@@ -10,6 +10,7 @@ from urllib import parse
 import falcon
 
 from migprog.api import views
+from migprog.api.actions import Actions, Disabled
 from migprog.objects import Store
 
 Application: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -23,6 +24,7 @@ def _now() -> datetime:
 class Parts:
     """What resources are made of.
 
+    ``actions``: how the agent that has a migration is asked to do something about it.
     ``health``: further checks of the service's health, as a WSGI application that answers JSON.
     ``clock`` gives the time with its zone.
     """
@@ -31,6 +33,7 @@ class Parts:
     health: Application
     max_limit: int
     stale_after_seconds: float
+    actions: Actions = field(default_factory=Disabled)
     clock: Callable[[], datetime] = _now
 
 

@@ -4,10 +4,12 @@
 import falcon
 
 from migprog.api import schemas, views
+from migprog.api.nova import views as nova_views
 from migprog.api.resource import Resource
 
-# id, status, path
-VERSIONS = (("v1", "CURRENT", "/"),)
+# Ours: id, status, where it begins. Not "/": a client of Nova's that was told our root would take
+# the entry with that very address for the face it wants.
+VERSIONS = (("v1", "CURRENT", "/migrations"),)
 
 
 class Versions(Resource):
@@ -15,7 +17,10 @@ class Versions(Resource):
         schemas.read(req.query_string, {})
         resp.media = {
             "versions": [
-                views.version(version, status, req.prefix, path)
-                for version, status, path in VERSIONS
+                *(
+                    views.version(version, status, req.prefix, path)
+                    for version, status, path in VERSIONS
+                ),
+                nova_views.version(req.prefix),
             ]
         }

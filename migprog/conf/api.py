@@ -20,7 +20,7 @@ OPTS = [
         choices=[
             (
                 KEYSTONE,
-                "a token is needed for everything but / and /healthcheck; see "
+                "a token is needed for everything but /, /v2.1 and /healthcheck; see "
                 "[keystone_authtoken]. Only users with the role admin may read",
             ),
             (

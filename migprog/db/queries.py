@@ -65,15 +65,26 @@ class Reader:
         below_id: int | None = None,
         host: str | None = None,
         statuses: Collection[str] | None = None,
+        changed_since: datetime | None = None,
+        changed_before: datetime | None = None,
         **columns: Any,
     ) -> list[Row]:
-        """Newest first. ``host``: at either end. A column whose value is None is not asked for."""
+        """Newest first. ``host``: at either end; changed: at that instant, too. What is None is not
+        asked for, columns neither.
+
+        No index serves the instants of a change and ``user_id`` yet: asked for alone, they read the
+        table from its newest row on until ``limit`` are found.
+        """
         table = _MIGRATIONS.c
         asked = [table[name] == value for name, value in columns.items() if value is not None]
         if host is not None:
             asked.append(sa.or_(table.source_compute == host, table.dest_compute == host))
         if statuses is not None:
             asked.append(table.status.in_(sorted(statuses)))
+        if changed_since is not None:
+            asked.append(table.updated_at >= changed_since)
+        if changed_before is not None:
+            asked.append(table.updated_at <= changed_before)
         if below_id is not None:
             asked.append(table.id < below_id)
         return self._rows(
@@ -95,6 +106,32 @@ class Reader:
         if after_host is not None:
             query = query.where(_AGENTS.c.host > after_host)
         return self._rows(query)
+
+    def servers_now(
+        self,
+        *,
+        limit: int = 1,
+        uuid: str | None = None,
+        after_uuid: str | None = None,
+        name: str | None = None,
+    ) -> list[Row]:
+        """Servers by their UUIDs, with the status of the migration that speaks for each as
+        ``migration_status``; null when that has been purged. What is None is not asked for.
+
+        No index serves ``name``: that reads the table of servers, which has one short row each.
+        """
+        table = _SERVERS.c
+        asked = []
+        if uuid is not None:
+            asked.append(table.uuid == uuid)
+        if after_uuid is not None:
+            asked.append(table.uuid > after_uuid)
+        if name is not None:
+            asked.append(table.name == name)
+        status = _MIGRATIONS.c.status.label("migration_status")
+        both = _SERVERS.outerjoin(_MIGRATIONS, _MIGRATIONS.c.uuid == table.migration_uuid)
+        query = sa.select(_SERVERS, status).select_from(both)
+        return self._rows(query.where(*asked).order_by(table.uuid).limit(limit))
 
     def migrations_met(
         self,

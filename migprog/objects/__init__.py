@@ -13,7 +13,7 @@ from migprog.objects.agent import Agent
 from migprog.objects.batch import Heard, Stored, store_batch, store_batches
 from migprog.objects.history import Point
 from migprog.objects.migration import Migration
-from migprog.objects.server import Server
+from migprog.objects.server import Server, ServerNow
 
 __all__ = [
     "Agent",
@@ -21,6 +21,7 @@ __all__ = [
     "Migration",
     "Point",
     "Server",
+    "ServerNow",
     "Store",
     "Stored",
     "Unavailable",

@@ -27,3 +27,8 @@ def from_store(instant: datetime | None) -> datetime | None:
 def from_epoch(seconds: float) -> datetime:
     """An instant of a report with its zone, UTC."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def zoneless(instant: datetime | None) -> datetime | None:
+    """An instant with its zone, as the database is asked for it."""
+    return None if instant is None else instant.astimezone(UTC).replace(tzinfo=None)

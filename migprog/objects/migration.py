@@ -12,7 +12,7 @@ from migprog.core.status import Phase, Status
 from migprog.core.verdict import Verdict
 from migprog.db import api as db
 from migprog.db import queries
-from migprog.objects.instant import from_store
+from migprog.objects.instant import from_store, zoneless
 
 MAX_ID = 2**31 - 1
 
@@ -117,13 +117,19 @@ class Migration:
         status: Status | None = None,
         in_progress: bool | None = None,
         project_id: str | None = None,
+        user_id: str | None = None,
+        source_compute: str | None = None,
+        changed_since: datetime | None = None,
+        changed_before: datetime | None = None,
         limit: int = 1000,
         marker: str | None = None,
     ) -> list[Self]:
         """Newest first; what is None is not asked for.
 
         ``host`` is a compute host at either end; ``marker`` the UUID of the last migration of the
-        page before. Raises :class:`exception.BadRequest`, :class:`db.Unavailable`.
+        page before. The row was last changed at or after ``changed_since``, at or before
+        ``changed_before`` (with their zones).
+        Raises :class:`exception.BadRequest`, :class:`db.Unavailable`.
         """
         if server_uuid is not None and (server_uuid := _uuid(server_uuid)) is None:
             return []
@@ -136,6 +142,10 @@ class Migration:
                 statuses=_statuses(status, in_progress),
                 server_uuid=server_uuid,
                 project_id=project_id,
+                user_id=user_id,
+                source_compute=source_compute,
+                changed_since=zoneless(changed_since),
+                changed_before=zoneless(changed_before),
             )
 
         return [cls._from_row(row) for row in store.read(work)]

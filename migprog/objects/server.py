@@ -4,10 +4,13 @@
 import uuid as uuid_module
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from migprog import exception
+from migprog.core import status as core_status
+from migprog.core.status import Status
 from migprog.db import api as db
+from migprog.db import queries
 from migprog.objects.instant import from_store
 
 
@@ -41,9 +44,61 @@ class Server:
         row = store.read(lambda reader: reader.server(wanted)) if wanted else None
         if row is None:
             raise exception.NotFound(f"no migration of a server {uuid[:64]!r} is known")
-        for name in _INSTANTS:
-            row[name] = from_store(row[name])
-        return cls(**row)
+        return cls(**_with_zones(row))
 
 
-_INSTANTS = ("sampled_at", "migration_started_at", "created_at", "updated_at")
+@dataclass(frozen=True, slots=True)
+class ServerNow:
+    """A server and the status of its newest migration, read at one instant.
+
+    The status is None when that migration has been purged.
+    """
+
+    server: Server
+    status: Status | None
+
+    @property
+    def migrates(self) -> bool:
+        return self.status in core_status.IN_PROGRESS
+
+    @classmethod
+    def get(cls, store: db.Store, uuid: str) -> Self:
+        """By a UUID in its usual form. Raises :class:`exception.NotFound`,
+        :class:`db.Unavailable`."""
+        rows = store.read(lambda reader: reader.servers_now(uuid=uuid))
+        if not rows:
+            raise exception.NotFound(f"no migration of a server {uuid[:64]!r} is known")
+        return cls._from_row(rows[0])
+
+    @classmethod
+    def list(
+        cls,
+        store: db.Store,
+        *,
+        limit: int,
+        marker: str | None = None,
+        name: str | None = None,
+    ) -> list[Self]:
+        """In the order of their UUIDs; what is None is not asked for.
+
+        ``marker`` is the UUID of the last server of the page before.
+        Raises :class:`exception.BadRequest`, :class:`db.Unavailable`.
+        """
+
+        def work(reader: queries.Reader) -> list[queries.Row]:
+            if marker is not None and reader.server(marker) is None:
+                raise exception.BadRequest("marker", f"{marker[:64]!r} must be a server's UUID")
+            return reader.servers_now(limit=limit, after_uuid=marker, name=name)
+
+        return [cls._from_row(row) for row in store.read(work)]
+
+    @classmethod
+    def _from_row(cls, row: dict[str, Any]) -> Self:
+        status = row.pop("migration_status")
+        return cls(Server(**_with_zones(row)), status and Status(status))
+
+
+def _with_zones(row: dict[str, Any]) -> dict[str, Any]:
+    for name in ("sampled_at", "migration_started_at", "created_at", "updated_at"):
+        row[name] = from_store(row[name])
+    return row

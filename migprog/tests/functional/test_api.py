@@ -108,7 +108,7 @@ def check_every_route(base: str) -> None:
     def uuids(path: str) -> list[str]:
         return [each["uuid"] for each in get(path)["migrations"]]
 
-    assert get("/")["versions"][0]["links"] == [{"rel": "self", "href": f"{base}/"}]
+    assert get("/")["versions"][0]["links"] == [{"rel": "self", "href": f"{base}/migrations"}]
     assert get("/healthcheck") == {"detailed": False, "reasons": []}
     server = get(f"/servers/{SERVER}")["server"]
     assert (server["name"], server["progress"], server["host"]) == (NAME, 7, "a")

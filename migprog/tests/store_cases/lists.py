@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the API asks."""
 
+import datetime
+
 import pytest
+import sqlalchemy as sa
 
 from migprog import exception, objects
 from migprog.core.status import Status
 from migprog.tests import stores
-from migprog.tests.stores import arrival, migration, report
+from migprog.tests.stores import START, arrival, migration, report
 
 
 class Finding:
@@ -51,6 +54,88 @@ class Finding:
         assert found(in_progress=False) == [ended.uuid]
         assert found(status=Status.RUNNING) == [moved.uuid, running.uuid]
         assert found(status=Status.RUNNING, in_progress=False) == []
+
+    def test_by_who_and_where_from(self, store):
+        name = report().uuid
+        mine = report(project_id=name, user_id=f"{name}-me")
+        other = report(project_id=name, user_id=f"{name}-other")
+        stores.store(store, mine, host=f"{name}-a")
+        stores.store(store, other, host=f"{name}-b")
+        stores.store(store, arrival(other.server_uuid), host=f"{name}-a")
+
+        def found(**asked):
+            return [m.uuid for m in objects.Migration.list(store, **asked)]
+
+        assert found(user_id=f"{name}-me") == [mine.uuid]
+        assert found(user_id=f"{name}-other", project_id=name) == [other.uuid]
+        assert found(source_compute=f"{name}-a") == [mine.uuid]
+        assert found(source_compute=f"{name}-b") == [other.uuid]
+
+    def test_by_when_it_changed(self, store):
+        """To the microsecond, whatever the zone in which is asked."""
+        name = report().uuid
+        early, late = report(project_id=name), report(project_id=name)
+        stores.store(store, early, heard_at=START + 100)
+        stores.store(store, late, heard_at=START + 200)
+        zone = datetime.timezone(datetime.timedelta(hours=2))
+        first, second = (stores.at(START + after).astimezone(zone) for after in (100, 200))
+        moment = datetime.timedelta(microseconds=1)
+
+        def found(since=None, before=None):
+            listed = objects.Migration.list(
+                store, project_id=name, changed_since=since, changed_before=before
+            )
+            return [m.uuid for m in listed]
+
+        assert found(since=first) == [late.uuid, early.uuid]
+        assert found(since=first + moment) == [late.uuid]
+        assert found(since=second + moment) == []
+        assert found(before=second) == [late.uuid, early.uuid]
+        assert found(before=second - moment) == [early.uuid]
+        assert found(before=first - moment) == []
+        assert found(since=first, before=first) == [early.uuid]
+
+    def test_servers(self, store):
+        """In the order of their UUIDs, each with the status of its newest migration."""
+        name = report().uuid
+        moved = report(server_name=name, status=Status.COMPLETED)
+        again = report(server_name=name, server_uuid=moved.server_uuid, started_at=START + 50)
+        failed = report(server_name=name, status=Status.FAILED)
+        other = report(server_name=f"{name}'; --")
+        for each in (again, moved, failed, other):
+            stores.store(store, each)
+        wanted = sorted([(moved.server_uuid, Status.RUNNING), (failed.server_uuid, Status.FAILED)])
+
+        def found(**asked):
+            return [
+                (now.server.uuid, now.status)
+                for now in objects.ServerNow.list(store, **({"limit": 10, "name": name} | asked))
+            ]
+
+        with stores.statements(store) as sent:
+            assert found() == wanted
+        assert len([each for each in sent if each.startswith("SELECT")]) == 1
+        assert found(limit=1) == wanted[:1]
+        assert found(marker=wanted[0][0]) == wanted[1:]
+        assert found(marker=wanted[1][0]) == []
+        assert found(name=name.upper()) == found(name=name[:8]) == found(name="") == []
+        assert found(name=f"{name}'; --") == [(other.server_uuid, Status.RUNNING)]
+        for uuid, status in wanted:
+            now = objects.ServerNow.get(store, uuid)
+            assert (now.server, now.status) == (objects.Server.get(store, uuid), status)
+            assert now.migrates is (status is Status.RUNNING)
+        with pytest.raises(exception.NotFound):
+            objects.ServerNow.get(store, moved.uuid)
+        with pytest.raises(exception.BadRequest, match="marker"):
+            found(marker=moved.uuid)
+
+    def test_a_server_whose_migration_was_purged(self, store):
+        one = report()
+        stores.store(store, one)
+        with store.writing() as connection:
+            connection.execute(sa.text(f"DELETE FROM migrations WHERE uuid = '{one.uuid}'"))
+        now = objects.ServerNow.get(store, one.server_uuid)
+        assert (now.server.uuid, now.status, now.migrates) == (one.server_uuid, None, False)
 
     def test_pages(self, store):
         name = report().uuid

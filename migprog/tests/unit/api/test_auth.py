@@ -16,6 +16,8 @@ from migprog.tests.unit.api.conftest import SERVER, Fill, client_of, configurati
 from migprog.tests.unit.api.test_routes import paths
 
 ROLES = {"admin": "admin,member", "loud": "reader,ADMIN", "member": "member,reader", "none": ""}
+# The project of every token.
+PROJECT = "c0ffee"
 STRANGERS: list[dict[str, str]] = [
     {},
     {"X-Auth-Token": "wrong"},
@@ -38,12 +40,13 @@ class FakeKeystone:
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        for name in ("HTTP_X_ROLES", "HTTP_X_IDENTITY_STATUS", "HTTP_X_USER_ID"):
-            environ.pop(name, None)
+        for name in ("ROLES", "IDENTITY_STATUS", "USER_ID", "PROJECT_ID"):
+            environ.pop(f"HTTP_X_{name}", None)
         token = environ.get("HTTP_X_AUTH_TOKEN")
         environ["HTTP_X_IDENTITY_STATUS"] = "Confirmed" if token in ROLES else "Invalid"
         if token in ROLES:
             environ["HTTP_X_ROLES"] = ROLES[token]
+            environ["HTTP_X_PROJECT_ID"] = PROJECT
         elif not self._lenient:
             error = {"error": {"code": 401, "title": "Unauthorized", "message": "no"}}
             return webob.Response(json=error, status=401)(environ, start_response)
@@ -168,8 +171,8 @@ def test_a_proxy_that_is_trusted_names_the_host_of_links(
     client = client_of(app.create(conf, store))
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "cloud.example"}
     for trusted, href in (
-        (False, "http://falconframework.org/"),
-        (True, "https://cloud.example/"),
+        (False, "http://falconframework.org/migrations"),
+        (True, "https://cloud.example/migrations"),
     ):
         conf.set_override("enable_proxy_headers_parsing", trusted, "oslo_middleware")
         version = client.simulate_get("/", headers=headers).json["versions"][0]

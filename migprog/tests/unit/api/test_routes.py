@@ -46,8 +46,16 @@ def test_versions(client: testing.TestClient) -> None:
             {
                 "id": "v1",
                 "status": "CURRENT",
-                "links": [{"rel": "self", "href": "http://api.example:8790/"}],
-            }
+                "links": [{"rel": "self", "href": "http://api.example:8790/migrations"}],
+            },
+            {
+                "id": "v2.1",
+                "status": "CURRENT",
+                "version": "2.104",
+                "min_version": "2.1",
+                "updated": "2013-07-23T11:33:21Z",
+                "links": [{"rel": "self", "href": "http://api.example:8790/v2.1/"}],
+            },
         ]
     }
 

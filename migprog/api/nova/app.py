@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nova's face as an application of its own: its routes, its middleware, its form of errors."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import falcon
+
+from migprog.api.nova import errors, migrations, os_migrations, servers, versions
+from migprog.api.nova.resource import PREFIX, Negotiation, Resource
+from migprog.api.resource import Parts
+
+# For everybody.
+DISCOVERY = (PREFIX, f"{PREFIX}/")
+
+# Below the prefix, or below it and a project's id.
+ROUTES: dict[str, type[Resource]] = {
+    "/servers": servers.Servers,
+    "/servers/detail": servers.ServersDetail,
+    "/servers/{server_id}": servers.Server,
+    "/servers/{server_id}/migrations": migrations.Migrations,
+    "/servers/{server_id}/migrations/{number}": migrations.Migration,
+    "/servers/{server_id}/migrations/{number}/action": migrations.Action,
+    "/os-migrations": os_migrations.OsMigrations,
+}
+
+
+def serves(path: str) -> bool:
+    """Tell whether a path is one of this face."""
+    return path == PREFIX or path.startswith(f"{PREFIX}/")
+
+
+def create(parts: Parts, middleware: Iterable[Any]) -> "falcon.App[Any, Any]":
+    """The face; ``middleware`` is falcon's, asked before ours."""
+    app = falcon.App(middleware=[*middleware, Negotiation()])
+    errors.install(app)
+    for path in DISCOVERY:
+        app.add_route(path, versions.Version(parts))
+    for path, resource in ROUTES.items():
+        for project in ("", "/{project_id}"):
+            app.add_route(f"{PREFIX}{project}{path}", resource(parts))
+    return app

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/servers/{id}/migrations``: a server's live migrations that are in progress, and what may be
+done to them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import falcon
+from microversion_parse import Version
+
+from migprog import exception, objects
+from migprog.api.nova import schemas, views
+from migprog.api.nova.resource import Resource, require
+from migprog.api.nova.servers import check_id, known
+from migprog.core.status import Status
+
+V2_22, V2_23, V2_24 = Version(2, 22), Version(2, 23), Version(2, 24)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that may be done to a migration: what Nova calls it in its refusals, and with
+    which error it says that there is no such migration."""
+
+    of_server: str
+    of_migration: str
+    absent: Callable[..., falcon.HTTPError]
+    # Nova aborts queued and preparing ones too: libvirt, and so we, know nothing of these.
+    possible_in: frozenset[Status] = frozenset({Status.RUNNING})
+
+
+FORCE_COMPLETE = Step(schemas.FORCE_COMPLETE, "force complete", falcon.HTTPBadRequest)
+ABORT = Step("abort live migration", "abort live migration", falcon.HTTPNotFound)
+
+
+class _OfServer(Resource):
+    def _find(self, server_id: str, number: str) -> objects.Migration | None:
+        """By its number: here, as in Nova, its UUID is no address."""
+        if not (number.isascii() and number.isdigit()):
+            return None
+        try:
+            return objects.Migration.get(self.parts.store, server_id, number)
+        except exception.NotFound:
+            return None
+
+    def _ready_for(self, step: Step, server_id: str, number: str) -> objects.Migration:
+        """The migration, when the step may be taken now.
+
+        Raises :class:`falcon.HTTPError`, for the first of the reasons in Nova's order.
+        """
+        if not known(self.parts, server_id).migrates:
+            raise falcon.HTTPConflict(
+                description=f"Instance {server_id} is in an invalid state for '{step.of_server}'"
+            )
+        migration = self._find(server_id, number)
+        if migration is None:
+            raise step.absent(
+                description=f"Migration {number[:64]} not found for instance {server_id}"
+            )
+        if migration.status not in step.possible_in:
+            raise falcon.HTTPBadRequest(
+                description=f"Migration {migration.id} state of instance {server_id} is "
+                f"{migration.status}. Cannot {step.of_migration} while the migration is in this "
+                "state."
+            )
+        return migration
+
+
+class Migrations(_OfServer):
+    """``/servers/{id}/migrations``"""
+
+    SINCE: ClassVar = {"GET": V2_23}
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        schemas.MIGRATIONS.read(req.query_string, req.context.version)
+        found = objects.Migration.list(
+            self.parts.store,
+            server_uuid=check_id(server_id),
+            in_progress=True,
+            limit=self.parts.max_limit,
+        )
+        if not found:
+            known(self.parts, server_id)
+        version = req.context.version
+        resp.media = {"migrations": [views.server_migration(each, version) for each in found]}
+
+
+class Migration(_OfServer):
+    """``/servers/{id}/migrations/{number}``"""
+
+    SINCE: ClassVar = {"GET": V2_23, "DELETE": V2_24}
+
+    def on_get(
+        self, req: falcon.Request, resp: falcon.Response, server_id: str, number: str
+    ) -> None:
+        schemas.MIGRATIONS.read(req.query_string, req.context.version)
+        migration = self._find(check_id(server_id), number)
+        if migration is None:
+            known(self.parts, server_id)
+            raise falcon.HTTPNotFound(
+                description=f"In-progress live migration {number[:64]} is not found for server "
+                f"{server_id}."
+            )
+        if not migration.in_progress:
+            raise falcon.HTTPNotFound(
+                description=f"Live migration {migration.id} for server {server_id} is not in "
+                "progress."
+            )
+        resp.media = {"migration": views.server_migration(migration, req.context.version)}
+
+    def on_delete(
+        self, req: falcon.Request, resp: falcon.Response, server_id: str, number: str
+    ) -> None:
+        """Abort it."""
+        self.parts.actions.abort(self._ready_for(ABORT, server_id, number))
+        resp.status = falcon.HTTP_ACCEPTED
+
+
+class Action(_OfServer):
+    """``/servers/{id}/migrations/{number}/action``"""
+
+    def on_post(
+        self, req: falcon.Request, resp: falcon.Response, server_id: str, number: str
+    ) -> None:
+        """Force it to complete, the only action there is."""
+        body = schemas.action(req)
+        # As in Nova, a body that nobody can read is told in every version.
+        require(req, V2_22)
+        schemas.check_action(body)
+        self.parts.actions.force_complete(self._ready_for(FORCE_COMPLETE, server_id, number))
+        resp.status = falcon.HTTP_ACCEPTED

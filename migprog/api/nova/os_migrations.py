@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/os-migrations``: live migrations of all servers, those that ended too, newest first."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import falcon
+from oslo_utils import timeutils
+
+from migprog import exception, objects
+from migprog.api.nova import schemas, views
+from migprog.api.nova.resource import Resource
+from migprog.api.nova.servers import is_full, is_storable, next_page, no_marker
+from migprog.core.status import Status
+
+# Nova's filters that are asked of the store as they are, and their names there.
+_AS_ASKED = {
+    "host": "host",
+    "instance_uuid": "server_uuid",
+    "source_compute": "source_compute",
+    "user_id": "user_id",
+    "project_id": "project_id",
+}
+_INSTANTS = {"changes-since": "changed_since", "changes-before": "changed_before"}
+
+
+class OsMigrations(Resource):
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        version = req.context.version
+        query = schemas.OS_MIGRATIONS.read(req.query_string, version)
+        limit = schemas.limit(query.get("limit"), self.parts.max_limit)
+        found = self._found(query, limit) if limit else []
+        page: dict[str, Any] = {
+            "migrations": [
+                views.os_migration(each, version, req.context.addresses) for each in found
+            ]
+        }
+        if version >= schemas.V2_59 and is_full(found, limit):
+            page["migrations_links"] = next_page(req, query | {"marker": found[-1].uuid})
+        resp.media = page
+
+    def _found(self, query: dict[str, str], limit: int) -> list[objects.Migration]:
+        asked: dict[str, Any] = {
+            ours: query[theirs] for theirs, ours in _AS_ASKED.items() if theirs in query
+        }
+        asked |= _instants(query)
+        if "marker" in query:
+            asked["marker"] = query["marker"]
+        if not _is_possible(query):
+            return []
+        if "status" in query:
+            asked["status"] = Status(query["status"])
+        try:
+            return objects.Migration.list(self.parts.store, limit=limit, **asked)
+        except exception.BadRequest:
+            raise no_marker(query["marker"]) from None
+
+
+def _is_possible(query: dict[str, str]) -> bool:
+    """Tell whether any migration of ours could be the answer. Nova's other kinds are not ours."""
+    return (
+        query.get("migration_type", views.MIGRATION_TYPE) == views.MIGRATION_TYPE
+        and ("status" not in query or query["status"] in set(Status))
+        and all(is_storable(query[name]) for name in _AS_ASKED if name in query)
+    )
+
+
+def _instants(query: dict[str, str]) -> dict[str, datetime]:
+    instants = {
+        ours: timeutils.normalize_time(timeutils.parse_isotime(query[theirs])).replace(tzinfo=UTC)
+        for theirs, ours in _INSTANTS.items()
+        if theirs in query
+    }
+    if len(instants) == 2 and instants["changed_since"] > instants["changed_before"]:
+        raise falcon.HTTPBadRequest(
+            description="The value of changes-since must be less than or equal to changes-before."
+        )
+    return instants

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What requests may say, by microversion: query parameters and the bodies of actions.
+
+What is refused is told in the words of Nova, which are those of jsonschema.
+"""
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib import parse
+
+import falcon
+import jsonschema
+from microversion_parse import Version
+from oslo_utils import timeutils
+
+from migprog.api.nova import microversion
+
+V2_59, V2_66, V2_80 = Version(2, 59), Version(2, 66), Version(2, 80)
+V2_75, V2_102 = Version(2, 75), Version(2, 102)
+
+_TEXT = {"type": "string"}
+_COUNT = {"type": "string", "pattern": "^[0-9]*$"}
+_INSTANT = {"type": "string", "format": "date-time"}
+_FORMATS = jsonschema.FormatChecker(formats=())
+
+
+@_FORMATS.checks("date-time", raises=(ValueError, OverflowError))
+def _is_instant(text: object) -> bool:
+    timeutils.normalize_time(timeutils.parse_isotime(text))
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """Of a query. ``single``: may be given once; of others the last one counts."""
+
+    schema: Mapping[str, Any]
+    since: Version = microversion.MIN
+    single: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """The parameters of an address; others are ignored, but refused from ``strict_since`` on."""
+
+    parameters: Mapping[str, Parameter]
+    strict_since: Version
+
+    def read(self, query_string: str, version: Version) -> dict[str, str]:
+        """The values of an undecoded query. Raises :class:`falcon.HTTPBadRequest`."""
+        given = parse.parse_qs(query_string, keep_blank_values=True)
+        error = next(_validator(self, version).iter_errors(given), None)
+        if error is not None:
+            raise falcon.HTTPBadRequest(description=_told(error, "query parameters"))
+        known = _properties(self, version)
+        return {name: values[-1] for name, values in given.items() if name in known}
+
+
+def _properties(query: Query, version: Version) -> dict[str, Any]:
+    return {
+        name: {"type": "array", "items": parameter.schema}
+        | ({"maxItems": 1} if parameter.single else {})
+        for name, parameter in query.parameters.items()
+        if parameter.since <= version
+    }
+
+
+@functools.lru_cache(maxsize=1024)
+def _validator(query: Query, version: Version) -> jsonschema.Draft202012Validator:
+    schema = {
+        "type": "object",
+        "properties": _properties(query, version),
+        "additionalProperties": version < query.strict_since,
+    }
+    return jsonschema.Draft202012Validator(schema, format_checker=_FORMATS)
+
+
+def _told(error: jsonschema.ValidationError, where: str) -> str:
+    """What is wrong, in Nova's words; bounded, whatever was sent."""
+    if error.path:
+        text = f"Invalid input for {where} {error.path[0]}. Value: {error.instance}. "
+        return text[:500] + error.message[:500]
+    return error.message[:500]
+
+
+MIGRATIONS = Query({}, V2_102)
+# Nova's servers have many more filters. One that we ignored would give a wrong list.
+SERVERS = Query(
+    {
+        "name": Parameter(_TEXT),
+        "all_tenants": Parameter(_TEXT),
+        # What some clients always say.
+        "deleted": Parameter({"type": "string", "enum": ["False", "false", "0"]}),
+        "limit": Parameter(_COUNT),
+        "marker": Parameter(_TEXT),
+    },
+    microversion.MIN,
+)
+SERVER = Query({}, V2_102)
+OS_MIGRATIONS = Query(
+    {
+        "hidden": Parameter(_TEXT),
+        "host": Parameter(_TEXT),
+        "instance_uuid": Parameter(_TEXT),
+        "source_compute": Parameter(_TEXT),
+        "status": Parameter(_TEXT),
+        "migration_type": Parameter(_TEXT),
+        "limit": Parameter(_COUNT, V2_59, single=True),
+        "marker": Parameter(_TEXT, V2_59, single=True),
+        "changes-since": Parameter(_INSTANT, V2_59, single=True),
+        "changes-before": Parameter(_INSTANT, V2_66, single=True),
+        "user_id": Parameter(_TEXT, V2_80, single=True),
+        "project_id": Parameter(_TEXT, V2_80, single=True),
+    },
+    V2_59,
+)
+
+
+def limit(text: str | None, most: int) -> int:
+    """How many entries a page has: as many as asked for, at most ``most``."""
+    if text is None or len(text) > 9:
+        return most
+    if not text:
+        raise falcon.HTTPBadRequest(description="limit must be an integer")
+    return min(int(text), most)
+
+
+FORCE_COMPLETE = "force_complete"
+_ACTIONS = {
+    FORCE_COMPLETE: jsonschema.Draft202012Validator(
+        {
+            "type": "object",
+            "properties": {FORCE_COMPLETE: {"type": "null"}},
+            "required": [FORCE_COMPLETE],
+            "additionalProperties": False,
+        }
+    )
+}
+_ACCEPTED = ("application/json", "application/vnd.openstack.compute+json", "text/plain", "")
+_MAX_BODY_BYTES = 64 * 1024
+
+
+def action(req: falcon.Request) -> dict[str, Any]:
+    """The body of a known action, whose one key is its name, not validated yet.
+
+    Raises :class:`falcon.HTTPError`.
+    """
+    content_type = (req.content_type or "").partition(";")[0].strip().lower()
+    if content_type not in _ACCEPTED:
+        raise falcon.HTTPUnsupportedMediaType(
+            description=f"Unsupported Content-Type {content_type[:64]}"
+        )
+    body = _document(req)
+    if not isinstance(body, dict) or len(body) != 1:
+        raise falcon.HTTPBadRequest(description="Malformed request body")
+    (name,) = body
+    if name not in _ACTIONS:
+        raise falcon.HTTPBadRequest(description=f"There is no such action: {name[:64]}")
+    return body
+
+
+def _document(req: falcon.Request) -> Any:
+    # One byte more than we take tells whether there is more.
+    body = req.bounded_stream.read(_MAX_BODY_BYTES + 1)
+    if len(body) > _MAX_BODY_BYTES:
+        raise falcon.HTTPContentTooLarge(
+            description=f"A body must have at most {_MAX_BODY_BYTES} bytes."
+        )
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def check_action(body: Mapping[str, Any]) -> None:
+    """Raises :class:`falcon.HTTPBadRequest` when the value of an action is not what it takes."""
+    (name,) = body
+    try:
+        error = next(_ACTIONS[name].iter_errors(body), None)
+    except RecursionError:
+        # Nested as deep as could just be read, and not be told of.
+        raise falcon.HTTPBadRequest(description="Malformed request body") from None
+    if error is not None:
+        raise falcon.HTTPBadRequest(description=_told(error, "field/attribute"))

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/v2.1``: what this face speaks. For everybody: clients ask before they have a token."""
+
+import falcon
+
+from migprog.api.nova import views
+from migprog.api.nova.resource import Resource
+
+
+class Version(Resource):
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.media = {"version": views.version_detail(req.prefix)}

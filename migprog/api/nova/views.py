@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the store holds, as Nova's documents. Pure: values in, dictionaries out.
+
+Each kind of document is a table of its keys with the microversion that brought (and ended) each.
+Instants are UTC without a zone, as Nova writes them.
+"""
+
+import operator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from microversion_parse import Version
+
+from migprog.api.nova import microversion
+from migprog.api.nova.resource import Addresses
+from migprog.core.status import Status
+from migprog.objects import Migration, ServerNow
+
+V2_23, V2_46, V2_47 = Version(2, 23), Version(2, 46), Version(2, 47)
+V2_59, V2_80 = Version(2, 59), Version(2, 80)
+
+# All that our agents watch.
+MIGRATION_TYPE = "live-migration"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a document; the key is left out where ``shown`` says no."""
+
+    name: str
+    value: Callable[[Any], Any]
+    since: Version = microversion.MIN
+    until: Version = microversion.MAX
+    shown: Callable[[Any], bool] = lambda _thing: True
+
+
+def _document(keys: Iterable[Key], version: Version, thing: Any) -> dict[str, Any]:
+    return {
+        key.name: key.value(thing)
+        for key in keys
+        if key.since <= version <= key.until and key.shown(thing)
+    }
+
+
+def instant(at: datetime) -> str:
+    """``2016-01-29T13:42:02.000000``"""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+
+
+def _held(*names: str, since: Version = microversion.MIN) -> tuple[Key, ...]:
+    """What is shown as it is held, under the same name."""
+    return tuple(Key(name, operator.attrgetter(name), since) for name in names)
+
+
+_OF_EVERY_MIGRATION = (
+    *_held("id", "source_compute", "source_node", "dest_compute", "dest_node", "dest_host"),
+    *_held("status"),
+    Key("created_at", lambda migration: instant(migration.created_at)),
+    Key("updated_at", lambda migration: instant(migration.updated_at)),
+    *_held("uuid", since=V2_59),
+    *_held("user_id", "project_id", since=V2_80),
+)
+
+SERVER_MIGRATION = (
+    *_OF_EVERY_MIGRATION,
+    *_held("server_uuid"),
+    *_held("memory_total_bytes", "memory_processed_bytes", "memory_remaining_bytes"),
+    *_held("disk_total_bytes", "disk_processed_bytes", "disk_remaining_bytes"),
+)
+
+OS_MIGRATION = (
+    *_OF_EVERY_MIGRATION,
+    Key("instance_uuid", operator.attrgetter("server_uuid")),
+    # A live migration changes no flavor.
+    Key("old_instance_type_id", lambda _migration: None),
+    Key("new_instance_type_id", lambda _migration: None),
+    Key("migration_type", lambda _migration: MIGRATION_TYPE, since=V2_23),
+)
+
+
+def migration_path(migration: Migration) -> str:
+    return f"/servers/{migration.server_uuid}/migrations/{migration.id}"
+
+
+def server_migration(migration: Migration, version: Version) -> dict[str, Any]:
+    """One of a server's migrations that are in progress."""
+    return _document(SERVER_MIGRATION, version, migration)
+
+
+def os_migration(migration: Migration, version: Version, addresses: Addresses) -> dict[str, Any]:
+    """One of all migrations; where it is in progress it has an address of its own."""
+    document = _document(OS_MIGRATION, version, migration)
+    if migration.in_progress and version >= V2_23:
+        document["links"] = addresses.links(migration_path(migration))
+    return document
+
+
+MIGRATING = "MIGRATING"
+ACTIVE = "ACTIVE"
+UNKNOWN = "UNKNOWN"
+
+# libvirt tells no more of a server than how its migrations stand: what became of it after the last
+# one is not known. Where that failed it may be dead (a failed post-copy) or well.
+_AFTER = {Status.COMPLETED: ACTIVE, Status.CANCELLED: ACTIVE}
+
+
+def server_status(now: ServerNow) -> str:
+    """Nova's word for how a server stands."""
+    if now.migrates:
+        return MIGRATING
+    return UNKNOWN if now.status is None else _AFTER.get(now.status, UNKNOWN)
+
+
+def _has_progress(now: ServerNow) -> bool:
+    return server_status(now) != UNKNOWN
+
+
+SERVER_BRIEF = (
+    Key("id", lambda now: now.server.uuid),
+    Key("name", lambda now: now.server.name),
+)
+
+SERVER = (
+    *SERVER_BRIEF,
+    Key("status", server_status),
+    # Nova shows it in some states only: clients know it may be missing.
+    Key("progress", lambda now: now.server.progress, shown=_has_progress),
+    Key("tenant_id", lambda now: now.server.project_id),
+    Key("user_id", lambda now: now.server.user_id),
+    Key("updated", lambda now: _seconds(now.server.sampled_at)),
+    Key("OS-EXT-SRV-ATTR:host", lambda now: now.server.host),
+    Key("OS-EXT-STS:task_state", lambda now: "migrating" if now.migrates else None),
+    Key("OS-EXT-STS:vm_state", lambda now: "active" if _has_progress(now) else None),
+    # openstack server show and list break without a flavor's name and with an image that is null,
+    # and ask Glance for any other than this.
+    Key("flavor", lambda _now: {"id": "unknown"}, until=V2_46),
+    Key("flavor", lambda _now: {"original_name": "unknown"}, since=V2_47),
+    Key("image", lambda _now: ""),
+)
+
+
+def server(
+    now: ServerNow, version: Version, addresses: Addresses, brief: bool = False
+) -> dict[str, Any]:
+    """A server, as far as its migrations tell of it; ``brief``: its names alone."""
+    document = _document(SERVER_BRIEF if brief else SERVER, version, now)
+    return document | {"links": addresses.links(f"/servers/{now.server.uuid}")}
+
+
+def _seconds(at: datetime) -> str:
+    """Nova's servers have no fractions of a second, and a zone: ``2016-01-29T13:42:02Z``."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+_MEDIA_TYPES = [
+    {"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2.1"}
+]
+
+
+def version(root: str) -> dict[str, Any]:
+    """This face, as the list of all faces shows it. ``root``: our address, without a slash."""
+    return {
+        "id": "v2.1",
+        "status": "CURRENT",
+        "version": str(microversion.MAX),
+        "min_version": str(microversion.MIN),
+        "updated": "2013-07-23T11:33:21Z",
+        "links": [{"rel": "self", "href": f"{root}/v2.1/"}],
+    }
+
+
+def version_detail(root: str) -> dict[str, Any]:
+    """This face by itself."""
+    return version(root) | {"media-types": _MEDIA_TYPES}
