@@ -36,6 +36,7 @@ from migprog.cmd import compute  # noqa: E402 isort:skip
 import contextlib  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
+import tempfile  # noqa: E402
 import time  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -71,6 +72,9 @@ class Conductor:
 def run(hypervisor: fake_libvirt.Hypervisor, options: argparse.Namespace) -> dict[str, float]:
     """Run an agent, and measure it."""
     config = conf.load([], "migprog-compute", default_config_files=[])
+    # It goes with this process, which ends without a stop; nothing of it is looked at.
+    directory = tempfile.TemporaryDirectory(prefix="migprog-benchmark-")
+    config.set_override("state_dir", directory.name, "compute")
     conductor = Conductor(options.answers_after)
     manager = ComputeManager(compute.settings(config), conductor)  # type: ignore[arg-type]
     manager.start()

@@ -19,7 +19,10 @@ from migprog.tests.fixtures.simulated import Guest, precopy
 VIR_ERR_NO_DOMAIN, VIR_ERR_OPERATION_INVALID = 42, 55
 _VIR_ERR_OPERATION_DENIED = 29
 VIR_DOMAIN_RUNNING, VIR_DOMAIN_PAUSED = 1, 3
-VIR_DOMAIN_RUNNING_POSTCOPY = 10
+VIR_DOMAIN_RUNNING_MIGRATED, VIR_DOMAIN_RUNNING_POSTCOPY = 2, 10
+VIR_DOMAIN_PAUSED_POSTCOPY, VIR_DOMAIN_PAUSED_POSTCOPY_FAILED = 12, 13
+VIR_DOMAIN_SHUTOFF = 5
+VIR_DOMAIN_JOB_STATS_COMPLETED, VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED = 1, 2
 VIR_DOMAIN_PAUSED_MIGRATION, VIR_DOMAIN_PAUSED_STARTING_UP = 2, 11
 VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2 = 0, 16
 VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, VIR_DOMAIN_EVENT_ID_JOB_COMPLETED = 18, 19
@@ -84,7 +87,10 @@ class Domain:
     def XMLDesc(self) -> str:
         return self._xml
 
-    def jobStats(self) -> dict[str, Any]:
+    def state(self) -> list[int]:
+        return [VIR_DOMAIN_RUNNING, 1]
+
+    def jobStats(self, _flags: int = 0) -> dict[str, Any]:
         return {"type": 0}
 
     def migrateGetMaxDowntime(self) -> int:
@@ -106,7 +112,7 @@ class MigratingDomain(Domain):
         """Count readings and gaps from now on."""
         self.readings, self.largest_gap_seconds, self._read_at = 0, 0.0, None
 
-    def jobStats(self) -> dict[str, Any]:
+    def jobStats(self, _flags: int = 0) -> dict[str, Any]:
         now = time.monotonic()
         if self._read_at is not None and now - self._read_at > self.largest_gap_seconds:
             self.largest_gap_seconds = now - self._read_at

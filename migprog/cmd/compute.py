@@ -10,8 +10,9 @@ from typing import Any  # noqa: E402
 from oslo_config import cfg  # noqa: E402
 
 from migprog import httpd, metrics, rpc, service  # noqa: E402
-from migprog.compute.manager import ComputeManager, Settings  # noqa: E402
+from migprog.compute.manager import ComputeManager  # noqa: E402
 from migprog.compute.recorder import Limits  # noqa: E402
+from migprog.compute.settings import Settings  # noqa: E402
 from migprog.conductor import rpcapi  # noqa: E402
 from migprog.conf.compute import metrics_address  # noqa: E402
 from migprog.core import throttle  # noqa: E402
@@ -32,6 +33,7 @@ def settings(config: cfg.ConfigOpts, libvirt_uri: str | None = None) -> Settings
         qemu_events=group.qemu_events,
         libvirt_timeout_seconds=group.libvirt_timeout,
         rules=throttle.Rules(group.report_interval, group.heartbeat_interval),
+        state_dir=group.state_dir or None,
         record_dir=group.record_dir,
         record_limits=Limits(group.record_max_mib * 2**20, group.record_keep),
     )

@@ -44,7 +44,8 @@ CLI_OPTS = [
         "state-dir",
         metavar="DIR",
         default=str(_default_state_dir()),
-        help="Folder of the database; it is made if need be. Default: %(default)s.",
+        help="Folder of the database and of what the agents keep; it is made if need be. "
+        "Default: %(default)s.",
     ),
 ]
 
@@ -87,6 +88,7 @@ def _completed(config: cfg.ConfigOpts) -> cfg.ConfigOpts:
     db.register_opts(config)
     config.set_default("connection", f"sqlite:///{state_dir / 'migprog.sqlite'}", "database")
     config.set_default("auth_strategy", "noauth", "api")
+    config.set_default("state_dir", str(state_dir), "compute")
     if config.listen:
         config.set_override("listen", config.listen, "api")
     conf.validate(config)

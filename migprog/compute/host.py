@@ -20,8 +20,10 @@ import libvirt_qemu
 
 from migprog.compute import domain_xml
 from migprog.compute.messages import (
+    Arrived,
     Connected,
     Disconnected,
+    Found,
     Hosted,
     Iteration,
     JobCompleted,
@@ -32,6 +34,7 @@ from migprog.compute.messages import (
 from migprog.compute.sampler import Sampler
 from migprog.concurrency import Inbox, native_queue, native_thread
 from migprog.core import sample
+from migprog.core.status import Phase
 
 _GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID)
 # The paused states of a domain that is being received; asking for its job's statistics may block.
@@ -40,6 +43,17 @@ _INCOMING = {
     (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP),
     (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY),
 }
+_ARRIVED = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_MIGRATED)
+# How a server stands at its source.
+_PHASES = {
+    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY): Phase.POST_COPY,
+    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED): Phase.POST_COPY_PAUSED,
+}
+# Without the second, reading them would be the end of them.
+_COMPLETED = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
+# A server may be told to have arrived before its job is through: so often it is asked, and seconds
+# between.
+_COMPLETED_ATTEMPTS, _COMPLETED_PAUSE_SECONDS = 20, 0.1
 # A libvirt that does not answer for so long (interval × count seconds) is taken for gone.
 _KEEPALIVE = (5, 6)
 # Between two searches that events asked for: a block job changes its state in bursts.
@@ -61,6 +75,9 @@ class Host:
         self._facts: dict[str, domain_xml.Facts] = {}
         # Those that are sampled and whose resident memory was not read yet.
         self._without_resident: set[str] = set()
+        self._searched = False
+        # Those that an agent before has left, and that were not seen migrating since.
+        self._left: set[str] = set()
         # Those whose threads run; one that hangs stays until its call returns.
         self._samplers: set[Sampler] = set()
         # Wakes the searching thread: True to search at once, None to stop.
@@ -73,14 +90,22 @@ class Host:
     def stop(self) -> None:
         self._wakes.put(None)
 
-    def sampler(self, server_uuid: str) -> Sampler:
-        """A thread of its own that reads the statistics of one server on request."""
+    def sampler(self, server_uuid: str, left: bool = False) -> Sampler:
+        """A thread of its own that reads the statistics of one server on request.
+
+        ``left``: it migrated when an agent before was here; where is it now?
+        """
+        (self._left.add if left else self._left.discard)(server_uuid)
         self._without_resident.add(server_uuid)
         read = functools.partial(self._read, server_uuid)
         sampler = Sampler(server_uuid, read, self._inbox, self._samplers.discard)
         self._samplers.add(sampler)
         sampler.start()
         return sampler
+
+    def read_completed(self, server_uuid: str, at: float) -> None:
+        """Have the final statistics of the job that brought a server here read and handed over."""
+        native_thread(lambda: self._completed(server_uuid, at), f"arrival {server_uuid}")
 
     def _run(self) -> None:
         while True:
@@ -160,10 +185,14 @@ class Host:
         )
         sampled = {sampler.server_uuid for sampler in list(self._samplers)}
         present = set()
+        found = []
         for domain, state in states:
             server_uuid = domain.UUIDString()
             present.add(server_uuid)
-            if (state.get("state.state"), state.get("state.reason")) in _INCOMING:
+            stands = (state.get("state.state"), state.get("state.reason"))
+            if stands == _ARRIVED:
+                found.append(server_uuid)
+            if stands in _INCOMING:
                 continue
             with contextlib.suppress(libvirt.libvirtError):
                 if server_uuid not in self._facts:
@@ -173,14 +202,21 @@ class Host:
                 stats = domain.jobStats()
                 if sample.outgoing_job(stats) is sample.JobState.ACTIVE:
                     self._read_resident(connection, domain, server_uuid)
-                    self._inbox.put(self._reading(server_uuid, stats))
+                    self._inbox.put(self._reading(server_uuid, stats, phase=_PHASES.get(stands)))
         for server_uuid in set(self._facts) - present:
             del self._facts[server_uuid]
+        if not self._searched and found:
+            self._inbox.put(Found(tuple(found)))
+        self._searched = True
         memory_bytes = sum(facts.memory_size_bytes or 0 for facts in self._facts.values())
         self._inbox.put(Hosted(len(present), memory_bytes))
 
     def _reading(
-        self, server_uuid: str, stats: Mapping[str, Any], pause_limit_seconds: float | None = None
+        self,
+        server_uuid: str,
+        stats: Mapping[str, Any],
+        pause_limit_seconds: float | None = None,
+        phase: Phase | None = None,
     ) -> Reading:
         return Reading(
             server_uuid=server_uuid,
@@ -188,6 +224,7 @@ class Host:
             stats=stats,
             pause_limit_seconds=pause_limit_seconds,
             facts=self._facts.get(server_uuid),
+            phase=phase,
         )
 
     def _read(self, server_uuid: str) -> Reading:
@@ -197,6 +234,8 @@ class Host:
             return Reading(server_uuid=server_uuid, at=time.monotonic(), error="not connected")
         try:
             domain = connection.lookupByUUIDString(server_uuid)
+            if server_uuid in self._left:
+                return self._look_for(domain, server_uuid)
             stats = domain.jobStats()
             if server_uuid in self._without_resident:
                 self._read_resident(connection, domain, server_uuid)
@@ -209,6 +248,41 @@ class Host:
                 error=str(error),
                 error_code=error.get_error_code(),
             )
+
+    def _look_for(self, domain: Any, server_uuid: str) -> Reading:
+        """Read a server that may be anywhere by now: on its way back here, too."""
+        # Before the call: its job began no later than that tells.
+        at = time.monotonic()
+        stands = tuple(domain.state())
+        if stands in _INCOMING:
+            text = "it is being switched over, or arrives here"
+            return Reading(server_uuid=server_uuid, at=at, error=text)
+        if stands[0] == libvirt.VIR_DOMAIN_SHUTOFF:
+            stats = domain.jobStats(_COMPLETED)
+            return Reading(server_uuid=server_uuid, at=at, gone=True, stats=stats)
+        stats = domain.jobStats()
+        if sample.outgoing_job(stats) is sample.JobState.ACTIVE:
+            self._left.discard(server_uuid)
+        reading = self._reading(server_uuid, stats, phase=_PHASES.get(stands))
+        return dataclasses.replace(reading, at=at)
+
+    def _completed(self, server_uuid: str, at: float) -> None:
+        """Read the final statistics of the job that brought a server here; in its own thread."""
+        found = None
+        # eventlet's sleep is not for real threads.
+        pause: queue.SimpleQueue[None] = native_queue()
+        with contextlib.suppress(libvirt.libvirtError):
+            for _ in range(_COMPLETED_ATTEMPTS):
+                connection = self._connection
+                if connection is None:
+                    break
+                stats = connection.lookupByUUIDString(server_uuid).jobStats(_COMPLETED)
+                if sample.is_completed_migration(stats):
+                    found = stats
+                    break
+                with contextlib.suppress(queue.Empty):
+                    pause.get(timeout=_COMPLETED_PAUSE_SECONDS)
+        self._inbox.put(Arrived(server_uuid=server_uuid, at=at, stats=found))
 
     def _read_resident(self, connection: Any, domain: Any, server_uuid: str) -> None:
         """Read once how much memory it has; that costs as much as its statistics do."""

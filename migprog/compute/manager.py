@@ -12,63 +12,26 @@ import threading
 import time
 import uuid
 from collections.abc import Collection
-from dataclasses import dataclass
 
-from migprog.compute import domain_xml, host, messages
+from migprog.compute import arrivals, host, messages, resume, statedir
+from migprog.compute.keeper import Keeper, Loaded, Written
+from migprog.compute.ledger import Ledger
 from migprog.compute.monitor import DEPARTURES, Monitor
-from migprog.compute.outbox import Outbox
-from migprog.compute.recorder import Limits, Recorder, Tape
-from migprog.compute.sampler import Sampler
+from migprog.compute.recorder import Recorder
 from migprog.compute.sender import Address, Sender, Vitals
+from migprog.compute.settings import Settings
+from migprog.compute.watched import Watched
 from migprog.concurrency import Inbox
 from migprog.conductor import rpcapi
-from migprog.core import sample, throttle
-from migprog.core.report import Arrival, ArrivalState
+from migprog.core import keep, sample, throttle
 from migprog.metrics import agent as metrics
 
 LOG = logging.getLogger(__name__)
-# libvirt-domain.h: what a destination sees of a server that arrives.
-_ARRIVALS = {
-    (2, 1): ArrivalState.INCOMING,
-    (4, 1): ArrivalState.RESUMED,
-    (4, 3): ArrivalState.RESUMED,
-}
 _STOP_SECONDS = 5.0
+# So long what an agent before has left is waited for, before anything is looked at.
+_LOAD_SECONDS = 5.0
 # Within so long of a migration's end, what libvirt tells of the server may still belong to it.
 _ECHO_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the agent's configuration says; see conf/compute.py for units and ranges."""
-
-    libvirt_uri: str
-    host: str | None
-    my_ip: str | None
-    poll_interval_seconds: float
-    scan_interval_seconds: float
-    qemu_events: bool
-    libvirt_timeout_seconds: float
-    rules: throttle.Rules
-    record_dir: str | None
-    record_limits: Limits
-
-
-@dataclass(slots=True)
-class _Watched:
-    """``judge_at``: when to see whether there is something to tell, if nothing is seen before."""
-
-    monitor: Monitor
-    sampler: Sampler
-    tape: Tape
-    next_poll_at: float
-    judge_at: float
-    hung: bool = False
-
-    def learn(self, facts: domain_xml.Facts | None) -> None:
-        self.monitor.learn(facts)
-        if facts is not None:
-            self.tape.facts = facts
 
 
 class ComputeManager:
@@ -77,16 +40,22 @@ class ComputeManager:
     def __init__(self, settings: Settings, conductor: rpcapi.ConductorAPI) -> None:
         self._settings = settings
         self._conductor = conductor
-        self._outbox = Outbox()
         self._inbox = Inbox()
+        self._keeper: Keeper | None = None
+        if settings.state_dir:
+            directory = statedir.StateDir(settings.state_dir, settings.libvirt_uri)
+            self._keeper = Keeper(directory, self._inbox)
+        self._ledger = Ledger(self._keeper, settings.libvirt_uri, statedir.boot_id())
+        self._loaded = self._keeper is None
         self._host = host.Host(
             settings.libvirt_uri,
             self._inbox,
             settings.scan_interval_seconds,
             settings.qemu_events,
         )
+        self._arrivals = arrivals.Arrivals(self._host.read_completed, self._ledger.tell_arrival)
         self._recorder = Recorder(settings.record_dir, settings.record_limits)
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, Watched] = {}
         self._ended_at: dict[str, float] = {}
         # Of the migrations that this host has seen end; the latest counts for half.
         self._handover_seconds: float | None = None
@@ -102,7 +71,8 @@ class ComputeManager:
         self._sending: threading.Thread | None = None
 
     def start(self) -> None:
-        self._host.start()
+        if self._keeper is not None:
+            self._keeper.start()
         self._loop.start()
 
     def stop(self) -> None:
@@ -112,11 +82,14 @@ class ComputeManager:
         self._inbox.put(None)
         self._loop.join(_STOP_SECONDS)
         self._recorder.stop()
+        self._ledger.release_all(time.monotonic())
         if self._sender is not None and self._sending is not None:
             self._sender.stop()
             self._sending.join(_STOP_SECONDS)
-            if not self._sending.is_alive() and not self._outbox.empty:
+            if not self._sending.is_alive() and not self._ledger.outbox.empty:
                 self._sender.send()
+        if self._keeper is not None:
+            self._keeper.stop()
 
     def reload(self, settings: Settings) -> None:
         """Take up new intervals; the rest of the settings stays as it was at the start."""
@@ -128,28 +101,58 @@ class ComputeManager:
         self._inbox.put(None)
 
     def _run(self) -> None:
+        give_up_at = time.monotonic() + _LOAD_SECONDS
+        while not (self._loaded or self._stopping) and time.monotonic() < give_up_at:
+            self._take_all(give_up_at - time.monotonic())
+        if not (self._loaded or self._stopping):
+            self._ledger.fails("it is not read yet")
+        if not self._stopping:
+            self._host.start()
         while not self._stopping:
-            seen_of = set()
-            for message in self._inbox.get_all(self._seconds_to_wait()):
-                seen_of.add(getattr(message, "server_uuid", None))
-                try:
-                    self._take(message)
-                except Exception:
-                    LOG.exception("%s: a message of libvirt's was lost", self._settings.libvirt_uri)
-            self._attend_all(time.monotonic(), seen_of)
+            seen_of = self._take_all(self._seconds_to_wait())
+            now = time.monotonic()
+            self._arrivals.release(now)
+            self._attend_all(now, seen_of)
+            self._ledger.release(now)
         for watched in self._watched.values():
             watched.sampler.stop()
 
+    def _take_all(self, seconds: float) -> set[str | None]:
+        """Take in what is told, or will be within so long; of which servers it was."""
+        seen_of = set()
+        for message in self._inbox.get_all(seconds):
+            seen_of.add(getattr(message, "server_uuid", None))
+            try:
+                self._take(message)
+            except Exception:
+                LOG.exception("%s: a message was lost", self._settings.libvirt_uri)
+        return seen_of
+
     def _seconds_to_wait(self) -> float:
-        # Nothing to watch: libvirt's thread searches by itself and wakes this loop.
-        if not self._watched:
-            return 3600.0
+        # With nothing to watch, libvirt's thread searches by itself and wakes this loop.
         # Whoever waits for an answer is woken by it.
         polls = [w.next_poll_at for w in self._watched.values() if w.sampler.asked_at is None]
-        due = min([*polls, *(w.judge_at for w in self._watched.values())])
+        judged = [w.judge_at for w in self._watched.values()]
+        late = [at for at in (self._ledger.late_at, self._arrivals.late_at) if at is not None]
+        due = min([*polls, *judged, *late], default=time.monotonic() + 3600.0)
         return max(0.0, due - time.monotonic())
 
-    def _take(self, message: messages.Message | None) -> None:
+    def _take(self, message: messages.Message | Loaded | Written | None) -> None:
+        match message:
+            case Loaded():
+                self._take_up_all(message)
+            case Written():
+                self._ledger.take(message, time.monotonic())
+            case messages.Arrived():
+                self._arrivals.take(message)
+            case messages.Found():
+                self._arrivals.found(message.server_uuids)
+            case None:
+                pass
+            case _:
+                self._take_news(message)
+
+    def _take_news(self, message: messages.Message) -> None:
         match message:
             case messages.Connected():
                 self._connected(message)
@@ -194,12 +197,28 @@ class ComputeManager:
             address = Address(self._settings.host or node, node, self._settings.my_ip)
             self._recorder.host = address.host
             rules = self._settings.rules
-            self._sender = Sender(self._outbox, self._conductor, address, rules)
+            self._sender = Sender(self._ledger.outbox, self._conductor, address, rules)
             metrics.interval(node, rules.report_interval_seconds)
             self._sending = threading.Thread(
                 target=self._sender.run, name=f"sender {node}", daemon=True
             )
             self._sending.start()
+
+    def _take_up_all(self, loaded: Loaded) -> None:
+        """Go on with what an agent before has left."""
+        self._loaded = True
+        self._ledger.fails(loaded.error)
+        if loaded.contents is None:
+            return
+        for remark in loaded.contents.remarks:
+            LOG.warning("%s", remark)
+        now, wall = time.monotonic(), time.time()
+        for kept in self._ledger.load(loaded.contents.entries, now, wall):
+            if kept.server_uuid in self._watched:
+                self._ledger.lost(kept, keep.LEFT_UNREAD, now, wall)
+            else:
+                LOG.info("server %s: looking for its migration %s", kept.server_uuid, kept.uuid)
+                self._watch(kept.server_uuid, now, kept)
 
     def _take_reading(self, reading: messages.Reading) -> None:
         watched = self._watched.get(reading.server_uuid)
@@ -216,6 +235,12 @@ class ComputeManager:
         watched.hung = False
         watched.sampler.asked_at = None
         watched.learn(reading.facts)
+        if watched.monitor.kept is not None:
+            epoch = time.time() - time.monotonic()
+            resume.look(watched.monitor, watched.monitor.kept, reading, epoch)
+            if watched.monitor.kept is not None:
+                return
+        watched.monitor.turned(reading.phase)
         if reading.stats is not None:
             watched.monitor.read(reading.stats, reading.pause_limit_seconds, reading.at)
             watched.tape.sample(reading.stats, reading.pause_limit_seconds, reading.at)
@@ -238,10 +263,8 @@ class ComputeManager:
 
     def _take_lifecycle(self, message: messages.Lifecycle) -> None:
         kind = (message.event, message.detail)
-        if kind in _ARRIVALS and message.server_uuid not in self._watched:
-            wall = time.time() - (time.monotonic() - message.at)
-            arrival = Arrival(server_uuid=message.server_uuid, state=_ARRIVALS[kind], at=wall)
-            self._outbox.put_arrival(arrival, message.at)
+        if kind in arrivals.KINDS and message.server_uuid not in self._watched:
+            self._arrivals.seen(message, self._settings.libvirt_timeout_seconds)
             return
         if message.server_uuid not in self._watched:
             echo = (
@@ -255,14 +278,19 @@ class ComputeManager:
         code, detail = kind
         watched.tape.event("lifecycle", message.at, code=code, detail=detail)
 
-    def _watch(self, server_uuid: str, at: float) -> _Watched:
-        """The watched migration of a server; begins to watch it if need be."""
+    def _watch(self, server_uuid: str, at: float, kept: keep.Kept | None = None) -> Watched:
+        """The watched migration of a server; begins to watch it if need be.
+
+        ``kept`` is what an agent before has left of it.
+        """
         if server_uuid not in self._watched:
-            LOG.info("server %s: a live migration is under way", server_uuid)
-            monitor = Monitor(str(uuid.uuid4()), server_uuid, at, self._handover_seconds)
-            sampler = self._host.sampler(server_uuid)
+            if kept is None:
+                LOG.info("server %s: a live migration is under way", server_uuid)
+            name = str(uuid.uuid4()) if kept is None else kept.uuid
+            monitor = Monitor(name, server_uuid, at, self._handover_seconds, kept)
+            sampler = self._host.sampler(server_uuid, left=kept is not None)
             tape = self._recorder.tape(server_uuid, self._handover_seconds)
-            self._watched[server_uuid] = _Watched(monitor, sampler, tape, at, at)
+            self._watched[server_uuid] = Watched(monitor, sampler, tape, at, at)
         return self._watched[server_uuid]
 
     def _attend_all(self, now: float, seen_of: Collection[str | None]) -> None:
@@ -281,7 +309,7 @@ class ComputeManager:
                 if beats or server_uuid in seen_of or now >= watched.judge_at:
                     self._judge(watched, rules_now, now)
                 if not watched.monitor.over:
-                    self._ask(watched, now)
+                    watched.ask(self._settings, now)
             except Exception:
                 LOG.exception("server %s: no report", watched.monitor.server_uuid)
         if self._sender is not None and self._node is not None:
@@ -294,7 +322,7 @@ class ComputeManager:
             return Vitals(len(self._watched))
         return Vitals(len(self._watched), self._hosted.servers, self._hosted.memory_bytes)
 
-    def _judge(self, watched: _Watched, rules: throttle.Rules, now: float) -> None:
+    def _judge(self, watched: Watched, rules: throttle.Rules, now: float) -> None:
         """Report what is due."""
         # The next reading will come before, if none hangs.
         watched.judge_at = now + 2 * self._settings.poll_interval_seconds
@@ -304,13 +332,14 @@ class ComputeManager:
             log = LOG.info if reason is throttle.Reason.STATUS else LOG.debug
             log("server %s: %s: %s", report.server_uuid, reason, report.status)
             metrics.told(reason)
-            self._outbox.put_report(report, reason in throttle.ACKNOWLEDGED)
+            needs_ack = reason in throttle.ACKNOWLEDGED
+            self._ledger.tell(report, needs_ack, watched.monitor.started_clock, now)
             if watched.monitor.over:
                 watched.tape.end(report.status, report.error, now)
         if watched.monitor.over:
             self._forget(watched, now)
 
-    def _forget(self, watched: _Watched, now: float) -> None:
+    def _forget(self, watched: Watched, now: float) -> None:
         took = watched.monitor.handover_seconds
         if took is not None:
             before = self._handover_seconds
@@ -319,19 +348,3 @@ class ComputeManager:
         del self._watched[watched.monitor.server_uuid]
         self._ended_at = {k: t for k, t in self._ended_at.items() if t > now - _ECHO_SECONDS}
         self._ended_at[watched.monitor.server_uuid] = now
-
-    def _ask(self, watched: _Watched, now: float) -> None:
-        settings, sampler = self._settings, watched.sampler
-        if sampler.asked_at is None:
-            if now >= watched.next_poll_at:
-                # At the same ticks for all of them: to wake up once costs less than once for each.
-                interval_seconds = settings.poll_interval_seconds
-                watched.next_poll_at = (now // interval_seconds + 1) * interval_seconds
-                sampler.ask(now)
-        elif not watched.hung and now - sampler.asked_at > settings.libvirt_timeout_seconds:
-            watched.hung = True
-            LOG.warning(
-                "server %s: libvirt has not answered for %.0f s; no data until it does",
-                watched.monitor.server_uuid,
-                now - sampler.asked_at,
-            )

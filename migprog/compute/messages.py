@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migprog.compute import domain_xml
+from migprog.core.status import Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,15 @@ class _OfServer:
 class Reading(_OfServer):
     """The job statistics of a server, in libvirt's keys; or why there are none.
 
-    ``gone``: libvirt does not know the server any more, or it does not run here. ``error_code`` is
-    a number of libvirt's virErrorNumber.
+    ``gone``: libvirt does not know the server any more, or it does not run here; then ``stats`` are
+    those of its last job, if libvirt still has them. ``phase`` is what the server's own state tells
+    of its migration. ``error_code`` is a number of libvirt's virErrorNumber.
     """
 
     stats: Mapping[str, Any] | None = None
     pause_limit_seconds: float | None = None
     facts: domain_xml.Facts | None = None
+    phase: Phase | None = None
     gone: bool = False
     error: str | None = None
     error_code: int | None = None
@@ -94,6 +97,29 @@ class Hosted:
     memory_bytes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived(_OfServer):
+    """The final statistics of the migration that brought a server here at ``at``, if it has any."""
+
+    stats: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Servers that run on the host since a migration brought them, as it is first looked at."""
+
+    server_uuids: tuple[str, ...]
+
+
 Message = (
-    Connected | Disconnected | Hosted | Reading | Iteration | Lifecycle | JobCompleted | JobEvent
+    Connected
+    | Disconnected
+    | Hosted
+    | Reading
+    | Iteration
+    | Lifecycle
+    | JobCompleted
+    | JobEvent
+    | Arrived
+    | Found
 )

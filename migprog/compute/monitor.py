@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from migprog.compute import statement
 from migprog.compute.domain_xml import Facts
-from migprog.core import calibration, course, estimate, throttle, verdict
+from migprog.compute.statement import Statement
+from migprog.core import calibration, course, estimate, keep, throttle, verdict
 from migprog.core.report import Report
 from migprog.core.sample import JobState, Sample, from_job_stats, outgoing_job
 from migprog.core.status import ENDED, Phase, Status
@@ -31,6 +33,7 @@ _FIRST_READING_SECONDS = 1.0
 # libvirt sends the end and its final statistics as two events in either order, and answers to
 # calls may overtake events: so long a first word of the end waits for a better one.
 _LAST_EVENTS_SECONDS = 2.0
+_POST_COPY = (Phase.POST_COPY, Phase.POST_COPY_PAUSED)
 _SHARED_FIELDS = {field.name for field in dataclasses.fields(Sample)} & {
     field.name for field in dataclasses.fields(Report)
 }
@@ -46,19 +49,12 @@ class _End:
     certain: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Statement:
-    """All that is said of the migration at one instant."""
-
-    telling: throttle.Telling
-    judgement: verdict.Judgement
-    forecast: estimate.Estimate
-
-
 class Monitor:
     """Watches one migration that was found at ``found_at``.
 
     ``handover_seconds`` is how long earlier ones took from their switch-over to their end.
+    ``kept`` is what an agent before has left of it; it is None again as soon as the migration is
+    known to run still, and nothing is told before.
     """
 
     def __init__(
@@ -67,6 +63,7 @@ class Monitor:
         server_uuid: str,
         found_at: float,
         handover_seconds: float | None = None,
+        kept: keep.Kept | None = None,
     ) -> None:
         self.uuid = uuid
         self.server_uuid = server_uuid
@@ -86,6 +83,26 @@ class Monitor:
         self._sequence = 0
         self._started_at_epoch: float | None = None
         self._told: throttle.Telling | None = None
+        self.kept = kept
+        self._taken_up = kept is not None
+        if kept is not None:
+            self._take_up(kept)
+
+    def _take_up(self, kept: keep.Kept) -> None:
+        self._facts = Facts(
+            server_name=kept.server_name, project_id=kept.project_id, user_id=kept.user_id
+        )
+        self._course = dataclasses.replace(self._course, started_at=kept.started_clock)
+        self._started_at_epoch = kept.started_at
+        self._sequence = kept.sequence
+        self._percent = kept.percent
+        if kept.phase in _POST_COPY:
+            self._switching = kept.phase
+
+    @property
+    def started_clock(self) -> float:
+        """When libvirt's job began, by the monotonic clock."""
+        return self._course.started_at
 
     # What was seen.
 
@@ -111,6 +128,19 @@ class Monitor:
         elif self._switching is None:
             # After a switch-over the job's end is told by events; before one, it was given up.
             self._given_up(at)
+
+    def runs_still(self, phase: Phase | None) -> None:
+        """Take up that the migration that an agent before has left goes on, maybe in post-copy."""
+        self.kept = None
+        self.turned(phase)
+
+    def turned(self, phase: Phase | None) -> None:
+        """Take up what the server's own state tells of its migration, if anything."""
+        self._switching = phase or self._switching
+
+    def lost(self, why: str, at: float, certain: bool) -> None:
+        """Take up that it ended while nobody watched."""
+        self._ended(Status.UNKNOWN, why, at, certain)
 
     def pass_begins(self, at: float) -> None:
         """Take up that QEMU begins a pass over the server's memory."""
@@ -158,7 +188,8 @@ class Monitor:
         self._ended(Status.COMPLETED, None, at)
 
     def _sampled(self, new: Sample) -> None:
-        if self._course.latest is None and new.elapsed_seconds is not None:
+        begins = self._course.latest is None and not self._taken_up
+        if begins and new.elapsed_seconds is not None:
             started_at = new.at - new.elapsed_seconds
             self._course = dataclasses.replace(self._course, started_at=started_at)
         self._course = course.observe(self._course, new)
@@ -191,35 +222,40 @@ class Monitor:
         """
         if self._waits(now):
             return None
-        statement = self._state(now)
-        self._percent = statement.telling.percent
+        said = self._state(now)
+        self._percent = said.telling.percent
         if self._end is None:
-            self._judgement = statement.judgement
+            self._judgement = said.judgement
             latest = self._course.latest
             self._notes = calibration.note(
-                self._notes, now, latest.at if latest else now, statement.forecast
+                self._notes, now, latest.at if latest else now, said.forecast
             )
-        reason = throttle.reason_to_report(statement.telling, self._told, rules)
+        reason = throttle.reason_to_report(said.telling, self._told, rules)
         if reason is None:
             return None
-        self._told = statement.telling
+        self._told = said.telling
         self._sequence += 1
-        return reason, self._report(statement, wall - now)
+        if self.kept is not None and self._end is not None and self._status is Status.UNKNOWN:
+            ended_at = self._end.at + wall - now
+            return reason, keep.settled(self.kept, self._end.error or "", ended_at)
+        return reason, self._report(said, wall - now)
 
     def preview(self, now: float, wall: float) -> Report:
         """What a report would say now; it does not count as told. Arguments as above."""
         return self._report(self._state(now), wall - now)
 
     def _waits(self, now: float) -> bool:
+        if self._end is None and self.kept is not None:
+            return True
         if self._end is None:
             unread = self._course.latest is None
             return unread and now < self._found_at + _FIRST_READING_SECONDS
         both_told = self._final is not None and self._stopped
-        complete = both_told or self._end.status in (Status.FAILED, Status.CANCELLED)
+        complete = both_told or self._end.status is not Status.COMPLETED
         settled = self._end.certain and complete
         return not settled and now < self._end.at + _LAST_EVENTS_SECONDS
 
-    def _state(self, now: float) -> _Statement:
+    def _state(self, now: float) -> Statement:
         phase = self._phase
         judgement = verdict.judge(self._course, phase, now, self._judgement)
         forecast = estimate.forecast(self._course, phase, judgement.verdict)
@@ -229,13 +265,13 @@ class Monitor:
         elif self._end.status is Status.COMPLETED:
             percent = 100
         telling = throttle.Telling(now, self._status, phase, judgement.verdict, percent)
-        return _Statement(telling, judgement, _told(forecast))
+        return Statement(telling, judgement, statement.told(forecast))
 
     @property
     def _status(self) -> Status:
         if self._end is not None:
             return self._end.status
-        if self._switching in (Phase.POST_COPY, Phase.POST_COPY_PAUSED):
+        if self._switching in _POST_COPY:
             return Status.POST_COPY
         return Status.RUNNING
 
@@ -245,13 +281,13 @@ class Monitor:
             return Phase.DONE
         return self._switching or estimate.phase_of(self._course)
 
-    def _report(self, statement: _Statement, epoch: float) -> Report:
+    def _report(self, said: Statement, epoch: float) -> Report:
         """``epoch`` added to a time of the monotonic clock gives seconds since the epoch."""
         end = self._end
         if self._started_at_epoch is None:
             # Told once: later on the two clocks may have drifted, or one was set.
             self._started_at_epoch = epoch + self._course.started_at
-        latest = self._final or self._course.latest or Sample(at=statement.telling.at)
+        latest = self._final or self._course.latest or Sample(at=said.telling.at)
         total_seconds = max(0.0, end.at - self._course.started_at) if end else None
         if self._final is not None:
             total_seconds = self._final.elapsed_seconds
@@ -259,28 +295,17 @@ class Monitor:
             uuid=self.uuid,
             server_uuid=self.server_uuid,
             sequence=self._sequence,
-            status=statement.telling.status,
-            phase=statement.telling.phase,
             started_at=round(self._started_at_epoch, 3),
             sampled_at=round(epoch + (end.at if end else latest.at), 3),
             ended_at=round(epoch + end.at, 3) if end else None,
             server_name=self._facts.server_name,
             project_id=self._facts.project_id,
             user_id=self._facts.user_id,
-            percent=statement.telling.percent,
-            eta_seconds=statement.forecast.eta_seconds,
-            eta_low_seconds=statement.forecast.eta_low_seconds,
-            eta_high_seconds=statement.forecast.eta_high_seconds,
-            verdict=statement.judgement.verdict,
-            reason=statement.judgement.reason,
-            pause_needed_seconds=_rounded(statement.judgement.pause_needed_seconds, 3),
-            bandwidth_needed_bytes_per_second=(
-                statement.judgement.bandwidth_needed_bytes_per_second
-            ),
             throughput_bytes_per_second=course.pace(self._course),
             boundary_remaining_bytes=course.last_boundary_bytes(self._course),
             total_seconds=total_seconds,
             error=end.error if end else None,
+            **statement.fields(said),
             **{name: getattr(latest, name) for name in _SHARED_FIELDS},
             **self._calibration(),
         )
@@ -292,14 +317,3 @@ class Monitor:
             return {}
         quarters = calibration.compare(self._notes, self._course.started_at, end.at)
         return calibration.to_fields(quarters)
-
-
-def _rounded(seconds: float | None, digits: int) -> float | None:
-    return None if seconds is None else round(seconds, digits)
-
-
-def _told(forecast: estimate.Estimate) -> estimate.Estimate:
-    """To a tenth of a second: no forecast is better, and each digit is sent and stored."""
-    return estimate.Estimate(
-        *(_rounded(seconds, 1) for seconds in dataclasses.astuple(forecast)),
-    )

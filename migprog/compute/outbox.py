@@ -6,12 +6,16 @@ one arrival of each server.
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from migprog.core.report import MAX_BATCH, Ack, Arrival, Report
+from migprog.core.status import ENDED
 
 # An arrival whose migration nobody reports (its source has no agent) is given up after so long.
 _ARRIVAL_SECONDS = 600.0
+# Most of those that were found have been told of long ago.
+_FOUND_SECONDS = 5.0
 # Seconds until an arrival that found no migration is told again; doubled each time up to the last.
 # The first report of its source is usually on its way.
 _ARRIVAL_RETRY_SECONDS = (0.25, 30.0)
@@ -46,10 +50,12 @@ class Load:
 class Outbox:
     """Filled by the thread that watches, emptied by the one that sends.
 
-    ``now`` is a monotonic clock's seconds.
+    ``now`` is a monotonic clock's seconds. ``settled`` is called with each end and each arrival
+    that need not be told any more; it must not wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settled: Callable[[Report | Arrival], None] | None = None) -> None:
+        self._settled = settled or (lambda entry: None)
         self._changed = threading.Condition()
         self._woken = False
         self._reports: dict[str, _Waiting] = {}
@@ -65,8 +71,12 @@ class Outbox:
 
     def put_arrival(self, arrival: Arrival, now: float) -> None:
         with self._changed:
+            before = self._arrivals.get(arrival.server_uuid)
+            if arrival.found and before is not None:
+                return
+            seconds = _FOUND_SECONDS if arrival.found else _ARRIVAL_SECONDS
             self._arrivals[arrival.server_uuid] = _WaitingArrival(
-                arrival, give_up_at=now + _ARRIVAL_SECONDS, next_at=now
+                arrival, give_up_at=now + seconds, next_at=now
             )
         self.wake()
 
@@ -87,6 +97,7 @@ class Outbox:
         with self._changed:
             for waiting in [w for w in self._arrivals.values() if w.give_up_at <= now]:
                 del self._arrivals[waiting.arrival.server_uuid]
+                self._settled(waiting.arrival)
             reports = list(self._reports.values())[:MAX_BATCH]
             arrivals = [w.arrival for w in self._arrivals.values() if w.next_at <= now]
             return Load(
@@ -108,6 +119,8 @@ class Outbox:
                 waiting = self._reports.get(report.uuid)
                 if waiting is not None and waiting.report.sequence == report.sequence:
                     del self._reports[report.uuid]
+                    if report.status in ENDED:
+                        self._settled(report)
             for arrival in load.arrivals:
                 self._arrival_sent(arrival, ack, now)
 
@@ -117,6 +130,7 @@ class Outbox:
             return
         if ack is None or arrival.server_uuid in ack.arrived:
             del self._arrivals[arrival.server_uuid]
+            self._settled(arrival)
             return
         waiting.next_at = now + waiting.pause_seconds
         waiting.pause_seconds = min(2 * waiting.pause_seconds, _ARRIVAL_RETRY_SECONDS[1])

@@ -98,6 +98,14 @@ OPTS = [
         "metrics_listen.",
     ),
     cfg.StrOpt(
+        "state_dir",
+        default="/var/lib/migprog",
+        help="A folder for what must outlive the agent: the migrations that it watches, and how "
+        "they ended until a conductor has it. Each libvirt_uri has a folder of its own in it, "
+        "which is made if need be. Nothing is kept where this is empty. migprog-standalone has it "
+        "in its --state-dir.",
+    ),
+    cfg.StrOpt(
         "record_dir",
         help="A folder for recordings: one file a migration, with all that libvirt told of it, "
         "for migprog-replay. It is made if need be. Nothing is recorded where this is not set.",

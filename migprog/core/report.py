@@ -84,11 +84,27 @@ class ArrivalState(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A server that arrives, as its destination's agent sees it; it names the destination."""
+    """A server that arrives, as its destination's agent sees it; it names the destination.
+
+    ``found``: it was seen here at ``at``, and has arrived at any time before. ``complete``: all of
+    it is there, and it will not go back. Then the final figures may be known here too, from
+    libvirt's statistics of the whole job.
+    """
 
     server_uuid: str = needed(field.uuid_text)
     state: ArrivalState = needed(field.one_of(ArrivalState))
     at: float = needed(field.seconds)
+    found: bool | None = optional(field.yes_or_no)
+    complete: bool | None = optional(field.yes_or_no)
+    total_seconds: float | None = optional(field.seconds)
+    downtime_seconds: float | None = optional(field.seconds)
+    memory_total_bytes: int | None = optional(field.count)
+    memory_processed_bytes: int | None = optional(field.count)
+    memory_remaining_bytes: int | None = optional(field.count)
+    disk_total_bytes: int | None = optional(field.count)
+    disk_processed_bytes: int | None = optional(field.count)
+    disk_remaining_bytes: int | None = optional(field.count)
+    memory_iteration: int | None = optional(field.count)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +124,13 @@ class Agent:
     servers: int | None = optional(field.small_count)
     servers_memory_bytes: int | None = optional(field.count)
 
+
+# What a destination knows of how a migration went.
+ARRIVAL_FIGURES = (
+    *("total_seconds", "downtime_seconds", "memory_iteration"),
+    *("memory_total_bytes", "memory_processed_bytes", "memory_remaining_bytes"),
+    *("disk_total_bytes", "disk_processed_bytes", "disk_remaining_bytes"),
+)
 
 # Facts of a migration that stay as they are. Once a conductor has them they need not be told again.
 LASTING = frozenset({"server_name", "project_id", "user_id"})

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 # virDomainJobOperation and virDomainJobType of libvirt-domain.h; the numbers are its stable ABI.
-_OPERATION_MIGRATION_OUT = 5
+_OPERATION_MIGRATION_IN, _OPERATION_MIGRATION_OUT = 4, 5
+_JOB_COMPLETED = 3
 _JOB_TYPES = {1: "active", 2: "active", 3: "completed", 4: "failed", 5: "cancelled"}
 
 
@@ -59,6 +60,12 @@ def outgoing_job(stats: Mapping[str, Any]) -> JobState:
     if not is_outgoing(stats):
         return JobState.NONE
     return JobState(_JOB_TYPES.get(stats.get("type", 0), "none"))
+
+
+def is_completed_migration(stats: Mapping[str, Any]) -> bool:
+    """Tell whether job statistics are the final ones of a migration that succeeded, at any end."""
+    migrations = (_OPERATION_MIGRATION_IN, _OPERATION_MIGRATION_OUT)
+    return stats.get("type") == _JOB_COMPLETED and stats.get("operation") in migrations
 
 
 def from_job_stats(

@@ -175,6 +175,10 @@ class Writer(Reader):
         """By UUID, those that exist; only the columns that it takes to decide."""
         return self._lock(_MIGRATIONS, _HELD if for_progress else _HELD_MORE, uuids)
 
+    def whole_migrations(self, uuids: Iterable[str]) -> dict[str, Row]:
+        """By UUID, those that exist, of those that are locked already; every column."""
+        return self._lock(_MIGRATIONS, tuple(c.name for c in _MIGRATIONS.c), uuids)
+
     def lock_servers(self, uuids: Iterable[str]) -> dict[str, Row]:
         """By UUID, those that exist; only the columns that it takes to decide."""
         return self._lock(_SERVERS, _SERVER_HELD, uuids)

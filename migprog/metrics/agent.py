@@ -37,6 +37,13 @@ _WATCHED = Gauge(
     registry=REGISTRY,
 )
 
+_STATE_DIR = Gauge(
+    "migprog_state_dir_failing",
+    "1 while what must not be lost cannot be written to the state directory.",
+    ["agent"],
+    registry=REGISTRY,
+)
+
 for _reason in Reason:
     _REPORTS.labels(_reason.value)
 for _kind in ("cast", "called", "failed"):
@@ -72,3 +79,8 @@ def interval(node: str, seconds: float) -> None:
 def watched(node: str, migrations: int) -> None:
     """Show how many migrations are under way."""
     _WATCHED.labels(node).set(migrations)
+
+
+def state_dir(agent: str, failing: bool) -> None:
+    """Show how an agent, named by its libvirt's URI, stands with its state directory."""
+    _STATE_DIR.labels(agent).set(failing)

@@ -3,7 +3,7 @@
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from migprog.core import history
@@ -12,7 +12,7 @@ from migprog.core.report import Ack, Arrival, Batch, Report
 from migprog.db import api as db
 from migprog.db import queries
 from migprog.objects import history as history_object
-from migprog.objects import merge
+from migprog.objects import merge, settle
 from migprog.objects.instant import to_store
 from migprog.objects.merge import Row
 
@@ -30,7 +30,7 @@ class Heard:
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What became of a batch: the answer to it, how many of its reports changed the store, and of
-    each migration that ended with it the report that says so."""
+    each migration that ended with it, or whose end it settled, the report that says so."""
 
     ack: Ack
     reports: int = 0
@@ -56,7 +56,7 @@ def store_batches(store: db.Store, heard: Sequence[Heard]) -> list[Stored]:
     for each, what in zip(heard, stored, strict=True):
         for end in what.ends:
             LOG.info(
-                "migration %s of server %s from %r ended: %s, %s s",
+                "migration %s of server %s ended, as %r tells: %s, %s s",
                 *(end.uuid, end.server_uuid, each.batch.host, end.status, end.total_seconds),
             )
     return stored
@@ -90,7 +90,7 @@ class _Storing:
         return stored
 
     def _lock(self) -> None:
-        uuids, servers = set[str](), set[str]()
+        uuids, servers, whole = set[str](), set[str](), set[str]()
         progress = True
         for each in self._heard:
             progress &= not each.batch.arrivals
@@ -99,10 +99,15 @@ class _Storing:
             )
             uuids |= {report.uuid for report in each.batch.reports}
             servers |= {report.server_uuid for report in each.batch.reports}
+            whole |= {r.uuid for r in each.batch.reports if r.status is core_status.Status.UNKNOWN}
             if each.batch.arrivals:
-                uuids |= self._met(each.batch)
+                met = self._met(each.batch)
+                uuids |= met
+                if any(arrival.complete for arrival in each.batch.arrivals):
+                    whole |= met
                 servers |= {arrival.server_uuid for arrival in each.batch.arrivals}
         self._migrations = self._writer.lock_migrations(uuids, for_progress=progress)
+        self._migrations |= self._writer.whole_migrations(whole)
         self._servers = self._writer.lock_servers(servers)
 
     def _met(self, batch: Batch) -> set[str]:
@@ -121,7 +126,8 @@ class _Storing:
 
     def _batch(self, batch: Batch, now: datetime) -> Stored:
         settled: dict[str, int] = {}
-        applied, ends = 0, []
+        applied = 0
+        ends: list[Report] = []
         if batch.agent is not None:
             self._agents[batch.host] = merge.agent(batch.agent, batch.host, batch.node, now)
         for report in sorted(batch.reports, key=lambda report: report.sequence):
@@ -130,11 +136,12 @@ class _Storing:
             settled[report.uuid] = max(report.sequence, held)
             applied += changed
             if changed and report.status in core_status.ENDED:
-                ends.append(report)
+                status = core_status.Status(self._migrations[report.uuid]["status"])
+                ends.append(replace(report, status=status))
         arrived = [
             arrival.server_uuid
             for arrival in sorted(batch.arrivals, key=lambda arrival: arrival.at)
-            if self._arrival(arrival, batch, now)
+            if self._arrival(arrival, batch, now, ends)
         ]
         return Stored(
             Ack(stored=settled, arrived=tuple(dict.fromkeys(arrived))), applied, tuple(ends)
@@ -167,8 +174,11 @@ class _Storing:
         if history.has_outgrown(before, now):
             self._outgrown[new["id"]] = now
 
-    def _arrival(self, arrival: Arrival, batch: Batch, now: datetime) -> bool:
-        """Whether it found its migration."""
+    def _arrival(self, arrival: Arrival, batch: Batch, now: datetime, ends: list[Report]) -> bool:
+        """Whether it found its migration, and how that ended is known if it is there for good.
+
+        Where it settles an end, that is added to ``ends``.
+        """
         old = merge.met(self._migrations.values(), arrival, batch.host)
         if old is None:
             return False
@@ -176,8 +186,13 @@ class _Storing:
         if new is not None:
             self._migrations[new["uuid"]] = new
             self._named.add(new["uuid"])
+            if settle.is_whole(new) and arrival.complete:
+                self._reported.add(new["uuid"])
+                self._changed.add(new["uuid"])
+                if settle.is_settled(new, arrival) and new["status"] != old["status"]:
+                    ends.append(settle.end_of(new))
             self._tell_server(new, now)
-        return True
+        return settle.is_settled(new or old, arrival)
 
     def _tell_server(self, migration: Row, now: datetime) -> None:
         uuid = migration["server_uuid"]

@@ -13,12 +13,12 @@ from migprog.core import calibration
 from migprog.core import status as core_status
 from migprog.core.report import LASTING, Agent, Arrival, ArrivalState, Report
 from migprog.core.status import Status
+from migprog.objects import settle
 from migprog.objects.instant import to_store
+from migprog.objects.settle import CLOCK_SKEW
 
 Row = dict[str, Any]
 
-# Two hosts' clocks may differ by so much.
-CLOCK_SKEW = timedelta(seconds=60)
 # An arrival is told late when the broker was away, and by a clock of its own.
 LATE_ARRIVAL = timedelta(minutes=5)
 
@@ -68,6 +68,8 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
         default=None,
     )
     row |= {name: old[name] for name in LASTING if row[name] is None}
+    if new.status is Status.UNKNOWN:
+        return settle.unknown(old, row)
     return old | row
 
 
@@ -145,18 +147,23 @@ def destination(
 ) -> Row | None:
     """The migration's row after an arrival at ``host``; None: it changes nothing.
 
-    The latest arrival names the destination, in whatever order they are told.
+    The latest arrival names the destination, in whatever order they are told; where none was seen,
+    the host where it was found does. One for good settles how it ended.
     """
     at = to_store(arrival.at)
-    if old.get("arrived_at") is not None and at <= old["arrived_at"]:
+    before = old.get("arrived_at")
+    if before is not None and (arrival.found or at < before):
         return None
-    return old | {
-        "dest_compute": host,
-        "dest_node": node,
-        "dest_host": address,
-        "arrived_at": at,
-        "updated_at": now,
-    }
+    new = old
+    if at != before:
+        new = old | {
+            "dest_compute": host,
+            "dest_node": node,
+            "dest_host": address,
+            "arrived_at": at,
+        }
+    new = settle.arrived(new, arrival, at, now)
+    return None if new == old else new | {"updated_at": now}
 
 
 def agent(told: Agent, host: str, node: str, heard_at: datetime) -> Row:
@@ -171,11 +178,13 @@ def agent(told: Agent, host: str, node: str, heard_at: datetime) -> Row:
 
 def _may_have_arrived(row: Row, arrival: Arrival, at: datetime, host: str) -> bool:
     status = Status(row["status"])
-    if status in core_status.IN_PROGRESS:
+    if status in core_status.IN_PROGRESS and status is not Status.POST_MIGRATING:
         return True
     # One that has ended elsewhere is not the one that comes here, which nobody has reported yet.
     if row.get("dest_compute") not in (None, host):
         return False
+    if status is Status.POST_MIGRATING:
+        return True
     ended_at: datetime = row["ended_at"] or row["sampled_at"]
     if arrival.state is ArrivalState.INCOMING:
         return ended_at >= at

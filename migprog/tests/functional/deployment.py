@@ -24,7 +24,7 @@ class Deployment:
     def __init__(
         self, directory: pathlib.Path, transport_url: str, database_url: str, concurrency: str
     ) -> None:
-        self._directory = directory
+        self.directory = directory
         self._environment = os.environ | {"MIGPROG_CONCURRENCY": concurrency}
         self._transport_url = transport_url
         self._database_url = database_url
@@ -42,7 +42,7 @@ class Deployment:
         )
         with processes.running(
             [_command("migprog-manage"), "--config-file", str(controller), "db", "sync"],
-            self._directory,
+            self.directory,
             self._environment,
         ) as manage:
             if manage.process.wait(_START_SECONDS) != 0:
@@ -70,6 +70,7 @@ class Deployment:
 
     def agent_config(self, host: Host, **options: Any) -> pathlib.Path:
         """Write a host's configuration file."""
+        options = {"state_dir": self.directory / "state"} | options
         lines = "".join(f"{name} = {value}\n" for name, value in options.items())
         return self._config(host.name, f"[compute]\nlibvirt_uri = {host.uri}\n{lines}")
 
@@ -123,7 +124,7 @@ class Deployment:
         )
 
     def _config(self, name: str, text: str) -> pathlib.Path:
-        path = self._directory / f"{name}.conf"
+        path = self.directory / f"{name}.conf"
         path.write_text(f"[DEFAULT]\ndebug = true\ntransport_url = {self._transport_url}\n{text}")
         return path
 
@@ -131,7 +132,7 @@ class Deployment:
         return self._stack.enter_context(
             processes.running(
                 [_command(command), "--config-file", str(config)],
-                self._directory,
+                self.directory,
                 self._environment,
             )
         )

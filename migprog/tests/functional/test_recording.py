@@ -7,9 +7,10 @@ import pathlib
 import pytest
 
 from migprog.compute import recording
-from migprog.compute.manager import ComputeManager, Settings
+from migprog.compute.manager import ComputeManager
 from migprog.compute.recorder import Limits
 from migprog.compute.replay import replay
+from migprog.compute.settings import Settings
 from migprog.compute.truth import truth
 from migprog.core.report import Ack, Batch
 from migprog.core.status import ENDED, Phase, Status
@@ -47,6 +48,7 @@ def agent(lab, tmp_path):
         qemu_events=True,
         libvirt_timeout_seconds=10.0,
         rules=RULES,
+        state_dir=None,
         record_dir=str(tmp_path / "recordings"),
         record_limits=Limits(max_bytes=2**24, keep=10),
     )

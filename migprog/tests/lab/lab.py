@@ -138,14 +138,16 @@ class Lab:
         post_copy: bool = False,
         auto_converge: bool = False,
         downtime_ms: int | None = None,
+        undefine_source: bool = True,
     ) -> Migration:
         """Begin to migrate `server`, peer to peer, its disk too if it has one; returns at once.
 
         `post_copy` only allows it: `start_post_copy()` of the result begins it. The cap on the
         bandwidth is for the disk and the memory each; None is no cap. `downtime_ms` None leaves
-        the limit on the pause as it is: 300 ms, if no earlier attempt changed it.
+        the limit on the pause as it is: 300 ms, if no earlier attempt changed it. Nova has the
+        source undefined.
         """
-        flags = FLAGS
+        flags = FLAGS if undefine_source else FLAGS & ~libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
         flags |= libvirt.VIR_MIGRATE_POSTCOPY * post_copy
         flags |= libvirt.VIR_MIGRATE_AUTO_CONVERGE * auto_converge
         disk = _disk_path(server.guest)

@@ -50,6 +50,7 @@ conductor = Conductor()
 agent = manager.ComputeManager(
     manager.Settings(
         libvirt_uri="", host=None, my_ip=None, qemu_events=True, record_dir=None,
+        state_dir={state_dir!r},
         poll_interval_seconds=0.2, scan_interval_seconds=60.0, libvirt_timeout_seconds=10.0,
         rules=Rules(5.0, {heartbeat_seconds}), record_limits=Limits(2**20, 1),
     ),
@@ -78,7 +79,7 @@ released.set()
 
 
 def run(program, backend, **values):
-    program = AGENT.format(**values) + program
+    program = AGENT.format(**({"state_dir": None} | values)) + program
     return subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program],
         env=os.environ | {"MIGPROG_CONCURRENCY": backend},

@@ -74,6 +74,20 @@ def test_an_arrival_that_found_its_migration_is_forgotten():
     assert outbox.next_arrival_in(0.0) is None
 
 
+def test_what_was_found_is_told_for_a_moment_and_in_nothings_place():
+    outbox = Outbox()
+    found = dataclasses.replace(ARRIVAL, at=9.0, found=True)
+    outbox.put_arrival(found, now=0.0)
+    assert outbox.load(0.0).arrivals == (found,)
+    outbox.sent(outbox.load(0.0), Ack(), 0.0)
+    assert outbox.load(1.0).arrivals == (found,)
+    assert not outbox.load(5.0)
+    assert outbox.next_arrival_in(5.0) is None
+    outbox.put_arrival(ARRIVAL, now=6.0)
+    outbox.put_arrival(found, now=6.0)
+    assert outbox.load(6.0).arrivals == (ARRIVAL,)
+
+
 def test_a_newer_arrival_is_not_taken_for_the_one_that_was_sent():
     outbox = Outbox()
     outbox.put_arrival(dataclasses.replace(ARRIVAL, state=ArrivalState.INCOMING), now=0.0)

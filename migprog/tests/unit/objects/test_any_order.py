@@ -31,6 +31,9 @@ def courses(draw, started_at: float = START) -> list[Report]:
     before = [Status.RUNNING] * draw(st.integers(0, 4))
     after = draw(st.lists(MOVED, max_size=3).map(sorted).map(lambda moved: moved[::-1]))
     ends = ENDED - {Status.CANCELLED} if after else ENDED
+    if Status.POST_MIGRATING in after:
+        # The server is over there: that its end is not known means that it has completed.
+        ends -= {Status.UNKNOWN}
     statuses = [*before, *after, draw(st.sampled_from(sorted(ends)))]
     known = sorted(draw(st.lists(st.integers(0, 99), max_size=len(statuses))))
     percents = [None] * (len(statuses) - len(known)) + known

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servers that arrive at this host: each is told with what libvirt knows here of how it went."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from migprog.compute.messages import Arrived, Lifecycle
+from migprog.core import sample
+from migprog.core.report import ARRIVAL_FIGURES, Arrival, ArrivalState
+
+# libvirt-domain.h: virDomainEventType and its details.
+_STARTED_MIGRATED, _RESUMED_MIGRATED, _RESUMED_POSTCOPY = (2, 1), (4, 1), (4, 3)
+KINDS = {
+    _STARTED_MIGRATED: ArrivalState.INCOMING,
+    _RESUMED_MIGRATED: ArrivalState.RESUMED,
+    _RESUMED_POSTCOPY: ArrivalState.RESUMED,
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Pending:
+    arrival: Arrival
+    at: float
+    give_up_at: float
+
+
+class Arrivals:
+    """``read`` has a server's final statistics read and handed over as :class:`Arrived`, ``tell``
+    takes an arrival that is to be told. Times are a monotonic clock's, but for the arrivals' own.
+    """
+
+    def __init__(
+        self, read: Callable[[str, float], None], tell: Callable[[Arrival, float], None]
+    ) -> None:
+        self._read = read
+        self._tell = tell
+        self._pending: dict[str, _Pending] = {}
+
+    def seen(self, message: Lifecycle, timeout_seconds: float) -> None:
+        """An event of :data:`KINDS`. Figures are awaited so long."""
+        kind = (message.event, message.detail)
+        wall = time.time() - (time.monotonic() - message.at)
+        arrival = Arrival(server_uuid=message.server_uuid, state=KINDS[kind], at=wall)
+        if kind != _RESUMED_MIGRATED:
+            self._tell(arrival, message.at)
+            return
+        # Nothing may be asked of a server that still arrives; of this one all is here.
+        arrival = dataclasses.replace(arrival, complete=True)
+        give_up_at = message.at + timeout_seconds
+        self._pending[message.server_uuid] = _Pending(arrival, message.at, give_up_at)
+        self._read(message.server_uuid, message.at)
+
+    def found(self, server_uuids: Iterable[str]) -> None:
+        """Servers that came while nobody watched, or long ago: their destination may be unknown."""
+        now, wall = time.monotonic(), time.time()
+        for server_uuid in server_uuids:
+            state = ArrivalState.RESUMED
+            self._tell(Arrival(server_uuid=server_uuid, state=state, at=wall, found=True), now)
+
+    def take(self, arrived: Arrived) -> None:
+        """The statistics were read, or there are none."""
+        pending = self._pending.get(arrived.server_uuid)
+        if pending is None or pending.at != arrived.at:
+            return
+        del self._pending[arrived.server_uuid]
+        arrival = pending.arrival
+        if arrived.stats is not None:
+            final = sample.from_job_stats(arrived.stats, arrived.at)
+            figures: dict[str, Any] = {n: getattr(final, n, None) for n in ARRIVAL_FIGURES}
+            figures["total_seconds"] = final.elapsed_seconds
+            arrival = dataclasses.replace(arrival, **figures)
+        self._tell(arrival, arrived.at)
+
+    def release(self, now: float) -> None:
+        """Tell without figures what has waited for them too long."""
+        for server_uuid, pending in list(self._pending.items()):
+            if pending.give_up_at <= now:
+                del self._pending[server_uuid]
+                self._tell(pending.arrival, now)
+
+    @property
+    def late_at(self) -> float | None:
+        """When one has waited too long; None while none waits."""
+        return min((pending.give_up_at for pending in self._pending.values()), default=None)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What became of a migration that an agent before has left: its server's first readings tell."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from migprog.compute.messages import Reading
+from migprog.compute.monitor import Monitor
+from migprog.core import keep, sample
+from migprog.core.keep import Kept
+from migprog.core.sample import JobState
+
+
+def look(monitor: Monitor, kept: Kept, reading: Reading, epoch: float) -> None:
+    """Tell the monitor of ``kept`` what a reading says of it.
+
+    ``epoch`` added to a time of the monotonic clock gives seconds since the epoch. A reading that
+    failed says nothing.
+    """
+    stats, at = reading.stats, reading.at
+    if reading.gone:
+        if stats is not None and _is_its_end(kept, stats, at):
+            monitor.job_completed(stats, at)
+        # Events of its end, if it ended just now, say more.
+        monitor.lost(keep.LEFT_GONE, at, certain=False)
+    elif stats is None:
+        return
+    elif sample.outgoing_job(stats) is JobState.NONE:
+        monitor.lost(keep.LEFT_RUNNING, at, certain=False)
+    elif not _is_same(kept, stats, at, epoch):
+        monitor.lost(keep.LEFT_BEHIND, at, certain=True)
+    else:
+        monitor.runs_still(reading.phase)
+
+
+def _is_same(kept: Kept, stats: Mapping[str, Any], at: float, epoch: float) -> bool:
+    elapsed_ms = stats.get("time_elapsed")
+    if elapsed_ms is None:
+        return True
+    started_clock = at - elapsed_ms / 1000
+    return keep.is_same_job(kept, started_clock, epoch + started_clock)
+
+
+def _is_its_end(kept: Kept, stats: Mapping[str, Any], at: float) -> bool:
+    """Whether the statistics of a server's last job are surely this one's, and it succeeded.
+
+    When it ended they do not tell: it began by then at the latest, if it ended now.
+    """
+    if not sample.is_completed_migration(stats) or not sample.is_outgoing(stats):
+        return False
+    return at - stats.get("time_elapsed", 0) / 1000 <= kept.seen_clock

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder where one agent keeps what must outlive it: small files, whole or not there at all.
+
+Everything here blocks, may raise :class:`OSError`, and belongs in a native thread.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from migprog.core import table
+from migprog.core.keep import Kept
+from migprog.core.report import Arrival, Report
+
+# Ends that no conductor took for weeks, at a migration a minute; and each with all its fields.
+MAX_FILES = 20_000
+MAX_BYTES = 16 * 1024
+# Files that could not be read are left for whoever wants to know why, the latest of them.
+_MAX_BAD = 100
+_BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
+_SUFFIX, _NEW, _BAD = ".json", ".new", ".bad"
+_PROBE = "probe"
+
+Entry = Kept | Report | Arrival
+_KINDS: dict[str, type[Entry]] = {"watched": Kept, "ended": Report, "arrived": Arrival}
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What was found, by its name, and what about it is worth a line in the log."""
+
+    entries: Mapping[str, Entry]
+    remarks: tuple[str, ...] = ()
+
+
+def name_of(entry: Entry) -> str:
+    """One entry a migration: its end takes the place of what was kept of it before."""
+    if isinstance(entry, Arrival):
+        return f"arrival-{entry.server_uuid}"
+    return entry.uuid
+
+
+def encode(entry: Entry) -> bytes:
+    """An entry as it is kept, in the form in which agents tell."""
+    kind = next(kind for kind, what in _KINDS.items() if isinstance(entry, what))
+    return json.dumps({kind: table.write([entry])}).encode()
+
+
+def decode(data: bytes) -> Entry:
+    """Raises :class:`ValueError`."""
+    kept = json.loads(data)
+    for kind, what in _KINDS.items():
+        if isinstance(kept, dict) and kind in kept:
+            entries, refused = table.read(what, kept[kind], max_rows=1)
+            if refused:
+                raise ValueError(refused[0])
+            if entries:
+                return entries[0]
+    raise ValueError("nothing is kept in it")
+
+
+class StateDir:
+    """A folder in ``base`` for the agent of one libvirt.
+
+    No other process has it at the same time: both would go on with the same records.
+    """
+
+    def __init__(self, base: str, libvirt_uri: str) -> None:
+        readable = re.sub(r"[^A-Za-z0-9]+", "-", libvirt_uri).strip("-")[-48:].strip("-")
+        digest = hashlib.sha256(libvirt_uri.encode()).hexdigest()[:12]
+        self.path = pathlib.Path(base) / f"agent-{readable}-{digest}"
+        self._descriptor: int | None = None
+        self._names: set[str] = set()
+
+    def open(self) -> Contents:
+        """Make the folder if need be, take it, and read all that is in it."""
+        self.path.mkdir(mode=0o750, parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _lock(descriptor, self.path)
+            contents = self._read_all()
+        except OSError:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        return contents
+
+    @property
+    def is_open(self) -> bool:
+        return self._descriptor is not None
+
+    def probe(self) -> None:
+        """Write something and remove it again."""
+        self._replace(_PROBE, b"{}")
+        self._path(_PROBE).unlink()
+        self.sync()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Have it on disk, in place of what was there; :meth:`sync` must follow."""
+        if len(data) > MAX_BYTES:
+            raise OSError(f"{name}: {len(data)} bytes are more than {MAX_BYTES}")
+        if name not in self._names and len(self._names) >= MAX_FILES:
+            raise OSError(f"{self.path}: there are {MAX_FILES} files in it")
+        self._replace(name, data)
+        self._names.add(name)
+
+    def remove(self, name: str) -> None:
+        """It need not be there. :meth:`sync` is not needed: what is told twice does no harm."""
+        self._path(name).unlink(missing_ok=True)
+        self._names.discard(name)
+
+    def sync(self) -> None:
+        """What was written before is there after a power cut."""
+        assert self._descriptor is not None
+        os.fsync(self._descriptor)
+
+    def _path(self, name: str, suffix: str = _SUFFIX) -> pathlib.Path:
+        return self.path / f"{name}{suffix}"
+
+    def _replace(self, name: str, data: bytes) -> None:
+        new = self._path(name, _NEW)
+        try:
+            with new.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self._path(name))
+        except OSError:
+            # What is half there takes room that others want.
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
+            raise
+
+    def _read_all(self) -> Contents:
+        entries: dict[str, Entry] = {}
+        remarks = []
+        for name in sorted(os.listdir(self.path)):
+            path = self.path / name
+            if path.suffix == _NEW or path.stem == _PROBE:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            elif path.suffix == _SUFFIX:
+                self._names.add(path.stem)
+                try:
+                    entries[path.stem] = self._read(path)
+                except (OSError, ValueError, RecursionError) as error:
+                    remarks.append(self._set_aside(path, str(error)))
+        self._remove_bad()
+        return Contents(entries, tuple(remarks))
+
+    def _read(self, path: pathlib.Path) -> Entry:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES} bytes")
+        entry = decode(data)
+        if name_of(entry) != path.stem:
+            raise ValueError(f"it is about {name_of(entry)}")
+        return entry
+
+    def _set_aside(self, path: pathlib.Path, why: str) -> str:
+        self._names.discard(path.stem)
+        with contextlib.suppress(OSError):
+            path.replace(path.with_suffix(_BAD))
+        return f"{path} cannot be read, and is set aside: {why}"
+
+    def _remove_bad(self) -> None:
+        bad = [path for path in self.path.iterdir() if path.suffix == _BAD]
+        with contextlib.suppress(OSError):
+            bad.sort(key=lambda path: path.stat().st_mtime)
+            for path in bad[: max(0, len(bad) - _MAX_BAD)]:
+                path.unlink()
+
+
+def _lock(descriptor: int, path: pathlib.Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise OSError(f"{path}: another agent has it: {error}") from error
+
+
+def boot_id() -> str:
+    """Another one after each start of the host; empty if it cannot be told."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is said of a migration at one instant, and how a report says it."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from migprog.core import estimate, throttle, verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """All that is said of a migration at one instant, but for its counters.
+
+    ``forecast`` is as it is told.
+    """
+
+    telling: throttle.Telling
+    judgement: verdict.Judgement
+    forecast: estimate.Estimate
+
+
+def told(forecast: estimate.Estimate) -> estimate.Estimate:
+    """To a tenth of a second: no forecast is better, and each digit is sent and stored."""
+    return estimate.Estimate(*(_rounded(seconds, 1) for seconds in dataclasses.astuple(forecast)))
+
+
+def fields(said: Statement) -> dict[str, Any]:
+    """The statement as a report's fields."""
+    telling, judgement, forecast = said.telling, said.judgement, said.forecast
+    return {
+        "status": telling.status,
+        "phase": telling.phase,
+        "percent": telling.percent,
+        "eta_seconds": forecast.eta_seconds,
+        "eta_low_seconds": forecast.eta_low_seconds,
+        "eta_high_seconds": forecast.eta_high_seconds,
+        "verdict": judgement.verdict,
+        "reason": judgement.reason,
+        "pause_needed_seconds": _rounded(judgement.pause_needed_seconds, 3),
+        "bandwidth_needed_bytes_per_second": judgement.bandwidth_needed_bytes_per_second,
+    }
+
+
+def _rounded(seconds: float | None, digits: int) -> float | None:
+    return None if seconds is None else round(seconds, digits)

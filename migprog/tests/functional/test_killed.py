@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Agents that are killed at the worst of times: one record a migration, with its true end."""
+
+import contextlib
+import itertools
+import subprocess
+import threading
+from typing import Any
+
+import pytest
+import requests
+
+from migprog.compute.statedir import StateDir
+from migprog.core import keep
+from migprog.tests.functional import processes
+from migprog.tests.functional.deployment import Deployment
+from migprog.tests.functional.test_end_to_end import assert_final
+from migprog.tests.lab import Guest, Server
+
+pytestmark = pytest.mark.functional
+OPTIONS = {"report_interval": 0.5, "poll_interval": 0.2, "rpc_timeout": 2}
+
+
+@pytest.fixture(scope="module", params=["mariadb-eventlet", "postgresql-threading"])
+def deployment(request, tmp_path_factory, rabbitmq, lab):
+    database, _, concurrency = request.param.partition("-")
+    url = request.getfixturevalue(database)
+    directory = tmp_path_factory.mktemp(request.param)
+    with Deployment(directory, rabbitmq, url, concurrency) as deployment:
+        for host in lab.hosts:
+            deployment.agent(host, **OPTIONS)
+        yield deployment
+
+
+@pytest.fixture
+def guest(lab):
+    """Starts a guest whose migration takes its time; it is gone after the test."""
+    numbers = itertools.count()
+    started: list[Server] = []
+
+    def start(**what):
+        usual = {"memory_mib": 64, "fill_mib": 48, "working_set_mib": 2, "segments": ((1000, 0.5),)}
+        guest = Guest(name=f"killed-{next(numbers)}", **(usual | what))
+        started.append(lab.start_guest(lab.hosts[0], guest))
+        return started[-1]
+
+    yield start
+    for server in started:
+        lab.destroy_guest(server)
+
+
+class Watcher:
+    """Reads a server's records from the API all the time."""
+
+    def __init__(self, deployment, server_uuid):
+        self.seen: list[dict[str, Any]] = []
+        self._ended = threading.Event()
+
+        def watch():
+            while not self._ended.wait(0.1):
+                self.seen += deployment.migrations(server_uuid)[:1]
+
+        self._thread = threading.Thread(target=watch)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error):
+        self._ended.set()
+        self._thread.join()
+
+
+def assert_settled(record, outcome):
+    """As libvirt tells it at the destination, where the job looks some milliseconds shorter."""
+    total_seconds = outcome.completed_stats["time_elapsed"] / 1000
+    assert record["total_seconds"] == pytest.approx(total_seconds, abs=0.1)
+    assert_final(record | {"total_seconds": total_seconds}, outcome)
+
+
+def kill(agent):
+    agent.process.kill()
+    agent.process.wait()
+
+
+def under_way(deployment, server, percent=20):
+    """Its record, once it is so far."""
+    return deployment.wait_for(
+        server.uuid, lambda r: r["percent"] and r["percent"] >= percent, "on its way"
+    )
+
+
+def kept(deployment, host):
+    """The files in which the host's agent keeps things."""
+    directory = StateDir(str(deployment.directory / "state"), host.uri).path
+    assert directory.is_dir()
+    texts = {}
+    for path in directory.glob("*-*.json"):
+        # It may be replaced or removed as we look.
+        with contextlib.suppress(FileNotFoundError):
+            texts[path.stem] = path.read_text()
+    return texts
+
+
+def wait_until_kept(deployment, host, kind):
+    def is_kept():
+        return any(kind in text for text in kept(deployment, host).values())
+
+    processes.wait_for(is_kept, 30, "the end to be on disk")
+
+
+def wait_until_nothing_is_kept(deployment, host):
+    processes.wait_for(lambda: not kept(deployment, host), 30, "all to be acknowledged")
+
+
+def test_a_migration_goes_on_under_its_record(deployment, lab, guest):
+    source = lab.hosts[0]
+    server = guest()
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=5)
+    before = under_way(deployment, server)
+    with Watcher(deployment, server.uuid) as watcher:
+        for _ in range(2):
+            kill(deployment.agents[source.name])
+            deployment.agent(source, **OPTIONS)
+            heard = deployment.migrations(server.uuid)[0]["heard_at"]
+            deployment.wait_for(server.uuid, lambda r, h=heard: r["heard_at"] > h, "that goes on")
+        record = deployment.wait_for_end(server.uuid)
+    assert_final(record, migration.wait(timeout=60))
+    assert {(r["id"], r["uuid"]) for r in [*watcher.seen, before, record]} == {
+        (before["id"], before["uuid"])
+    }
+    percents = [r["percent"] for r in watcher.seen]
+    assert percents == sorted(percents)
+    assert len(set(percents)) > 5
+    assert record["started_at"] == before["started_at"]
+    assert {r["status"] for r in watcher.seen} <= {"running", "post-migrating", "completed"}
+    assert len(deployment.migrations(server.uuid)) == 1
+    wait_until_nothing_is_kept(deployment, source)
+
+
+def test_what_completed_meanwhile_is_settled_by_the_destination(deployment, lab, guest):
+    source = lab.hosts[0]
+    server = guest()
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=12)
+    before = under_way(deployment, server)
+    kill(deployment.agents[source.name])
+    outcome = migration.wait(timeout=60)
+    over_there = deployment.wait_for(
+        server.uuid, lambda r: r["status"] != "running", "that is over there"
+    )
+    assert (over_there["status"], over_there["dest_compute"]) == ("post-migrating", "lab-b")
+    deployment.agent(source, **OPTIONS)
+    record = deployment.wait_for_end(server.uuid)
+    assert_settled(record, outcome)
+    assert record["id"] == before["id"]
+    assert len(deployment.migrations(server.uuid)) == 1
+    for host in lab.hosts:
+        wait_until_nothing_is_kept(deployment, host)
+
+
+def test_what_completed_meanwhile_is_known_to_a_source_that_still_has_it(deployment, lab, guest):
+    source, destination = lab.hosts
+    server = guest()
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=3, undefine_source=False)
+    before = under_way(deployment, server, percent=80)
+    for host in lab.hosts:
+        kill(deployment.agents[host.name])
+    outcome = migration.wait(timeout=60)
+    deployment.agent(source, **OPTIONS)
+    record = deployment.wait_for(server.uuid, lambda r: not r["in_progress"], "that has ended")
+    assert (record["status"], record["id"]) == ("completed", before["id"])
+    deployment.agent(destination, **OPTIONS)
+    assert_final(deployment.wait_for_end(server.uuid), outcome)
+
+
+def test_where_it_went_is_found_by_a_destination_that_saw_nothing(deployment, lab, guest):
+    destination = lab.hosts[1]
+    kill(deployment.agents[destination.name])
+    server = guest()
+    outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=12).wait(timeout=60)
+    record = deployment.wait_for(server.uuid, lambda r: not r["in_progress"], "that has ended")
+    assert (record["status"], record["dest_compute"]) == ("completed", None)
+    deployment.agent(destination, **OPTIONS)
+    assert_final(deployment.wait_for_end(server.uuid), outcome)
+
+
+def test_what_completed_in_post_copy_meanwhile_is_settled_by_the_destination(
+    deployment, lab, guest
+):
+    source = lab.hosts[0]
+    server = guest(working_set_mib=32, segments=((1000, 40.0),))
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=12, post_copy=True)
+    before = under_way(deployment, server)
+    kill(deployment.agents[source.name])
+    migration.start_post_copy()
+    assert migration.wait(timeout=60).completed
+    deployment.agent(source, **OPTIONS)
+    record = deployment.wait_for_end(server.uuid)
+    assert (record["status"], record["percent"], record["error"]) == ("completed", 100, None)
+    assert (record["id"], record["dest_compute"]) == (before["id"], "lab-b")
+    assert len(deployment.migrations(server.uuid)) == 1
+
+
+def test_what_was_aborted_meanwhile_is_unknown(deployment, lab, guest):
+    source = lab.hosts[0]
+    server = guest()
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=4)
+    before = under_way(deployment, server)
+    kill(deployment.agents[source.name])
+    migration.abort()
+    migration.wait(timeout=30)
+    deployment.agent(source, **OPTIONS)
+    record = deployment.wait_for_end(server.uuid)
+    assert (record["status"], record["error"]) == ("unknown", keep.LEFT_RUNNING)
+    assert record["id"] == before["id"]
+    # What was known of it is known still.
+    assert record["memory_processed_bytes"] >= before["memory_processed_bytes"]
+    assert 20 <= record["percent"] < 100
+
+    # The next attempt is another migration, even if nobody saw the one before it end.
+    outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=200).wait(timeout=30)
+    deployment.wait_for(server.uuid, lambda r: r["id"] != record["id"], "of its own")
+    assert_final(deployment.wait_for_end(server.uuid), outcome)
+    assert [r["status"] for r in deployment.migrations(server.uuid)] == ["completed", "unknown"]
+    wait_until_nothing_is_kept(deployment, source)
+
+
+def test_another_attempt_that_began_meanwhile_is_another_record(deployment, lab, guest):
+    source = lab.hosts[0]
+    server = guest()
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=4)
+    before = under_way(deployment, server)
+    kill(deployment.agents[source.name])
+    migration.abort()
+    migration.wait(timeout=30)
+    again = lab.migrate(server, *lab.hosts, bandwidth_mib_s=5)
+    again.wait_for(lambda stats: stats.get("memory_processed", 0) > 2**20)
+    deployment.agent(source, **OPTIONS)
+    deployment.wait_for(server.uuid, lambda r: r["id"] != before["id"], "of its own")
+    assert_final(deployment.wait_for_end(server.uuid), again.wait(timeout=60))
+    newer, older = deployment.migrations(server.uuid)
+    assert (older["status"], older["error"]) == ("unknown", keep.LEFT_BEHIND)
+    assert newer["id"] != older["id"] == before["id"]
+
+
+def test_an_end_that_no_conductor_took_is_told_by_the_next_agent(
+    deployment, lab, guest, rabbitmq_broker
+):
+    def broker(command):
+        subprocess.run(
+            ["rabbitmqctl", command],
+            env=rabbitmq_broker.environment,
+            check=True,
+            capture_output=True,
+        )
+
+    source, destination = lab.hosts
+    server = guest()
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=10)
+    before = under_way(deployment, server)
+    broker("stop_app")
+    try:
+        outcome = migration.wait(timeout=60)
+        for host, kind in ((source, '"ended"'), (destination, '"arrived"')):
+            wait_until_kept(deployment, host, kind)
+            kill(deployment.agents[host.name])
+        assert deployment.migrations(server.uuid)[0]["status"] == "running"
+    finally:
+        broker("start_app")
+    for host in lab.hosts:
+        deployment.agent(host, **OPTIONS)
+    record = deployment.wait_for_end(server.uuid)
+    assert_final(record, outcome)
+    assert record["id"] == before["id"]
+    assert len(deployment.migrations(server.uuid)) == 1
+    for host in lab.hosts:
+        wait_until_nothing_is_kept(deployment, host)
+
+
+@contextlib.contextmanager
+def tmpfs(path, options):
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def test_a_state_directory_that_fails_is_told_of_and_stops_nothing(
+    deployment, lab, guest, tmp_path
+):
+    source = lab.hosts[0]
+    deployment.agents[source.name].stop()
+    (port,) = processes.free_ports(1)
+    state = tmp_path / "state"
+    with tmpfs(state, "size=16k"):
+        filler = state / "filler"
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+        agent = deployment.agent(
+            source, **OPTIONS, state_dir=state, metrics_listen=f"127.0.0.1:{port}"
+        )
+
+        def is_failing():
+            text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
+            (line,) = (x for x in text.splitlines() if x.startswith("migprog_state_dir_failing{"))
+            return float(line.rsplit(" ", 1)[1])
+
+        assert is_failing() == 1
+        server = guest(fill_mib=16)
+        outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=8).wait(timeout=60)
+        assert_final(deployment.wait_for_end(server.uuid), outcome)
+        assert agent.output().count("the state directory fails") == 1
+        assert "No space left" in agent.output()
+
+        filler.unlink()
+        processes.wait_for(lambda: not is_failing(), 30, "the state directory to work again")
+        assert agent.output().count("the state directory works again") == 1
+
+        subprocess.run(["mount", "-o", "remount,ro", str(state)], check=True)
+        server = guest(fill_mib=16)
+        outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=8).wait(timeout=60)
+        assert_final(deployment.wait_for_end(server.uuid), outcome)
+        assert agent.output().count("the state directory fails") == 2
+        assert is_failing() == 1
+        agent.stop()
+    deployment.agent(source, **OPTIONS)

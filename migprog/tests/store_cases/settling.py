@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of migrations whose end their source's agent could not see."""
+
+import dataclasses
+import itertools
+
+import pytest
+
+from migprog import objects
+from migprog.core.report import ArrivalState, Batch
+from migprog.core.status import Phase, Status
+from migprog.core.verdict import Verdict
+from migprog.tests import stores
+from migprog.tests.stores import START, at, lasting, later, migration, report
+
+FIGURES = {
+    "total_seconds": 4.5,
+    "downtime_seconds": 0.25,
+    "memory_total_bytes": 4000,
+    "memory_processed_bytes": 3000,
+    "memory_remaining_bytes": 0,
+    "disk_total_bytes": 0,
+    "disk_processed_bytes": 0,
+    "disk_remaining_bytes": 0,
+    "memory_iteration": 7,
+}
+ON_ITS_WAY = {"percent": 40, "memory_total_bytes": 4000, "memory_processed_bytes": 900}
+
+
+def came(server_uuid, **values):
+    """It came for good 5 s after START, its job having taken 4.5 s."""
+    came = stores.arrival(server_uuid, START + 5, ArrivalState.RESUMED)
+    return dataclasses.replace(came, **({"complete": True} | FIGURES | values))
+
+
+def lost(first, sequence=9):
+    """What an agent tells that found it gone, an hour later."""
+    told = report(
+        sequence,
+        Status.UNKNOWN,
+        uuid=first.uuid,
+        server_uuid=first.server_uuid,
+        phase=Phase.DONE,
+        sampled_at=first.sampled_at,
+        ended_at=START + 3600,
+        error="nobody watched",
+    )
+    return dataclasses.replace(told, percent=first.percent)
+
+
+def arrives(store, arrival, heard_at=START + 100):
+    """Whether it need not be told again."""
+    return bool(stores.store(store, arrival, host="dest", heard_at=heard_at).arrived)
+
+
+def assert_completed(store, first):
+    stored = migration(store, first)
+    assert {name: getattr(stored, name) for name in FIGURES} == FIGURES
+    assert (stored.status, stored.phase, stored.percent) == (Status.COMPLETED, Phase.DONE, 100)
+    assert (stored.verdict, stored.error, stored.eta_seconds) == (Verdict.ENDED, None, None)
+    assert stored.ended_at == stored.arrived_at == at(START + 5)
+    server = objects.Server.get(store, first.server_uuid)
+    assert (server.host, server.progress) == ("dest", 100)
+    assert server.sampled_at == stored.sampled_at == at(START + 5)
+
+
+class Settling:
+    """The destination's word settles what the source does not know, and nothing else."""
+
+    @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+    def test_unknown_becomes_completed_in_whatever_order_it_is_told(self, store, order):
+        first = report(**ON_ITS_WAY, eta_seconds=9.0)
+        stores.store(store, first)
+        incoming = stores.arrival(first.server_uuid, START + 1)
+        tell = [
+            lambda: stores.store(store, lost(first)),
+            lambda: arrives(store, came(first.server_uuid)),
+            lambda: arrives(store, incoming),
+        ]
+        for number in order:
+            tell[number]()
+        assert arrives(store, came(first.server_uuid))
+        assert_completed(store, first)
+        before = lasting(migration(store, first))
+        for again in tell:
+            again()
+        assert lasting(migration(store, first)) == before
+
+    def test_all_in_one_batch(self, store):
+        first = report(**ON_ITS_WAY)
+        stores.store(store, later(first, 2), lost(first))
+        heard = [
+            objects.Heard(Batch(host="source", node="s", reports=(later(first, 3),)), START + 9),
+            objects.Heard(
+                Batch(host="dest", node="d", arrivals=(came(first.server_uuid),)), START + 9
+            ),
+        ]
+        assert objects.store_batches(store, heard)[1].ack.arrived == (first.server_uuid,)
+        assert_completed(store, first)
+
+    def test_who_is_to_be_told_of_its_end_is_told_the_true_one(self, store):
+        first = report(**ON_ITS_WAY)
+        stores.store(store, first)
+        assert not arrives(store, came(first.server_uuid))
+        batch = Batch(host="source", node="source", reports=(lost(first),))
+        (end,) = objects.store_batch(store, batch, START + 9).ends
+        assert end.status is Status.COMPLETED
+
+    def test_an_end_that_the_destination_settles_is_told_of_once(self, store):
+        first = report(**ON_ITS_WAY)
+        stores.store(store, first, lost(first))
+        batch = Batch(host="dest", node="dest", arrivals=(came(first.server_uuid),))
+        (end,) = objects.store_batch(store, batch, START + 9).ends
+        assert (end.uuid, end.status, end.total_seconds) == (first.uuid, Status.COMPLETED, 4.5)
+        assert (end.ended_at, end.started_at) == pytest.approx((START + 5, START))
+        assert objects.store_batch(store, batch, START + 10).ends == ()
+
+    def test_a_source_that_may_tell_yet_is_waited_for(self, store):
+        first = report(**ON_ITS_WAY)
+        stores.store(store, first, heard_at=START + 4)
+        assert not arrives(store, came(first.server_uuid), heard_at=START + 5)
+        stored = migration(store, first)
+        assert (stored.status, stored.dest_compute) == (Status.POST_MIGRATING, "dest")
+        assert stored.in_progress and stored.ended_at is None
+        # What it told on the way comes too late.
+        stores.store(store, later(first, 2, percent=60))
+        assert migration(store, first).status is Status.POST_MIGRATING
+
+        told = {"total_seconds": 4.75, "downtime_seconds": 0.5, "memory_processed_bytes": 3001}
+        ended = later(first, 3, Status.COMPLETED, ended_at=START + 6, percent=100, **told)
+        stores.store(store, ended)
+        assert arrives(store, came(first.server_uuid), heard_at=START + 900)
+        stored = migration(store, first)
+        assert {name: getattr(stored, name) for name in told} == told
+        assert (stored.status, stored.ended_at) == (Status.COMPLETED, at(START + 6))
+
+    def test_a_source_that_is_silent_is_not_waited_for_for_ever(self, store):
+        first = report(**ON_ITS_WAY)
+        stores.store(store, first, heard_at=START)
+        assert not arrives(store, came(first.server_uuid), heard_at=START + 149)
+        assert arrives(store, came(first.server_uuid), heard_at=START + 150)
+        assert_completed(store, first)
+
+    def test_a_failure_that_the_source_saw_stands(self, store):
+        first = report(**ON_ITS_WAY)
+        stores.store(store, first)
+        assert not arrives(store, came(first.server_uuid))
+        stores.store(store, later(first, 3, Status.FAILED, ended_at=START + 6))
+        arrives(store, came(first.server_uuid))
+        assert migration(store, first).status is Status.FAILED
+
+    def test_what_the_source_told_of_its_end_is_filled_up_and_not_overruled(self, store):
+        first = report(
+            2, Status.COMPLETED, ended_at=START + 6, downtime_seconds=0.5, memory_total_bytes=1
+        )
+        stores.store(store, first)
+        assert arrives(store, came(first.server_uuid))
+        stored = migration(store, first)
+        assert (stored.downtime_seconds, stored.memory_total_bytes) == (0.5, 1)
+        assert (stored.total_seconds, stored.memory_processed_bytes) == (4.5, 3000)
+        assert stored.ended_at == at(START + 6)
+
+    def test_without_figures_the_last_that_were_told_stay(self, store):
+        first = report(**ON_ITS_WAY)
+        stores.store(store, first)
+        stores.store(store, lost(first))
+        assert arrives(store, came(first.server_uuid, **dict.fromkeys(FIGURES)))
+        stored = migration(store, first)
+        assert (stored.status, stored.memory_processed_bytes) == (Status.COMPLETED, 900)
+        assert stored.sampled_at == at(first.sampled_at)
+        assert stored.total_seconds is stored.downtime_seconds is None
+
+    @pytest.mark.parametrize(
+        "not_it",
+        [
+            # Post-copy has begun; or an agent of before, which does not tell them apart.
+            {"complete": None},
+            # The job that brought it began a minute and more before, or after.
+            {"total_seconds": 67.0},
+            {"at": START + 70},
+        ],
+    )
+    def test_what_does_not_prove_its_end_does_not_settle_it(self, store, not_it):
+        first = report(**ON_ITS_WAY)
+        stores.store(store, first)
+        arrives(store, came(first.server_uuid, **not_it))
+        assert migration(store, first).status is Status.RUNNING
+        stores.store(store, lost(first))
+        arrives(store, came(first.server_uuid, **not_it))
+        stored = migration(store, first)
+        assert (stored.status, stored.error) == (Status.UNKNOWN, "nobody watched")
+
+    @pytest.mark.parametrize("status", [Status.RUNNING, Status.COMPLETED, Status.UNKNOWN])
+    def test_what_was_found_later_names_the_destination_where_none_was_seen(self, store, status):
+        seen, unseen = (report(2, status, ended_at=START + 6) for _ in range(2))
+        stores.store(store, seen, unseen)
+        stores.store(store, stores.arrival(seen.server_uuid), host="dest")
+        found = [
+            dataclasses.replace(stores.arrival(one.server_uuid, START + 60), found=True)
+            for one in (seen, unseen)
+        ]
+        found = [dataclasses.replace(each, state=ArrivalState.RESUMED) for each in found]
+        assert len(stores.store(store, *found, host="dest").arrived) == 2
+        for one, arrived in ((seen, 5), (unseen, 60)):
+            stored = migration(store, one)
+            assert (stored.dest_compute, stored.arrived_at) == ("dest", at(START + arrived))
+            assert stored.status is status
+
+    def test_an_end_that_nobody_saw_wipes_nothing_out(self, store):
+        first = report(**ON_ITS_WAY, reason="as it was", throughput_bytes_per_second=5)
+        stores.store(store, first)
+        newer = later(first, 5, memory_processed_bytes=950)
+        stores.store(store, newer)
+        stores.store(store, lost(first))
+        stored = migration(store, first)
+        assert (stored.status, stored.sequence) == (Status.UNKNOWN, 9)
+        assert (stored.memory_processed_bytes, stored.throughput_bytes_per_second) == (950, 5)
+        assert stored.sampled_at == at(newer.sampled_at)
+        assert stored.ended_at == at(START + 3600)
+
+    def test_where_it_went_on_to_is_another_migrations_end(self, store):
+        first = report(**ON_ITS_WAY)
+        stores.store(store, first)
+        assert not arrives(store, came(first.server_uuid))
+        on = came(first.server_uuid, at=START + 9)
+        assert stores.store(store, on, host="further").arrived == ()
+        assert migration(store, first).dest_compute == "dest"

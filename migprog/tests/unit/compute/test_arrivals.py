@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+import time
+
+import pytest
+
+from migprog.compute.arrivals import Arrivals
+from migprog.compute.messages import Arrived, Lifecycle
+from migprog.core.report import ARRIVAL_FIGURES, Arrival, ArrivalState
+from migprog.tests.fixtures.driven import SERVER
+
+FINAL = {
+    "operation": 4,
+    "type": 3,
+    "time_elapsed": 4500,
+    "downtime": 250,
+    "memory_total": 4000,
+    "memory_processed": 3000,
+    "memory_remaining": 0,
+    "memory_iteration": 7,
+}
+
+
+class Desk:
+    """Notes what is asked of libvirt, and what is told."""
+
+    def __init__(self):
+        self.asked: list[tuple[str, float]] = []
+        self.told: list[Arrival] = []
+        self.arrivals = Arrivals(
+            lambda server_uuid, at: self.asked.append((server_uuid, at)),
+            lambda arrival, now: self.told.append(arrival),
+        )
+
+    def seen(self, event, detail, at):
+        message = Lifecycle(server_uuid=SERVER, at=at, event=event, detail=detail)
+        self.arrivals.seen(message, timeout_seconds=10.0)
+
+
+@pytest.fixture
+def desk():
+    return Desk()
+
+
+@pytest.mark.parametrize(
+    ("event", "detail", "state"),
+    [(2, 1, ArrivalState.INCOMING), (4, 3, ArrivalState.RESUMED)],
+)
+def test_of_what_still_arrives_nothing_is_asked(desk, event, detail, state):
+    desk.seen(event, detail, time.monotonic())
+    (arrival,) = desk.told
+    assert (arrival.state, arrival.complete) == (state, None)
+    assert abs(arrival.at - time.time()) < 5
+    assert desk.asked == []
+
+
+def test_what_is_found_is_told_as_found(desk):
+    desk.arrivals.found([SERVER])
+    (arrival,) = desk.told
+    assert (arrival.state, arrival.found, arrival.complete) == (ArrivalState.RESUMED, True, None)
+    assert abs(arrival.at - time.time()) < 5
+    assert desk.asked == []
+
+
+def test_what_has_arrived_is_told_with_its_final_figures(desk):
+    desk.seen(4, 1, at=50.0)
+    assert (desk.told, desk.asked) == ([], [(SERVER, 50.0)])
+    desk.arrivals.take(Arrived(server_uuid=SERVER, at=50.0, stats=FINAL))
+    (arrival,) = desk.told
+    assert (arrival.state, arrival.complete) == (ArrivalState.RESUMED, True)
+    assert {name: getattr(arrival, name) for name in ARRIVAL_FIGURES} == {
+        "total_seconds": 4.5,
+        "downtime_seconds": 0.25,
+        "memory_iteration": 7,
+        "memory_total_bytes": 4000,
+        "memory_processed_bytes": 3000,
+        "memory_remaining_bytes": 0,
+        # It had no disk to copy: that is known.
+        "disk_total_bytes": None,
+        "disk_processed_bytes": None,
+        "disk_remaining_bytes": None,
+    }
+    desk.arrivals.take(Arrived(server_uuid=SERVER, at=50.0, stats=FINAL))
+    assert len(desk.told) == 1
+
+
+def test_it_is_told_without_figures_where_there_are_none(desk):
+    desk.seen(4, 1, at=50.0)
+    desk.arrivals.take(Arrived(server_uuid=SERVER, at=50.0, stats=None))
+    (arrival,) = desk.told
+    assert (arrival.complete, arrival.total_seconds) == (True, None)
+
+
+def test_a_libvirt_that_hangs_is_not_waited_for(desk):
+    desk.seen(4, 1, at=50.0)
+    assert desk.arrivals.late_at == 60.0
+    desk.arrivals.release(59.9)
+    assert desk.told == []
+    desk.arrivals.release(60.0)
+    (arrival,) = desk.told
+    assert (arrival.complete, arrival.total_seconds) == (True, None)
+    assert desk.arrivals.late_at is None
+    desk.arrivals.take(Arrived(server_uuid=SERVER, at=50.0, stats=FINAL))
+    assert len(desk.told) == 1
+
+
+def test_the_answer_about_an_earlier_arrival_is_not_taken_for_the_later_ones(desk):
+    desk.seen(4, 1, at=50.0)
+    desk.seen(4, 1, at=55.0)
+    desk.arrivals.take(Arrived(server_uuid=SERVER, at=50.0, stats=FINAL))
+    assert desk.told == []
+    desk.arrivals.take(Arrived(server_uuid=SERVER, at=55.0, stats=FINAL))
+    assert [arrival.total_seconds for arrival in desk.told] == [4.5]

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import errno
+import os
+
+import pytest
+
+from migprog.compute import statedir
+from migprog.compute.statedir import StateDir, decode, encode, name_of
+from migprog.core.report import Arrival, ArrivalState
+from migprog.core.status import Phase, Status
+from migprog.tests.fixtures.driven import SERVER
+from migprog.tests.unit.core.test_keep import KEPT
+from migprog.tests.unit.core.test_report import REPORT
+
+END = dataclasses.replace(
+    REPORT,
+    uuid="9a1d6e0c-58f5-4f0e-8a41-0d3b6c1e7f55",
+    status=Status.COMPLETED,
+    phase=Phase.DONE,
+    ended_at=9.0,
+)
+ARRIVAL = Arrival(
+    server_uuid=SERVER, state=ArrivalState.RESUMED, at=3.0, complete=True, total_seconds=1.5
+)
+URI = "qemu+unix:///system?socket=/run/a/libvirt-sock"
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Opens the folder as a new process would: the one before has let go of it."""
+    held: list[StateDir] = []
+
+    def reopen():
+        for each in held:
+            os.close(each._descriptor)
+        held.clear()
+        directory = StateDir(str(tmp_path), URI)
+        contents = directory.open()
+        held.append(directory)
+        return directory, contents
+
+    yield reopen
+    for each in held:
+        os.close(each._descriptor)
+
+
+def write(directory, *entries):
+    for entry in entries:
+        directory.write(name_of(entry), encode(entry))
+    directory.sync()
+
+
+@pytest.mark.parametrize("entry", [KEPT, END, ARRIVAL])
+def test_what_was_written_is_what_is_read(opened, entry):
+    directory, contents = opened()
+    assert contents.entries == {}
+    write(directory, entry)
+    _, contents = opened()
+    assert contents.entries == {name_of(entry): entry}
+    assert contents.remarks == ()
+
+
+def test_an_end_takes_the_place_of_what_was_kept_and_is_removed(opened):
+    directory, _ = opened()
+    end = dataclasses.replace(END, uuid=KEPT.uuid)
+    write(directory, KEPT, end)
+    directory, contents = opened()
+    assert list(contents.entries.values()) == [end]
+    directory.remove(end.uuid)
+    directory.remove(end.uuid)
+    assert opened()[1].entries == {}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[]",
+        b"{}",
+        b'{"watched": 7}',
+        b'{"watched": {"fields": [], "rows": []}}',
+        b'{"ended": {"fields": ["uuid"], "rows": [["no uuid"]]}}',
+        b"[" * 100_000,
+        b" " * (statedir.MAX_BYTES + 1),
+        encode(END),
+    ],
+)
+def test_what_cannot_be_read_is_set_aside_and_the_rest_is_read(opened, data):
+    directory, _ = opened()
+    write(directory, KEPT)
+    broken = directory.path / f"{SERVER}.json"
+    broken.write_bytes(data)
+    directory, contents = opened()
+    assert list(contents.entries.values()) == [KEPT]
+    (remark,) = contents.remarks
+    assert str(broken) in remark
+    assert broken.with_suffix(".bad").read_bytes() == data
+    assert opened()[1].remarks == ()
+
+
+def test_what_was_set_aside_is_bounded(opened):
+    directory, _ = opened()
+    for number in range(150):
+        (directory.path / f"{number}.json").write_bytes(b"")
+    _, contents = opened()
+    assert len(contents.remarks) == 150
+    assert len(list(directory.path.iterdir())) == 100
+
+
+def test_what_was_half_written_is_removed(opened):
+    directory, _ = opened()
+    (directory.path / f"{KEPT.uuid}.new").write_bytes(encode(KEPT)[:20])
+    _, contents = opened()
+    assert (contents.entries, contents.remarks) == ({}, ())
+    assert list(directory.path.iterdir()) == []
+
+
+def test_its_size_is_bounded(opened, monkeypatch):
+    monkeypatch.setattr(statedir, "MAX_FILES", 2)
+    directory, _ = opened()
+    write(directory, KEPT, ARRIVAL)
+    with pytest.raises(OSError, match="2 files"):
+        write(directory, END)
+    write(directory, KEPT)
+    directory.remove(name_of(ARRIVAL))
+    write(directory, END)
+    with pytest.raises(OSError, match="more than"):
+        directory.write(KEPT.uuid, b" " * (statedir.MAX_BYTES + 1))
+
+
+def test_the_largest_entry_fits():
+    text = "🐎" * 255
+    largest = dataclasses.replace(END, server_name=text, project_id=text, user_id=text)
+    largest = dataclasses.replace(largest, reason=text, error=text)
+    assert len(encode(largest)) < statedir.MAX_BYTES
+    assert decode(encode(largest)) == largest
+
+
+def test_two_agents_do_not_have_the_same_folder(opened, tmp_path):
+    directory, _ = opened()
+    with pytest.raises(OSError, match="another agent"):
+        StateDir(str(tmp_path), URI).open()
+    other = StateDir(str(tmp_path), URI + "2")
+    other.open()
+    os.close(other._descriptor)
+    assert other.path != directory.path
+
+
+def test_a_write_that_fails_leaves_what_was_there(opened, monkeypatch):
+    directory, _ = opened()
+    write(directory, KEPT)
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        write(directory, dataclasses.replace(KEPT, sequence=KEPT.sequence + 1))
+    monkeypatch.undo()
+    assert sorted(path.suffix for path in directory.path.iterdir()) == [".json"]
+    assert list(opened()[1].entries.values()) == [KEPT]
+
+
+def test_fields_of_a_later_version_are_ignored():
+    data = encode(KEPT).replace(b'"fields": ["uuid"', b'"fields": ["uuid", "more"')
+    data = data.replace(f'[["{KEPT.uuid}"'.encode(), f'[["{KEPT.uuid}", 7'.encode())
+    assert decode(data) == KEPT
