@@ -18,6 +18,16 @@ from migprog.db import api
 _LOCK = 0x6D696770
 _LOCK_NAME = "migprog-db-sync"
 _LOCK_TIMEOUT_SECONDS = 600
+_LOCKS = {
+    "mysql": (
+        sa.select(sa.func.get_lock(_LOCK_NAME, _LOCK_TIMEOUT_SECONDS)),
+        sa.select(sa.func.release_lock(_LOCK_NAME)),
+    ),
+    "postgresql": (
+        sa.select(sa.func.pg_advisory_lock(_LOCK)),
+        sa.select(sa.func.pg_advisory_unlock(_LOCK)),
+    ),
+}
 
 
 def head() -> str:
@@ -51,7 +61,7 @@ def sync(store: api.Store) -> None:
 
     Raises :class:`api.Unavailable`.
     """
-    with api.translated(), store.writing() as connection, _alone(connection):
+    with api.translated(), _alone(store), store.writing() as connection:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -64,15 +74,16 @@ def _config() -> Config:
 
 
 @contextlib.contextmanager
-def _alone(connection: sa.Connection) -> Iterator[None]:
-    """One at a time. On SQLite the transaction itself sees to it."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-    if connection.dialect.name != "mysql":
+def _alone(store: api.Store) -> Iterator[None]:
+    """One at a time, until what it did is committed: so the lock is another connection's. On SQLite
+    the transaction itself sees to it."""
+    if store.engine.dialect.name == "sqlite":
         yield
         return
-    connection.execute(sa.select(sa.func.get_lock(_LOCK_NAME, _LOCK_TIMEOUT_SECONDS)))
-    try:
-        yield
-    finally:
-        connection.execute(sa.select(sa.func.release_lock(_LOCK_NAME)))
+    lock, unlock = _LOCKS[store.engine.dialect.name]
+    with store.engine.connect() as connection:
+        connection.execute(lock)
+        try:
+            yield
+        finally:
+            connection.execute(unlock)
