@@ -7,8 +7,10 @@ conductors can bear, as TCP's flows do (Chiu and Jain, 1989).
 
 from dataclasses import dataclass, replace
 
-# A conductor that keeps up answers in hundredths of a second.
-_SLOW_SECONDS = 0.5
+# A conductor that keeps up answers in hundredths of a second. Slow is what takes half an interval,
+# but not less than the first of these and not more than the second.
+_SLOW_SHARE = 0.5
+_SLOW_SECONDS = (0.5, 1.0)
 _STRETCH = 2.0
 # Of the rate asked for, so much is won back by a quick answer.
 _RAISE = 0.125
@@ -45,7 +47,8 @@ class Pacing:
 
     def answered(self, took_seconds: float, now: float) -> "Pacing":
         """The pacing after a conductor's answer."""
-        if took_seconds > _SLOW_SECONDS:
+        least, most = _SLOW_SECONDS
+        if took_seconds > max(least, min(most, _SLOW_SHARE * self.asked_seconds)):
             return self.unanswered(now)
         if not self.is_stretched:
             return self

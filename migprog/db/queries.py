@@ -42,16 +42,16 @@ _SERVER_HELD = (
 
 
 class Reader:
-    """Reads in one transaction."""
+    """Reads in one transaction. ``connection`` is for the other modules of this package."""
 
     def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
+        self.connection = connection
 
     def _rows(self, query: sa.Select[Any]) -> list[Row]:
-        return [dict(row) for row in self._connection.execute(query).mappings()]
+        return [dict(row) for row in self.connection.execute(query).mappings()]
 
     def _row(self, query: sa.Select[Any]) -> Row | None:
-        row = self._connection.execute(query).mappings().first()
+        row = self.connection.execute(query).mappings().first()
         return None if row is None else dict(row)
 
     def migration(self, **columns: Any) -> Row | None:
@@ -98,7 +98,7 @@ class Reader:
         """The points of a migration, in order."""
         table = _HISTORY.c
         query = sa.select(table.point).where(table.migration_id == migration_id)
-        return list(self._connection.scalars(query.order_by(table.number)))
+        return list(self.connection.scalars(query.order_by(table.number)))
 
     def agents(self, *, limit: int, after_host: str | None = None) -> list[Row]:
         """By the names of their hosts."""
@@ -146,7 +146,7 @@ class Reader:
         of time; ``ended`` are the statuses of those that are not under way."""
         table = _MIGRATIONS.c
         return list(
-            self._connection.scalars(
+            self.connection.scalars(
                 sa.select(table.uuid).where(
                     table.server_uuid.in_(sorted(server_uuids)),
                     table.source_compute != not_from,
@@ -189,7 +189,7 @@ class Writer(Reader):
         wanted = sorted(set(uuids))
         if not wanted:
             return {}
-        found = self._connection.execute(_locking(table, columns), {"uuids": wanted})
+        found = self.connection.execute(_locking(table, columns), {"uuids": wanted})
         rows = (dict(zip(columns, values, strict=True)) for values in found)
         return {row["uuid"]: row for row in rows}
 
@@ -205,7 +205,7 @@ class Writer(Reader):
         self.rows += len(rows)
         if rows:
             values = [{name: row.get(name) for name in columns} for row in rows]
-            self._connection.execute(sa.insert(table), values)
+            self.connection.execute(sa.insert(table), values)
 
     def update_migrations(self, rows: Sequence[Row], for_progress: bool) -> None:
         """Locked ones: new figures, nothing of the destination. ``for_progress``: none that only
@@ -225,7 +225,7 @@ class Writer(Reader):
         self, table: sa.Table, key: str, changed: tuple[str, ...], rows: Sequence[Row]
     ) -> None:
         self.rows += len(rows)
-        many.update(self._connection, table, key, changed, rows)
+        many.update(self.connection, table, key, changed, rows)
 
     def put_history(self, rows: Sequence[Row]) -> None:
         """Points of migrations that are locked."""
@@ -238,7 +238,7 @@ class Writer(Reader):
             table = _HISTORY.c
             query = sa.select(table.migration_id, table.number)
             query = query.where(table.migration_id.in_(sorted(numbers)))
-            for migration_id, number in self._connection.execute(query):
+            for migration_id, number in self.connection.execute(query):
                 numbers[migration_id].append(number)
         return numbers
 
@@ -247,7 +247,7 @@ class Writer(Reader):
         if points:
             table = _HISTORY.c
             which = sa.tuple_(table.migration_id, table.number).in_(points)
-            self._connection.execute(sa.delete(_HISTORY).where(which))
+            self.connection.execute(sa.delete(_HISTORY).where(which))
 
     def put_agents(self, rows: Sequence[Row]) -> None:
         """In the order of their hosts."""
@@ -255,7 +255,7 @@ class Writer(Reader):
 
     def _put(self, table: sa.Table, keys: tuple[str, ...], rows: Sequence[Row]) -> None:
         self.rows += len(rows)
-        many.put(self._connection, table, keys, rows)
+        many.put(self.connection, table, keys, rows)
 
 
 @functools.cache

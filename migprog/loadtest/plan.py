@@ -51,7 +51,7 @@ class Load:
     @property
     def begin_seconds(self) -> float:
         """Over which the hosts begin: not all at once."""
-        return max(self.interval_seconds, self.migrations / 200)
+        return max(self.interval_seconds, self.migrations / 100)
 
 
 _HEARTBEAT = (("interval_seconds", "heartbeat_seconds"),)

@@ -9,6 +9,7 @@ Everything that reads or writes may raise :class:`Unavailable`.
 
 from migprog.db.api import Store, Unavailable, connect
 from migprog.db.schema import check_version
+from migprog.objects import purge
 from migprog.objects.agent import Agent
 from migprog.objects.batch import Heard, Stored, store_batch, store_batches
 from migprog.objects.history import Point
@@ -27,6 +28,7 @@ __all__ = [
     "Unavailable",
     "check_version",
     "connect",
+    "purge",
     "store_batch",
     "store_batches",
 ]

@@ -29,6 +29,10 @@ def from_epoch(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+@overload
+def zoneless(instant: datetime) -> datetime: ...
+@overload
+def zoneless(instant: None) -> None: ...
 def zoneless(instant: datetime | None) -> datetime | None:
     """An instant with its zone, as the database is asked for it."""
     return None if instant is None else instant.astimezone(UTC).replace(tzinfo=None)

@@ -4,12 +4,24 @@
 from migprog.tests.store_cases.agents import Living
 from migprog.tests.store_cases.history import Remembering
 from migprog.tests.store_cases.lists import Finding
+from migprog.tests.store_cases.purging import Purging
 from migprog.tests.store_cases.reports import Guarding, Keeping
 from migprog.tests.store_cases.servers import Arriving, Telling
 from migprog.tests.store_cases.settling import Settling
 from migprog.tests.store_cases.together import Together
 
 
-class Cases(Keeping, Guarding, Telling, Arriving, Settling, Finding, Together, Remembering, Living):
+class Cases(
+    Keeping,
+    Guarding,
+    Telling,
+    Arriving,
+    Settling,
+    Finding,
+    Together,
+    Remembering,
+    Living,
+    Purging,
+):
     """All of them; a subclass gives the fixtures ``store`` and ``other_store`` (the same database,
     its own connections)."""

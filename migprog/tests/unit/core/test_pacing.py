@@ -53,3 +53,11 @@ def test_another_interval_asked_for_is_taken_up():
 def test_it_stays_between_what_was_asked_for_and_the_heartbeat(answers, asked, most, apart):
     interval = after(*answers, asked=asked, most=most, apart=apart)
     assert asked - 1e-9 <= interval <= max(asked, most) + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("asked", "slow"), [(0.1, 0.5), (1.0, 0.5), (1.5, 0.75), (2.0, 1.0), (5.0, 1.0), (60.0, 1.0)]
+)
+def test_what_is_slow_depends_on_the_interval(asked, slow):
+    assert after(slow, asked=asked, most=120.0) == asked
+    assert after(slow + 0.01, asked=asked, most=120.0) == 2 * asked

@@ -58,6 +58,28 @@ def test_agents(manage, tmp_path):
     assert since == f"{stores.at(AGENT.started_at):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def test_purge(manage, tmp_path):
+    manage("db", "sync")
+    store = stores.connect(f"sqlite:///{tmp_path}/migprog.sqlite")
+    now = time.time()
+    for days in (0.5, 1.9, 2.1, 30):
+        stores.store(store, stores.report(), heard_at=now - days * 86_400)
+    would = manage("db", "purge", "--older-than", "2", "--dry-run").stdout
+    assert would.startswith("there are 2 migration(s), 2 server(s), 0 agent(s) not told of since ")
+    assert len(objects.Migration.list(store)) == 4
+    did = manage("db", "purge", "--older-than", "2")
+    assert did.returncode == 0
+    assert did.stdout.startswith("removed: 2 migration(s), 2 server(s), 0 agent(s) not told of ")
+    assert len(objects.Migration.list(store)) == 2
+
+
+@pytest.mark.parametrize("days", ["0", "0.9", "-1", "nan", "inf", "ten", ""])
+def test_purge_wants_a_number_of_days(manage, days):
+    refused = manage("db", "purge", f"--older-than={days}")
+    assert refused.returncode == 2
+    assert f"--older-than: {days!r} must be a number from 1 to 36500" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("config", "says"),
     [
