@@ -36,7 +36,7 @@ class Checks(upgradecheck.UpgradeCommands):
             rpc.configured_url(cfg.CONF)
         except exception.ConfigError as error:
             return Result(Code.FAILURE, str(error))
-        if not cfg.CONF.transport_url:
+        if cfg.CONF.get_location("transport_url").location is cfg.Locations.opt_default:
             return Result(
                 Code.WARNING,
                 "[DEFAULT] transport_url: is not set; agents and conductors look for a broker on "
@@ -93,5 +93,7 @@ def main() -> int:
     except exception.ConfigError as error:
         print(f"migprog-status: {error}", file=sys.stderr)
         return int(Code.FAILURE)
+    # Its own main would read the configuration in its own way.
+    upgradecheck.CONF = cfg.CONF
     status: int = upgradecheck.run(cfg.CONF)
     return status

@@ -91,4 +91,4 @@ def test_a_broker_that_nobody_named(check, tmp_path):
 def test_an_option_that_cannot_be(check):
     status, said = check("[compute]\npoll_interval = 0\n")
     assert status == 2
-    assert said.startswith("migprog-status: [compute] poll_interval: ")
+    assert said.splitlines()[-1].startswith("migprog-status: [compute] poll_interval: ")
