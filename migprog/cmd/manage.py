@@ -3,7 +3,9 @@
 
 import argparse
 import sys
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from oslo_config import cfg
 
@@ -12,9 +14,19 @@ from migprog.db import api, schema
 
 # Agents are read so many at a time.
 _PAGE = 1000
+_MOST_DAYS = 36_500
+# Work that takes longer says so often how far it is.
+_PROGRESS_SECONDS = 5.0
+_PURGE = """
+Delete migrations that have ended and were last heard of more than DAYS days ago, their histories,
+the servers whose newest migration is among them, and agents not heard of for as long. Services may
+go on meanwhile: it works in short transactions, and may be interrupted and repeated. A migration in
+progress that nobody has heard of for DAYS days is kept, and counted: its hypervisor may be back and
+tell how it ended. If it never will be, --in-progress-too deletes it as well.
+"""
 
 
-def _db_sync(store: api.Store) -> None:
+def _db_sync(store: api.Store, _asked: Any) -> None:
     before = schema.version(store)
     schema.sync(store)
     after = schema.version(store)
@@ -24,11 +36,11 @@ def _db_sync(store: api.Store) -> None:
         print(f"the database is now at version {after} (it was at {before or 'none'})")
 
 
-def _db_version(store: api.Store) -> None:
+def _db_version(store: api.Store, _asked: Any) -> None:
     print(schema.version(store) or "none: run migprog-manage db sync")
 
 
-def _agent_list(store: api.Store) -> None:
+def _agent_list(store: api.Store, _asked: Any) -> None:
     now = datetime.now(UTC)
     row = "{:32}{:>9}{:>9}{:>9}  {:20} {}"
     print(row.format("HOST", "HEARD", "EVERY", "MOVING", "SINCE", "VERSION"))
@@ -48,6 +60,72 @@ def _agent_list(store: api.Store) -> None:
         marker = agents[-1].host
 
 
+def _days(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= _MOST_DAYS:
+        return int(text)
+    raise argparse.ArgumentTypeError(
+        f"{text[:64]!r} must be a whole number of days, from 1 to {_MOST_DAYS}"
+    )
+
+
+class _Progress:
+    """Says on stderr, every few seconds, how far a purge is."""
+
+    def __init__(self) -> None:
+        self._said_at = time.monotonic()
+
+    def __call__(self, purged: objects.Purged) -> None:
+        now = time.monotonic()
+        if now - self._said_at >= _PROGRESS_SECONDS:
+            self._said_at = now
+            sys.stderr.write(f"so far {_what_went(purged)}\n")
+
+
+def _what_went(purged: objects.Purged) -> str:
+    return (
+        f"{purged.migrations} migration(s) with {purged.points} point(s) of their histories, "
+        f"{purged.servers} server(s), {purged.agents} agent(s)"
+    )
+
+
+def _db_purge(store: api.Store, asked: Any) -> None:
+    before = datetime.now(UTC) - timedelta(days=asked.older_than)
+    purged = objects.purge(
+        store,
+        before,
+        in_progress_too=asked.in_progress_too,
+        dry_run=asked.dry_run,
+        progress=_Progress(),
+    )
+    done = "would delete" if asked.dry_run else "deleted"
+    print(f"{done} what was last heard of before {before:%Y-%m-%dT%H:%M:%SZ}: {_what_went(purged)}")
+    if purged.unheard:
+        print(
+            f"kept {purged.unheard} migration(s) in progress, not heard of for as long: if their "
+            "hypervisors will not be back, --in-progress-too deletes them"
+        )
+
+
+def _add_purge(actions: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    purge = actions.add_parser("purge", help="delete what is old", description=_PURGE)
+    purge.add_argument(
+        "--older-than",
+        type=_days,
+        required=True,
+        metavar="DAYS",
+        help=f"days since it was last heard of, a whole number from 1 to {_MOST_DAYS}",
+    )
+    purge.add_argument(
+        "--dry-run", action="store_true", help="delete nothing: tell how much would go"
+    )
+    purge.add_argument(
+        "--in-progress-too",
+        action="store_true",
+        help="delete migrations that have not ended as well, if not heard of for as long",
+    )
+    purge.set_defaults(act=_db_purge)
+
+
 def _add_commands(subparsers: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     db = subparsers.add_parser("db", help="the database's tables")
     actions = db.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -61,6 +139,7 @@ def _add_commands(subparsers: argparse._SubParsersAction) -> None:  # type: igno
     agents.set_defaults(act=_agent_list)
     version = actions.add_parser("version", help="print the version of the tables")
     version.set_defaults(act=_db_version)
+    _add_purge(actions)
 
 
 def main() -> None:
@@ -68,6 +147,6 @@ def main() -> None:
     command = cfg.SubCommandOpt("command", title="Commands", handler=_add_commands)
     try:
         config = conf.load(sys.argv[1:], "migprog-manage", cli_opts=[command])
-        config.command.act(api.connect(config))
+        config.command.act(api.connect(config), config.command)
     except exception.MigprogError as error:
         raise SystemExit(f"migprog-manage: {error}") from error

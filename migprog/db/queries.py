@@ -47,6 +47,11 @@ class Reader:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
+    @property
+    def connection(self) -> sa.Connection:
+        """For this package."""
+        return self._connection
+
     def _rows(self, query: sa.Select[Any]) -> list[Row]:
         return [dict(row) for row in self._connection.execute(query).mappings()]
 
@@ -148,7 +153,7 @@ class Writer(Reader):
         wanted = sorted(set(uuids))
         if not wanted:
             return {}
-        found = self._connection.execute(_locking(table, columns), {"uuids": wanted})
+        found = self._connection.execute(locking(table, columns), {"uuids": wanted})
         rows = (dict(zip(columns, values, strict=True)) for values in found)
         return {row["uuid"]: row for row in rows}
 
@@ -218,7 +223,7 @@ class Writer(Reader):
 
 
 @functools.cache
-def _locking(table: sa.Table, columns: tuple[str, ...]) -> sa.Select[Any]:
+def locking(table: sa.Table, columns: tuple[str, ...]) -> sa.Select[Any]:
     """The rows of ``uuids`` in their order, for writing."""
     uuid = table.c.uuid
     query = sa.select(*(table.c[name] for name in columns))

@@ -13,6 +13,7 @@ from migprog.objects.agent import Agent
 from migprog.objects.batch import Heard, Stored, store_batch, store_batches
 from migprog.objects.history import Point
 from migprog.objects.migration import Migration
+from migprog.objects.purge import Purged, purge
 from migprog.objects.server import Server
 
 __all__ = [
@@ -20,12 +21,14 @@ __all__ = [
     "Heard",
     "Migration",
     "Point",
+    "Purged",
     "Server",
     "Store",
     "Stored",
     "Unavailable",
     "check_version",
     "connect",
+    "purge",
     "store_batch",
     "store_batches",
 ]

@@ -27,3 +27,8 @@ def from_store(instant: datetime | None) -> datetime | None:
 def from_epoch(seconds: float) -> datetime:
     """An instant of a report with its zone, UTC."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def without_zone(instant: datetime) -> datetime:
+    """An instant with its zone as the database keeps it."""
+    return instant.astimezone(UTC).replace(tzinfo=None)

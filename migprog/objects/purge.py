@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deleting what is old, while conductors go on storing."""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from migprog.core import status as core_status
+from migprog.db import api as db
+from migprog.db import purge as statements
+from migprog.db import queries
+from migprog.objects.instant import without_zone
+
+# In one transaction, with at most core.history.MOST_POINTS of history each.
+PURGE_BATCH = 250
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purged:
+    """How much went, or would go. ``points``: of the migrations' histories. ``unheard``: migrations
+    in progress that nobody has heard of for as long, and that stay."""
+
+    migrations: int = 0
+    points: int = 0
+    servers: int = 0
+    agents: int = 0
+    unheard: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What goes: what was last heard of before an instant (UTC without a zone)."""
+
+    before: datetime
+    in_progress_too: bool
+
+    def is_old(self, row: queries.Row) -> bool:
+        return bool(row["heard_at"] < self.before)
+
+    def goes(self, row: queries.Row) -> bool:
+        ended = row["status"] in core_status.ENDED
+        return self.is_old(row) and (ended or self.in_progress_too)
+
+
+def purge(
+    store: db.Store,
+    before: datetime,
+    *,
+    in_progress_too: bool = False,
+    dry_run: bool = False,
+    progress: Callable[[Purged], None] = lambda _purged: None,
+) -> Purged:
+    """Delete what was last heard of before an instant (with its zone): migrations that have ended,
+    their histories, the servers whose newest migration goes, and agents.
+
+    The instant is one of the conductors' clock: a hypervisor's may be wrong, and an end may be told
+    long after it was. ``progress`` is called after each batch. Raises :class:`db.Unavailable`: what
+    went until then is gone.
+    """
+    rule = _Rule(without_zone(before), in_progress_too)
+    purged = Purged()
+    after_id = 0
+    while rows := _page(store, after_id):
+        # Numbers are given in the order of their creation: from here on all are younger.
+        if all(row["created_at"] >= rule.before for row in rows):
+            break
+        after_id = rows[-1]["id"]
+        purged = _batch(store, rule, rows, purged, dry_run)
+        progress(purged)
+    return replace(purged, agents=_agents(store, rule.before, dry_run))
+
+
+def _page(store: db.Store, after_id: int) -> list[queries.Row]:
+    return store.read(lambda reader: statements.page(reader, after_id, PURGE_BATCH))
+
+
+def _batch(
+    store: db.Store, rule: _Rule, rows: Sequence[queries.Row], before: Purged, dry_run: bool
+) -> Purged:
+    old = [row for row in rows if rule.goes(row)]
+    unheard = sum(rule.is_old(row) and not rule.goes(row) for row in rows)
+
+    def delete(writer: queries.Writer) -> tuple[int, statements.WithThem]:
+        # One that was heard of meanwhile stays.
+        held = statements.lock(writer, {row["uuid"] for row in old})
+        going = [row for row in held if rule.goes(row)]
+        return len(going), statements.delete(writer, going)
+
+    if dry_run:
+        gone, more = len(old), store.read(lambda reader: statements.count(reader, old))
+    elif old:
+        gone, more = store.write(delete)
+    else:
+        gone, more = 0, statements.WithThem(0, 0)
+    return replace(
+        before,
+        migrations=before.migrations + gone,
+        points=before.points + more.points,
+        servers=before.servers + more.servers,
+        unheard=before.unheard + unheard,
+    )
+
+
+def _agents(store: db.Store, before: datetime, dry_run: bool) -> int:
+    hosts = store.read(lambda reader: statements.silent_agents(reader, before))
+    if dry_run:
+        return len(hosts)
+    gone = 0
+    for start in range(0, len(hosts), PURGE_BATCH):
+        some = hosts[start : start + PURGE_BATCH]
+        gone += store.write(functools.partial(statements.delete_agents, hosts=some, before=before))
+    return gone
