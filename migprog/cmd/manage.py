@@ -12,8 +12,6 @@ from oslo_config import cfg
 from migprog import conf, exception, objects
 from migprog.db import api, schema
 
-# Agents are read so many at a time.
-_PAGE = 1000
 _MOST_DAYS = 36_500
 # Work that takes longer says so often how far it is.
 _PROGRESS_SECONDS = 5.0
@@ -44,20 +42,17 @@ def _agent_list(store: api.Store, _asked: Any) -> None:
     now = datetime.now(UTC)
     row = "{:32}{:>9}{:>9}{:>9}  {:20} {}"
     print(row.format("HOST", "HEARD", "EVERY", "MOVING", "SINCE", "VERSION"))
-    marker = None
-    while agents := objects.Agent.list(store, limit=_PAGE, marker=marker):
-        for agent in agents:
-            print(
-                row.format(
-                    agent.host,
-                    f"{(now - agent.heard_at).total_seconds():.0f} s",
-                    f"{agent.interval_seconds:g} s",
-                    agent.migrations,
-                    f"{agent.started_at:%Y-%m-%dT%H:%M:%SZ}",
-                    agent.version,
-                )
+    for agent in objects.Agent.every(store):
+        print(
+            row.format(
+                agent.host,
+                f"{(now - agent.heard_at).total_seconds():.0f} s",
+                f"{agent.interval_seconds:g} s",
+                agent.migrations,
+                f"{agent.started_at:%Y-%m-%dT%H:%M:%SZ}",
+                agent.version,
             )
-        marker = agents[-1].host
+        )
 
 
 def _days(text: str) -> int:

@@ -2,6 +2,7 @@
 """The tables' version: made and brought up to date by alembic."""
 
 import contextlib
+import enum
 import pathlib
 from collections.abc import Iterator
 
@@ -31,6 +32,25 @@ def version(store: api.Store) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+class Age(enum.Enum):
+    """How a database's tables stand to this program."""
+
+    NONE = "none"
+    OLDER = "older"
+    CURRENT = "current"
+    NEWER = "newer"
+
+
+def age(found: str | None) -> Age:
+    """Of tables of the version ``found``; one that this program does not know is newer."""
+    if found is None:
+        return Age.NONE
+    if found == head():
+        return Age.CURRENT
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return Age.OLDER if found in known else Age.NEWER
+
+
 def check_version(store: api.Store) -> None:
     """Raises :class:`exception.ConfigError` when the tables are older than this program, and
     :class:`api.Unavailable` when that cannot be told.
@@ -38,8 +58,7 @@ def check_version(store: api.Store) -> None:
     Newer tables serve an older program too: that is how services are upgraded one by one.
     """
     found = version(store)
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if found is None or found in known - {head()}:
+    if age(found) in (Age.NONE, Age.OLDER):
         raise exception.ConfigError(
             f"[database] connection: the tables there are of version {found or 'none'}, not "
             f"{head()}: run migprog-manage db sync"
