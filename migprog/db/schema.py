@@ -26,6 +26,12 @@ def head() -> str:
     return str(ScriptDirectory.from_config(_config()).get_current_head())
 
 
+def versions() -> list[str]:
+    """All that this program knows, the oldest first."""
+    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
+    return [script.revision for script in scripts][::-1]
+
+
 def version(store: api.Store) -> str | None:
     """The database's version; None when it has no tables. Raises :class:`api.Unavailable`."""
     with api.translated(), store.engine.connect() as connection:
@@ -47,8 +53,7 @@ def age(found: str | None) -> Age:
         return Age.NONE
     if found == head():
         return Age.CURRENT
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    return Age.OLDER if found in known else Age.NEWER
+    return Age.OLDER if found in versions() else Age.NEWER
 
 
 def check_version(store: api.Store) -> None:
@@ -65,15 +70,16 @@ def check_version(store: api.Store) -> None:
         )
 
 
-def sync(store: api.Store) -> None:
-    """Bring the database up to date. May be repeated, and run by several at once.
+def sync(store: api.Store, to: str = "head") -> None:
+    """Bring the database up to date, or up to a version. May be repeated, run by several at once,
+    and while conductors store.
 
     Raises :class:`api.Unavailable`.
     """
     with api.translated(), store.writing() as connection, _alone(connection):
         config = _config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
 
 
 def _config() -> Config:

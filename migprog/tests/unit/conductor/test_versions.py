@@ -8,6 +8,7 @@
 import dataclasses
 import json
 import pathlib
+from typing import Any
 
 import pytest
 
@@ -56,18 +57,19 @@ def conductor(conf):  # noqa: F811
 @pytest.mark.parametrize("as_sent", [lambda batch: batch, _later_fields], ids=["then", "tomorrow"])
 def test_an_agent_of_another_version(conf, conductor, as_sent):  # noqa: F811
     """Nothing that it tells is lost; what is not known here is ignored."""
-    stored, arrived = {}, ()
+    stored: dict[str, int] = {}
+    arrived: list[str] = []
     for message in PREVIOUS["messages"]:
         answer = conductor(message["method"], as_sent(message["batch"]))
         if message["method"] == "report":
             # As its reader has it.
             assert answer["refused"] == {}
             stored |= answer["stored"]
-            arrived += tuple(answer["arrived"])
+            arrived += answer["arrived"]
     store = stores.connect(conf.database.connection)
     ended, failed = sorted(objects.Migration.list(store), key=lambda each: each.uuid)
     assert stored == {ended.uuid: 20, failed.uuid: 4}
-    assert arrived == (ended.server_uuid,)
+    assert arrived == [ended.server_uuid]
     # What was told last, of each field that it knew.
     told = PREVIOUS["messages"][-1]["batch"]["reports"]
     for migration, row in zip((ended, failed), told["rows"], strict=True):
@@ -95,7 +97,7 @@ def _kind_of_then(key):
 
 def _full(kind):
     """An entry in which nothing is left out."""
-    values = {}
+    values: dict[str, Any] = {}
     for each in dataclasses.fields(kind):
         words, rule = _WORDS.get(each.name), each.metadata["rule"]
         if words:
