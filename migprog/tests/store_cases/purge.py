@@ -36,6 +36,18 @@ def _purge(store, **how):
     return objects.purge(store, at(OLD + _DAY), **how)
 
 
+class _Meanwhile:
+    """A store where something happens between what a purge reads and what it deletes."""
+
+    def __init__(self, store, happens):
+        self._store, self._happens = store, happens
+        self.read = store.read
+
+    def write(self, work):
+        self._happens()
+        return self._store.write(work)
+
+
 class Purging:
     def test_what_ended_goes_with_all_that_belongs_to_it(self, store):
         course = _course(5)
@@ -129,6 +141,24 @@ class Purging:
             assert _purge(store).migrations == 1
         # The page with the old one, and the next.
         assert sum("created_at" in s and "FOR UPDATE" not in s for s in sent) <= 3
+
+    def test_what_is_heard_of_meanwhile_stays(self, store):
+        lost = report(started_at=OLD, status=Status.UNKNOWN)
+        stores.store(store, lost, heard_at=OLD)
+
+        def is_settled():
+            stores.store(store, later(lost, status=Status.COMPLETED), heard_at=OLD + _DAY)
+
+        assert _purge(_Meanwhile(store, is_settled)) == objects.Purged()
+        assert migration(store, lost).status is Status.COMPLETED
+        assert objects.Server.get(store, lost.server_uuid).migration_uuid == lost.uuid
+
+    def test_an_agent_that_is_back_meanwhile_stays(self, store):
+        told = Batch(host="back", node="n", agent=AGENT)
+        objects.store_batch(store, told, OLD)
+        back = _Meanwhile(store, lambda: objects.store_batch(store, told, OLD + _DAY))
+        assert _purge(back) == objects.Purged()
+        assert [agent.host for agent in objects.Agent.list(store)] == ["back"]
 
     @pytest.mark.timeout(120)
     def test_beside_conductors(self, store, other_store):
