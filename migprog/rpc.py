@@ -79,6 +79,21 @@ def configured_url(conf: cfg.ConfigOpts) -> str:
     return str(_parsed(conf, None))
 
 
+def check(conf: cfg.ConfigOpts) -> None:
+    """Whether ``transport_url`` leads to another process. Raises :class:`exception.ConfigError`."""
+    parsed = _parsed(conf, None)
+    if not parsed.hosts and parsed.transport == "rabbit":
+        raise exception.ConfigError(
+            "[DEFAULT] transport_url: is not set, or names no broker; for instance "
+            "rabbit://migprog:PASSWORD@broker/migprog"
+        )
+    if parsed.transport == "fake":
+        raise exception.ConfigError(
+            "[DEFAULT] transport_url: fake:// reaches nobody in another process"
+        )
+    transport(conf).cleanup()
+
+
 @dataclass(frozen=True, slots=True)
 class Broker:
     """Where a message broker is, the first if there are several, and as whom we go there."""

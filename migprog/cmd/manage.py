@@ -11,15 +11,20 @@ from oslo_config import cfg
 
 from migprog import conf, exception, objects
 from migprog.db import api, schema
-from migprog.objects import purge
 
-# Agents are read so many at a time.
-_PAGE = 1000
-_SAY_SECONDS = 5.0
 _MOST_DAYS = 36_500
+# Work that takes longer says so often how far it is.
+_PROGRESS_SECONDS = 5.0
+_PURGE = """
+Delete migrations that have ended and were last heard of more than DAYS days ago, their histories,
+the servers whose newest migration is among them, and agents not heard of for as long. Services may
+go on meanwhile: it works in short transactions, and may be interrupted and repeated. A migration in
+progress that nobody has heard of for DAYS days is kept, and counted: its hypervisor may be back and
+tell how it ended. If it never will be, --in-progress-too deletes it as well.
+"""
 
 
-def _db_sync(store: api.Store, _arguments: Any) -> None:
+def _db_sync(store: api.Store, _asked: Any) -> None:
     before = schema.version(store)
     schema.sync(store)
     after = schema.version(store)
@@ -29,56 +34,91 @@ def _db_sync(store: api.Store, _arguments: Any) -> None:
         print(f"the database is now at version {after} (it was at {before or 'none'})")
 
 
-def _db_version(store: api.Store, _arguments: Any) -> None:
+def _db_version(store: api.Store, _asked: Any) -> None:
     print(schema.version(store) or "none: run migprog-manage db sync")
 
 
-def _db_purge(store: api.Store, arguments: Any) -> None:
-    before = datetime.now(UTC) - timedelta(days=arguments.older_than)
-    if arguments.dry_run:
-        old = purge.count(store, before)
-        print(f"there are {_told(old)} not told of since {before:%Y-%m-%dT%H:%M:%SZ}")
-        return
-    said_at, old = time.monotonic(), purge.Old(0, 0, 0)
-    for old in purge.remove(store, before):
-        if time.monotonic() >= said_at + _SAY_SECONDS:
-            said_at = time.monotonic()
-            print(f"removed so far: {_told(old)}", flush=True)
-    print(f"removed: {_told(old)} not told of since {before:%Y-%m-%dT%H:%M:%SZ}")
-
-
-def _told(old: purge.Old) -> str:
-    return f"{old.migrations} migration(s), {old.servers} server(s), {old.agents} agent(s)"
-
-
-def _days(text: str) -> float:
-    try:
-        days = float(text)
-    except ValueError:
-        days = 0.0
-    if not 1 <= days <= _MOST_DAYS:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number from 1 to {_MOST_DAYS}")
-    return days
-
-
-def _agent_list(store: api.Store, _arguments: Any) -> None:
+def _agent_list(store: api.Store, _asked: Any) -> None:
     now = datetime.now(UTC)
     row = "{:32}{:>9}{:>9}{:>9}  {:20} {}"
     print(row.format("HOST", "HEARD", "EVERY", "MOVING", "SINCE", "VERSION"))
-    marker = None
-    while agents := objects.Agent.list(store, limit=_PAGE, marker=marker):
-        for agent in agents:
-            print(
-                row.format(
-                    agent.host,
-                    f"{(now - agent.heard_at).total_seconds():.0f} s",
-                    f"{agent.interval_seconds:g} s",
-                    agent.migrations,
-                    f"{agent.started_at:%Y-%m-%dT%H:%M:%SZ}",
-                    agent.version,
-                )
+    for agent in objects.Agent.every(store):
+        print(
+            row.format(
+                agent.host,
+                f"{(now - agent.heard_at).total_seconds():.0f} s",
+                f"{agent.interval_seconds:g} s",
+                agent.migrations,
+                f"{agent.started_at:%Y-%m-%dT%H:%M:%SZ}",
+                agent.version,
             )
-        marker = agents[-1].host
+        )
+
+
+def _days(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= _MOST_DAYS:
+        return int(text)
+    raise argparse.ArgumentTypeError(
+        f"{text[:64]!r} must be a whole number of days, from 1 to {_MOST_DAYS}"
+    )
+
+
+class _Progress:
+    """Says on stderr, every few seconds, how far a purge is."""
+
+    def __init__(self) -> None:
+        self._said_at = time.monotonic()
+
+    def __call__(self, purged: objects.Purged) -> None:
+        now = time.monotonic()
+        if now - self._said_at >= _PROGRESS_SECONDS:
+            self._said_at = now
+            sys.stderr.write(f"so far {_what_went(purged)}\n")
+
+
+def _what_went(purged: objects.Purged) -> str:
+    return (
+        f"{purged.migrations} migration(s) with {purged.points} point(s) of their histories, "
+        f"{purged.servers} server(s), {purged.agents} agent(s)"
+    )
+
+
+def _db_purge(store: api.Store, asked: Any) -> None:
+    before = datetime.now(UTC) - timedelta(days=asked.older_than)
+    purged = objects.purge(
+        store,
+        before,
+        in_progress_too=asked.in_progress_too,
+        dry_run=asked.dry_run,
+        progress=_Progress(),
+    )
+    done = "would delete" if asked.dry_run else "deleted"
+    print(f"{done} what was last heard of before {before:%Y-%m-%dT%H:%M:%SZ}: {_what_went(purged)}")
+    if purged.unheard:
+        print(
+            f"kept {purged.unheard} migration(s) in progress, not heard of for as long: if their "
+            "hypervisors will not be back, --in-progress-too deletes them"
+        )
+
+
+def _add_purge(actions: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    purge = actions.add_parser("purge", help="delete what is old", description=_PURGE)
+    purge.add_argument(
+        "--older-than",
+        type=_days,
+        required=True,
+        metavar="DAYS",
+        help=f"days since it was last heard of, a whole number from 1 to {_MOST_DAYS}",
+    )
+    purge.add_argument(
+        "--dry-run", action="store_true", help="delete nothing: tell how much would go"
+    )
+    purge.add_argument(
+        "--in-progress-too",
+        action="store_true",
+        help="delete migrations that have not ended as well, if not heard of for as long",
+    )
+    purge.set_defaults(act=_db_purge)
 
 
 def _add_commands(subparsers: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
@@ -86,18 +126,6 @@ def _add_commands(subparsers: argparse._SubParsersAction) -> None:  # type: igno
     actions = db.add_subparsers(dest="action", required=True, metavar="ACTION")
     sync = actions.add_parser("sync", help="make the tables, or bring them up to date")
     sync.set_defaults(act=_db_sync)
-    removing = actions.add_parser(
-        "purge",
-        help="remove migrations, their servers and agents that have not been told of for long",
-        description="Remove migrations that have not been told of for so many days, with their "
-        "histories and the servers that they speak for, and agents as silent. That one has no end "
-        "does not keep it. It is done in short transactions; conductors may be at work.",
-    )
-    removing.add_argument(
-        "--older-than", type=_days, required=True, metavar="DAYS", help="at least 1; may be 1.5"
-    )
-    removing.add_argument("--dry-run", action="store_true", help="only say how many there are")
-    removing.set_defaults(act=_db_purge)
     agent = subparsers.add_parser("agent", help="the agents")
     agent_actions = agent.add_subparsers(dest="action", required=True, metavar="ACTION")
     agents = agent_actions.add_parser(
@@ -106,6 +134,7 @@ def _add_commands(subparsers: argparse._SubParsersAction) -> None:  # type: igno
     agents.set_defaults(act=_agent_list)
     version = actions.add_parser("version", help="print the version of the tables")
     version.set_defaults(act=_db_version)
+    _add_purge(actions)
 
 
 def main() -> None:

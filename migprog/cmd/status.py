@@ -1,99 +1,150 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``migprog-status upgrade check``: what would be in the way, before services are started anew.
+"""migprog-status: what is wrong, before it hurts."""
 
-Exit status: 0 nothing, 1 warnings, 2 a failure (oslo.upgradecheck's).
-"""
-
+import socket
 import sys
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from oslo_config import cfg
 from oslo_upgradecheck import upgradecheck
 from oslo_upgradecheck.upgradecheck import Code, Result
+from pbr.version import SemanticVersion
 
 from migprog import conf, exception, objects, rpc
+from migprog.db import api, schema
 from migprog.version import version_info
 
-_PAGE = 1000
-# So many hosts are named; of the others the number is told.
-_MOST_NAMED = 5
-# Of an agent's heartbeats.
-_MISSED = 2
+# Of more hosts their number is told.
+_NAMED_HOSTS = 5
 
 
 class Checks(upgradecheck.UpgradeCommands):
-    """Each check may go on where another has failed."""
+    """What ``migprog-status upgrade check`` looks at, where a conductor or an API is to run.
 
-    def _tables(self) -> Result:
-        try:
-            objects.check_version(objects.connect(cfg.CONF))
-        except (exception.ConfigError, objects.Unavailable) as error:
-            return Result(Code.FAILURE, str(error))
+    Each is a method that may raise one of our errors: that is a failure, in the error's words.
+    """
+
+    def __init__(self, config: cfg.ConfigOpts) -> None:
+        self._conf = config
+
+    def _configuration(self) -> Result:
+        conf.validate(self._conf)
         return Result(Code.SUCCESS)
 
     def _broker(self) -> Result:
-        try:
-            rpc.configured_url(cfg.CONF)
-        except exception.ConfigError as error:
-            return Result(Code.FAILURE, str(error))
-        if cfg.CONF.get_location("transport_url").location is cfg.Locations.opt_default:
-            return Result(
-                Code.WARNING,
-                "[DEFAULT] transport_url: is not set; agents and conductors look for a broker on "
-                "their own machine",
-            )
+        rpc.check(self._conf)
         return Result(Code.SUCCESS)
 
+    def _tables(self) -> Result:
+        found = schema.version(api.connect(self._conf))
+        head = schema.head()
+        match schema.age(found):
+            case schema.Age.NONE:
+                return Result(Code.FAILURE, "there are no tables: run migprog-manage db sync")
+            case schema.Age.OLDER:
+                return Result(
+                    Code.FAILURE,
+                    f"the tables are of version {found}, this program needs {head}: run "
+                    "migprog-manage db sync; services of before can go on meanwhile",
+                )
+            case schema.Age.NEWER:
+                return Result(
+                    Code.WARNING,
+                    f"the tables are of version {found}, newer than this program, which is of "
+                    f"{head}: they serve, but it is to be upgraded as the others were",
+                )
+        return Result(Code.SUCCESS, f"version {found}")
+
     def _agents(self) -> Result:
-        try:
-            agents = list(_agents())
-        except (exception.ConfigError, objects.Unavailable) as error:
-            return Result(Code.WARNING, f"nothing is known of the agents: {error}")
-        now, ours = datetime.now(UTC), version_info.version_string()
-        silent = [
-            agent.host
-            for agent in agents
-            if (now - agent.heard_at).total_seconds() > _MISSED * agent.heartbeat_seconds
-        ]
-        others = [agent.host for agent in agents if agent.version != ours]
-        remarks = [
-            f"{len(hosts)} of {len(agents)} agents {what}: {_named(hosts)}"
-            for hosts, what in (
-                (silent, "have not been heard of lately"),
-                (others, f"are not of this version ({ours})"),
-            )
-            if hosts
-        ]
-        return Result(Code.WARNING, "; ".join(remarks)) if remarks else Result(Code.SUCCESS)
+        agents = list(objects.Agent.every(api.connect(self._conf)))
+        return judge_agents(agents, version_info.version_string(), datetime.now(UTC))
+
+    def _credentials(self) -> Result:
+        store = api.connect(self._conf)
+        if store.engine.dialect.name == "sqlite":
+            return Result(Code.SUCCESS)
+        here = {socket.gethostname(), socket.getfqdn()}
+        agents = objects.Agent.every(store)
+        return judge_credentials([a for a in agents if {a.host, a.node} & here])
 
     _upgrade_checks = (
-        ("Tables of the database", _tables),
-        ("Message broker", _broker),
-        ("Agents", _agents),
+        ("configuration", lambda checks: _told(checks._configuration)),
+        ("message broker", lambda checks: _told(checks._broker)),
+        ("database tables", lambda checks: _told(checks._tables)),
+        ("agents", lambda checks: _told(checks._agents)),
+        ("database credentials", lambda checks: _told(checks._credentials)),
     )
 
 
-def _agents() -> list[objects.Agent]:
-    store, agents, marker = objects.connect(cfg.CONF), list[objects.Agent](), None
-    while page := objects.Agent.list(store, limit=_PAGE, marker=marker):
-        agents += page
-        marker = page[-1].host
-    return agents
+def judge_agents(agents: Sequence[objects.Agent], ours: str, now: datetime) -> Result:
+    """Of agents of another version than ``ours``, and of silent ones."""
+    if not agents:
+        return Result(Code.SUCCESS, "none has told of itself yet")
+    silent = [agent for agent in agents if agent.is_silent(now)]
+    others = [agent for agent in agents if agent.version != ours]
+    older = [agent for agent in others if _is_older(agent.version, ours)]
+    newer = [agent for agent in others if agent not in older]
+    wrong = [
+        f"{len(which)} of {len(agents)} {what}: {_named(which)}; {then}"
+        for which, what, then in (
+            (silent, "not heard of", "look after them, or migprog-manage db purge forgets them"),
+            (older, f"older than {ours}", "upgrade them, after the conductors"),
+            (newer, f"not of {ours}, and not older", "upgrade the conductors first"),
+        )
+        if which
+    ]
+    if wrong:
+        return Result(Code.WARNING, ". ".join(wrong))
+    return Result(Code.SUCCESS, f"{len(agents)}, all heard of, all of version {ours}")
 
 
-def _named(hosts: list[str]) -> str:
-    more = len(hosts) - _MOST_NAMED
-    return ", ".join(hosts[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+def judge_credentials(agents_here: Sequence[objects.Agent]) -> Result:
+    """Of the agents on this very machine, whose configuration has a database."""
+    if not agents_here:
+        return Result(Code.SUCCESS)
+    return Result(
+        Code.WARNING,
+        f"this machine is a hypervisor, {_named(agents_here)}, and [database] connection is set: "
+        "whoever breaks out of a server may read it. The agent needs none; if it is a controller "
+        "too, let the agent have a configuration file of its own",
+    )
 
 
-def main() -> int:
-    upgradecheck.register_cli_options(cfg.CONF, Checks())
+def _is_older(version: str, than: str) -> bool:
     try:
-        conf.load(sys.argv[1:], "migprog-status")
-    except exception.ConfigError as error:
-        print(f"migprog-status: {error}", file=sys.stderr)
-        return int(Code.FAILURE)
-    # Its own main would read the configuration in its own way.
-    upgradecheck.CONF = cfg.CONF
-    status: int = upgradecheck.run(cfg.CONF)
+        older: bool = SemanticVersion.from_pip_string(version) < SemanticVersion.from_pip_string(
+            than
+        )
+    except ValueError:
+        return False
+    return older
+
+
+def _named(agents: Sequence[objects.Agent]) -> str:
+    names = [f"{agent.host} ({agent.version})" for agent in agents[:_NAMED_HOSTS]]
+    more = len(agents) - len(names)
+    return ", ".join([*names, *([f"{more} more"] if more else [])])
+
+
+def _told(check: Callable[[], Result]) -> Result:
+    try:
+        return check()
+    except exception.MigprogError as error:
+        return Result(Code.FAILURE, str(error))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status as that of other services' checks: 0 all is well, 1 there are warnings, 2 there
+    are failures, 255 nothing could be looked at."""
+    config: Any = cfg.CONF
+    conf.register(config)
+    try:
+        status: int = upgradecheck.main(
+            config, "migprog", Checks(config), list(sys.argv[1:] if argv is None else argv)
+        )
+    except (cfg.ConfigFilesNotFoundError, cfg.ConfigFileParseError, ValueError) as error:
+        sys.stderr.write(f"migprog-status: {error}\n")
+        return 255
     return status

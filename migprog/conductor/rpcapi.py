@@ -2,7 +2,12 @@
 """The conductor's remote methods, as those who call them see them.
 
 History:
-    1.0 - report, progress
+    1.0 - report, progress; since: what agents tell of themselves, as a further table
+
+The version is raised for what the version before would refuse or misread: a method or an argument,
+a word of a status, phase, verdict or state, a field that must now be told, a rule made stricter.
+What is only more, an optional field, a table, a key, takes none: readers go by the names that they
+know (:mod:`migprog.core.table`), and ``tests/unit/conductor/test_versions.py`` holds both to it.
 """
 
 from typing import Any

@@ -27,14 +27,8 @@ def load(
     Raises :class:`exception.ConfigError`. ``conf`` is filled and given back; for anything that
     goes to oslo.messaging (18.3) only ``cfg.CONF`` will do.
     """
-    log.register_options(conf)
-    conf.set_default("use_stderr", True)
-    for group in GROUPS:
-        group.register_opts(conf)
+    register(conf)
     conf.register_cli_opts(cli_opts)
-    log.set_defaults(
-        default_log_levels=[*log.get_default_log_levels(), "oslo.messaging=WARN", "alembic=WARN"]
-    )
     try:
         conf(
             list(argv),
@@ -48,6 +42,17 @@ def load(
     validate(conf)
     log.setup(conf, "migprog")
     return conf
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Make our options and those of logging known."""
+    log.register_options(conf)
+    conf.set_default("use_stderr", True)
+    for group in GROUPS:
+        group.register_opts(conf)
+    log.set_defaults(
+        default_log_levels=[*log.get_default_log_levels(), "oslo.messaging=WARN", "alembic=WARN"]
+    )
 
 
 def validate(conf: cfg.ConfigOpts) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 MAX_TEXT = 255
 MAX_WORD = 32
+MAX_SHOWN = 64
 # What a signed 64-bit column holds.
 MAX_COUNT = 2**63 - 1
 # The year 2200: a time beyond it is a broken clock, and some databases refuse it.
@@ -30,6 +31,15 @@ def needed(rule: Rule) -> Any:
 def optional(rule: Rule) -> Any:
     """A dataclass's field that is None when it is not known."""
     return dataclasses.field(default=None, metadata={"rule": rule})
+
+
+def shown(value: Any) -> str:
+    """The beginning of whatever came, in quotes, to be named in an error."""
+    try:
+        return repr(str(value)[:MAX_SHOWN])
+    except (ValueError, RecursionError):
+        # Thousands of digits, or lists within lists.
+        return f"a {type(value).__name__} beyond measure"
 
 
 def uuid_text(value: Any) -> str:
@@ -74,7 +84,8 @@ def _seconds_from(least: float) -> Rule:
     def rule(value: Any) -> float:
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise ValueError("must be a number of seconds")
-        if not math.isfinite(value):
+        # A whole number may be too large to be a float at all.
+        if isinstance(value, float) and not math.isfinite(value):
             raise ValueError("must be a number of seconds")
         if not least <= value <= MAX_INSTANT:
             raise ValueError(f"must be from {least:.0f} to {MAX_INSTANT:.0f} seconds")

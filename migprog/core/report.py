@@ -192,7 +192,7 @@ def _name(wire: Mapping[str, Any], key: str) -> str:
     try:
         name = field.text(wire.get(key))
     except ValueError as error:
-        raise Malformed(f"{key}: {str(wire.get(key))[:64]!r} {error}") from None
+        raise Malformed(f"{key}: {field.shown(wire.get(key))} {error}") from None
     if not name:
         raise Malformed(f"{key}: must not be empty")
     return name

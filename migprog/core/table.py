@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from migprog.core.field import Rule
+from migprog.core.field import Rule, shown
 
 # More than any version has; each costs something even where it is not known.
 MAX_FIELDS = 256
@@ -111,4 +111,4 @@ def _checked(
         try:
             yield name, rule(value)
         except ValueError as error:
-            raise Malformed(f"{name}: {str(value)[:64]!r} {error}") from None
+            raise Malformed(f"{name}: {shown(value)} {error}") from None

@@ -1,69 +1,93 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The statements that find and remove what has not been told of for long."""
+"""What it takes to delete what is old, some hundred migrations at a time.
 
-from collections.abc import Sequence
+Migrations are gone through by their numbers, the oldest first: no index is needed that every report
+would have to keep up.
+"""
+
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from migprog.db import models
+from migprog.db import many, models
+from migprog.db.queries import Reader, Row, Writer, locking
 
-_Migration, _Server, _History, _Agent = (
-    *(models.Migration, models.Server),
-    *(models.History, models.Agent),
-)
+_MIGRATIONS: sa.Table = models.Migration.__table__  # type: ignore[assignment]
+_SERVERS: sa.Table = models.Server.__table__  # type: ignore[assignment]
+_HISTORY: sa.Table = models.History.__table__  # type: ignore[assignment]
+_AGENTS: sa.Table = models.Agent.__table__  # type: ignore[assignment]
 
-
-def count(connection: sa.Connection, before: datetime) -> tuple[int, int, int]:
-    """Migrations, servers and agents."""
-    migrations = sa.select(_Migration.uuid).where(_Migration.heard_at < before)
-    servers = sa.select(_Server.uuid).where(_Server.migration_uuid.in_(migrations))
-    agents = sa.select(_Agent.host).where(_Agent.heard_at < before)
-    found = [
-        connection.scalar(sa.select(sa.func.count()).select_from(rows.subquery()))
-        for rows in (migrations, servers, agents)
-    ]
-    return found[0] or 0, found[1] or 0, found[2] or 0
+# What it takes to decide.
+_SEEN = ("id", "uuid", "server_uuid", "status", "heard_at", "created_at")
 
 
-def migrations(
-    connection: sa.Connection, before: datetime, behind_id: int, limit: int
-) -> list[tuple[int, str]]:
-    """Numbers and UUIDs of the next ``limit`` migrations, behind a number.
+class WithThem(NamedTuple):
+    """How much goes with some migrations."""
 
-    They are about as old as their numbers: the way to them leads over few that are not.
-    """
-    query = sa.select(_Migration.id, _Migration.uuid)
-    query = query.where(_Migration.id > behind_id, _Migration.heard_at < before)
-    found = connection.execute(query.order_by(_Migration.id).limit(limit))
-    return [(row.id, row.uuid) for row in found]
+    points: int
+    servers: int
 
 
-def remove_migrations(
-    connection: sa.Connection, uuids: Sequence[str], before: datetime
-) -> tuple[int, int]:
-    """Remove those of these that are still as old, with their histories and the servers that they
-    speak for; how many migrations and servers. Locked in the order that conductors keep."""
-    query = sa.select(_Migration.id, _Migration.uuid, _Migration.server_uuid)
-    query = query.where(_Migration.uuid.in_(sorted(uuids)), _Migration.heard_at < before)
-    locked = connection.execute(query.order_by(_Migration.uuid).with_for_update()).all()
-    ids = [row.id for row in locked]
-    connection.execute(sa.delete(_History).where(_History.migration_id.in_(ids)))
-    gone = connection.execute(sa.delete(_Migration).where(_Migration.id.in_(ids)))
-    mute = connection.execute(
-        sa.delete(_Server).where(
-            _Server.uuid.in_(sorted(row.server_uuid for row in locked)),
-            _Server.migration_uuid.in_([row.uuid for row in locked]),
-        )
+def page(reader: Reader, after_id: int, limit: int) -> list[Row]:
+    """The next migrations in the order of their numbers, not locked."""
+    table = _MIGRATIONS.c
+    query = sa.select(*(table[name] for name in _SEEN)).where(table.id > after_id)
+    found = reader.connection.execute(query.order_by(table.id).limit(limit))
+    return [dict(row) for row in found.mappings()]
+
+
+def lock(writer: Writer, uuids: Collection[str]) -> list[Row]:
+    """The same of these migrations, locked in the order of their UUIDs."""
+    if not uuids:
+        return []
+    found = writer.connection.execute(locking(_MIGRATIONS, _SEEN), {"uuids": sorted(uuids)})
+    return [dict(zip(_SEEN, values, strict=True)) for values in found]
+
+
+def count(reader: Reader, migrations: Sequence[Row]) -> WithThem:
+    """What would go with these migrations."""
+    if not migrations:
+        return WithThem(0, 0)
+    points = sa.select(sa.func.count()).select_from(_HISTORY)
+    points = points.where(_HISTORY.c.migration_id.in_([row["id"] for row in migrations]))
+    servers = sa.select(sa.func.count()).select_from(_SERVERS)
+    servers = servers.where(
+        _SERVERS.c.uuid.in_({row["server_uuid"] for row in migrations}),
+        _SERVERS.c.migration_uuid.in_([row["uuid"] for row in migrations]),
     )
-    return _rows(gone), _rows(mute)
+    return WithThem(*(reader.connection.execute(each).scalar_one() for each in (points, servers)))
 
 
-def remove_agents(connection: sa.Connection, before: datetime) -> int:
-    return _rows(connection.execute(sa.delete(_Agent).where(_Agent.heard_at < before)))
+def delete(writer: Writer, migrations: Sequence[Row]) -> WithThem:
+    """Delete migrations that are locked, their histories, and the servers for which one of them
+    speaks: a server that moved again since stays."""
+    if not migrations:
+        return WithThem(0, 0)
+    connection = writer.connection
+    wanted = sorted({row["server_uuid"] for row in migrations})
+    held = connection.execute(
+        locking(_SERVERS, ("uuid", "migration_uuid")), {"uuids": wanted}
+    ).all()
+    uuids = {row["uuid"] for row in migrations}
+    servers = sorted(uuid for uuid, migration_uuid in held if migration_uuid in uuids)
+    ids = sorted(row["id"] for row in migrations)
+    points = many.delete(connection, _HISTORY, "migration_id", ids)
+    many.delete(connection, _MIGRATIONS, "id", ids)
+    return WithThem(points, many.delete(connection, _SERVERS, "uuid", servers))
 
 
-def _rows(result: Any) -> int:
-    count: int = result.rowcount
-    return count
+def silent_agents(reader: Reader, before: datetime) -> list[str]:
+    """The hosts whose agents nobody has heard of since ``before``."""
+    table = _AGENTS.c
+    query = sa.select(table.host).where(table.heard_at < before).order_by(table.host)
+    return list(reader.connection.scalars(query))
+
+
+def delete_agents(writer: Writer, hosts: Sequence[str], before: datetime) -> int:
+    """Delete these hosts' agents, but for those that have been heard of meanwhile; how many."""
+    table = _AGENTS.c
+    query = sa.select(table.host).where(table.host.in_(hosts), table.heard_at < before)
+    locked = writer.connection.scalars(query.order_by(table.host).with_for_update())
+    return many.delete(writer.connection, _AGENTS, "host", list(locked))

@@ -189,7 +189,7 @@ class Writer(Reader):
         wanted = sorted(set(uuids))
         if not wanted:
             return {}
-        found = self.connection.execute(_locking(table, columns), {"uuids": wanted})
+        found = self.connection.execute(locking(table, columns), {"uuids": wanted})
         rows = (dict(zip(columns, values, strict=True)) for values in found)
         return {row["uuid"]: row for row in rows}
 
@@ -259,7 +259,7 @@ class Writer(Reader):
 
 
 @functools.cache
-def _locking(table: sa.Table, columns: tuple[str, ...]) -> sa.Select[Any]:
+def locking(table: sa.Table, columns: tuple[str, ...]) -> sa.Select[Any]:
     """The rows of ``uuids`` in their order, for writing."""
     uuid = table.c.uuid
     query = sa.select(*(table.c[name] for name in columns))

@@ -2,6 +2,7 @@
 """The tables' version: made and brought up to date by alembic."""
 
 import contextlib
+import enum
 import pathlib
 from collections.abc import Iterator
 
@@ -35,10 +36,34 @@ def head() -> str:
     return str(ScriptDirectory.from_config(_config()).get_current_head())
 
 
+def versions() -> list[str]:
+    """All that this program knows, the oldest first."""
+    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
+    return [script.revision for script in scripts][::-1]
+
+
 def version(store: api.Store) -> str | None:
     """The database's version; None when it has no tables. Raises :class:`api.Unavailable`."""
     with api.translated(), store.engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
+
+
+class Age(enum.Enum):
+    """How a database's tables stand to this program."""
+
+    NONE = "none"
+    OLDER = "older"
+    CURRENT = "current"
+    NEWER = "newer"
+
+
+def age(found: str | None) -> Age:
+    """Of tables of the version ``found``; one that this program does not know is newer."""
+    if found is None:
+        return Age.NONE
+    if found == head():
+        return Age.CURRENT
+    return Age.OLDER if found in versions() else Age.NEWER
 
 
 def check_version(store: api.Store) -> None:
@@ -48,23 +73,23 @@ def check_version(store: api.Store) -> None:
     Newer tables serve an older program too: that is how services are upgraded one by one.
     """
     found = version(store)
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if found is None or found in known - {head()}:
+    if age(found) in (Age.NONE, Age.OLDER):
         raise exception.ConfigError(
             f"[database] connection: the tables there are of version {found or 'none'}, not "
             f"{head()}: run migprog-manage db sync"
         )
 
 
-def sync(store: api.Store) -> None:
-    """Bring the database up to date. May be repeated, and run by several at once.
+def sync(store: api.Store, to: str = "head") -> None:
+    """Bring the database up to date, or up to a version. May be repeated, run by several at once,
+    and while conductors store.
 
     Raises :class:`api.Unavailable`.
     """
     with api.translated(), _alone(store), store.writing() as connection:
         config = _config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
 
 
 def _config() -> Config:

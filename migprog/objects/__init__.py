@@ -9,11 +9,11 @@ Everything that reads or writes may raise :class:`Unavailable`.
 
 from migprog.db.api import Store, Unavailable, connect
 from migprog.db.schema import check_version
-from migprog.objects import purge
 from migprog.objects.agent import Agent
 from migprog.objects.batch import Heard, Stored, store_batch, store_batches
 from migprog.objects.history import Point
 from migprog.objects.migration import Migration
+from migprog.objects.purge import Purged, purge
 from migprog.objects.server import Server, ServerNow
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Heard",
     "Migration",
     "Point",
+    "Purged",
     "Server",
     "ServerNow",
     "Store",

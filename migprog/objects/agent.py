@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """An agent, by what it told last of itself."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from migprog.db import api as db
 from migprog.objects.instant import from_store
+
+# One that has missed so many is not heard of.
+HEARTBEATS_MISSED = 2
+_PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +40,18 @@ class Agent:
         """
         rows = store.read(lambda reader: reader.agents(limit=limit, after_host=marker))
         return [cls._from_row(row) for row in rows]
+
+    @classmethod
+    def every(cls, store: db.Store) -> Iterator[Self]:
+        """All of them, in the order of their hosts' names. Raises :class:`db.Unavailable`."""
+        marker = None
+        while page := cls.list(store, limit=_PAGE, marker=marker):
+            yield from page
+            marker = page[-1].host
+
+    def is_silent(self, now: datetime) -> bool:
+        """Whether it should have been heard of since."""
+        return now - self.heard_at > timedelta(seconds=HEARTBEATS_MISSED * self.heartbeat_seconds)
 
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:

@@ -1,60 +1,113 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Removing what is old: in short transactions, beside conductors that go on storing."""
+"""Deleting what is old, while conductors go on storing."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from migprog.core import status as core_status
 from migprog.db import api as db
 from migprog.db import purge as statements
+from migprog.db import queries
 from migprog.objects.instant import zoneless
 
-# A transaction of so many migrations takes some hundredths of a second.
-_BATCH = 500
+# In one transaction, with at most core.history.MOST_POINTS of history each.
+PURGE_BATCH = 250
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purged:
+    """How much went, or would go. ``points``: of the migrations' histories. ``unheard``: migrations
+    in progress that nobody has heard of for as long, and that stay."""
+
+    migrations: int = 0
+    points: int = 0
+    servers: int = 0
+    agents: int = 0
+    unheard: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Old:
-    """How many there are, or were removed. A migration goes with its history."""
+class _Rule:
+    """What goes: what was last heard of before an instant (UTC without a zone)."""
 
-    migrations: int
-    servers: int
-    agents: int
+    before: datetime
+    in_progress_too: bool
+
+    def is_old(self, row: queries.Row) -> bool:
+        return bool(row["heard_at"] < self.before)
+
+    def goes(self, row: queries.Row) -> bool:
+        ended = row["status"] in core_status.ENDED
+        return self.is_old(row) and (ended or self.in_progress_too)
 
 
-def count(store: db.Store, before: datetime) -> Old:
-    """What has not been told of since ``before``, whether or not it had ended then.
+def purge(
+    store: db.Store,
+    before: datetime,
+    *,
+    in_progress_too: bool = False,
+    dry_run: bool = False,
+    progress: Callable[[Purged], None] = lambda _purged: None,
+) -> Purged:
+    """Delete what was last heard of before an instant (with its zone): migrations that have ended,
+    their histories, the servers whose newest migration goes, and agents.
 
-    Raises :class:`db.Unavailable`.
+    The instant is one of the conductors' clock: a hypervisor's may be wrong, and an end may be told
+    long after it was. ``progress`` is called after each batch. Raises :class:`db.Unavailable`: what
+    went until then is gone.
     """
-    old = zoneless(before)
-    return Old(*store.read(lambda reader: statements.count(reader.connection, old)))
+    rule = _Rule(zoneless(before), in_progress_too)
+    purged = Purged()
+    after_id = 0
+    while rows := _page(store, after_id):
+        # Numbers are given in the order of their creation: from here on all are younger.
+        if all(row["created_at"] >= rule.before for row in rows):
+            break
+        after_id = rows[-1]["id"]
+        purged = _batch(store, rule, rows, purged, dry_run)
+        progress(purged)
+    return replace(purged, agents=_agents(store, rule.before, dry_run))
 
 
-def remove(store: db.Store, before: datetime) -> Iterator[Old]:
-    """Remove that; gives after each transaction what has been removed so far.
-
-    A server goes with the migration that speaks for it. Raises :class:`db.Unavailable`; what was
-    removed until then stays so.
-    """
-    old = zoneless(before)
-    agents = store.write(lambda writer: statements.remove_agents(writer.connection, old))
-    migrations = servers = behind = 0
-    while True:
-        found = _next(store, old, behind)
-        gone, mute = _remove(store, [uuid for _, uuid in found], old)
-        migrations, servers = migrations + gone, servers + mute
-        yield Old(migrations, servers, agents)
-        if len(found) < _BATCH:
-            return
-        behind = found[-1][0]
+def _page(store: db.Store, after_id: int) -> list[queries.Row]:
+    return store.read(lambda reader: statements.page(reader, after_id, PURGE_BATCH))
 
 
-def _next(store: db.Store, old: datetime, behind: int) -> list[tuple[int, str]]:
-    return store.read(lambda reader: statements.migrations(reader.connection, old, behind, _BATCH))
+def _batch(
+    store: db.Store, rule: _Rule, rows: Sequence[queries.Row], before: Purged, dry_run: bool
+) -> Purged:
+    old = [row for row in rows if rule.goes(row)]
+    unheard = sum(rule.is_old(row) and not rule.goes(row) for row in rows)
+
+    def delete(writer: queries.Writer) -> tuple[int, statements.WithThem]:
+        # One that was heard of meanwhile stays.
+        held = statements.lock(writer, {row["uuid"] for row in old})
+        going = [row for row in held if rule.goes(row)]
+        return len(going), statements.delete(writer, going)
+
+    if dry_run:
+        gone, more = len(old), store.read(lambda reader: statements.count(reader, old))
+    elif old:
+        gone, more = store.write(delete)
+    else:
+        gone, more = 0, statements.WithThem(0, 0)
+    return replace(
+        before,
+        migrations=before.migrations + gone,
+        points=before.points + more.points,
+        servers=before.servers + more.servers,
+        unheard=before.unheard + unheard,
+    )
 
 
-def _remove(store: db.Store, uuids: list[str], old: datetime) -> tuple[int, int]:
-    if not uuids:
-        return 0, 0
-    return store.write(lambda writer: statements.remove_migrations(writer.connection, uuids, old))
+def _agents(store: db.Store, before: datetime, dry_run: bool) -> int:
+    hosts = store.read(lambda reader: statements.silent_agents(reader, before))
+    if dry_run:
+        return len(hosts)
+    gone = 0
+    for start in range(0, len(hosts), PURGE_BATCH):
+        some = hosts[start : start + PURGE_BATCH]
+        gone += store.write(functools.partial(statements.delete_agents, hosts=some, before=before))
+    return gone

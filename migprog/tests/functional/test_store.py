@@ -14,6 +14,7 @@ from migprog.db import models, schema
 from migprog.tests import stores
 from migprog.tests.functional import databases
 from migprog.tests.store_cases import Cases
+from migprog.tests.store_cases.purge import Purging
 
 pytestmark = pytest.mark.functional
 
@@ -39,6 +40,20 @@ def other_store(store):
 
 class TestStore(Cases):
     pass
+
+
+class TestPurge(Purging):
+    @pytest.fixture
+    def store(self, server):
+        store = stores.ready(server.new_database())
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def other_store(self, store):
+        store = stores.connect(store.engine.url.render_as_string(hide_password=False))
+        yield store
+        store.close()
 
 
 def test_what_the_driver_sends_to_mariadb_does_not_grow(mariadb):

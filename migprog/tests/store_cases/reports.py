@@ -74,6 +74,15 @@ class Keeping:
         assert (stored.source_compute, stored.source_node) == ("source", "source.example.org")
         assert stored.heard_at == stored.created_at == stored.updated_at == at(START + 3)
 
+    @pytest.mark.parametrize("seconds", [5e-324, 2.3e-308, -0.0, 1e-7, MAX_INSTANT])
+    def test_a_number_as_small_as_can_be(self, store, seconds):
+        """A new one and a changed one go to the database by different ways."""
+        one = report(eta_seconds=seconds)
+        stores.store(store, one)
+        assert migration(store, one).eta_seconds == seconds
+        stores.store(store, later(one, eta_low_seconds=seconds))
+        assert migration(store, one).eta_low_seconds == seconds
+
     def test_what_is_not_known_is_none(self, store):
         bare = report()
         stores.store(store, bare)

@@ -110,6 +110,8 @@ def test_a_newer_agents_fields_are_ignored():
         ("eta_off_at_75_seconds", float("-inf"), "must be a number of seconds"),
         ("eta_in_range_at_75", 1, "must be true or false"),
         ("server_name", 7, "must be text"),
+        ("total_seconds", 10**400, "must be from 0 to"),
+        ("eta_off_at_25_seconds", -(10**400), "must be from -7258118400 to"),
     ],
 )
 def test_a_malformed_field_is_named_with_its_value_and_rule(field, value, rule):
@@ -119,7 +121,26 @@ def test_a_malformed_field_is_named_with_its_value_and_rule(field, value, rule):
     assert refused["reports[0]"].startswith(f"{field}: ")
     assert rule in refused["reports[0]"]
     if value is not None:
-        assert repr(str(value)) in refused["reports[0]"]
+        assert repr(str(value)[:64]) in refused["reports[0]"]
+
+
+def _nested(depth: int) -> Any:
+    value: Any = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("value", [10**5000, _nested(100_000)], ids=["long", "deep"])
+def test_what_cannot_be_shown_is_refused_all_the_same(value):
+    """Python writes no number of thousands of digits, and no list as deep."""
+    wire = BATCH.to_wire()
+    wire["reports"]["rows"][0][0] = value
+    batch, refused = Batch.from_wire(wire)
+    assert batch == dataclasses.replace(BATCH, reports=())
+    assert "beyond measure must be a UUID" in refused["reports[0]"]
+    with pytest.raises(Malformed, match="beyond measure must be text"):
+        Batch.from_wire(BATCH.to_wire() | {"host": value})
 
 
 def test_a_field_that_nobody_sends_is_missing():

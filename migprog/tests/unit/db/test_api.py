@@ -16,6 +16,22 @@ def url(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("connection", "expected"),
+    [
+        ("mysql+pymysql://u:p@h/d?ssl_ca=/ca.pem", {"ssl": {"ca": "/ca.pem"}}),
+        (
+            "postgresql+psycopg2://u:p@h/d?sslmode=verify-full&sslrootcert=/ca.pem",
+            {"sslmode": "verify-full", "sslrootcert": "/ca.pem"},
+        ),
+    ],
+)
+def test_what_is_said_of_tls_reaches_the_driver(connection, expected):
+    engine = stores.connect(connection).engine
+    _, told = engine.dialect.create_connect_args(engine.url)
+    assert told | expected == told
+
+
+@pytest.mark.parametrize(
     ("connection", "says"),
     [
         (None, "is not set"),

@@ -9,10 +9,12 @@ import pytest
 
 from migprog import objects
 from migprog.core.report import Batch
+from migprog.core.status import Status
 from migprog.db import schema
 from migprog.tests import stores
 from migprog.tests.store_cases.agents import AGENT
 
+_DAY = 86_400
 _COMMAND = [sys.executable, "-c", "from migprog.cmd import manage; manage.main()"]
 
 
@@ -62,22 +64,38 @@ def test_purge(manage, tmp_path):
     manage("db", "sync")
     store = stores.connect(f"sqlite:///{tmp_path}/migprog.sqlite")
     now = time.time()
-    for days in (0.5, 1.9, 2.1, 30):
-        stores.store(store, stores.report(), heard_at=now - days * 86_400)
-    would = manage("db", "purge", "--older-than", "2", "--dry-run").stdout
-    assert would.startswith("there are 2 migration(s), 2 server(s), 0 agent(s) not told of since ")
-    assert len(objects.Migration.list(store)) == 4
-    did = manage("db", "purge", "--older-than", "2")
-    assert did.returncode == 0
-    assert did.stdout.startswith("removed: 2 migration(s), 2 server(s), 0 agent(s) not told of ")
-    assert len(objects.Migration.list(store)) == 2
+    old, young = (stores.report(status=Status.COMPLETED) for _ in range(2))
+    stores.store(store, old, stores.report(), heard_at=now - 31 * _DAY)
+    stores.store(store, young, heard_at=now - 29 * _DAY)
+    would = manage("db", "purge", "--older-than", "30", "--dry-run").stdout.splitlines()
+    assert stores.migration(store, old)
+    did = manage("db", "purge", "--older-than", "30").stdout.splitlines()
+    what = "1 migration(s) with 0 point(s) of their histories, 1 server(s), 0 agent(s)"
+    assert would[0].startswith("would delete what was last heard of before ")
+    assert did[0].startswith("deleted what was last heard of before ")
+    assert would[0].endswith(what) and did[0].endswith(what)
+    assert would[1] == did[1]
+    assert did[1].startswith("kept 1 migration(s) in progress")
+    left = objects.Migration.list(store)
+    assert [m.uuid for m in left if not m.in_progress] == [young.uuid]
+    (last,) = manage("db", "purge", "--older-than=30", "--in-progress-too").stdout.splitlines()
+    assert last.endswith(what)
+    assert [m.uuid for m in objects.Migration.list(store)] == [young.uuid]
 
 
-@pytest.mark.parametrize("days", ["0", "0.9", "-1", "nan", "inf", "ten", ""])
-def test_purge_wants_a_number_of_days(manage, days):
-    refused = manage("db", "purge", f"--older-than={days}")
-    assert refused.returncode == 2
-    assert f"--older-than: {days!r} must be a number from 1 to 36500" in refused.stderr
+@pytest.mark.parametrize("days", ["0", "-1", "1.5", "soon", "", "36501", "9" * 99, "١"])
+def test_days_that_cannot_be(manage, days):
+    done = manage("db", "purge", f"--older-than={days}")
+    assert done.returncode == 2
+    assert "--older-than: " in done.stderr
+    assert "must be a whole number of days, from 1 to 36500" in done.stderr
+
+
+def test_purge_needs_days_and_tables(manage):
+    assert "--older-than" in manage("db", "purge").stderr
+    none = manage("db", "purge", "--older-than", "1")
+    assert none.returncode == 1
+    assert "run migprog-manage db sync" in none.stderr
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import pytest
 
 from migprog.tests import stores
 from migprog.tests.store_cases import Cases
+from migprog.tests.store_cases.purge import Purging
 
 
 @pytest.fixture(scope="module")
@@ -17,3 +18,13 @@ def other_store(store):
 
 class TestStoreOnSqlite(Cases):
     pass
+
+
+class TestPurgeOnSqlite(Purging):
+    @pytest.fixture
+    def store(self, tmp_path):
+        return stores.ready(f"sqlite:///{tmp_path}/migprog.sqlite")
+
+    @pytest.fixture
+    def other_store(self, store):
+        return stores.connect(store.engine.url.render_as_string(hide_password=False))

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Agents and conductors of neighbouring versions, as they are while a cloud is upgraded.
+
+``fixtures/previous.json`` was written by the version before agents told of themselves: what it sent
+(``messages``), and what it could read (``fields``, ``words``).
+"""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import pytest
+
+from migprog import objects, rpc
+from migprog.conductor import rpcapi
+from migprog.conductor.service import ConductorService
+from migprog.core import field, table
+from migprog.core.report import Ack, Agent, Arrival, ArrivalState, Batch, Report
+from migprog.core.status import Phase, Status
+from migprog.core.verdict import Verdict
+from migprog.tests import stores
+from migprog.tests.store_cases.agents import AGENT
+from migprog.tests.unit.conductor.test_service import conf  # noqa: F401 a fixture
+
+PREVIOUS = json.loads((pathlib.Path(__file__).parents[2] / "fixtures/previous.json").read_text())
+_KINDS = {"reports": Report, "arrivals": Arrival}
+_WORDS = {"status": Status, "phase": Phase, "verdict": Verdict, "state": ArrivalState}
+
+
+def _later_fields(batch):
+    """A batch as one of a later version: with columns, tables and keys of its own."""
+    told = batch | {"of_tomorrow": {"a": [1]}, "plans": {"fields": ["x"], "rows": [[1]]}}
+    for key in _KINDS.keys() & batch.keys():
+        fields, rows = batch[key]["fields"], batch[key]["rows"]
+        told[key] = {
+            "fields": ["of_tomorrow", *fields],
+            "rows": [[{"a": 1}, *row] for row in rows],
+            "more": 7,
+        }
+    return told
+
+
+@pytest.fixture
+def conductor(conf):  # noqa: F811
+    """Calls a method of this conductor's as an agent of the previous version does."""
+    stores.ready(conf.database.connection).close()
+    service = ConductorService(conf)
+    service.start()
+    transport = rpc.transport(conf)
+    client = rpc.client(transport, rpcapi.TOPIC, PREVIOUS["version"], 30)
+    yield lambda method, batch: client.call({}, method, batch=batch)
+    service.stop()
+    transport.cleanup()
+
+
+@pytest.mark.parametrize("as_sent", [lambda batch: batch, _later_fields], ids=["then", "tomorrow"])
+def test_an_agent_of_another_version(conf, conductor, as_sent):  # noqa: F811
+    """Nothing that it tells is lost; what is not known here is ignored."""
+    stored: dict[str, int] = {}
+    arrived: list[str] = []
+    for message in PREVIOUS["messages"]:
+        answer = conductor(message["method"], as_sent(message["batch"]))
+        if message["method"] == "report":
+            # As its reader has it.
+            assert answer["refused"] == {}
+            stored |= answer["stored"]
+            arrived += answer["arrived"]
+    store = stores.connect(conf.database.connection)
+    ended, failed = sorted(objects.Migration.list(store), key=lambda each: each.uuid)
+    assert stored == {ended.uuid: 20, failed.uuid: 4}
+    assert arrived == [ended.server_uuid]
+    # What was told last, of each field that it knew.
+    told = PREVIOUS["messages"][-1]["batch"]["reports"]
+    for migration, row in zip((ended, failed), told["rows"], strict=True):
+        for name, value in zip(told["fields"], row, strict=True):
+            have = getattr(migration, name)
+            assert (have.timestamp() if name.endswith("_at") else have) == value, name
+    assert (ended.source_compute, ended.dest_compute) == ("compute-1", "compute-2")
+    assert (ended.server_name, failed.server_name) == ("wéb 🐎", "db")
+    assert len(objects.Point.list(store, ended)) == 2, "progress was told between"
+    assert objects.Agent.list(store) == []
+    store.close()
+
+
+def _kind_of_then(key):
+    """What the previous version read: its fields, by the rules that they have today."""
+    rules = {each.name: each.metadata["rule"] for each in dataclasses.fields(_KINDS[key])}
+    then = PREVIOUS["fields"][key]
+    return dataclasses.make_dataclass(
+        key,
+        [(name, object, field.needed(rules[name])) for name in then["needed"]]
+        + [(name, object, field.optional(rules[name])) for name in then["optional"]],
+        frozen=True,
+    )
+
+
+def _full(kind):
+    """An entry in which nothing is left out."""
+    values: dict[str, Any] = {}
+    for each in dataclasses.fields(kind):
+        words, rule = _WORDS.get(each.name), each.metadata["rule"]
+        if words:
+            values[each.name] = sorted(words)[-1]
+        elif rule is field.uuid_text:
+            values[each.name] = stores.report().uuid
+        elif rule in (field.text, field.word):
+            values[each.name] = "text 🐎"
+        else:
+            values[each.name] = True if rule is field.yes_or_no else rule(7)
+    return kind(**values)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_conductor_of_the_previous_version(whole):
+    """It reads what this agent tells, but for what it never knew."""
+    report = _full(Report) if whole else stores.report()
+    batch = Batch("h", "n", "192.0.2.1", (report,), (_full(Arrival),), AGENT)
+    wire = json.loads(json.dumps(batch.to_wire()))
+    assert {"host", "node", "address"} <= set(wire)
+    for key, (sent,) in {"reports": batch.reports, "arrivals": batch.arrivals}.items():
+        (read,), refused = table.read(_kind_of_then(key), wire[key], 500)
+        assert refused == {}
+        for each in dataclasses.fields(read):
+            assert getattr(read, each.name) == getattr(sent, each.name), each.name
+
+
+@pytest.mark.parametrize("name", sorted(_WORDS))
+def test_no_word_that_the_previous_version_does_not_know(name):
+    """It would refuse the whole entry: a new word takes a new version (conductor/rpcapi.py)."""
+    assert set(_WORDS[name]) == set(PREVIOUS["words"][name])
+
+
+def test_what_has_to_be_told_has_not_grown():
+    for key, kind in _KINDS.items():
+        needed = {f.name for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING}
+        assert needed <= set(PREVIOUS["fields"][key]["needed"])
+
+
+def test_each_optional_field_may_be_missing():
+    for kind, key in ((Report, "reports"), (Arrival, "arrivals"), (Agent, "agent")):
+        entry = _full(kind)
+        for each in dataclasses.fields(kind):
+            if each.default is dataclasses.MISSING:
+                continue
+            told = {"host": "h", "node": "n", key: table.write([entry], {each.name})}
+            batch, refused = Batch.from_wire(told)
+            read = batch.agent if key == "agent" else getattr(batch, key)[0]
+            assert (read, refused) == (dataclasses.replace(entry, **{each.name: None}), {})
+
+
+def test_an_answer_of_tomorrow():
+    assert Ack.from_wire(Ack({"a": 1}).to_wire() | {"of_tomorrow": 1}) == Ack({"a": 1})

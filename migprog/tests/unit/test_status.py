@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""migprog-status as an operator runs it."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from oslo_upgradecheck.upgradecheck import Code
+
+from migprog import objects
+from migprog.cmd import status
+from migprog.core.report import Batch
+from migprog.db import schema
+from migprog.tests import stores
+from migprog.tests.store_cases.agents import AGENT
+from migprog.version import version_info
+
+_COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; from migprog.cmd import status; sys.exit(status.main())",
+]
+_BROKER = "[DEFAULT]\ntransport_url = rabbit://migprog:secret@broker/migprog\n"
+_OURS = version_info.version_string()
+_SUCCESS, _WARNING, _FAILURE = 0, 1, 2
+
+
+@pytest.fixture
+def store(tmp_path):
+    return stores.connect(f"sqlite:///{tmp_path}/migprog.sqlite")
+
+
+@pytest.fixture
+def check(tmp_path, store):
+    """Runs the check with a configuration; gives its exit status, and of each check the result and
+    its words."""
+    database = f"[database]\nconnection = {store.engine.url}\n"
+
+    def run(config=_BROKER, *, database=database):
+        (tmp_path / "migprog.conf").write_text(config + database)
+        done = _run(tmp_path / "migprog.conf", "--json")
+        told = json.loads(done.stdout)["checks"]
+        return done.returncode, {each["check"]: (each["result"], each["details"]) for each in told}
+
+    return run
+
+
+def _run(config, *arguments):
+    return subprocess.run(
+        [*_COMMAND, "--config-file", str(config), "upgrade", "check", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def _tell(store, heard_at, **changes):
+    agent = dataclasses.replace(AGENT, **({"version": _OURS} | changes))
+    objects.store_batch(store, Batch(host="compute-1", node="n", agent=agent), heard_at)
+
+
+def test_all_is_well(check, store):
+    schema.sync(store)
+    _tell(store, time.time())
+    code, told = check()
+    assert code == _SUCCESS, told
+    assert told == {
+        "configuration": (_SUCCESS, None),
+        "message broker": (_SUCCESS, None),
+        "database tables": (_SUCCESS, f"version {schema.head()}"),
+        "agents": (_SUCCESS, f"1, all heard of, all of version {_OURS}"),
+        "database credentials": (_SUCCESS, None),
+    }
+
+
+def test_it_is_a_table_for_people(tmp_path, check):
+    check("")
+    done = _run(tmp_path / "migprog.conf")
+    assert done.returncode == _FAILURE
+    assert "| Check: message broker " in done.stdout
+    assert "| Result: Failure " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("config", "which", "says"),
+    [
+        ("[compute]\npoll_interval = 0\n", "configuration", "[compute] poll_interval: "),
+        ("[api]\nlistn = x\n", "configuration", "[api] listn: there is no such option"),
+        ("[compute]\npoll_interval = 6\n", "configuration", "[compute] report_interval: "),
+        ("", "message broker", "[DEFAULT] transport_url: is not set"),
+        ("[DEFAULT]\ntransport_url = rabbit://\n", "message broker", "names no broker"),
+        ("[DEFAULT]\ntransport_url = fake://\n", "message broker", "[DEFAULT] transport_url: fake"),
+        ("[DEFAULT]\ntransport_url = dove://x/\n", "message broker", "[DEFAULT] transport_url: "),
+    ],
+)
+def test_a_configuration_that_cannot_be(check, store, config, which, says):
+    schema.sync(store)
+    code, told = check(config)
+    assert (code, told[which][0]) == (_FAILURE, _FAILURE)
+    assert says in told[which][1]
+    assert told["database tables"][0] == _SUCCESS, "the others are looked at all the same"
+
+
+@pytest.mark.parametrize(
+    ("database", "says"),
+    [
+        ("", "[database] connection: is not set"),
+        ("[database]\nconnection = oracle://x/y\n", "must be one of"),
+        ("[database]\nconnection = sqlite:////no/such/folder/x\n", "unable to open database file"),
+        ("[database]\nconnection = mysql+pymysql://x:secret@127.0.0.1:1/y\n", "does not serve"),
+    ],
+)
+def test_a_database_that_does_not_serve(check, database, says):
+    code, told = check(database=database)
+    assert (code, told["database tables"][0]) == (_FAILURE, _FAILURE)
+    assert says in told["database tables"][1]
+    assert "secret" not in str(told)
+    assert told["agents"][0] == _FAILURE
+
+
+@pytest.mark.parametrize(
+    ("version", "result", "says"),
+    [
+        (None, _FAILURE, "there are no tables: run migprog-manage db sync"),
+        ("0003", _FAILURE, "the tables are of version 0003"),
+        ("9999", _WARNING, "the tables are of version 9999, newer than this program"),
+    ],
+)
+def test_tables_of_another_version(check, store, version, result, says):
+    if version is not None:
+        schema.sync(store)
+        with store.writing() as connection:
+            connection.execute(
+                sa.text("UPDATE alembic_version SET version_num = :v"), {"v": version}
+            )
+    code, told = check()
+    assert (code, told["database tables"][0]) == (result, result)
+    assert says in told["database tables"][1]
+
+
+def test_agents_that_need_a_look(check, store):
+    schema.sync(store)
+    _tell(store, time.time() - 2 * AGENT.heartbeat_seconds - 1, version="0.0.0.1")
+    code, told = check()
+    assert code == _WARNING
+    result, says = told["agents"]
+    assert result == _WARNING
+    assert "1 of 1 not heard of: compute-1 (0.0.0.1)" in says
+
+
+def _agent(host="compute-1", version="2.0.0", heard_at=stores.START):
+    told = dataclasses.asdict(dataclasses.replace(AGENT, version=version))
+    return objects.Agent(
+        **told | {"host": host, "node": host, "started_at": stores.at(stores.START)},
+        heard_at=stores.at(heard_at),
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "says"),
+    [
+        ("1.9.0", "1 of 1 older than 2.0.0: compute-1 (1.9.0); upgrade them, after"),
+        ("2.0.0.dev5", "1 of 1 older than 2.0.0"),
+        ("10.0.0", "1 of 1 not of 2.0.0, and not older: compute-1 (10.0.0); upgrade the conduct"),
+        ("v" * 32, "not of 2.0.0, and not older"),
+    ],
+)
+def test_agents_of_another_version(version, says):
+    now = stores.at(stores.START)
+    result = status.judge_agents([_agent(version=version)], "2.0.0", now)
+    assert result.code == Code.WARNING
+    assert says in result.details
+
+
+def test_agents_are_silent_after_two_heartbeats():
+    heard = stores.at(stores.START)
+    for seconds, code in ((60, Code.SUCCESS), (61, Code.WARNING)):
+        now = heard + timedelta(seconds=seconds)
+        assert status.judge_agents([_agent()], "2.0.0", now).code == code
+    assert status.judge_agents([], "2.0.0", heard).code == Code.SUCCESS
+
+
+def test_of_many_some_are_named():
+    agents = [_agent(f"compute-{n}", "1.0.0") for n in range(400)]
+    details = status.judge_agents(agents, "2.0.0", stores.at(stores.START)).details
+    assert "400 of 400 older" in details
+    assert details.count("compute-") == 5
+    assert ", 395 more;" in details
+
+
+def test_credentials_on_a_hypervisor():
+    assert status.judge_credentials([]).code == Code.SUCCESS
+    result = status.judge_credentials([_agent()])
+    assert result.code == Code.WARNING
+    assert "this machine is a hypervisor, compute-1 (2.0.0)" in result.details
+
+
+def test_a_file_that_is_missing_is_an_error():
+    done = _run("/none.conf")
+    assert done.returncode == 255
+    assert "migprog-status: " in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
