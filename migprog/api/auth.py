@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who asks: with Keystone who has a token, without it this machine alone."""
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -60,9 +61,9 @@ class ByToken:
         if req.get_header("X-Identity-Status") != "Confirmed":
             raise falcon.HTTPUnauthorized(description="A valid token is needed.")
         user = context.RequestContext.from_environ(req.env, overwrite=False)
-        req.context.access = access.Access(
-            may=lambda rule: self._policy.allows(rule, user), project=user.project_id
-        )
+        # One answer for the whole request, however often it is asked.
+        may = functools.cache(lambda rule: self._policy.allows(rule, user))
+        req.context.access = access.Access(may=may, project=user.project_id)
 
 
 class Everybody:

@@ -3,16 +3,14 @@
 
 from oslo_policy import policy
 
-ADMIN = "role:admin"
-# Keystone implies: who is admin is manager, member and reader too.
-PROJECT_READER = "(role:reader and project_id:%(project_id)s)"
-PROJECT_MANAGER = "(role:manager and project_id:%(project_id)s)"
 SYSTEM_READER = "(role:reader and system_scope:all)"
+# By Nova's names, below.
+ADMIN = "rule:context_is_admin"
+MANAGER = "rule:project_manager_or_admin"
 
 OVERSEER = f"{ADMIN} or {SYSTEM_READER}"
-READER = f"{PROJECT_READER} or {OVERSEER}"
-MANAGER = f"{PROJECT_MANAGER} or {ADMIN}"
-MANAGER_READING = f"{PROJECT_MANAGER} or {OVERSEER}"
+READER = f"rule:project_reader_or_admin or {SYSTEM_READER}"
+MANAGER_READING = f"{MANAGER} or {SYSTEM_READER}"
 
 # A token of a domain is for none of this, whatever its roles.
 PROJECT = ["project"]
@@ -37,10 +35,30 @@ def rule(
     )
 
 
+# Who asks is in the project that is asked about.
+_OWN = "project_id:%(project_id)s"
 _SERVER = "/servers/{server_uuid}"
 _NOVA_SERVER = "/v2.1/servers/{server_id}"
 
+# Rules to make rules of. What is written for Nova may use them, or change them. Keystone sees to it
+# that an admin is a manager, a member and a reader, too.
+_NAMED = (
+    ("context_is_admin", "role:admin", "An admin."),
+    ("project_manager_api", f"role:manager and {_OWN}", "A manager of the project."),
+    ("project_member_api", f"role:member and {_OWN}", "A member of the project."),
+    ("project_reader_api", f"role:reader and {_OWN}", "A reader of the project."),
+    *(
+        (
+            f"project_{role}_or_admin",
+            f"rule:project_{role}_api or {ADMIN}",
+            f"A {role} of the project, or an admin.",
+        )
+        for role in ("manager", "member", "reader")
+    ),
+)
+
 RULES = (
+    *(policy.RuleDefault(*named) for named in _NAMED),
     rule(
         ALL_PROJECTS,
         OVERSEER,

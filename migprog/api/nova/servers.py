@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from urllib import parse
 
 import falcon
+from oslo_utils import strutils
 
 from migprog import exception, objects
 from migprog.api.access import Access, Rules
@@ -43,10 +44,6 @@ def check_id(server_id: str) -> str:
     if usual != server_id:
         raise not_there(server_id)
     return server_id
-
-
-# What all_tenants says when it says no; with nothing behind it, it says yes.
-_NOT_ALL = (None, "0", "false", "False")
 
 
 class Server(Resource):
@@ -89,7 +86,9 @@ class Servers(Resource):
     def _project(self, access: Access, all_tenants: str | None) -> str | None:
         """The project whose servers alone are listed. As in Nova, an admin too lists those of the
         own project, unless the request says otherwise."""
-        if access.project and all_tenants in _NOT_ALL:
+        # With nothing behind it, it says yes.
+        every = all_tenants is not None and strutils.bool_from_string(all_tenants, default=True)
+        if access.project and not every:
             return access.project
         access.check(self.ALL_PROJECTS)
         return None

@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from migprog import exception, objects
-from migprog.tests import stores
+from migprog.tests import access, stores
 from migprog.tests.unit.api.conftest import SERVER
 from migprog.tests.unit.api.tokens import PROJECT, keystone_client
 
@@ -44,6 +44,47 @@ def test_hosts_may_be_shown_to_owners(
         client = keystone_client(store, connection, **options)
         shown = client.simulate_get("/migrations", headers={"X-Auth-Token": "reader"}).json
         assert [each["source_compute"] for each in shown["migrations"]] == [host]
+
+
+def test_what_is_written_for_nova_holds_here(
+    store: objects.Store, connection: str, tmp_path: pathlib.Path
+) -> None:
+    """Its rules, and the names that they are made of."""
+    migration = access.fill(store, SERVER, PROJECT)
+    path = tmp_path / "rules.yaml"
+    show = "os_compute_api:servers:migrations:show"
+    address = f"/v2.1/servers/{SERVER}/migrations/{migration.id}"
+    for text, codes in (
+        ("", {"reader": 403, "manager": 403, "admin": 200, "odd": 403}),
+        (f"{show}: rule:project_manager_or_admin", {"reader": 403, "manager": 200, "admin": 200}),
+        ("context_is_admin: role:load-balancer", {"admin": 403, "odd": 200}),
+    ):
+        path.write_text(text)
+        client = keystone_client(store, connection, policy_file=str(path))
+        for token, code in codes.items():
+            headers = access.NOVA | {"X-Auth-Token": token}
+            answer = client.simulate_get(address, headers=headers)
+            assert answer.status_code == code, (text, token)
+            if code == 200:
+                hosts = answer.json["migration"]["source_compute"]
+                assert (hosts is None) == (token == "manager")
+
+
+def test_projects_can_be_kept_out(
+    store: objects.Store, connection: str, tmp_path: pathlib.Path
+) -> None:
+    migration = access.fill(store, SERVER, PROJECT)
+    path = tmp_path / "rules.yaml"
+    path.write_text("project_reader_api: '!'\nproject_manager_api: '!'\n")
+    client = keystone_client(store, connection, policy_file=str(path))
+    for address, resource in access.routes():
+        if "GET" in resource.RULES:
+            for token, code in (("reader", 403), ("manager", 403), ("admin", 200)):
+                answer = client.simulate_get(
+                    access.address(address, migration),
+                    headers=access.NOVA | {"X-Auth-Token": token},
+                )
+                assert answer.status_code == code, (address, token)
 
 
 def test_a_rule_that_is_for_everybody_is_for_every_project_alone(
