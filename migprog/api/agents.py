@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """``/agents``: which hosts are watched, since when, by which version, and how often they tell."""
 
+from typing import ClassVar
+
 import falcon
 
-from migprog import objects
+from migprog import objects, policies
 from migprog.api import schemas, views
+from migprog.api.access import Rules
 from migprog.api.resource import Resource
 
 
 class Agents(Resource):
+    RULES: ClassVar[Rules] = {"GET": policies.agents.LIST}
+
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query = schemas.read(req.query_string, schemas.agents(self.parts.max_limit))
         limit = query.get("limit", self.parts.max_limit)

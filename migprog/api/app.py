@@ -9,8 +9,8 @@ import falcon
 from oslo_config import cfg
 from oslo_middleware import http_proxy_to_wsgi, request_id
 
-from migprog import context
-from migprog.api import agents, auth, errors, health, migrations, servers, versions
+from migprog import context, policies
+from migprog.api import access, agents, auth, errors, health, migrations, servers, versions
 from migprog.api.actions import Actions, Disabled
 from migprog.api.nova import app as nova
 from migprog.api.nova import errors as nova_errors
@@ -53,7 +53,7 @@ def create(
         actions=actions or Disabled(),
     )
     with_keystone = conf.api.auth_strategy == KEYSTONE
-    app = _faces(parts, with_keystone)
+    app = _faces(parts, auth.ByToken(policies.Policy(conf)) if with_keystone else auth.Everybody())
     if with_keystone:
         app = auth.but_public(app, authenticate or functools.partial(auth.keystone, conf))
     app = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
@@ -64,12 +64,10 @@ def create(
     return protected
 
 
-def _faces(parts: Parts, with_keystone: bool) -> Application:
+def _faces(parts: Parts, identity: auth.ByToken | auth.Everybody) -> Application:
     """Both faces, each with its own routes and its own form of errors."""
-    middleware: list[Any] = [Bounds()]
-    if with_keystone:
-        middleware.append(auth.AdminOnly())
-    ours = falcon.App(middleware=middleware)
+    middleware: list[Any] = [Bounds(), identity]
+    ours = falcon.App(middleware=[*middleware, access.Enforcement()])
     errors.install(ours)
     for path, resource in ROUTES.items():
         ours.add_route(path, resource(parts))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may read: with Keystone those with the role admin, without it this machine alone."""
+"""Who asks: with Keystone who has a token, without it this machine alone."""
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -10,14 +11,13 @@ import webob
 from keystonemiddleware import auth_token
 from oslo_config import cfg
 
-from migprog import context, exception
-from migprog.api import errors
+from migprog import context, exception, policies
+from migprog.api import access, errors
 from migprog.api.resource import Application
 from migprog.conf.api import is_loopback
 
 # Exactly these, as they are routed; whatever is not here is not public.
 PUBLIC = frozenset({"/", "/healthcheck", "/v2.1", "/v2.1/"})
-ROLE = "admin"
 
 _FORWARDED_FOR = re.compile(r'\bfor="?\[?([^\s",;\]]*)', re.IGNORECASE)
 
@@ -47,17 +47,30 @@ def but_public(app: Application, authenticate: Callable[[Application], Applicati
     return choose
 
 
-class AdminOnly:
-    """Falcon middleware behind :func:`keystone`, whose headers clients cannot forge."""
+class ByToken:
+    """Falcon middleware behind :func:`keystone`, whose headers clients cannot forge: what the
+    user of the token may do is ``req.context.access``."""
+
+    def __init__(self, policy: policies.Policy) -> None:
+        self._policy = policy
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         if req.path in PUBLIC:
+            req.context.access = access.NOTHING
             return
         if req.get_header("X-Identity-Status") != "Confirmed":
             raise falcon.HTTPUnauthorized(description="A valid token is needed.")
         user = context.RequestContext.from_environ(req.env, overwrite=False)
-        if ROLE not in {role.lower() for role in user.roles}:
-            raise falcon.HTTPForbidden(description=f"Only the role {ROLE} may read this.")
+        # One answer for the whole request, however often it is asked.
+        may = functools.cache(lambda rule: self._policy.allows(rule, user))
+        req.context.access = access.Access(may=may, project=user.project_id)
+
+
+class Everybody:
+    """Falcon middleware behind :class:`LoopbackOnly`: who can ask may do everything."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        req.context.access = access.UNLIMITED
 
 
 class LoopbackOnly:

@@ -5,6 +5,8 @@ First the database has to answer, then the checks of ``[healthcheck] backends``,
 (whose plug-ins cannot get at our store).
 """
 
+from typing import ClassVar
+
 import falcon
 import webob
 import webob.exc
@@ -13,6 +15,7 @@ from oslo_middleware import healthcheck
 
 from migprog import objects
 from migprog.api import schemas
+from migprog.api.access import PUBLIC, Rules
 from migprog.api.resource import Application, Resource
 
 
@@ -24,6 +27,8 @@ def checks(conf: cfg.ConfigOpts) -> Application:
 
 class Health(Resource):
     """``{"detailed": false, "reasons": []}``; 503 with the reasons when it is not well."""
+
+    RULES: ClassVar[Rules] = PUBLIC
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         schemas.read(req.query_string, {})

@@ -2,28 +2,40 @@
 """Migrations, newest first, those that ended too: of all hosts, of one server, and one of them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import falcon
 
-from migprog import objects
+from migprog import objects, policies
 from migprog.api import schemas, views
+from migprog.api.access import Rules
 from migprog.api.resource import Resource
 
 
 class _Migrations(Resource):
     def _view(self, req: falcon.Request, migration: objects.Migration) -> dict[str, Any]:
         return views.migration(
-            migration, req.prefix, self.parts.clock(), self.parts.stale_after_seconds
+            migration,
+            req.prefix,
+            self.parts.clock(),
+            self.parts.stale_after_seconds,
+            req.context.access.may(policies.migrations.HOSTS),
+        )
+
+    def _find(self, req: falcon.Request, server_uuid: str, id_or_uuid: str) -> objects.Migration:
+        return objects.Migration.get(
+            self.parts.store,
+            server_uuid,
+            id_or_uuid,
+            project_id=req.context.access.only_project(),
         )
 
     def _page(self, req: falcon.Request, query: Mapping[str, Any], **only: Any) -> dict[str, Any]:
         """A page of the migrations that ``query`` and ``only`` ask for, and where the next is."""
         limit = query.get("limit", self.parts.max_limit)
         # One more than asked for tells whether there is a next page.
-        found = objects.Migration.list(
-            self.parts.store, **(dict(query) | only | {"limit": limit + 1})
-        )
+        only |= {"limit": limit + 1, "project_id": req.context.access.only_project()}
+        found = objects.Migration.list(self.parts.store, **(dict(query) | only))
         page: dict[str, Any] = {"migrations": [self._view(req, each) for each in found[:limit]]}
         if len(found) > limit:
             page["migrations_links"] = self.next_page(req, found[limit - 1].uuid)
@@ -33,38 +45,51 @@ class _Migrations(Resource):
 class Migrations(_Migrations):
     """``/migrations``"""
 
+    RULES: ClassVar[Rules] = {"GET": policies.migrations.LIST}
+
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query = schemas.read(req.query_string, schemas.migrations(self.parts.max_limit))
+        if "host" in query:
+            # Who may not see where a migration is may not find out by asking for each host.
+            req.context.access.check(policies.migrations.HOSTS)
         resp.media = self._page(req, query)
 
 
 class ServerMigrations(_Migrations):
     """``/servers/<uuid>/migrations``"""
 
+    RULES: ClassVar[Rules] = {"GET": policies.migrations.OF_SERVER}
+
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_uuid: str) -> None:
         query = schemas.read(req.query_string, schemas.page(self.parts.max_limit))
-        server = objects.Server.get(self.parts.store, server_uuid)
+        server = objects.Server.get(
+            self.parts.store, server_uuid, project_id=req.context.access.only_project()
+        )
         resp.media = self._page(req, query, server_uuid=server.uuid)
 
 
 class ServerMigration(_Migrations):
     """``/servers/<uuid>/migrations/<id>``; the id is a migration's number or its UUID."""
 
+    RULES: ClassVar[Rules] = {"GET": policies.migrations.SHOW}
+
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
     ) -> None:
         schemas.read(req.query_string, {})
-        migration = objects.Migration.get(self.parts.store, server_uuid, id_or_uuid)
+        migration = self._find(req, server_uuid, id_or_uuid)
         resp.media = {"migration": self._view(req, migration)}
 
 
 class History(_Migrations):
     """``/servers/<uuid>/migrations/<id>/history``"""
 
+    RULES: ClassVar[Rules] = {"GET": policies.migrations.HISTORY}
+
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
     ) -> None:
         schemas.read(req.query_string, {})
-        migration = objects.Migration.get(self.parts.store, server_uuid, id_or_uuid)
+        migration = self._find(req, server_uuid, id_or_uuid)
         points = objects.Point.list(self.parts.store, migration)
         resp.media = {"history": [views.point(point) for point in points]}

@@ -4,12 +4,13 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 from urllib import parse
 
 import falcon
 
 from migprog.api import views
+from migprog.api.access import Rules
 from migprog.api.actions import Actions, Disabled
 from migprog.objects import Store
 
@@ -38,7 +39,12 @@ class Parts:
 
 
 class Resource:
-    """Something at an address, to be read."""
+    """Something at an address, to be read.
+
+    ``RULES``: the rule of each of its methods, see :mod:`migprog.api.access`.
+    """
+
+    RULES: ClassVar[Rules]
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts

@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """``/servers/<uuid>``: a server that has migrated."""
 
+from typing import ClassVar
+
 import falcon
 
-from migprog import objects
+from migprog import objects, policies
 from migprog.api import schemas, views
+from migprog.api.access import Rules
 from migprog.api.resource import Resource
 
 
 class Server(Resource):
+    RULES: ClassVar[Rules] = {"GET": policies.servers.SHOW}
+
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_uuid: str) -> None:
         schemas.read(req.query_string, {})
-        server = objects.Server.get(self.parts.store, server_uuid)
-        resp.media = {"server": views.server(server, req.prefix)}
+        access = req.context.access
+        server = objects.Server.get(self.parts.store, server_uuid, project_id=access.only_project())
+        hosts = access.may(policies.servers.HOSTS)
+        resp.media = {"server": views.server(server, req.prefix, hosts)}

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """``/``: which faces of the API there are, and where. For everybody."""
 
+from typing import ClassVar
+
 import falcon
 
 from migprog.api import schemas, views
+from migprog.api.access import PUBLIC, Rules
 from migprog.api.nova import views as nova_views
 from migprog.api.resource import Resource
 
@@ -13,6 +16,8 @@ VERSIONS = (("v1", "CURRENT", "/migrations"),)
 
 
 class Versions(Resource):
+    RULES: ClassVar[Rules] = PUBLIC
+
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         schemas.read(req.query_string, {})
         resp.media = {

@@ -24,15 +24,20 @@ _AS_HELD = (
     "bandwidth_needed_bytes_per_second",
     *("auto_converge_percent", "total_seconds", "downtime_seconds", "error", "in_progress"),
 )
+# What tells where things are; an error is libvirt's own text, which may name the other host.
+_OF_HOSTS = ("source_compute", "source_node", "dest_compute", "dest_node", "dest_host", "error")
 _HEARTBEATS_MISSED = 2
 _INSTANTS = ("started_at", "sampled_at", "ended_at", "heard_at", "created_at", "updated_at")
 
 
 def migration(
-    migration: Migration, base: str, now: datetime, stale_after_seconds: float
+    migration: Migration, base: str, now: datetime, stale_after_seconds: float, hosts: bool
 ) -> dict[str, Any]:
-    """A migration. ``base``: the address of our root, without a slash at its end."""
+    """A migration. ``base``: the address of our root, without a slash at its end; ``hosts``:
+    whether they may be seen."""
     document = {name: getattr(migration, name) for name in _AS_HELD}
+    if not hosts:
+        document |= dict.fromkeys(_OF_HOSTS)
     document |= {name: instant(getattr(migration, name)) for name in _INSTANTS}
     document["stale"] = is_stale(
         migration.in_progress, migration.heard_at, now, stale_after_seconds
@@ -64,8 +69,9 @@ def agent(agent: Agent, now: datetime) -> dict[str, Any]:
     return document
 
 
-def server(server: Server, base: str) -> dict[str, Any]:
-    """A server. ``progress`` and ``sampled_at`` are those of its newest migration."""
+def server(server: Server, base: str, hosts: bool) -> dict[str, Any]:
+    """A server. ``progress`` and ``sampled_at`` are those of its newest migration; ``hosts``:
+    whether they may be seen."""
     here = f"{base}/servers/{server.uuid}"
     return {
         "id": server.uuid,
@@ -73,7 +79,7 @@ def server(server: Server, base: str) -> dict[str, Any]:
         "name": server.name,
         "project_id": server.project_id,
         "user_id": server.user_id,
-        "host": server.host,
+        "host": server.host if hosts else None,
         "progress": server.progress,
         "sampled_at": instant(server.sampled_at),
         "migration_uuid": server.migration_uuid,

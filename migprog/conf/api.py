@@ -20,8 +20,8 @@ OPTS = [
         choices=[
             (
                 KEYSTONE,
-                "a token is needed for everything but /, /v2.1 and /healthcheck; see "
-                "[keystone_authtoken]. Only users with the role admin may read",
+                "a token is needed for everything but /, /v2.1 and /healthcheck, see "
+                "[keystone_authtoken]; what it is good for is told by the rules of [oslo_policy]",
             ),
             (
                 NOAUTH,
@@ -29,7 +29,7 @@ OPTS = [
                 "must be a loopback address",
             ),
         ],
-        help="Who may read.",
+        help="Who may ask.",
     ),
     cfg.StrOpt(
         "listen",

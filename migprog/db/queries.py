@@ -91,8 +91,12 @@ class Reader:
             sa.select(_MIGRATIONS).where(*asked).order_by(table.id.desc()).limit(limit)
         )
 
-    def server(self, uuid: str) -> Row | None:
-        return self._row(sa.select(_SERVERS).where(_SERVERS.c.uuid == uuid))
+    def server(self, uuid: str, project_id: str | None = None) -> Row | None:
+        """With a ``project_id``, only if it is that project's."""
+        query = sa.select(_SERVERS).where(_SERVERS.c.uuid == uuid)
+        if project_id is not None:
+            query = query.where(_SERVERS.c.project_id == project_id)
+        return self._row(query)
 
     def history(self, migration_id: int) -> list[str]:
         """The points of a migration, in order."""
@@ -114,11 +118,13 @@ class Reader:
         uuid: str | None = None,
         after_uuid: str | None = None,
         name: str | None = None,
+        project_id: str | None = None,
     ) -> list[Row]:
         """Servers by their UUIDs, with the status of the migration that speaks for each as
         ``migration_status``; null when that has been purged. What is None is not asked for.
 
-        No index serves ``name``: that reads the table of servers, which has one short row each.
+        No index serves ``name`` and ``project_id``: that reads the table of servers, which has one
+        short row each.
         """
         table = _SERVERS.c
         asked = []
@@ -128,6 +134,8 @@ class Reader:
             asked.append(table.uuid > after_uuid)
         if name is not None:
             asked.append(table.name == name)
+        if project_id is not None:
+            asked.append(table.project_id == project_id)
         status = _MIGRATIONS.c.status.label("migration_status")
         both = _SERVERS.outerjoin(_MIGRATIONS, _MIGRATIONS.c.uuid == table.migration_uuid)
         query = sa.select(_SERVERS, status).select_from(both)

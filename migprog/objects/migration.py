@@ -92,13 +92,23 @@ class Migration:
         return self.status in core_status.IN_PROGRESS
 
     @classmethod
-    def get(cls, store: db.Store, server_uuid: str, id_or_uuid: str) -> Self:
-        """One of a server's migrations, by its number or its UUID.
+    def get(
+        cls,
+        store: db.Store,
+        server_uuid: str,
+        id_or_uuid: str,
+        *,
+        project_id: str | None = None,
+    ) -> Self:
+        """One of a server's migrations, by its number or its UUID; with a ``project_id``, only if
+        it is that project's.
 
         Raises :class:`exception.NotFound`, :class:`db.Unavailable`.
         """
         server, which = _uuid(server_uuid), _id_or_uuid(id_or_uuid)
         row = None
+        if which and project_id is not None:
+            which["project_id"] = project_id
         if server and which:
             row = store.read(lambda reader: reader.migration(server_uuid=server, **which))
         if row is None:
@@ -127,8 +137,8 @@ class Migration:
         """Newest first; what is None is not asked for.
 
         ``host`` is a compute host at either end; ``marker`` the UUID of the last migration of the
-        page before. The row was last changed at or after ``changed_since``, at or before
-        ``changed_before`` (with their zones).
+        page before, of the same project. The row was last changed at or after ``changed_since``,
+        at or before ``changed_before`` (with their zones).
         Raises :class:`exception.BadRequest`, :class:`db.Unavailable`.
         """
         if server_uuid is not None and (server_uuid := _uuid(server_uuid)) is None:
@@ -137,7 +147,7 @@ class Migration:
         def work(reader: queries.Reader) -> list[queries.Row]:
             return reader.migrations(
                 limit=limit,
-                below_id=None if marker is None else _marked_id(reader, marker),
+                below_id=None if marker is None else _marked_id(reader, marker, project_id),
                 host=host,
                 statuses=_statuses(status, in_progress),
                 server_uuid=server_uuid,
@@ -175,9 +185,10 @@ def _statuses(status: Status | None, in_progress: bool | None) -> frozenset[Stat
     return asked & (core_status.IN_PROGRESS if in_progress else core_status.ENDED)
 
 
-def _marked_id(reader: queries.Reader, marker: str) -> int:
+def _marked_id(reader: queries.Reader, marker: str, project_id: str | None) -> int:
     wanted = _uuid(marker)
-    row = reader.migration(uuid=wanted) if wanted else None
+    of_project = {} if project_id is None else {"project_id": project_id}
+    row = reader.migration(uuid=wanted, **of_project) if wanted else None
     if row is None:
         raise exception.BadRequest("marker", f"{marker[:64]!r} must be the UUID of a migration")
     marked: int = row["id"]

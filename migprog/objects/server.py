@@ -35,13 +35,16 @@ class Server:
     updated_at: datetime
 
     @classmethod
-    def get(cls, store: db.Store, uuid: str) -> Self:
-        """Raises :class:`exception.NotFound`, :class:`db.Unavailable`."""
+    def get(cls, store: db.Store, uuid: str, *, project_id: str | None = None) -> Self:
+        """With a ``project_id``, only if it is that project's.
+
+        Raises :class:`exception.NotFound`, :class:`db.Unavailable`.
+        """
         try:
             wanted = str(uuid_module.UUID(uuid))
         except ValueError:
             wanted = None
-        row = store.read(lambda reader: reader.server(wanted)) if wanted else None
+        row = store.read(lambda reader: reader.server(wanted, project_id)) if wanted else None
         if row is None:
             raise exception.NotFound(f"no migration of a server {uuid[:64]!r} is known")
         return cls(**_with_zones(row))
@@ -62,10 +65,12 @@ class ServerNow:
         return self.status in core_status.IN_PROGRESS
 
     @classmethod
-    def get(cls, store: db.Store, uuid: str) -> Self:
-        """By a UUID in its usual form. Raises :class:`exception.NotFound`,
-        :class:`db.Unavailable`."""
-        rows = store.read(lambda reader: reader.servers_now(uuid=uuid))
+    def get(cls, store: db.Store, uuid: str, *, project_id: str | None = None) -> Self:
+        """By a UUID in its usual form; with a ``project_id``, only if it is that project's.
+
+        Raises :class:`exception.NotFound`, :class:`db.Unavailable`.
+        """
+        rows = store.read(lambda reader: reader.servers_now(uuid=uuid, project_id=project_id))
         if not rows:
             raise exception.NotFound(f"no migration of a server {uuid[:64]!r} is known")
         return cls._from_row(rows[0])
@@ -78,17 +83,20 @@ class ServerNow:
         limit: int,
         marker: str | None = None,
         name: str | None = None,
+        project_id: str | None = None,
     ) -> list[Self]:
         """In the order of their UUIDs; what is None is not asked for.
 
-        ``marker`` is the UUID of the last server of the page before.
+        ``marker`` is the UUID of the last server of the page before, of the same project.
         Raises :class:`exception.BadRequest`, :class:`db.Unavailable`.
         """
 
         def work(reader: queries.Reader) -> list[queries.Row]:
-            if marker is not None and reader.server(marker) is None:
+            if marker is not None and reader.server(marker, project_id) is None:
                 raise exception.BadRequest("marker", f"{marker[:64]!r} must be a server's UUID")
-            return reader.servers_now(limit=limit, after_uuid=marker, name=name)
+            return reader.servers_now(
+                limit=limit, after_uuid=marker, name=name, project_id=project_id
+            )
 
         return [cls._from_row(row) for row in store.read(work)]
 

@@ -17,6 +17,8 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(sys.executable).parent
 SAMPLE = ROOT / "etc/migprog/migprog.conf.sample"
+POLICY_SAMPLE = ROOT / "etc/migprog/policy.yaml.sample"
+POLICY_GENERATOR = ROOT / "etc/migprog/migprog-policy-generator.conf"
 GENERATOR = ROOT / "etc/migprog/migprog-config-generator.conf"
 
 
@@ -129,6 +131,25 @@ def test_config_sample_names_no_machine() -> None:
     names = {socket.gethostname(), socket.getfqdn()} - {"localhost"}
     defaults = re.findall(r"(?m)^#?[\w.-]+ = (\S.*)$", SAMPLE.read_text())
     assert names.isdisjoint(defaults)
+
+
+def test_policy_sample_is_current(tmp_path: pathlib.Path) -> None:
+    generated = tmp_path / "sample"
+    generator = POLICY_GENERATOR.relative_to(ROOT)
+    tool = "oslopolicy-sample-generator"
+    _run(tool, f"--config-file={generator}", f"--output-file={generated}")
+    difference = "\n".join(
+        difflib.unified_diff(
+            POLICY_SAMPLE.read_text().splitlines(),
+            generated.read_text().splitlines(),
+            f"{POLICY_SAMPLE.relative_to(ROOT)}, as it is",
+            "as the rules have it",
+            lineterm="",
+        )
+    )
+    if difference:
+        how = f"{tool} --config-file {generator}"
+        pytest.fail(f"{difference}\n\nTo write it anew: .venv/bin/{how}", pytrace=False)
 
 
 def test_nothing_belongs_to_one_machine() -> None:

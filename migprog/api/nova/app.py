@@ -6,6 +6,7 @@ from typing import Any
 
 import falcon
 
+from migprog.api import access
 from migprog.api.nova import errors, migrations, os_migrations, servers, versions
 from migprog.api.nova.resource import PREFIX, Negotiation, Resource
 from migprog.api.resource import Parts
@@ -32,7 +33,7 @@ def serves(path: str) -> bool:
 
 def create(parts: Parts, middleware: Iterable[Any]) -> "falcon.App[Any, Any]":
     """The face; ``middleware`` is falcon's, asked before ours."""
-    app = falcon.App(middleware=[*middleware, Negotiation()])
+    app = falcon.App(middleware=[*middleware, Negotiation(), access.Enforcement()])
     errors.install(app)
     for path in DISCOVERY:
         app.add_route(path, versions.Version(parts))

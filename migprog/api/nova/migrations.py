@@ -10,10 +10,12 @@ import falcon
 from microversion_parse import Version
 
 from migprog import exception, objects
+from migprog.api.access import Access, Rules
 from migprog.api.nova import schemas, views
 from migprog.api.nova.resource import Resource, require
 from migprog.api.nova.servers import check_id, known
 from migprog.core.status import Status
+from migprog.policies import nova as rules
 
 V2_22, V2_23, V2_24 = Version(2, 22), Version(2, 23), Version(2, 24)
 
@@ -35,25 +37,29 @@ ABORT = Step("abort live migration", "abort live migration", falcon.HTTPNotFound
 
 
 class _OfServer(Resource):
-    def _find(self, server_id: str, number: str) -> objects.Migration | None:
+    def _find(self, server_id: str, number: str, access: Access) -> objects.Migration | None:
         """By its number: here, as in Nova, its UUID is no address."""
         if not (number.isascii() and number.isdigit()):
             return None
         try:
-            return objects.Migration.get(self.parts.store, server_id, number)
+            return objects.Migration.get(
+                self.parts.store, server_id, number, project_id=access.only_project()
+            )
         except exception.NotFound:
             return None
 
-    def _ready_for(self, step: Step, server_id: str, number: str) -> objects.Migration:
+    def _ready_for(
+        self, step: Step, server_id: str, number: str, access: Access
+    ) -> objects.Migration:
         """The migration, when the step may be taken now.
 
         Raises :class:`falcon.HTTPError`, for the first of the reasons in Nova's order.
         """
-        if not known(self.parts, server_id).migrates:
+        if not known(self.parts, server_id, access).migrates:
             raise falcon.HTTPConflict(
                 description=f"Instance {server_id} is in an invalid state for '{step.of_server}'"
             )
-        migration = self._find(server_id, number)
+        migration = self._find(server_id, number, access)
         if migration is None:
             raise step.absent(
                 description=f"Migration {number[:64]} not found for instance {server_id}"
@@ -70,34 +76,41 @@ class _OfServer(Resource):
 class Migrations(_OfServer):
     """``/servers/{id}/migrations``"""
 
+    RULES: ClassVar[Rules] = {"GET": rules.MIGRATIONS_INDEX}
     SINCE: ClassVar = {"GET": V2_23}
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         schemas.MIGRATIONS.read(req.query_string, req.context.version)
+        access = req.context.access
         found = objects.Migration.list(
             self.parts.store,
             server_uuid=check_id(server_id),
+            project_id=access.only_project(),
             in_progress=True,
             limit=self.parts.max_limit,
         )
         if not found:
-            known(self.parts, server_id)
-        version = req.context.version
-        resp.media = {"migrations": [views.server_migration(each, version) for each in found]}
+            known(self.parts, server_id, access)
+        version, hosts = req.context.version, access.may(rules.MIGRATIONS_HOST)
+        resp.media = {
+            "migrations": [views.server_migration(each, version, hosts) for each in found]
+        }
 
 
 class Migration(_OfServer):
     """``/servers/{id}/migrations/{number}``"""
 
+    RULES: ClassVar[Rules] = {"GET": rules.MIGRATIONS_SHOW, "DELETE": rules.MIGRATIONS_DELETE}
     SINCE: ClassVar = {"GET": V2_23, "DELETE": V2_24}
 
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, server_id: str, number: str
     ) -> None:
         schemas.MIGRATIONS.read(req.query_string, req.context.version)
-        migration = self._find(check_id(server_id), number)
+        access = req.context.access
+        migration = self._find(check_id(server_id), number, access)
         if migration is None:
-            known(self.parts, server_id)
+            known(self.parts, server_id, access)
             raise falcon.HTTPNotFound(
                 description=f"In-progress live migration {number[:64]} is not found for server "
                 f"{server_id}."
@@ -107,18 +120,22 @@ class Migration(_OfServer):
                 description=f"Live migration {migration.id} for server {server_id} is not in "
                 "progress."
             )
-        resp.media = {"migration": views.server_migration(migration, req.context.version)}
+        hosts = access.may(rules.MIGRATIONS_HOST)
+        resp.media = {"migration": views.server_migration(migration, req.context.version, hosts)}
 
     def on_delete(
         self, req: falcon.Request, resp: falcon.Response, server_id: str, number: str
     ) -> None:
         """Abort it."""
-        self.parts.actions.abort(self._ready_for(ABORT, server_id, number))
+        migration = self._ready_for(ABORT, server_id, number, req.context.access)
+        self.parts.actions.abort(migration)
         resp.status = falcon.HTTP_ACCEPTED
 
 
 class Action(_OfServer):
     """``/servers/{id}/migrations/{number}/action``"""
+
+    RULES: ClassVar[Rules] = {"POST": rules.MIGRATIONS_FORCE_COMPLETE}
 
     def on_post(
         self, req: falcon.Request, resp: falcon.Response, server_id: str, number: str
@@ -128,5 +145,6 @@ class Action(_OfServer):
         # As in Nova, a body that nobody can read is told in every version.
         require(req, V2_22)
         schemas.check_action(body)
-        self.parts.actions.force_complete(self._ready_for(FORCE_COMPLETE, server_id, number))
+        migration = self._ready_for(FORCE_COMPLETE, server_id, number, req.context.access)
+        self.parts.actions.force_complete(migration)
         resp.status = falcon.HTTP_ACCEPTED

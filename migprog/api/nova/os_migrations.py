@@ -2,16 +2,18 @@
 """``/os-migrations``: live migrations of all servers, those that ended too, newest first."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import falcon
 from oslo_utils import timeutils
 
 from migprog import exception, objects
+from migprog.api.access import Access, Rules
 from migprog.api.nova import schemas, views
 from migprog.api.nova.resource import Resource
 from migprog.api.nova.servers import is_full, is_storable, next_page, no_marker
 from migprog.core.status import Status
+from migprog.policies import nova as rules
 
 # Nova's filters that are asked of the store as they are, and their names there.
 _AS_ASKED = {
@@ -25,14 +27,19 @@ _INSTANTS = {"changes-since": "changed_since", "changes-before": "changed_before
 
 
 class OsMigrations(Resource):
+    RULES: ClassVar[Rules] = {"GET": rules.OS_MIGRATIONS_INDEX}
+
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         version = req.context.version
         query = schemas.OS_MIGRATIONS.read(req.query_string, version)
         limit = schemas.limit(query.get("limit"), self.parts.max_limit)
-        found = self._found(query, limit) if limit else []
+        access = req.context.access
+        hosts = access.may(rules.OS_MIGRATIONS_HOST)
+        asked = _confined(query, access)
+        found = self._found(asked, limit) if limit else []
         page: dict[str, Any] = {
             "migrations": [
-                views.os_migration(each, version, req.context.addresses) for each in found
+                views.os_migration(each, version, req.context.addresses, hosts) for each in found
             ]
         }
         if version >= schemas.V2_59 and is_full(found, limit):
@@ -54,6 +61,22 @@ class OsMigrations(Resource):
             return objects.Migration.list(self.parts.store, limit=limit, **asked)
         except exception.BadRequest:
             raise no_marker(query["marker"]) from None
+
+
+def _confined(query: dict[str, str], access: Access) -> dict[str, str]:
+    """The query, of the project alone that the request is confined to.
+
+    Raises :class:`falcon.HTTPForbidden` when it asks for another, or by hosts that it may not see:
+    their migrations would tell where they are.
+    """
+    if "host" in query or "source_compute" in query:
+        access.check(rules.OS_MIGRATIONS_HOST)
+    own = access.only_project(rules.OS_MIGRATIONS_ALL)
+    if own is None:
+        return query
+    if query.get("project_id", own) != own:
+        access.check(rules.OS_MIGRATIONS_ALL)
+    return query | {"project_id": own}
 
 
 def _is_possible(query: dict[str, str]) -> bool:

@@ -9,6 +9,7 @@ from urllib import parse
 import falcon
 from microversion_parse import Version
 
+from migprog.api.access import Rules
 from migprog.api.nova import microversion
 from migprog.api.resource import Parts
 
@@ -19,9 +20,11 @@ _PROJECT = re.compile(r"[A-Za-z0-9_-]{1,255}")
 class Resource:
     """Something at an address of this face.
 
+    ``RULES``: the rule of each of its methods.
     ``SINCE``: the microversion that brought a method, if not the first.
     """
 
+    RULES: ClassVar[Rules]
     SINCE: ClassVar[Mapping[str, Version]] = {}
 
     def __init__(self, parts: Parts) -> None:

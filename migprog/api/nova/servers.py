@@ -4,25 +4,30 @@ have migrated."""
 
 import uuid
 from collections.abc import Sized
-from typing import Any
+from typing import Any, ClassVar
 from urllib import parse
 
 import falcon
+from oslo_utils import strutils
 
 from migprog import exception, objects
+from migprog.api.access import Access, Rules
 from migprog.api.nova import schemas, views
 from migprog.api.nova.resource import Resource
 from migprog.api.resource import Parts
+from migprog.policies import nova as rules
 
 
 def not_there(server_id: str) -> falcon.HTTPNotFound:
     return falcon.HTTPNotFound(description=f"Instance {server_id[:64]} could not be found.")
 
 
-def known(parts: Parts, server_id: str) -> objects.ServerNow:
-    """The server of this id. Raises :class:`falcon.HTTPNotFound`."""
+def known(parts: Parts, server_id: str, access: Access) -> objects.ServerNow:
+    """The server of this id, if the request may find it. Raises :class:`falcon.HTTPNotFound`."""
     try:
-        return objects.ServerNow.get(parts.store, check_id(server_id))
+        return objects.ServerNow.get(
+            parts.store, check_id(server_id), project_id=access.only_project()
+        )
     except exception.NotFound:
         raise not_there(server_id) from None
 
@@ -44,30 +49,53 @@ def check_id(server_id: str) -> str:
 class Server(Resource):
     """``/servers/{id}``"""
 
+    RULES: ClassVar[Rules] = {"GET": rules.SERVERS_SHOW}
+
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         schemas.SERVER.read(req.query_string, req.context.version)
-        now = known(self.parts, server_id)
-        resp.media = {"server": views.server(now, req.context.version, req.context.addresses)}
+        access = req.context.access
+        now = known(self.parts, server_id, access)
+        hosts = access.may(rules.SERVERS_HOST)
+        resp.media = {
+            "server": views.server(now, req.context.version, req.context.addresses, hosts)
+        }
 
 
 class Servers(Resource):
     """``/servers``"""
 
+    RULES: ClassVar[Rules] = {"GET": rules.SERVERS_INDEX}
+    ALL_PROJECTS = rules.SERVERS_INDEX_ALL
     BRIEF = True
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query = schemas.SERVERS.read(req.query_string, req.context.version)
         limit = schemas.limit(query.get("limit"), self.parts.max_limit)
-        found = self._found(query, limit) if limit else []
+        access = req.context.access
+        project_id = self._project(access, query.get("all_tenants"))
+        found = self._found(query, limit, project_id) if limit else []
         version, addresses = req.context.version, req.context.addresses
+        hosts = access.may(rules.SERVERS_HOST)
         page: dict[str, Any] = {
-            "servers": [views.server(each, version, addresses, self.BRIEF) for each in found]
+            "servers": [views.server(each, version, addresses, hosts, self.BRIEF) for each in found]
         }
         if is_full(found, limit):
             page["servers_links"] = next_page(req, query | {"marker": found[-1].server.uuid})
         resp.media = page
 
-    def _found(self, query: dict[str, str], limit: int) -> list[objects.ServerNow]:
+    def _project(self, access: Access, all_tenants: str | None) -> str | None:
+        """The project whose servers alone are listed. As in Nova, an admin too lists those of the
+        own project, unless the request says otherwise."""
+        # With nothing behind it, it says yes.
+        every = all_tenants is not None and strutils.bool_from_string(all_tenants, default=True)
+        if access.project and not every:
+            return access.project
+        access.check(self.ALL_PROJECTS)
+        return None
+
+    def _found(
+        self, query: dict[str, str], limit: int, project_id: str | None
+    ) -> list[objects.ServerNow]:
         marker, name = query.get("marker"), query.get("name")
         if not is_storable(name):
             return []
@@ -77,6 +105,7 @@ class Servers(Resource):
                 limit=limit,
                 marker=None if marker is None else check_id(marker),
                 name=name,
+                project_id=project_id,
             )
         except (exception.BadRequest, falcon.HTTPNotFound):
             raise no_marker(str(marker)) from None
@@ -85,6 +114,8 @@ class Servers(Resource):
 class ServersDetail(Servers):
     """``/servers/detail``"""
 
+    RULES: ClassVar[Rules] = {"GET": rules.SERVERS_DETAIL}
+    ALL_PROJECTS = rules.SERVERS_DETAIL_ALL
     BRIEF = False
 
 

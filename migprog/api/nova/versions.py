@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """``/v2.1``: what this face speaks. For everybody: clients ask before they have a token."""
 
+from typing import ClassVar
+
 import falcon
 
+from migprog.api.access import PUBLIC, Rules
 from migprog.api.nova import views
 from migprog.api.nova.resource import Resource
 
 
 class Version(Resource):
+    RULES: ClassVar[Rules] = PUBLIC
+
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.media = {"version": views.version_detail(req.prefix)}

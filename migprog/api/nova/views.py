@@ -36,9 +36,18 @@ class Key:
     shown: Callable[[Any], bool] = lambda _thing: True
 
 
-def _document(keys: Iterable[Key], version: Version, thing: Any) -> dict[str, Any]:
+HOST = "OS-EXT-SRV-ATTR:host"
+OF_HOSTS = frozenset(
+    {"source_compute", "source_node", "dest_compute", "dest_node", "dest_host", HOST}
+)
+
+
+def _document(
+    keys: Iterable[Key], version: Version, thing: Any, hosts: bool = True
+) -> dict[str, Any]:
+    """``hosts``: whether they may be seen; else their keys are null."""
     return {
-        key.name: key.value(thing)
+        key.name: key.value(thing) if hosts or key.name not in OF_HOSTS else None
         for key in keys
         if key.since <= version <= key.until and key.shown(thing)
     }
@@ -84,14 +93,17 @@ def migration_path(migration: Migration) -> str:
     return f"/servers/{migration.server_uuid}/migrations/{migration.id}"
 
 
-def server_migration(migration: Migration, version: Version) -> dict[str, Any]:
-    """One of a server's migrations that are in progress."""
-    return _document(SERVER_MIGRATION, version, migration)
+def server_migration(migration: Migration, version: Version, hosts: bool) -> dict[str, Any]:
+    """One of a server's migrations that are in progress; ``hosts``: whether they may be seen."""
+    return _document(SERVER_MIGRATION, version, migration, hosts)
 
 
-def os_migration(migration: Migration, version: Version, addresses: Addresses) -> dict[str, Any]:
-    """One of all migrations; where it is in progress it has an address of its own."""
-    document = _document(OS_MIGRATION, version, migration)
+def os_migration(
+    migration: Migration, version: Version, addresses: Addresses, hosts: bool
+) -> dict[str, Any]:
+    """One of all migrations; where it is in progress it has an address of its own. ``hosts``:
+    whether they may be seen."""
+    document = _document(OS_MIGRATION, version, migration, hosts)
     if migration.in_progress and version >= V2_23:
         document["links"] = addresses.links(migration_path(migration))
     return document
@@ -130,7 +142,7 @@ SERVER = (
     Key("tenant_id", lambda now: now.server.project_id),
     Key("user_id", lambda now: now.server.user_id),
     Key("updated", lambda now: _seconds(now.server.sampled_at)),
-    Key("OS-EXT-SRV-ATTR:host", lambda now: now.server.host),
+    Key(HOST, lambda now: now.server.host),
     Key("OS-EXT-STS:task_state", lambda now: "migrating" if now.migrates else None),
     Key("OS-EXT-STS:vm_state", lambda now: "active" if _has_progress(now) else None),
     # openstack server show and list break without a flavor's name and with an image that is null,
@@ -142,10 +154,11 @@ SERVER = (
 
 
 def server(
-    now: ServerNow, version: Version, addresses: Addresses, brief: bool = False
+    now: ServerNow, version: Version, addresses: Addresses, hosts: bool, brief: bool = False
 ) -> dict[str, Any]:
-    """A server, as far as its migrations tell of it; ``brief``: its names alone."""
-    document = _document(SERVER_BRIEF if brief else SERVER, version, now)
+    """A server, as far as its migrations tell of it; ``hosts``: whether they may be seen;
+    ``brief``: its names alone."""
+    document = _document(SERVER_BRIEF if brief else SERVER, version, now, hosts)
     return document | {"links": addresses.links(f"/servers/{now.server.uuid}")}
 
 

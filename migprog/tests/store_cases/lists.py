@@ -152,3 +152,34 @@ class Finding:
         for bad in (report().uuid, "no uuid"):
             with pytest.raises(exception.BadRequest, match="marker"):
                 objects.Migration.list(store, marker=bad)
+
+    def test_one_project_alone(self, store):
+        """What is another's is not found, by whatever it is asked for."""
+        name = report().uuid
+        mine, theirs, nobodys = (
+            report(server_name=name, project_id=project)
+            for project in (f"{name}-me", f"{name}-them", None)
+        )
+        stores.store(store, mine, theirs, nobodys)
+
+        def found(**asked):
+            servers = objects.ServerNow.list(store, limit=10, name=name, **asked)
+            return {now.server.uuid for now in servers}
+
+        assert found() == {each.server_uuid for each in (mine, theirs, nobodys)}
+        only = {"project_id": mine.project_id}
+        assert found(**only) == {mine.server_uuid}
+        assert [m.uuid for m in objects.Migration.list(store, **only)] == [mine.uuid]
+        assert objects.Migration.get(store, mine.server_uuid, mine.uuid, **only).uuid == mine.uuid
+        for get in (objects.Server.get, objects.ServerNow.get):
+            get(store, mine.server_uuid, **only)
+        for other in (theirs, nobodys):
+            with pytest.raises(exception.NotFound):
+                objects.Migration.get(store, other.server_uuid, other.uuid, **only)
+            for get in (objects.Server.get, objects.ServerNow.get):
+                with pytest.raises(exception.NotFound):
+                    get(store, other.server_uuid, **only)
+            with pytest.raises(exception.BadRequest, match="marker"):
+                objects.Migration.list(store, marker=other.uuid, **only)
+            with pytest.raises(exception.BadRequest, match="marker"):
+                found(marker=other.server_uuid, **only)

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Migrations, on our own face."""
+
+from migprog.policies.base import OVERSEER, READER, rule
+
+LIST = "migprog:migrations:list"
+SHOW = "migprog:migrations:show"
+HISTORY = "migprog:migrations:history"
+OF_SERVER = "migprog:servers:migrations"
+HOSTS = "migprog:migrations:hosts"
+
+_OF_SERVER = "GET /servers/{server_uuid}/migrations"
+
+RULES = (
+    rule(LIST, READER, "List migrations.", "GET /migrations"),
+    rule(OF_SERVER, READER, "List a server's migrations.", _OF_SERVER),
+    rule(SHOW, READER, "Show a migration.", f"{_OF_SERVER}/{{id}}"),
+    rule(HISTORY, READER, "Show how a migration went.", f"{_OF_SERVER}/{{id}}/history"),
+    rule(
+        HOSTS,
+        OVERSEER,
+        "See the hosts of migrations, list by host, and see errors, which are in libvirt's words "
+        "and may name hosts. For others these are null.",
+        "GET /migrations",
+        _OF_SERVER,
+        f"{_OF_SERVER}/{{id}}",
+    ),
+)

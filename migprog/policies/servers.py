@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servers, on our own face."""
+
+from migprog.policies.base import OVERSEER, READER, rule
+
+SHOW = "migprog:servers:show"
+HOSTS = "migprog:servers:hosts"
+
+_SERVER = "GET /servers/{server_uuid}"
+
+RULES = (
+    rule(SHOW, READER, "Show a server's progress.", _SERVER),
+    rule(HOSTS, OVERSEER, "See on which host a server is. For others it is null.", _SERVER),
+)

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``migprog-api`` behind a real Keystone: who gets what, with real tokens."""
+
+import dataclasses
+import os
+import pathlib
+import sys
+import uuid
+from collections.abc import Iterator
+
+import openstack
+import pytest
+import requests
+from openstack import exceptions
+
+from migprog import objects
+from migprog.tests import access, stores
+from migprog.tests.functional import keystone, processes
+from migprog.tests.functional.keystone import PASSWORD, SYSTEM, Keystone, of_project
+
+SERVER = str(uuid.UUID(int=1))
+# By the columns of the table: the role, and the project it is in; None: the system. Without any
+# role there is no token, so "none" has one that no rule names.
+USERS = {
+    "none": ("load-balancer", "red"),
+    "other": ("member", "blue"),
+    "reader": ("reader", "red"),
+    "manager": ("manager", "red"),
+    "admin": ("admin", "red"),
+    "system-reader": ("reader", None),
+}
+_MAIN = "import sys; from migprog.cmd.api import main; sys.exit(main())"
+_CONF = """
+[database]
+connection = {database}
+[api]
+listen = 127.0.0.1:{port}
+[keystone_authtoken]
+auth_type = password
+auth_url = {keystone}
+www_authenticate_uri = {keystone}
+username = migprog
+password = {password}
+user_domain_id = default
+project_name = service
+project_domain_id = default
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cloud:
+    """``api``: the address of migprog-api; ``tokens``: by the columns of the table."""
+
+    shared: pathlib.Path
+    keystone: Keystone
+    api: str
+    tokens: dict[str, str]
+    migration: objects.Migration
+
+    def get(self, path: str, token: str | None) -> requests.Response:
+        headers = {} if token is None else {"X-Auth-Token": token}
+        return requests.get(self.api + path, headers=headers, timeout=30)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """What a Keystone needs."""
+    path = tmp_path_factory.mktemp("keystone")
+    keystone.make(path)
+    return path
+
+
+def scope(project: str | None) -> dict:
+    return SYSTEM if project is None else of_project(project)
+
+
+@pytest.fixture(scope="module")
+def cloud(shared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    directory = tmp_path_factory.mktemp("cloud")
+    database = f"sqlite:///{directory / 'migprog.sqlite'}"
+    (port,) = processes.free_ports(1)
+    conf = directory / "migprog.conf"
+    with keystone.serving(shared, shared) as identity:
+        identity.new_role("load-balancer")
+        projects = {name: identity.new_project(name) for name in ("red", "blue", "service")}
+        for user, (role, project) in USERS.items():
+            # Keystone has made a user of that name itself.
+            identity.new_user(f"a-{user}", role, projects.get(project))
+        identity.new_user("migprog", "service", projects["service"])
+        # keystonemiddleware looks for Keystone in its own catalog.
+        identity.new_endpoint("identity", identity.url)
+        identity.new_endpoint("compute", f"http://127.0.0.1:{port}/v2.1")
+        store = stores.ready(database)
+        migration = access.fill(store, SERVER, projects["red"])
+        store.close()
+        conf.write_text(
+            _CONF.format(database=database, port=port, keystone=identity.url, password=PASSWORD)
+        )
+        with processes.running(
+            [sys.executable, "-W", "ignore", "-c", _MAIN, "--config-file", str(conf)],
+            directory,
+            os.environ,
+        ) as program:
+            processes.wait_for_port(port, 60, program)
+            tokens = {
+                user: identity.token(f"a-{user}", scope(project))
+                for user, (_role, project) in USERS.items()
+            }
+            yield Cloud(shared, identity, f"http://127.0.0.1:{port}", tokens, migration)
+            assert "Traceback" not in program.output()
+
+
+def test_the_table_of_the_documentation(cloud: Cloud) -> None:
+    def ask(method: str, path: str, token: str) -> tuple[int, str]:
+        answer = requests.request(
+            method,
+            cloud.api + access.address(path, cloud.migration),
+            headers=access.NOVA | {"X-Auth-Token": cloud.tokens[token]},
+            data=access.body(method, path),
+            timeout=30,
+        )
+        # This process acts on nothing: what it would do, if it could, it may.
+        return (202, "") if answer.status_code == 501 else (answer.status_code, answer.text)
+
+    assert access.table(ask, cloud.migration) == access.documented()
+
+
+def test_an_admin_of_one_project_is_one_of_all(cloud: Cloud) -> None:
+    token = cloud.keystone.token("admin", of_project("admin"))
+    shown = cloud.get(f"/servers/{SERVER}", token).json()["server"]
+    assert shown["host"] == cloud.migration.source_compute
+    assert cloud.get("/v2.1/servers", token).json() == {"servers": []}
+    (listed,) = cloud.get("/v2.1/servers?all_tenants=1", token).json()["servers"]
+    assert listed["id"] == SERVER
+
+
+def test_what_is_public_needs_no_token(cloud: Cloud) -> None:
+    assert [each["id"] for each in cloud.get("/", None).json()["versions"]] == ["v1", "v2.1"]
+    assert cloud.get("/v2.1", None).json()["version"]["id"] == "v2.1"
+    assert cloud.get("/v2.1/", None).json()["version"]["min_version"] == "2.1"
+    assert cloud.get("/healthcheck", None).status_code == 200
+    assert cloud.get("/migrations", None).status_code == 401
+
+
+def test_a_token_that_is_no_good(cloud: Cloud, tmp_path: pathlib.Path) -> None:
+    """None at all, nonsense, one that was revoked, and one that has expired."""
+    revoked = cloud.keystone.token("a-reader", of_project("red"))
+    cloud.keystone.revoke(revoked)
+    with keystone.serving(cloud.shared, tmp_path, expiration_seconds=1) as brief:
+        expired = brief.token("a-reader", of_project("red"))
+    processes.wait_for(lambda: not cloud.keystone.knows(expired), 30, "a token to expire")
+    for token in (None, "garbage", "gAAAAA" + "x" * 180, revoked, expired):
+        answer = cloud.get("/migrations", token)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (401, 401)
+        assert answer.headers["www-authenticate"].startswith("Keystone uri=")
+        answer = cloud.get("/v2.1/os-migrations", token)
+        assert (answer.status_code, answer.json()["unauthorized"]["code"]) == (401, 401)
+    assert cloud.get("/migrations", cloud.tokens["reader"]).status_code == 200
+
+
+def test_openstacksdk_finds_its_way_by_the_catalog(cloud: Cloud) -> None:
+    def compute(user: str, project: str):
+        return openstack.connection.Connection(
+            auth_url=cloud.keystone.url,
+            username=user,
+            password=PASSWORD,
+            project_name=project,
+            user_domain_id="default",
+            project_domain_id="default",
+        ).compute
+
+    (found,) = compute("a-manager", "red").migrations()
+    assert (found.uuid, found.source_compute) == (cloud.migration.uuid, None)
+    (found,) = compute("a-admin", "red").migrations()
+    assert found.source_compute == cloud.migration.source_compute
+    with pytest.raises(exceptions.ForbiddenException, match="os-migrations:index"):
+        list(compute("a-reader", "red").migrations())
