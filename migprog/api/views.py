@@ -26,7 +26,6 @@ _AS_HELD = (
 )
 # What tells where things are; an error is libvirt's own text, which may name the other host.
 _OF_HOSTS = ("source_compute", "source_node", "dest_compute", "dest_node", "dest_host", "error")
-_HEARTBEATS_MISSED = 2
 _INSTANTS = ("started_at", "sampled_at", "ended_at", "heard_at", "created_at", "updated_at")
 
 
@@ -63,9 +62,7 @@ def agent(agent: Agent, now: datetime) -> dict[str, Any]:
     """An agent; it is stale when it has missed two heartbeats."""
     document = dataclasses.asdict(agent)
     document |= {name: instant(getattr(agent, name)) for name in ("started_at", "heard_at")}
-    document["stale"] = is_stale(
-        True, agent.heard_at, now, _HEARTBEATS_MISSED * agent.heartbeat_seconds
-    )
+    document["stale"] = agent.is_silent(now)
     return document
 
 
