@@ -290,7 +290,8 @@ def test_a_server_that_hangs_costs_its_own_figures_only(watched, lab, guest):
         guest(memory_mib=64, fill_mib=48, working_set_mib=2, segments=((1000, 0.5),))
         for _ in range(2)
     )
-    hanging = lab.migrate(hangs, *lab.hosts, bandwidth_mib_s=8)
+    # Slow enough not to be over before it is made to hang.
+    hanging = lab.migrate(hangs, *lab.hosts, bandwidth_mib_s=3)
     living = lab.migrate(lives, *lab.hosts, bandwidth_mib_s=8)
     before = watched.wait_for(hangs.uuid, lambda r: r["memory_processed_bytes"], "with bytes moved")
     watched.wait_for(lives.uuid, lambda r: r["memory_processed_bytes"], "with bytes moved")
