@@ -119,26 +119,29 @@ def _postgresql(table: sa.Table, key: str, changed: tuple[str, ...]) -> sa.TextC
     The keys stand there once more for its planner, which knows nothing of what is in that value and
     would rather read the whole table.
     """
-    dialect = postgresql.dialect()
-    columns = ", ".join(f"{name} {table.c[name].type.compile(dialect)}" for name in (key, *changed))
     news = ", ".join(f"{name} = new.{name}" for name in changed)
     return sa.text(
         f"UPDATE {table.name} SET {news} "  # noqa: S608 names of ours
-        f"FROM json_to_recordset(:rows) AS new({columns}) "
+        f"FROM {_recordset(table, (key, *changed))} "
         f"WHERE {table.name}.{key} = new.{key} AND {table.name}.{key} = ANY(:keys)"
     )
 
 
 @functools.cache
 def _putting_postgresql(table: sa.Table, keys: tuple[str, ...]) -> sa.TextClause:
-    dialect = postgresql.dialect()
-    names = ", ".join(c.name for c in table.c)
-    columns = ", ".join(f"{c.name} {c.type.compile(dialect)}" for c in table.c)
+    names = ", ".join(table.c.keys())
     return sa.text(
         f"INSERT INTO {table.name} ({names}) "  # noqa: S608 names of ours
-        f"SELECT {names} FROM json_to_recordset(:rows) AS new({columns}) "
+        f"SELECT {names} FROM {_recordset(table, tuple(table.c.keys()))} "
         f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {_excluded(table, keys)}"
     )
+
+
+def _recordset(table: sa.Table, names: tuple[str, ...]) -> str:
+    """The rows that are bound as ``rows``, one JSON value, with these columns of a table."""
+    dialect = postgresql.dialect()
+    columns = ", ".join(f"{name} {table.c[name].type.compile(dialect)}" for name in names)
+    return f"json_to_recordset(:rows) AS new({columns})"
 
 
 @functools.cache
