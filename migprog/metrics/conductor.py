@@ -50,6 +50,8 @@ _ENDED = Counter(
     ["status"],
     registry=REGISTRY,
 )
+# One absurd forecast must not drown the sum of all the others for as long as this process lives.
+_MOST_ERROR_RATIO = 100.0
 _ERROR = Histogram(
     "migprog_forecast_error_ratio",
     "Of completed migrations: the distance of the end that was told from the real one, "
@@ -104,7 +106,7 @@ def _forecast(quarter: Quarter, total_seconds: float | None) -> None:
     if total_seconds is not None:
         ratio = calibration.error_ratio(quarter, total_seconds)
         if ratio is not None:
-            _ERROR.labels(at).observe(ratio)
+            _ERROR.labels(at).observe(min(ratio, _MOST_ERROR_RATIO))
 
 
 def _held_word(quarter: Quarter) -> str:

@@ -152,6 +152,17 @@ def test_how_good_forecasts_were_is_counted_once(manager):
     assert _counted(lambda: tell(completed, stores.later(completed), running)) == {}
 
 
+def test_an_absurd_forecast_does_not_drown_the_others(manager):
+    completed = stores.report(
+        status=Status.COMPLETED,
+        total_seconds=100.0,
+        **calibration.to_fields([Quarter(50, 7e9, 7e9, False)]),
+    )
+    batch = Batch(host="a", node="a", reports=(completed,)).to_wire()
+    counted = _counted(lambda: manager.report({}, batch=batch))
+    assert counted["forecast_error_ratio_sum", "50"] == pytest.approx(100)
+
+
 @pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED, Status.UNKNOWN])
 def test_what_did_not_complete_tells_nothing_of_forecasts(manager, status):
     batch = Batch(host="a", node="a", reports=(stores.report(status=status),)).to_wire()
