@@ -34,7 +34,9 @@ class _Migrations(Resource):
         """A page of the migrations that ``query`` and ``only`` ask for, and where the next is."""
         limit = query.get("limit", self.parts.max_limit)
         # One more than asked for tells whether there is a next page.
-        only |= {"limit": limit + 1, "project_id": req.context.access.only_project()}
+        only["limit"] = limit + 1
+        if (project := req.context.access.only_project()) is not None:
+            only["project_id"] = project
         found = objects.Migration.list(self.parts.store, **(dict(query) | only))
         page: dict[str, Any] = {"migrations": [self._view(req, each) for each in found[:limit]]}
         if len(found) > limit:
@@ -49,10 +51,29 @@ class Migrations(_Migrations):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query = schemas.read(req.query_string, schemas.migrations(self.parts.max_limit))
+        access = req.context.access
         if "host" in query:
             # Who may not see where a migration is may not find out by asking for each host.
-            req.context.access.check(policies.migrations.HOSTS)
-        resp.media = self._page(req, query)
+            access.check(policies.migrations.HOSTS)
+        if query.get("project_id", access.project) != access.project:
+            access.check(policies.base.ALL_PROJECTS)
+        resp.media = self._page(req, _asked(query))
+
+
+# Numbers are given in the order of creation.
+_SORTED_BY = {"created_at": "id"}
+
+
+def _asked(query: Mapping[str, Any]) -> dict[str, Any]:
+    """A query of ``/migrations`` in the words of :meth:`objects.Migration.list`."""
+    asked = dict(query)
+    if "changed_since" in asked:
+        asked["changed_since"] = schemas.instant(asked["changed_since"])
+    if "sort_key" in asked:
+        asked["sort_key"] = _SORTED_BY.get(asked["sort_key"], asked["sort_key"])
+    if "sort_dir" in asked:
+        asked["descending"] = asked.pop("sort_dir") == "desc"
+    return asked
 
 
 class ServerMigrations(_Migrations):

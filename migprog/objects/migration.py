@@ -131,14 +131,19 @@ class Migration:
         source_compute: str | None = None,
         changed_since: datetime | None = None,
         changed_before: datetime | None = None,
+        verdict: Verdict | None = None,
+        sort_key: str = "id",
+        descending: bool = True,
         limit: int = 1000,
         marker: str | None = None,
     ) -> list[Self]:
-        """Newest first; what is None is not asked for.
+        """Newest first, unless another of :data:`migprog.db.lists.SORT_KEYS` is asked for: by
+        ``ended_at`` only those that have one. What is None is not asked for.
 
         ``host`` is a compute host at either end; ``marker`` the UUID of the last migration of the
         page before, of the same project. The row was last changed at or after ``changed_since``,
-        at or before ``changed_before`` (with their zones).
+        at or before ``changed_before`` (with their zones). A verdict is one on what is in progress,
+        or that it has ended.
         Raises :class:`exception.BadRequest`, :class:`db.Unavailable`.
         """
         if server_uuid is not None and (server_uuid := _uuid(server_uuid)) is None:
@@ -147,9 +152,12 @@ class Migration:
         def work(reader: queries.Reader) -> list[queries.Row]:
             return reader.migrations(
                 limit=limit,
-                below_id=None if marker is None else _marked_id(reader, marker, project_id),
+                after=None if marker is None else _marked(reader, marker, project_id, sort_key),
+                sort_key=sort_key,
+                descending=descending,
                 host=host,
-                statuses=_statuses(status, in_progress),
+                verdict=verdict,
+                statuses=_statuses(status, in_progress, verdict),
                 server_uuid=server_uuid,
                 project_id=project_id,
                 user_id=user_id,
@@ -176,23 +184,34 @@ INSTANTS = (
 )
 
 
-def _statuses(status: Status | None, in_progress: bool | None) -> frozenset[Status] | None:
-    if status is None and in_progress is None:
+def _statuses(
+    status: Status | None, in_progress: bool | None, verdict: Verdict | None
+) -> frozenset[Status] | None:
+    if status is None and in_progress is None and verdict is None:
         return None
     asked = frozenset(Status) if status is None else frozenset({status})
-    if in_progress is None:
-        return asked
-    return asked & (core_status.IN_PROGRESS if in_progress else core_status.ENDED)
+    if in_progress is not None:
+        asked &= core_status.IN_PROGRESS if in_progress else core_status.ENDED
+    if verdict is not None:
+        # There is no index by verdicts, which change on the way: those in progress are few.
+        asked &= core_status.ENDED if verdict == Verdict.ENDED else core_status.IN_PROGRESS
+    return asked
 
 
-def _marked_id(reader: queries.Reader, marker: str, project_id: str | None) -> int:
+def _marked(
+    reader: queries.Reader, marker: str, project_id: str | None, sort_key: str
+) -> tuple[Any, int]:
+    """What the migration with this UUID is sorted by, and its number."""
     wanted = _uuid(marker)
     of_project = {} if project_id is None else {"project_id": project_id}
     row = reader.migration(uuid=wanted, **of_project) if wanted else None
     if row is None:
         raise exception.BadRequest("marker", f"{marker[:64]!r} must be the UUID of a migration")
-    marked: int = row["id"]
-    return marked
+    if row[sort_key] is None:
+        raise exception.BadRequest(
+            "marker", f"{marker[:64]!r} must be the UUID of a migration that has its {sort_key}"
+        )
+    return row[sort_key], row["id"]
 
 
 def _uuid(text: str) -> str | None:
