@@ -6,7 +6,7 @@ from typing import ClassVar
 import falcon
 
 from migprog import objects, policies
-from migprog.api import schemas, views
+from migprog.api import conditional, schemas, views
 from migprog.api.access import Rules
 from migprog.api.resource import Resource
 
@@ -20,6 +20,8 @@ class Agents(Resource):
         # One more than asked for tells whether there is a next page.
         found = objects.Agent.list(self.parts.store, limit=limit + 1, marker=query.get("marker"))
         now = self.parts.clock()
+        if conditional.is_known(req, resp, [(each, each.is_silent(now)) for each in found]):
+            return
         resp.media = {"agents": [views.agent(each, now) for each in found[:limit]]}
         if len(found) > limit:
             resp.media["agents_links"] = self.next_page(req, found[limit - 1].host)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who asks: with Keystone who has a token, without it this machine alone."""
 
-import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -61,9 +60,7 @@ class ByToken:
         if req.get_header("X-Identity-Status") != "Confirmed":
             raise falcon.HTTPUnauthorized(description="A valid token is needed.")
         user = context.RequestContext.from_environ(req.env, overwrite=False)
-        # One answer for the whole request, however often it is asked.
-        may = functools.cache(lambda rule: self._policy.allows(rule, user))
-        req.context.access = access.Access(may=may, project=user.project_id)
+        req.context.access = access.Access(may=self._policy.of(user), project=user.project_id)
 
 
 class Everybody:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import falcon
 
 from migprog import objects, policies
-from migprog.api import schemas, views
+from migprog.api import conditional, schemas, views
 from migprog.api.access import Rules
 from migprog.api.resource import Resource
 
@@ -22,26 +22,43 @@ class _Migrations(Resource):
             req.context.access.may(policies.migrations.HOSTS),
         )
 
-    def _find(self, req: falcon.Request, server_uuid: str, id_or_uuid: str) -> objects.Migration:
-        return objects.Migration.get(
-            self.parts.store,
-            server_uuid,
-            id_or_uuid,
-            project_id=req.context.access.only_project(),
+    def _find(
+        self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
+    ) -> objects.Migration | None:
+        """None: the client has it as it is."""
+        project = req.context.access.only_project()
+        found = conditional.migrations(
+            req,
+            resp,
+            self.parts,
+            lambda kind: [kind.get(self.parts.store, server_uuid, id_or_uuid, project_id=project)],
+            req.context.access.may(policies.migrations.HOSTS),
         )
+        return found[0] if found else None
 
-    def _page(self, req: falcon.Request, query: Mapping[str, Any], **only: Any) -> dict[str, Any]:
-        """A page of the migrations that ``query`` and ``only`` ask for, and where the next is."""
+    def _page(
+        self, req: falcon.Request, resp: falcon.Response, query: Mapping[str, Any], **only: Any
+    ) -> None:
+        """Answer a page of the migrations that ``query`` and ``only`` ask for, and where the next
+        is."""
         limit = query.get("limit", self.parts.max_limit)
         # One more than asked for tells whether there is a next page.
         only["limit"] = limit + 1
         if (project := req.context.access.only_project()) is not None:
             only["project_id"] = project
-        found = objects.Migration.list(self.parts.store, **(dict(query) | only))
+        found = conditional.migrations(
+            req,
+            resp,
+            self.parts,
+            lambda kind: kind.list(self.parts.store, **(dict(query) | only)),
+            req.context.access.may(policies.migrations.HOSTS),
+        )
+        if found is None:
+            return
         page: dict[str, Any] = {"migrations": [self._view(req, each) for each in found[:limit]]}
         if len(found) > limit:
             page["migrations_links"] = self.next_page(req, found[limit - 1].uuid)
-        return page
+        resp.media = page
 
 
 class Migrations(_Migrations):
@@ -57,7 +74,7 @@ class Migrations(_Migrations):
             access.check(policies.migrations.HOSTS)
         if query.get("project_id", access.project) != access.project:
             access.check(policies.base.ALL_PROJECTS)
-        resp.media = self._page(req, _asked(query))
+        self._page(req, resp, _asked(query))
 
 
 # Numbers are given in the order of creation.
@@ -86,7 +103,7 @@ class ServerMigrations(_Migrations):
         server = objects.Server.get(
             self.parts.store, server_uuid, project_id=req.context.access.only_project()
         )
-        resp.media = self._page(req, query, server_uuid=server.uuid)
+        self._page(req, resp, query, server_uuid=server.uuid)
 
 
 class ServerMigration(_Migrations):
@@ -98,8 +115,9 @@ class ServerMigration(_Migrations):
         self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
     ) -> None:
         schemas.read(req.query_string, {})
-        migration = self._find(req, server_uuid, id_or_uuid)
-        resp.media = {"migration": self._view(req, migration)}
+        migration = self._find(req, resp, server_uuid, id_or_uuid)
+        if migration is not None:
+            resp.media = {"migration": self._view(req, migration)}
 
 
 class History(_Migrations):
@@ -111,6 +129,7 @@ class History(_Migrations):
         self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
     ) -> None:
         schemas.read(req.query_string, {})
-        migration = self._find(req, server_uuid, id_or_uuid)
-        points = objects.Point.list(self.parts.store, migration)
-        resp.media = {"history": [views.point(point) for point in points]}
+        migration = self._find(req, resp, server_uuid, id_or_uuid)
+        if migration is not None:
+            points = objects.Point.list(self.parts.store, migration)
+            resp.media = {"history": [views.point(point) for point in points]}

@@ -6,7 +6,7 @@ from typing import ClassVar
 import falcon
 
 from migprog import objects, policies
-from migprog.api import schemas, views
+from migprog.api import conditional, schemas, views
 from migprog.api.access import Rules
 from migprog.api.resource import Resource
 
@@ -19,4 +19,5 @@ class Server(Resource):
         access = req.context.access
         server = objects.Server.get(self.parts.store, server_uuid, project_id=access.only_project())
         hosts = access.may(policies.servers.HOSTS)
-        resp.media = {"server": views.server(server, req.prefix, hosts)}
+        if not conditional.is_known(req, resp, server, hosts):
+            resp.media = {"server": views.server(server, req.prefix, hosts)}

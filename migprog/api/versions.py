@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import falcon
 
-from migprog.api import schemas, views
+from migprog.api import conditional, schemas, views
 from migprog.api.access import PUBLIC, Rules
 from migprog.api.nova import views as nova_views
 from migprog.api.resource import Resource
@@ -20,6 +20,8 @@ class Versions(Resource):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         schemas.read(req.query_string, {})
+        if conditional.is_known(req, resp):
+            return
         resp.media = {
             "versions": [
                 *(

@@ -9,7 +9,7 @@ report: they are few, and are looked at one by one.
 """
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -54,19 +54,19 @@ class Asked:
 _EQUAL = ("server_uuid", "project_id", "user_id", "source_compute", "verdict")
 
 
-def select() -> sa.Select[Any]:
-    """Migrations with :data:`COLUMNS`."""
-    return sa.select(*(_TABLE.c[name] for name in COLUMNS))
+def select(names: Sequence[str]) -> sa.Select[Any]:
+    """Migrations with these columns."""
+    return sa.select(*(_TABLE.c[name] for name in names))
 
 
-def statement(asked: Asked, limit: int) -> sa.Select[Any]:
-    """At most ``limit`` rows of :data:`COLUMNS`, in the order that is asked for."""
+def statement(names: Sequence[str], asked: Asked, limit: int) -> sa.Select[Any]:
+    """At most ``limit`` rows of the columns ``names``, in the order that is asked for."""
     all_branches = _branches(asked)
     equal = ((_TABLE.c[name], getattr(asked, name)) for name in _EQUAL)
     always = [column == value for column, value in equal if value is not None] + _behind(asked)
     order = [_direction(asked, _TABLE.c[name]) for name in dict.fromkeys((asked.sort_key, "id"))]
     if len(all_branches) == 1:
-        return select().where(*always, *all_branches[0]).order_by(*order).limit(limit)
+        return select(names).where(*always, *all_branches[0]).order_by(*order).limit(limit)
     pages = (
         sa.select(_TABLE.c.id).where(*always, *branch).order_by(*order).limit(limit).subquery()
         for branch in all_branches
@@ -74,7 +74,7 @@ def statement(asked: Asked, limit: int) -> sa.Select[Any]:
     # SQLite wants each with its order as a table of its own.
     found = sa.union(*(sa.select(page.c.id) for page in pages)).subquery("found")
     joined = sa.join(found, _TABLE, found.c.id == _TABLE.c.id)
-    return select().select_from(joined).order_by(*order).limit(limit)
+    return select(names).select_from(joined).order_by(*order).limit(limit)
 
 
 def _branches(asked: Asked) -> list[tuple[_Condition, ...]]:

@@ -54,13 +54,14 @@ class Reader:
         row = self.connection.execute(query).mappings().first()
         return None if row is None else dict(row)
 
-    def migration(self, **columns: Any) -> Row | None:
-        """The one whose columns have these values."""
-        return self._row(lists.select().filter_by(**columns))
+    def migration(self, names: Sequence[str], **columns: Any) -> Row | None:
+        """The columns ``names`` of the one whose ``columns`` have these values."""
+        return self._row(lists.select(names).filter_by(**columns))
 
-    def migrations(self, *, limit: int, **asked: Any) -> list[Row]:
-        """At most ``limit``; what may be asked: :class:`migprog.db.lists.Asked`."""
-        return self._rows(lists.statement(lists.Asked(**asked), limit))
+    def migrations(self, names: Sequence[str], *, limit: int, **asked: Any) -> list[Row]:
+        """The columns ``names`` of at most ``limit``; what may be asked: see
+        :class:`migprog.db.lists.Asked`."""
+        return self._rows(lists.statement(names, lists.Asked(**asked), limit))
 
     def server(self, uuid: str, project_id: str | None = None) -> Row | None:
         """With a ``project_id``, only if it is that project's."""

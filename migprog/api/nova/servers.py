@@ -11,6 +11,7 @@ import falcon
 from oslo_utils import strutils
 
 from migprog import exception, objects
+from migprog.api import conditional
 from migprog.api.access import Access, Rules
 from migprog.api.nova import schemas, views
 from migprog.api.nova.resource import Resource
@@ -55,10 +56,9 @@ class Server(Resource):
         schemas.SERVER.read(req.query_string, req.context.version)
         access = req.context.access
         now = known(self.parts, server_id, access)
-        hosts = access.may(rules.SERVERS_HOST)
-        resp.media = {
-            "server": views.server(now, req.context.version, req.context.addresses, hosts)
-        }
+        version, hosts = req.context.version, access.may(rules.SERVERS_HOST)
+        if not conditional.is_known(req, resp, now, version, hosts):
+            resp.media = {"server": views.server(now, version, req.context.addresses, hosts)}
 
 
 class Servers(Resource):
@@ -76,6 +76,8 @@ class Servers(Resource):
         found = self._found(query, limit, project_id) if limit else []
         version, addresses = req.context.version, req.context.addresses
         hosts = access.may(rules.SERVERS_HOST)
+        if conditional.is_known(req, resp, found, version, hosts):
+            return
         page: dict[str, Any] = {
             "servers": [views.server(each, version, addresses, hosts, self.BRIEF) for each in found]
         }

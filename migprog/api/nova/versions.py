@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import falcon
 
+from migprog.api import conditional
 from migprog.api.access import PUBLIC, Rules
 from migprog.api.nova import views
 from migprog.api.nova.resource import Resource
@@ -14,4 +15,5 @@ class Version(Resource):
     RULES: ClassVar[Rules] = PUBLIC
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        resp.media = {"version": views.version_detail(req.prefix)}
+        if not conditional.is_known(req, resp):
+            resp.media = {"version": views.version_detail(req.prefix)}
