@@ -15,6 +15,7 @@ from migprog.api.actions import Actions, Disabled
 from migprog.api.nova import app as nova
 from migprog.api.nova import errors as nova_errors
 from migprog.api.resource import Application, Parts, Resource
+from migprog.api.waiting import Waiting
 from migprog.conf.api import KEYSTONE
 from migprog.objects import Store
 
@@ -38,11 +39,13 @@ def create(
     store: Store,
     authenticate: Callable[[Application], Application] | None = None,
     actions: Actions | None = None,
+    waiting: Waiting | None = None,
 ) -> Application:
     """The whole API over ``store``.
 
     ``authenticate`` stands in for keystonemiddleware where ``[api] auth_strategy`` is keystone.
     ``actions`` does what is asked for; without it nothing may be done to a migration.
+    ``waiting``: those that wait for news; without it as many as ``[api] max_waiting`` says.
     The only reader of the configuration in this package.
     """
     parts = Parts(
@@ -51,6 +54,7 @@ def create(
         max_limit=conf.api.max_limit,
         stale_after_seconds=conf.api.stale_after,
         actions=actions or Disabled(),
+        waiting=waiting or Waiting(conf.api.max_waiting or 0),
     )
     with_keystone = conf.api.auth_strategy == KEYSTONE
     app = _faces(parts, auth.ByToken(policies.Policy(conf)) if with_keystone else auth.Everybody())

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import falcon
 
-from migprog import objects, policies
+from migprog import exception, objects, policies
 from migprog.api import conditional, schemas, views
 from migprog.api.access import Rules
 from migprog.api.resource import Resource
@@ -107,17 +107,36 @@ class ServerMigrations(_Migrations):
 
 
 class ServerMigration(_Migrations):
-    """``/servers/<uuid>/migrations/<id>``; the id is a migration's number or its UUID."""
+    """``/servers/<uuid>/migrations/<id>``; the id is a migration's number or its UUID.
+
+    With ``wait`` it is answered as soon as its sequence is greater than ``since``, or it has ended.
+    """
 
     RULES: ClassVar[Rules] = {"GET": policies.migrations.SHOW}
 
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
     ) -> None:
-        schemas.read(req.query_string, {})
+        query = schemas.read(req.query_string, schemas.migration())
+        for given, missing in (("wait", "since"), ("since", "wait")):
+            if given in query and missing not in query:
+                raise exception.BadRequest(missing, f"must be given with {given}")
+        if query:
+            self._wait(req, server_uuid, id_or_uuid, **query)
         migration = self._find(req, resp, server_uuid, id_or_uuid)
         if migration is not None:
             resp.media = {"migration": self._view(req, migration)}
+
+    def _wait(
+        self, req: falcon.Request, server_uuid: str, id_or_uuid: str, wait: int, since: int
+    ) -> None:
+        project = req.context.access.only_project()
+
+        def there_is_news() -> bool:
+            mark = objects.Mark.get(self.parts.store, server_uuid, id_or_uuid, project_id=project)
+            return mark.sequence > since or not mark.in_progress
+
+        self.parts.waiting.until(req, there_is_news, wait)
 
 
 class History(_Migrations):

@@ -12,6 +12,7 @@ import falcon
 from migprog.api import views
 from migprog.api.access import Rules
 from migprog.api.actions import Actions, Disabled
+from migprog.api.waiting import Waiting
 from migprog.objects import Store
 
 Application: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -27,7 +28,7 @@ class Parts:
 
     ``actions``: how the agent that has a migration is asked to do something about it.
     ``health``: further checks of the service's health, as a WSGI application that answers JSON.
-    ``clock`` gives the time with its zone.
+    ``clock`` gives the time with its zone. ``waiting``: those that wait for news.
     """
 
     store: Store
@@ -35,6 +36,7 @@ class Parts:
     max_limit: int
     stale_after_seconds: float
     actions: Actions = field(default_factory=Disabled)
+    waiting: Waiting = field(default_factory=lambda: Waiting(0))
     clock: Callable[[], datetime] = _now
 
 

@@ -13,6 +13,7 @@ from urllib import parse
 import jsonschema
 
 from migprog import exception
+from migprog.api.waiting import MOST_SECONDS
 from migprog.core.status import Status
 from migprog.core.verdict import Verdict
 
@@ -67,6 +68,14 @@ def migrations(max_limit: int) -> dict[str, Schema]:
         "changed_since": _INSTANT,
         "sort_key": {"type": "string", "enum": ["created_at", "started_at", "ended_at"]},
         "sort_dir": {"type": "string", "enum": ["asc", "desc"]},
+    }
+
+
+def migration() -> dict[str, Schema]:
+    """Of one migration: to wait at most so many seconds for news since a ``sequence``."""
+    return {
+        "wait": {"type": "integer", "minimum": 1, "maximum": MOST_SECONDS},
+        "since": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
     }
 
 

@@ -47,6 +47,15 @@ OPTS = [
         "their turn.",
     ),
     cfg.IntOpt(
+        "max_waiting",
+        min=0,
+        max=1024,
+        help="Requests that may wait for news of a migration at a time, in each process. Without "
+        "it: half of the threads of migprog-api and migprog-standalone; none under uWSGI and "
+        "gunicorn, where it must be less than the threads of a worker; one that has a single thread "
+        "lets nobody wait.",
+    ),
+    cfg.IntOpt(
         "max_limit",
         default=1000,
         min=1,
