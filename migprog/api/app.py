@@ -10,7 +10,17 @@ from oslo_config import cfg
 from oslo_middleware import http_proxy_to_wsgi, request_id
 
 from migprog import context, policies
-from migprog.api import access, agents, auth, errors, health, migrations, servers, versions
+from migprog.api import (
+    access,
+    agents,
+    auth,
+    errors,
+    health,
+    hosts,
+    migrations,
+    servers,
+    versions,
+)
 from migprog.api.actions import Actions, Disabled
 from migprog.api.nova import app as nova
 from migprog.api.nova import errors as nova_errors
@@ -23,6 +33,7 @@ ROUTES: dict[str, type[Resource]] = {
     "/": versions.Versions,
     "/agents": agents.Agents,
     "/healthcheck": health.Health,
+    "/hosts/{host}/drain": hosts.Drain,
     "/migrations": migrations.Migrations,
     "/servers/{server_uuid}": servers.Server,
     "/servers/{server_uuid}/migrations": migrations.ServerMigrations,

@@ -104,6 +104,11 @@ def _value(name: str, text: str, schema: Schema) -> Any:
     return value
 
 
+def check_name(field: str, text: str) -> None:
+    """Raises :class:`exception.BadRequest` for a name, part of an address, that cannot be one."""
+    _value(field, text, _NAME)
+
+
 class BadValue(exception.BadRequest):
     """As its base, and the text names the value too: ``limit: 'x' must be ...``."""
 

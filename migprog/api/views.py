@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from migprog.core import calibration
+from migprog.core import drain as drain_core
 from migprog.objects import Agent, Migration, Point, Server
 
 # What is shown as it is held; the order is that of the documents.
@@ -72,6 +73,31 @@ def agent(agent: Agent, now: datetime) -> dict[str, Any]:
     document |= {name: instant(getattr(agent, name)) for name in ("started_at", "heard_at")}
     document["stale"] = agent.is_silent(now)
     return document
+
+
+def drain(
+    host: str,
+    agent: Agent | None,
+    now: datetime,
+    pace: drain_core.Pace | None,
+    forecast: drain_core.Forecast,
+) -> dict[str, Any]:
+    """How a host is emptied, without its migrations. What its agent tells is of its last
+    heartbeat."""
+    return {
+        "host": host,
+        "servers": agent and agent.servers,
+        "servers_memory_bytes": agent and agent.servers_memory_bytes,
+        "heard_at": instant(agent.heard_at) if agent else None,
+        "stale": agent is None or agent.is_silent(now),
+        **{
+            name: None if seconds is None else round(seconds, 1)
+            for name, seconds in dataclasses.asdict(forecast).items()
+            if name != "reason"
+        },
+        "reason": forecast.reason,
+        "pace": pace and dataclasses.asdict(pace),
+    }
 
 
 def server(server: Server, base: str, hosts: bool) -> dict[str, Any]:

@@ -52,8 +52,8 @@ OPTS = [
         max=1024,
         help="Requests that may wait for news of a migration at a time, in each process. Without "
         "it: half of the threads of migprog-api and migprog-standalone; none under uWSGI and "
-        "gunicorn, where it must be less than the threads of a worker; one that has a single thread "
-        "lets nobody wait.",
+        "gunicorn, where it must be less than the threads of a worker; where that has one alone, "
+        "nobody waits.",
     ),
     cfg.IntOpt(
         "max_limit",

@@ -76,6 +76,9 @@ class Reader:
         query = sa.select(table.point).where(table.migration_id == migration_id)
         return list(self.connection.scalars(query.order_by(table.number)))
 
+    def agent(self, host: str) -> Row | None:
+        return self._row(sa.select(_AGENTS).where(_AGENTS.c.host == host))
+
     def agents(self, *, limit: int, after_host: str | None = None) -> list[Row]:
         """By the names of their hosts."""
         query = sa.select(_AGENTS).order_by(_AGENTS.c.host).limit(limit)

@@ -15,7 +15,7 @@ from oslo_policy import opts, policy
 
 from migprog import exception
 from migprog.context import RequestContext
-from migprog.policies import agents, base, migrations, nova, servers
+from migprog.policies import agents, base, hosts, migrations, nova, servers
 
 _DEFAULT_FILE = "policy.yaml"
 # Users with their roles, times the rules that they are asked for.
@@ -28,6 +28,7 @@ def list_rules() -> list[policy.RuleDefault]:
     """Every rule there is; what oslopolicy-sample-generator reads."""
     return [
         *(*base.RULES, *migrations.RULES, *servers.RULES, *agents.RULES),
+        *hosts.RULES,
         *nova.RULES,
     ]
 

@@ -83,7 +83,7 @@ def test_an_unknown_marker(client: testing.TestClient, fill: Fill) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/healthcheck", f"/servers/{SERVER}", f"/servers/{SERVER}/migrations/1"]
+    "path", ["/", "/healthcheck", f"/servers/{SERVER}", f"/servers/{SERVER}/migrations/1/history"]
 )
 def test_where_nothing_can_be_chosen_nothing_is_taken(
     client: testing.TestClient, fill: Fill, path: str

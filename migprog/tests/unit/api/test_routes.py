@@ -37,7 +37,8 @@ HOSTILE = {
 
 def paths(migration: str) -> list[str]:
     """Every route, with a server and a migration that are there."""
-    return [path.format(server_uuid=SERVER, id_or_uuid=migration) for path in app.ROUTES]
+    names = {"server_uuid": SERVER, "id_or_uuid": migration, "host": "source"}
+    return [path.format(**names) for path in app.ROUTES]
 
 
 def test_versions(client: testing.TestClient) -> None:
