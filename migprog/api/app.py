@@ -18,6 +18,7 @@ from migprog.api import (
     health,
     hosts,
     migrations,
+    openapi,
     servers,
     versions,
 )
@@ -35,6 +36,7 @@ ROUTES: dict[str, type[Resource]] = {
     "/healthcheck": health.Health,
     "/hosts/{host}/drain": hosts.Drain,
     "/migrations": migrations.Migrations,
+    "/openapi.json": openapi.OpenApi,
     "/servers/{server_uuid}": servers.Server,
     "/servers/{server_uuid}/migrations": migrations.ServerMigrations,
     "/servers/{server_uuid}/migrations/{id_or_uuid}": migrations.ServerMigration,
@@ -65,6 +67,7 @@ def create(
         max_limit=conf.api.max_limit,
         stale_after_seconds=conf.api.stale_after,
         actions=actions or Disabled(),
+        openapi=openapi.build([*ROUTES.items(), *nova.routes()], conf.api.max_limit),
         waiting=waiting or Waiting(conf.api.max_waiting or 0),
     )
     with_keystone = conf.api.auth_strategy == KEYSTONE

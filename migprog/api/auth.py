@@ -16,7 +16,7 @@ from migprog.api.resource import Application
 from migprog.conf.api import is_loopback
 
 # Exactly these, as they are routed; whatever is not here is not public.
-PUBLIC = frozenset({"/", "/healthcheck", "/v2.1", "/v2.1/"})
+PUBLIC = frozenset({"/", "/healthcheck", "/openapi.json", "/v2.1", "/v2.1/"})
 
 _FORWARDED_FOR = re.compile(r'\bfor="?\[?([^\s",;\]]*)', re.IGNORECASE)
 

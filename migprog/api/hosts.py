@@ -8,7 +8,7 @@ from typing import ClassVar
 import falcon
 
 from migprog import exception, objects, policies
-from migprog.api import schemas, views
+from migprog.api import documents, schemas, views
 from migprog.api.access import Rules
 from migprog.api.resource import Resource
 from migprog.core import drain
@@ -19,12 +19,13 @@ _MOST_COMPLETED = 200
 
 
 class Drain(Resource):
-    """It has no ETag: what it tells changes with time alone."""
+    """What has yet to leave a host. It has no ETag: it changes with time alone."""
 
     RULES: ClassVar[Rules] = {"GET": policies.hosts.DRAIN}
+    ANSWER = documents.DRAIN
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, host: str) -> None:
-        schemas.read(req.query_string, {})
+        self.query(req)
         schemas.check_name("host", host)
         store, now = self.parts.store, self.parts.clock()
         agent = objects.Agent.get(store, host)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import falcon
 
 from migprog import exception, objects, policies
-from migprog.api import conditional, schemas, views
+from migprog.api import conditional, documents, schemas, views
 from migprog.api.access import Rules
 from migprog.api.resource import Resource
 
@@ -65,9 +65,11 @@ class Migrations(_Migrations):
     """``/migrations``"""
 
     RULES: ClassVar[Rules] = {"GET": policies.migrations.LIST}
+    QUERY = staticmethod(schemas.migrations)
+    ANSWER = documents.MIGRATIONS
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        query = schemas.read(req.query_string, schemas.migrations(self.parts.max_limit))
+        query = self.query(req)
         access = req.context.access
         if "host" in query:
             # Who may not see where a migration is may not find out by asking for each host.
@@ -97,9 +99,11 @@ class ServerMigrations(_Migrations):
     """``/servers/<uuid>/migrations``"""
 
     RULES: ClassVar[Rules] = {"GET": policies.migrations.OF_SERVER}
+    QUERY = staticmethod(schemas.page)
+    ANSWER = documents.MIGRATIONS
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_uuid: str) -> None:
-        query = schemas.read(req.query_string, schemas.page(self.parts.max_limit))
+        query = self.query(req)
         server = objects.Server.get(
             self.parts.store, server_uuid, project_id=req.context.access.only_project()
         )
@@ -113,11 +117,13 @@ class ServerMigration(_Migrations):
     """
 
     RULES: ClassVar[Rules] = {"GET": policies.migrations.SHOW}
+    QUERY = staticmethod(schemas.migration)
+    ANSWER = documents.MIGRATION
 
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
     ) -> None:
-        query = schemas.read(req.query_string, schemas.migration())
+        query = self.query(req)
         for given, missing in (("wait", "since"), ("since", "wait")):
             if given in query and missing not in query:
                 raise exception.BadRequest(missing, f"must be given with {given}")
@@ -143,11 +149,12 @@ class History(_Migrations):
     """``/servers/<uuid>/migrations/<id>/history``"""
 
     RULES: ClassVar[Rules] = {"GET": policies.migrations.HISTORY}
+    ANSWER = documents.HISTORY
 
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
     ) -> None:
-        schemas.read(req.query_string, {})
+        self.query(req)
         migration = self._find(req, resp, server_uuid, id_or_uuid)
         if migration is not None:
             points = objects.Point.list(self.parts.store, migration)

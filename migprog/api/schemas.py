@@ -71,7 +71,12 @@ def migrations(max_limit: int) -> dict[str, Schema]:
     }
 
 
-def migration() -> dict[str, Schema]:
+def nothing(_max_limit: int) -> dict[str, Schema]:
+    """Nothing can be chosen."""
+    return {}
+
+
+def migration(_max_limit: int) -> dict[str, Schema]:
     """Of one migration: to wait at most so many seconds for news since a ``sequence``."""
     return {
         "wait": {"type": "integer", "minimum": 1, "maximum": MOST_SECONDS},

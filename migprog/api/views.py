@@ -13,7 +13,7 @@ from migprog.core import drain as drain_core
 from migprog.objects import Agent, Migration, Point, Server
 
 # What is shown as it is held; the order is that of the documents.
-_AS_HELD = (
+AS_HELD = (
     *("id", "uuid", "server_uuid", "server_name", "project_id", "user_id"),
     *("source_compute", "source_node", "dest_compute", "dest_node", "dest_host"),
     *(
@@ -34,8 +34,8 @@ _AS_HELD = (
     *("auto_converge_percent", "total_seconds", "downtime_seconds", "error", "in_progress"),
 )
 # What tells where things are; an error is libvirt's own text, which may name the other host.
-_OF_HOSTS = ("source_compute", "source_node", "dest_compute", "dest_node", "dest_host", "error")
-_INSTANTS = ("started_at", "sampled_at", "ended_at", "heard_at", "created_at", "updated_at")
+OF_HOSTS = ("source_compute", "source_node", "dest_compute", "dest_node", "dest_host", "error")
+INSTANTS = ("started_at", "sampled_at", "ended_at", "heard_at", "created_at", "updated_at")
 
 
 def migration(
@@ -43,10 +43,10 @@ def migration(
 ) -> dict[str, Any]:
     """A migration. ``base``: the address of our root, without a slash at its end; ``hosts``:
     whether they may be seen."""
-    document = {name: getattr(migration, name) for name in _AS_HELD}
+    document = {name: getattr(migration, name) for name in AS_HELD}
     if not hosts:
-        document |= dict.fromkeys(_OF_HOSTS)
-    document |= {name: instant(getattr(migration, name)) for name in _INSTANTS}
+        document |= dict.fromkeys(OF_HOSTS)
+    document |= {name: instant(getattr(migration, name)) for name in INSTANTS}
     document["stale"] = is_stale(
         migration.in_progress, migration.heard_at, now, stale_after_seconds
     )

@@ -20,8 +20,9 @@ OPTS = [
         choices=[
             (
                 KEYSTONE,
-                "a token is needed for everything but /, /v2.1 and /healthcheck, see "
-                "[keystone_authtoken]; what it is good for is told by the rules of [oslo_policy]",
+                "a token is needed for everything but /, /v2.1, /healthcheck and "
+                "/openapi.json, see [keystone_authtoken]; what it is good for is told by the rules "
+                "of [oslo_policy]",
             ),
             (
                 NOAUTH,

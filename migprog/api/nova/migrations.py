@@ -12,7 +12,7 @@ from microversion_parse import Version
 from migprog import exception, objects
 from migprog.api import conditional
 from migprog.api.access import Access, Rules
-from migprog.api.nova import schemas, views
+from migprog.api.nova import documents, schemas, views
 from migprog.api.nova.resource import Resource, require
 from migprog.api.nova.servers import check_id, known
 from migprog.core.status import Status
@@ -79,9 +79,11 @@ class Migrations(_OfServer):
 
     RULES: ClassVar[Rules] = {"GET": rules.MIGRATIONS_INDEX}
     SINCE: ClassVar = {"GET": V2_23}
+    QUERY = schemas.MIGRATIONS
+    ANSWER = documents.SERVER_MIGRATIONS
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
-        schemas.MIGRATIONS.read(req.query_string, req.context.version)
+        self.QUERY.read(req.query_string, req.context.version)
         access = req.context.access
         version, hosts = req.context.version, access.may(rules.MIGRATIONS_HOST)
 
@@ -109,11 +111,13 @@ class Migration(_OfServer):
 
     RULES: ClassVar[Rules] = {"GET": rules.MIGRATIONS_SHOW, "DELETE": rules.MIGRATIONS_DELETE}
     SINCE: ClassVar = {"GET": V2_23, "DELETE": V2_24}
+    QUERY = schemas.MIGRATIONS
+    ANSWER = documents.SERVER_MIGRATION
 
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, server_id: str, number: str
     ) -> None:
-        schemas.MIGRATIONS.read(req.query_string, req.context.version)
+        self.QUERY.read(req.query_string, req.context.version)
         access = req.context.access
         version, hosts = req.context.version, access.may(rules.MIGRATIONS_HOST)
         found = conditional.migrations(
@@ -155,6 +159,7 @@ class Action(_OfServer):
     """``/servers/{id}/migrations/{number}/action``"""
 
     RULES: ClassVar[Rules] = {"POST": rules.MIGRATIONS_FORCE_COMPLETE}
+    BODY = schemas.ACTION
 
     def on_post(
         self, req: falcon.Request, resp: falcon.Response, server_id: str, number: str

@@ -11,7 +11,7 @@ from oslo_utils import timeutils
 from migprog import exception, objects
 from migprog.api import conditional
 from migprog.api.access import Access, Rules
-from migprog.api.nova import schemas, views
+from migprog.api.nova import documents, schemas, views
 from migprog.api.nova.resource import Resource
 from migprog.api.nova.servers import is_full, is_storable, next_page, no_marker
 from migprog.core.status import Status
@@ -29,11 +29,15 @@ _INSTANTS = {"changes-since": "changed_since", "changes-before": "changed_before
 
 
 class OsMigrations(Resource):
+    """Live migrations of all servers."""
+
     RULES: ClassVar[Rules] = {"GET": rules.OS_MIGRATIONS_INDEX}
+    QUERY = schemas.OS_MIGRATIONS
+    ANSWER = documents.OS_MIGRATIONS
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         version = req.context.version
-        query = schemas.OS_MIGRATIONS.read(req.query_string, version)
+        query = self.QUERY.read(req.query_string, version)
         limit = schemas.limit(query.get("limit"), self.parts.max_limit)
         access = req.context.access
         hosts = access.may(rules.OS_MIGRATIONS_HOST)
