@@ -71,7 +71,7 @@ def _measure(root: str, count: int, seconds: int) -> int:
         if answer.status_code != requests.codes.ok:
             print(f"{what}: {answer.status_code}")
             continue
-        for tag in (None, answer.headers.get("ETag")):
+        for tag in dict.fromkeys((None, answer.headers.get("ETag"))):
             name = what if tag is None else f"{what}, 304"
             connections = 1 if what == _LIST else _CONNECTIONS
             per_second, milliseconds = _wrk(address, tag, connections, seconds)
