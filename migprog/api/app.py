@@ -10,11 +10,23 @@ from oslo_config import cfg
 from oslo_middleware import http_proxy_to_wsgi, request_id
 
 from migprog import context, policies
-from migprog.api import access, agents, auth, errors, health, migrations, servers, versions
+from migprog.api import (
+    access,
+    agents,
+    auth,
+    errors,
+    health,
+    hosts,
+    migrations,
+    openapi,
+    servers,
+    versions,
+)
 from migprog.api.actions import Actions, Disabled
 from migprog.api.nova import app as nova
 from migprog.api.nova import errors as nova_errors
 from migprog.api.resource import Application, Parts, Resource
+from migprog.api.waiting import Waiting
 from migprog.conf.api import KEYSTONE
 from migprog.objects import Store
 
@@ -22,7 +34,9 @@ ROUTES: dict[str, type[Resource]] = {
     "/": versions.Versions,
     "/agents": agents.Agents,
     "/healthcheck": health.Health,
+    "/hosts/{host}/drain": hosts.Drain,
     "/migrations": migrations.Migrations,
+    "/openapi.json": openapi.OpenApi,
     "/servers/{server_uuid}": servers.Server,
     "/servers/{server_uuid}/migrations": migrations.ServerMigrations,
     "/servers/{server_uuid}/migrations/{id_or_uuid}": migrations.ServerMigration,
@@ -38,11 +52,13 @@ def create(
     store: Store,
     authenticate: Callable[[Application], Application] | None = None,
     actions: Actions | None = None,
+    waiting: Waiting | None = None,
 ) -> Application:
     """The whole API over ``store``.
 
     ``authenticate`` stands in for keystonemiddleware where ``[api] auth_strategy`` is keystone.
     ``actions`` does what is asked for; without it nothing may be done to a migration.
+    ``waiting``: those that wait for news; without it as many as ``[api] max_waiting`` says.
     The only reader of the configuration in this package.
     """
     parts = Parts(
@@ -51,6 +67,8 @@ def create(
         max_limit=conf.api.max_limit,
         stale_after_seconds=conf.api.stale_after,
         actions=actions or Disabled(),
+        openapi=openapi.build([*ROUTES.items(), *nova.routes()], conf.api.max_limit),
+        waiting=waiting or Waiting(conf.api.max_waiting or 0),
     )
     with_keystone = conf.api.auth_strategy == KEYSTONE
     app = _faces(parts, auth.ByToken(policies.Policy(conf)) if with_keystone else auth.Everybody())

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who asks: with Keystone who has a token, without it this machine alone."""
 
-import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -17,7 +16,7 @@ from migprog.api.resource import Application
 from migprog.conf.api import is_loopback
 
 # Exactly these, as they are routed; whatever is not here is not public.
-PUBLIC = frozenset({"/", "/healthcheck", "/v2.1", "/v2.1/"})
+PUBLIC = frozenset({"/", "/healthcheck", "/openapi.json", "/v2.1", "/v2.1/"})
 
 _FORWARDED_FOR = re.compile(r'\bfor="?\[?([^\s",;\]]*)', re.IGNORECASE)
 
@@ -61,9 +60,7 @@ class ByToken:
         if req.get_header("X-Identity-Status") != "Confirmed":
             raise falcon.HTTPUnauthorized(description="A valid token is needed.")
         user = context.RequestContext.from_environ(req.env, overwrite=False)
-        # One answer for the whole request, however often it is asked.
-        may = functools.cache(lambda rule: self._policy.allows(rule, user))
-        req.context.access = access.Access(may=may, project=user.project_id)
+        req.context.access = access.Access(may=self._policy.of(user), project=user.project_id)
 
 
 class Everybody:

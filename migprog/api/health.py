@@ -14,7 +14,7 @@ from oslo_config import cfg
 from oslo_middleware import healthcheck
 
 from migprog import objects
-from migprog.api import schemas
+from migprog.api import documents
 from migprog.api.access import PUBLIC, Rules
 from migprog.api.resource import Application, Resource
 
@@ -26,12 +26,14 @@ def checks(conf: cfg.ConfigOpts) -> Application:
 
 
 class Health(Resource):
-    """``{"detailed": false, "reasons": []}``; 503 with the reasons when it is not well."""
+    """Whether this API can serve: ``{"detailed": false, "reasons": []}``; 503 with the reasons when
+    it is not well."""
 
     RULES: ClassVar[Rules] = PUBLIC
+    ANSWER = documents.HEALTH
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        schemas.read(req.query_string, {})
+        self.query(req)
         # Raises Unavailable when the database is away or has no tables.
         objects.Migration.list(self.parts.store, limit=1)
         question = webob.Request(dict(req.env), method="GET", accept="application/json")

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import falcon
 
-from migprog import objects, policies
-from migprog.api import schemas, views
+from migprog import exception, objects, policies
+from migprog.api import conditional, documents, schemas, views
 from migprog.api.access import Rules
 from migprog.api.resource import Resource
 
@@ -22,74 +22,140 @@ class _Migrations(Resource):
             req.context.access.may(policies.migrations.HOSTS),
         )
 
-    def _find(self, req: falcon.Request, server_uuid: str, id_or_uuid: str) -> objects.Migration:
-        return objects.Migration.get(
-            self.parts.store,
-            server_uuid,
-            id_or_uuid,
-            project_id=req.context.access.only_project(),
+    def _find(
+        self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
+    ) -> objects.Migration | None:
+        """None: the client has it as it is."""
+        project = req.context.access.only_project()
+        found = conditional.migrations(
+            req,
+            resp,
+            self.parts,
+            lambda kind: [kind.get(self.parts.store, server_uuid, id_or_uuid, project_id=project)],
+            req.context.access.may(policies.migrations.HOSTS),
         )
+        return found[0] if found else None
 
-    def _page(self, req: falcon.Request, query: Mapping[str, Any], **only: Any) -> dict[str, Any]:
-        """A page of the migrations that ``query`` and ``only`` ask for, and where the next is."""
+    def _page(
+        self, req: falcon.Request, resp: falcon.Response, query: Mapping[str, Any], **only: Any
+    ) -> None:
+        """Answer a page of the migrations that ``query`` and ``only`` ask for, and where the next
+        is."""
         limit = query.get("limit", self.parts.max_limit)
         # One more than asked for tells whether there is a next page.
-        only |= {"limit": limit + 1, "project_id": req.context.access.only_project()}
-        found = objects.Migration.list(self.parts.store, **(dict(query) | only))
+        only["limit"] = limit + 1
+        if (project := req.context.access.only_project()) is not None:
+            only["project_id"] = project
+        found = conditional.migrations(
+            req,
+            resp,
+            self.parts,
+            lambda kind: kind.list(self.parts.store, **(dict(query) | only)),
+            req.context.access.may(policies.migrations.HOSTS),
+        )
+        if found is None:
+            return
         page: dict[str, Any] = {"migrations": [self._view(req, each) for each in found[:limit]]}
         if len(found) > limit:
             page["migrations_links"] = self.next_page(req, found[limit - 1].uuid)
-        return page
+        resp.media = page
 
 
 class Migrations(_Migrations):
     """``/migrations``"""
 
     RULES: ClassVar[Rules] = {"GET": policies.migrations.LIST}
+    QUERY = staticmethod(schemas.migrations)
+    ANSWER = documents.MIGRATIONS
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        query = schemas.read(req.query_string, schemas.migrations(self.parts.max_limit))
+        query = self.query(req)
+        access = req.context.access
         if "host" in query:
             # Who may not see where a migration is may not find out by asking for each host.
-            req.context.access.check(policies.migrations.HOSTS)
-        resp.media = self._page(req, query)
+            access.check(policies.migrations.HOSTS)
+        if query.get("project_id", access.project) != access.project:
+            access.check(policies.base.ALL_PROJECTS)
+        self._page(req, resp, _asked(query))
+
+
+# Numbers are given in the order of creation.
+_SORTED_BY = {"created_at": "id"}
+
+
+def _asked(query: Mapping[str, Any]) -> dict[str, Any]:
+    """A query of ``/migrations`` in the words of :meth:`objects.Migration.list`."""
+    asked = dict(query)
+    if "changed_since" in asked:
+        asked["changed_since"] = schemas.instant(asked["changed_since"])
+    if "sort_key" in asked:
+        asked["sort_key"] = _SORTED_BY.get(asked["sort_key"], asked["sort_key"])
+    if "sort_dir" in asked:
+        asked["descending"] = asked.pop("sort_dir") == "desc"
+    return asked
 
 
 class ServerMigrations(_Migrations):
     """``/servers/<uuid>/migrations``"""
 
     RULES: ClassVar[Rules] = {"GET": policies.migrations.OF_SERVER}
+    QUERY = staticmethod(schemas.page)
+    ANSWER = documents.MIGRATIONS
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_uuid: str) -> None:
-        query = schemas.read(req.query_string, schemas.page(self.parts.max_limit))
+        query = self.query(req)
         server = objects.Server.get(
             self.parts.store, server_uuid, project_id=req.context.access.only_project()
         )
-        resp.media = self._page(req, query, server_uuid=server.uuid)
+        self._page(req, resp, query, server_uuid=server.uuid)
 
 
 class ServerMigration(_Migrations):
-    """``/servers/<uuid>/migrations/<id>``; the id is a migration's number or its UUID."""
+    """``/servers/<uuid>/migrations/<id>``; the id is a migration's number or its UUID.
+
+    With ``wait`` it is answered as soon as its sequence is greater than ``since``, or it has ended.
+    """
 
     RULES: ClassVar[Rules] = {"GET": policies.migrations.SHOW}
+    QUERY = staticmethod(schemas.migration)
+    ANSWER = documents.MIGRATION
 
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
     ) -> None:
-        schemas.read(req.query_string, {})
-        migration = self._find(req, server_uuid, id_or_uuid)
-        resp.media = {"migration": self._view(req, migration)}
+        query = self.query(req)
+        for given, missing in (("wait", "since"), ("since", "wait")):
+            if given in query and missing not in query:
+                raise exception.BadRequest(missing, f"must be given with {given}")
+        if query:
+            self._wait(req, server_uuid, id_or_uuid, **query)
+        migration = self._find(req, resp, server_uuid, id_or_uuid)
+        if migration is not None:
+            resp.media = {"migration": self._view(req, migration)}
+
+    def _wait(
+        self, req: falcon.Request, server_uuid: str, id_or_uuid: str, wait: int, since: int
+    ) -> None:
+        project = req.context.access.only_project()
+
+        def there_is_news() -> bool:
+            mark = objects.Mark.get(self.parts.store, server_uuid, id_or_uuid, project_id=project)
+            return mark.sequence > since or not mark.in_progress
+
+        self.parts.waiting.until(req, there_is_news, wait)
 
 
 class History(_Migrations):
     """``/servers/<uuid>/migrations/<id>/history``"""
 
     RULES: ClassVar[Rules] = {"GET": policies.migrations.HISTORY}
+    ANSWER = documents.HISTORY
 
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
     ) -> None:
-        schemas.read(req.query_string, {})
-        migration = self._find(req, server_uuid, id_or_uuid)
-        points = objects.Point.list(self.parts.store, migration)
-        resp.media = {"history": [views.point(point) for point in points]}
+        self.query(req)
+        migration = self._find(req, resp, server_uuid, id_or_uuid)
+        if migration is not None:
+            points = objects.Point.list(self.parts.store, migration)
+            resp.media = {"history": [views.point(point) for point in points]}

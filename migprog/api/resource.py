@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the resources share."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeAlias
@@ -9,9 +9,11 @@ from urllib import parse
 
 import falcon
 
-from migprog.api import views
+from migprog.api import schemas, views
 from migprog.api.access import Rules
 from migprog.api.actions import Actions, Disabled
+from migprog.api.schemas import Schema
+from migprog.api.waiting import Waiting
 from migprog.objects import Store
 
 Application: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -26,8 +28,9 @@ class Parts:
     """What resources are made of.
 
     ``actions``: how the agent that has a migration is asked to do something about it.
+    ``openapi``: the document of all of them.
     ``health``: further checks of the service's health, as a WSGI application that answers JSON.
-    ``clock`` gives the time with its zone.
+    ``clock`` gives the time with its zone. ``waiting``: those that wait for news.
     """
 
     store: Store
@@ -35,6 +38,8 @@ class Parts:
     max_limit: int
     stale_after_seconds: float
     actions: Actions = field(default_factory=Disabled)
+    waiting: Waiting = field(default_factory=lambda: Waiting(0))
+    openapi: Mapping[str, Any] = field(default_factory=dict)
     clock: Callable[[], datetime] = _now
 
 
@@ -42,12 +47,26 @@ class Resource:
     """Something at an address, to be read.
 
     ``RULES``: the rule of each of its methods, see :mod:`migprog.api.access`.
+    ``QUERY`` gives the parameters of its GET by ``[api] max_limit``, ``ANSWER`` is the schema of
+    its document, ``BODY`` that of what may be sent to it.
     """
 
     RULES: ClassVar[Rules]
+    # staticmethod takes its types in stubs alone.
+    QUERY: "ClassVar[staticmethod[[int], Mapping[str, Schema]]]" = staticmethod(schemas.nothing)
+    ANSWER: ClassVar[Schema]
+    BODY: ClassVar[Schema | None] = None
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
+
+    def query(self, req: falcon.Request) -> dict[str, Any]:
+        """What a request asks for. Raises :class:`exception.BadRequest`."""
+        return schemas.read(req.query_string, self.QUERY(self.parts.max_limit))
+
+    @classmethod
+    def documented_query(cls, max_limit: int) -> Mapping[str, Schema]:
+        return cls.QUERY(max_limit)
 
     def next_page(self, req: falcon.Request, marker: str) -> list[dict[str, str]]:
         """The links of a list that goes on behind ``marker``: the same question from there on."""

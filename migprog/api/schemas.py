@@ -4,21 +4,43 @@
 What is refused is told by its field and its rule, and the words of a rule are made from its schema.
 """
 
+import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib import parse
 
 import jsonschema
 
 from migprog import exception
+from migprog.api.waiting import MOST_SECONDS
 from migprog.core.status import Status
+from migprog.core.verdict import Verdict
 
 Schema = Mapping[str, Any]
 
 _UUID = {"type": "string", "format": "uuid"}
 # Nothing that a database might choke on.
 _NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f]*$"}
+_INSTANT = {"type": "string", "format": "date-time"}
 _FORMATS = jsonschema.FormatChecker(formats=["uuid"])
+# datetime takes more than RFC 3339 has.
+_RFC_3339 = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE
+)
+
+
+@_FORMATS.checks("date-time", raises=(ValueError, OverflowError))
+def _is_instant(text: object) -> bool:
+    if not (isinstance(text, str) and _RFC_3339.fullmatch(text)):
+        return False
+    instant(text)
+    return True
+
+
+def instant(text: str) -> datetime:
+    """One of RFC 3339, in UTC with its zone. Raises :class:`ValueError`, :class:`OverflowError`."""
+    return datetime.fromisoformat(text.upper()).astimezone(UTC)
 
 
 def page(max_limit: int) -> dict[str, Schema]:
@@ -38,9 +60,27 @@ def migrations(max_limit: int) -> dict[str, Schema]:
     """Of the list of all hosts' migrations."""
     return page(max_limit) | {
         "host": _NAME,
-        "status": {"type": "string", "enum": [status.value for status in Status]},
+        "project_id": _NAME,
         "server_uuid": _UUID,
+        "status": {"type": "string", "enum": [status.value for status in Status]},
+        "verdict": {"type": "string", "enum": [verdict.value for verdict in Verdict]},
         "in_progress": {"type": "boolean"},
+        "changed_since": _INSTANT,
+        "sort_key": {"type": "string", "enum": ["created_at", "started_at", "ended_at"]},
+        "sort_dir": {"type": "string", "enum": ["asc", "desc"]},
+    }
+
+
+def nothing(_max_limit: int) -> dict[str, Schema]:
+    """Nothing can be chosen."""
+    return {}
+
+
+def migration(_max_limit: int) -> dict[str, Schema]:
+    """Of one migration: to wait at most so many seconds for news since a ``sequence``."""
+    return {
+        "wait": {"type": "integer", "minimum": 1, "maximum": MOST_SECONDS},
+        "since": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
     }
 
 
@@ -69,6 +109,11 @@ def _value(name: str, text: str, schema: Schema) -> Any:
     return value
 
 
+def check_name(field: str, text: str) -> None:
+    """Raises :class:`exception.BadRequest` for a name, part of an address, that cannot be one."""
+    _value(field, text, _NAME)
+
+
 class BadValue(exception.BadRequest):
     """As its base, and the text names the value too: ``limit: 'x' must be ...``."""
 
@@ -90,6 +135,8 @@ def rule(schema: Schema) -> str:
         return "must be one of: " + ", ".join(schema["enum"])
     if schema.get("format") == "uuid":
         return "must be a UUID, in its form with hyphens"
+    if schema.get("format") == "date-time":
+        return "must be an instant with its zone as in RFC 3339: 2026-09-01T12:00:00.5Z or +02:00"
     return (
         f"must be {schema['minLength']} to {schema['maxLength']} characters, "
         "none of them a control character"

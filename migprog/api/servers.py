@@ -6,17 +6,21 @@ from typing import ClassVar
 import falcon
 
 from migprog import objects, policies
-from migprog.api import schemas, views
+from migprog.api import conditional, documents, views
 from migprog.api.access import Rules
 from migprog.api.resource import Resource
 
 
 class Server(Resource):
+    """A server, as its newest migration tells of it."""
+
     RULES: ClassVar[Rules] = {"GET": policies.servers.SHOW}
+    ANSWER = documents.SERVER
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_uuid: str) -> None:
-        schemas.read(req.query_string, {})
+        self.query(req)
         access = req.context.access
         server = objects.Server.get(self.parts.store, server_uuid, project_id=access.only_project())
         hosts = access.may(policies.servers.HOSTS)
-        resp.media = {"server": views.server(server, req.prefix, hosts)}
+        if not conditional.is_known(req, resp, server, hosts):
+            resp.media = {"server": views.server(server, req.prefix, hosts)}

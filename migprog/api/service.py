@@ -5,8 +5,9 @@ import contextlib
 
 from oslo_config import cfg
 
-from migprog import objects
+from migprog import exception, objects
 from migprog.api import app
+from migprog.api.waiting import Waiting
 from migprog.conf.api import check_listen
 from migprog.httpd import Server
 
@@ -29,10 +30,12 @@ class ApiService:
         address = check_listen(group.listen, group.auth_strategy)
         store = objects.connect(self._config)
         self._opened.callback(store.close)
-        application = app.create(self._config, store)
+        waiting = Waiting(_places(group.max_waiting, group.threads))
+        application = app.create(self._config, store, waiting=waiting)
         server = Server(application, address.host, address.port, group.threads, "[api] listen")
         server.start()
         self._opened.callback(server.stop)
+        self._opened.callback(waiting.stop)
         self.port = server.port
 
     def stop(self) -> None:
@@ -41,3 +44,15 @@ class ApiService:
 
     def reload(self, config: cfg.ConfigOpts) -> None:
         """None of the API's options is mutable."""
+
+
+def _places(max_waiting: int | None, threads: int) -> int:
+    """How many requests may wait for news. Raises :class:`exception.ConfigError`."""
+    if max_waiting is None:
+        return threads // 2
+    if max_waiting >= threads:
+        raise exception.ConfigError(
+            f"[api] max_waiting: {max_waiting} must be less than [api] threads, {threads}: who "
+            "waits has a thread, and others need one too"
+        )
+    return max_waiting

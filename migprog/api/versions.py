@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import falcon
 
-from migprog.api import schemas, views
+from migprog.api import conditional, documents, views
 from migprog.api.access import PUBLIC, Rules
 from migprog.api.nova import views as nova_views
 from migprog.api.resource import Resource
@@ -16,10 +16,15 @@ VERSIONS = (("v1", "CURRENT", "/migrations"),)
 
 
 class Versions(Resource):
+    """The faces of the API."""
+
     RULES: ClassVar[Rules] = PUBLIC
+    ANSWER = documents.VERSIONS
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        schemas.read(req.query_string, {})
+        self.query(req)
+        if conditional.is_known(req, resp):
+            return
         resp.media = {
             "versions": [
                 *(

@@ -9,13 +9,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 from migprog.core import calibration
+from migprog.core import drain as drain_core
 from migprog.objects import Agent, Migration, Point, Server
 
 # What is shown as it is held; the order is that of the documents.
-_AS_HELD = (
+AS_HELD = (
     *("id", "uuid", "server_uuid", "server_name", "project_id", "user_id"),
     *("source_compute", "source_node", "dest_compute", "dest_node", "dest_host"),
-    *("status", "phase", "percent", "eta_seconds", "eta_low_seconds", "eta_high_seconds"),
+    *(
+        "sequence",
+        "status",
+        "phase",
+        "percent",
+        "eta_seconds",
+        "eta_low_seconds",
+        "eta_high_seconds",
+    ),
     *("verdict", "reason"),
     *("memory_total_bytes", "memory_processed_bytes", "memory_remaining_bytes"),
     *("disk_total_bytes", "disk_processed_bytes", "disk_remaining_bytes"),
@@ -25,8 +34,8 @@ _AS_HELD = (
     *("auto_converge_percent", "total_seconds", "downtime_seconds", "error", "in_progress"),
 )
 # What tells where things are; an error is libvirt's own text, which may name the other host.
-_OF_HOSTS = ("source_compute", "source_node", "dest_compute", "dest_node", "dest_host", "error")
-_INSTANTS = ("started_at", "sampled_at", "ended_at", "heard_at", "created_at", "updated_at")
+OF_HOSTS = ("source_compute", "source_node", "dest_compute", "dest_node", "dest_host", "error")
+INSTANTS = ("started_at", "sampled_at", "ended_at", "heard_at", "created_at", "updated_at")
 
 
 def migration(
@@ -34,10 +43,10 @@ def migration(
 ) -> dict[str, Any]:
     """A migration. ``base``: the address of our root, without a slash at its end; ``hosts``:
     whether they may be seen."""
-    document = {name: getattr(migration, name) for name in _AS_HELD}
+    document = {name: getattr(migration, name) for name in AS_HELD}
     if not hosts:
-        document |= dict.fromkeys(_OF_HOSTS)
-    document |= {name: instant(getattr(migration, name)) for name in _INSTANTS}
+        document |= dict.fromkeys(OF_HOSTS)
+    document |= {name: instant(getattr(migration, name)) for name in INSTANTS}
     document["stale"] = is_stale(
         migration.in_progress, migration.heard_at, now, stale_after_seconds
     )
@@ -64,6 +73,31 @@ def agent(agent: Agent, now: datetime) -> dict[str, Any]:
     document |= {name: instant(getattr(agent, name)) for name in ("started_at", "heard_at")}
     document["stale"] = agent.is_silent(now)
     return document
+
+
+def drain(
+    host: str,
+    agent: Agent | None,
+    now: datetime,
+    pace: drain_core.Pace | None,
+    forecast: drain_core.Forecast,
+) -> dict[str, Any]:
+    """How a host is emptied, without its migrations. What its agent tells is of its last
+    heartbeat."""
+    return {
+        "host": host,
+        "servers": agent and agent.servers,
+        "servers_memory_bytes": agent and agent.servers_memory_bytes,
+        "heard_at": instant(agent.heard_at) if agent else None,
+        "stale": agent is None or agent.is_silent(now),
+        **{
+            name: None if seconds is None else round(seconds, 1)
+            for name, seconds in dataclasses.asdict(forecast).items()
+            if name != "reason"
+        },
+        "reason": forecast.reason,
+        "pace": pace and dataclasses.asdict(pace),
+    }
 
 
 def server(server: Server, base: str, hosts: bool) -> dict[str, Any]:

@@ -20,8 +20,9 @@ OPTS = [
         choices=[
             (
                 KEYSTONE,
-                "a token is needed for everything but /, /v2.1 and /healthcheck, see "
-                "[keystone_authtoken]; what it is good for is told by the rules of [oslo_policy]",
+                "a token is needed for everything but /, /v2.1, /healthcheck and "
+                "/openapi.json, see [keystone_authtoken]; what it is good for is told by the rules "
+                "of [oslo_policy]",
             ),
             (
                 NOAUTH,
@@ -45,6 +46,15 @@ OPTS = [
         max=1024,
         help="Requests that migprog-api and migprog-standalone serve at a time; more wait for "
         "their turn.",
+    ),
+    cfg.IntOpt(
+        "max_waiting",
+        min=0,
+        max=1024,
+        help="Requests that may wait for news of a migration at a time, in each process. Without "
+        "it: half of the threads of migprog-api and migprog-standalone; none under uWSGI and "
+        "gunicorn, where it must be less than the threads of a worker; where that has one alone, "
+        "nobody waits.",
     ),
     cfg.IntOpt(
         "max_limit",

@@ -9,7 +9,7 @@ only writer, and rows may be purged in any order.
 from datetime import datetime
 from typing import Annotated
 
-from sqlalchemy import BigInteger, DateTime, Double, Index, Integer, SmallInteger, String
+from sqlalchemy import BigInteger, Computed, DateTime, Double, Index, Integer, SmallInteger, String
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -25,6 +25,9 @@ OPTIONS = {
 # Of tables that do not number their rows.
 _OPTIONS_OF_KEYED = {k: v for k, v in OPTIONS.items() if k != "sqlite_autoincrement"}
 MAX_POINT = 512
+_IF_ENDED = (
+    "CASE WHEN status IN ('cancelled', 'completed', 'failed', 'unknown') THEN updated_at END"
+)
 
 Uuid = Annotated[str, mapped_column(String(36))]
 Text = Annotated[str, mapped_column(String(255))]
@@ -106,8 +109,12 @@ class Migration(Base):
     heard_at: Mapped[Instant]
     created_at: Mapped[Instant]
     updated_at: Mapped[Instant]
+    # An index on updated_at would move with each report; this moves when something is learned of
+    # a migration that has ended. The database's own, so that conductors of before need not know.
+    ended_updated_at: Mapped[Instant | None] = mapped_column(INSTANT, Computed(_IF_ENDED))
 
-    # Lists are ordered by id, newest first: each index serves a filter and that order.
+    # Lists are ordered by id, newest first, or by an instant that is written once: each index
+    # serves a filter or an instant, and that order. See db/lists.py.
     __table_args__ = (
         Index("uniq_migrations_uuid", "uuid", unique=True),
         Index("ix_migrations_server_uuid_id", "server_uuid", "id"),
@@ -115,6 +122,10 @@ class Migration(Base):
         Index("ix_migrations_status_id", "status", "id"),
         Index("ix_migrations_source_compute_id", "source_compute", "id"),
         Index("ix_migrations_dest_compute_id", "dest_compute", "id"),
+        Index("ix_migrations_user_id_id", "user_id", "id"),
+        Index("ix_migrations_started_at_id", "started_at", "id"),
+        Index("ix_migrations_ended_at_id", "ended_at", "id"),
+        Index("ix_migrations_ended_updated_at_id", "ended_updated_at", "id"),
         OPTIONS,
     )
 
@@ -136,7 +147,12 @@ class Server(Base):
     created_at: Mapped[Instant]
     updated_at: Mapped[Instant]
 
-    __table_args__ = (_OPTIONS_OF_KEYED,)
+    # Lists are in the order of uuid.
+    __table_args__ = (
+        Index("ix_servers_name_uuid", "name", "uuid"),
+        Index("ix_servers_project_id_uuid", "project_id", "uuid"),
+        _OPTIONS_OF_KEYED,
+    )
 
 
 class History(Base):

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from migprog.core import calibration
 from migprog.core.report import LASTING
-from migprog.db import many, models
+from migprog.db import lists, many, models
 
 Row = dict[str, Any]
 
@@ -22,7 +22,7 @@ _AGENTS: sa.Table = models.Agent.__table__  # type: ignore[assignment]
 _DESTINATION = ("dest_compute", "dest_node", "dest_host", "arrived_at")
 # A migration's server, source, start and first mention never change.
 _FIXED = ("uuid", "server_uuid", "source_compute", "source_node", "started_at", "created_at")
-_FIGURES = tuple(c.name for c in _MIGRATIONS.c if c.name not in ("id", *_FIXED, *_DESTINATION))
+_FIGURES = tuple(name for name in lists.COLUMNS if name not in ("id", *_FIXED, *_DESTINATION))
 # Null until a migration has ended: no need to write them with every step on its way.
 _FINAL = ("ended_at", "total_seconds", "downtime_seconds", "error", *calibration.FIELDS)
 _PROGRESS = tuple(name for name in _FIGURES if name not in _FINAL and name not in LASTING)
@@ -54,42 +54,14 @@ class Reader:
         row = self.connection.execute(query).mappings().first()
         return None if row is None else dict(row)
 
-    def migration(self, **columns: Any) -> Row | None:
-        """The one whose columns have these values."""
-        return self._row(sa.select(_MIGRATIONS).filter_by(**columns))
+    def migration(self, names: Sequence[str], **columns: Any) -> Row | None:
+        """The columns ``names`` of the one whose ``columns`` have these values."""
+        return self._row(lists.select(names).filter_by(**columns))
 
-    def migrations(
-        self,
-        *,
-        limit: int,
-        below_id: int | None = None,
-        host: str | None = None,
-        statuses: Collection[str] | None = None,
-        changed_since: datetime | None = None,
-        changed_before: datetime | None = None,
-        **columns: Any,
-    ) -> list[Row]:
-        """Newest first. ``host``: at either end; changed: at that instant, too. What is None is not
-        asked for, columns neither.
-
-        No index serves the instants of a change and ``user_id`` yet: asked for alone, they read the
-        table from its newest row on until ``limit`` are found.
-        """
-        table = _MIGRATIONS.c
-        asked = [table[name] == value for name, value in columns.items() if value is not None]
-        if host is not None:
-            asked.append(sa.or_(table.source_compute == host, table.dest_compute == host))
-        if statuses is not None:
-            asked.append(table.status.in_(sorted(statuses)))
-        if changed_since is not None:
-            asked.append(table.updated_at >= changed_since)
-        if changed_before is not None:
-            asked.append(table.updated_at <= changed_before)
-        if below_id is not None:
-            asked.append(table.id < below_id)
-        return self._rows(
-            sa.select(_MIGRATIONS).where(*asked).order_by(table.id.desc()).limit(limit)
-        )
+    def migrations(self, names: Sequence[str], *, limit: int, **asked: Any) -> list[Row]:
+        """The columns ``names`` of at most ``limit``; what may be asked: see
+        :class:`migprog.db.lists.Asked`."""
+        return self._rows(lists.statement(names, lists.Asked(**asked), limit))
 
     def server(self, uuid: str, project_id: str | None = None) -> Row | None:
         """With a ``project_id``, only if it is that project's."""
@@ -103,6 +75,9 @@ class Reader:
         table = _HISTORY.c
         query = sa.select(table.point).where(table.migration_id == migration_id)
         return list(self.connection.scalars(query.order_by(table.number)))
+
+    def agent(self, host: str) -> Row | None:
+        return self._row(sa.select(_AGENTS).where(_AGENTS.c.host == host))
 
     def agents(self, *, limit: int, after_host: str | None = None) -> list[Row]:
         """By the names of their hosts."""
@@ -121,11 +96,7 @@ class Reader:
         project_id: str | None = None,
     ) -> list[Row]:
         """Servers by their UUIDs, with the status of the migration that speaks for each as
-        ``migration_status``; null when that has been purged. What is None is not asked for.
-
-        No index serves ``name`` and ``project_id``: that reads the table of servers, which has one
-        short row each.
-        """
+        ``migration_status``; null when that has been purged. What is None is not asked for."""
         table = _SERVERS.c
         asked = []
         if uuid is not None:
@@ -185,7 +156,7 @@ class Writer(Reader):
 
     def whole_migrations(self, uuids: Iterable[str]) -> dict[str, Row]:
         """By UUID, those that exist, of those that are locked already; every column."""
-        return self._lock(_MIGRATIONS, tuple(c.name for c in _MIGRATIONS.c), uuids)
+        return self._lock(_MIGRATIONS, lists.COLUMNS, uuids)
 
     def lock_servers(self, uuids: Iterable[str]) -> dict[str, Row]:
         """By UUID, those that exist; only the columns that it takes to decide."""

@@ -11,14 +11,17 @@ from migprog.db.api import Store, Unavailable, connect
 from migprog.db.schema import check_version
 from migprog.objects.agent import Agent
 from migprog.objects.batch import Heard, Stored, store_batch, store_batches
+from migprog.objects.finding import Finding
 from migprog.objects.history import Point
-from migprog.objects.migration import Migration
+from migprog.objects.migration import Mark, Migration
 from migprog.objects.purge import Purged, purge
 from migprog.objects.server import Server, ServerNow
 
 __all__ = [
     "Agent",
+    "Finding",
     "Heard",
+    "Mark",
     "Migration",
     "Point",
     "Purged",

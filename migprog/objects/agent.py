@@ -33,6 +33,12 @@ class Agent:
     heard_at: datetime
 
     @classmethod
+    def get(cls, store: db.Store, host: str) -> Self | None:
+        """None: nobody has heard of it. Raises :class:`db.Unavailable`."""
+        row = store.read(lambda reader: reader.agent(host))
+        return None if row is None else cls._from_row(row)
+
+    @classmethod
     def list(cls, store: db.Store, *, limit: int = 1000, marker: str | None = None) -> list[Self]:
         """In the order of their hosts' names, those behind ``marker``.
 

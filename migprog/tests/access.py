@@ -68,6 +68,7 @@ def address(path: str, migration: objects.Migration) -> str:
         id_or_uuid=migration.uuid,
         server_id=migration.server_uuid,
         number=migration.id,
+        host=migration.source_compute,
     )
 
 

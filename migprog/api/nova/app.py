@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova's face as an application of its own: its routes, its middleware, its form of errors."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import falcon
@@ -31,13 +31,19 @@ def serves(path: str) -> bool:
     return path == PREFIX or path.startswith(f"{PREFIX}/")
 
 
+def routes() -> Iterator[tuple[str, type[Resource]]]:
+    """Every address of this face."""
+    for path in DISCOVERY:
+        yield path, versions.Version
+    for path, resource in ROUTES.items():
+        for project in ("", "/{project_id}"):
+            yield f"{PREFIX}{project}{path}", resource
+
+
 def create(parts: Parts, middleware: Iterable[Any]) -> "falcon.App[Any, Any]":
     """The face; ``middleware`` is falcon's, asked before ours."""
     app = falcon.App(middleware=[*middleware, Negotiation(), access.Enforcement()])
     errors.install(app)
-    for path in DISCOVERY:
-        app.add_route(path, versions.Version(parts))
-    for path, resource in ROUTES.items():
-        for project in ("", "/{project_id}"):
-            app.add_route(f"{PREFIX}{project}{path}", resource(parts))
+    for path, resource in routes():
+        app.add_route(path, resource(parts))
     return app

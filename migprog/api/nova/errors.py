@@ -34,6 +34,9 @@ _MESSAGES = {
 }
 
 
+NAMES = (*dict.fromkeys(_NAMES.values()), _FAULT)
+
+
 def body(code: int, message: str | None = None, **_more: str) -> dict[str, Any]:
     """The document of an error. Nova's has no place for a field and its rule."""
     message = message or _MESSAGES.get(code, http.HTTPStatus(code).phrase)

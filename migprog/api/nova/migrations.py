@@ -4,18 +4,21 @@ done to them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import falcon
 from microversion_parse import Version
 
 from migprog import exception, objects
+from migprog.api import conditional
 from migprog.api.access import Access, Rules
-from migprog.api.nova import schemas, views
+from migprog.api.nova import documents, schemas, views
 from migprog.api.nova.resource import Resource, require
 from migprog.api.nova.servers import check_id, known
 from migprog.core.status import Status
 from migprog.policies import nova as rules
+
+_Kind = TypeVar("_Kind", objects.Migration, objects.Mark)
 
 V2_22, V2_23, V2_24 = Version(2, 22), Version(2, 23), Version(2, 24)
 
@@ -37,14 +40,12 @@ ABORT = Step("abort live migration", "abort live migration", falcon.HTTPNotFound
 
 
 class _OfServer(Resource):
-    def _find(self, server_id: str, number: str, access: Access) -> objects.Migration | None:
+    def _find(self, server_id: str, number: str, access: Access, kind: type[_Kind]) -> _Kind | None:
         """By its number: here, as in Nova, its UUID is no address."""
         if not (number.isascii() and number.isdigit()):
             return None
         try:
-            return objects.Migration.get(
-                self.parts.store, server_id, number, project_id=access.only_project()
-            )
+            return kind.get(self.parts.store, server_id, number, project_id=access.only_project())
         except exception.NotFound:
             return None
 
@@ -59,7 +60,7 @@ class _OfServer(Resource):
             raise falcon.HTTPConflict(
                 description=f"Instance {server_id} is in an invalid state for '{step.of_server}'"
             )
-        migration = self._find(server_id, number, access)
+        migration = self._find(server_id, number, access, objects.Migration)
         if migration is None:
             raise step.absent(
                 description=f"Migration {number[:64]} not found for instance {server_id}"
@@ -78,23 +79,31 @@ class Migrations(_OfServer):
 
     RULES: ClassVar[Rules] = {"GET": rules.MIGRATIONS_INDEX}
     SINCE: ClassVar = {"GET": V2_23}
+    QUERY = schemas.MIGRATIONS
+    ANSWER = documents.SERVER_MIGRATIONS
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
-        schemas.MIGRATIONS.read(req.query_string, req.context.version)
+        self.QUERY.read(req.query_string, req.context.version)
         access = req.context.access
-        found = objects.Migration.list(
-            self.parts.store,
-            server_uuid=check_id(server_id),
-            project_id=access.only_project(),
-            in_progress=True,
-            limit=self.parts.max_limit,
-        )
-        if not found:
-            known(self.parts, server_id, access)
         version, hosts = req.context.version, access.may(rules.MIGRATIONS_HOST)
-        resp.media = {
-            "migrations": [views.server_migration(each, version, hosts) for each in found]
-        }
+
+        def find(kind: type[_Kind]) -> list[_Kind]:
+            found = kind.list(
+                self.parts.store,
+                server_uuid=check_id(server_id),
+                project_id=access.only_project(),
+                in_progress=True,
+                limit=self.parts.max_limit,
+            )
+            if not found:
+                known(self.parts, server_id, access)
+            return found
+
+        found = conditional.migrations(req, resp, self.parts, find, version, hosts)
+        if found is not None:
+            resp.media = {
+                "migrations": [views.server_migration(each, version, hosts) for each in found]
+            }
 
 
 class Migration(_OfServer):
@@ -102,13 +111,28 @@ class Migration(_OfServer):
 
     RULES: ClassVar[Rules] = {"GET": rules.MIGRATIONS_SHOW, "DELETE": rules.MIGRATIONS_DELETE}
     SINCE: ClassVar = {"GET": V2_23, "DELETE": V2_24}
+    QUERY = schemas.MIGRATIONS
+    ANSWER = documents.SERVER_MIGRATION
 
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, server_id: str, number: str
     ) -> None:
-        schemas.MIGRATIONS.read(req.query_string, req.context.version)
+        self.QUERY.read(req.query_string, req.context.version)
         access = req.context.access
-        migration = self._find(check_id(server_id), number, access)
+        version, hosts = req.context.version, access.may(rules.MIGRATIONS_HOST)
+        found = conditional.migrations(
+            req,
+            resp,
+            self.parts,
+            lambda kind: [self._in_progress(server_id, number, access, kind)],
+            *(version, hosts),
+        )
+        if found is not None:
+            resp.media = {"migration": views.server_migration(found[0], version, hosts)}
+
+    def _in_progress(self, server_id: str, number: str, access: Access, kind: type[_Kind]) -> _Kind:
+        """Raises :class:`falcon.HTTPNotFound`."""
+        migration = self._find(check_id(server_id), number, access, kind)
         if migration is None:
             known(self.parts, server_id, access)
             raise falcon.HTTPNotFound(
@@ -120,8 +144,7 @@ class Migration(_OfServer):
                 description=f"Live migration {migration.id} for server {server_id} is not in "
                 "progress."
             )
-        hosts = access.may(rules.MIGRATIONS_HOST)
-        resp.media = {"migration": views.server_migration(migration, req.context.version, hosts)}
+        return migration
 
     def on_delete(
         self, req: falcon.Request, resp: falcon.Response, server_id: str, number: str
@@ -136,6 +159,7 @@ class Action(_OfServer):
     """``/servers/{id}/migrations/{number}/action``"""
 
     RULES: ClassVar[Rules] = {"POST": rules.MIGRATIONS_FORCE_COMPLETE}
+    BODY = schemas.ACTION
 
     def on_post(
         self, req: falcon.Request, resp: falcon.Response, server_id: str, number: str

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``/os-migrations``: live migrations of all servers, those that ended too, newest first."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -8,8 +9,9 @@ import falcon
 from oslo_utils import timeutils
 
 from migprog import exception, objects
+from migprog.api import conditional
 from migprog.api.access import Access, Rules
-from migprog.api.nova import schemas, views
+from migprog.api.nova import documents, schemas, views
 from migprog.api.nova.resource import Resource
 from migprog.api.nova.servers import is_full, is_storable, next_page, no_marker
 from migprog.core.status import Status
@@ -27,26 +29,39 @@ _INSTANTS = {"changes-since": "changed_since", "changes-before": "changed_before
 
 
 class OsMigrations(Resource):
+    """Live migrations of all servers."""
+
     RULES: ClassVar[Rules] = {"GET": rules.OS_MIGRATIONS_INDEX}
+    QUERY = schemas.OS_MIGRATIONS
+    ANSWER = documents.OS_MIGRATIONS
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         version = req.context.version
-        query = schemas.OS_MIGRATIONS.read(req.query_string, version)
+        query = self.QUERY.read(req.query_string, version)
         limit = schemas.limit(query.get("limit"), self.parts.max_limit)
         access = req.context.access
         hosts = access.may(rules.OS_MIGRATIONS_HOST)
         asked = _confined(query, access)
-        found = self._found(asked, limit) if limit else []
+        addresses = req.context.addresses
+        found = conditional.migrations(
+            req,
+            resp,
+            self.parts,
+            lambda kind: self._found(asked, limit, kind) if limit else [],
+            *(version, hosts),
+        )
+        if found is None:
+            return
         page: dict[str, Any] = {
-            "migrations": [
-                views.os_migration(each, version, req.context.addresses, hosts) for each in found
-            ]
+            "migrations": [views.os_migration(each, version, addresses, hosts) for each in found]
         }
         if version >= schemas.V2_59 and is_full(found, limit):
             page["migrations_links"] = next_page(req, query | {"marker": found[-1].uuid})
         resp.media = page
 
-    def _found(self, query: dict[str, str], limit: int) -> list[objects.Migration]:
+    def _found(
+        self, query: dict[str, str], limit: int, kind: type[objects.Finding]
+    ) -> Sequence[Any]:
         asked: dict[str, Any] = {
             ours: query[theirs] for theirs, ours in _AS_ASKED.items() if theirs in query
         }
@@ -58,7 +73,7 @@ class OsMigrations(Resource):
         if "status" in query:
             asked["status"] = Status(query["status"])
         try:
-            return objects.Migration.list(self.parts.store, limit=limit, **asked)
+            return kind.list(self.parts.store, limit=limit, **asked)
         except exception.BadRequest:
             raise no_marker(query["marker"]) from None
 

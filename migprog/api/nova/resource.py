@@ -10,8 +10,9 @@ import falcon
 from microversion_parse import Version
 
 from migprog.api.access import Rules
-from migprog.api.nova import microversion
+from migprog.api.nova import microversion, schemas
 from migprog.api.resource import Parts
+from migprog.api.schemas import Schema
 
 PREFIX = "/v2.1"
 _PROJECT = re.compile(r"[A-Za-z0-9_-]{1,255}")
@@ -22,13 +23,23 @@ class Resource:
 
     ``RULES``: the rule of each of its methods.
     ``SINCE``: the microversion that brought a method, if not the first.
+    ``QUERY`` are the parameters of its GET, ``ANSWER`` is the schema of its document, ``BODY`` that
+    of what is sent to it.
     """
 
     RULES: ClassVar[Rules]
     SINCE: ClassVar[Mapping[str, Version]] = {}
+    QUERY: ClassVar[schemas.Query]
+    ANSWER: ClassVar[Schema]
+    BODY: ClassVar[Schema | None] = None
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
+
+    @classmethod
+    def documented_query(cls, _max_limit: int) -> Mapping[str, Schema]:
+        """Of the newest microversion; a microversion that has no strict rules takes more."""
+        return {name: each.schema for name, each in cls.QUERY.parameters.items()}
 
 
 class Addresses:

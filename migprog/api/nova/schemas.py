@@ -86,6 +86,7 @@ def _told(error: jsonschema.ValidationError, where: str) -> str:
     return error.message[:500]
 
 
+ANYTHING = Query({}, Version(microversion.MAX.major, microversion.MAX.minor + 1))
 MIGRATIONS = Query({}, V2_102)
 # Nova's servers have many more filters. One that we ignored would give a wrong list.
 SERVERS = Query(
@@ -129,16 +130,13 @@ def limit(text: str | None, most: int) -> int:
 
 
 FORCE_COMPLETE = "force_complete"
-_ACTIONS = {
-    FORCE_COMPLETE: jsonschema.Draft202012Validator(
-        {
-            "type": "object",
-            "properties": {FORCE_COMPLETE: {"type": "null"}},
-            "required": [FORCE_COMPLETE],
-            "additionalProperties": False,
-        }
-    )
+ACTION = {
+    "type": "object",
+    "properties": {FORCE_COMPLETE: {"type": "null"}},
+    "required": [FORCE_COMPLETE],
+    "additionalProperties": False,
 }
+_ACTIONS = {FORCE_COMPLETE: jsonschema.Draft202012Validator(ACTION)}
 _ACCEPTED = ("application/json", "application/vnd.openstack.compute+json", "text/plain", "")
 _MAX_BODY_BYTES = 64 * 1024
 

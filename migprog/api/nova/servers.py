@@ -11,8 +11,9 @@ import falcon
 from oslo_utils import strutils
 
 from migprog import exception, objects
+from migprog.api import conditional
 from migprog.api.access import Access, Rules
-from migprog.api.nova import schemas, views
+from migprog.api.nova import documents, schemas, views
 from migprog.api.nova.resource import Resource
 from migprog.api.resource import Parts
 from migprog.policies import nova as rules
@@ -50,32 +51,37 @@ class Server(Resource):
     """``/servers/{id}``"""
 
     RULES: ClassVar[Rules] = {"GET": rules.SERVERS_SHOW}
+    QUERY = schemas.SERVER
+    ANSWER = documents.SERVER
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
-        schemas.SERVER.read(req.query_string, req.context.version)
+        self.QUERY.read(req.query_string, req.context.version)
         access = req.context.access
         now = known(self.parts, server_id, access)
-        hosts = access.may(rules.SERVERS_HOST)
-        resp.media = {
-            "server": views.server(now, req.context.version, req.context.addresses, hosts)
-        }
+        version, hosts = req.context.version, access.may(rules.SERVERS_HOST)
+        if not conditional.is_known(req, resp, now, version, hosts):
+            resp.media = {"server": views.server(now, version, req.context.addresses, hosts)}
 
 
 class Servers(Resource):
     """``/servers``"""
 
     RULES: ClassVar[Rules] = {"GET": rules.SERVERS_INDEX}
+    QUERY = schemas.SERVERS
+    ANSWER = documents.SERVERS
     ALL_PROJECTS = rules.SERVERS_INDEX_ALL
     BRIEF = True
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        query = schemas.SERVERS.read(req.query_string, req.context.version)
+        query = self.QUERY.read(req.query_string, req.context.version)
         limit = schemas.limit(query.get("limit"), self.parts.max_limit)
         access = req.context.access
         project_id = self._project(access, query.get("all_tenants"))
         found = self._found(query, limit, project_id) if limit else []
         version, addresses = req.context.version, req.context.addresses
         hosts = access.may(rules.SERVERS_HOST)
+        if conditional.is_known(req, resp, found, version, hosts):
+            return
         page: dict[str, Any] = {
             "servers": [views.server(each, version, addresses, hosts, self.BRIEF) for each in found]
         }
@@ -115,6 +121,7 @@ class ServersDetail(Servers):
     """``/servers/detail``"""
 
     RULES: ClassVar[Rules] = {"GET": rules.SERVERS_DETAIL}
+    ANSWER = documents.SERVERS_DETAIL
     ALL_PROJECTS = rules.SERVERS_DETAIL_ALL
     BRIEF = False
 

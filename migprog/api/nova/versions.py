@@ -5,13 +5,20 @@ from typing import ClassVar
 
 import falcon
 
+from migprog.api import conditional
 from migprog.api.access import PUBLIC, Rules
-from migprog.api.nova import views
+from migprog.api.nova import documents, schemas, views
 from migprog.api.nova.resource import Resource
 
 
 class Version(Resource):
+    """This face, and its microversions."""
+
     RULES: ClassVar[Rules] = PUBLIC
+    # It takes whatever is asked.
+    QUERY = schemas.ANYTHING
+    ANSWER = documents.VERSION
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        resp.media = {"version": views.version_detail(req.prefix)}
+        if not conditional.is_known(req, resp):
+            resp.media = {"version": views.version_detail(req.prefix)}

@@ -13,6 +13,8 @@ from typing import Any
 
 from microversion_parse import Version
 
+from migprog.api import documents
+from migprog.api.documents import Schema
 from migprog.api.nova import microversion
 from migprog.api.nova.resource import Addresses
 from migprog.core.status import Status
@@ -24,16 +26,23 @@ V2_59, V2_80 = Version(2, 59), Version(2, 80)
 # All that our agents watch.
 MIGRATION_TYPE = "live-migration"
 
+_NULL: Schema = {"type": "null"}
+_TEXT_OR_NULL = documents.nullable(documents.TEXT)
+_INTEGER_OR_NULL: Schema = {"type": ["integer", "null"]}
+_FLAVOR: Schema = {"type": "object", "additionalProperties": documents.TEXT}
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of a document; the key is left out where ``shown`` says no."""
+    """One key of a document, the schema of its values, and where they come from; the key is left
+    out where ``shown``, if it is there, says no."""
 
     name: str
+    schema: Schema
     value: Callable[[Any], Any]
     since: Version = microversion.MIN
     until: Version = microversion.MAX
-    shown: Callable[[Any], bool] = lambda _thing: True
+    shown: Callable[[Any], bool] | None = None
 
 
 HOST = "OS-EXT-SRV-ATTR:host"
@@ -49,7 +58,7 @@ def _document(
     return {
         key.name: key.value(thing) if hosts or key.name not in OF_HOSTS else None
         for key in keys
-        if key.since <= version <= key.until and key.shown(thing)
+        if key.since <= version <= key.until and (key.shown is None or key.shown(thing))
     }
 
 
@@ -60,14 +69,15 @@ def instant(at: datetime) -> str:
 
 def _held(*names: str, since: Version = microversion.MIN) -> tuple[Key, ...]:
     """What is shown as it is held, under the same name."""
-    return tuple(Key(name, operator.attrgetter(name), since) for name in names)
+    known = documents.of_fields(Migration, names)
+    return tuple(Key(name, known[name], operator.attrgetter(name), since) for name in names)
 
 
 _OF_EVERY_MIGRATION = (
     *_held("id", "source_compute", "source_node", "dest_compute", "dest_node", "dest_host"),
     *_held("status"),
-    Key("created_at", lambda migration: instant(migration.created_at)),
-    Key("updated_at", lambda migration: instant(migration.updated_at)),
+    Key("created_at", documents.TEXT, lambda migration: instant(migration.created_at)),
+    Key("updated_at", documents.TEXT, lambda migration: instant(migration.updated_at)),
     *_held("uuid", since=V2_59),
     *_held("user_id", "project_id", since=V2_80),
 )
@@ -81,11 +91,11 @@ SERVER_MIGRATION = (
 
 OS_MIGRATION = (
     *_OF_EVERY_MIGRATION,
-    Key("instance_uuid", operator.attrgetter("server_uuid")),
+    Key("instance_uuid", documents.UUID, operator.attrgetter("server_uuid")),
     # A live migration changes no flavor.
-    Key("old_instance_type_id", lambda _migration: None),
-    Key("new_instance_type_id", lambda _migration: None),
-    Key("migration_type", lambda _migration: MIGRATION_TYPE, since=V2_23),
+    Key("old_instance_type_id", _NULL, lambda _migration: None),
+    Key("new_instance_type_id", _NULL, lambda _migration: None),
+    Key("migration_type", documents.TEXT, lambda _migration: MIGRATION_TYPE, since=V2_23),
 )
 
 
@@ -130,26 +140,26 @@ def _has_progress(now: ServerNow) -> bool:
 
 
 SERVER_BRIEF = (
-    Key("id", lambda now: now.server.uuid),
-    Key("name", lambda now: now.server.name),
+    Key("id", documents.UUID, lambda now: now.server.uuid),
+    Key("name", _TEXT_OR_NULL, lambda now: now.server.name),
 )
 
 SERVER = (
     *SERVER_BRIEF,
-    Key("status", server_status),
+    Key("status", documents.TEXT, server_status),
     # Nova shows it in some states only: clients know it may be missing.
-    Key("progress", lambda now: now.server.progress, shown=_has_progress),
-    Key("tenant_id", lambda now: now.server.project_id),
-    Key("user_id", lambda now: now.server.user_id),
-    Key("updated", lambda now: _seconds(now.server.sampled_at)),
-    Key(HOST, lambda now: now.server.host),
-    Key("OS-EXT-STS:task_state", lambda now: "migrating" if now.migrates else None),
-    Key("OS-EXT-STS:vm_state", lambda now: "active" if _has_progress(now) else None),
+    Key("progress", _INTEGER_OR_NULL, lambda now: now.server.progress, shown=_has_progress),
+    Key("tenant_id", _TEXT_OR_NULL, lambda now: now.server.project_id),
+    Key("user_id", _TEXT_OR_NULL, lambda now: now.server.user_id),
+    Key("updated", documents.INSTANT, lambda now: _seconds(now.server.sampled_at)),
+    Key(HOST, documents.TEXT, lambda now: now.server.host),
+    Key("OS-EXT-STS:task_state", _TEXT_OR_NULL, lambda now: "migrating" if now.migrates else None),
+    Key("OS-EXT-STS:vm_state", _TEXT_OR_NULL, lambda now: "active" if _has_progress(now) else None),
     # openstack server show and list break without a flavor's name and with an image that is null,
     # and ask Glance for any other than this.
-    Key("flavor", lambda _now: {"id": "unknown"}, until=V2_46),
-    Key("flavor", lambda _now: {"original_name": "unknown"}, since=V2_47),
-    Key("image", lambda _now: ""),
+    Key("flavor", _FLAVOR, lambda _now: {"id": "unknown"}, until=V2_46),
+    Key("flavor", _FLAVOR, lambda _now: {"original_name": "unknown"}, since=V2_47),
+    Key("image", documents.TEXT, lambda _now: ""),
 )
 
 

@@ -134,6 +134,31 @@ def test_every_route(api: tuple[str, processes.Program]) -> None:
     check_every_route(api[0])
 
 
+@pytest.mark.parametrize("concurrency", BACKENDS)
+def test_who_waits_is_in_nobodys_way(
+    tmp_path: pathlib.Path, database: str, concurrency: str
+) -> None:
+    """Half of the threads wait, the next is refused, others are served; the end lets all go."""
+    with (
+        serving(tmp_path, database, concurrency) as (base, program),
+        concurrent.futures.ThreadPoolExecutor(9) as pool,
+    ):
+        address = f"{base}/servers/{SERVER}/migrations/{RUNNING}"
+        asked = [
+            pool.submit(requests.get, f"{address}?wait=30&since=1", timeout=60) for _ in range(9)
+        ]
+        done, waiting = concurrent.futures.wait(
+            asked, 20, return_when=concurrent.futures.FIRST_COMPLETED
+        )
+        assert [each.result().status_code for each in done] == [503]
+        for _ in range(20):
+            assert requests.get(address, timeout=10).ok
+        assert not any(each.done() for each in waiting)
+        program.process.terminate()
+        program.process.wait(15)
+        assert all(each.result(5).json()["migration"]["uuid"] == RUNNING for each in waiting)
+
+
 def test_the_wsgi_application(tmp_path: pathlib.Path, database: str) -> None:
     (port,) = processes.free_ports(1)
     path = configuration(tmp_path, database, auth_strategy="noauth")

@@ -197,6 +197,34 @@ def test_ten_at_once(watched, lab, guest):
         assert len(watched.migrations(server.uuid)) == 1
 
 
+def test_a_host_that_is_emptied(watched, lab, guest):
+    """Of two servers one has gone and one has yet to: what libvirt says of it is told."""
+    host = lab.hosts[0]
+    watched.agent_config(host, report_interval=0.5, heartbeat_interval=1)
+    reload(watched.agents[host.name])
+    stays, goes = (guest(memory_mib=size, fill_mib=4, working_set_mib=1) for size in (24, 16))
+    lab.migrate(goes, *lab.hosts, bandwidth_mib_s=20).wait(timeout=60)
+    gone = watched.wait_for_end(goes.uuid)
+
+    def drain():
+        answer = requests.get(f"{watched.api}/hosts/{host.name}/drain", timeout=30)
+        answer.raise_for_status()
+        return answer.json()["drain"]
+
+    processes.wait_for(lambda: drain()["servers"] == 1, 60, "a heartbeat without the one that went")
+    told = drain()
+    assert told["servers_memory_bytes"] == 24 * 2**20
+    assert told["migrations"] == []
+    assert told["pace"]["migrations"] >= 1
+    assert told["pace"]["window_seconds"] >= gone["total_seconds"]
+    assert told["eta_seconds"] > 0
+    lab.destroy_guest(stays)
+    processes.wait_for(lambda: drain()["servers"] == 0, 60, "a heartbeat of an empty host")
+    assert (drain()["eta_seconds"], drain()["reason"]) == (0, "it is empty")
+    watched.agent_config(host, report_interval=0.5)
+    reload(watched.agents[host.name])
+
+
 def test_one_that_is_aborted(watched, lab, guest):
     server = guest(memory_mib=64, fill_mib=48, working_set_mib=8, segments=((1000, 2.0),))
     migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=4)

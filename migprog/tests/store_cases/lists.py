@@ -68,6 +68,7 @@ class Finding:
 
         assert found(user_id=f"{name}-me") == [mine.uuid]
         assert found(user_id=f"{name}-other", project_id=name) == [other.uuid]
+        assert found(user_id="", project_id=name) == []
         assert found(source_compute=f"{name}-a") == [mine.uuid]
         assert found(source_compute=f"{name}-b") == [other.uuid]
 

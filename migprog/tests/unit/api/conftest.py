@@ -18,6 +18,7 @@ from migprog.core.report import Batch, Report
 from migprog.core.status import Phase, Status
 from migprog.db import api as db
 from migprog.db import schema
+from migprog.tests import answers
 
 HEARD_AT = 1_700_000_000.5
 SERVER = str(uuid.UUID(int=1))
@@ -39,11 +40,13 @@ def configuration(connection: str, **options: Any) -> cfg.ConfigOpts:
 
 
 def client_of(application: Application) -> testing.TestClient:
-    """A client of a WSGI application, on this machine unless the request says otherwise."""
+    """A client of a WSGI application, on this machine unless the request says otherwise; answers
+    must be as documented."""
 
     def on_this_machine(environ: dict[str, Any], answer: Callable[..., Any]) -> Iterable[bytes]:
-        return application({"REMOTE_ADDR": "127.0.0.1", **environ}, answer)
+        return compared({"REMOTE_ADDR": "127.0.0.1", **environ}, answer)
 
+    compared = answers.checked(application)
     return testing.TestClient(on_this_machine)
 
 

@@ -205,15 +205,18 @@ def test_all_tenants(client: testing.TestClient, migration: objects.Migration, p
 def test_another_project_is_not_listed_by_its_name(
     client: testing.TestClient, migration: objects.Migration
 ) -> None:
-    def listed(token: str, project: str) -> Any:
+    def listed(token: str, project: str, path: str) -> Any:
         answer = client.simulate_get(
-            f"/v2.1/os-migrations?project_id={project}",
+            f"{path}?project_id={project}",
             headers=NOVA | {"X-Auth-Token": token},
         )
         return len(answer.json["migrations"]) if answer.status_code == 200 else answer.status_code
 
-    assert listed("manager", PROJECT) == listed("other-admin", PROJECT) == 1
-    assert listed("other-manager", PROJECT) == listed("other-manager", "none") == 403
+    for path in ("/migrations", "/v2.1/os-migrations"):
+        assert listed("manager", PROJECT, path) == listed("other-admin", PROJECT, path) == 1
+        assert listed("other-manager", PROJECT, path) == 403
+        assert listed("other-manager", "none", path) == 403
+    assert listed("system-reader", PROJECT, "/migrations") == 1
 
 
 def test_every_token_is_looked_at() -> None:

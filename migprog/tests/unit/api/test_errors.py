@@ -14,7 +14,10 @@ NOBODY = str(uuid.UUID(int=99))
 A_UUID = "must be a UUID, in its form with hyphens"
 A_LIMIT = "must be a whole number from 1 to 1000"
 A_HOST = "must be 1 to 255 characters, none of them a control character"
-KNOWN = "is unknown here; known are: host, in_progress, limit, marker, server_uuid, status"
+KNOWN = (
+    "is unknown here; known are: changed_since, host, in_progress, limit, marker, project_id, "
+    "server_uuid, sort_dir, sort_key, status, verdict"
+)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +46,7 @@ KNOWN = "is unknown here; known are: host, in_progress, limit, marker, server_uu
         ("host=" + "h" * 256, "host", A_HOST),
         ("limit=1&limit=2", "limit", "must be given once"),
         ("hots=a", "hots", KNOWN),
-        ("project_id=a", "project_id", KNOWN),
+        ("user_id=a", "user_id", KNOWN),
         ("Host=a", "Host", KNOWN),
         ("=a", "", KNOWN),
     ],
@@ -80,7 +83,7 @@ def test_an_unknown_marker(client: testing.TestClient, fill: Fill) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/healthcheck", f"/servers/{SERVER}", f"/servers/{SERVER}/migrations/1"]
+    "path", ["/", "/healthcheck", f"/servers/{SERVER}", f"/servers/{SERVER}/migrations/1/history"]
 )
 def test_where_nothing_can_be_chosen_nothing_is_taken(
     client: testing.TestClient, fill: Fill, path: str

@@ -9,7 +9,8 @@ from falcon import testing
 from migprog import objects
 from migprog.api import app
 from migprog.core.status import Phase, Status
-from migprog.tests.unit.api.conftest import SERVER, Fill, client_of, configuration
+from migprog.core.verdict import Verdict
+from migprog.tests.unit.api.conftest import HEARD_AT, SERVER, Fill, client_of, configuration
 
 OTHER = str(uuid.UUID(int=2))
 
@@ -44,6 +45,90 @@ def test_filters(client: testing.TestClient, fill: Fill) -> None:
         f"?host=a&marker={done}&limit=5": [running],
     }.items():
         assert listed(client, f"/migrations{query}") == expected, query
+
+
+def test_by_verdict_and_project(client: testing.TestClient, fill: Fill) -> None:
+    (slow,) = fill(verdict=Verdict.NOT_CONVERGING, project_id="p")
+    (well,) = fill(verdict=Verdict.CONVERGING, project_id="q")
+    (over,) = fill(verdict=Verdict.ENDED, status=Status.FAILED, phase=Phase.DONE, project_id="p")
+    for query, expected in {
+        "verdict=not-converging": [slow],
+        "verdict=ended": [over],
+        "verdict=ended&in_progress=true": [],
+        "verdict=converging&status=running": [well],
+        "verdict=stalled": [],
+        "project_id=p": [over, slow],
+        "project_id=p&in_progress=true": [slow],
+        "project_id=nobody": [],
+    }.items():
+        assert listed(client, f"/migrations?{query}") == expected, query
+
+
+def test_changed_since(client: testing.TestClient, fill: Fill) -> None:
+    """Those under way and those that ended, to the microsecond, whatever the zone."""
+    (early,) = fill(heard_at=HEARD_AT, status=Status.COMPLETED, phase=Phase.DONE)
+    (slow,) = fill(heard_at=HEARD_AT + 1)
+    (late,) = fill(heard_at=HEARD_AT + 2, status=Status.COMPLETED, phase=Phase.DONE)
+    for since, expected in {
+        "2023-11-14T22:13:20.5Z": [late, slow, early],
+        "2023-11-15T00:13:20.5%2B02:00": [late, slow, early],
+        "2023-11-14T22:13:20.500001Z": [late, slow],
+        "2023-11-14T22:13:21.5z": [late, slow],
+        "2023-11-14T22:13:22.500000Z": [late],
+        "2023-11-14T22:13:23Z": [],
+    }.items():
+        assert listed(client, f"/migrations?changed_since={since}") == expected, since
+    since = "changed_since=2023-11-14T22:13:21.5Z"
+    assert listed(client, f"/migrations?{since}&in_progress=true") == [slow]
+    assert listed(client, f"/migrations?{since}&status=completed") == [late]
+    assert listed(client, f"/migrations?{since}&limit=1&marker={late}") == [slow]
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        *("", "yesterday", "1700000000", "2023-11-14", "2023-11-14T22:13:20", "20231114T221320Z"),
+        *("2023-11-14 22:13:20Z", "2023-02-30T00:00:00Z", "2023-11-14T22:13:20+02:00"),
+        *("0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-01:00", "2023-11-14T22:13:20.Z"),
+        *("2023-W46-2T00:00:00Z", "٢٠٢٣-11-14T22:13:20Z", "2023-11-14T22:13:60Z"),
+    ],
+)
+def test_an_instant_is_one_of_rfc_3339(client: testing.TestClient, since: str) -> None:
+    answer = client.simulate_get(f"/migrations?changed_since={since}")
+    assert answer.status_code == 400
+    assert answer.json["error"]["field"] == "changed_since"
+    assert answer.json["error"]["rule"].startswith("must be an instant with its zone")
+
+
+@pytest.mark.parametrize("direction", ["asc", "desc"])
+@pytest.mark.parametrize("key", ["created_at", "started_at", "ended_at"])
+def test_sorting(client: testing.TestClient, fill: Fill, key: str, direction: str) -> None:
+    """In whole pages and in the smallest; what is equal is in the order of creation."""
+    over = {"status": Status.COMPLETED, "phase": Phase.DONE}
+    ends = [{"started_at": HEARD_AT - age, "ended_at": HEARD_AT - age / 2} for age in (9, 3, 3, 7)]
+    done = [fill(**over, **end)[0] for end in ends]
+    (running,) = fill(started_at=HEARD_AT - 5)
+    in_order = {
+        "created_at": [*done, running],
+        "started_at": [done[0], done[3], running, done[1], done[2]],
+        "ended_at": [done[0], done[3], done[1], done[2]],
+    }[key]
+    wanted = in_order if direction == "asc" else in_order[::-1]
+    asked = f"/migrations?sort_key={key}&sort_dir={direction}"
+    assert listed(client, asked) == wanted
+    for limit in (1, 2):
+        seen: list[str] = []
+        address = f"{asked}&limit={limit}"
+        while address:
+            answer = client.simulate_get(address).json
+            seen += [each["uuid"] for each in answer["migrations"]]
+            (link,) = answer.get("migrations_links", [{"href": ""}])
+            address = link["href"].removeprefix("http://falconframework.org")
+        assert seen == wanted
+    if key == "ended_at":
+        refused = client.simulate_get(f"{asked}&marker={running}")
+        assert refused.status_code == 400
+        assert "that has its ended_at" in refused.json["error"]["message"]
 
 
 def test_a_server_shows_its_own_alone_ended_ones_too(

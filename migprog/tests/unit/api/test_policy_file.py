@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator's policy file changes, and what is told of one that cannot be."""
 
+import http.server
 import os
 import pathlib
+import threading
 
 import pytest
+from oslo_config import cfg
 
-from migprog import exception, objects
+from migprog import context, exception, objects, policies
 from migprog.tests import access, stores
 from migprog.tests.unit.api.conftest import SERVER
 from migprog.tests.unit.api.tokens import PROJECT, keystone_client
@@ -124,3 +127,52 @@ def test_a_file_that_is_wrong_is_told_at_the_start(
 def test_a_file_that_is_missing_is_told_at_the_start(store: objects.Store, connection: str) -> None:
     with pytest.raises(exception.ConfigError, match=r"policy_file: there is no file '/none\.yaml'"):
         keystone_client(store, connection, policy_file="/none.yaml")
+
+
+class _Oracle(http.server.BaseHTTPRequestHandler):
+    """Says of each rule that it is asked for what it said not the time before."""
+
+    said = False
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        type(self).said = not self.said
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(str(self.said).encode())
+
+    def log_message(self, *_of_it: object) -> None:
+        pass
+
+
+def test_a_rule_that_asks_somebody_else_is_asked_each_time(
+    store: objects.Store, connection: str, tmp_path: pathlib.Path
+) -> None:
+    """What is remembered of others would be old news."""
+    path = tmp_path / "rules.yaml"
+    with http.server.HTTPServer(("127.0.0.1", 0), _Oracle) as oracle:
+        threading.Thread(target=oracle.serve_forever, daemon=True).start()
+        path.write_text(f'"{AGENTS}": "http://127.0.0.1:{oracle.server_port}/may"\n')
+        client = keystone_client(store, connection, policy_file=str(path))
+        codes = [
+            client.simulate_get("/agents", headers={"X-Auth-Token": "reader"}).status_code
+            for _ in range(4)
+        ]
+        oracle.shutdown()
+    assert codes == [200, 403, 200, 403]
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policies, "_MOST_DECISIONS", 10)
+    conf = cfg.ConfigOpts()
+    conf([], default_config_files=[], default_config_dirs=[])
+    policy = policies.Policy(conf)
+    for number in range(25):
+        users = [
+            context.RequestContext(
+                user_id=str(number), project_id="p", roles=roles, overwrite=False
+            )
+            for roles in (["admin"], ["reader"])
+        ]
+        assert [policy.of(user)(AGENTS) for user in users] == [True, False]
+        assert len(policy._in_force()) <= 10

@@ -16,7 +16,7 @@ from migprog.tests.unit.api.conftest import HEARD_AT, SERVER, Fill
 KEYS = set(
     """
 id uuid server_uuid server_name project_id user_id source_compute source_node dest_compute dest_node
-dest_host status phase percent eta_seconds eta_low_seconds eta_high_seconds verdict reason
+dest_host sequence status phase percent eta_seconds eta_low_seconds eta_high_seconds verdict reason
 memory_total_bytes memory_processed_bytes memory_remaining_bytes disk_total_bytes
 disk_processed_bytes disk_remaining_bytes memory_iteration throughput_bytes_per_second
 dirty_bytes_per_second boundary_remaining_bytes pause_needed_seconds pause_limit_seconds
@@ -37,7 +37,8 @@ HOSTILE = {
 
 def paths(migration: str) -> list[str]:
     """Every route, with a server and a migration that are there."""
-    return [path.format(server_uuid=SERVER, id_or_uuid=migration) for path in app.ROUTES]
+    names = {"server_uuid": SERVER, "id_or_uuid": migration, "host": "source"}
+    return [path.format(**names) for path in app.ROUTES]
 
 
 def test_versions(client: testing.TestClient) -> None:
@@ -98,7 +99,8 @@ def test_every_key_is_always_there(client: testing.TestClient, fill: Fill) -> No
     assert set(shown) == KEYS
     told = {key for key, value in shown.items() if value is not None}
     assert told == {
-        *("id", "uuid", "server_uuid", "source_compute", "source_node", "status", "phase"),
+        *("id", "uuid", "server_uuid", "source_compute", "source_node"),
+        *("sequence", "status", "phase"),
         *("in_progress", "started_at", "sampled_at", "heard_at", "stale"),
         *("created_at", "updated_at", "calibration", "links"),
     }

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The JSON Schemas of our documents, made of the tables and the types that they are made of."""
+
+import enum
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from migprog.api import views
+from migprog.core import calibration, drain
+from migprog.objects import Agent, Migration, Point, Server
+
+Schema = Mapping[str, Any]
+
+TEXT: Schema = {"type": "string"}
+INSTANT: Schema = {"type": "string", "format": "date-time"}
+UUID: Schema = {"type": "string", "format": "uuid"}
+_TYPES: dict[Any, Schema] = {
+    bool: {"type": "boolean"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    str: TEXT,
+    datetime: INSTANT,
+}
+
+
+def of_type(hint: Any) -> Schema:
+    """Of values of a type; ``X | None`` is null, too."""
+    if isinstance(hint, types.UnionType):
+        (known,) = (each for each in typing.get_args(hint) if each is not types.NoneType)
+        return nullable(of_type(known))
+    if issubclass(hint, enum.StrEnum):
+        return {"type": "string", "enum": [each.value for each in hint]}
+    return _TYPES[hint]
+
+
+def of_fields(kind: type, names: Iterable[str] | None = None) -> dict[str, Schema]:
+    """Of the fields of a dataclass, or of some of them."""
+    hints = typing.get_type_hints(kind)
+    return {name: of_type(hints[name]) for name in names or kind.__slots__}  # type: ignore[attr-defined]
+
+
+def nullable(schema: Schema) -> Schema:
+    """The same, or null."""
+    if "enum" in schema:
+        return {"type": [schema["type"], "null"], "enum": [*schema["enum"], None]}
+    kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    return {**schema, "type": [*dict.fromkeys([*kinds, "null"])]}
+
+
+def document(properties: Mapping[str, Schema], optional: Iterable[str] = ()) -> Schema:
+    """An object with these keys, and no others; all but the optional ones are always there."""
+    left_out = set(optional)
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": [name for name in properties if name not in left_out],
+        "additionalProperties": False,
+    }
+
+
+def listed(schema: Schema) -> Schema:
+    return {"type": "array", "items": schema}
+
+
+def ref(name: str) -> Schema:
+    """One of :data:`COMPONENTS`, or of another face's."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def page(name: str, schema: Schema) -> Schema:
+    """A list, and where it goes on if it does."""
+    links = f"{name}_links"
+    return document({name: listed(schema), links: listed(ref("Link"))}, optional=[links])
+
+
+_QUARTER = of_fields(calibration.Quarter)
+_MIGRATION = {
+    **of_fields(Migration, (name for name in views.AS_HELD if name != "in_progress")),
+    "in_progress": _TYPES[bool],
+    **of_fields(Migration, views.INSTANTS),
+    "stale": _TYPES[bool],
+    "calibration": listed(document(_QUARTER)),
+    "links": listed(ref("Link")),
+}
+_SERVER = {
+    "id": UUID,
+    **of_fields(Server, ("uuid", "name", "project_id", "user_id")),
+    "host": nullable(TEXT),
+    **of_fields(Server, ("progress", "sampled_at", "migration_uuid")),
+    "links": listed(ref("Link")),
+}
+_AGENT = {**of_fields(Agent), "stale": _TYPES[bool]}
+_DRAIN = {
+    "host": TEXT,
+    **of_fields(Agent, ("servers", "servers_memory_bytes")),
+    "heard_at": nullable(INSTANT),
+    "stale": _TYPES[bool],
+    **of_fields(drain.Forecast),
+    "pace": {"oneOf": [document(of_fields(drain.Pace)), {"type": "null"}]},
+    "migrations": listed(ref("Migration")),
+}
+_ERROR = {
+    "code": _TYPES[int],
+    **dict.fromkeys(("title", "message", "field", "rule"), TEXT),
+}
+
+COMPONENTS: dict[str, Schema] = {
+    "Link": document({"rel": TEXT, "href": TEXT}),
+    "Migration": document(
+        _MIGRATION | {name: nullable(_MIGRATION[name]) for name in views.OF_HOSTS}
+    ),
+    "Point": document(of_fields(Point)),
+    "Server": document(_SERVER),
+    "Agent": document(_AGENT),
+    "Drain": document(_DRAIN),
+    "Error": document({"error": document(_ERROR, optional=("field", "rule"))}),
+}
+
+MIGRATION = document({"migration": ref("Migration")})
+MIGRATIONS = page("migrations", ref("Migration"))
+HISTORY = document({"history": listed(ref("Point"))})
+SERVER = document({"server": ref("Server")})
+AGENTS = page("agents", ref("Agent"))
+DRAIN = document({"drain": ref("Drain")})
+HEALTH = document({"detailed": _TYPES[bool], "reasons": listed(TEXT)})
+VERSIONS = document(
+    {
+        "versions": listed(
+            document(
+                dict.fromkeys(("id", "status", "version", "min_version", "updated"), TEXT)
+                | {"links": listed(ref("Link"))},
+                optional=("version", "min_version", "updated"),
+            )
+        )
+    }
+)
+OPENAPI: Schema = {"type": "object"}

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/hosts/<host>/drain``: what is on its way off a host, what still runs there, and when it will
+be empty."""
+
+from datetime import datetime
+from typing import ClassVar
+
+import falcon
+
+from migprog import exception, objects, policies
+from migprog.api import documents, schemas, views
+from migprog.api.access import Rules
+from migprog.api.resource import Resource
+from migprog.core import drain
+from migprog.core.status import Status
+
+# More than complete off one host within the time that counts.
+_MOST_COMPLETED = 200
+
+
+class Drain(Resource):
+    """What has yet to leave a host. It has no ETag: it changes with time alone."""
+
+    RULES: ClassVar[Rules] = {"GET": policies.hosts.DRAIN}
+    ANSWER = documents.DRAIN
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, host: str) -> None:
+        self.query(req)
+        schemas.check_name("host", host)
+        store, now = self.parts.store, self.parts.clock()
+        agent = objects.Agent.get(store, host)
+        off = objects.Migration.list(
+            store, source_compute=host, in_progress=True, limit=self.parts.max_limit
+        )
+        if agent is None and not off:
+            raise exception.NotFound(f"no agent of a host {host[:64]!r} is known")
+        completed = objects.Migration.list(
+            store, source_compute=host, status=Status.COMPLETED, limit=_MOST_COMPLETED
+        )
+        pace = drain.pace([_completed(each) for each in completed], now.timestamp())
+        resp.media = {
+            "drain": views.drain(host, agent, now, pace, self._forecast(agent, off, pace, now))
+            | {
+                "migrations": [
+                    views.migration(each, req.prefix, now, self.parts.stale_after_seconds, True)
+                    for each in off
+                ]
+            }
+        }
+
+    def _forecast(
+        self,
+        agent: objects.Agent | None,
+        off: list[objects.Migration],
+        pace: drain.Pace | None,
+        now: datetime,
+    ) -> drain.Forecast:
+        if agent is None or agent.is_silent(now):
+            return drain.Forecast("its agent is not heard of")
+        return drain.forecast(
+            agent.servers,
+            agent.servers_memory_bytes,
+            [self._under_way(each, now) for each in off],
+            pace,
+        )
+
+    def _under_way(self, migration: objects.Migration, now: datetime) -> drain.UnderWay:
+        """With its time left from now on; nobody knows it of one that is not heard of."""
+        after = self.parts.stale_after_seconds
+        is_stale = views.is_stale(migration.in_progress, migration.heard_at, now, after)
+        passed = (now - migration.sampled_at).total_seconds()
+
+        def left(seconds: float | None) -> float | None:
+            return None if seconds is None or is_stale else max(0.0, seconds - passed)
+
+        return drain.UnderWay(
+            memory_bytes=migration.memory_total_bytes,
+            percent=migration.percent,
+            eta_seconds=left(migration.eta_seconds),
+            eta_low_seconds=left(migration.eta_low_seconds),
+            eta_high_seconds=left(migration.eta_high_seconds),
+        )
+
+
+def _completed(migration: objects.Migration) -> drain.Completed:
+    ended_at = migration.ended_at or migration.sampled_at
+    return drain.Completed(
+        migration.started_at.timestamp(), ended_at.timestamp(), migration.memory_total_bytes
+    )

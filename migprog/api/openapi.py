@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/openapi.json``: both faces as an OpenAPI 3.1 document, for everybody.
+
+It is made of what serves: the routes, and the rules, parameters and schemas that their resources
+have. A test compares it with the code, and every answer of the other tests with it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import falcon
+
+from migprog import version
+from migprog.api import conditional, documents
+from migprog.api.access import PUBLIC, Rules
+from migprog.api.documents import Schema, ref
+from migprog.api.nova import documents as nova_documents
+from migprog.api.nova import microversion
+from migprog.api.nova.resource import Resource as NovaResource
+from migprog.api.resource import Resource
+
+Routes = Iterable[tuple[str, type[Resource] | type[NovaResource]]]
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_DESCRIPTION = (
+    "Our own face is at the root, Nova's below /v2.1; what microversions change there may be "
+    "missing from its documents. Every GET can be asked by HEAD, too."
+)
+_IN_PATHS: Mapping[str, Schema] = {
+    "server_uuid": {**documents.UUID, "description": "Of a server."},
+    "server_id": {**documents.UUID, "description": "Of a server."},
+    "id_or_uuid": {**documents.TEXT, "description": "A migration's number or its UUID."},
+    "number": {**documents.TEXT, "description": "A migration's number."},
+    "host": {**documents.TEXT, "description": "A compute host, as Nova knows it."},
+    "project_id": {**documents.TEXT, "description": "The token's project."},
+}
+_REFUSALS = {
+    400: "A parameter breaks a rule, which is named.",
+    401: "There is no token, or not a good one.",
+    403: "A rule of the policy does not allow it, and is named; or it is not for that host.",
+    404: "It is not there, or another project's.",
+    406: "There is no such microversion.",
+    409: "It cannot be done as things are.",
+    413: "The request, or its body, is too large.",
+    414: "The address is too long.",
+    415: "The body is not JSON.",
+    501: "Nothing can be done to migrations here.",
+    503: "The database, or what else it takes, does not serve just now.",
+}
+_ALWAYS = (400, 403, 413, 414, 503)
+
+
+def build(routes: Routes, max_limit: int) -> dict[str, Any]:
+    """The document of these routes."""
+    paths: dict[str, Any] = {}
+    for path, resource in routes:
+        paths[path] = {
+            method.lower(): _operation(path, method, resource, max_limit)
+            for method in METHODS
+            if hasattr(resource, f"on_{method.lower()}")
+        }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "migprog",
+            "version": version.version_info.version_string(),
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {**documents.COMPONENTS, **nova_documents.COMPONENTS},
+            "securitySchemes": {
+                "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"}
+            },
+        },
+    }
+
+
+def _operation(
+    path: str, method: str, resource: type[Resource] | type[NovaResource], max_limit: int
+) -> dict[str, Any]:
+    is_nova = issubclass(resource, NovaResource)
+    public = resource.RULES is PUBLIC
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": _IN_PATHS[name]}
+        for name in re.findall(r"{(\w+)}", path)
+    ]
+    if method == "GET":
+        query = resource.documented_query(max_limit)
+        parameters += [{"name": name, "in": "query", "schema": query[name]} for name in query]
+    if is_nova:
+        parameters.append(
+            {
+                "name": microversion.HEADER,
+                "in": "header",
+                "schema": {**documents.TEXT, "pattern": r"^compute (2\.[1-9][0-9]{0,2}|latest)$"},
+            }
+        )
+    operation: dict[str, Any] = {
+        "summary": " ".join((resource.__doc__ or "").partition(".")[0].split()).replace("``", ""),
+        "parameters": parameters,
+        "responses": _responses(path, method, resource, is_nova, public),
+        "security": [] if public else [{"token": []}],
+    }
+    if not public:
+        operation["description"] = f"Rule: {resource.RULES.get(method, 'none')}"
+    if method in ("POST", "PUT", "PATCH") and resource.BODY is not None:
+        operation["requestBody"] = {"required": True, "content": _json(resource.BODY)}
+    return operation
+
+
+def _responses(
+    path: str,
+    method: str,
+    resource: type[Resource] | type[NovaResource],
+    is_nova: bool,
+    public: bool,
+) -> dict[str, Any]:
+    if method == "GET":
+        answers: dict[str, Any] = {
+            "200": {"description": "As it is.", "content": _json(resource.ANSWER)},
+            "304": {"description": "As the client has it (If-None-Match)."},
+        }
+    else:
+        answers = {"202": {"description": "It has been asked for."}}
+    codes = {*_ALWAYS, *(() if public else (401,))}
+    if "{" in path or is_nova or path == "/healthcheck":
+        codes.add(404)
+    if is_nova:
+        codes.add(406)
+    if method != "GET":
+        codes |= {404, 409, 415, 501}
+    refusal = _json(ref("NovaError" if is_nova else "Error"))
+    return answers | {
+        str(code): {"description": _REFUSALS[code], "content": refusal} for code in sorted(codes)
+    }
+
+
+def _json(schema: Schema) -> dict[str, Any]:
+    return {falcon.MEDIA_JSON: {"schema": schema}}
+
+
+class OpenApi(Resource):
+    """This document. It is an object as OpenAPI 3.1 says."""
+
+    RULES: ClassVar[Rules] = PUBLIC
+    ANSWER = documents.OPENAPI
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        self.query(req)
+        if not conditional.is_known(req, resp, self.parts.max_limit):
+            resp.media = self.parts.openapi

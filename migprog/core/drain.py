@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When will a host be empty? From what runs there, what is on its way off it, and the pace seen.
+
+Seconds and bytes; instants are seconds since the epoch.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# What completed before that says nothing of the pace now.
+WINDOW_SECONDS = 3600.0
+# How far a count may be off by chance, in its square roots: a range of 80 %.
+_DEVIATIONS = 1.28
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnderWay:
+    """A migration off the host; its time left is counted from now, None while it is not known."""
+
+    memory_bytes: int | None = None
+    percent: int | None = None
+    eta_seconds: float | None = None
+    eta_low_seconds: float | None = None
+    eta_high_seconds: float | None = None
+
+    @property
+    def left(self) -> float:
+        """How much of it is still to be done, from 1 to 0."""
+        return 1 - (self.percent or 0) / 100
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A migration off the host that has completed."""
+
+    started_at: float
+    ended_at: float
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Of the last ``window_seconds``, in which so many ``migrations`` completed. None of bytes:
+    the size of one of them is not known."""
+
+    migrations: int
+    window_seconds: float
+    servers_per_second: float
+    bytes_per_second: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The time until the host is empty with a range of 80 %, and why it is so or is not known."""
+
+    reason: str
+    eta_seconds: float | None = None
+    eta_low_seconds: float | None = None
+    eta_high_seconds: float | None = None
+
+
+def pace(completed: Sequence[Completed], now: float) -> Pace | None:
+    """The pace seen; None when nothing has completed lately.
+
+    It is counted from when the first of them began, and until now: a host whose draining has
+    stopped gets slower and slower.
+    """
+    recent = [each for each in completed if now - WINDOW_SECONDS < each.ended_at <= now]
+    if not recent:
+        return None
+    seconds = now - max(now - WINDOW_SECONDS, min(each.started_at for each in recent))
+    if seconds <= 0:
+        return None
+    sizes = [each.memory_bytes for each in recent if each.memory_bytes is not None]
+    known = len(sizes) == len(recent) and sum(sizes) > 0
+    return Pace(
+        migrations=len(recent),
+        window_seconds=seconds,
+        servers_per_second=len(recent) / seconds,
+        bytes_per_second=sum(sizes) / seconds if known else None,
+    )
+
+
+def forecast(
+    servers: int | None,
+    memory_bytes: int | None,
+    under_way: Sequence[UnderWay],
+    pace: Pace | None,
+) -> Forecast:
+    """When a host will be empty that has so many servers with so much memory together, those under
+    way among them."""
+    if servers is None:
+        return Forecast("its agent does not tell how many servers run there")
+    if any(each.eta_seconds is None for each in under_way):
+        return Forecast("of a migration under way nobody knows when it will end")
+    waiting = max(0, servers - len(under_way))
+    if not waiting:
+        reason = "those under way are the last" if under_way else "it is empty"
+        return Forecast(reason, *_latest(under_way))
+    if pace is None:
+        return Forecast("no migration off it has completed within an hour")
+    times = _times(waiting, memory_bytes, under_way, pace)
+    chance = _DEVIATIONS / math.sqrt(pace.migrations)
+    ends = _latest(under_way)
+    return Forecast(
+        f"at the pace of {pace.migrations} migration(s) in {pace.window_seconds:.0f} s",
+        max(times[0], ends[0]),
+        max(min(times) / (1 + chance), ends[1]),
+        max(max(times) / (1 - chance), ends[2]) if chance < 1 else None,
+    )
+
+
+def _latest(under_way: Sequence[UnderWay]) -> tuple[float, float, float]:
+    """The time left until the last one ends, and its range."""
+    etas = [each.eta_seconds or 0.0 for each in under_way]
+    lows = [each.eta_low_seconds for each in under_way]
+    highs = [each.eta_high_seconds for each in under_way]
+    return (
+        max(etas, default=0.0),
+        max((_or(low, eta) for low, eta in zip(lows, etas, strict=True)), default=0.0),
+        max((_or(high, eta) for high, eta in zip(highs, etas, strict=True)), default=0.0),
+    )
+
+
+def _or(seconds: float | None, otherwise: float) -> float:
+    return otherwise if seconds is None else seconds
+
+
+def _times(
+    waiting: int, memory_bytes: int | None, under_way: Sequence[UnderWay], pace: Pace
+) -> list[float]:
+    """The time for all that is left: by bytes where they are known, which tell more; by servers."""
+    by_servers = (waiting + sum(each.left for each in under_way)) / pace.servers_per_second
+    sizes = [each.memory_bytes for each in under_way if each.memory_bytes is not None]
+    if memory_bytes is None or pace.bytes_per_second is None or len(sizes) < len(under_way):
+        return [by_servers]
+    left = max(0, memory_bytes - sum(sizes))
+    left_under_way = sum((each.memory_bytes or 0) * each.left for each in under_way)
+    return [(left + left_under_way) / pace.bytes_per_second, by_servers]

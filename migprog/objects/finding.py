@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finding migrations: what of them is read is up to the object that finds them."""
+
+import uuid
+from datetime import datetime
+from typing import Any, ClassVar, Self
+
+from migprog import exception
+from migprog.core import status as core_status
+from migprog.core.status import Status
+from migprog.core.verdict import Verdict
+from migprog.db import api as db
+from migprog.db import queries
+from migprog.objects.instant import zoneless
+
+MAX_ID = 2**31 - 1
+
+
+class Finding:
+    """An object made of some columns of a migration: of :attr:`COLUMNS`."""
+
+    __slots__ = ()
+    COLUMNS: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def _from_row(cls, row: dict[str, Any]) -> Self:
+        raise NotImplementedError
+
+    @classmethod
+    def get(
+        cls,
+        store: db.Store,
+        server_uuid: str,
+        id_or_uuid: str,
+        *,
+        project_id: str | None = None,
+    ) -> Self:
+        """One of a server's migrations, by its number or its UUID; with a ``project_id``, only if
+        it is that project's.
+
+        Raises :class:`exception.NotFound`, :class:`db.Unavailable`.
+        """
+        server, which = _uuid(server_uuid), _id_or_uuid(id_or_uuid)
+        row = None
+        if which and project_id is not None:
+            which["project_id"] = project_id
+        if server and which:
+            row = store.read(
+                lambda reader: reader.migration(cls.COLUMNS, server_uuid=server, **which)
+            )
+        if row is None:
+            raise exception.NotFound(
+                f"server {server_uuid[:64]!r} has no migration {id_or_uuid[:64]!r}"
+            )
+        return cls._from_row(row)
+
+    @classmethod
+    def list(
+        cls,
+        store: db.Store,
+        *,
+        server_uuid: str | None = None,
+        host: str | None = None,
+        status: Status | None = None,
+        in_progress: bool | None = None,
+        project_id: str | None = None,
+        user_id: str | None = None,
+        source_compute: str | None = None,
+        changed_since: datetime | None = None,
+        changed_before: datetime | None = None,
+        verdict: Verdict | None = None,
+        sort_key: str = "id",
+        descending: bool = True,
+        limit: int = 1000,
+        marker: str | None = None,
+    ) -> list[Self]:
+        """Newest first, unless another of :data:`migprog.db.lists.SORT_KEYS` is asked for: by
+        ``ended_at`` only those that have one. What is None is not asked for.
+
+        ``host`` is a compute host at either end; ``marker`` the UUID of the last migration of the
+        page before, of the same project. The row was last changed at or after ``changed_since``,
+        at or before ``changed_before`` (with their zones). A verdict is one on what is in progress,
+        or that it has ended.
+        Raises :class:`exception.BadRequest`, :class:`db.Unavailable`.
+        """
+        if server_uuid is not None and (server_uuid := _uuid(server_uuid)) is None:
+            return []
+
+        def work(reader: queries.Reader) -> list[queries.Row]:
+            return reader.migrations(
+                cls.COLUMNS,
+                limit=limit,
+                after=None if marker is None else _marked(reader, marker, project_id, sort_key),
+                sort_key=sort_key,
+                descending=descending,
+                host=host,
+                verdict=verdict,
+                statuses=_statuses(status, in_progress, verdict),
+                server_uuid=server_uuid,
+                project_id=project_id,
+                user_id=user_id,
+                source_compute=source_compute,
+                changed_since=zoneless(changed_since),
+                changed_before=zoneless(changed_before),
+            )
+
+        return [cls._from_row(row) for row in store.read(work)]
+
+
+def _statuses(
+    status: Status | None, in_progress: bool | None, verdict: Verdict | None
+) -> frozenset[Status] | None:
+    if status is None and in_progress is None and verdict is None:
+        return None
+    asked = frozenset(Status) if status is None else frozenset({status})
+    if in_progress is not None:
+        asked &= core_status.IN_PROGRESS if in_progress else core_status.ENDED
+    if verdict is not None:
+        # There is no index by verdicts, which change on the way: those in progress are few.
+        asked &= core_status.ENDED if verdict == Verdict.ENDED else core_status.IN_PROGRESS
+    return asked
+
+
+def _marked(
+    reader: queries.Reader, marker: str, project_id: str | None, sort_key: str
+) -> tuple[Any, int]:
+    """What the migration with this UUID is sorted by, and its number."""
+    wanted = _uuid(marker)
+    of_project = {} if project_id is None else {"project_id": project_id}
+    columns = tuple(dict.fromkeys(("id", sort_key)))
+    row = reader.migration(columns, uuid=wanted, **of_project) if wanted else None
+    if row is None:
+        raise exception.BadRequest("marker", f"{marker[:64]!r} must be the UUID of a migration")
+    if row[sort_key] is None:
+        raise exception.BadRequest(
+            "marker", f"{marker[:64]!r} must be the UUID of a migration that has its {sort_key}"
+        )
+    return row[sort_key], row["id"]
+
+
+def _uuid(text: str) -> str | None:
+    """In its usual form; None for what is no UUID, and so is nobody's."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        return None
+
+
+def _id_or_uuid(text: str) -> dict[str, Any] | None:
+    if text.isascii() and text.isdigit():
+        return {"id": int(text)} if len(text) <= 10 and int(text) <= MAX_ID else None
+    wanted = _uuid(text)
+    return {"uuid": wanted} if wanted else None

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts, as they are emptied."""
+
+from migprog.policies.base import OVERSEER, rule
+
+DRAIN = "migprog:hosts:drain"
+
+RULES = (
+    rule(
+        DRAIN,
+        OVERSEER,
+        "See what still runs on a host, and when it will be empty.",
+        "GET /hosts/{host}/drain",
+    ),
+)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a host is emptied."""
+
+import time
+import uuid
+from typing import Any
+
+import pytest
+from falcon import testing
+
+from migprog import objects
+from migprog.core.report import Agent, Batch
+from migprog.core.status import Phase, Status
+from migprog.tests.unit.api.conftest import Fill
+
+GIB = 2**30
+
+
+@pytest.fixture
+def now() -> float:
+    return time.time()
+
+
+def tell(store: objects.Store, heard_at: float, **values: Any) -> None:
+    """A heartbeat of the agent of "source"."""
+    told = {"servers": 5, "servers_memory_bytes": 10 * GIB} | values
+    agent = Agent(
+        version="1", started_at=1.0, interval_seconds=5, heartbeat_seconds=30, migrations=1, **told
+    )
+    objects.store_batch(store, Batch("source", "node", agent=agent), heard_at)
+
+
+def ended(fill: Fill, now: float, host: str = "source", **values: Any) -> None:
+    values = {"status": Status.COMPLETED, "phase": Phase.DONE} | values
+    values |= {"started_at": now - 100, "sampled_at": now - 1, "ended_at": now - 1}
+    fill(host=host, heard_at=now, memory_total_bytes=2 * GIB, **values)
+
+
+def drain(client: testing.TestClient, host: str = "source") -> dict[str, Any]:
+    answer = client.simulate_get(f"/hosts/{host}/drain")
+    assert answer.status_code == 200, answer.text
+    document: dict[str, Any] = answer.json["drain"]
+    return document
+
+
+def test_at_the_pace_seen(
+    client: testing.TestClient, store: objects.Store, fill: Fill, now: float
+) -> None:
+    tell(store, now)
+    ended(fill, now)
+    ended(fill, now, server_uuid=str(uuid.UUID(int=2)))
+    # Of these none says anything of the pace of this host.
+    ended(fill, now, status=Status.FAILED)
+    ended(fill, now, host="other")
+    (running,) = fill(
+        server_uuid=str(uuid.UUID(int=3)),
+        heard_at=now,
+        started_at=now - 10,
+        sampled_at=now,
+        memory_total_bytes=2 * GIB,
+        percent=50,
+        eta_seconds=10.0,
+    )
+    fill(host="other", server_uuid=str(uuid.UUID(int=4)))
+    told = drain(client)
+    assert [each["uuid"] for each in told["migrations"]] == [running]
+    assert (told["host"], told["servers"], told["stale"]) == ("source", 5, False)
+    assert told["servers_memory_bytes"] == 10 * GIB
+    pace = told["pace"]
+    assert pace["migrations"] == 2
+    # Some time passes between our now and that of the answer.
+    assert 100 <= pace["window_seconds"] < 160
+    assert pace["bytes_per_second"] == pytest.approx(4 * GIB / pace["window_seconds"])
+    # Four wait and half of one is left, at two in about a hundred seconds.
+    assert told["eta_seconds"] == pytest.approx(4.5 * pace["window_seconds"] / 2, abs=0.1)
+    assert told["eta_low_seconds"] < told["eta_seconds"] < told["eta_high_seconds"]
+
+
+@pytest.mark.parametrize(
+    ("heard", "values", "reason"),
+    [
+        (0, {"servers": None}, "does not tell"),
+        (-3600, {}, "not heard of"),
+        (0, {}, "no migration off it has completed"),
+    ],
+)
+def test_what_is_not_known(
+    client: testing.TestClient,
+    store: objects.Store,
+    now: float,
+    heard: float,
+    values: dict[str, Any],
+    reason: str,
+) -> None:
+    tell(store, now + heard, **values)
+    told = drain(client)
+    assert reason in told["reason"]
+    assert told["eta_seconds"] is told["eta_low_seconds"] is told["eta_high_seconds"] is None
+    assert told["pace"] is None
+    assert told["stale"] is (heard < 0)
+
+
+def test_a_time_left_that_was_told_long_ago_is_not_one(
+    client: testing.TestClient, store: objects.Store, fill: Fill, now: float
+) -> None:
+    tell(store, now, servers=1)
+    fill(heard_at=now - 3600, sampled_at=now - 3600, eta_seconds=5.0)
+    assert drain(client)["eta_seconds"] is None
+
+
+def test_an_empty_host(client: testing.TestClient, store: objects.Store, now: float) -> None:
+    tell(store, now, servers=0, servers_memory_bytes=0)
+    told = drain(client)
+    assert (told["eta_seconds"], told["reason"], told["migrations"]) == (0, "it is empty", [])
+
+
+def test_a_host_without_an_agent(client: testing.TestClient, fill: Fill) -> None:
+    fill(host="old")
+    told = drain(client, "old")
+    assert (told["servers"], told["heard_at"], told["stale"]) == (None, None, True)
+    assert len(told["migrations"]) == 1
+    assert client.simulate_get("/hosts/nobody/drain").status_code == 404
+    for name in ("a%00b", "h" * 256, "a%0Ab"):
+        answer = client.simulate_get(f"/hosts/{name}/drain")
+        assert (answer.status_code, answer.json["error"]["field"]) == (400, "host")

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from migprog.core import drain
+from migprog.core.drain import Completed, Forecast, Pace, UnderWay
+
+GIB = 2**30
+NOW = 10_000.0
+
+
+def completed(*ends: float, took: float = 100.0, memory_bytes: int | None = GIB) -> list[Completed]:
+    return [Completed(end - took, end, memory_bytes) for end in ends]
+
+
+def test_a_pace_is_counted_from_the_first_beginning_until_now() -> None:
+    assert drain.pace(completed(9_700, 9_800), NOW) == Pace(2, 400.0, 2 / 400, 2 * GIB / 400)
+
+
+def test_a_host_that_has_stopped_draining_gets_slower() -> None:
+    paces = [drain.pace(completed(9_700, 9_800), NOW + later) for later in (0, 400, 1200)]
+    assert [each.servers_per_second for each in paces] == [2 / 400, 2 / 800, 2 / 1600]
+
+
+def test_what_is_long_past_tells_nothing() -> None:
+    assert drain.pace([], NOW) is None
+    assert drain.pace(completed(NOW - 3600), NOW) is None
+    # A clock that is ahead of ours.
+    assert drain.pace(completed(NOW + 1), NOW) is None
+    # One of long ago that took until now counts with the window alone.
+    assert drain.pace(completed(9_900, took=9_000), NOW) == Pace(1, 3600.0, 1 / 3600, GIB / 3600)
+    assert drain.pace([*completed(9_900), *completed(100)], NOW).migrations == 1
+
+
+def test_a_size_that_is_not_known_leaves_the_servers() -> None:
+    pace = drain.pace([*completed(9_900), *completed(9_900, memory_bytes=None)], NOW)
+    assert pace == Pace(2, 200.0, 2 / 200, None)
+
+
+FOUR = Pace(4, 400.0, 4 / 400, 8 * GIB / 400)
+
+
+def test_bytes_tell_and_servers_make_the_range() -> None:
+    """Ten servers of 4 GiB each; those that went had 2: 2,000 seconds by bytes, 1,000 by number."""
+    told = drain.forecast(10, 40 * GIB, [], FOUR)
+    chance = 1.28 / 2
+    assert told == Forecast(
+        "at the pace of 4 migration(s) in 400 s",
+        2000.0,
+        pytest.approx(1000 / (1 + chance)),
+        pytest.approx(2000 / (1 - chance)),
+    )
+
+
+def test_those_under_way_are_half_done() -> None:
+    """Of eight servers four wait, and two whole ones are left of those under way."""
+    half = UnderWay(memory_bytes=4 * GIB, percent=50, eta_seconds=10.0)
+    told = drain.forecast(8, 32 * GIB, [half] * 4, FOUR)
+    assert told.eta_seconds == pytest.approx((16 + 8) / (8 / 400))
+    assert told.eta_low_seconds == pytest.approx((4 + 2) * 100 / 1.64)
+
+
+def test_it_is_not_empty_before_the_last_one_has_ended() -> None:
+    slow = UnderWay(
+        memory_bytes=GIB, percent=0, eta_seconds=9e3, eta_low_seconds=8e3, eta_high_seconds=1e5
+    )
+    told = drain.forecast(2, 2 * GIB, [slow], FOUR)
+    assert (told.eta_seconds, told.eta_low_seconds, told.eta_high_seconds) == (9e3, 8e3, 1e5)
+
+
+def test_the_last_ones_need_no_pace() -> None:
+    first = UnderWay(eta_seconds=5.0, eta_low_seconds=4.0, eta_high_seconds=60.0)
+    second = UnderWay(eta_seconds=50.0)
+    for pace in (None, FOUR):
+        told = drain.forecast(2, None, [first, second], pace)
+        assert told == Forecast("those under way are the last", 50.0, 50.0, 60.0)
+    # More are on their way than a heartbeat of some seconds ago has counted.
+    assert drain.forecast(1, None, [first, second], None).eta_seconds == 50.0
+
+
+def test_an_empty_host_is_empty() -> None:
+    assert drain.forecast(0, 0, [], None) == Forecast("it is empty", 0.0, 0.0, 0.0)
+
+
+def test_one_alone_makes_no_upper_end() -> None:
+    one = Pace(1, 100.0, 1 / 100, None)
+    told = drain.forecast(3, None, [], one)
+    assert (told.eta_seconds, told.eta_high_seconds) == (300.0, None)
+    assert told.eta_low_seconds == pytest.approx(300 / 2.28)
+
+
+@pytest.mark.parametrize(
+    ("servers", "under_way", "pace", "reason"),
+    [
+        (None, [], FOUR, "does not tell how many"),
+        (5, [UnderWay(eta_seconds=1.0), UnderWay()], FOUR, "nobody knows when it will end"),
+        (1, [UnderWay()], FOUR, "nobody knows when it will end"),
+        (5, [], None, "no migration off it has completed"),
+    ],
+)
+def test_what_is_not_known_is_not_told(
+    servers: int | None, under_way: list[UnderWay], pace: Pace | None, reason: str
+) -> None:
+    told = drain.forecast(servers, 5 * GIB, under_way, pace)
+    assert (told.eta_seconds, told.eta_low_seconds, told.eta_high_seconds) == (None, None, None)
+    assert reason in told.reason
+
+
+def test_servers_tell_where_bytes_are_not_known() -> None:
+    without = UnderWay(percent=0, eta_seconds=1.0)
+    for memory_bytes, under_way in ((None, []), (5 * GIB, [without])):
+        told = drain.forecast(5, memory_bytes, under_way, FOUR)
+        assert told.eta_seconds == pytest.approx(500.0)
