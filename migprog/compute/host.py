@@ -118,6 +118,9 @@ class Host:
                 self._search()
             except libvirt.libvirtError as error:
                 self._lost(str(error))
+            except Exception as error:
+                # Whatever nobody foresaw: to look anew is better than to look no more.
+                self._lost(repr(error))
             if not self._wait():
                 break
         self._close()
@@ -372,7 +375,9 @@ class Host:
 def _pause_limit_seconds(domain: Any) -> float | None:
     """The max downtime in force, where it may be read: libvirt wants a read-write connection."""
     with contextlib.suppress(libvirt.libvirtError):
-        return float(domain.migrateGetMaxDowntime()) / 1000
+        milliseconds = domain.migrateGetMaxDowntime()
+        # Where that fails libvirt-python does not raise, but gives None: as a job ends, say.
+        return None if milliseconds is None else float(milliseconds) / 1000
     return None
 
 

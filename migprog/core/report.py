@@ -146,7 +146,8 @@ class Batch:
     """All that is due on one host, in one message.
 
     ``host`` is the compute host's name as Nova knows it, ``node`` its hypervisor's host name,
-    ``address`` where migrations to it arrive (Nova's ``dest_host``), if known.
+    ``address`` where migrations to it arrive (Nova's ``dest_host``), if known. ``sent_at`` is the
+    host's own time, told with arrivals: its clock may be set wrong.
     """
 
     host: str
@@ -155,6 +156,7 @@ class Batch:
     reports: tuple[Report, ...] = ()
     arrivals: tuple[Arrival, ...] = ()
     agent: Agent | None = None
+    sent_at: float | None = None
 
     def to_wire(self, without: Collection[str] = ()) -> dict[str, Any]:
         """Plain values; of the reports the fields named in ``without`` are left out."""
@@ -166,6 +168,8 @@ class Batch:
         ):
             if entries:
                 wire[key] = table.write(entries, left_out)
+        if self.arrivals and self.sent_at is not None:
+            wire["sent_at"] = self.sent_at
         return wire
 
     @classmethod
@@ -185,6 +189,7 @@ class Batch:
             reports=_entries(Report, wire, "reports", refused),
             arrivals=_entries(Arrival, wire, "arrivals", refused),
             agent=next(iter(_entries(Agent, wire, "agent", refused, most=1)), None),
+            sent_at=_sent_at(wire),
         ), refused
 
 
@@ -196,6 +201,16 @@ def _name(wire: Mapping[str, Any], key: str) -> str:
     if not name:
         raise Malformed(f"{key}: must not be empty")
     return name
+
+
+def _sent_at(wire: Mapping[str, Any]) -> float | None:
+    if wire.get("sent_at") is None:
+        return None
+    try:
+        sent_at: float = field.seconds(wire["sent_at"])
+    except ValueError as error:
+        raise Malformed(f"sent_at: {field.shown(wire['sent_at'])} {error}") from None
+    return sent_at
 
 
 def _entries(

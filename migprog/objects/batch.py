@@ -67,7 +67,9 @@ class _Storing:
 
     def __init__(self, writer: queries.Writer, heard: Sequence[Heard]) -> None:
         self._writer = writer
-        self._heard = heard
+        self._heard = [
+            replace(each, batch=merge.by_our_clock(each.batch, each.at)) for each in heard
+        ]
         # By UUID: rows as they stand, and which of them to write; of ``_changed`` and ``_retold``
         # all, of the others what changes with progress.
         self._migrations: dict[str, Row] = {}

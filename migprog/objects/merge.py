@@ -11,7 +11,7 @@ from typing import Any
 
 from migprog.core import calibration
 from migprog.core import status as core_status
-from migprog.core.report import LASTING, Agent, Arrival, ArrivalState, Report
+from migprog.core.report import LASTING, Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Status
 from migprog.objects import settle
 from migprog.objects.instant import to_store
@@ -125,6 +125,18 @@ def is_servers_progress(old: Row | None, new: Row, migration: Row) -> bool:
         and migration["status"] in core_status.IN_PROGRESS
         and all(new[name] == old[name] for name in _NAMING)
     )
+
+
+def by_our_clock(batch: Batch, heard_at: float) -> Batch:
+    """The batch, heard at ``heard_at`` since the epoch, with its arrivals by our own clock where
+    its sender's is set wrong: they would find no migration, or another."""
+    if batch.sent_at is None or abs(heard_at - batch.sent_at) <= CLOCK_SKEW.total_seconds():
+        return batch
+    wrong_by = heard_at - batch.sent_at
+    arrivals = (
+        dataclasses.replace(each, at=max(0.0, each.at + wrong_by)) for each in batch.arrivals
+    )
+    return dataclasses.replace(batch, arrivals=tuple(arrivals), sent_at=heard_at)
 
 
 def met(migrations: Iterable[Row], arrival: Arrival, host: str) -> Row | None:

@@ -141,6 +141,24 @@ class Settling:
         assert arrives(store, came(first.server_uuid), heard_at=START + 150)
         assert_completed(store, first)
 
+    @pytest.mark.parametrize("wrong_by", [-3600, 3600, -59])
+    def test_a_destination_whose_clock_is_set_wrong_is_named_all_the_same(self, store, wrong_by):
+        first = report(**ON_ITS_WAY)
+        stores.store(store, first, lost(first))
+        arrival = came(first.server_uuid)
+        batch = Batch(
+            host="dest",
+            node="dest",
+            arrivals=(dataclasses.replace(arrival, at=arrival.at + wrong_by),),
+            sent_at=START + 8 + wrong_by,
+        )
+        answer = objects.store_batch(store, batch, START + 8).ack
+        assert answer.arrived == (first.server_uuid,)
+        stored = migration(store, first)
+        assert (stored.status, stored.dest_compute) == (Status.COMPLETED, "dest")
+        # Who is wrong by so little is believed.
+        assert stored.ended_at == at(START + 5 + (wrong_by if wrong_by == -59 else 0))
+
     def test_a_failure_that_the_source_saw_stands(self, store):
         first = report(**ON_ITS_WAY)
         stores.store(store, first)
