@@ -108,6 +108,11 @@ class Monitor:
         """When libvirt's job began, by the monotonic clock."""
         return self._course.started_at
 
+    @property
+    def ended_clock(self) -> float | None:
+        """When its end was seen, by the same clock."""
+        return None if self._end is None else self._end.at
+
     # What was seen.
 
     def learn(self, facts: Facts | None) -> None:

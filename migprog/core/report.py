@@ -88,7 +88,8 @@ class Arrival:
 
     ``found``: it was seen here at ``at``, and has arrived at any time before. ``complete``: all of
     it is there, and it will not go back. Then the final figures may be known here too, from
-    libvirt's statistics of the whole job.
+    libvirt's statistics of the whole job. ``unmet_seconds``: so long ago a conductor was first told
+    of it and knew of no such migration.
     """
 
     server_uuid: str = needed(field.uuid_text)
@@ -96,6 +97,7 @@ class Arrival:
     at: float = needed(field.seconds)
     found: bool | None = optional(field.yes_or_no)
     complete: bool | None = optional(field.yes_or_no)
+    unmet_seconds: float | None = optional(field.seconds)
     total_seconds: float | None = optional(field.seconds)
     downtime_seconds: float | None = optional(field.seconds)
     memory_total_bytes: int | None = optional(field.count)

@@ -22,6 +22,9 @@ Row = dict[str, Any]
 # An arrival is told late when the broker was away, and by a clock of its own.
 LATE_ARRIVAL = timedelta(minutes=5)
 
+# A server is on its way for some seconds; what is told of the same arrival differs by less.
+_SAME_ARRIVAL = timedelta(seconds=1)
+
 # What says of a server which it is, and by which migration its progress is known.
 _NAMING = ("name", "project_id", "user_id", "migration_uuid")
 _COPIED = (
@@ -197,10 +200,26 @@ def _may_have_arrived(row: Row, arrival: Arrival, at: datetime, host: str) -> bo
         return False
     if status is Status.POST_MIGRATING:
         return True
+    if _is_anothers(row, arrival, at):
+        return False
     ended_at: datetime = row["ended_at"] or row["sampled_at"]
     if arrival.state is ArrivalState.INCOMING:
         return ended_at >= at
     return status in (Status.COMPLETED, Status.UNKNOWN) and ended_at >= at - LATE_ARRIVAL
+
+
+def _is_anothers(row: Row, arrival: Arrival, at: datetime) -> bool:
+    """Whether the server had arrived here by a migration that has ended before the one began that
+    brings it now, which nobody has reported yet. Both instants are by the same host's clock."""
+    before: datetime | None = row.get("arrived_at")
+    if before is None or arrival.found:
+        return False
+    took = timedelta(0)
+    if arrival.state is ArrivalState.RESUMED:
+        took = (row["ended_at"] or row["sampled_at"]) - row["started_at"]
+        if arrival.total_seconds is not None:
+            took = timedelta(seconds=arrival.total_seconds)
+    return before < at - took - _SAME_ARRIVAL
 
 
 def _age(migration: Mapping[str, Any]) -> tuple[datetime, str]:

@@ -6,17 +6,25 @@ figures of a migration on its way, and the final ones of the destination are new
 """
 
 import dataclasses
+import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
 from migprog.core import calibration
-from migprog.core.report import ARRIVAL_FIGURES, Arrival, Report
+from migprog.core.report import ARRIVAL_FIGURES, Arrival, Batch, Report
 from migprog.core.status import ENDED, IN_PROGRESS, Phase, Status
 from migprog.core.verdict import Verdict
-from migprog.objects.instant import from_store
+from migprog.objects.instant import from_store, to_store
 
 Row = dict[str, Any]
 
+# A migration whose arrival has been told for so long, while no source told of it, is known by its
+# arrival alone. A source that could not tell tries again twice as often.
+_UNTOLD_SECONDS = 60.0
+# Instead of a source that nobody knows.
+NO_SOURCE = ""
+# Whoever makes such a record of the same arrival makes the same one.
+_NAMESPACE = uuid.UUID("0f0ec1a2-3c19-4f0a-9a5e-0d7f2a4d7c55")
 # Two hosts' clocks may differ by so much.
 CLOCK_SKEW = timedelta(seconds=60)
 # A source that has not told of a migration for so long, several heartbeats, will not tell its end.
@@ -67,6 +75,56 @@ def arrived(row: Row, arrival: Arrival, at: datetime, now: datetime) -> Row:
         is_silent = now - row["heard_at"] >= _SILENCE
         return _completed(row) if is_silent else row | {"status": Status.POST_MIGRATING.value}
     return row
+
+
+def may_be_untold(arrival: Arrival) -> bool:
+    """Whether an arrival that found no migration tells enough to make a record of one, which
+    nobody else will tell of any more."""
+    is_told = bool(arrival.complete) and arrival.total_seconds is not None
+    return is_told and (arrival.unmet_seconds or 0.0) >= _UNTOLD_SECONDS
+
+
+def began_at(arrival: Arrival) -> datetime:
+    """When the job began that brought a server, of whose arrival the figures are known."""
+    return to_store(arrival.at) - timedelta(seconds=arrival.total_seconds or 0.0)
+
+
+def untold(arrival: Arrival, batch: Batch, server: Row | None, now: datetime) -> Row:
+    """The row of a migration that completed, by its arrival alone: its source is not known."""
+    at = to_store(arrival.at)
+    row: Row = dict.fromkeys(field.name for field in dataclasses.fields(Report))
+    row |= {name: getattr(arrival, name) for name in ARRIVAL_FIGURES}
+    row |= {
+        "uuid": str(uuid.uuid5(_NAMESPACE, f"{arrival.server_uuid} {batch.host} {at}")),
+        "server_uuid": arrival.server_uuid,
+        "sequence": 0,
+        "source_compute": NO_SOURCE,
+        "source_node": NO_SOURCE,
+        "dest_compute": batch.host,
+        "dest_node": batch.node,
+        "dest_host": batch.address,
+        "started_at": began_at(arrival),
+        "sampled_at": at,
+        "arrived_at": at,
+        "heard_at": now,
+        "created_at": now,
+        "updated_at": now,
+    }
+    if server is not None:
+        row |= {"server_name": server["name"]}
+        row |= {name: server[name] for name in ("project_id", "user_id")}
+    return _completed(row)
+
+
+def is_untold(row: Row, report: Report) -> bool:
+    """Whether ``row`` is the record, made by its arrival, of the migration that a source tells of
+    for the first time now."""
+    started_at = to_store(report.started_at)
+    return (
+        row["source_compute"] == NO_SOURCE
+        and row["server_uuid"] == report.server_uuid
+        and abs(row["started_at"] - started_at) <= CLOCK_SKEW
+    )
 
 
 def is_whole(row: Row) -> bool:

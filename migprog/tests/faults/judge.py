@@ -9,7 +9,10 @@ The rules:
   libvirt. Of one that has completed the other host knows, so there ``unknown`` is wrong.
 * Where a libvirt was restarted under a migration, libvirt itself cancels it as it cleans up. Nobody
   else aborted it, so it failed; but QEMU's word for it is cancelled: both are right.
-* One that has completed names its destination and has libvirt's final figures.
+* One that has completed names its destination and has libvirt's final figures. Its source is not
+  named where the source's agent was dead from its begin, or nearly so, to its end.
+* One that has not completed and that the source's agent missed so may have no record: it has left
+  nothing anywhere.
 * A percentage never goes back, and does not become unknown again.
 * The API answers with an error of its own (5xx) only while its database is away.
 """
@@ -27,6 +30,8 @@ from migprog.tests.faults.truth import Ending, Outage, Part, Seen, Truth
 _CERTAIN_SECONDS = 3.0
 # One that was started again has looked at its server by then.
 _LOOK_SECONDS = 2.0
+# It takes a moment from libvirt's begin until the agent has heard of it, and has it on disk.
+_FOUND_SECONDS = 1.0
 # A pool of connections finds out one by one, and the database's start was not seen at its instant.
 _RECOVERY_SECONDS = 1.0
 # At the destination libvirt's job looks some milliseconds shorter.
@@ -56,6 +61,8 @@ class Finding:
 def judge(truth: Truth, records: Sequence[Record], outages: Sequence[Outage]) -> list[Finding]:
     """What is wrong about the ``records`` of one migration."""
     name = f"{truth.server_uuid} ({truth.source} to {truth.destination}, {truth.ending})"
+    if not records and truth.ending is not Ending.COMPLETED and is_unseen(truth, outages):
+        return []
     if not records:
         return [Finding(Wrong.LOST, f"{name} has no record")]
     findings = []
@@ -64,7 +71,8 @@ def judge(truth: Truth, records: Sequence[Record], outages: Sequence[Outage]) ->
         findings.append(Finding(Wrong.DUPLICATED, f"{name} has {len(records)} records: {held}"))
     accepted = statuses(truth, outages)
     record = next((each for each in records if each["status"] in accepted), records[0])
-    differences = list(_differences(truth, record, accepted))
+    source = {truth.source, None} if is_unseen(truth, outages) else {truth.source}
+    differences = list(_differences(truth, record, accepted, source))
     if differences:
         text = f"{name}, record {record['id']}: {'; '.join(differences)}"
         findings.append(Finding(Wrong.WRONG, text))
@@ -86,11 +94,24 @@ def statuses(truth: Truth, outages: Iterable[Outage]) -> set[str]:
     return right
 
 
+def is_unseen(truth: Truth, outages: Iterable[Outage]) -> bool:
+    """Whether the source's agent was dead from a migration's begin to its end, or had not found it
+    when it died."""
+    return any(
+        outage.part is Part.AGENT
+        and outage.host == truth.source
+        and outage.began_at <= truth.began_at + _FOUND_SECONDS
+        and outage.ended_at >= truth.ended_at - _LOOK_SECONDS
+        for outage in outages
+    )
+
+
 def is_settled(truth: Truth, record: Record) -> bool:
     """Whether nothing more is awaited of a record."""
-    if truth.ending is not Ending.COMPLETED:
-        return not record["in_progress"]
-    return record["status"] == Ending.COMPLETED and record["dest_compute"] is not None
+    if record["in_progress"]:
+        return False
+    is_whole = record["status"] == Ending.COMPLETED and record["dest_compute"] is not None
+    return is_whole or truth.ending is not Ending.COMPLETED
 
 
 def percents_back(seen: Iterable[Seen]) -> list[Finding]:
@@ -133,11 +154,15 @@ def _meets(outage: Outage, from_: float, until: float) -> bool:
     return outage.began_at <= until and from_ <= outage.ended_at
 
 
-def _differences(truth: Truth, record: Record, accepted: set[str]) -> Iterable[str]:
+def _differences(
+    truth: Truth, record: Record, accepted: set[str], sources: set[str | None]
+) -> Iterable[str]:
     if record["status"] not in accepted:
         yield f"status {record['status']} ({record['error']}) instead of {' or '.join(accepted)}"
         return
-    wanted: dict[str, Any] = {"source_compute": truth.source, "in_progress": False}
+    if record["source_compute"] not in sources:
+        yield f"source_compute {record['source_compute']} instead of {truth.source}"
+    wanted: dict[str, Any] = {"in_progress": False}
     if truth.ending is Ending.COMPLETED:
         wanted |= {"dest_compute": truth.destination, "percent": 100, "error": None}
         wanted |= _figures(truth.stats or {})

@@ -20,8 +20,9 @@ _LONG_ONE_IN = 40
 _SPARE_GUESTS = 2
 _WITHIN_SECONDS = 1.0
 _STRIKES_SECONDS = (0.0, 3.5)
-# An agent that has tried in vain for a minute tries again every half a minute.
-_SETTLED_SECONDS = 75.0
+# An agent that has tried in vain for a minute tries again every half a minute, and what no source
+# tells of is awaited for a minute.
+_SETTLED_SECONDS = 110.0
 # An API whose database was away for a moment answers by then.
 _ANSWER_SECONDS = 30.0
 
@@ -162,8 +163,10 @@ class Run:
 
     def _is_settled(self, truths: Sequence[Truth]) -> bool:
         """Whether nothing more is to come: of the next fault's round this one is no part."""
+        outages = self._site.outages
         return not any(agent.keeps_something for agent in self._site.agents) and all(
             any(judge.is_settled(truth, each) for each in self._records(truth.server_uuid))
+            or (truth.ending is not Ending.COMPLETED and judge.is_unseen(truth, outages))
             for truth in truths
         )
 

@@ -130,6 +130,27 @@ def test_unknown_is_right_only_where_nobody_could_see_the_end(host, from_, until
     assert wrongs(TRUTH, RECORD | {"status": "unknown"}, outages=outages) == [Wrong.WRONG]
 
 
+@pytest.mark.parametrize(
+    ("host", "from_", "until", "unseen"),
+    [
+        ("a", 99.0, 110.0, True),
+        ("a", 100.9, 103.5, True),
+        ("a", 101.5, 110.0, False),
+        ("a", 99.0, 102.5, False),
+        ("b", 99.0, 110.0, False),
+    ],
+)
+def test_what_the_sources_agent_missed_altogether(host, from_, until, unseen):
+    """A completed one has a record, by its arrival, without a source; what came to nothing none."""
+    outages = [Outage(Part.AGENT, host, from_, until)]
+    assert wrongs(TRUTH, outages=outages) == [Wrong.LOST]
+    without = RECORD | {"source_compute": None}
+    assert (wrongs(TRUTH, without, outages=outages) == []) is unseen
+    assert wrongs(TRUTH, RECORD, outages=outages) == []
+    for truth in (CANCELLED, FAILED):
+        assert (wrongs(truth, outages=outages) == []) is unseen
+
+
 def test_what_libvirt_gave_up_as_it_was_restarted_has_two_right_names():
     outages = [Outage(Part.LIBVIRT, "b", 102.0, 103.0)]
     assert wrongs(FAILED, ended("cancelled"), outages=outages) == []
