@@ -151,7 +151,7 @@ class Reader:
         ended: Collection[str],
     ) -> list[str]:
         """The UUIDs of these servers' migrations from other hosts that were under way in a window
-        of time; ``ended`` are the statuses of those that are not under way."""
+        of time, by either end; ``ended`` are the statuses of those that are not under way."""
         table = _MIGRATIONS.c
         return list(
             self.connection.scalars(
@@ -162,6 +162,7 @@ class Reader:
                     sa.or_(
                         table.status.not_in(sorted(ended)),
                         sa.func.coalesce(table.ended_at, table.sampled_at) >= ended_after,
+                        table.arrived_at >= ended_after,
                     ),
                 )
             )

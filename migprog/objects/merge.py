@@ -205,7 +205,11 @@ def _may_have_arrived(row: Row, arrival: Arrival, at: datetime, host: str) -> bo
     ended_at: datetime = row["ended_at"] or row["sampled_at"]
     if arrival.state is ArrivalState.INCOMING:
         return ended_at >= at
-    return status in (Status.COMPLETED, Status.UNKNOWN) and ended_at >= at - LATE_ARRIVAL
+    if status not in (Status.COMPLETED, Status.UNKNOWN):
+        return False
+    # It came here as its job began, by this host's own clock; whatever the source's shows.
+    is_known = row.get("arrived_at") is not None and arrival.total_seconds is not None
+    return is_known or ended_at >= at - LATE_ARRIVAL
 
 
 def _is_anothers(row: Row, arrival: Arrival, at: datetime) -> bool:

@@ -23,6 +23,7 @@ _STRIKES_SECONDS = (0.0, 3.5)
 # An agent that has tried in vain for a minute tries again every half a minute, and what no source
 # tells of is awaited for a minute.
 _SETTLED_SECONDS = 110.0
+_ACKNOWLEDGED_SECONDS = 40.0
 # An API whose database was away for a moment answers by then.
 _ANSWER_SECONDS = 30.0
 
@@ -146,10 +147,13 @@ class Run:
         return Round(kind, strikes_after, tuple(truths), tuple(findings), took)
 
     def _judge(self, truths: Sequence[Truth]) -> list[Finding]:
-        try:
-            processes.wait_for(lambda: self._is_settled(truths), _SETTLED_SECONDS, "the records")
-        except TimeoutError:
-            self._say("      waited in vain for all records to be settled")
+        self._wait_for(lambda: self._is_settled(truths), _SETTLED_SECONDS, "the records")
+        # Of the next fault's round this one is no part.
+        self._wait_for(
+            lambda: not any(agent.keeps_something for agent in self._site.agents),
+            _ACKNOWLEDGED_SECONDS,
+            "all to be acknowledged",
+        )
         seen = self._watcher.take()
         outages = self._site.outages
         findings = judge.percents_back(seen) + judge.errors_beyond(seen, outages)
@@ -161,10 +165,15 @@ class Run:
         self._newest_id = newest_id
         return findings
 
+    def _wait_for(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+        try:
+            processes.wait_for(condition, seconds, what)
+        except TimeoutError as error:
+            self._say(f"      {error}")
+
     def _is_settled(self, truths: Sequence[Truth]) -> bool:
-        """Whether nothing more is to come: of the next fault's round this one is no part."""
         outages = self._site.outages
-        return not any(agent.keeps_something for agent in self._site.agents) and all(
+        return all(
             any(judge.is_settled(truth, each) for each in self._records(truth.server_uuid))
             or (truth.ending is not Ending.COMPLETED and judge.is_unseen(truth, outages))
             for truth in truths

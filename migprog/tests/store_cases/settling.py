@@ -159,6 +159,16 @@ class Settling:
         # Who is wrong by so little is believed.
         assert stored.ended_at == at(START + 5 + (wrong_by if wrong_by == -59 else 0))
 
+    def test_a_source_whose_clock_is_set_wrong_is_found_all_the_same(self, store):
+        hour = 3600
+        first = report(2, started_at=START - hour, **ON_ITS_WAY)
+        stores.store(store, first)
+        # It began to arrive: that names the destination while it is under way.
+        stores.store(store, stores.arrival(first.server_uuid, START + 1), host="dest")
+        stores.store(store, later(first, 3, Status.COMPLETED, ended_at=START + 5 - hour))
+        assert arrives(store, came(first.server_uuid))
+        assert migration(store, first).arrived_at == at(START + 5)
+
     def test_an_arrival_is_not_taken_for_that_of_a_migration_before(self, store):
         """To and fro: nobody has reported yet what brings it here again."""
         first = report(2, Status.COMPLETED, ended_at=START + 5.5)
