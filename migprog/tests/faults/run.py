@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The order of things: a round a fault, from a seed, and now and then one that nobody watches."""
 
+import dataclasses
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -86,7 +87,8 @@ class Run:
         self._say = say
         self._rng = random.Random(settings.seed)
         self._fleet = Fleet(site.lab, settings.at_once + _SPARE_GUESTS)
-        self._newest_id = 0
+        self._judged_ids: set[int] = set()
+        self._judged_servers: set[str] = set()
         self.result = Result()
 
     def run(self) -> Result:
@@ -97,6 +99,8 @@ class Run:
         self._site.start_agents()
         for number, kind in enumerate(kinds, 1):
             told = self._round(kind)
+            if number == len(kinds):
+                told = dataclasses.replace(told, findings=(*told.findings, *self._late()))
             self.result.rounds.append(told)
             self._say(f"{number:4}/{len(kinds)}  {line(told)}")
             if settings.unwatched_every and number % settings.unwatched_every == 0:
@@ -157,13 +161,20 @@ class Run:
         seen = self._watcher.take()
         outages = self._site.outages
         findings = judge.percents_back(seen) + judge.errors_beyond(seen, outages)
-        newest_id = self._newest_id
         for truth in truths:
             records = self._records(truth.server_uuid)
-            newest_id = max([newest_id, *(record["id"] for record in records)])
             findings += judge.judge(truth, records, outages)
-        self._newest_id = newest_id
+            self._judged_servers.add(truth.server_uuid)
+            self._judged_ids |= {record["id"] for record in records}
         return findings
+
+    def _late(self) -> list[Finding]:
+        """Records that came when their round was over."""
+        return [
+            Finding(Wrong.DUPLICATED, f"{server_uuid} has record {record['id']} besides")
+            for server_uuid in sorted(self._judged_servers)
+            for record in self._records(server_uuid)
+        ]
 
     def _wait_for(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
         try:
@@ -180,9 +191,9 @@ class Run:
         )
 
     def _records(self, server_uuid: str) -> list[Record]:
-        """A server's records since the round before."""
+        """A server's records that were not judged yet."""
         records = self._site.deployment.migrations(server_uuid)
-        return [record for record in records if record["id"] > self._newest_id]
+        return [record for record in records if record["id"] not in self._judged_ids]
 
 
 def line(told: Round) -> str:
