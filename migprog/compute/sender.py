@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from migprog.compute import clock
 from migprog.compute.outbox import Load, Outbox
 from migprog.conductor import rpcapi
 from migprog.core.pacing import Pacing
@@ -160,7 +161,7 @@ class Sender:
             reports=load.reports,
             arrivals=load.arrivals,
             agent=agent,
-            sent_at=round(time.time(), 3) if load.arrivals else None,
+            sent_at=round(clock.wall(time.monotonic()), 3) if load.arrivals else None,
         )
         # The first report of a migration is acknowledged: what is cast can build on it.
         wire = batch.to_wire(without=() if acknowledged else LASTING)
