@@ -15,15 +15,12 @@ from migprog.core.report import LASTING, Agent, Arrival, ArrivalState, Batch, Re
 from migprog.core.status import Status
 from migprog.objects import settle
 from migprog.objects.instant import to_store
-from migprog.objects.settle import CLOCK_SKEW
+from migprog.objects.settle import CLOCK_SKEW, SAME_ARRIVAL
 
 Row = dict[str, Any]
 
 # An arrival is told late when the broker was away, and by a clock of its own.
 LATE_ARRIVAL = timedelta(minutes=5)
-
-# A server is on its way for some seconds; what is told of the same arrival differs by less.
-_SAME_ARRIVAL = timedelta(seconds=1)
 
 # What says of a server which it is, and by which migration its progress is known.
 _NAMING = ("name", "project_id", "user_id", "migration_uuid")
@@ -177,7 +174,7 @@ def destination(
             "dest_host": address,
             "arrived_at": at,
         }
-    new = settle.arrived(new, arrival, at, now)
+    new = settle.arrived(new, arrival, before, at, now)
     return None if new == old else new | {"updated_at": now}
 
 
@@ -223,7 +220,7 @@ def _is_anothers(row: Row, arrival: Arrival, at: datetime) -> bool:
         took = (row["ended_at"] or row["sampled_at"]) - row["started_at"]
         if arrival.total_seconds is not None:
             took = timedelta(seconds=arrival.total_seconds)
-    return before < at - took - _SAME_ARRIVAL
+    return before < at - took - SAME_ARRIVAL
 
 
 def _age(migration: Mapping[str, Any]) -> tuple[datetime, str]:

@@ -27,6 +27,8 @@ NO_SOURCE = ""
 _NAMESPACE = uuid.UUID("0f0ec1a2-3c19-4f0a-9a5e-0d7f2a4d7c55")
 # Two hosts' clocks may differ by so much.
 CLOCK_SKEW = timedelta(seconds=60)
+# A server is on its way for some seconds; what is told of the same arrival differs by less.
+SAME_ARRIVAL = timedelta(seconds=1)
 # A source that has not told of a migration for so long, several heartbeats, will not tell its end.
 _SILENCE = timedelta(seconds=150)
 # What is not told of an end that nobody saw stays as it was.
@@ -51,13 +53,16 @@ def unknown(old: Row, new: Row) -> Row:
     return row | {"sampled_at": max(old["sampled_at"], new["sampled_at"])}
 
 
-def arrived(row: Row, arrival: Arrival, at: datetime, now: datetime) -> Row:
+def arrived(
+    row: Row, arrival: Arrival, before: datetime | None, at: datetime, now: datetime
+) -> Row:
     """The row after its server has arrived for good, at ``at``. It stays as it is if not whole.
 
+    ``before`` is the arrival that it knew already, by the same host's clock.
     An end that is not known is settled; one that is known gets the final figures that are missing.
     While the source may still tell its end it is only known that the server is over there.
     """
-    if not (arrival.complete and is_whole(row) and _is_its_job(row, arrival, at)):
+    if not (arrival.complete and is_whole(row) and _is_its_job(row, arrival, before, at)):
         return row
     status = Status(row["status"])
     figures = {
@@ -147,11 +152,14 @@ def is_settled(row: Row, arrival: Arrival) -> bool:
     return not arrival.complete or row["status"] in ENDED
 
 
-def _is_its_job(row: Row, arrival: Arrival, at: datetime) -> bool:
-    """Whether the job that brought the server began when the migration did, if that is told."""
+def _is_its_job(row: Row, arrival: Arrival, before: datetime | None, at: datetime) -> bool:
+    """Whether the job that brought the server began when the migration did, if that is told; or
+    brought what is known to have begun to arrive by it, whatever the source's clock shows."""
     if arrival.total_seconds is None:
         return True
     started_at = at - timedelta(seconds=arrival.total_seconds)
+    if before is not None and started_at - SAME_ARRIVAL <= before < at:
+        return True
     return abs(started_at - row["started_at"]) <= CLOCK_SKEW
 
 

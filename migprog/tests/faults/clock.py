@@ -9,13 +9,14 @@ import glob
 import pathlib
 from collections.abc import Mapping
 
+TAKEN_UP_SECONDS = 1.0
 _LIBRARY = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 
 
 class Clock:
     """The clock of whoever runs with ``environment``; ``path`` is the file that says what it shows.
 
-    A change is taken up within a second.
+    A change is taken up within :data:`TAKEN_UP_SECONDS`.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
@@ -26,7 +27,7 @@ class Clock:
         self.environment: Mapping[str, str] = {
             "LD_PRELOAD": libraries[0],
             "FAKETIME_TIMESTAMP_FILE": str(path),
-            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_CACHE_DURATION": f"{TAKEN_UP_SECONDS:.0f}",
             "DONT_FAKE_MONOTONIC": "1",
         }
         self.set_back(0)

@@ -4,10 +4,12 @@
 import contextlib
 import random
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from migprog.tests.faults.clock import TAKEN_UP_SECONDS
 from migprog.tests.faults.repeater import Repeater
 from migprog.tests.faults.scenario import Journey
 from migprog.tests.faults.site import Site
@@ -146,6 +148,8 @@ def _clock_set_back(site: Site, rng: random.Random, _on_way: Sequence[Journey]) 
     clock.set_back(_HOUR_SECONDS)
     yield
     clock.set_back(0)
+    # What comes next is another fault's.
+    time.sleep(TAKEN_UP_SECONDS)
 
 
 @contextlib.contextmanager

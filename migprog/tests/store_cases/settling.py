@@ -169,6 +169,14 @@ class Settling:
         assert arrives(store, came(first.server_uuid))
         assert migration(store, first).arrived_at == at(START + 5)
 
+    def test_and_what_it_does_not_know_is_settled(self, store):
+        first = report(2, started_at=START - 3600, **ON_ITS_WAY)
+        stores.store(store, first)
+        stores.store(store, stores.arrival(first.server_uuid, START + 1), host="dest")
+        stores.store(store, lost(first))
+        assert arrives(store, came(first.server_uuid))
+        assert_completed(store, first)
+
     def test_an_arrival_is_not_taken_for_that_of_a_migration_before(self, store):
         """To and fro: nobody has reported yet what brings it here again."""
         first = report(2, Status.COMPLETED, ended_at=START + 5.5)
