@@ -48,13 +48,16 @@ def transport(conf: cfg.ConfigOpts, url: str | None = None) -> messaging.Transpo
 def client(
     transport: messaging.Transport, topic: str, version: str, call_timeout_seconds: float
 ) -> messaging.RPCClient:
-    """A client that gives up at once when the broker is away: what waits, waits in our outbox."""
+    """A client that gives up soon when the broker is away: what waits, waits in our outbox.
+
+    Once it tries anew: without, kombu (5.7) goes on for ever with a channel that it has closed.
+    """
     return messaging.get_rpc_client(
         transport,
         messaging.Target(topic=topic, version=version),
         timeout=call_timeout_seconds,
         serializer=Serializer(),
-        retry=0,
+        retry=1,
     )
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from migprog.compute import clock
 from migprog.compute.messages import Arrived, Lifecycle
 from migprog.core import sample
 from migprog.core.report import ARRIVAL_FIGURES, Arrival, ArrivalState
@@ -41,8 +42,8 @@ class Arrivals:
     def seen(self, message: Lifecycle, timeout_seconds: float) -> None:
         """An event of :data:`KINDS`. Figures are awaited so long."""
         kind = (message.event, message.detail)
-        wall = time.time() - (time.monotonic() - message.at)
-        arrival = Arrival(server_uuid=message.server_uuid, state=KINDS[kind], at=wall)
+        at = clock.wall(message.at)
+        arrival = Arrival(server_uuid=message.server_uuid, state=KINDS[kind], at=at)
         if kind != _RESUMED_MIGRATED:
             self._tell(arrival, message.at)
             return
@@ -54,10 +55,12 @@ class Arrivals:
 
     def found(self, server_uuids: Iterable[str]) -> None:
         """Servers that came while nobody watched, or long ago: their destination may be unknown."""
-        now, wall = time.monotonic(), time.time()
+        now = time.monotonic()
         for server_uuid in server_uuids:
             state = ArrivalState.RESUMED
-            self._tell(Arrival(server_uuid=server_uuid, state=state, at=wall, found=True), now)
+            self._tell(
+                Arrival(server_uuid=server_uuid, state=state, at=clock.wall(now), found=True), now
+            )
 
     def take(self, arrived: Arrived) -> None:
         """The statistics were read, or there are none."""

@@ -118,6 +118,9 @@ class Host:
                 self._search()
             except libvirt.libvirtError as error:
                 self._lost(str(error))
+            except Exception as error:
+                # Whatever nobody foresaw: to look anew is better than to look no more.
+                self._lost(repr(error))
             if not self._wait():
                 break
         self._close()
@@ -199,10 +202,13 @@ class Host:
                     self._facts[server_uuid] = domain_xml.read(domain.XMLDesc())
                 if server_uuid in sampled:
                     continue
+                # Before the call: its job began no later than that tells.
+                at = time.monotonic()
                 stats = domain.jobStats()
                 if sample.outgoing_job(stats) is sample.JobState.ACTIVE:
                     self._read_resident(connection, domain, server_uuid)
-                    self._inbox.put(self._reading(server_uuid, stats, phase=_PHASES.get(stands)))
+                    reading = self._reading(server_uuid, stats, phase=_PHASES.get(stands))
+                    self._inbox.put(dataclasses.replace(reading, at=at))
         for server_uuid in set(self._facts) - present:
             del self._facts[server_uuid]
         if not self._searched and found:
@@ -251,7 +257,6 @@ class Host:
 
     def _look_for(self, domain: Any, server_uuid: str) -> Reading:
         """Read a server that may be anywhere by now: on its way back here, too."""
-        # Before the call: its job began no later than that tells.
         at = time.monotonic()
         stands = tuple(domain.state())
         if stands in _INCOMING:
@@ -372,7 +377,9 @@ class Host:
 def _pause_limit_seconds(domain: Any) -> float | None:
     """The max downtime in force, where it may be read: libvirt wants a read-write connection."""
     with contextlib.suppress(libvirt.libvirtError):
-        return float(domain.migrateGetMaxDowntime()) / 1000
+        milliseconds = domain.migrateGetMaxDowntime()
+        # Where that fails libvirt-python does not raise, but gives None: as a job ends, say.
+        return None if milliseconds is None else float(milliseconds) / 1000
     return None
 
 

@@ -11,9 +11,11 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from migprog.compute import arrivals, host, messages, resume, statedir
+from migprog.compute.echo import Echo
 from migprog.compute.keeper import Keeper, Loaded, Written
 from migprog.compute.ledger import Ledger
 from migprog.compute.monitor import DEPARTURES, Monitor
@@ -30,8 +32,6 @@ LOG = logging.getLogger(__name__)
 _STOP_SECONDS = 5.0
 # So long what an agent before has left is waited for, before anything is looked at.
 _LOAD_SECONDS = 5.0
-# Within so long of a migration's end, what libvirt tells of the server may still belong to it.
-_ECHO_SECONDS = 60.0
 
 
 class ComputeManager:
@@ -56,7 +56,7 @@ class ComputeManager:
         self._arrivals = arrivals.Arrivals(self._host.read_completed, self._ledger.tell_arrival)
         self._recorder = Recorder(settings.record_dir, settings.record_limits)
         self._watched: dict[str, Watched] = {}
-        self._ended_at: dict[str, float] = {}
+        self._echo = Echo()
         # Of the migrations that this host has seen end; the latest counts for half.
         self._handover_seconds: float | None = None
         self._beat = throttle.Beat(time.monotonic())
@@ -165,7 +165,7 @@ class ComputeManager:
                 self._hosted = message
             case messages.Reading():
                 self._take_reading(message)
-            case messages.Iteration():
+            case messages.Iteration() if not self._is_echo(message):
                 watched = self._watch(message.server_uuid, message.at)
                 watched.monitor.pass_begins(message.at)
                 watched.tape.event("iteration", message.at, iteration=message.number)
@@ -174,11 +174,22 @@ class ComputeManager:
                 self._take_lifecycle(message)
             case messages.JobEvent():
                 self._take_job_event(message)
-            case messages.JobCompleted() if sample.is_outgoing(message.stats):
+            case messages.JobCompleted() if sample.is_outgoing(message.stats) and not self._is_echo(
+                message, message.stats
+            ):
                 watched = self._watch(message.server_uuid, message.at)
                 watched.learn(message.facts)
                 watched.monitor.job_completed(message.stats, message.at)
                 watched.tape.event("job_completed", message.at, stats=dict(message.stats))
+
+    def _is_echo(
+        self,
+        message: messages.Iteration | messages.JobCompleted,
+        stats: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Whether it is of a migration that is not watched any more, as it has ended."""
+        uuid = message.server_uuid
+        return uuid not in self._watched and self._echo.is_of(uuid, message.at, stats)
 
     def _connected(self, message: messages.Connected) -> None:
         self._node = node = message.node
@@ -227,7 +238,7 @@ class ComputeManager:
                 return
             if sample.outgoing_job(reading.stats) is not sample.JobState.ACTIVE:
                 return
-            if reading.at <= self._ended_at.get(reading.server_uuid, reading.at - 1):
+            if self._echo.is_of(reading.server_uuid, reading.at, reading.stats):
                 return
             watched = self._watch(reading.server_uuid, reading.at)
         if watched.hung:
@@ -266,12 +277,10 @@ class ComputeManager:
         if kind in arrivals.KINDS and message.server_uuid not in self._watched:
             self._arrivals.seen(message, self._settings.libvirt_timeout_seconds)
             return
-        if message.server_uuid not in self._watched:
-            echo = (
-                message.at < self._ended_at.get(message.server_uuid, -_ECHO_SECONDS) + _ECHO_SECONDS
-            )
-            if kind not in DEPARTURES or echo:
-                return
+        if message.server_uuid not in self._watched and (
+            kind not in DEPARTURES or self._echo.may_be(message.server_uuid, message.at)
+        ):
+            return
         watched = self._watch(message.server_uuid, message.at)
         watched.learn(message.facts)
         watched.monitor.lifecycle(message.event, message.detail, message.at)
@@ -346,5 +355,5 @@ class ComputeManager:
             self._handover_seconds = took if before is None else (before + took) / 2
         watched.sampler.stop()
         del self._watched[watched.monitor.server_uuid]
-        self._ended_at = {k: t for k, t in self._ended_at.items() if t > now - _ECHO_SECONDS}
-        self._ended_at[watched.monitor.server_uuid] = now
+        monitor = watched.monitor
+        self._echo.ended(monitor.server_uuid, monitor.ended_clock or now, now)

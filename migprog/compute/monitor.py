@@ -82,6 +82,9 @@ class Monitor:
         self._end: _End | None = None
         self._sequence = 0
         self._started_at_epoch: float | None = None
+        # Added to the monotonic clock's seconds: all instants of one migration are by one clock,
+        # even if the host's is set meanwhile.
+        self._epoch: float | None = None
         self._told: throttle.Telling | None = None
         self.kept = kept
         self._taken_up = kept is not None
@@ -94,6 +97,7 @@ class Monitor:
         )
         self._course = dataclasses.replace(self._course, started_at=kept.started_clock)
         self._started_at_epoch = kept.started_at
+        self._epoch = kept.started_at - kept.started_clock
         self._sequence = kept.sequence
         self._percent = kept.percent
         if kept.phase in _POST_COPY:
@@ -103,6 +107,11 @@ class Monitor:
     def started_clock(self) -> float:
         """When libvirt's job began, by the monotonic clock."""
         return self._course.started_at
+
+    @property
+    def ended_clock(self) -> float | None:
+        """When its end was seen, by the same clock."""
+        return None if self._end is None else self._end.at
 
     # What was seen.
 
@@ -236,7 +245,7 @@ class Monitor:
         self._told = said.telling
         self._sequence += 1
         if self.kept is not None and self._end is not None and self._status is Status.UNKNOWN:
-            ended_at = self._end.at + wall - now
+            ended_at = self._end.at + (self._epoch or wall - now)
             return reason, keep.settled(self.kept, self._end.error or "", ended_at)
         return reason, self._report(said, wall - now)
 
@@ -284,8 +293,9 @@ class Monitor:
     def _report(self, said: Statement, epoch: float) -> Report:
         """``epoch`` added to a time of the monotonic clock gives seconds since the epoch."""
         end = self._end
+        self._epoch = epoch = epoch if self._epoch is None else self._epoch
         if self._started_at_epoch is None:
-            # Told once: later on the two clocks may have drifted, or one was set.
+            # Told once, however it is known better later on.
             self._started_at_epoch = epoch + self._course.started_at
         latest = self._final or self._course.latest or Sample(at=said.telling.at)
         total_seconds = max(0.0, end.at - self._course.started_at) if end else None

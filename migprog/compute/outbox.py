@@ -5,6 +5,7 @@ However long the conductor is away, the outbox holds no more than one report of 
 one arrival of each server.
 """
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +33,15 @@ class _WaitingArrival:
     arrival: Arrival
     give_up_at: float
     next_at: float
+    unmet_since: float | None = None
     pause_seconds: float = _ARRIVAL_RETRY_SECONDS[0]
+
+    def told(self, now: float) -> Arrival:
+        """As it is told now."""
+        if self.unmet_since is not None:
+            unmet_seconds = round(now - self.unmet_since, 1)
+            self.arrival = dataclasses.replace(self.arrival, unmet_seconds=unmet_seconds)
+        return self.arrival
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,7 @@ class Outbox:
                 del self._arrivals[waiting.arrival.server_uuid]
                 self._settled(waiting.arrival)
             reports = list(self._reports.values())[:MAX_BATCH]
-            arrivals = [w.arrival for w in self._arrivals.values() if w.next_at <= now]
+            arrivals = [w.told(now) for w in self._arrivals.values() if w.next_at <= now]
             return Load(
                 reports=tuple(waiting.report for waiting in reports),
                 arrivals=tuple(arrivals[:MAX_BATCH]),
@@ -132,6 +141,8 @@ class Outbox:
             del self._arrivals[arrival.server_uuid]
             self._settled(arrival)
             return
+        if waiting.unmet_since is None:
+            waiting.unmet_since = now
         waiting.next_at = now + waiting.pause_seconds
         waiting.pause_seconds = min(2 * waiting.pause_seconds, _ARRIVAL_RETRY_SECONDS[1])
 

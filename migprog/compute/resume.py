@@ -35,7 +35,9 @@ def look(monitor: Monitor, kept: Kept, reading: Reading, epoch: float) -> None:
 
 def _is_same(kept: Kept, stats: Mapping[str, Any], at: float, epoch: float) -> bool:
     elapsed_ms = stats.get("time_elapsed")
-    if elapsed_ms is None:
+    # Where the clock was set back behind a job's start, libvirt says 0 of its time till it ends.
+    untold = elapsed_ms == 0 and sample.has_begun(stats)
+    if elapsed_ms is None or untold:
         return True
     started_clock = at - elapsed_ms / 1000
     return keep.is_same_job(kept, started_clock, epoch + started_clock)

@@ -2,6 +2,7 @@
 """Reads one server in a real thread of its own, so that a call which hangs hangs alone."""
 
 import queue
+import time
 from collections.abc import Callable
 
 from migprog.compute.messages import Reading
@@ -42,5 +43,12 @@ class Sampler:
 
     def _run(self) -> None:
         while self._requests.get():
-            self._inbox.put(self._read())
+            self._inbox.put(self._reading())
         self._ended(self)
+
+    def _reading(self) -> Reading:
+        try:
+            return self._read()
+        except Exception as error:
+            # Whatever nobody foresaw: the next one may be read.
+            return Reading(server_uuid=self.server_uuid, at=time.monotonic(), error=repr(error))

@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from migprog.compute import clock
 from migprog.compute.outbox import Load, Outbox
 from migprog.conductor import rpcapi
 from migprog.core.pacing import Pacing
@@ -72,7 +73,7 @@ class Sender:
             again = self._outbox.next_arrival_in(now)
             beat = max(0.0, self._beats_at - now) if self.vitals else _WITHOUT_VITALS_SECONDS
             self._outbox.wait(beat if again is None else min(beat, again))
-            if self.send():
+            if self._try_to_send():
                 retry_seconds = _RETRY_SECONDS[0]
                 continue
             # Spread by chance, so that a fleet does not come back as one.
@@ -83,6 +84,14 @@ class Sender:
         """End :meth:`run`; what is in the outbox stays there."""
         self._stopping.set()
         self._outbox.wake()
+
+    def _try_to_send(self) -> bool:
+        try:
+            return self.send()
+        except Exception:
+            # Whatever nobody foresaw: an agent that watches and never tells would be worse.
+            LOG.exception("what is to be told could not be sent")
+            return False
 
     def send(self) -> bool:
         """Send what is due now, if anything; False when no conductor took it."""
@@ -152,6 +161,7 @@ class Sender:
             reports=load.reports,
             arrivals=load.arrivals,
             agent=agent,
+            sent_at=round(clock.wall(time.monotonic()), 3) if load.arrivals else None,
         )
         # The first report of a migration is acknowledged: what is cast can build on it.
         wire = batch.to_wire(without=() if acknowledged else LASTING)

@@ -80,10 +80,8 @@ class StateDir:
 
     def open(self) -> Contents:
         """Make the folder if need be, take it, and read all that is in it."""
-        self.path.mkdir(mode=0o750, parents=True, exist_ok=True)
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = self._take()
         try:
-            _lock(descriptor, self.path)
             contents = self._read_all()
         except OSError:
             os.close(descriptor)
@@ -107,7 +105,12 @@ class StateDir:
             raise OSError(f"{name}: {len(data)} bytes are more than {MAX_BYTES}")
         if name not in self._names and len(self._names) >= MAX_FILES:
             raise OSError(f"{self.path}: there are {MAX_FILES} files in it")
-        self._replace(name, data)
+        try:
+            self._replace(name, data)
+        except FileNotFoundError:
+            # Somebody has removed the folder.
+            self._make_again()
+            self._replace(name, data)
         self._names.add(name)
 
     def remove(self, name: str) -> None:
@@ -119,6 +122,24 @@ class StateDir:
         """What was written before is there after a power cut."""
         assert self._descriptor is not None
         os.fsync(self._descriptor)
+
+    def _take(self) -> int:
+        """Make the folder if need be, and lock it; gives the descriptor that holds the lock."""
+        self.path.mkdir(mode=0o750, parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _lock(descriptor, self.path)
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _make_again(self) -> None:
+        descriptor, before = self._take(), self._descriptor
+        self._descriptor = descriptor
+        self._names.clear()
+        if before is not None:
+            os.close(before)
 
     def _path(self, name: str, suffix: str = _SUFFIX) -> pathlib.Path:
         return self.path / f"{name}{suffix}"

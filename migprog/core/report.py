@@ -88,7 +88,8 @@ class Arrival:
 
     ``found``: it was seen here at ``at``, and has arrived at any time before. ``complete``: all of
     it is there, and it will not go back. Then the final figures may be known here too, from
-    libvirt's statistics of the whole job.
+    libvirt's statistics of the whole job. ``unmet_seconds``: so long ago a conductor was first told
+    of it and knew of no such migration.
     """
 
     server_uuid: str = needed(field.uuid_text)
@@ -96,6 +97,7 @@ class Arrival:
     at: float = needed(field.seconds)
     found: bool | None = optional(field.yes_or_no)
     complete: bool | None = optional(field.yes_or_no)
+    unmet_seconds: float | None = optional(field.seconds)
     total_seconds: float | None = optional(field.seconds)
     downtime_seconds: float | None = optional(field.seconds)
     memory_total_bytes: int | None = optional(field.count)
@@ -146,7 +148,8 @@ class Batch:
     """All that is due on one host, in one message.
 
     ``host`` is the compute host's name as Nova knows it, ``node`` its hypervisor's host name,
-    ``address`` where migrations to it arrive (Nova's ``dest_host``), if known.
+    ``address`` where migrations to it arrive (Nova's ``dest_host``), if known. ``sent_at`` is the
+    host's own time, told with arrivals: its clock may be set wrong.
     """
 
     host: str
@@ -155,6 +158,7 @@ class Batch:
     reports: tuple[Report, ...] = ()
     arrivals: tuple[Arrival, ...] = ()
     agent: Agent | None = None
+    sent_at: float | None = None
 
     def to_wire(self, without: Collection[str] = ()) -> dict[str, Any]:
         """Plain values; of the reports the fields named in ``without`` are left out."""
@@ -166,6 +170,8 @@ class Batch:
         ):
             if entries:
                 wire[key] = table.write(entries, left_out)
+        if self.arrivals and self.sent_at is not None:
+            wire["sent_at"] = self.sent_at
         return wire
 
     @classmethod
@@ -185,6 +191,7 @@ class Batch:
             reports=_entries(Report, wire, "reports", refused),
             arrivals=_entries(Arrival, wire, "arrivals", refused),
             agent=next(iter(_entries(Agent, wire, "agent", refused, most=1)), None),
+            sent_at=_sent_at(wire),
         ), refused
 
 
@@ -196,6 +203,16 @@ def _name(wire: Mapping[str, Any], key: str) -> str:
     if not name:
         raise Malformed(f"{key}: must not be empty")
     return name
+
+
+def _sent_at(wire: Mapping[str, Any]) -> float | None:
+    if wire.get("sent_at") is None:
+        return None
+    try:
+        sent_at: float = field.seconds(wire["sent_at"])
+    except ValueError as error:
+        raise Malformed(f"sent_at: {field.shown(wire['sent_at'])} {error}") from None
+    return sent_at
 
 
 def _entries(

@@ -55,6 +55,11 @@ def is_outgoing(stats: Mapping[str, Any]) -> bool:
     return stats.get("operation") == _OPERATION_MIGRATION_OUT
 
 
+def has_begun(stats: Mapping[str, Any]) -> bool:
+    """Tell whether job statistics are those of a job that has copied something."""
+    return bool(stats.get("disk_processed") or stats.get("memory_processed"))
+
+
 def outgoing_job(stats: Mapping[str, Any]) -> JobState:
     """What ``virDomainGetJobStats`` says of an outgoing migration; NONE for any other job."""
     if not is_outgoing(stats):

@@ -122,7 +122,7 @@ class Reader:
         ended: Collection[str],
     ) -> list[str]:
         """The UUIDs of these servers' migrations from other hosts that were under way in a window
-        of time; ``ended`` are the statuses of those that are not under way."""
+        of time, by either end; ``ended`` are the statuses of those that are not under way."""
         table = _MIGRATIONS.c
         return list(
             self.connection.scalars(
@@ -133,10 +133,31 @@ class Reader:
                     sa.or_(
                         table.status.not_in(sorted(ended)),
                         sa.func.coalesce(table.ended_at, table.sampled_at) >= ended_after,
+                        table.arrived_at >= ended_after,
                     ),
                 )
             )
         )
+
+    def heard_of(self, server_uuid: str, *, not_from: str, since: datetime) -> bool:
+        """Whether a migration of the server from another host was heard of since an instant."""
+        table = _MIGRATIONS.c
+        query = sa.select(table.id).where(
+            table.server_uuid == server_uuid,
+            table.source_compute != not_from,
+            table.heard_at >= since,
+        )
+        return self._row(query.limit(1)) is not None
+
+    def migrations_from(self, source: str, server_uuids: Iterable[str]) -> list[Row]:
+        """What it takes to decide of these servers' migrations from a host."""
+        wanted = sorted(set(server_uuids))
+        if not wanted:
+            return []
+        table = _MIGRATIONS.c
+        columns = (table[name] for name in _HELD_MORE)
+        query = sa.select(*columns).where(table.server_uuid.in_(wanted))
+        return self._rows(query.where(table.source_compute == source))
 
 
 class Writer(Reader):

@@ -67,12 +67,16 @@ class _Storing:
 
     def __init__(self, writer: queries.Writer, heard: Sequence[Heard]) -> None:
         self._writer = writer
-        self._heard = heard
+        self._heard = [
+            replace(each, batch=merge.by_our_clock(each.batch, each.at)) for each in heard
+        ]
         # By UUID: rows as they stand, and which of them to write; of ``_changed`` and ``_retold``
         # all, of the others what changes with progress.
         self._migrations: dict[str, Row] = {}
         self._servers: dict[str, Row] = {}
         self._reported: set[str] = set()
+        # Records of servers of which something new is told, that were made by their arrivals.
+        self._untold: list[Row] = []
         self._changed: set[str] = set()
         self._named: set[str] = set()
         # Points of histories by migration and number; of those to thin out, the age in seconds.
@@ -109,6 +113,9 @@ class _Storing:
         self._migrations = self._writer.lock_migrations(uuids, for_progress=progress)
         self._migrations |= self._writer.whole_migrations(whole)
         self._servers = self._writer.lock_servers(servers)
+        told = [report for each in self._heard for report in each.batch.reports]
+        new = {report.server_uuid for report in told if report.uuid not in self._migrations}
+        self._untold = self._writer.migrations_from(settle.NO_SOURCE, new)
 
     def _met(self, batch: Batch) -> set[str]:
         """The migrations that may have brought what arrived: found without a lock, and judged again
@@ -132,8 +139,8 @@ class _Storing:
             self._agents[batch.host] = merge.agent(batch.agent, batch.host, batch.node, now)
         for report in sorted(batch.reports, key=lambda report: report.sequence):
             changed = self._report(report, batch, now)
-            held = self._migrations[report.uuid]["sequence"]
-            settled[report.uuid] = max(report.sequence, held)
+            held = self._migrations.get(report.uuid)
+            settled[report.uuid] = max(report.sequence, held["sequence"] if held else 0)
             applied += changed
             if changed and report.status in core_status.ENDED:
                 status = core_status.Status(self._migrations[report.uuid]["status"])
@@ -150,6 +157,8 @@ class _Storing:
     def _report(self, report: Report, batch: Batch, now: datetime) -> bool:
         """Whether it changes the store."""
         old = self._migrations.get(report.uuid)
+        if old is None and any(settle.is_untold(row, report) for row in self._untold):
+            return False
         new = merge.report(old, report, batch.host, batch.node, now)
         if new is None:
             return False
@@ -181,7 +190,7 @@ class _Storing:
         """
         old = merge.met(self._migrations.values(), arrival, batch.host)
         if old is None:
-            return False
+            return self._untold_arrival(arrival, batch, now, ends)
         new = merge.destination(old, arrival, batch.host, batch.node, batch.address, now)
         if new is not None:
             self._migrations[new["uuid"]] = new
@@ -193,6 +202,22 @@ class _Storing:
                     ends.append(settle.end_of(new))
             self._tell_server(new, now)
         return settle.is_settled(new or old, arrival)
+
+    def _untold_arrival(
+        self, arrival: Arrival, batch: Batch, now: datetime, ends: list[Report]
+    ) -> bool:
+        """The same of one that found no migration: whether a record was made of it."""
+        uuid = arrival.server_uuid
+        if not settle.may_be_untold(arrival) or self._writer.heard_of(
+            uuid, not_from=batch.host, since=settle.began_at(arrival)
+        ):
+            return False
+        new = settle.untold(arrival, batch, self._servers.get(uuid), now)
+        self._migrations[new["uuid"]] = new
+        self._reported.add(new["uuid"])
+        ends.append(settle.end_of(new))
+        self._tell_server(new, now)
+        return True
 
     def _tell_server(self, migration: Row, now: datetime) -> None:
         uuid = migration["server_uuid"]

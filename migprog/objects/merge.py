@@ -11,11 +11,11 @@ from typing import Any
 
 from migprog.core import calibration
 from migprog.core import status as core_status
-from migprog.core.report import LASTING, Agent, Arrival, ArrivalState, Report
+from migprog.core.report import LASTING, Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Status
 from migprog.objects import settle
 from migprog.objects.instant import to_store
-from migprog.objects.settle import CLOCK_SKEW
+from migprog.objects.settle import CLOCK_SKEW, SAME_ARRIVAL
 
 Row = dict[str, Any]
 
@@ -127,6 +127,18 @@ def is_servers_progress(old: Row | None, new: Row, migration: Row) -> bool:
     )
 
 
+def by_our_clock(batch: Batch, heard_at: float) -> Batch:
+    """The batch, heard at ``heard_at`` since the epoch, with its arrivals by our own clock where
+    its sender's is set wrong: they would find no migration, or another."""
+    if batch.sent_at is None or abs(heard_at - batch.sent_at) <= CLOCK_SKEW.total_seconds():
+        return batch
+    wrong_by = heard_at - batch.sent_at
+    arrivals = (
+        dataclasses.replace(each, at=max(0.0, each.at + wrong_by)) for each in batch.arrivals
+    )
+    return dataclasses.replace(batch, arrivals=tuple(arrivals), sent_at=heard_at)
+
+
 def met(migrations: Iterable[Row], arrival: Arrival, host: str) -> Row | None:
     """The migration that brought the server to ``host``: its newest from elsewhere that was under
     way when it arrived, give or take the clocks."""
@@ -162,7 +174,7 @@ def destination(
             "dest_host": address,
             "arrived_at": at,
         }
-    new = settle.arrived(new, arrival, at, now)
+    new = settle.arrived(new, arrival, before, at, now)
     return None if new == old else new | {"updated_at": now}
 
 
@@ -185,10 +197,30 @@ def _may_have_arrived(row: Row, arrival: Arrival, at: datetime, host: str) -> bo
         return False
     if status is Status.POST_MIGRATING:
         return True
+    if _is_anothers(row, arrival, at):
+        return False
     ended_at: datetime = row["ended_at"] or row["sampled_at"]
     if arrival.state is ArrivalState.INCOMING:
         return ended_at >= at
-    return status in (Status.COMPLETED, Status.UNKNOWN) and ended_at >= at - LATE_ARRIVAL
+    if status not in (Status.COMPLETED, Status.UNKNOWN):
+        return False
+    # It came here as its job began, by this host's own clock; whatever the source's shows.
+    is_known = row.get("arrived_at") is not None and arrival.total_seconds is not None
+    return is_known or ended_at >= at - LATE_ARRIVAL
+
+
+def _is_anothers(row: Row, arrival: Arrival, at: datetime) -> bool:
+    """Whether the server had arrived here by a migration that has ended before the one began that
+    brings it now, which nobody has reported yet. Both instants are by the same host's clock."""
+    before: datetime | None = row.get("arrived_at")
+    if before is None or arrival.found:
+        return False
+    took = timedelta(0)
+    if arrival.state is ArrivalState.RESUMED:
+        took = (row["ended_at"] or row["sampled_at"]) - row["started_at"]
+        if arrival.total_seconds is not None:
+            took = timedelta(seconds=arrival.total_seconds)
+    return before < at - took - SAME_ARRIVAL
 
 
 def _age(migration: Mapping[str, Any]) -> tuple[datetime, str]:

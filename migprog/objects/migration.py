@@ -32,8 +32,8 @@ class Migration(Finding):
     server_name: str | None
     project_id: str | None
     user_id: str | None
-    source_compute: str
-    source_node: str
+    source_compute: str | None
+    source_node: str | None
     dest_compute: str | None
     dest_node: str | None
     dest_host: str | None
@@ -91,6 +91,8 @@ class Migration(Finding):
 
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:
+        for name in ("source_compute", "source_node"):
+            row[name] = row[name] or None
         row["status"] = Status(row["status"])
         row["phase"] = Phase(row["phase"])
         row["verdict"] = row["verdict"] and Verdict(row["verdict"])

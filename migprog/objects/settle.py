@@ -6,19 +6,29 @@ figures of a migration on its way, and the final ones of the destination are new
 """
 
 import dataclasses
+import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
 from migprog.core import calibration
-from migprog.core.report import ARRIVAL_FIGURES, Arrival, Report
+from migprog.core.report import ARRIVAL_FIGURES, Arrival, Batch, Report
 from migprog.core.status import ENDED, IN_PROGRESS, Phase, Status
 from migprog.core.verdict import Verdict
-from migprog.objects.instant import from_store
+from migprog.objects.instant import from_store, to_store
 
 Row = dict[str, Any]
 
+# A migration whose arrival has been told for so long, while no source told of it, is known by its
+# arrival alone. A source that could not tell tries again twice as often.
+_UNTOLD_SECONDS = 60.0
+# Instead of a source that nobody knows.
+NO_SOURCE = ""
+# Whoever makes such a record of the same arrival makes the same one.
+_NAMESPACE = uuid.UUID("0f0ec1a2-3c19-4f0a-9a5e-0d7f2a4d7c55")
 # Two hosts' clocks may differ by so much.
 CLOCK_SKEW = timedelta(seconds=60)
+# A server is on its way for some seconds; what is told of the same arrival differs by less.
+SAME_ARRIVAL = timedelta(seconds=1)
 # A source that has not told of a migration for so long, several heartbeats, will not tell its end.
 _SILENCE = timedelta(seconds=150)
 # What is not told of an end that nobody saw stays as it was.
@@ -43,13 +53,16 @@ def unknown(old: Row, new: Row) -> Row:
     return row | {"sampled_at": max(old["sampled_at"], new["sampled_at"])}
 
 
-def arrived(row: Row, arrival: Arrival, at: datetime, now: datetime) -> Row:
+def arrived(
+    row: Row, arrival: Arrival, before: datetime | None, at: datetime, now: datetime
+) -> Row:
     """The row after its server has arrived for good, at ``at``. It stays as it is if not whole.
 
+    ``before`` is the arrival that it knew already, by the same host's clock.
     An end that is not known is settled; one that is known gets the final figures that are missing.
     While the source may still tell its end it is only known that the server is over there.
     """
-    if not (arrival.complete and is_whole(row) and _is_its_job(row, arrival, at)):
+    if not (arrival.complete and is_whole(row) and _is_its_job(row, arrival, before, at)):
         return row
     status = Status(row["status"])
     figures = {
@@ -67,6 +80,56 @@ def arrived(row: Row, arrival: Arrival, at: datetime, now: datetime) -> Row:
         is_silent = now - row["heard_at"] >= _SILENCE
         return _completed(row) if is_silent else row | {"status": Status.POST_MIGRATING.value}
     return row
+
+
+def may_be_untold(arrival: Arrival) -> bool:
+    """Whether an arrival that found no migration tells enough to make a record of one, which
+    nobody else will tell of any more."""
+    is_told = bool(arrival.complete) and arrival.total_seconds is not None
+    return is_told and (arrival.unmet_seconds or 0.0) >= _UNTOLD_SECONDS
+
+
+def began_at(arrival: Arrival) -> datetime:
+    """When the job began that brought a server, of whose arrival the figures are known."""
+    return to_store(arrival.at) - timedelta(seconds=arrival.total_seconds or 0.0)
+
+
+def untold(arrival: Arrival, batch: Batch, server: Row | None, now: datetime) -> Row:
+    """The row of a migration that completed, by its arrival alone: its source is not known."""
+    at = to_store(arrival.at)
+    row: Row = dict.fromkeys(field.name for field in dataclasses.fields(Report))
+    row |= {name: getattr(arrival, name) for name in ARRIVAL_FIGURES}
+    row |= {
+        "uuid": str(uuid.uuid5(_NAMESPACE, f"{arrival.server_uuid} {batch.host} {at}")),
+        "server_uuid": arrival.server_uuid,
+        "sequence": 0,
+        "source_compute": NO_SOURCE,
+        "source_node": NO_SOURCE,
+        "dest_compute": batch.host,
+        "dest_node": batch.node,
+        "dest_host": batch.address,
+        "started_at": began_at(arrival),
+        "sampled_at": at,
+        "arrived_at": at,
+        "heard_at": now,
+        "created_at": now,
+        "updated_at": now,
+    }
+    if server is not None:
+        row |= {"server_name": server["name"]}
+        row |= {name: server[name] for name in ("project_id", "user_id")}
+    return _completed(row)
+
+
+def is_untold(row: Row, report: Report) -> bool:
+    """Whether ``row`` is the record, made by its arrival, of the migration that a source tells of
+    for the first time now."""
+    started_at = to_store(report.started_at)
+    return (
+        row["source_compute"] == NO_SOURCE
+        and row["server_uuid"] == report.server_uuid
+        and abs(row["started_at"] - started_at) <= CLOCK_SKEW
+    )
 
 
 def is_whole(row: Row) -> bool:
@@ -89,11 +152,14 @@ def is_settled(row: Row, arrival: Arrival) -> bool:
     return not arrival.complete or row["status"] in ENDED
 
 
-def _is_its_job(row: Row, arrival: Arrival, at: datetime) -> bool:
-    """Whether the job that brought the server began when the migration did, if that is told."""
+def _is_its_job(row: Row, arrival: Arrival, before: datetime | None, at: datetime) -> bool:
+    """Whether the job that brought the server began when the migration did, if that is told; or
+    brought what is known to have begun to arrive by it, whatever the source's clock shows."""
     if arrival.total_seconds is None:
         return True
     started_at = at - timedelta(seconds=arrival.total_seconds)
+    if before is not None and started_at - SAME_ARRIVAL <= before < at:
+        return True
     return abs(started_at - row["started_at"]) <= CLOCK_SKEW
 
 

@@ -4,6 +4,7 @@
 import contextlib
 import os
 import pathlib
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,19 @@ class Broker:
 
     url: str
     environment: Mapping[str, str]
+    port: int
+    program: processes.Program
+
+    def control(self, command: str) -> None:
+        """A command of rabbitmqctl, such as stop_app, after which it serves nobody."""
+        subprocess.run(
+            ["rabbitmqctl", command], env=self.environment, check=True, capture_output=True
+        )
+
+    def start_again(self) -> None:
+        """Start it after it was killed, and wait until it serves."""
+        self.program.start()
+        processes.wait_for_port(self.port, _START_SECONDS, self.program)
 
 
 @contextlib.contextmanager
@@ -53,4 +67,4 @@ def rabbitmq() -> Iterator[Broker]:
             processes.running([str(_SERVER)], directory, environment) as server,
         ):
             processes.wait_for_port(port, _START_SECONDS, server)
-            yield Broker(f"rabbit://guest:guest@127.0.0.1:{port}/", environment)
+            yield Broker(f"rabbit://guest:guest@127.0.0.1:{port}/", environment, port, server)

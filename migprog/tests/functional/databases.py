@@ -40,6 +40,11 @@ class Server:
         url = sa.make_url(self.admin_url).set(database=name)
         return url.render_as_string(hide_password=False)
 
+    def start_again(self) -> None:
+        """Start it after it was killed, and wait until it serves."""
+        self.program.start()
+        _wait_until_ready(self.admin_url, self.program)
+
     def execute(self, statement: str) -> None:
         """Run a statement as the administrator, outside of any transaction."""
         engine = sa.create_engine(self.admin_url, isolation_level="AUTOCOMMIT")
@@ -49,8 +54,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def mariadb() -> Iterator[Server]:
-    """Run a MariaDB."""
+def mariadb(durable: bool = False) -> Iterator[Server]:
+    """Run a MariaDB; only a ``durable`` one keeps, when it is killed, all that it acknowledged."""
     install = _find("mariadb-install-db", "mariadb-server-core")
     server = _find("mariadbd", "mariadb-server-core")
     with tempfile.TemporaryDirectory(prefix="migprog-mariadb-") as directory:
@@ -62,7 +67,7 @@ def mariadb() -> Iterator[Server]:
         command = [
             *(server, *ours, f"--port={port}", "--bind-address=127.0.0.1"),
             *(f"--socket={directory}/socket", f"--pid-file={directory}/pid"),
-            *("--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0"),
+            *("--skip-name-resolve", f"--innodb-flush-log-at-trx-commit={int(durable)}"),
             *("--innodb-buffer-pool-size=128M", "--innodb-log-file-size=64M"),
         ]
         url = f"mysql+pymysql://root@127.0.0.1:{port}/"

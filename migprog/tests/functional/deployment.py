@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""migprog as it is deployed: an agent for each host, conductor and API as processes."""
+"""migprog as it is deployed: an agent for each host, conductors and API as processes."""
 
 import contextlib
 import os
 import pathlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import requests
@@ -48,31 +48,50 @@ class Deployment:
             if manage.process.wait(_START_SECONDS) != 0:
                 raise RuntimeError(manage.output())
         self.conductor = self._run("migprog-conductor", controller)
-        api = self._run("migprog-api", controller)
-        processes.wait_for_port(self._port, _START_SECONDS, api)
+        self.api_program = self._run("migprog-api", controller)
+        self.wait_for_api()
         processes.wait_for_port(self._metrics_port, _START_SECONDS, self.conductor)
         return self
 
     def __exit__(self, *_error: object) -> None:
         self._stack.close()
 
-    def agent(self, host: Host, **options: Any) -> processes.Program:
-        """Start a host's agent and wait until it watches; ``options`` are those of [compute]."""
-        agent = self._run("migprog-compute", self.agent_config(host, **options))
+    def another_conductor(self) -> processes.Program:
+        """Start one more, and wait until it takes reports."""
+        config = self._config("conductor", f"[database]\nconnection = {self._database_url}\n")
+        conductor = self._run("migprog-conductor", config)
+        wait_for_output(conductor, "takes reports")
+        return conductor
 
-        def watches() -> bool:
-            agent.check()
-            return f"watching the migrations of {host.name}" in agent.output()
+    def wait_for_api(self) -> None:
+        """Wait until the API answers, after it was started again."""
+        processes.wait_for_port(self._port, _START_SECONDS, self.api_program)
 
-        processes.wait_for(watches, _START_SECONDS, f"the agent of {host.name}")
+    def agent(
+        self,
+        host: Host,
+        environment: Mapping[str, str] | None = None,
+        transport_url: str | None = None,
+        **options: Any,
+    ) -> processes.Program:
+        """Start a host's agent and wait until it watches; ``options`` are those of [compute].
+
+        ``environment`` is added to its own; the broker is everybody's unless it is given.
+        """
+        config = self.agent_config(host, transport_url, **options)
+        agent = self._run("migprog-compute", config, environment or {})
+        wait_until_it_watches(agent, host)
         self.agents[host.name] = agent
         return agent
 
-    def agent_config(self, host: Host, **options: Any) -> pathlib.Path:
+    def agent_config(
+        self, host: Host, transport_url: str | None = None, **options: Any
+    ) -> pathlib.Path:
         """Write a host's configuration file."""
         options = {"state_dir": self.directory / "state"} | options
         lines = "".join(f"{name} = {value}\n" for name, value in options.items())
-        return self._config(host.name, f"[compute]\nlibvirt_uri = {host.uri}\n{lines}")
+        text = f"[compute]\nlibvirt_uri = {host.uri}\n{lines}"
+        return self._config(host.name, text, transport_url)
 
     def migrations(self, server_uuid: str) -> list[dict[str, Any]]:
         """What the API tells of a server, newest first; empty while it knows nothing."""
@@ -123,19 +142,37 @@ class Deployment:
             timeout_seconds,
         )
 
-    def _config(self, name: str, text: str) -> pathlib.Path:
+    def _config(self, name: str, text: str, transport_url: str | None = None) -> pathlib.Path:
         path = self.directory / f"{name}.conf"
-        path.write_text(f"[DEFAULT]\ndebug = true\ntransport_url = {self._transport_url}\n{text}")
+        url = transport_url or self._transport_url
+        path.write_text(f"[DEFAULT]\ndebug = true\ntransport_url = {url}\n{text}")
         return path
 
-    def _run(self, command: str, config: pathlib.Path) -> processes.Program:
+    def _run(
+        self, command: str, config: pathlib.Path, environment: Mapping[str, str] | None = None
+    ) -> processes.Program:
         return self._stack.enter_context(
             processes.running(
                 [_command(command), "--config-file", str(config)],
                 self.directory,
-                self._environment,
+                self._environment | dict(environment or {}),
             )
         )
+
+
+def wait_until_it_watches(agent: processes.Program, host: Host) -> None:
+    """Wait until a host's agent, after its start, has its libvirt."""
+    wait_for_output(agent, f"watching the migrations of {host.name}")
+
+
+def wait_for_output(program: processes.Program, text: str) -> None:
+    """Wait until a program has said something since its start."""
+
+    def has_said() -> bool:
+        program.check()
+        return text in program.output()
+
+    processes.wait_for(has_said, _START_SECONDS, f"{text!r} to be said")
 
 
 def reload(program: processes.Program) -> None:

@@ -23,11 +23,37 @@ def _die_with_parent() -> None:
 
 
 class Program:
-    """A running program, its output in a file."""
+    """A running program, its output in a file in ``directory``; it may be killed and started again.
 
-    def __init__(self, process: subprocess.Popen[bytes], log: pathlib.Path) -> None:
-        self.process = process
-        self.log = log
+    It ends with the thread that starts it.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        directory: str | os.PathLike[str],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._command = command
+        self._directory = pathlib.Path(directory)
+        self._environment = environment
+        self.start()
+
+    def start(self) -> None:
+        """Start it, anew if it has ended; each time with an output of its own."""
+        name = pathlib.Path(self._command[0]).name
+        self.log = self._directory / f"{name}-{time.monotonic_ns()}.log"
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                # Such programs start others: they are ended as a group.
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
 
     def output(self) -> str:
         return self.log.read_text(errors="replace")
@@ -49,6 +75,12 @@ class Program:
             self.process.kill()
             return self.process.wait()
 
+    def kill(self) -> None:
+        """Kill it outright, with all that it started; it is gone when this returns."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
 
 @contextlib.contextmanager
 def running(
@@ -57,26 +89,12 @@ def running(
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Program]:
     """Run a command while the block lasts; its output goes to a file in ``directory``."""
-    name = pathlib.Path(command[0]).name
-    log = pathlib.Path(directory) / f"{name}-{time.monotonic_ns()}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            # Such programs start others: they are ended as a group.
-            start_new_session=True,
-            preexec_fn=_die_with_parent,
-        )
-    program = Program(process, log)
+    program = Program(command, directory, environment)
     try:
         yield program
     finally:
         program.stop()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        program.kill()
 
 
 def free_ports(count: int) -> list[int]:

@@ -12,7 +12,7 @@ import requests
 
 from migprog.compute.statedir import StateDir
 from migprog.core import keep
-from migprog.tests.functional import processes
+from migprog.tests.functional import processes, small_disk
 from migprog.tests.functional.deployment import Deployment
 from migprog.tests.functional.test_end_to_end import assert_final
 from migprog.tests.lab import Guest, Server
@@ -78,11 +78,6 @@ def assert_settled(record, outcome):
     assert_final(record | {"total_seconds": total_seconds}, outcome)
 
 
-def kill(agent):
-    agent.process.kill()
-    agent.process.wait()
-
-
 def under_way(deployment, server, percent=20):
     """Its record, once it is so far."""
     return deployment.wait_for(
@@ -120,7 +115,7 @@ def test_a_migration_goes_on_under_its_record(deployment, lab, guest):
     before = under_way(deployment, server)
     with Watcher(deployment, server.uuid) as watcher:
         for _ in range(2):
-            kill(deployment.agents[source.name])
+            deployment.agents[source.name].kill()
             deployment.agent(source, **OPTIONS)
             heard = deployment.migrations(server.uuid)[0]["heard_at"]
             deployment.wait_for(server.uuid, lambda r, h=heard: r["heard_at"] > h, "that goes on")
@@ -143,7 +138,7 @@ def test_what_completed_meanwhile_is_settled_by_the_destination(deployment, lab,
     server = guest()
     migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=12)
     before = under_way(deployment, server)
-    kill(deployment.agents[source.name])
+    deployment.agents[source.name].kill()
     outcome = migration.wait(timeout=60)
     over_there = deployment.wait_for(
         server.uuid, lambda r: r["status"] != "running", "that is over there"
@@ -164,7 +159,7 @@ def test_what_completed_meanwhile_is_known_to_a_source_that_still_has_it(deploym
     migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=3, undefine_source=False)
     before = under_way(deployment, server, percent=80)
     for host in lab.hosts:
-        kill(deployment.agents[host.name])
+        deployment.agents[host.name].kill()
     outcome = migration.wait(timeout=60)
     deployment.agent(source, **OPTIONS)
     record = deployment.wait_for(server.uuid, lambda r: not r["in_progress"], "that has ended")
@@ -175,7 +170,7 @@ def test_what_completed_meanwhile_is_known_to_a_source_that_still_has_it(deploym
 
 def test_where_it_went_is_found_by_a_destination_that_saw_nothing(deployment, lab, guest):
     destination = lab.hosts[1]
-    kill(deployment.agents[destination.name])
+    deployment.agents[destination.name].kill()
     server = guest()
     outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=12).wait(timeout=60)
     record = deployment.wait_for(server.uuid, lambda r: not r["in_progress"], "that has ended")
@@ -191,7 +186,7 @@ def test_what_completed_in_post_copy_meanwhile_is_settled_by_the_destination(
     server = guest(working_set_mib=32, segments=((1000, 40.0),))
     migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=12, post_copy=True)
     before = under_way(deployment, server)
-    kill(deployment.agents[source.name])
+    deployment.agents[source.name].kill()
     migration.start_post_copy()
     assert migration.wait(timeout=60).completed
     deployment.agent(source, **OPTIONS)
@@ -206,7 +201,7 @@ def test_what_was_aborted_meanwhile_is_unknown(deployment, lab, guest):
     server = guest()
     migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=4)
     before = under_way(deployment, server)
-    kill(deployment.agents[source.name])
+    deployment.agents[source.name].kill()
     migration.abort()
     migration.wait(timeout=30)
     deployment.agent(source, **OPTIONS)
@@ -230,7 +225,7 @@ def test_another_attempt_that_began_meanwhile_is_another_record(deployment, lab,
     server = guest()
     migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=4)
     before = under_way(deployment, server)
-    kill(deployment.agents[source.name])
+    deployment.agents[source.name].kill()
     migration.abort()
     migration.wait(timeout=30)
     again = lab.migrate(server, *lab.hosts, bandwidth_mib_s=5)
@@ -246,27 +241,19 @@ def test_another_attempt_that_began_meanwhile_is_another_record(deployment, lab,
 def test_an_end_that_no_conductor_took_is_told_by_the_next_agent(
     deployment, lab, guest, rabbitmq_broker
 ):
-    def broker(command):
-        subprocess.run(
-            ["rabbitmqctl", command],
-            env=rabbitmq_broker.environment,
-            check=True,
-            capture_output=True,
-        )
-
     source, destination = lab.hosts
     server = guest()
     migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=10)
     before = under_way(deployment, server)
-    broker("stop_app")
+    rabbitmq_broker.control("stop_app")
     try:
         outcome = migration.wait(timeout=60)
         for host, kind in ((source, '"ended"'), (destination, '"arrived"')):
             wait_until_kept(deployment, host, kind)
-            kill(deployment.agents[host.name])
+            deployment.agents[host.name].kill()
         assert deployment.migrations(server.uuid)[0]["status"] == "running"
     finally:
-        broker("start_app")
+        rabbitmq_broker.control("start_app")
     for host in lab.hosts:
         deployment.agent(host, **OPTIONS)
     record = deployment.wait_for_end(server.uuid)
@@ -277,16 +264,6 @@ def test_an_end_that_no_conductor_took_is_told_by_the_next_agent(
         wait_until_nothing_is_kept(deployment, host)
 
 
-@contextlib.contextmanager
-def tmpfs(path, options):
-    path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(path)], check=True)
-
-
 def test_a_state_directory_that_fails_is_told_of_and_stops_nothing(
     deployment, lab, guest, tmp_path
 ):
@@ -294,11 +271,8 @@ def test_a_state_directory_that_fails_is_told_of_and_stops_nothing(
     deployment.agents[source.name].stop()
     (port,) = processes.free_ports(1)
     state = tmp_path / "state"
-    with tmpfs(state, "size=16k"):
-        filler = state / "filler"
-        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-            while True:
-                file.write(b"x" * 4096)
+    with small_disk.mounted(state, size_kib=16):
+        filler = small_disk.fill(state)
         agent = deployment.agent(
             source, **OPTIONS, state_dir=state, metrics_listen=f"127.0.0.1:{port}"
         )

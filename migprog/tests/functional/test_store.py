@@ -128,8 +128,7 @@ def test_a_database_that_is_gone_is_unavailable(kind):
         store = stores.ready(server.new_database())
         first = stores.report()
         stores.store(store, first)
-        server.program.process.kill()
-        server.program.process.wait()
+        server.program.kill()
         with pytest.raises(objects.Unavailable):
             stores.migration(store, first)
         with pytest.raises(objects.Unavailable):

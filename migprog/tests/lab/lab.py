@@ -158,7 +158,8 @@ class Lab:
         if bandwidth_mib_s is not None:
             parameters[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH] = bandwidth_mib_s
         migration = Migration(server.uuid, source, destination, flags, parameters, downtime_ms)
-        self._migrations.append(migration)
+        # What is over keeps connections open as long as somebody knows it.
+        self._migrations = [each for each in self._migrations if each.running] + [migration]
         return migration
 
 

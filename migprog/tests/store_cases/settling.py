@@ -141,6 +141,102 @@ class Settling:
         assert arrives(store, came(first.server_uuid), heard_at=START + 150)
         assert_completed(store, first)
 
+    @pytest.mark.parametrize("wrong_by", [-3600, 3600, -59])
+    def test_a_destination_whose_clock_is_set_wrong_is_named_all_the_same(self, store, wrong_by):
+        first = report(**ON_ITS_WAY)
+        stores.store(store, first, lost(first))
+        arrival = came(first.server_uuid)
+        batch = Batch(
+            host="dest",
+            node="dest",
+            arrivals=(dataclasses.replace(arrival, at=arrival.at + wrong_by),),
+            sent_at=START + 8 + wrong_by,
+        )
+        answer = objects.store_batch(store, batch, START + 8).ack
+        assert answer.arrived == (first.server_uuid,)
+        stored = migration(store, first)
+        assert (stored.status, stored.dest_compute) == (Status.COMPLETED, "dest")
+        # Who is wrong by so little is believed.
+        assert stored.ended_at == at(START + 5 + (wrong_by if wrong_by == -59 else 0))
+
+    def test_a_source_whose_clock_is_set_wrong_is_found_all_the_same(self, store):
+        hour = 3600
+        first = report(2, started_at=START - hour, **ON_ITS_WAY)
+        stores.store(store, first)
+        # It began to arrive: that names the destination while it is under way.
+        stores.store(store, stores.arrival(first.server_uuid, START + 1), host="dest")
+        stores.store(store, later(first, 3, Status.COMPLETED, ended_at=START + 5 - hour))
+        assert arrives(store, came(first.server_uuid))
+        assert migration(store, first).arrived_at == at(START + 5)
+
+    def test_and_what_it_does_not_know_is_settled(self, store):
+        first = report(2, started_at=START - 3600, **ON_ITS_WAY)
+        stores.store(store, first)
+        stores.store(store, stores.arrival(first.server_uuid, START + 1), host="dest")
+        stores.store(store, lost(first))
+        assert arrives(store, came(first.server_uuid))
+        assert_completed(store, first)
+
+    def test_an_arrival_is_not_taken_for_that_of_a_migration_before(self, store):
+        """To and fro: nobody has reported yet what brings it here again."""
+        first = report(2, Status.COMPLETED, ended_at=START + 5.5)
+        stores.store(store, first)
+        assert arrives(store, came(first.server_uuid))
+        before = lasting(migration(store, first))
+        incoming = stores.arrival(first.server_uuid, START + 12)
+        again = dataclasses.replace(came(first.server_uuid), at=START + 16)
+        unmeasured = dataclasses.replace(again, total_seconds=None)
+        for arrival in (incoming, again, unmeasured):
+            assert not arrives(store, arrival, heard_at=START + 17)
+        assert lasting(migration(store, first)) == before
+
+        second = report(2, Status.COMPLETED, server_uuid=first.server_uuid, started_at=START + 11.5)
+        second = dataclasses.replace(second, sampled_at=START + 16, ended_at=START + 16.5)
+        stores.store(store, second)
+        assert arrives(store, again)
+        stored = migration(store, second)
+        assert (stored.dest_compute, stored.arrived_at) == ("dest", at(START + 16))
+        assert lasting(migration(store, first)) == before
+
+    def test_what_no_source_tells_of_is_told_by_its_arrival(self, store):
+        arrival = came(report().server_uuid, unmet_seconds=60.0)
+        for short in ({"unmet_seconds": 59.9}, {"total_seconds": None}, {"complete": None}):
+            assert not arrives(store, dataclasses.replace(arrival, **short))
+        assert objects.Migration.list(store, server_uuid=arrival.server_uuid) == []
+
+        batch = Batch(host="dest", node="dest.example.org", arrivals=(arrival,))
+        stored = objects.store_batch(store, batch, START + 66)
+        assert stored.ack.arrived == (arrival.server_uuid,)
+        (end,) = stored.ends
+        assert (end.status, end.total_seconds) == (Status.COMPLETED, 4.5)
+        (made,) = objects.Migration.list(store, server_uuid=arrival.server_uuid)
+        assert {name: getattr(made, name) for name in FIGURES} == FIGURES
+        assert (made.status, made.percent, made.dest_compute) == (Status.COMPLETED, 100, "dest")
+        assert made.source_compute is made.source_node is made.error is None
+        assert (made.started_at, made.ended_at) == (at(START + 0.5), at(START + 5))
+        server = objects.Server.get(store, arrival.server_uuid)
+        assert (server.host, server.progress) == ("dest", 100)
+
+        # Told again, and by its source after all: it is the same.
+        assert arrives(store, arrival)
+        first = report(server_uuid=arrival.server_uuid)
+        ack = stores.store(store, first, later(first, 2, Status.COMPLETED, ended_at=START + 5))
+        assert ack.stored == {first.uuid: 2}
+        assert stores.store(store, later(first, 3, Status.UNKNOWN)).stored == {first.uuid: 3}
+        assert objects.Migration.list(store, server_uuid=arrival.server_uuid) == [made]
+        # What it tells of next is another.
+        another = report(server_uuid=arrival.server_uuid, started_at=START + 100)
+        stores.store(store, another)
+        assert len(objects.Migration.list(store, server_uuid=arrival.server_uuid)) == 2
+
+    def test_a_migration_that_its_source_has_told_of_is_not_made_again(self, store):
+        # By a clock so wrong that the arrival does not find it.
+        first = report(2, Status.COMPLETED, started_at=START + 3600)
+        first = dataclasses.replace(first, sampled_at=START + 3604, ended_at=START + 3604)
+        stores.store(store, first, heard_at=START + 4)
+        assert not arrives(store, came(first.server_uuid, unmet_seconds=70.0))
+        assert len(objects.Migration.list(store, server_uuid=first.server_uuid)) == 1
+
     def test_a_failure_that_the_source_saw_stands(self, store):
         first = report(**ON_ITS_WAY)
         stores.store(store, first)

@@ -53,6 +53,14 @@ def test_of_what_still_arrives_nothing_is_asked(desk, event, detail, state):
     assert desk.asked == []
 
 
+def test_what_somebody_sets_the_clock_to_meanwhile_changes_nothing(desk, monkeypatch):
+    now, wall = time.monotonic(), time.time()
+    monkeypatch.setattr(time, "time", lambda: wall - 3600)
+    desk.seen(2, 1, now)
+    desk.arrivals.found([SERVER])
+    assert [abs(arrival.at - wall) < 5 for arrival in desk.told] == [True, True]
+
+
 def test_what_is_found_is_told_as_found(desk):
     desk.arrivals.found([SERVER])
     (arrival,) = desk.told

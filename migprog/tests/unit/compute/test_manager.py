@@ -76,6 +76,25 @@ sent = conductor.sent
 wait_for(lambda: conductor.sent > sent + 1)
 released.set()
 """
+NOT_AS_FORESEEN = """
+domain = hypervisor.migrating[0]
+wait_for(lambda: domain.readings > 2)
+
+# As libvirt-python answers where that fails.
+domain.migrateGetMaxDowntime = lambda: None
+readings = domain.readings
+wait_for(lambda: domain.readings > readings + 2)
+
+read, broken = domain.jobStats, []
+def breaks(_flags=0):
+    broken.append(True)
+    raise RuntimeError("nobody foresaw it")
+domain.jobStats = breaks
+wait_for(lambda: len(broken) > 2)
+domain.jobStats = read
+readings = domain.readings
+wait_for(lambda: domain.readings > readings + 2)
+"""
 
 
 def run(program, backend, **values):
@@ -99,4 +118,10 @@ def test_each_is_judged_by_its_own_news_and_all_are_read_together(backend):
 @BACKENDS
 def test_one_whose_libvirt_hangs_is_told_of_all_the_same(backend):
     result = run(HANGS, backend, migrating=1, heartbeat_seconds=0.5)
+    assert result.returncode == 0, result.stderr
+
+
+@BACKENDS
+def test_a_reading_that_fails_as_nobody_foresaw_is_not_the_last(backend):
+    result = run(NOT_AS_FORESEEN, backend, migrating=1, heartbeat_seconds=30.0)
     assert result.returncode == 0, result.stderr

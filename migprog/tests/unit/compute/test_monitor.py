@@ -264,11 +264,15 @@ def test_one_found_late_began_when_libvirt_says():
     assert report.started_at == EPOCH - 400.0
 
 
-def test_its_start_stays_what_it_was_when_the_clock_is_set():
+def test_all_its_instants_are_by_one_clock_even_when_the_hosts_is_set():
     monitor = monitor_that_runs()
     monitor.lifecycle(3, 1, 2.0)
     _, second = monitor.report_if_due(RULES, 2.0, EPOCH - 3600 + 1)
     assert second.started_at == EPOCH - 1.0
+    monitor.lifecycle(5, 3, 3.0)
+    monitor.job_completed(ACTIVE | {"type": 3}, 3.0)
+    _, last = monitor.report_if_due(RULES, 3.0, EPOCH - 3600 + 2)
+    assert (last.started_at, last.ended_at, last.sampled_at) == (EPOCH - 1, EPOCH + 2, EPOCH + 2)
 
 
 @given(

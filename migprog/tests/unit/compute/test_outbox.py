@@ -74,13 +74,26 @@ def test_an_arrival_that_found_its_migration_is_forgotten():
     assert outbox.next_arrival_in(0.0) is None
 
 
+def test_how_long_no_conductor_has_known_of_its_migration_is_told_with_it():
+    outbox = Outbox()
+    outbox.put_arrival(ARRIVAL, now=0.0)
+    # Nobody took it: that tells nothing of what conductors know.
+    assert outbox.load(5.0).arrivals[0].unmet_seconds is None
+    for now in (8.0, 40.0, 69.0):
+        outbox.sent(outbox.load(now), Ack(), now)
+    load = outbox.load(100.0)
+    assert load.arrivals == (dataclasses.replace(ARRIVAL, unmet_seconds=92.0),)
+    outbox.sent(load, Ack(arrived=(SERVER,)), 100.0)
+    assert outbox.next_arrival_in(100.0) is None
+
+
 def test_what_was_found_is_told_for_a_moment_and_in_nothings_place():
     outbox = Outbox()
     found = dataclasses.replace(ARRIVAL, at=9.0, found=True)
     outbox.put_arrival(found, now=0.0)
     assert outbox.load(0.0).arrivals == (found,)
     outbox.sent(outbox.load(0.0), Ack(), 0.0)
-    assert outbox.load(1.0).arrivals == (found,)
+    assert outbox.load(1.0).arrivals == (dataclasses.replace(found, unmet_seconds=1.0),)
     assert not outbox.load(5.0)
     assert outbox.next_arrival_in(5.0) is None
     outbox.put_arrival(ARRIVAL, now=6.0)

@@ -132,6 +132,20 @@ def test_a_clock_that_was_set_moves_no_start():
     assert report.total_seconds == 61.0
 
 
+def test_a_clock_that_was_set_back_behind_its_start_makes_no_other_of_it():
+    # libvirt says 0 of its time then, until it ends.
+    monitor = left()
+    reading = look(monitor, stats=STATS | {"time_elapsed": 0})
+    assert monitor.kept is None
+    monitor.read(reading.stats, 0.3, NOW)
+    ((_, report),) = told(monitor)
+    assert (report.uuid, report.started_at) == (UUID, EPOCH + 100)
+
+    another = left()
+    look(another, stats={"operation": 5, "type": 2, "time_elapsed": 0})
+    assert [report.error for _, report in told(another)] == [keep.LEFT_BEHIND]
+
+
 @pytest.mark.parametrize("phase", [Phase.POST_COPY, Phase.POST_COPY_PAUSED])
 def test_post_copy_is_not_forgotten(phase):
     monitor = left(dataclasses.replace(KEPT, phase=phase))

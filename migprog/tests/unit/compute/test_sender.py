@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
 import threading
+import time
+
+import pytest
 
 from migprog.compute.outbox import Outbox
 from migprog.compute.sender import Address, Sender, Vitals
 from migprog.conductor.rpcapi import Unreachable
-from migprog.core.report import Ack, Batch
+from migprog.core.report import Ack, Arrival, ArrivalState, Batch
 from migprog.core.throttle import Rules
 from migprog.metrics import REGISTRY
 from migprog.tests.fixtures.driven import UUID
@@ -67,8 +70,9 @@ def test_an_entry_that_is_refused_is_not_repeated():
     assert outbox.empty
 
 
-def test_it_runs_until_stopped_and_retries_by_itself():
-    outbox, conductor = Outbox(), Conductor(Unreachable("away"))
+@pytest.mark.parametrize("error", [Unreachable("away"), RuntimeError("nobody foresaw it")])
+def test_it_runs_until_stopped_and_retries_by_itself(error):
+    outbox, conductor = Outbox(), Conductor(error)
     sender = Sender(outbox, conductor, ADDRESS, RULES)
     thread = threading.Thread(target=sender.run)
     thread.start()
@@ -191,3 +195,16 @@ def test_the_interval_in_force_is_told():
     sender.vitals = Vitals(migrations=1)
     assert sender.send()
     assert conductor.sent[-1][0].agent.interval_seconds == 10.0
+
+
+def test_the_host_tells_its_own_time_with_arrivals_alone():
+    outbox, conductor = Outbox(), Conductor()
+    sender = Sender(outbox, conductor, ADDRESS, RULES)
+    outbox.put_report(report(1), needs_ack=True)
+    assert sender.send()
+    arrival = Arrival(server_uuid=UUID, state=ArrivalState.RESUMED, at=3.0)
+    outbox.put_arrival(arrival, time.monotonic())
+    assert sender.send()
+    (reports, _), (arrivals, _) = conductor.sent
+    assert reports.sent_at is None
+    assert abs(arrivals.sent_at - time.time()) < 60

@@ -2,6 +2,7 @@
 import dataclasses
 import errno
 import os
+import shutil
 
 import pytest
 
@@ -147,6 +148,16 @@ def test_two_agents_do_not_have_the_same_folder(opened, tmp_path):
     other.open()
     os.close(other._descriptor)
     assert other.path != directory.path
+
+
+def test_a_folder_that_somebody_has_removed_is_made_again(opened, tmp_path):
+    directory, _ = opened()
+    write(directory, KEPT)
+    shutil.rmtree(tmp_path)
+    write(directory, END)
+    with pytest.raises(OSError, match="another agent"):
+        StateDir(str(tmp_path), URI).open()
+    assert opened()[1].entries == {END.uuid: END}
 
 
 def test_a_write_that_fails_leaves_what_was_there(opened, monkeypatch):

@@ -84,6 +84,15 @@ def test_what_is_left_out_is_not_sent():
     assert report == dataclasses.replace(REPORT, percent=7)
 
 
+def test_the_hosts_own_time_is_sent_with_arrivals():
+    arrival = Arrival(server_uuid=REPORT.server_uuid, state=ArrivalState.RESUMED, at=3.0)
+    batch = Batch("h", "n", arrivals=(arrival,), sent_at=4.5)
+    assert Batch.from_wire(batch.to_wire()) == (batch, {})
+    assert "sent_at" not in dataclasses.replace(BATCH, arrivals=(), sent_at=4.5).to_wire()
+    with pytest.raises(Malformed, match="sent_at: 'soon' must be a number of seconds"):
+        Batch.from_wire(batch.to_wire() | {"sent_at": "soon"})
+
+
 def test_a_newer_agents_fields_are_ignored():
     assert read(BATCH, of_tomorrow=[1]) == (BATCH, {})
 

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What really happened, as libvirt and the lab know it, and what was read of it. Values only.
+
+Times are seconds since the epoch, by the clock of whoever runs the faults, which nobody sets.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Ending(enum.StrEnum):
+    """How a migration ended, in the words of its record."""
+
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """One migration. ``stats`` are libvirt's, with its keys and units, of one that has completed;
+    None where libvirt gave none."""
+
+    server_uuid: str
+    source: str
+    destination: str
+    began_at: float
+    ended_at: float
+    ending: Ending
+    stats: Mapping[str, Any] | None = None
+
+
+class Part(enum.StrEnum):
+    """What can be away."""
+
+    AGENT = "agent"
+    LIBVIRT = "libvirt"
+    DATABASE = "database"
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A part was away, at a host if it is one of a host's."""
+
+    part: Part
+    host: str | None
+    began_at: float
+    ended_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One answer of the API: its status (None: there was no answer) and the percentages in it, by
+    the UUID of their records."""
+
+    asked_at: float
+    answered_at: float
+    status: int | None
+    percents: Mapping[str, int | None] = field(default_factory=dict)

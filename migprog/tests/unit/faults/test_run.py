@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is struck when, and what is said of it."""
+
+import collections
+import random
+
+from migprog.tests.faults import kinds, run, scenario, table
+from migprog.tests.faults.judge import Finding, Wrong
+from migprog.tests.faults.run import Result, Round
+from migprog.tests.faults.truth import Ending
+from migprog.tests.unit.faults.test_judge import CANCELLED, TRUTH
+
+EVERY = kinds.every(60.0)
+
+
+def test_one_of_each_kind_or_as_many_of_each_but_for_those_that_take_long():
+    one = run.deck(len(EVERY), random.Random(1), EVERY)
+    assert sorted(kind.name for kind in one) == sorted(kind.name for kind in EVERY)
+    many = collections.Counter(kind.name for kind in run.deck(200, random.Random(1), EVERY))
+    assert many.total() == 200
+    assert many.pop("RabbitMQ stopped") == 5
+    assert set(many.values()) <= {16, 17} and len(many) == len(EVERY) - 1
+    only = [kind for kind in EVERY if kind.takes_long]
+    assert run.deck(3, random.Random(1), only) == only * 3
+
+
+def test_a_seed_says_all():
+    def drawn(seed):
+        rng = random.Random(seed)
+        return run.deck(20, rng, EVERY), scenario.plan(rng, guests=5, at_once=3, within_seconds=1.0)
+
+    assert drawn(7) == drawn(7) != drawn(8)
+
+
+def test_different_guests_migrate_and_all_endings_come():
+    rng = random.Random(1)
+    plans = [scenario.plan(rng, guests=5, at_once=3, within_seconds=2.0) for _ in range(50)]
+    for each in plans:
+        assert len({plan.guest for plan in each}) == 3
+        assert all(0 <= plan.begins_after_seconds <= 2 for plan in each)
+    assert {plan.ending for each in plans for plan in each} == set(Ending)
+
+
+def test_what_came_of_it_is_told_for_each_kind_and_in_all():
+    agent, api = (kind for kind in EVERY if kind.name in ("agent killed", "API killed"))
+    findings = (Finding(Wrong.WRONG, "s: why"), Finding(Wrong.PERCENT_BACK, "m: 7 %, then 6 %"))
+    rounds = [
+        Round(agent, 1.0, (TRUTH, CANCELLED), (), 5.0),
+        Round(agent, 1.0, (TRUTH,), findings, 5.0),
+        Round(api, 1.0, (TRUTH,), (), 5.0),
+    ]
+    known = table.figures(Result(rounds, [5.0, 5.1, 5.2], [5.0]), seed=3)
+    assert (known["faults"], known["migrations"], known["seed"]) == (3, 4, 3)
+    assert [known[wrong] for wrong in Wrong] == [0, 0, 1, 1, 0]
+    assert known["slowdown_ratio"] == 5.1 / 5.0
+    assert known["by_kind"]["agent killed"]["wrong"] == 1
+    assert known["by_kind"]["API killed"] == {
+        "faults": 1,
+        "migrations": 1,
+        **dict.fromkeys(("lost", "duplicated", "wrong", "percent_back"), 0),
+        "api_5xx_beyond_outage": 0,
+    }
+    assert not table.is_right(known)
+    assert table.is_right(table.figures(Result(rounds[2:]), seed=3))
+    lines = table.text(known).splitlines()
+    assert lines[4].split() == ["agent", "killed", "2", "3", "0", "0", "1", "1", "0"]
+    assert lines[5].split() == ["all", "3", "4", "0", "0", "1", "1", "0"]
+    assert "WRONG: s: why" in run.line(rounds[1])
+    assert "1 completed, 1 cancelled: right" in run.line(rounds[0])
