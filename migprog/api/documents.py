@@ -9,14 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from migprog.api import views
+from migprog.api.schemas import INSTANT, TEXT, UUID, Schema
 from migprog.core import calibration, drain
 from migprog.objects import Agent, Migration, Point, Server
 
-Schema = Mapping[str, Any]
-
-TEXT: Schema = {"type": "string"}
-INSTANT: Schema = {"type": "string", "format": "date-time"}
-UUID: Schema = {"type": "string", "format": "uuid"}
 _TYPES: dict[Any, Schema] = {
     bool: {"type": "boolean"},
     int: {"type": "integer"},

@@ -14,11 +14,12 @@ import falcon
 from migprog import version
 from migprog.api import conditional, documents
 from migprog.api.access import PUBLIC, Rules
-from migprog.api.documents import Schema, ref
+from migprog.api.documents import ref
 from migprog.api.nova import documents as nova_documents
 from migprog.api.nova import microversion
 from migprog.api.nova.resource import Resource as NovaResource
 from migprog.api.resource import Resource
+from migprog.api.schemas import TEXT, UUID, Schema
 
 Routes = Iterable[tuple[str, type[Resource] | type[NovaResource]]]
 
@@ -28,12 +29,12 @@ _DESCRIPTION = (
     "missing from its documents. Every GET can be asked by HEAD, too."
 )
 _IN_PATHS: Mapping[str, Schema] = {
-    "server_uuid": {**documents.UUID, "description": "Of a server."},
-    "server_id": {**documents.UUID, "description": "Of a server."},
-    "id_or_uuid": {**documents.TEXT, "description": "A migration's number or its UUID."},
-    "number": {**documents.TEXT, "description": "A migration's number."},
-    "host": {**documents.TEXT, "description": "A compute host, as Nova knows it."},
-    "project_id": {**documents.TEXT, "description": "The token's project."},
+    "server_uuid": {**UUID, "description": "Of a server."},
+    "server_id": {**UUID, "description": "Of a server."},
+    "id_or_uuid": {**TEXT, "description": "A migration's number or its UUID."},
+    "number": {**TEXT, "description": "A migration's number."},
+    "host": {**TEXT, "description": "A compute host, as Nova knows it."},
+    "project_id": {**TEXT, "description": "The token's project."},
 }
 _REFUSALS = {
     400: "A parameter breaks a rule, which is named.",
@@ -95,7 +96,7 @@ def _operation(
             {
                 "name": microversion.HEADER,
                 "in": "header",
-                "schema": {**documents.TEXT, "pattern": r"^compute (2\.[1-9][0-9]{0,2}|latest)$"},
+                "schema": {**TEXT, "pattern": r"^compute (2\.[1-9][0-9]{0,2}|latest)$"},
             }
         )
     operation: dict[str, Any] = {

@@ -19,10 +19,11 @@ from migprog.core.verdict import Verdict
 
 Schema = Mapping[str, Any]
 
-_UUID = {"type": "string", "format": "uuid"}
+TEXT: Schema = {"type": "string"}
+UUID: Schema = {"type": "string", "format": "uuid"}
+INSTANT: Schema = {"type": "string", "format": "date-time"}
 # Nothing that a database might choke on.
 _NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f]*$"}
-_INSTANT = {"type": "string", "format": "date-time"}
 _FORMATS = jsonschema.FormatChecker(formats=["uuid"])
 # datetime takes more than RFC 3339 has.
 _RFC_3339 = re.compile(
@@ -47,7 +48,7 @@ def page(max_limit: int) -> dict[str, Schema]:
     """Which part of a list: ``limit`` migrations after the one whose UUID is ``marker``."""
     return {
         "limit": {"type": "integer", "minimum": 1, "maximum": max_limit},
-        "marker": _UUID,
+        "marker": UUID,
     }
 
 
@@ -61,11 +62,11 @@ def migrations(max_limit: int) -> dict[str, Schema]:
     return page(max_limit) | {
         "host": _NAME,
         "project_id": _NAME,
-        "server_uuid": _UUID,
+        "server_uuid": UUID,
         "status": {"type": "string", "enum": [status.value for status in Status]},
         "verdict": {"type": "string", "enum": [verdict.value for verdict in Verdict]},
         "in_progress": {"type": "boolean"},
-        "changed_since": _INSTANT,
+        "changed_since": INSTANT,
         "sort_key": {"type": "string", "enum": ["created_at", "started_at", "ended_at"]},
         "sort_dir": {"type": "string", "enum": ["asc", "desc"]},
     }

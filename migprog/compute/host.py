@@ -207,8 +207,8 @@ class Host:
                 stats = domain.jobStats()
                 if sample.outgoing_job(stats) is sample.JobState.ACTIVE:
                     self._read_resident(connection, domain, server_uuid)
-                    reading = self._reading(server_uuid, stats, phase=_PHASES.get(stands))
-                    self._inbox.put(dataclasses.replace(reading, at=at))
+                    phase = _PHASES.get(stands)
+                    self._inbox.put(self._reading(server_uuid, stats, at, phase=phase))
         for server_uuid in set(self._facts) - present:
             del self._facts[server_uuid]
         if not self._searched and found:
@@ -221,12 +221,13 @@ class Host:
         self,
         server_uuid: str,
         stats: Mapping[str, Any],
+        at: float,
         pause_limit_seconds: float | None = None,
         phase: Phase | None = None,
     ) -> Reading:
         return Reading(
             server_uuid=server_uuid,
-            at=time.monotonic(),
+            at=at,
             stats=stats,
             pause_limit_seconds=pause_limit_seconds,
             facts=self._facts.get(server_uuid),
@@ -245,7 +246,8 @@ class Host:
             stats = domain.jobStats()
             if server_uuid in self._without_resident:
                 self._read_resident(connection, domain, server_uuid)
-            return self._reading(server_uuid, stats, _pause_limit_seconds(domain))
+            pause_limit_seconds = _pause_limit_seconds(domain)
+            return self._reading(server_uuid, stats, time.monotonic(), pause_limit_seconds)
         except libvirt.libvirtError as error:
             return Reading(
                 server_uuid=server_uuid,
@@ -268,8 +270,7 @@ class Host:
         stats = domain.jobStats()
         if sample.outgoing_job(stats) is sample.JobState.ACTIVE:
             self._left.discard(server_uuid)
-        reading = self._reading(server_uuid, stats, phase=_PHASES.get(stands))
-        return dataclasses.replace(reading, at=at)
+        return self._reading(server_uuid, stats, at, phase=_PHASES.get(stands))
 
     def _completed(self, server_uuid: str, at: float) -> None:
         """Read the final statistics of the job that brought a server here; in its own thread."""

@@ -245,7 +245,7 @@ class Monitor:
         self._told = said.telling
         self._sequence += 1
         if self.kept is not None and self._end is not None and self._status is Status.UNKNOWN:
-            ended_at = self._end.at + (self._epoch or wall - now)
+            ended_at = self._end.at + self._one_epoch(wall - now)
             return reason, keep.settled(self.kept, self._end.error or "", ended_at)
         return reason, self._report(said, wall - now)
 
@@ -292,8 +292,7 @@ class Monitor:
 
     def _report(self, said: Statement, epoch: float) -> Report:
         """``epoch`` added to a time of the monotonic clock gives seconds since the epoch."""
-        end = self._end
-        self._epoch = epoch = epoch if self._epoch is None else self._epoch
+        end, epoch = self._end, self._one_epoch(epoch)
         if self._started_at_epoch is None:
             # Told once, however it is known better later on.
             self._started_at_epoch = epoch + self._course.started_at
@@ -319,6 +318,12 @@ class Monitor:
             **{name: getattr(latest, name) for name in _SHARED_FIELDS},
             **self._calibration(),
         )
+
+    def _one_epoch(self, epoch: float) -> float:
+        """That of this migration; it is ``epoch`` for the first that asks."""
+        if self._epoch is None:
+            self._epoch = epoch
+        return self._epoch
 
     def _calibration(self) -> dict[str, Any]:
         """How good the forecasts were, as a report's fields; empty unless it has completed."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from migprog.db import api as db
-from migprog.objects.instant import from_store
+from migprog.objects.instant import with_zones
 
 # One that has missed so many is not heard of.
 HEARTBEATS_MISSED = 2
@@ -61,6 +61,4 @@ class Agent:
 
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:
-        for name in ("started_at", "heard_at"):
-            row[name] = from_store(row[name])
-        return cls(**row)
+        return cls(**with_zones(row, ("started_at", "heard_at")))

@@ -21,6 +21,11 @@ class Finding:
 
     __slots__ = ()
     COLUMNS: ClassVar[tuple[str, ...]]
+    status: Status
+
+    @property
+    def in_progress(self) -> bool:
+        return self.status in core_status.IN_PROGRESS
 
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:

@@ -2,8 +2,9 @@
 """Instants at the edges: seconds since the epoch in reports, UTC without a zone in the database,
 UTC with its zone everywhere else."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import overload
+from typing import Any, overload
 
 
 @overload
@@ -22,6 +23,13 @@ def from_store(instant: None) -> None: ...
 def from_store(instant: datetime | None) -> datetime | None:
     """An instant of the database with its zone, UTC."""
     return None if instant is None else instant.replace(tzinfo=UTC)
+
+
+def with_zones(row: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The row, as it was read; its instants ``names`` have got their zone."""
+    for name in names:
+        row[name] = from_store(row[name])
+    return row
 
 
 def from_epoch(seconds: float) -> datetime:

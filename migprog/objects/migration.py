@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
-from migprog.core import status as core_status
 from migprog.core.status import Phase, Status
 from migprog.core.verdict import Verdict
 from migprog.db import lists
 from migprog.objects.finding import Finding
-from migprog.objects.instant import from_store
+from migprog.objects.instant import with_zones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +84,6 @@ class Migration(Finding):
     created_at: datetime
     updated_at: datetime
 
-    @property
-    def in_progress(self) -> bool:
-        return self.status in core_status.IN_PROGRESS
-
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:
         for name in ("source_compute", "source_node"):
@@ -96,9 +91,7 @@ class Migration(Finding):
         row["status"] = Status(row["status"])
         row["phase"] = Phase(row["phase"])
         row["verdict"] = row["verdict"] and Verdict(row["verdict"])
-        for name in INSTANTS:
-            row[name] = from_store(row[name])
-        return cls(**row)
+        return cls(**with_zones(row, INSTANTS))
 
 
 INSTANTS = (
@@ -121,13 +114,7 @@ class Mark(Finding):
     heard_at: datetime
     updated_at: datetime
 
-    @property
-    def in_progress(self) -> bool:
-        return self.status in core_status.IN_PROGRESS
-
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:
         row["status"] = Status(row["status"])
-        for name in ("heard_at", "updated_at"):
-            row[name] = from_store(row[name])
-        return cls(**row)
+        return cls(**with_zones(row, ("heard_at", "updated_at")))

@@ -11,7 +11,9 @@ from migprog.core import status as core_status
 from migprog.core.status import Status
 from migprog.db import api as db
 from migprog.db import queries
-from migprog.objects.instant import from_store
+from migprog.objects.instant import with_zones
+
+_INSTANTS = ("sampled_at", "migration_started_at", "created_at", "updated_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ class Server:
         row = store.read(lambda reader: reader.server(wanted, project_id)) if wanted else None
         if row is None:
             raise exception.NotFound(f"no migration of a server {uuid[:64]!r} is known")
-        return cls(**_with_zones(row))
+        return cls(**with_zones(row, _INSTANTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +105,4 @@ class ServerNow:
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:
         status = row.pop("migration_status")
-        return cls(Server(**_with_zones(row)), status and Status(status))
-
-
-def _with_zones(row: dict[str, Any]) -> dict[str, Any]:
-    for name in ("sampled_at", "migration_started_at", "created_at", "updated_at"):
-        row[name] = from_store(row[name])
-    return row
+        return cls(Server(**with_zones(row, _INSTANTS)), status and Status(status))

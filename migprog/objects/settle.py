@@ -157,7 +157,7 @@ def _is_its_job(row: Row, arrival: Arrival, before: datetime | None, at: datetim
     brought what is known to have begun to arrive by it, whatever the source's clock shows."""
     if arrival.total_seconds is None:
         return True
-    started_at = at - timedelta(seconds=arrival.total_seconds)
+    started_at = began_at(arrival)
     if before is not None and started_at - SAME_ARRIVAL <= before < at:
         return True
     return abs(started_at - row["started_at"]) <= CLOCK_SKEW

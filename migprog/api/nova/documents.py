@@ -5,8 +5,9 @@ brought or ended may be missing."""
 from collections.abc import Iterable
 
 from migprog.api import documents
-from migprog.api.documents import TEXT, Schema, document, listed, ref
+from migprog.api.documents import document, listed, ref
 from migprog.api.nova import errors, microversion, views
+from migprog.api.schemas import TEXT, Schema
 
 _LINKS = listed(ref("Link"))
 

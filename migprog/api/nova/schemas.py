@@ -17,13 +17,12 @@ from microversion_parse import Version
 from oslo_utils import timeutils
 
 from migprog.api.nova import microversion
+from migprog.api.schemas import INSTANT, TEXT
 
 V2_59, V2_66, V2_80 = Version(2, 59), Version(2, 66), Version(2, 80)
 V2_75, V2_102 = Version(2, 75), Version(2, 102)
 
-_TEXT = {"type": "string"}
-_COUNT = {"type": "string", "pattern": "^[0-9]*$"}
-_INSTANT = {"type": "string", "format": "date-time"}
+_COUNT = {**TEXT, "pattern": "^[0-9]*$"}
 _FORMATS = jsonschema.FormatChecker(formats=())
 
 
@@ -91,30 +90,30 @@ MIGRATIONS = Query({}, V2_102)
 # Nova's servers have many more filters. One that we ignored would give a wrong list.
 SERVERS = Query(
     {
-        "name": Parameter(_TEXT),
-        "all_tenants": Parameter(_TEXT),
+        "name": Parameter(TEXT),
+        "all_tenants": Parameter(TEXT),
         # What some clients always say.
         "deleted": Parameter({"type": "string", "enum": ["False", "false", "0"]}),
         "limit": Parameter(_COUNT),
-        "marker": Parameter(_TEXT),
+        "marker": Parameter(TEXT),
     },
     microversion.MIN,
 )
 SERVER = Query({}, V2_102)
 OS_MIGRATIONS = Query(
     {
-        "hidden": Parameter(_TEXT),
-        "host": Parameter(_TEXT),
-        "instance_uuid": Parameter(_TEXT),
-        "source_compute": Parameter(_TEXT),
-        "status": Parameter(_TEXT),
-        "migration_type": Parameter(_TEXT),
+        "hidden": Parameter(TEXT),
+        "host": Parameter(TEXT),
+        "instance_uuid": Parameter(TEXT),
+        "source_compute": Parameter(TEXT),
+        "status": Parameter(TEXT),
+        "migration_type": Parameter(TEXT),
         "limit": Parameter(_COUNT, V2_59, single=True),
-        "marker": Parameter(_TEXT, V2_59, single=True),
-        "changes-since": Parameter(_INSTANT, V2_59, single=True),
-        "changes-before": Parameter(_INSTANT, V2_66, single=True),
-        "user_id": Parameter(_TEXT, V2_80, single=True),
-        "project_id": Parameter(_TEXT, V2_80, single=True),
+        "marker": Parameter(TEXT, V2_59, single=True),
+        "changes-since": Parameter(INSTANT, V2_59, single=True),
+        "changes-before": Parameter(INSTANT, V2_66, single=True),
+        "user_id": Parameter(TEXT, V2_80, single=True),
+        "project_id": Parameter(TEXT, V2_80, single=True),
     },
     V2_59,
 )

@@ -14,9 +14,9 @@ from typing import Any
 from microversion_parse import Version
 
 from migprog.api import documents
-from migprog.api.documents import Schema
 from migprog.api.nova import microversion
 from migprog.api.nova.resource import Addresses
+from migprog.api.schemas import INSTANT, TEXT, UUID, Schema
 from migprog.core.status import Status
 from migprog.objects import Migration, ServerNow
 
@@ -27,9 +27,9 @@ V2_59, V2_80 = Version(2, 59), Version(2, 80)
 MIGRATION_TYPE = "live-migration"
 
 _NULL: Schema = {"type": "null"}
-_TEXT_OR_NULL = documents.nullable(documents.TEXT)
+_TEXT_OR_NULL = documents.nullable(TEXT)
 _INTEGER_OR_NULL: Schema = {"type": ["integer", "null"]}
-_FLAVOR: Schema = {"type": "object", "additionalProperties": documents.TEXT}
+_FLAVOR: Schema = {"type": "object", "additionalProperties": TEXT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ def _held(*names: str, since: Version = microversion.MIN) -> tuple[Key, ...]:
 _OF_EVERY_MIGRATION = (
     *_held("id", "source_compute", "source_node", "dest_compute", "dest_node", "dest_host"),
     *_held("status"),
-    Key("created_at", documents.TEXT, lambda migration: instant(migration.created_at)),
-    Key("updated_at", documents.TEXT, lambda migration: instant(migration.updated_at)),
+    Key("created_at", TEXT, lambda migration: instant(migration.created_at)),
+    Key("updated_at", TEXT, lambda migration: instant(migration.updated_at)),
     *_held("uuid", since=V2_59),
     *_held("user_id", "project_id", since=V2_80),
 )
@@ -91,11 +91,11 @@ SERVER_MIGRATION = (
 
 OS_MIGRATION = (
     *_OF_EVERY_MIGRATION,
-    Key("instance_uuid", documents.UUID, operator.attrgetter("server_uuid")),
+    Key("instance_uuid", UUID, operator.attrgetter("server_uuid")),
     # A live migration changes no flavor.
     Key("old_instance_type_id", _NULL, lambda _migration: None),
     Key("new_instance_type_id", _NULL, lambda _migration: None),
-    Key("migration_type", documents.TEXT, lambda _migration: MIGRATION_TYPE, since=V2_23),
+    Key("migration_type", TEXT, lambda _migration: MIGRATION_TYPE, since=V2_23),
 )
 
 
@@ -140,26 +140,26 @@ def _has_progress(now: ServerNow) -> bool:
 
 
 SERVER_BRIEF = (
-    Key("id", documents.UUID, lambda now: now.server.uuid),
+    Key("id", UUID, lambda now: now.server.uuid),
     Key("name", _TEXT_OR_NULL, lambda now: now.server.name),
 )
 
 SERVER = (
     *SERVER_BRIEF,
-    Key("status", documents.TEXT, server_status),
+    Key("status", TEXT, server_status),
     # Nova shows it in some states only: clients know it may be missing.
     Key("progress", _INTEGER_OR_NULL, lambda now: now.server.progress, shown=_has_progress),
     Key("tenant_id", _TEXT_OR_NULL, lambda now: now.server.project_id),
     Key("user_id", _TEXT_OR_NULL, lambda now: now.server.user_id),
-    Key("updated", documents.INSTANT, lambda now: _seconds(now.server.sampled_at)),
-    Key(HOST, documents.TEXT, lambda now: now.server.host),
+    Key("updated", INSTANT, lambda now: _seconds(now.server.sampled_at)),
+    Key(HOST, TEXT, lambda now: now.server.host),
     Key("OS-EXT-STS:task_state", _TEXT_OR_NULL, lambda now: "migrating" if now.migrates else None),
     Key("OS-EXT-STS:vm_state", _TEXT_OR_NULL, lambda now: "active" if _has_progress(now) else None),
     # openstack server show and list break without a flavor's name and with an image that is null,
     # and ask Glance for any other than this.
     Key("flavor", _FLAVOR, lambda _now: {"id": "unknown"}, until=V2_46),
     Key("flavor", _FLAVOR, lambda _now: {"original_name": "unknown"}, since=V2_47),
-    Key("image", documents.TEXT, lambda _now: ""),
+    Key("image", TEXT, lambda _now: ""),
 )
 
 
