@@ -21,7 +21,8 @@ _AGENTS: sa.Table = models.Agent.__table__  # type: ignore[assignment]
 
 _DESTINATION = ("dest_compute", "dest_node", "dest_host", "arrived_at")
 # A migration's server, source, start and first mention never change.
-_FIXED = ("uuid", "server_uuid", "source_compute", "source_node", "started_at", "created_at")
+_SOURCE = ("source_compute", "source_node", "started_at")
+_FIXED = ("uuid", "server_uuid", *_SOURCE, "created_at")
 _FIGURES = tuple(name for name in lists.COLUMNS if name not in ("id", *_FIXED, *_DESTINATION))
 # Null until a migration has ended: no need to write them with every step on its way.
 _FINAL = ("ended_at", "total_seconds", "downtime_seconds", "error", *calibration.FIELDS)
@@ -150,13 +151,12 @@ class Reader:
         return self._row(query.limit(1)) is not None
 
     def migrations_from(self, source: str, server_uuids: Iterable[str]) -> list[Row]:
-        """What it takes to decide of these servers' migrations from a host."""
+        """These servers' migrations from a host; every column."""
         wanted = sorted(set(server_uuids))
         if not wanted:
             return []
         table = _MIGRATIONS.c
-        columns = (table[name] for name in _HELD_MORE)
-        query = sa.select(*columns).where(table.server_uuid.in_(wanted))
+        query = lists.select(lists.COLUMNS).where(table.server_uuid.in_(wanted))
         return self._rows(query.where(table.source_compute == source))
 
 
@@ -211,6 +211,10 @@ class Writer(Reader):
         """Locked ones: new figures, nothing of the destination. ``for_progress``: none that only
         the end fills, and none that stay as they are."""
         self._update(_MIGRATIONS, "id", _PROGRESS if for_progress else _FIGURES, rows)
+
+    def update_sources(self, rows: Sequence[Row]) -> None:
+        """Ones that their arrivals made, as their sources know them; the server is locked."""
+        self._update(_MIGRATIONS, "id", ("uuid", *_SOURCE), rows)
 
     def update_destinations(self, rows: Sequence[Row]) -> None:
         """Locked ones: the destination and nothing else."""

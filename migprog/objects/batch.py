@@ -75,8 +75,10 @@ class _Storing:
         self._migrations: dict[str, Row] = {}
         self._servers: dict[str, Row] = {}
         self._reported: set[str] = set()
-        # Records of servers of which something new is told, that were made by their arrivals.
+        # Records of servers of which something new is told, that were made by their arrivals; by
+        # their new UUIDs those of which a source has told after all.
         self._untold: list[Row] = []
+        self._adopted: set[str] = set()
         self._changed: set[str] = set()
         self._named: set[str] = set()
         # Points of histories by migration and number; of those to thin out, the age in seconds.
@@ -88,9 +90,9 @@ class _Storing:
 
     def run(self) -> list[Stored]:
         self._lock()
-        known, known_servers = set(self._migrations), set(self._servers)
+        known_servers = set(self._servers)
         stored = [self._batch(each.batch, to_store(each.at)) for each in self._heard]
-        self._write(known, known_servers)
+        self._write(known_servers)
         return stored
 
     def _lock(self) -> None:
@@ -142,7 +144,8 @@ class _Storing:
             held = self._migrations.get(report.uuid)
             settled[report.uuid] = max(report.sequence, held["sequence"] if held else 0)
             applied += changed
-            if changed and report.status in core_status.ENDED:
+            is_new = report.uuid not in self._adopted
+            if changed and is_new and report.status in core_status.ENDED:
                 status = core_status.Status(self._migrations[report.uuid]["status"])
                 ends.append(replace(report, status=status))
         arrived = [
@@ -157,11 +160,16 @@ class _Storing:
     def _report(self, report: Report, batch: Batch, now: datetime) -> bool:
         """Whether it changes the store."""
         old = self._migrations.get(report.uuid)
-        if old is None and any(settle.is_untold(row, report) for row in self._untold):
-            return False
         new = merge.report(old, report, batch.host, batch.node, now)
         if new is None:
             return False
+        alone = None if old else settle.told_late(self._untold, report, batch.host)
+        if alone is not None:
+            if report.status not in core_status.ENDED:
+                return False
+            old = alone | self._migrations.get(alone["uuid"], {})
+            new = settle.adopted(old, new)
+            self._adopt(alone, report.uuid)
         self._migrations[report.uuid] = new
         self._reported.add(report.uuid)
         if not merge.is_progress(old, new):
@@ -170,6 +178,20 @@ class _Storing:
             self._keep_point(old, new, report)
         self._tell_server(new, now)
         return True
+
+    def _adopt(self, alone: Row, uuid: str) -> None:
+        """Have a record that its arrival made go by the UUID that its source has for it."""
+        was = alone["uuid"]
+        self._untold.remove(alone)
+        self._adopted.add(uuid)
+        self._migrations.pop(was, None)
+        for uuids in (self._reported, self._changed, self._named):
+            if was in uuids:
+                uuids.remove(was)
+                uuids.add(uuid)
+        server = self._servers.get(alone["server_uuid"])
+        if server is not None and server["migration_uuid"] == was:
+            self._servers[server["uuid"]] = server | {"migration_uuid": uuid}
 
     def _keep_point(self, old: Row, new: Row, report: Report) -> None:
         before, now = merge.ages(old, new)
@@ -214,6 +236,7 @@ class _Storing:
             return False
         new = settle.untold(arrival, batch, self._servers.get(uuid), now)
         self._migrations[new["uuid"]] = new
+        self._untold.append(new)
         self._reported.add(new["uuid"])
         ends.append(settle.end_of(new))
         self._tell_server(new, now)
@@ -230,17 +253,19 @@ class _Storing:
         if uuid not in self._retold and not merge.is_servers_progress(old, row, migration):
             self._retold.add(uuid)
 
-    def _write(self, known: Collection[str], known_servers: Collection[str]) -> None:
+    def _write(self, known_servers: Collection[str]) -> None:
         writer, migrations, servers = self._writer, self._migrations, self._servers
-        writer.insert_migrations([migrations[u] for u in sorted(self._reported - set(known))])
+        known = {uuid for uuid in self._reported | self._named if "id" in migrations[uuid]}
+        writer.insert_migrations([migrations[u] for u in sorted(self._reported - known)])
         writer.insert_servers([servers[u] for u in sorted(self._told - set(known_servers))])
-        reported, told = self._reported & set(known), self._told & set(known_servers)
+        reported, told = self._reported & known, self._told & set(known_servers)
+        writer.update_sources([migrations[u] for u in sorted(self._adopted & known)])
         for progress in (True, False):
             writer.update_migrations(
                 [migrations[u] for u in sorted(reported) if (u in self._changed) is not progress],
                 for_progress=progress,
             )
-        writer.update_destinations([migrations[u] for u in sorted(self._named & set(known))])
+        writer.update_destinations([migrations[u] for u in sorted(self._named & known)])
         for progress in (True, False):
             writer.update_servers(
                 [servers[u] for u in sorted(told) if (u in self._retold) is not progress],

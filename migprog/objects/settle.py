@@ -7,11 +7,12 @@ figures of a migration on its way, and the final ones of the destination are new
 
 import dataclasses
 import uuid
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from migprog.core import calibration
-from migprog.core.report import ARRIVAL_FIGURES, Arrival, Batch, Report
+from migprog.core.report import ARRIVAL_FIGURES, LASTING, Arrival, Batch, Report
 from migprog.core.status import ENDED, IN_PROGRESS, Phase, Status
 from migprog.core.verdict import Verdict
 from migprog.objects.instant import from_store, to_store
@@ -47,7 +48,9 @@ def unknown(old: Row, new: Row) -> Row:
     that is the end.
     """
     if old["status"] == Status.POST_MIGRATING:
-        return _completed(old | {"sequence": new["sequence"], "heard_at": new["heard_at"]})
+        return _completed(
+            old | {name: new[name] for name in ("sequence", "heard_at", "updated_at")}
+        )
     row = old | new
     row |= {name: old.get(name) for name in _KEPT if new[name] is None}
     return row | {"sampled_at": max(old["sampled_at"], new["sampled_at"])}
@@ -121,15 +124,38 @@ def untold(arrival: Arrival, batch: Batch, server: Row | None, now: datetime) ->
     return _completed(row)
 
 
-def is_untold(row: Row, report: Report) -> bool:
-    """Whether ``row`` is the record, made by its arrival, of the migration that a source tells of
-    for the first time now."""
+def told_late(rows: Iterable[Row], report: Report, host: str) -> Row | None:
+    """Of records made by their arrivals, that of the migration of which its source ``host`` tells
+    for the first time now.
+
+    None of one that came to nothing: no server has arrived by it.
+    """
+    if report.status in ENDED and report.status not in (Status.COMPLETED, Status.UNKNOWN):
+        return None
     started_at = to_store(report.started_at)
-    return (
-        row["source_compute"] == NO_SOURCE
-        and row["server_uuid"] == report.server_uuid
-        and abs(row["started_at"] - started_at) <= CLOCK_SKEW
+
+    def apart(row: Row) -> timedelta:
+        return abs(row["started_at"] - started_at)
+
+    its = (
+        row
+        for row in rows
+        if (row["server_uuid"], row["source_compute"]) == (report.server_uuid, NO_SOURCE)
+        and row["dest_compute"] != host
+        and apart(row) <= CLOCK_SKEW
     )
+    return min(its, key=apart, default=None)
+
+
+def adopted(row: Row, new: Row) -> Row:
+    """The record that its arrival made, after its source has told its end in ``new``, which is what
+    that makes of a migration that nobody knew. What the source cannot tell is as it was."""
+    whole = row | {name: new[name] for name in ("source_compute", "source_node", "uuid")}
+    whole |= {"started_at": new["started_at"], "status": Status.POST_MIGRATING}
+    if new["status"] == Status.UNKNOWN:
+        return unknown(whole, new)
+    kept = {name: row[name] for name in (*ARRIVAL_FIGURES, *LASTING) if new[name] is None}
+    return whole | new | kept | {name: row[name] for name in ("percent", "created_at")}
 
 
 def is_whole(row: Row) -> bool:

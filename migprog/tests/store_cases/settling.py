@@ -217,17 +217,79 @@ class Settling:
         server = objects.Server.get(store, arrival.server_uuid)
         assert (server.host, server.progress) == ("dest", 100)
 
-        # Told again, and by its source after all: it is the same.
         assert arrives(store, arrival)
-        first = report(server_uuid=arrival.server_uuid)
-        ack = stores.store(store, first, later(first, 2, Status.COMPLETED, ended_at=START + 5))
-        assert ack.stored == {first.uuid: 2}
-        assert stores.store(store, later(first, 3, Status.UNKNOWN)).stored == {first.uuid: 3}
         assert objects.Migration.list(store, server_uuid=arrival.server_uuid) == [made]
-        # What it tells of next is another.
-        another = report(server_uuid=arrival.server_uuid, started_at=START + 100)
-        stores.store(store, another)
-        assert len(objects.Migration.list(store, server_uuid=arrival.server_uuid)) == 2
+
+    @pytest.mark.parametrize("status", [Status.COMPLETED, Status.UNKNOWN])
+    def test_and_by_its_source_after_all(self, store, status):
+        arrival = came(report().server_uuid, unmet_seconds=60.0)
+        assert arrives(store, arrival)
+        (made,) = objects.Migration.list(store, server_uuid=arrival.server_uuid)
+
+        # What it told on its way comes late, and changes nothing.
+        first = report(server_uuid=arrival.server_uuid, server_name="a-server", memory_iteration=7)
+        assert stores.store(store, first).stored == {first.uuid: 1}
+        assert objects.Migration.list(store, server_uuid=arrival.server_uuid) == [made]
+
+        end = later(first, 2, status, ended_at=START + 6, downtime_seconds=0.5)
+        for _ in range(2):
+            batch = Batch(host="src", node="src.example.org", reports=(end,))
+            stored = objects.store_batch(store, batch, START + 70)
+            assert (stored.ack.stored, stored.ends) == ({first.uuid: 2}, ())
+        (known,) = objects.Migration.list(store, server_uuid=arrival.server_uuid)
+        assert (known.id, known.uuid, known.created_at) == (made.id, first.uuid, made.created_at)
+        assert (known.status, known.percent) == (Status.COMPLETED, 100)
+        assert (known.source_compute, known.source_node) == ("src", "src.example.org")
+        assert (known.dest_compute, known.arrived_at) == ("dest", made.arrived_at)
+        assert known.started_at == at(first.started_at)
+        assert known.updated_at == at(START + 70)
+        told = status is Status.COMPLETED
+        assert known.server_name == ("a-server" if told else made.server_name)
+        assert known.downtime_seconds == (0.5 if told else made.downtime_seconds)
+        assert known.ended_at == (at(START + 6) if told else made.ended_at)
+        # What the source cannot tell stays as the destination told it.
+        assert known.total_seconds == made.total_seconds
+        server = objects.Server.get(store, arrival.server_uuid)
+        assert (server.host, server.migration_uuid) == ("dest", first.uuid)
+        # The arrival told again is the same one's.
+        assert arrives(store, arrival)
+        assert objects.Migration.list(store, server_uuid=arrival.server_uuid) == [known]
+
+    def test_all_of_it_in_one_transaction(self, store):
+        arrival = came(report().server_uuid, unmet_seconds=60.0)
+        first = report(server_uuid=arrival.server_uuid)
+        end = later(first, 2, Status.COMPLETED, ended_at=START + 6)
+        batches = [
+            Batch(host="dest", node="dest", arrivals=(arrival,)),
+            Batch(host="src", node="src", reports=(first,)),
+            Batch(host="src", node="src", reports=(end,)),
+        ]
+        stored = objects.store_batches(
+            store, [objects.Heard(batch, START + 70) for batch in batches]
+        )
+        assert [len(each.ends) for each in stored] == [1, 0, 0]
+        (made,) = objects.Migration.list(store, server_uuid=arrival.server_uuid)
+        assert (made.uuid, made.source_compute, made.dest_compute) == (first.uuid, "src", "dest")
+        assert made.total_seconds == arrival.total_seconds
+
+    def test_what_a_source_tells_of_another_is_not_its(self, store):
+        arrival = came(report().server_uuid, unmet_seconds=60.0)
+        assert arrives(store, arrival)
+        first = report(2, server_uuid=arrival.server_uuid)
+        others = (
+            later(
+                report(server_uuid=arrival.server_uuid, started_at=START + 100), 2, Status.COMPLETED
+            ),
+            # One that came to nothing, a moment before.
+            later(report(server_uuid=arrival.server_uuid), 2, Status.FAILED, ended_at=START + 0.4),
+        )
+        for other in others:
+            stores.store(store, other)
+        # It has left again from where it arrived.
+        stores.store(store, later(first, 3, Status.COMPLETED, ended_at=START + 20), host="dest")
+        records = objects.Migration.list(store, server_uuid=arrival.server_uuid)
+        assert len(records) == 4
+        assert [each.uuid for each in records if each.source_compute is None] == [records[-1].uuid]
 
     def test_a_migration_that_its_source_has_told_of_is_not_made_again(self, store):
         # By a clock so wrong that the arrival does not find it.

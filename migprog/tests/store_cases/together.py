@@ -1,16 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many at once."""
 
+import dataclasses
+import functools
 import random
-import threading
+from collections.abc import Callable
+from concurrent import futures
 
 import pytest
 
 from migprog import objects
-from migprog.core.report import Report
+from migprog.core.report import ArrivalState, Report
 from migprog.core.status import Status
 from migprog.tests import stores
 from migprog.tests.stores import START, arrival, lasting, later, migration, report
+
+
+def at_once(*works: Callable[[], object]) -> None:
+    """Each in a thread of its own; what one of them raises."""
+    with futures.ThreadPoolExecutor(len(works)) as threads:
+        for done in [threads.submit(work) for work in works]:
+            done.result()
 
 
 class Together:
@@ -30,29 +40,18 @@ class Together:
             ]
         ]
         arrivals = [arrival(first.server_uuid) for first in firsts]
-        errors: list[BaseException] = []
+        stores_and_seeds = [(to, chance.random()) for to in (store, other_store, store)]
 
-        def conduct(to, seed: int) -> None:
+        def conduct(to, seed: float) -> None:
             entries = [*told, *arrivals]
             random.Random(seed).shuffle(entries)
-            try:
-                while entries:
-                    size = random.Random(len(entries)).randint(1, 20)
-                    batch, entries = entries[:size], entries[size:]
-                    stores.store(to, *(e for e in batch if isinstance(e, Report)))
-                    stores.store(to, *(e for e in batch if e in arrivals), host="dest")
-            except BaseException as error:
-                errors.append(error)
+            while entries:
+                size = random.Random(len(entries)).randint(1, 20)
+                batch, entries = entries[:size], entries[size:]
+                stores.store(to, *(e for e in batch if isinstance(e, Report)))
+                stores.store(to, *(e for e in batch if e in arrivals), host="dest")
 
-        threads = [
-            threading.Thread(target=conduct, args=(to, chance.random()))
-            for to in (store, other_store, store)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert not errors
+        at_once(*(functools.partial(conduct, *each) for each in stores_and_seeds))
         stores.store(store, *arrivals, host="dest")
         for first in firsts:
             stored = migration(store, first)
@@ -60,6 +59,37 @@ class Together:
             server = objects.Server.get(store, first.server_uuid)
             assert (server.sampled_at, server.progress) == (stored.sampled_at, 9)
             assert (stored.dest_compute, server.host) == ("dest", "dest")
+
+    @pytest.mark.timeout(120)
+    def test_a_source_tells_while_a_record_is_made_by_the_arrival(self, store, other_store):
+        """Of each migration one record comes of it, that names both hosts."""
+        ends = [
+            later(report(server_uuid=server), 2, Status.COMPLETED, ended_at=START + 5)
+            for server in [report().server_uuid for _ in range(30)]
+        ]
+        arrivals = [
+            dataclasses.replace(
+                arrival(end.server_uuid, START + 5, ArrivalState.RESUMED),
+                complete=True,
+                total_seconds=4.5,
+                unmet_seconds=60.0,
+            )
+            for end in ends
+        ]
+
+        def arrive() -> None:
+            for each in arrivals:
+                stores.store(other_store, each, host="dest")
+
+        def tell() -> None:
+            for each in ends:
+                stores.store(store, each)
+
+        at_once(arrive, tell, tell)
+        for end in ends:
+            (record,) = objects.Migration.list(store, server_uuid=end.server_uuid)
+            assert (record.uuid, record.status) == (end.uuid, Status.COMPLETED)
+            assert (record.source_compute, record.dest_compute) == ("source", "dest")
 
     def test_statements_do_not_grow_with_the_batch(self, store):
         """Of new migrations, and of known ones with as many arrivals."""
