@@ -42,8 +42,11 @@ def test_steps(age, step, number):
     assert history.number(age) == number
 
 
-@pytest.mark.parametrize("every", [0.5, 1.0, 2.0, 5.0])
-@pytest.mark.parametrize("hours", [0.01, 0.1, 1.0, 24.0, 1000.0])
+@pytest.mark.parametrize(
+    ("every", "hours"),
+    [(every, hours) for every in (0.5, 1.0, 2.0, 5.0) for hours in (0.01, 0.1, 1.0, 24.0)]
+    + [(5.0, 1000.0)],
+)
 def test_as_many_points_whatever_the_length(every, hours):
     count = int(hours * 3600 / every)
     points = kept(every * n for n in range(count))
