@@ -13,7 +13,8 @@ from migprog.core.report import ARRIVAL_FIGURES, Arrival, ArrivalState
 
 # libvirt-domain.h: virDomainEventType and its details.
 _STARTED_MIGRATED, _RESUMED_MIGRATED, _RESUMED_POSTCOPY = (2, 1), (4, 1), (4, 3)
-KINDS = {
+_STOPPED = 5
+_KINDS = {
     _STARTED_MIGRATED: ArrivalState.INCOMING,
     _RESUMED_MIGRATED: ArrivalState.RESUMED,
     _RESUMED_POSTCOPY: ArrivalState.RESUMED,
@@ -38,20 +39,47 @@ class Arrivals:
         self._read = read
         self._tell = tell
         self._pending: dict[str, _Pending] = {}
+        # When servers that are on their way here began to arrive.
+        self._incoming: dict[str, float] = {}
 
-    def seen(self, message: Lifecycle, timeout_seconds: float) -> None:
-        """An event of :data:`KINDS`. Figures are awaited so long."""
+    def seen(self, message: Lifecycle, timeout_seconds: float) -> bool:
+        """Any event of a server that does not leave this host; whether the server arrives by it.
+
+        Figures are awaited so long.
+        """
         kind = (message.event, message.detail)
+        began_at = self._incoming.pop(message.server_uuid, None)
+        if began_at is not None and message.event == _STOPPED:
+            self._gone(message, began_at)
+        if kind not in _KINDS:
+            return False
         at = clock.wall(message.at)
-        arrival = Arrival(server_uuid=message.server_uuid, state=KINDS[kind], at=at)
+        arrival = Arrival(server_uuid=message.server_uuid, state=_KINDS[kind], at=at)
+        if kind == _STARTED_MIGRATED:
+            self._incoming[message.server_uuid] = message.at
         if kind != _RESUMED_MIGRATED:
             self._tell(arrival, message.at)
-            return
+            return True
         # Nothing may be asked of a server that still arrives; of this one all is here.
         arrival = dataclasses.replace(arrival, complete=True)
         give_up_at = message.at + timeout_seconds
         self._pending[message.server_uuid] = _Pending(arrival, message.at, give_up_at)
         self._read(message.server_uuid, message.at)
+        return True
+
+    def blind(self) -> None:
+        """Events are missed: what becomes of servers on their way here will not be certain."""
+        self._incoming.clear()
+
+    def _gone(self, message: Lifecycle, began_at: float) -> None:
+        """It came to nothing. Its source tells so, and why; if it could see that."""
+        arrival = Arrival(
+            server_uuid=message.server_uuid,
+            state=ArrivalState.INCOMING,
+            at=clock.wall(began_at),
+            gone_after_seconds=message.at - began_at,
+        )
+        self._tell(arrival, message.at)
 
     def found(self, server_uuids: Iterable[str]) -> None:
         """Servers that came while nobody watched, or long ago: their destination may be unknown."""

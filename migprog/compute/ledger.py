@@ -92,9 +92,9 @@ class Ledger:
         self._tell(report, needs_ack, entry, now)
 
     def tell_arrival(self, arrival: Arrival, now: float) -> None:
-        """Have an arrival told. One that is under way is seen again when it is complete."""
+        """Have an arrival told. One that is under way is seen again when it is over."""
         if not (arrival.found and statedir.name_of(arrival) in self._held):
-            self._tell(arrival, True, arrival if arrival.complete else None, now)
+            self._tell(arrival, True, arrival if arrival.is_last else None, now)
 
     def take(self, written: Written, now: float) -> None:
         """The disk has done what it was asked for, or says why not."""
@@ -127,7 +127,7 @@ class Ledger:
 
     def settled(self, entry: Report | Arrival) -> None:
         """It need not be told any more. Any thread of the agent's may say so."""
-        if self._keeper is not None and not (isinstance(entry, Arrival) and not entry.complete):
+        if self._keeper is not None and not (isinstance(entry, Arrival) and not entry.is_last):
             self._keeper.put(statedir.name_of(entry), None, next(self._tickets))
 
     def fails(self, error: str | None) -> None:

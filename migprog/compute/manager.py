@@ -161,6 +161,7 @@ class ComputeManager:
                     LOG.warning("%s: no libvirt: %s", self._settings.libvirt_uri, message.error)
                 self._disconnected = True
                 self._hosted = None
+                self._arrivals.blind()
             case messages.Hosted():
                 self._hosted = message
             case messages.Reading():
@@ -274,11 +275,10 @@ class ComputeManager:
 
     def _take_lifecycle(self, message: messages.Lifecycle) -> None:
         kind = (message.event, message.detail)
-        if kind in arrivals.KINDS and message.server_uuid not in self._watched:
-            self._arrivals.seen(message, self._settings.libvirt_timeout_seconds)
-            return
         if message.server_uuid not in self._watched and (
-            kind not in DEPARTURES or self._echo.may_be(message.server_uuid, message.at)
+            self._arrivals.seen(message, self._settings.libvirt_timeout_seconds)
+            or kind not in DEPARTURES
+            or self._echo.may_be(message.server_uuid, message.at)
         ):
             return
         watched = self._watch(message.server_uuid, message.at)

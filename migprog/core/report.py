@@ -89,7 +89,8 @@ class Arrival:
     ``found``: it was seen here at ``at``, and has arrived at any time before. ``complete``: all of
     it is there, and it will not go back. Then the final figures may be known here too, from
     libvirt's statistics of the whole job. ``unmet_seconds``: so long ago a conductor was first told
-    of it and knew of no such migration.
+    of it and knew of no such migration. ``gone_after_seconds``: so long after it began to arrive it
+    was gone again, as the migration came to nothing.
     """
 
     server_uuid: str = needed(field.uuid_text)
@@ -107,6 +108,12 @@ class Arrival:
     disk_processed_bytes: int | None = optional(field.count)
     disk_remaining_bytes: int | None = optional(field.count)
     memory_iteration: int | None = optional(field.count)
+    gone_after_seconds: float | None = optional(field.seconds)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing more will be seen of it here."""
+        return bool(self.complete) or self.gone_after_seconds is not None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

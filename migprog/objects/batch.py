@@ -4,7 +4,7 @@
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from migprog.core import history
 from migprog.core import status as core_status
@@ -228,12 +228,15 @@ class _Storing:
     def _untold_arrival(
         self, arrival: Arrival, batch: Batch, now: datetime, ends: list[Report]
     ) -> bool:
-        """The same of one that found no migration: whether a record was made of it."""
-        uuid = arrival.server_uuid
-        if not settle.may_be_untold(arrival) or self._writer.heard_of(
-            uuid, not_from=batch.host, since=settle.began_at(arrival)
-        ):
+        """The same of one that found no migration: whether it need not be told again, as a record
+        was made of it, or none is needed."""
+        uuid, came = arrival.server_uuid, arrival.gone_after_seconds is None
+        if not settle.may_be_untold(arrival):
             return False
+        # One that came to nothing leaves no trace: if in doubt its source has told of it.
+        since = settle.began_at(arrival) - (timedelta(0) if came else merge.CLOCK_SKEW)
+        if self._writer.heard_of(uuid, not_from=batch.host, since=since):
+            return not came
         new = settle.untold(arrival, batch, self._servers.get(uuid), now)
         self._migrations[new["uuid"]] = new
         self._untold.append(new)

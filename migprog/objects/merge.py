@@ -92,8 +92,12 @@ def ages(old: Row, new: Row) -> tuple[float, float]:
 def server(old: Row | None, migration: Row, now: datetime) -> Row | None:
     """The server's row after its migration changed; None: it changes nothing.
 
-    Its newest migration speaks for it, and no other.
+    Its newest migration speaks for it, and no other; one of which nobody knows from where it came,
+    or whether anything became of it, only where nothing is known.
     """
+    is_known = migration["source_compute"] or migration["status"] == Status.COMPLETED
+    if old is not None and not is_known:
+        return None
     if (
         old is not None
         and old["migration_uuid"] != migration["uuid"]

@@ -21,14 +21,15 @@ class Server:
     """A server that has migrated at least once.
 
     ``progress`` and ``sampled_at`` are those of the migration ``migration_uuid``, its newest, from
-    the same sample. ``host`` is the compute host it is on. Instants are UTC with their zone.
+    the same sample. ``host`` is the compute host it is on, None where no source has told. Instants
+    are UTC with their zone.
     """
 
     uuid: str
     name: str | None
     project_id: str | None
     user_id: str | None
-    host: str
+    host: str | None
     progress: int | None
     sampled_at: datetime
     migration_uuid: str
@@ -49,7 +50,11 @@ class Server:
         row = store.read(lambda reader: reader.server(wanted, project_id)) if wanted else None
         if row is None:
             raise exception.NotFound(f"no migration of a server {uuid[:64]!r} is known")
-        return cls(**with_zones(row, _INSTANTS))
+        return cls.from_row(row)
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        return cls(**with_zones(row | {"host": row["host"] or None}, _INSTANTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +110,4 @@ class ServerNow:
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:
         status = row.pop("migration_status")
-        return cls(Server(**with_zones(row, _INSTANTS)), status and Status(status))
+        return cls(Server.from_row(row), status and Status(status))

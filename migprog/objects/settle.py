@@ -32,6 +32,13 @@ CLOCK_SKEW = timedelta(seconds=60)
 SAME_ARRIVAL = timedelta(seconds=1)
 # A source that has not told of a migration for so long, several heartbeats, will not tell its end.
 _SILENCE = timedelta(seconds=150)
+_CAME_TO_NOTHING = "its destination saw it come to nothing, and its source told nothing of it"
+# What a record made by an arrival says, if it is not that of a migration which ended so.
+_EXCLUDED = {
+    Status.COMPLETED: Status.UNKNOWN,
+    Status.FAILED: Status.COMPLETED,
+    Status.CANCELLED: Status.COMPLETED,
+}
 # What is not told of an end that nobody saw stays as it was.
 _KEPT = (
     *(*ARRIVAL_FIGURES, "reason", "throughput_bytes_per_second", "dirty_bytes_per_second"),
@@ -89,17 +96,21 @@ def may_be_untold(arrival: Arrival) -> bool:
     """Whether an arrival that found no migration tells enough to make a record of one, which
     nobody else will tell of any more."""
     is_told = bool(arrival.complete) and arrival.total_seconds is not None
+    is_told |= arrival.gone_after_seconds is not None
     return is_told and (arrival.unmet_seconds or 0.0) >= _UNTOLD_SECONDS
 
 
 def began_at(arrival: Arrival) -> datetime:
-    """When the job began that brought a server, of whose arrival the figures are known."""
+    """When the job began that brought a server, of whose arrival the figures are known, or would
+    have brought it."""
     return to_store(arrival.at) - timedelta(seconds=arrival.total_seconds or 0.0)
 
 
 def untold(arrival: Arrival, batch: Batch, server: Row | None, now: datetime) -> Row:
-    """The row of a migration that completed, by its arrival alone: its source is not known."""
+    """The row of a migration by its arrival alone: its source is not known. It completed, or it
+    came to nothing, for whatever reason."""
     at = to_store(arrival.at)
+    ended_at = at + timedelta(seconds=arrival.gone_after_seconds or 0.0)
     row: Row = dict.fromkeys(field.name for field in dataclasses.fields(Report))
     row |= {name: getattr(arrival, name) for name in ARRIVAL_FIGURES}
     row |= {
@@ -112,7 +123,7 @@ def untold(arrival: Arrival, batch: Batch, server: Row | None, now: datetime) ->
         "dest_node": batch.node,
         "dest_host": batch.address,
         "started_at": began_at(arrival),
-        "sampled_at": at,
+        "sampled_at": ended_at,
         "arrived_at": at,
         "heard_at": now,
         "created_at": now,
@@ -121,17 +132,22 @@ def untold(arrival: Arrival, batch: Batch, server: Row | None, now: datetime) ->
     if server is not None:
         row |= {"server_name": server["name"]}
         row |= {name: server[name] for name in ("project_id", "user_id")}
-    return _completed(row)
+    if arrival.gone_after_seconds is None:
+        return _completed(row)
+    return row | {
+        "status": Status.UNKNOWN.value,
+        "phase": Phase.DONE.value,
+        "verdict": Verdict.ENDED.value,
+        "ended_at": ended_at,
+        "total_seconds": arrival.gone_after_seconds,
+        "error": _CAME_TO_NOTHING,
+    }
 
 
 def told_late(rows: Iterable[Row], report: Report, host: str) -> Row | None:
     """Of records made by their arrivals, that of the migration of which its source ``host`` tells
-    for the first time now.
-
-    None of one that came to nothing: no server has arrived by it.
-    """
-    if report.status in ENDED and report.status not in (Status.COMPLETED, Status.UNKNOWN):
-        return None
+    for the first time now."""
+    excluded = _EXCLUDED.get(report.status)
     started_at = to_store(report.started_at)
 
     def apart(row: Row) -> timedelta:
@@ -142,6 +158,7 @@ def told_late(rows: Iterable[Row], report: Report, host: str) -> Row | None:
         for row in rows
         if (row["server_uuid"], row["source_compute"]) == (report.server_uuid, NO_SOURCE)
         and row["dest_compute"] != host
+        and row["status"] != excluded
         and apart(row) <= CLOCK_SKEW
     )
     return min(its, key=apart, default=None)
@@ -150,12 +167,15 @@ def told_late(rows: Iterable[Row], report: Report, host: str) -> Row | None:
 def adopted(row: Row, new: Row) -> Row:
     """The record that its arrival made, after its source has told its end in ``new``, which is what
     that makes of a migration that nobody knew. What the source cannot tell is as it was."""
-    whole = row | {name: new[name] for name in ("source_compute", "source_node", "uuid")}
-    whole |= {"started_at": new["started_at"], "status": Status.POST_MIGRATING}
-    if new["status"] == Status.UNKNOWN:
-        return unknown(whole, new)
-    kept = {name: row[name] for name in (*ARRIVAL_FIGURES, *LASTING) if new[name] is None}
-    return whole | new | kept | {name: row[name] for name in ("percent", "created_at")}
+    row = row | {
+        name: new[name] for name in ("uuid", "source_compute", "source_node", "started_at")
+    }
+    if (new["status"], row["status"]) == (Status.UNKNOWN, Status.COMPLETED):
+        names = ("sequence", "heard_at", "updated_at", *(n for n in LASTING if new[n] is not None))
+        return row | {name: new[name] for name in names}
+    kept = ("percent", *ARRIVAL_FIGURES, *LASTING)
+    as_it_was = {name: row[name] for name in kept if row[name] is not None and new[name] is None}
+    return row | new | as_it_was | {"created_at": row["created_at"]}
 
 
 def is_whole(row: Row) -> bool:

@@ -152,7 +152,7 @@ SERVER = (
     Key("tenant_id", _TEXT_OR_NULL, lambda now: now.server.project_id),
     Key("user_id", _TEXT_OR_NULL, lambda now: now.server.user_id),
     Key("updated", INSTANT, lambda now: _seconds(now.server.sampled_at)),
-    Key(HOST, TEXT, lambda now: now.server.host),
+    Key(HOST, _TEXT_OR_NULL, lambda now: now.server.host),
     Key("OS-EXT-STS:task_state", _TEXT_OR_NULL, lambda now: "migrating" if now.migrates else None),
     Key("OS-EXT-STS:vm_state", _TEXT_OR_NULL, lambda now: "active" if _has_progress(now) else None),
     # openstack server show and list break without a flavor's name and with an image that is null,

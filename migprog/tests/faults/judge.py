@@ -9,10 +9,8 @@ The rules:
   libvirt. Of one that has completed the other host knows, so there ``unknown`` is wrong.
 * Where a libvirt was restarted under a migration, libvirt itself cancels it as it cleans up. Nobody
   else aborted it, so it failed; but QEMU's word for it is cancelled: both are right.
-* One that has completed names its destination and has libvirt's final figures. Its source is not
-  named where the source's agent was dead from its begin, or nearly so, to its end.
-* One that has not completed and that the source's agent missed so may have no record: it has left
-  nothing anywhere.
+* One that has completed names its destination and has libvirt's final figures.
+* The source may be missing where its agent was dead from the begin, or nearly so, to the end.
 * A percentage never goes back, and does not become unknown again.
 * The API answers with an error of its own (5xx) only while its database is away.
 """
@@ -61,8 +59,6 @@ class Finding:
 def judge(truth: Truth, records: Sequence[Record], outages: Sequence[Outage]) -> list[Finding]:
     """What is wrong about the ``records`` of one migration."""
     name = f"{truth.server_uuid} ({truth.source} to {truth.destination}, {truth.ending})"
-    if not records and truth.ending is not Ending.COMPLETED and is_unseen(truth, outages):
-        return []
     if not records:
         return [Finding(Wrong.LOST, f"{name} has no record")]
     findings = []

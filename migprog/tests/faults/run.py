@@ -183,10 +183,8 @@ class Run:
             self._say(f"      {error}")
 
     def _is_settled(self, truths: Sequence[Truth]) -> bool:
-        outages = self._site.outages
         return all(
             any(judge.is_settled(truth, each) for each in self._records(truth.server_uuid))
-            or (truth.ending is not Ending.COMPLETED and judge.is_unseen(truth, outages))
             for truth in truths
         )
 

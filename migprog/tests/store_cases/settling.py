@@ -33,6 +33,14 @@ def came(server_uuid, **values):
     return dataclasses.replace(came, **({"complete": True} | FIGURES | values))
 
 
+def gone(server_uuid, **values):
+    """It began to arrive 1 s after START, and was gone 3 s later; nobody has told of it since."""
+    came = stores.arrival(server_uuid, START + 1)
+    return dataclasses.replace(
+        came, **({"gone_after_seconds": 3.0, "unmet_seconds": 60.0} | values)
+    )
+
+
 def lost(first, sequence=9):
     """What an agent tells that found it gone, an hour later."""
     told = report(
@@ -244,7 +252,7 @@ class Settling:
         assert known.started_at == at(first.started_at)
         assert known.updated_at == at(START + 70)
         told = status is Status.COMPLETED
-        assert known.server_name == ("a-server" if told else made.server_name)
+        assert known.server_name == "a-server"
         assert known.downtime_seconds == (0.5 if told else made.downtime_seconds)
         assert known.ended_at == (at(START + 6) if told else made.ended_at)
         # What the source cannot tell stays as the destination told it.
@@ -290,6 +298,57 @@ class Settling:
         records = objects.Migration.list(store, server_uuid=arrival.server_uuid)
         assert len(records) == 4
         assert [each.uuid for each in records if each.source_compute is None] == [records[-1].uuid]
+
+    @pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED, Status.UNKNOWN])
+    def test_what_came_to_nothing_unseen_by_its_source(self, store, status):
+        arrival = gone(report().server_uuid)
+        assert not arrives(store, dataclasses.replace(arrival, unmet_seconds=59.9))
+        assert objects.Migration.list(store, server_uuid=arrival.server_uuid) == []
+        for _ in range(2):
+            assert arrives(store, arrival)
+        (made,) = objects.Migration.list(store, server_uuid=arrival.server_uuid)
+        assert (made.status, made.percent, made.phase) == (Status.UNKNOWN, None, Phase.DONE)
+        assert (made.source_compute, made.dest_compute) == (None, "dest")
+        assert (made.started_at, made.ended_at) == (at(START + 1), at(START + 4))
+        assert made.total_seconds == 3.0
+        assert "nothing" in made.error
+        assert objects.Server.get(store, arrival.server_uuid).host is None
+
+        first = report(server_uuid=arrival.server_uuid, percent=30)
+        end = later(first, 2, status, ended_at=START + 4.5, error="why", percent=30)
+        stores.store(store, first, end)
+        (known,) = objects.Migration.list(store, server_uuid=arrival.server_uuid)
+        assert (known.id, known.uuid, known.status) == (made.id, first.uuid, status)
+        assert (known.source_compute, known.dest_compute) == ("source", "dest")
+        assert (known.error, known.percent, known.ended_at) == ("why", 30, at(START + 4.5))
+        assert objects.Server.get(store, arrival.server_uuid).host == "source"
+
+    def test_what_its_source_saw_come_to_nothing_is_not_made_again(self, store):
+        """However wrong the hosts' clocks, within what hosts' clocks may differ by."""
+        first = report(2, Status.FAILED, ended_at=START + 3)
+        stores.store(store, first, heard_at=START + 3)
+        before = migration(store, first)
+        for wrong_by in (-50, 0, 50):
+            arrival = gone(first.server_uuid, at=START + 1 + wrong_by)
+            assert arrives(store, arrival)
+        (record,) = objects.Migration.list(store, server_uuid=first.server_uuid)
+        assert (record.status, record.error) == (Status.FAILED, before.error)
+        assert record.dest_compute == "dest"
+
+    def test_it_names_the_destination_while_it_is_under_way(self, store):
+        first = report(**ON_ITS_WAY)
+        stores.store(store, first)
+        assert arrives(store, dataclasses.replace(gone(first.server_uuid), unmet_seconds=None))
+        stored = migration(store, first)
+        assert (stored.status, stored.dest_compute) == (Status.RUNNING, "dest")
+
+    def test_a_server_that_is_known_stays_where_it_was(self, store):
+        first = report(2, Status.COMPLETED, started_at=START - 500, ended_at=START - 490)
+        stores.store(store, first, heard_at=START - 490)
+        before = objects.Server.get(store, first.server_uuid)
+        assert arrives(store, gone(first.server_uuid))
+        assert objects.Server.get(store, first.server_uuid) == before
+        assert len(objects.Migration.list(store, server_uuid=first.server_uuid)) == 2
 
     def test_a_migration_that_its_source_has_told_of_is_not_made_again(self, store):
         # By a clock so wrong that the arrival does not find it.

@@ -33,7 +33,7 @@ class Desk:
 
     def seen(self, event, detail, at):
         message = Lifecycle(server_uuid=SERVER, at=at, event=event, detail=detail)
-        self.arrivals.seen(message, timeout_seconds=10.0)
+        return self.arrivals.seen(message, timeout_seconds=10.0)
 
 
 @pytest.fixture
@@ -118,3 +118,30 @@ def test_the_answer_about_an_earlier_arrival_is_not_taken_for_the_later_ones(des
     assert desk.told == []
     desk.arrivals.take(Arrived(server_uuid=SERVER, at=55.0, stats=FINAL))
     assert [arrival.total_seconds for arrival in desk.told] == [4.5]
+
+
+def test_one_that_comes_to_nothing(desk):
+    assert desk.seen(2, 1, at=50.0)
+    assert not desk.seen(5, 5, at=53.0)
+    began, gone = desk.told
+    assert (gone.state, gone.at, gone.gone_after_seconds) == (ArrivalState.INCOMING, began.at, 3.0)
+    assert gone.is_last
+    assert not began.is_last
+    desk.seen(5, 0, at=60.0)
+    assert len(desk.told) == 2
+
+
+@pytest.mark.parametrize("event", [(4, 1), (4, 3), (3, 0), (4, 0)])
+def test_one_that_has_come_and_is_stopped_later_is_not_one_of_them(desk, event):
+    desk.seen(2, 1, at=50.0)
+    desk.seen(*event, at=53.0)
+    told = list(desk.told)
+    desk.seen(5, 0, at=60.0)
+    assert desk.told == told
+
+
+def test_what_is_not_seen_without_a_break_is_not_certain(desk):
+    desk.seen(2, 1, at=50.0)
+    desk.arrivals.blind()
+    desk.seen(5, 0, at=60.0)
+    assert len(desk.told) == 1

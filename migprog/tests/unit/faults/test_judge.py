@@ -141,14 +141,16 @@ def test_unknown_is_right_only_where_nobody_could_see_the_end(host, from_, until
     ],
 )
 def test_what_the_sources_agent_missed_altogether(host, from_, until, unseen):
-    """A completed one has a record, by its arrival, without a source; what came to nothing none."""
+    """There is a record all the same, by its arrival: without a source."""
     outages = [Outage(Part.AGENT, host, from_, until)]
     assert wrongs(TRUTH, outages=outages) == [Wrong.LOST]
     without = RECORD | {"source_compute": None}
     assert (wrongs(TRUTH, without, outages=outages) == []) is unseen
     assert wrongs(TRUTH, RECORD, outages=outages) == []
     for truth in (CANCELLED, FAILED):
-        assert (wrongs(truth, outages=outages) == []) is unseen
+        assert wrongs(truth, outages=outages) == [Wrong.LOST]
+        without = ended("unknown", source_compute=None)
+        assert (wrongs(truth, without, outages=outages) == []) is unseen
 
 
 def test_what_libvirt_gave_up_as_it_was_restarted_has_two_right_names():
