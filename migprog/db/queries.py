@@ -140,15 +140,18 @@ class Reader:
             )
         )
 
-    def heard_of(self, server_uuid: str, *, not_from: str, since: datetime) -> bool:
-        """Whether a migration of the server from another host was heard of since an instant."""
+    def arrivals_heard_of(
+        self, server_uuid: str, *, not_from: str, since: datetime
+    ) -> list[tuple[str | None, datetime | None]]:
+        """Of the server's migrations from other hosts that were heard of since an instant, where
+        and when it arrived, by the destination's clock."""
         table = _MIGRATIONS.c
-        query = sa.select(table.id).where(
+        query = sa.select(table.dest_compute, table.arrived_at).where(
             table.server_uuid == server_uuid,
             table.source_compute != not_from,
             table.heard_at >= since,
         )
-        return self._row(query.limit(1)) is not None
+        return [(host, at) for host, at in self.connection.execute(query)]
 
     def migrations_from(self, source: str, server_uuids: Iterable[str]) -> list[Row]:
         """These servers' migrations from a host; every column."""

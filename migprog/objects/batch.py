@@ -4,7 +4,7 @@
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from migprog.core import history
 from migprog.core import status as core_status
@@ -230,13 +230,14 @@ class _Storing:
     ) -> bool:
         """The same of one that found no migration: whether it need not be told again, as a record
         was made of it, or none is needed."""
-        uuid, came = arrival.server_uuid, arrival.gone_after_seconds is None
+        uuid = arrival.server_uuid
         if not settle.may_be_untold(arrival):
             return False
-        # One that came to nothing leaves no trace: if in doubt its source has told of it.
-        since = settle.began_at(arrival) - (timedelta(0) if came else merge.CLOCK_SKEW)
-        if self._writer.heard_of(uuid, not_from=batch.host, since=since):
-            return not came
+        heard_of = self._writer.arrivals_heard_of(
+            uuid, not_from=batch.host, since=settle.heard_of_since(arrival)
+        )
+        if settle.may_be_told(arrival, batch.host, heard_of):
+            return arrival.gone_after_seconds is not None
         new = settle.untold(arrival, batch, self._servers.get(uuid), now)
         self._migrations[new["uuid"]] = new
         self._untold.append(new)

@@ -106,6 +106,31 @@ def began_at(arrival: Arrival) -> datetime:
     return to_store(arrival.at) - timedelta(seconds=arrival.total_seconds or 0.0)
 
 
+def heard_of_since(arrival: Arrival) -> datetime:
+    """Since when its source has told of it, if it has. What came to nothing leaves no other trace:
+    there hosts' clocks may differ."""
+    at = began_at(arrival)
+    return at if arrival.gone_after_seconds is None else at - CLOCK_SKEW
+
+
+def may_be_told(
+    arrival: Arrival, host: str, heard_of: Iterable[tuple[str | None, datetime | None]]
+) -> bool:
+    """Whether its source may have told of what arrived at ``host``: migrations are ``heard_of``, of
+    which this is known where and when the server arrived.
+
+    One that is known to have arrived here at another time, by the same clock, is another.
+    """
+    at = to_store(arrival.at)
+    return any(
+        arrival.gone_after_seconds is None
+        or where != host
+        or arrived_at is None
+        or abs(arrived_at - at) <= SAME_ARRIVAL
+        for where, arrived_at in heard_of
+    )
+
+
 def untold(arrival: Arrival, batch: Batch, server: Row | None, now: datetime) -> Row:
     """The row of a migration by its arrival alone: its source is not known. It completed, or it
     came to nothing, for whatever reason."""

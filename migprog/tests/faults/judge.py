@@ -7,6 +7,8 @@ The rules:
 * Its status is how it ended. ``unknown`` is right of one that has not completed, where its source's
   agent was dead at the end, or died before it could be certain: an aborted job leaves no trace in
   libvirt. Of one that has completed the other host knows, so there ``unknown`` is wrong.
+* QEMU fails, now and then, a migration that is being aborted. Where libvirt calls it failed, too,
+  both are right.
 * Where a libvirt was restarted under a migration, libvirt itself cancels it as it cleans up. Nobody
   else aborted it, so it failed; but QEMU's word for it is cancelled: both are right.
 * One that has completed names its destination and has libvirt's final figures.
@@ -71,6 +73,7 @@ def judge(truth: Truth, records: Sequence[Record], outages: Sequence[Outage]) ->
     differences = list(_differences(truth, record, accepted, source))
     if differences:
         text = f"{name}, record {record['id']}: {'; '.join(differences)}"
+        text += f" (libvirt: {truth.error})" if truth.error else ""
         findings.append(Finding(Wrong.WRONG, text))
     return findings
 
@@ -80,6 +83,8 @@ def statuses(truth: Truth, outages: Iterable[Outage]) -> set[str]:
     right: set[str] = {truth.ending}
     if truth.ending is Ending.COMPLETED:
         return right
+    if truth.ending is Ending.CANCELLED and not truth.was_aborted:
+        right.add(Ending.FAILED)
     for outage in outages:
         if outage.part is Part.LIBVIRT and _meets(outage, truth.began_at, truth.ended_at):
             right |= {Ending.FAILED, Ending.CANCELLED}

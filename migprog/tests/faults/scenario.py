@@ -100,6 +100,8 @@ class Journey:
             ended_at=self._ended_at,
             ending=ending,
             stats=stats if ending is Ending.COMPLETED else None,
+            error=self._outcome.error,
+            was_aborted=self._outcome.was_aborted,
         )
 
     def _run(self) -> None:

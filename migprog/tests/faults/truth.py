@@ -21,7 +21,8 @@ class Ending(enum.StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
     """One migration. ``stats`` are libvirt's, with its keys and units, of one that has completed;
-    None where libvirt gave none."""
+    None where libvirt gave none. ``error`` is what libvirt said to who asked for the migration, and
+    ``was_aborted`` whether that is, that he aborted it."""
 
     server_uuid: str
     source: str
@@ -30,6 +31,8 @@ class Truth:
     ended_at: float
     ending: Ending
     stats: Mapping[str, Any] | None = None
+    error: str | None = None
+    was_aborted: bool = False
 
 
 class Part(enum.StrEnum):

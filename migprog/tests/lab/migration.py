@@ -35,12 +35,14 @@ class Outcome:
     """How a migration ended.
 
     `completed_stats` come from the source's JOB_COMPLETED event, or were read at the destination
-    when that event did not come; None when there were none, as after a failure.
+    when that event did not come; None when there were none, as after a failure. `error` is
+    libvirt's, and `was_aborted` whether it says that the client did it.
     """
 
     completed: bool
     error: str | None
     completed_stats: Stats | None
+    was_aborted: bool = False
 
 
 class Migration:
@@ -145,7 +147,9 @@ class Migration:
         try:
             domain.migrateToURI3(self.destination.uri, parameters, flags)
         except libvirt.libvirtError as error:
-            self._outcome = Outcome(False, error.get_error_message(), self._event_stats)
+            was_aborted = error.get_error_code() == libvirt.VIR_ERR_OPERATION_ABORTED
+            said = error.get_error_message()
+            self._outcome = Outcome(False, said, self._event_stats, was_aborted)
         else:
             self._event_came.wait(EVENT_TIMEOUT_S)
             stats = self._event_stats or self._stats_at_destination()

@@ -323,17 +323,33 @@ class Settling:
         assert (known.error, known.percent, known.ended_at) == ("why", 30, at(START + 4.5))
         assert objects.Server.get(store, arrival.server_uuid).host == "source"
 
-    def test_what_its_source_saw_come_to_nothing_is_not_made_again(self, store):
-        """However wrong the hosts' clocks, within what hosts' clocks may differ by."""
-        first = report(2, Status.FAILED, ended_at=START + 3)
+    @pytest.mark.parametrize("wrong_by", [-50, 0, 50])
+    def test_what_its_source_saw_come_to_nothing_is_not_made_again(self, store, wrong_by):
+        """Whether or not its arrival was told while it was under way, by another clock."""
+        firsts = [report(**ON_ITS_WAY) for _ in range(2)]
+        stores.store(store, *firsts, heard_at=START + 2)
+        seen = stores.arrival(firsts[0].server_uuid, START + 1 + wrong_by)
+        assert arrives(store, seen, heard_at=START + 2)
+        ends = [later(first, 3, Status.FAILED, ended_at=START + 4) for first in firsts]
+        stores.store(store, *ends, heard_at=START + 4)
+        for first in firsts:
+            assert arrives(store, gone(first.server_uuid, at=seen.at))
+            (record,) = objects.Migration.list(store, server_uuid=first.server_uuid)
+            assert (record.uuid, record.status) == (first.uuid, Status.FAILED)
+
+    def test_another_that_came_to_nothing_just_before_is_not_it(self, store):
+        first = report(2, Status.CANCELLED, ended_at=START + 3)
         stores.store(store, first, heard_at=START + 3)
-        before = migration(store, first)
-        for wrong_by in (-50, 0, 50):
-            arrival = gone(first.server_uuid, at=START + 1 + wrong_by)
-            assert arrives(store, arrival)
-        (record,) = objects.Migration.list(store, server_uuid=first.server_uuid)
-        assert (record.status, record.error) == (Status.FAILED, before.error)
-        assert record.dest_compute == "dest"
+        assert arrives(store, gone(first.server_uuid))
+        again = gone(first.server_uuid, at=START + 20)
+        assert arrives(store, again)
+        made, told = objects.Migration.list(store, server_uuid=first.server_uuid)
+        assert (told.uuid, made.source_compute) == (first.uuid, None)
+        # Nobody knows whether the arrival of one that never named its destination was this one.
+        other = report(2, Status.CANCELLED, ended_at=START + 3)
+        stores.store(store, other, heard_at=START + 3)
+        assert arrives(store, gone(other.server_uuid, at=START + 20))
+        assert len(objects.Migration.list(store, server_uuid=other.server_uuid)) == 1
 
     def test_it_names_the_destination_while_it_is_under_way(self, store):
         first = report(**ON_ITS_WAY)

@@ -47,8 +47,8 @@ RECORD = {
     "disk_processed_bytes": 20,
     "disk_remaining_bytes": 0,
 }
-CANCELLED = dataclasses.replace(TRUTH, ending=Ending.CANCELLED, stats=None)
-FAILED = dataclasses.replace(CANCELLED, ending=Ending.FAILED)
+CANCELLED = dataclasses.replace(TRUTH, ending=Ending.CANCELLED, stats=None, was_aborted=True)
+FAILED = dataclasses.replace(TRUTH, ending=Ending.FAILED, stats=None)
 
 
 def wrongs(truth, *records, outages=()):
@@ -128,6 +128,12 @@ def test_unknown_is_right_only_where_nobody_could_see_the_end(host, from_, until
         assert (wrongs(truth, ended("unknown"), outages=outages) == []) is right
         assert wrongs(truth, ended(truth.ending), outages=outages) == []
     assert wrongs(TRUTH, RECORD | {"status": "unknown"}, outages=outages) == [Wrong.WRONG]
+
+
+def test_an_aborted_one_may_fail_if_libvirt_says_so():
+    assert wrongs(CANCELLED, ended("failed")) == [Wrong.WRONG]
+    called_failed = dataclasses.replace(CANCELLED, was_aborted=False, error="it failed")
+    assert wrongs(called_failed, ended("failed")) == wrongs(called_failed, ended("cancelled")) == []
 
 
 @pytest.mark.parametrize(
