@@ -27,9 +27,7 @@ class Actions(Protocol):
 class Disabled:
     """Where nothing may be done."""
 
-    def ask(
-        self, ctxt: RequestContext, action: Action, migration: objects.Migration
-    ) -> NoReturn:
+    def ask(self, ctxt: RequestContext, action: Action, migration: objects.Migration) -> NoReturn:
         raise exception.NotEnabled(_NOT_HERE)
 
 

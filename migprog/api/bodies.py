@@ -32,7 +32,9 @@ def read(req: falcon.Request, *accepted: str) -> Any:
     # One byte more than we take tells whether there is more.
     body = req.bounded_stream.read(_MAX_BYTES + 1)
     if len(body) > _MAX_BYTES:
-        raise falcon.HTTPContentTooLarge(description=f"A body must have at most {_MAX_BYTES} bytes.")
+        raise falcon.HTTPContentTooLarge(
+            description=f"A body must have at most {_MAX_BYTES} bytes."
+        )
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's end of its remote methods: hands over to the agent's loop, and waits for its answer."""
+"""The agent's end of its remote methods: hands over to the agent's loop, and awaits its answer."""
 
 import logging
 from concurrent.futures import Future

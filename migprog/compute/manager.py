@@ -165,7 +165,8 @@ class ComputeManager:
                 self._arrivals.found(message.server_uuids)
             case Request():
                 watched = self._watched.get(message.target.server_uuid)
-                self._actions.take(message, watched and watched.monitor, time.monotonic())
+                monitor = None if watched is None else watched.monitor
+                self._actions.take(message, monitor, time.monotonic())
             case messages.Acted():
                 self._actions.done(message)
             case None:

@@ -11,7 +11,6 @@ from migprog.core.field import needed
 from migprog.core.status import ENDED, Phase, Status
 from migprog.core.table import Malformed
 
-
 # libvirt counts the time of a job in whole milliseconds.
 _ROUNDING_SECONDS = 0.01
 

@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import openstack
@@ -74,7 +74,7 @@ class Login:
 Cloud: TypeAlias = str | Login
 
 
-def _environment(cloud: Cloud) -> Mapping[str, str]:
+def _environment(cloud: Cloud) -> dict[str, str]:
     # migration list wants to be sure that it could ask for a project by its name.
     told = {"OS_IDENTITY_API_VERSION": "3"}
     if isinstance(cloud, str):

@@ -81,15 +81,19 @@ class Site:
 
     def told(self, text: str) -> list[str]:
         """What the source's agent has said of something."""
-        return [line for line in self.deployment.agents["lab-a"].output().splitlines() if text in line]
+        return [
+            line for line in self.deployment.agents["lab-a"].output().splitlines() if text in line
+        ]
 
     def state(self, running: Running) -> list[int] | None:
         """How the server stands at its source; None where it is gone."""
-        with self.lab.hosts[0].connect() as connection:
-            with contextlib.suppress(libvirt.libvirtError):
-                domain = connection.lookupByUUIDString(running.server.uuid)
-                state: list[int] = domain.state()
-                return state
+        with (
+            self.lab.hosts[0].connect() as connection,
+            contextlib.suppress(libvirt.libvirtError),
+        ):
+            domain = connection.lookupByUUIDString(running.server.uuid)
+            state: list[int] = domain.state()
+            return state
         return None
 
     def is_aborted(self, running: Running) -> None:
@@ -144,9 +148,7 @@ def site(tmp_path_factory, rabbitmq, lab, keystone_files) -> Iterator[Site]:
             server = lab.start_guest(lab.hosts[0], Guest(f"act-{number}", nova=nova, **size))
             stack.callback(lab.destroy_guest, server)
             post_copy = kind[2] == FORCE and kind[:2] in POST_COPY
-            migration = lab.migrate(
-                server, *lab.hosts, bandwidth_mib_s=_MIB_S, post_copy=post_copy
-            )
+            migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=_MIB_S, post_copy=post_copy)
             running[kind] = Running(server, migration)
         for each in running.values():
             each.record = deployment.wait_for(
@@ -243,9 +245,7 @@ def _by_openstack(cloud: Cloud, aborted: Running, forced: Running) -> None:
 
 def _by_sdk(cloud: Cloud, aborted: Running, forced: Running) -> None:
     compute = nova_clients.sdk(cloud)
-    compute.abort_server_migration(
-        aborted.record["id"], aborted.server.uuid, ignore_missing=False
-    )
+    compute.abort_server_migration(aborted.record["id"], aborted.server.uuid, ignore_missing=False)
     compute.force_complete_server_migration(forced.record["id"], forced.server.uuid)
 
 
@@ -271,7 +271,9 @@ def test_acts(site: Site, cloud: str, client: str, act: Any) -> None:
         assert record["downtime_seconds"] > 0.3
     who = site.operator_id if cloud == KEYSTONE else "-"
     for done, name, words in ((aborted, ABORT, "aborted"), (forced, "force_complete", how)):
-        begun, ended = site.told(f"{name} of migration {done.uuid}, for user '{who}', request 'req-")
+        begun, ended = site.told(
+            f"{name} of migration {done.uuid}, for user '{who}', request 'req-"
+        )
         assert begun.endswith(", is begun")
         assert ", is done: " in ended
         assert words in ended
@@ -289,7 +291,9 @@ def test_a_pause_that_takes_too_long_is_aborted(site: Site) -> None:
     paused = [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION]
     assert site.state(slow) == paused
     record = site.deployment.wait_for(
-        slow.server.uuid, lambda r: r["phase"] == "switchover" and r["eta_seconds"], "that is paused"
+        slow.server.uuid,
+        lambda r: r["phase"] == "switchover" and r["eta_seconds"],
+        "that is paused",
     )
     # 32 MiB, at 2 MiB/s, less what this pass has sent.
     assert record["eta_seconds"] > 0.5
@@ -349,7 +353,11 @@ _BY_USER = [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER]
         (_Domain(_RUNS, jobs=1), [], "the migration has ended"),
         (_Domain(_RUNS, _BY_USER, jobs=2), ["suspend", "resume"], "the migration has ended"),
         # Somebody has paused it long ago: it stays so.
-        (_Domain(_BY_USER, jobs=2), [], "the server is paused already: nothing writes to its memory"),
+        (
+            _Domain(_BY_USER, jobs=2),
+            [],
+            "the server is paused already: nothing writes to its memory",
+        ),
     ],
 )
 def test_no_server_is_left_paused(domain: _Domain, called: list[str], why: str) -> None:

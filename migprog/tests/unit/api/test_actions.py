@@ -122,7 +122,8 @@ def test_nothing_is_done_where_nobody_wired_it(
 
 
 @pytest.mark.parametrize(
-    "body", ["", "{}", "[]", "null", FORCE[:-1], FORCE.replace("null", "0"), '{"x": null}', "[" * 99]
+    "body",
+    ["", "{}", "[]", "null", FORCE[:-1], FORCE.replace("null", "0"), '{"x": null}', "[" * 99],
 )
 def test_a_body_that_is_none(
     acting: testing.TestClient, asked: Asked, fill: Fill, body: str
@@ -251,7 +252,9 @@ def test_an_arrival_without_a_source(store: objects.Store, connection: str, fill
         ByAgents(store, agents).ask(
             RequestContext(overwrite=False),
             Action.ABORT,
-            type(found)(**{n: getattr(found, n) for n in found.__slots__} | {"source_compute": None}),
+            type(found)(
+                **{n: getattr(found, n) for n in found.__slots__} | {"source_compute": None}
+            ),
         )
     assert agents.noted == []
 
