@@ -6,9 +6,10 @@ import dataclasses
 import pytest
 
 from migprog.core.course import Course, observe
+from migprog.core.dirtying import Dirtying
 from migprog.core.sample import Sample
 from migprog.core.status import Phase
-from migprog.core.verdict import Judgement, Verdict, judge
+from migprog.core.verdict import Judgement, Verdict, bandwidth_needed, judge
 
 MIB = 2**20
 PACE_MIB_S = 25
@@ -41,6 +42,15 @@ def passes(*starts_mib, limit=0.3, throttle=None, pace=PACE_MIB_S):
 
 def judged(course, before=None, phase=ITERATING):
     return judge(course, phase, course.latest.at, before)
+
+
+@pytest.mark.parametrize("seconds", [1e-9, 5e-324])
+def test_what_no_network_could_carry_is_not_told(seconds):
+    in_no_time = Dirtying(seconds=seconds, dirtied_bytes=2**44, bend=1.0)
+    course = dataclasses.replace(passes(200, 100), dirtying=in_no_time)
+    assert bandwidth_needed(course) is None
+    usual = dataclasses.replace(in_no_time, seconds=8.0)
+    assert bandwidth_needed(dataclasses.replace(course, dirtying=usual)) > 2**41
 
 
 @pytest.mark.parametrize(
