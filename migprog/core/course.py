@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from migprog.core.dirtying import Boundary, Dirtying, dirtying, without_progress
+from migprog.core.field import counted
 from migprog.core.pace import DiskPace, MemoryPace
 from migprog.core.sample import Sample
 
@@ -101,7 +102,7 @@ def observe(course: Course, sample: Sample) -> Course:
 def pace(course: Course) -> int | None:
     """Bytes that moved a second, lately: of memory, or of disks while no memory moves."""
     rate = course.memory_bytes_per_second or course.disk_bytes_per_second
-    return None if rate is None else round(rate)
+    return counted(rate)
 
 
 def last_boundary_bytes(course: Course) -> int | None:

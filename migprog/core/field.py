@@ -23,6 +23,12 @@ MAX_INSTANT = 7_258_118_400.0
 Rule = Callable[[Any], Any]
 
 
+def counted(value: float | None) -> int | None:
+    """As a whole number; None where it is more than any that can be told, as what is divided by
+    next to no time."""
+    return round(value) if value is not None and value < MAX_COUNT else None
+
+
 def needed(rule: Rule) -> Any:
     """A dataclass's field that is always told."""
     return dataclasses.field(metadata={"rule": rule})

@@ -4,9 +4,9 @@
 import enum
 from dataclasses import dataclass, replace
 
-from migprog.core import field
 from migprog.core.course import Course
 from migprog.core.dirtying import recovers, shrank
+from migprog.core.field import counted
 from migprog.core.status import Phase
 
 # One boundary after the first pass tells what was dirtied, a second whether that shrinks.
@@ -122,16 +122,9 @@ def _fits(course: Course, pause_seconds: float | None) -> bool:
 
 def bandwidth_needed(course: Course) -> int | None:
     """Bytes a second with which a pass would leave less than it sends, by what the guest dirtied
-    lately. A guest that has dirtied all that it ever does may dirty faster than can be seen.
-
-    None where that is not known, or is more than any number that can be told, as after a pass that
-    was over within no time.
-    """
+    lately. A guest that has dirtied all that it ever does may dirty faster than can be seen."""
     known = course.dirtying
-    if known is None:
-        return None
-    needed = known.dirtied_bytes / known.seconds / _MAX_RATIO
-    return round(needed) if needed < field.MAX_COUNT else None
+    return counted(known and known.dirtied_bytes / known.seconds / _MAX_RATIO)
 
 
 def auto_converge_goes_on(course: Course) -> bool:
