@@ -14,7 +14,7 @@ import requests
 from keystoneauth1 import loading
 from openstack import exceptions
 
-from migprog import objects
+from migprog import exception, objects
 from migprog.api import app, auth
 from migprog.tests import access, stores
 from migprog.tests.functional import keystone, processes
@@ -162,7 +162,8 @@ def test_a_catalog_without_the_endpoint(cloud: Cloud, caplog: pytest.LogCaptureF
     loading.register_auth_conf_options(conf, _KEYSTONE)
     conf.register_opts(loading.get_auth_plugin_conf_options("password"), _KEYSTONE)
     store = objects.connect(conf)
-    auth.keystone(conf, app.create(configuration("sqlite://"), store))  # registers its options
+    with pytest.raises(exception.ConfigError):  # registers its options
+        auth.keystone(conf, app.create(configuration("sqlite://"), store))
     for name, value in {
         "auth_type": "password",
         "auth_url": cloud.keystone.url,
