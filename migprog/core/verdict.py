@@ -124,7 +124,7 @@ def bandwidth_needed(course: Course) -> int | None:
     """Bytes a second with which a pass would leave less than it sends, by what the guest dirtied
     lately. A guest that has dirtied all that it ever does may dirty faster than can be seen."""
     known = course.dirtying
-    return counted(known and known.dirtied_bytes / known.seconds / _MAX_RATIO)
+    return None if known is None else counted(known.dirtied_bytes / known.seconds / _MAX_RATIO)
 
 
 def auto_converge_goes_on(course: Course) -> bool:
