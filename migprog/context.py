@@ -15,5 +15,15 @@ def for_service() -> RequestContext:
     return RequestContext(is_admin=True, overwrite=False)
 
 
+def without_token(asking: RequestContext) -> RequestContext:
+    """Who asks and in which request, for those who act: the token is none of their business."""
+    return RequestContext(
+        request_id=asking.request_id,
+        user_id=asking.user_id,
+        project_id=asking.project_id,
+        overwrite=False,
+    )
+
+
 def from_dict(values: dict[str, Any]) -> RequestContext:
     return RequestContext.from_dict(values)

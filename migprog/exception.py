@@ -14,6 +14,14 @@ class NotEnabled(MigprogError):
     """What was asked for is possible, and nobody switched it on; the text says how."""
 
 
+class Refused(MigprogError):
+    """What was asked for cannot be done as things are; the text says why."""
+
+
+class AgentAway(MigprogError):
+    """Something takes an agent that does not answer; the text says what may be done yet."""
+
+
 class ConfigError(MigprogError):
     """An option is impossible; the text starts with its name, as ``[group] option``."""
 

@@ -1,35 +1,79 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may be done to a migration, as the API asks for it; whoever wires the API says how."""
 
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import NoReturn, Protocol
 
-from migprog import exception
-from migprog.objects import Migration
+from migprog import exception, objects
+from migprog.compute import rpcapi
+from migprog.context import RequestContext, without_token
+from migprog.core.actions import Action, Target
+
+LOG = logging.getLogger(__name__)
 
 
 class Actions(Protocol):
     """Asks the agent that has a migration, and returns when that has been asked: not done.
 
     Called for a migration that was in the right state when it was read. May raise
-    :class:`exception.NotEnabled`.
+    :class:`exception.NotEnabled`, :class:`exception.Refused` and :class:`exception.AgentAway`.
     """
 
-    def force_complete(self, migration: Migration) -> None: ...
-
-    def abort(self, migration: Migration) -> None: ...
+    def ask(self, ctxt: RequestContext, action: Action, migration: objects.Migration) -> None: ...
 
 
 class Disabled:
     """Where nothing may be done."""
 
-    def force_complete(self, migration: Migration) -> NoReturn:
-        raise exception.NotEnabled(_MESSAGE)
-
-    def abort(self, migration: Migration) -> NoReturn:
-        raise exception.NotEnabled(_MESSAGE)
+    def ask(self, ctxt: RequestContext, action: Action, migration: objects.Migration) -> NoReturn:
+        raise exception.NotEnabled(_NOT_HERE)
 
 
-_MESSAGE = (
-    "Steering is not enabled: this service watches migrations and does nothing to them. "
-    "Nova itself can do it."
+class ByAgents:
+    """Asks agents by remote calls, those alone that take part and were heard of lately."""
+
+    def __init__(
+        self,
+        store: objects.Store,
+        agents: rpcapi.ComputeAPI,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._agents = agents
+        self._clock = clock
+
+    def ask(self, ctxt: RequestContext, action: Action, migration: objects.Migration) -> None:
+        host = migration.source_compute
+        agent = objects.Agent.get(self._store, host) if host else None
+        if host is None or agent is None or agent.is_silent(self._clock()):
+            raise exception.AgentAway(_SILENT)
+        if not agent.takes_actions:
+            raise exception.NotEnabled(_NOT_THERE)
+        target = Target(uuid=migration.uuid, server_uuid=migration.server_uuid)
+        try:
+            answer = self._agents.ask(without_token(ctxt), host, action, target)
+        except rpcapi.Unanswered as error:
+            LOG.warning("%s of migration %s: %r: %s", action, migration.uuid, host, error)
+            raise exception.AgentAway(_NO_ANSWER) from error
+        if answer.refused is not None:
+            raise refused(answer.refused)
+
+
+def refused(why: str) -> exception.Refused:
+    """The error of what cannot be done to a migration."""
+    return exception.Refused(f"It cannot be done: {why}.")
+
+
+# No host is named: not everybody may see it.
+_NOT_HERE = (
+    "Steering is not enabled: this service watches migrations and does nothing to them, unless "
+    "[api] allow_actions is on. Nova itself can do it."
 )
+_NOT_THERE = (
+    "Steering is not enabled on the source's host: its agent watches migrations and does nothing "
+    "to them, unless [compute] allow_actions is on. Nova itself can do it."
+)
+_SILENT = "The agent of the source's host is not heard of; nothing has been asked of it."
+_NO_ANSWER = "The agent of the source's host does not answer. It may yet do it: look again."

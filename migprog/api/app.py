@@ -40,6 +40,7 @@ ROUTES: dict[str, type[Resource]] = {
     "/servers/{server_uuid}": servers.Server,
     "/servers/{server_uuid}/migrations": migrations.ServerMigrations,
     "/servers/{server_uuid}/migrations/{id_or_uuid}": migrations.ServerMigration,
+    "/servers/{server_uuid}/migrations/{id_or_uuid}/action": migrations.MigrationAction,
     "/servers/{server_uuid}/migrations/{id_or_uuid}/history": migrations.History,
 }
 
@@ -104,10 +105,11 @@ def _finish(path: str) -> errors.Finish:
 
 
 class Bounds:
-    """What no request of ours needs; and its id for the log."""
+    """What no request of ours needs; and its id for the log. ``req.context.user`` is who asks."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        context.RequestContext(request_id=req.env.get(request_id.ENV_REQUEST_ID))
+        asked = req.env.get(request_id.ENV_REQUEST_ID)
+        req.context.user = context.RequestContext(request_id=asked)
         if len(req.relative_uri) > MAX_URL_CHARACTERS:
             raise falcon.HTTPUriTooLong(
                 description=f"The address must have at most {MAX_URL_CHARACTERS} characters."

@@ -53,6 +53,8 @@ def install(app: "falcon.App[Any, Any]", body: Body = body) -> None:
     app.add_error_handler(exception.BadRequest, forms.bad_request)
     app.add_error_handler(exception.NotFound, forms.not_found)
     app.add_error_handler(exception.NotEnabled, forms.not_enabled)
+    app.add_error_handler(exception.Refused, forms.refused)
+    app.add_error_handler(exception.AgentAway, forms.agent_away)
     app.add_error_handler(objects.Unavailable, forms.unavailable)
 
 
@@ -93,6 +95,24 @@ class _Handlers:
         params: dict[str, Any],
     ) -> None:
         self._show(resp, 501, str(error))
+
+    def refused(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: exception.Refused,
+        params: dict[str, Any],
+    ) -> None:
+        self._show(resp, 409, str(error))
+
+    def agent_away(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: exception.AgentAway,
+        params: dict[str, Any],
+    ) -> None:
+        self._show(resp, 503, str(error))
 
     def unavailable(
         self,

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Migrations, newest first, those that ended too: of all hosts, of one server, and one of them."""
+"""Migrations, newest first, those that ended too: of all hosts, of one server, and one of them,
+with what may be done to it."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import falcon
 
 from migprog import exception, objects, policies
-from migprog.api import conditional, documents, schemas, views
+from migprog.api import actions, bodies, conditional, documents, schemas, views
 from migprog.api.access import Rules
 from migprog.api.resource import Resource
+from migprog.core.actions import Action, refusal
 
 
 class _Migrations(Resource):
@@ -35,6 +38,26 @@ class _Migrations(Resource):
             req.context.access.may(policies.migrations.HOSTS),
         )
         return found[0] if found else None
+
+    def _act(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        server_uuid: str,
+        id_or_uuid: str,
+        action: Action,
+    ) -> None:
+        """Have something done to a migration. Raises :class:`exception.Refused`, and what
+        :meth:`Actions.ask` does."""
+        project = req.context.access.only_project()
+        migration = objects.Migration.get(
+            self.parts.store, server_uuid, id_or_uuid, project_id=project
+        )
+        why = refusal(action, migration.status, migration.phase)
+        if why is not None:
+            raise actions.refused(why)
+        self.parts.actions.ask(req.context.user, action, migration)
+        resp.status = falcon.HTTP_ACCEPTED
 
     def _page(
         self, req: falcon.Request, resp: falcon.Response, query: Mapping[str, Any], **only: Any
@@ -116,7 +139,10 @@ class ServerMigration(_Migrations):
     With ``wait`` it is answered as soon as its sequence is greater than ``since``, or it has ended.
     """
 
-    RULES: ClassVar[Rules] = {"GET": policies.migrations.SHOW}
+    RULES: ClassVar[Rules] = {
+        "GET": policies.migrations.SHOW,
+        "DELETE": policies.migrations.ABORT,
+    }
     QUERY = staticmethod(schemas.migration)
     ANSWER = documents.MIGRATION
 
@@ -133,6 +159,12 @@ class ServerMigration(_Migrations):
         if migration is not None:
             resp.media = {"migration": self._view(req, migration)}
 
+    def on_delete(
+        self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
+    ) -> None:
+        """Abort it."""
+        self._act(req, resp, server_uuid, id_or_uuid, Action.ABORT)
+
     def _wait(
         self, req: falcon.Request, server_uuid: str, id_or_uuid: str, wait: int, since: int
     ) -> None:
@@ -143,6 +175,24 @@ class ServerMigration(_Migrations):
             return mark.sequence > since or not mark.in_progress
 
         self.parts.waiting.until(req, there_is_news, wait)
+
+
+class MigrationAction(_Migrations):
+    """``/servers/<uuid>/migrations/<id>/action``"""
+
+    RULES: ClassVar[Rules] = {"POST": policies.migrations.FORCE_COMPLETE}
+    BODY = bodies.ACTION
+    # There is nothing to be read.
+    on_head = None  # type: ignore[assignment]
+
+    def on_post(
+        self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
+    ) -> None:
+        """Force it to complete, the only action there is."""
+        asked = {Action.FORCE_COMPLETE.value: None}
+        if bodies.read(req, falcon.MEDIA_JSON, "") != asked:
+            raise exception.BadRequest("body", f"must be {json.dumps(asked)}")
+        self._act(req, resp, server_uuid, id_or_uuid, Action.FORCE_COMPLETE)
 
 
 class History(_Migrations):

@@ -46,7 +46,7 @@ _REFUSALS = {
     413: "The request, or its body, is too large.",
     414: "The address is too long.",
     415: "The body is not JSON.",
-    501: "Nothing can be done to migrations here.",
+    501: "Nothing may be done to migrations here, or on that host.",
     503: "The database, or what else it takes, does not serve just now.",
 }
 _ALWAYS = (400, 403, 413, 414, 503)

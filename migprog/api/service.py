@@ -5,9 +5,11 @@ import contextlib
 
 from oslo_config import cfg
 
-from migprog import exception, objects
+from migprog import exception, objects, rpc
 from migprog.api import app
+from migprog.api.actions import Actions, ByAgents
 from migprog.api.waiting import Waiting
+from migprog.compute.rpcapi import ComputeAPI
 from migprog.conf.api import check_listen
 from migprog.httpd import Server
 
@@ -15,13 +17,15 @@ from migprog.httpd import Server
 class ApiService:
     """The API over the configured database, listening where ``[api] listen`` says.
 
-    ``port`` is the real one, once it has started.
+    Where something may be done to migrations, the broker is the configured one unless
+    ``transport_url`` is given. ``port`` is the real one, once it has started.
     """
 
     port: int
 
-    def __init__(self, config: cfg.ConfigOpts) -> None:
+    def __init__(self, config: cfg.ConfigOpts, transport_url: str | None = None) -> None:
         self._config = config
+        self._transport_url = transport_url
         self._opened = contextlib.ExitStack()
 
     def start(self) -> None:
@@ -31,12 +35,21 @@ class ApiService:
         store = objects.connect(self._config)
         self._opened.callback(store.close)
         waiting = Waiting(_places(group.max_waiting, group.threads))
-        application = app.create(self._config, store, waiting=waiting)
+        application = app.create(self._config, store, actions=self._actions(store), waiting=waiting)
         server = Server(application, address.host, address.port, group.threads, "[api] listen")
         server.start()
         self._opened.callback(server.stop)
         self._opened.callback(waiting.stop)
         self.port = server.port
+
+    def _actions(self, store: objects.Store) -> Actions | None:
+        if not self._config.api.allow_actions:
+            return None
+        if self._transport_url is None:
+            rpc.check(self._config)
+        transport = rpc.transport(self._config, self._transport_url)
+        self._opened.callback(transport.cleanup)
+        return ByAgents(store, ComputeAPI(transport))
 
     def stop(self) -> None:
         """What was started is ended; safe at any time, and more than once."""

@@ -5,17 +5,22 @@ from migprog import concurrency
 
 concurrency.choose()
 
+import logging  # noqa: E402
 from typing import Any  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
 
 from migprog import httpd, metrics, rpc, service  # noqa: E402
+from migprog.compute import rpcapi as compute_rpcapi  # noqa: E402
+from migprog.compute.endpoint import Endpoint  # noqa: E402
 from migprog.compute.manager import ComputeManager  # noqa: E402
 from migprog.compute.recorder import Limits  # noqa: E402
 from migprog.compute.settings import Settings  # noqa: E402
 from migprog.conductor import rpcapi  # noqa: E402
 from migprog.conf.compute import metrics_address  # noqa: E402
 from migprog.core import throttle  # noqa: E402
+
+LOG = logging.getLogger(__name__)
 
 # Prometheus asks now and then; a client that says nothing keeps one of them for some seconds.
 _METRICS_THREADS = 4
@@ -53,14 +58,26 @@ class ComputeService:
         self._transport_url = transport_url
         self._transport: Any = None
         self._manager: ComputeManager | None = None
+        self._server: Any = None
 
     def start(self) -> None:
         self._transport = rpc.transport(self._config, self._transport_url)
         conductor = rpcapi.ConductorAPI(self._transport, self._config.compute.rpc_timeout)
-        self._manager = ComputeManager(settings(self._config, self._libvirt_uri), conductor)
+        listen = self._listen if self._config.compute.allow_actions else None
+        self._manager = ComputeManager(settings(self._config, self._libvirt_uri), conductor, listen)
         self._manager.start()
 
+    def _listen(self, host: str, endpoint: Endpoint) -> None:
+        """Serve the agent's remote methods; a broker that is away is waited for."""
+        server = rpc.server(self._transport, compute_rpcapi.TOPIC, host, [endpoint])
+        server.start()
+        self._server = server
+        LOG.info("%s: migrations may be aborted and forced to complete", host)
+
     def stop(self) -> None:
+        if self._server is not None:
+            self._server.stop()
+            self._server.wait()
         if self._manager is not None:
             self._manager.stop()
         if self._transport is not None:

@@ -58,7 +58,7 @@ class StandaloneService:
         uris = config.libvirt_uri or [config.compute.libvirt_uri]
         self._parts: list[service.Service] = [
             ConductorService(config, _TRANSPORT_URL),
-            ApiService(config),
+            ApiService(config, _TRANSPORT_URL),
             *(ComputeService(config, uri, _TRANSPORT_URL) for uri in uris),
         ]
         self._started: list[service.Service] = []

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The only file that knows libvirt: it turns calls and events into values for an inbox.
 
-Three kinds of real threads run here, whatever the concurrency backend. One runs libvirt's event
+Kinds of real threads that run here, whatever the concurrency backend: one runs libvirt's event
 loop. One a connection connects, searches for migrations and connects anew. One a migration reads
-its statistics, so that a call which hangs costs its own server's figures and nothing else. None of
-them logs, locks or decides: they hand over.
+its statistics, so that a call which hangs costs its own server's figures and nothing else. One does
+something that an operator asked for. None of them logs, locks or decides: they hand over.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ import libvirt_qemu
 
 from migprog.compute import domain_xml
 from migprog.compute.messages import (
+    Acted,
     Arrived,
     Connected,
     Disconnected,
@@ -33,7 +34,8 @@ from migprog.compute.messages import (
 )
 from migprog.compute.sampler import Sampler
 from migprog.concurrency import Inbox, native_queue, native_thread
-from migprog.core import sample
+from migprog.core import actions, sample
+from migprog.core.actions import Action
 from migprog.core.status import Phase
 
 _GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID)
@@ -106,6 +108,30 @@ class Host:
     def read_completed(self, server_uuid: str, at: float) -> None:
         """Have the final statistics of the job that brought a server here read and handed over."""
         native_thread(lambda: self._completed(server_uuid, at), f"arrival {server_uuid}")
+
+    def act(self, action: Action, server_uuid: str, seen_at: float) -> None:
+        """Have something done to the migration of a server that was last seen at ``seen_at``, and
+        what came of it handed over as :class:`Acted`."""
+        native_thread(
+            lambda: self._inbox.put(self._acted(action, server_uuid, seen_at)),
+            f"{action} {server_uuid}",
+        )
+
+    def _acted(self, action: Action, server_uuid: str, seen_at: float) -> Acted:
+        at = time.monotonic()
+        result: dict[str, Any]
+        try:
+            # Of its own: what watches cannot change a thing, and what can is soon closed.
+            with contextlib.closing(libvirt.open(self.uri)) as connection:
+                connection.setKeepAlive(*_KEEPALIVE)
+                domain = connection.lookupByUUIDString(server_uuid)
+                result = _ACTS[action](domain, seen_at)
+        except libvirt.libvirtError as error:
+            gone = error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN
+            result = {"refused": actions.OVER} if gone else {"error": str(error)}
+        except Exception as error:
+            result = {"error": repr(error)}
+        return Acted(server_uuid=server_uuid, at=at, **result)
 
     def _run(self) -> None:
         while True:
@@ -382,6 +408,53 @@ def _pause_limit_seconds(domain: Any) -> float | None:
         # Where that fails libvirt-python does not raise, but gives None: as a job ends, say.
         return None if milliseconds is None else float(milliseconds) / 1000
     return None
+
+
+def _abort(domain: Any, seen_at: float) -> dict[str, Any]:
+    if not _is_there(domain, seen_at):
+        return {"refused": actions.OVER}
+    domain.abortJob()
+    return {"how": "it is aborted"}
+
+
+def _force_complete(domain: Any, seen_at: float) -> dict[str, Any]:
+    """As Nova does it: by post-copy where that was allowed when it began, else by a pause."""
+    if not _is_there(domain, seen_at):
+        return {"refused": actions.OVER}
+    try:
+        domain.migrateStartPostCopy(0)
+    except libvirt.libvirtError as error:
+        # Nothing tells what a migration was allowed, but for this.
+        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
+            raise
+        return _pause(domain, seen_at)
+    return {"how": "post-copy begins"}
+
+
+def _pause(domain: Any, seen_at: float) -> dict[str, Any]:
+    """Suspend a server for its migration: libvirt has it run again at the end, wherever it is."""
+    if not _is_there(domain, seen_at):
+        return {"refused": actions.OVER}
+    if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
+        return {"refused": "the server is paused already: nothing writes to its memory"}
+    domain.suspend()
+    paused_by_user = [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER]
+    stands = None
+    with contextlib.suppress(libvirt.libvirtError):
+        stands = domain.state()
+    if stands == paused_by_user:
+        # The migration ended just before, else libvirt would call it the migration's pause.
+        domain.resume()
+        return {"refused": actions.OVER}
+    return {"how": "the server is paused until it is at its destination", "paused": True}
+
+
+def _is_there(domain: Any, seen_at: float) -> bool:
+    at = time.monotonic()
+    return actions.is_of(domain.jobStats(), at, seen_at)
+
+
+_ACTS = {Action.ABORT: _abort, Action.FORCE_COMPLETE: _force_complete}
 
 
 @functools.cache

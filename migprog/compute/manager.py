@@ -11,11 +11,13 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from migprog.compute import arrivals, host, messages, resume, statedir
+from migprog.compute.actions import Actions
 from migprog.compute.echo import Echo
+from migprog.compute.endpoint import Endpoint, Request
 from migprog.compute.keeper import Keeper, Loaded, Written
 from migprog.compute.ledger import Ledger
 from migprog.compute.monitor import DEPARTURES, Monitor
@@ -35,9 +37,18 @@ _LOAD_SECONDS = 5.0
 
 
 class ComputeManager:
-    """Watches one libvirt and reports to the conductor behind ``conductor``."""
+    """Watches one libvirt and reports to the conductor behind ``conductor``.
 
-    def __init__(self, settings: Settings, conductor: rpcapi.ConductorAPI) -> None:
+    ``listen`` has an endpoint served by the name of its host, in a thread of its own; without it
+    nothing is done to a migration.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        conductor: rpcapi.ConductorAPI,
+        listen: Callable[[str, Endpoint], None] | None = None,
+    ) -> None:
         self._settings = settings
         self._conductor = conductor
         self._inbox = Inbox()
@@ -54,6 +65,8 @@ class ComputeManager:
             settings.qemu_events,
         )
         self._arrivals = arrivals.Arrivals(self._host.read_completed, self._ledger.tell_arrival)
+        self._listen = listen
+        self._actions = Actions(self._host.act)
         self._recorder = Recorder(settings.record_dir, settings.record_limits)
         self._watched: dict[str, Watched] = {}
         self._echo = Echo()
@@ -112,6 +125,7 @@ class ComputeManager:
             seen_of = self._take_all(self._seconds_to_wait())
             now = time.monotonic()
             self._arrivals.release(now)
+            self._actions.look(now, self._settings.libvirt_timeout_seconds)
             self._attend_all(now, seen_of)
             self._ledger.release(now)
         for watched in self._watched.values():
@@ -133,11 +147,13 @@ class ComputeManager:
         # Whoever waits for an answer is woken by it.
         polls = [w.next_poll_at for w in self._watched.values() if w.sampler.asked_at is None]
         judged = [w.judge_at for w in self._watched.values()]
-        late = [at for at in (self._ledger.late_at, self._arrivals.late_at) if at is not None]
-        due = min([*polls, *judged, *late], default=time.monotonic() + 3600.0)
+        acting = self._actions.next_look_at(self._settings.libvirt_timeout_seconds)
+        late = (self._ledger.late_at, self._arrivals.late_at, acting)
+        late_at = [at for at in late if at is not None]
+        due = min([*polls, *judged, *late_at], default=time.monotonic() + 3600.0)
         return max(0.0, due - time.monotonic())
 
-    def _take(self, message: messages.Message | Loaded | Written | None) -> None:
+    def _take(self, message: messages.Message | Loaded | Written | Request | None) -> None:
         match message:
             case Loaded():
                 self._take_up_all(message)
@@ -147,6 +163,12 @@ class ComputeManager:
                 self._arrivals.take(message)
             case messages.Found():
                 self._arrivals.found(message.server_uuids)
+            case Request():
+                watched = self._watched.get(message.target.server_uuid)
+                monitor = None if watched is None else watched.monitor
+                self._actions.take(message, monitor, time.monotonic())
+            case messages.Acted():
+                self._actions.done(message)
             case None:
                 pass
             case _:
@@ -209,12 +231,22 @@ class ComputeManager:
             address = Address(self._settings.host or node, node, self._settings.my_ip)
             self._recorder.host = address.host
             rules = self._settings.rules
-            self._sender = Sender(self._ledger.outbox, self._conductor, address, rules)
+            takes_actions = self._listen is not None
+            self._sender = Sender(
+                self._ledger.outbox, self._conductor, address, rules, takes_actions
+            )
             metrics.interval(node, rules.report_interval_seconds)
             self._sending = threading.Thread(
                 target=self._sender.run, name=f"sender {node}", daemon=True
             )
             self._sending.start()
+            if self._listen is not None:
+                threading.Thread(
+                    target=self._listen,
+                    args=(address.host, Endpoint(self._inbox)),
+                    name=f"listen {node}",
+                    daemon=True,
+                ).start()
 
     def _take_up_all(self, loaded: Loaded) -> None:
         """Go on with what an agent before has left."""

@@ -111,6 +111,17 @@ class Found:
     server_uuids: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acted(_OfServer):
+    """What came of something that was to be done: ``how`` it was done, why it was ``refused``, or
+    libvirt's ``error``. ``paused``: the server now stands still until its migration has ended."""
+
+    how: str | None = None
+    refused: str | None = None
+    error: str | None = None
+    paused: bool = False
+
+
 Message = (
     Connected
     | Disconnected
@@ -122,4 +133,5 @@ Message = (
     | JobEvent
     | Arrived
     | Found
+    | Acted
 )

@@ -73,6 +73,8 @@ class Monitor:
         self._switching: Phase | None = None
         self._switched_at: float | None = None
         self.handover_seconds: float | None = None
+        # Somebody had it paused, or has it done now: its switch-over may take long.
+        self.forced = False
         self._cancelled = False
         self._percent: int | None = None
         self._judgement: verdict.Judgement | None = None
@@ -112,6 +114,17 @@ class Monitor:
     def ended_clock(self) -> float | None:
         """When its end was seen, by the same clock."""
         return None if self._end is None else self._end.at
+
+    @property
+    def seen_clock(self) -> float:
+        """When it was last seen to run, by the same clock."""
+        latest = self._course.latest
+        return self._found_at if latest is None else latest.at
+
+    @property
+    def stands(self) -> tuple[Status, Phase]:
+        """How it stands now."""
+        return self._status, self._phase
 
     # What was seen.
 
@@ -173,7 +186,8 @@ class Monitor:
             self._switching = None
         elif (event, detail) == (_STOPPED, _STOPPED_MIGRATED):
             self._stopped = True
-            if self._switching is Phase.SWITCHOVER and self._switched_at is not None:
+            is_usual = self._switching is Phase.SWITCHOVER and not self.forced
+            if is_usual and self._switched_at is not None:
                 self.handover_seconds = at - self._switched_at
             self._ended(Status.COMPLETED, None, at)
         elif event == _STOPPED:
@@ -267,7 +281,11 @@ class Monitor:
     def _state(self, now: float) -> Statement:
         phase = self._phase
         judgement = verdict.judge(self._course, phase, now, self._judgement)
-        forecast = estimate.forecast(self._course, phase, judgement.verdict)
+        # Of one that stands still for its migration, what remains only falls, as in post-copy.
+        still = self.forced and phase is Phase.SWITCHOVER
+        forecast = estimate.forecast(
+            self._course, Phase.POST_COPY if still else phase, judgement.verdict
+        )
         percent = self._percent
         if self._end is None:
             percent = estimate.percent(self._course, forecast, percent)

@@ -44,16 +44,23 @@ class Sender:
     """Sends until stopped; :meth:`run` belongs in a thread of its own.
 
     ``rules`` and ``vitals`` may be replaced at any time. Every heartbeat interval it tells of the
-    agent itself, with what leaves then or alone; not before it has vitals.
+    agent itself, with what leaves then or alone; not before it has vitals. ``takes_actions``:
+    whether the agent does what operators ask for.
     """
 
     def __init__(
-        self, outbox: Outbox, conductor: rpcapi.ConductorAPI, address: Address, rules: Rules
+        self,
+        outbox: Outbox,
+        conductor: rpcapi.ConductorAPI,
+        address: Address,
+        rules: Rules,
+        takes_actions: bool = False,
     ) -> None:
         self.rules = rules
         self._outbox = outbox
         self._conductor = conductor
         self._address = address
+        self._takes_actions = takes_actions
         self._pacing = Pacing(rules.report_interval_seconds, rules.heartbeat_interval_seconds)
         self.vitals: Vitals | None = None
         self._started_at = time.time()
@@ -144,6 +151,7 @@ class Sender:
             migrations=vitals.migrations,
             servers=vitals.servers,
             servers_memory_bytes=vitals.servers_memory_bytes,
+            takes_actions=self._takes_actions,
         )
 
     def _set_pacing(self, new: Pacing) -> None:

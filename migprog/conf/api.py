@@ -56,6 +56,14 @@ OPTS = [
         "gunicorn, where it must be less than the threads of a worker; where that has one alone, "
         "nobody waits.",
     ),
+    cfg.BoolOpt(
+        "allow_actions",
+        default=False,
+        help="Take requests to abort a migration and to force it to complete, and hand them to "
+        "the agent of its source's host through the broker ([DEFAULT] transport_url), if that "
+        "permits it ([compute] allow_actions). While this is off, the API needs no broker and "
+        "changes nothing.",
+    ),
     cfg.IntOpt(
         "max_limit",
         default=1000,

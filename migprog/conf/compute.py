@@ -13,7 +13,8 @@ OPTS = [
     cfg.StrOpt(
         "libvirt_uri",
         default="qemu:///system",
-        help="Where libvirt is reached. Nothing but reading is done there.",
+        help="Where libvirt is reached. Nothing but reading is done there, unless allow_actions "
+        "is on.",
     ),
     cfg.BoolOpt(
         "qemu_events",
@@ -88,6 +89,14 @@ OPTS = [
         min=1,
         max=600,
         help="Seconds to wait for the conductor to acknowledge a report before it is sent again.",
+    ),
+    cfg.BoolOpt(
+        "allow_actions",
+        default=False,
+        help="Let migrations off this host be aborted and forced to complete through the API "
+        "([api] allow_actions), by whom its policy allows it. The agent then listens at the "
+        "broker, and opens a read-write connection to libvirt for each of these. While this is "
+        "off it does neither, and nothing is ever done to a migration.",
     ),
     cfg.StrOpt(
         "metrics_listen",

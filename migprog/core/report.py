@@ -123,6 +123,7 @@ class Agent:
     ``started_at`` is when it began. It tells of progress every ``interval_seconds`` now, and of
     itself every ``heartbeat_seconds``. ``migrations`` are those that it watches; ``servers`` run on
     its host and have ``servers_memory_bytes`` together, None while libvirt does not tell.
+    ``takes_actions``: whether it does something to a migration where it is asked to.
     """
 
     version: str = needed(field.word)
@@ -132,6 +133,7 @@ class Agent:
     migrations: int = needed(field.small_count)
     servers: int | None = optional(field.small_count)
     servers_memory_bytes: int | None = optional(field.count)
+    takes_actions: bool | None = optional(field.yes_or_no)
 
 
 # What a destination knows of how a migration went.

@@ -185,6 +185,7 @@ class Agent(Base):
     migrations: Mapped[int]
     servers: Mapped[int | None]
     servers_memory_bytes: Mapped[Count | None]
+    takes_actions: Mapped[bool | None]
     heard_at: Mapped[Instant]
 
     __table_args__ = (_OPTIONS_OF_KEYED,)

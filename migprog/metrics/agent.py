@@ -3,6 +3,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from migprog.core.actions import Action
 from migprog.core.throttle import Reason
 from migprog.metrics import REGISTRY
 
@@ -37,6 +38,12 @@ _WATCHED = Gauge(
     registry=REGISTRY,
 )
 
+_ACTIONS = Counter(
+    "migprog_actions",
+    "What operators asked to be done to migrations: done, refused, or failed by libvirt's word.",
+    ["action", "outcome"],
+    registry=REGISTRY,
+)
 _STATE_DIR = Gauge(
     "migprog_state_dir_failing",
     "1 while what must not be lost cannot be written to the state directory.",
@@ -48,6 +55,9 @@ for _reason in Reason:
     _REPORTS.labels(_reason.value)
 for _kind in ("cast", "called", "failed"):
     _MESSAGES.labels(_kind)
+for _action in Action:
+    for _outcome in ("done", "refused", "failed"):
+        _ACTIONS.labels(_action.value, _outcome)
 
 
 def told(reason: Reason) -> None:
@@ -69,6 +79,11 @@ def called(seconds: float) -> None:
 def failed() -> None:
     """Count a message that nobody took."""
     _MESSAGES.labels("failed").inc()
+
+
+def acted(action: Action, outcome: str) -> None:
+    """Count what was asked for: ``done``, ``refused`` or ``failed``."""
+    _ACTIONS.labels(action.value, outcome).inc()
 
 
 def interval(node: str, seconds: float) -> None:

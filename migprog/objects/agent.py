@@ -30,6 +30,7 @@ class Agent:
     migrations: int
     servers: int | None
     servers_memory_bytes: int | None
+    takes_actions: bool | None
     heard_at: datetime
 
     @classmethod

@@ -69,6 +69,8 @@ RULES = (
         f"GET {_SERVER}/migrations",
         f"GET {_SERVER}/migrations/{{id}}",
         f"GET {_SERVER}/migrations/{{id}}/history",
+        f"DELETE {_SERVER}/migrations/{{id}}",
+        f"POST {_SERVER}/migrations/{{id}}/action",
         f"GET {_NOVA_SERVER}",
         f"GET {_NOVA_SERVER}/migrations",
         f"GET {_NOVA_SERVER}/migrations/{{id}}",

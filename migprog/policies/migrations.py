@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Migrations, on our own face."""
 
-from migprog.policies.base import OVERSEER, READER, rule
+from migprog.policies.base import MANAGER, OVERSEER, PROJECT, READER, rule
 
 LIST = "migprog:migrations:list"
 SHOW = "migprog:migrations:show"
 HISTORY = "migprog:migrations:history"
 OF_SERVER = "migprog:servers:migrations"
 HOSTS = "migprog:migrations:hosts"
+ABORT = "migprog:migrations:abort"
+FORCE_COMPLETE = "migprog:migrations:force_complete"
 
-_OF_SERVER = "GET /servers/{server_uuid}/migrations"
+_PATH = "/servers/{server_uuid}/migrations"
+_OF_SERVER = f"GET {_PATH}"
 
 RULES = (
     rule(LIST, READER, "List migrations.", "GET /migrations"),
@@ -24,5 +27,13 @@ RULES = (
         "GET /migrations",
         _OF_SERVER,
         f"{_OF_SERVER}/{{id}}",
+    ),
+    rule(ABORT, MANAGER, "Abort a migration.", f"DELETE {_PATH}/{{id}}", scopes=PROJECT),
+    rule(
+        FORCE_COMPLETE,
+        MANAGER,
+        "Force a migration to complete.",
+        f"POST {_PATH}/{{id}}/action",
+        scopes=PROJECT,
     ),
 )

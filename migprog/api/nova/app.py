@@ -21,7 +21,7 @@ ROUTES: dict[str, type[Resource]] = {
     "/servers/{server_id}": servers.Server,
     "/servers/{server_id}/migrations": migrations.Migrations,
     "/servers/{server_id}/migrations/{number}": migrations.Migration,
-    "/servers/{server_id}/migrations/{number}/action": migrations.Action,
+    "/servers/{server_id}/migrations/{number}/action": migrations.MigrationAction,
     "/os-migrations": os_migrations.OsMigrations,
 }
 

@@ -10,11 +10,12 @@ import falcon
 from microversion_parse import Version
 
 from migprog import exception, objects
-from migprog.api import conditional
+from migprog.api import bodies, conditional
 from migprog.api.access import Access, Rules
 from migprog.api.nova import documents, schemas, views
 from migprog.api.nova.resource import Resource, require
 from migprog.api.nova.servers import check_id, known
+from migprog.core.actions import Action
 from migprog.core.status import Status
 from migprog.policies import nova as rules
 
@@ -35,7 +36,7 @@ class Step:
     possible_in: frozenset[Status] = frozenset({Status.RUNNING})
 
 
-FORCE_COMPLETE = Step(schemas.FORCE_COMPLETE, "force complete", falcon.HTTPBadRequest)
+FORCE_COMPLETE = Step(Action.FORCE_COMPLETE.value, "force complete", falcon.HTTPBadRequest)
 ABORT = Step("abort live migration", "abort live migration", falcon.HTTPNotFound)
 
 
@@ -151,15 +152,15 @@ class Migration(_OfServer):
     ) -> None:
         """Abort it."""
         migration = self._ready_for(ABORT, server_id, number, req.context.access)
-        self.parts.actions.abort(migration)
+        self.parts.actions.ask(req.context.user, Action.ABORT, migration)
         resp.status = falcon.HTTP_ACCEPTED
 
 
-class Action(_OfServer):
+class MigrationAction(_OfServer):
     """``/servers/{id}/migrations/{number}/action``"""
 
     RULES: ClassVar[Rules] = {"POST": rules.MIGRATIONS_FORCE_COMPLETE}
-    BODY = schemas.ACTION
+    BODY = bodies.ACTION
 
     def on_post(
         self, req: falcon.Request, resp: falcon.Response, server_id: str, number: str
@@ -170,5 +171,5 @@ class Action(_OfServer):
         require(req, V2_22)
         schemas.check_action(body)
         migration = self._ready_for(FORCE_COMPLETE, server_id, number, req.context.access)
-        self.parts.actions.force_complete(migration)
+        self.parts.actions.ask(req.context.user, Action.FORCE_COMPLETE, migration)
         resp.status = falcon.HTTP_ACCEPTED

@@ -5,7 +5,6 @@ What is refused is told in the words of Nova, which are those of jsonschema.
 """
 
 import functools
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ import jsonschema
 from microversion_parse import Version
 from oslo_utils import timeutils
 
+from migprog.api import bodies
 from migprog.api.nova import microversion
 from migprog.api.schemas import INSTANT, TEXT
 
@@ -128,16 +128,8 @@ def limit(text: str | None, most: int) -> int:
     return min(int(text), most)
 
 
-FORCE_COMPLETE = "force_complete"
-ACTION = {
-    "type": "object",
-    "properties": {FORCE_COMPLETE: {"type": "null"}},
-    "required": [FORCE_COMPLETE],
-    "additionalProperties": False,
-}
-_ACTIONS = {FORCE_COMPLETE: jsonschema.Draft202012Validator(ACTION)}
+_ACTIONS = {bodies.FORCE_COMPLETE: jsonschema.Draft202012Validator(bodies.ACTION)}
 _ACCEPTED = ("application/json", "application/vnd.openstack.compute+json", "text/plain", "")
-_MAX_BODY_BYTES = 64 * 1024
 
 
 def action(req: falcon.Request) -> dict[str, Any]:
@@ -145,31 +137,13 @@ def action(req: falcon.Request) -> dict[str, Any]:
 
     Raises :class:`falcon.HTTPError`.
     """
-    content_type = (req.content_type or "").partition(";")[0].strip().lower()
-    if content_type not in _ACCEPTED:
-        raise falcon.HTTPUnsupportedMediaType(
-            description=f"Unsupported Content-Type {content_type[:64]}"
-        )
-    body = _document(req)
+    body = bodies.read(req, *_ACCEPTED)
     if not isinstance(body, dict) or len(body) != 1:
         raise falcon.HTTPBadRequest(description="Malformed request body")
     (name,) = body
     if name not in _ACTIONS:
         raise falcon.HTTPBadRequest(description=f"There is no such action: {name[:64]}")
     return body
-
-
-def _document(req: falcon.Request) -> Any:
-    # One byte more than we take tells whether there is more.
-    body = req.bounded_stream.read(_MAX_BODY_BYTES + 1)
-    if len(body) > _MAX_BODY_BYTES:
-        raise falcon.HTTPContentTooLarge(
-            description=f"A body must have at most {_MAX_BODY_BYTES} bytes."
-        )
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
 
 
 def check_action(body: Mapping[str, Any]) -> None:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+import shutil
+
 import pytest
 
-from migprog.tests.functional import broker, databases
+from migprog.tests.functional import broker, databases, keystone
 from migprog.tests.lab import Lab
 
 
@@ -21,6 +23,19 @@ def rabbitmq_broker():
 def rabbitmq(rabbitmq_broker):
     """Its transport URL."""
     return rabbitmq_broker.url
+
+
+@pytest.fixture(scope="session")
+def _keystone_made(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("keystone")
+    keystone.make(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def keystone_files(_keystone_made, tmp_path_factory):
+    """What a Keystone needs that nobody has asked anything yet: to make it takes ten seconds."""
+    return shutil.copytree(_keystone_made, tmp_path_factory.mktemp("keystones") / "keystone")
 
 
 @pytest.fixture(scope="session")

@@ -15,19 +15,34 @@ from migprog.tests.functional import processes
 from migprog.tests.lab import Host
 
 _START_SECONDS = 60.0
+# What uWSGI and gunicorn do: import the module, and serve what it calls "application".
+_WSGI = """
+from wsgiref import simple_server
+from migprog.wsgi import application
+simple_server.make_server("127.0.0.1", {port}, application).serve_forever()
+"""
 _ENDED = {"completed", "failed", "cancelled", "unknown"}
 
 
 class Deployment:
-    """Starts migprog's processes over a broker and a database; stops them with the block."""
+    """Starts migprog's processes over a broker and a database; stops them with the block.
+
+    ``api_options`` are further ones of [api].
+    """
 
     def __init__(
-        self, directory: pathlib.Path, transport_url: str, database_url: str, concurrency: str
+        self,
+        directory: pathlib.Path,
+        transport_url: str,
+        database_url: str,
+        concurrency: str,
+        **api_options: Any,
     ) -> None:
         self.directory = directory
         self._environment = os.environ | {"MIGPROG_CONCURRENCY": concurrency}
         self._transport_url = transport_url
         self._database_url = database_url
+        self._api_options = "".join(f"{k} = {v}\n" for k, v in api_options.items())
         self._stack = contextlib.ExitStack()
         self.agents: dict[str, processes.Program] = {}
         self._port, self._metrics_port = processes.free_ports(2)
@@ -38,6 +53,7 @@ class Deployment:
             "controller",
             f"[database]\nconnection = {self._database_url}\n"
             f"[api]\nauth_strategy = noauth\nlisten = 127.0.0.1:{self._port}\n"
+            f"{self._api_options}"
             f"[conductor]\nmetrics_listen = 127.0.0.1:{self._metrics_port}\n",
         )
         with processes.running(
@@ -66,6 +82,23 @@ class Deployment:
     def wait_for_api(self) -> None:
         """Wait until the API answers, after it was started again."""
         processes.wait_for_port(self._port, _START_SECONDS, self.api_program)
+
+    def another_api(self, port: int, text: str) -> processes.Program:
+        """Have one more API, over the same database and broker, served on a port of this machine by
+        another HTTP server, as ``migprog.wsgi``; ``text`` is what else its configuration has."""
+        config = self._config(
+            "wsgi",
+            f"[database]\nconnection = {self._database_url}\n[api]\n{self._api_options}{text}",
+        )
+        api = self._stack.enter_context(
+            processes.running(
+                [sys.executable, "-W", "ignore", "-c", _WSGI.format(port=port)],
+                self.directory,
+                self._environment | {"MIGPROG_CONFIG_FILE": str(config)},
+            )
+        )
+        processes.wait_for_port(port, _START_SECONDS, api)
+        return api
 
     def agent(
         self,

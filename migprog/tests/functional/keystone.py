@@ -89,12 +89,13 @@ class Keystone:
         """Gives its id."""
         return self._new("project", name=name, domain_id=DOMAIN["id"])
 
-    def new_user(self, name: str, role: str, project_id: str | None) -> None:
-        """A user with a role in a project; without one, on the system."""
+    def new_user(self, name: str, role: str, project_id: str | None) -> str:
+        """A user with a role in a project; without one, on the system. Gives its id."""
         user = self._new("user", name=name, domain_id=DOMAIN["id"], password=PASSWORD)
         (found,) = self._ask("GET", f"/roles?name={role}")["roles"]
         place = "/system" if project_id is None else f"/projects/{project_id}"
         self._ask("PUT", f"{place}/users/{user}/roles/{found['id']}")
+        return user
 
     def new_endpoint(self, service_type: str, url: str) -> None:
         """A service, and where it is."""

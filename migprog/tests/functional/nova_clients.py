@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova's clients as they come, without a Keystone: ``auth_type none``."""
+"""Nova's clients as they come, without a Keystone (``auth_type none``) and with one.
+
+A *cloud* is the address of an endpoint that asks for no token, or who logs in where.
+"""
 
 import dataclasses
 import json
@@ -7,10 +10,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import openstack
-from keystoneauth1 import access, fixture, noauth, session
+from keystoneauth1 import access, fixture, identity, noauth, session
 from keystoneauth1.identity.access import AccessInfoPlugin
 from novaclient import client as nova
 
@@ -53,18 +56,44 @@ class Answer:
         return json.loads(self.out)
 
 
-def run_openstack(endpoint: str, *commands: str) -> list[Answer]:
+@dataclasses.dataclass(frozen=True)
+class Login:
+    """Somebody's at a Keystone, for a project; both are in the default domain."""
+
+    auth_url: str
+    username: str
+    password: str
+    project_name: str
+
+    def options(self) -> dict[str, str]:
+        """As keystoneauth names them."""
+        domains = {"user_domain_id": "default", "project_domain_id": "default"}
+        return dataclasses.asdict(self) | domains
+
+
+Cloud: TypeAlias = str | Login
+
+
+def _environment(cloud: Cloud) -> dict[str, str]:
+    # migration list wants to be sure that it could ask for a project by its name.
+    told = {"OS_IDENTITY_API_VERSION": "3"}
+    if isinstance(cloud, str):
+        return told | {"OS_AUTH_TYPE": "none", "OS_ENDPOINT": cloud}
+    return told | {f"OS_{name.upper()}": value for name, value in cloud.options().items()}
+
+
+def _session(cloud: Cloud) -> Any:
+    if isinstance(cloud, str):
+        return session.Session(auth=noauth.NoAuth(endpoint=cloud))
+    return session.Session(auth=identity.V3Password(**cloud.options()))
+
+
+def run_openstack(cloud: Cloud, *commands: str) -> list[Answer]:
     """Run ``openstack`` commands in their order; words are parted by blanks."""
     given = {k: v for k, v in os.environ.items() if not k.startswith("OS_")}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", _OPENSTACK],
-        env=given
-        | {
-            "OS_AUTH_TYPE": "none",
-            "OS_ENDPOINT": endpoint,
-            # migration list wants to be sure that it could ask for a project by its name.
-            "OS_IDENTITY_API_VERSION": "3",
-        },
+        env=given | _environment(cloud),
         input=json.dumps([command.split() for command in commands]),
         stdout=subprocess.PIPE,
         text=True,
@@ -74,18 +103,16 @@ def run_openstack(endpoint: str, *commands: str) -> list[Answer]:
     return [Answer(*answer) for answer in json.loads(done.stdout)]
 
 
-def json_of(endpoint: str, commands: Sequence[str]) -> list[Any]:
+def json_of(cloud: Cloud, commands: Sequence[str]) -> list[Any]:
     """What commands show, as documents."""
-    answers = run_openstack(endpoint, *(f"{command} -f json" for command in commands))
+    answers = run_openstack(cloud, *(f"{command} -f json" for command in commands))
     return [answer.shown for answer in answers]
 
 
-def sdk(endpoint: str) -> Any:
+def sdk(cloud: Cloud) -> Any:
     """openstacksdk's compute proxy."""
-    access = session.Session(auth=noauth.NoAuth(endpoint=endpoint))
-    return openstack.connection.Connection(
-        session=access, compute_endpoint_override=endpoint
-    ).compute
+    at = {"compute_endpoint_override": cloud} if isinstance(cloud, str) else {}
+    return openstack.connection.Connection(session=_session(cloud), **at).compute
 
 
 def sdk_by_catalog(endpoint: str) -> Any:
@@ -97,7 +124,7 @@ def sdk_by_catalog(endpoint: str) -> Any:
     return openstack.connection.Connection(session=session.Session(auth=auth)).compute
 
 
-def novaclient(endpoint: str, version: str) -> Any:
+def novaclient(cloud: Cloud, version: str) -> Any:
     """novaclient's Python API, speaking a microversion."""
-    access = session.Session(auth=noauth.NoAuth(endpoint=endpoint))
-    return nova.Client(version, session=access, endpoint_override=endpoint)
+    at = {"endpoint_override": cloud} if isinstance(cloud, str) else {}
+    return nova.Client(version, session=_session(cloud), **at)

@@ -11,13 +11,17 @@ from collections.abc import Iterator
 import openstack
 import pytest
 import requests
+from keystoneauth1 import loading
 from openstack import exceptions
 
-from migprog import objects
+from migprog import exception, objects
+from migprog.api import app, auth
 from migprog.tests import access, stores
 from migprog.tests.functional import keystone, processes
 from migprog.tests.functional.keystone import PASSWORD, SYSTEM, Keystone, of_project
+from migprog.tests.unit.api.conftest import client_of, configuration
 
+_KEYSTONE = "keystone_authtoken"
 SERVER = str(uuid.UUID(int=1))
 # By the columns of the table: the role, and the project it is in; None: the system. Without any
 # role there is no token, so "none" has one that no rule names.
@@ -62,21 +66,15 @@ class Cloud:
         return requests.get(self.api + path, headers=headers, timeout=30)
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """What a Keystone needs."""
-    path = tmp_path_factory.mktemp("keystone")
-    keystone.make(path)
-    return path
-
-
 def scope(project: str | None) -> dict:
     return SYSTEM if project is None else of_project(project)
 
 
 @pytest.fixture(scope="module")
-def cloud(shared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    directory = tmp_path_factory.mktemp("cloud")
+def cloud(
+    keystone_files: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cloud]:
+    shared, directory = keystone_files, tmp_path_factory.mktemp("cloud")
     database = f"sqlite:///{directory / 'migprog.sqlite'}"
     (port,) = processes.free_ports(1)
     conf = directory / "migprog.conf"
@@ -156,6 +154,35 @@ def test_a_token_that_is_no_good(cloud: Cloud, tmp_path: pathlib.Path) -> None:
         answer = cloud.get("/v2.1/os-migrations", token)
         assert (answer.status_code, answer.json()["unauthorized"]["code"]) == (401, 401)
     assert cloud.get("/migrations", cloud.tokens["reader"]).status_code == 200
+
+
+def test_a_catalog_without_the_endpoint(cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
+    """The real middleware raises then, and does not answer."""
+    conf = configuration("sqlite://", auth_strategy="keystone")
+    loading.register_auth_conf_options(conf, _KEYSTONE)
+    conf.register_opts(loading.get_auth_plugin_conf_options("password"), _KEYSTONE)
+    store = objects.connect(conf)
+    with pytest.raises(exception.ConfigError):  # registers its options
+        auth.keystone(conf, app.create(configuration("sqlite://"), store))
+    for name, value in {
+        "auth_type": "password",
+        "auth_url": cloud.keystone.url,
+        "www_authenticate_uri": cloud.keystone.url,
+        "username": "migprog",
+        "password": PASSWORD,
+        "user_domain_id": "default",
+        "project_name": "service",
+        "project_domain_id": "default",
+        "interface": "admin",
+    }.items():
+        conf.set_override(name, value, _KEYSTONE)
+    client = client_of(app.create(conf, store))
+    for path, name in (("/migrations", "error"), ("/v2.1/servers", "serviceUnavailable")):
+        answer = client.simulate_get(path, headers={"X-Auth-Token": cloud.tokens["reader"]})
+        assert (answer.status_code, answer.json[name]["code"]) == (503, 503)
+        assert "no endpoint for it" in answer.json[name]["message"]
+    assert "[keystone_authtoken] interface = admin" in caplog.text
+    store.close()
 
 
 def test_openstacksdk_finds_its_way_by_the_catalog(cloud: Cloud) -> None:

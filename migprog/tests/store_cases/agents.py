@@ -15,6 +15,7 @@ AGENT = Agent(
     migrations=1,
     servers=2**31 - 1,
     servers_memory_bytes=2**63 - 1,
+    takes_actions=True,
 )
 
 
@@ -38,10 +39,13 @@ class Living:
             "started_at": at(START),
             "heard_at": at(START + 1),
         }
-        less = dataclasses.replace(AGENT, migrations=0, servers=None, servers_memory_bytes=None)
+        less = dataclasses.replace(
+            AGENT, migrations=0, servers=None, servers_memory_bytes=None, takes_actions=None
+        )
         tell(store, host, less, START + 2)
         after = known(store, host)
         assert (after.migrations, after.servers, after.heard_at) == (0, None, at(START + 2))
+        assert after.takes_actions is None
 
     def test_with_its_reports(self, store):
         told = report()

@@ -15,6 +15,7 @@ AGENT = Agent(
     migrations=2,
     servers=40,
     servers_memory_bytes=2**40,
+    takes_actions=True,
 )
 
 
@@ -45,6 +46,7 @@ def test_all_that_an_agent_tells(client: testing.TestClient, store: objects.Stor
                 "migrations": 2,
                 "servers": 40,
                 "servers_memory_bytes": 2**40,
+                "takes_actions": True,
                 "heard_at": instant(now),
                 "stale": False,
             }

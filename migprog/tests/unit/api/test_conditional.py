@@ -24,6 +24,7 @@ PATHS = sorted(
         FIXED, app.ROUTES
     )
     - WITHOUT
+    - {path for path in app.ROUTES if path.endswith("/action")}
 )
 OF_MIGRATIONS = [
     path

@@ -36,9 +36,10 @@ HOSTILE = {
 
 
 def paths(migration: str) -> list[str]:
-    """Every route, with a server and a migration that are there."""
+    """Every route that can be read, with a server and a migration that are there."""
     names = {"server_uuid": SERVER, "id_or_uuid": migration, "host": "source"}
-    return [path.format(**names) for path in app.ROUTES]
+    readable = (path for path, kind in app.ROUTES.items() if hasattr(kind, "on_get"))
+    return [path.format(**names) for path in readable]
 
 
 def test_versions(client: testing.TestClient) -> None:
@@ -196,19 +197,22 @@ def test_every_route_tells_how_it_may_be_asked(client: testing.TestClient, fill:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_nothing_can_be_changed(client: testing.TestClient, fill: Fill, method: str) -> None:
-    for path in paths(*fill()):
+    (migration,) = fill()
+    for path in paths(migration):
         answer = client.simulate_request(method, path, json={})
+        if (method, path.rpartition("/")[2]) == ("DELETE", migration):
+            # Nor by whom it could be, as long as that is not turned on.
+            assert answer.status_code == 501
+            continue
         assert answer.status_code == 405
         assert set(answer.headers["allow"].split(", ")) >= {"GET", "HEAD", "OPTIONS"}, path
         assert answer.json["error"]["code"] == 405
 
 
 def test_every_answer_has_its_request_id(client: testing.TestClient, fill: Fill) -> None:
-    seen = {
-        client.simulate_get(path).headers["x-openstack-request-id"]
-        for path in [*paths(*fill()), "/nowhere", "/migrations?limit=no"]
-    }
-    assert len(seen) == len(app.ROUTES) + 2
+    asked = [*paths(*fill()), "/nowhere", "/migrations?limit=no"]
+    seen = {client.simulate_get(path).headers["x-openstack-request-id"] for path in asked}
+    assert len(seen) == len(asked)
     assert all(uuid.UUID(each.removeprefix("req-")) for each in seen)
 
 

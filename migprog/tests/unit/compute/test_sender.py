@@ -162,6 +162,7 @@ def test_it_tells_of_itself_at_once_and_then_at_its_heartbeat():
         assert batch.reports == batch.arrivals == ()
         assert (batch.agent.migrations, batch.agent.servers) == (1, 7)
         assert batch.agent.interval_seconds == 0.1
+        assert batch.agent.takes_actions is False
         assert batch.agent.heartbeat_seconds == 0.2
 
 

@@ -10,6 +10,8 @@ from falcon import testing
 
 from migprog import objects
 from migprog.api import app
+from migprog.context import RequestContext
+from migprog.core.actions import Action
 from migprog.tests.unit.api.conftest import client_of, configuration
 
 NOBODY = str(uuid.UUID(int=99))
@@ -26,11 +28,9 @@ class Asked:
     def __init__(self) -> None:
         self.noted: list[tuple[str, str]] = []
 
-    def force_complete(self, migration: objects.Migration) -> None:
-        self.noted.append(("force_complete", migration.uuid))
-
-    def abort(self, migration: objects.Migration) -> None:
-        self.noted.append(("abort", migration.uuid))
+    def ask(self, ctxt: RequestContext, action: Action, migration: objects.Migration) -> None:
+        assert ctxt.request_id.startswith("req-")
+        self.noted.append((action.value, migration.uuid))
 
 
 def asking(client: testing.TestClient) -> Ask:

@@ -8,6 +8,7 @@ from falcon import testing
 
 from migprog import exception, objects
 from migprog.api import app
+from migprog.core.actions import Action
 from migprog.core.status import Phase, Status
 from migprog.tests.unit.api.conftest import HEARD_AT, SERVER, Fill, client_of, configuration
 from migprog.tests.unit.api.nova.conftest import (
@@ -86,7 +87,7 @@ def test_a_port_may_say_that_it_is_not_enabled(
     store: objects.Store, connection: str, fill: Fill
 ) -> None:
     class Refusing(Asked):
-        def abort(self, migration: objects.Migration) -> None:
+        def ask(self, ctxt: Any, action: Action, migration: objects.Migration) -> None:
             raise exception.NotEnabled("set [api] something")
 
     fill()

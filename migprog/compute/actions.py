@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What operators ask for: decided on at once, done in libvirt's own time, and logged either way.
+
+Every line of it names who asked: it is what an audit reads.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from migprog.compute.endpoint import Request
+from migprog.compute.messages import Acted
+from migprog.compute.monitor import Monitor
+from migprog.core import actions
+from migprog.core.actions import Action, Answer
+from migprog.metrics import agent as metrics
+
+LOG = logging.getLogger(__name__)
+
+_NOT_HERE = "no such migration is under way on this host"
+_LOOKED_FOR = "the agent was started anew, and does not know yet how the migration stands"
+_BUSY = "something is being done to the server's migration already"
+_BY_LIBVIRT = "libvirt did not do it; the agent's log says why"
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    request: Request
+    monitor: Monitor
+    since: float
+    hangs: bool = False
+
+
+class Actions:
+    """One thing at a time is done to a server. Called by the agent's loop alone.
+
+    ``act`` (see :meth:`Host.act`) has it done and what came of it handed over as :class:`Acted`.
+    """
+
+    def __init__(self, act: Callable[[Action, str, float], None]) -> None:
+        self._act = act
+        self._under_way: dict[str, _UnderWay] = {}
+
+    def take(self, request: Request, monitor: Monitor | None, now: float) -> None:
+        """Something is asked for; ``monitor`` is that of its server, if that migrates."""
+        server_uuid = request.target.server_uuid
+        refused = self._refusal(request, monitor)
+        if refused is not None or monitor is None:
+            self._refuse(request, refused or _NOT_HERE)
+            return
+        self._log("is begun", request)
+        self._under_way[server_uuid] = _UnderWay(request, monitor, now)
+        if request.action is Action.FORCE_COMPLETE:
+            monitor.forced = True
+        self._act(request.action, server_uuid, monitor.seen_clock)
+
+    def _refusal(self, request: Request, monitor: Monitor | None) -> str | None:
+        if monitor is None or monitor.uuid != request.target.uuid:
+            return _NOT_HERE
+        if monitor.kept is not None:
+            return _LOOKED_FOR
+        if monitor.server_uuid in self._under_way:
+            return _BUSY
+        return actions.refusal(request.action, *monitor.stands)
+
+    def done(self, acted: Acted) -> None:
+        """Take up what came of it."""
+        under_way = self._under_way.pop(acted.server_uuid)
+        request = under_way.request
+        if request.action is Action.FORCE_COMPLETE:
+            under_way.monitor.forced = acted.paused
+        if acted.how is not None:
+            self._log(f"is done: {acted.how}", request)
+            metrics.acted(request.action, "done")
+            request.answer.set_result(Answer())
+        elif acted.refused is not None:
+            self._refuse(request, acted.refused)
+        else:
+            self._log(f"has failed: {acted.error}", request, logging.ERROR)
+            metrics.acted(request.action, "failed")
+            request.answer.set_result(Answer(_BY_LIBVIRT))
+
+    def look(self, now: float, timeout_seconds: float) -> None:
+        """Say of what libvirt has not answered for so long that it hangs. Until it does, nothing
+        else is done to that server."""
+        for each in self._under_way.values():
+            if not each.hangs and now - each.since > timeout_seconds:
+                each.hangs = True
+                self._log("hangs: libvirt does not answer", each.request, logging.WARNING)
+
+    def next_look_at(self, timeout_seconds: float) -> float | None:
+        """When something may hang; None while nothing can."""
+        waiting = (each.since for each in self._under_way.values() if not each.hangs)
+        return min((since + timeout_seconds for since in waiting), default=None)
+
+    def _refuse(self, request: Request, why: str) -> None:
+        self._log(f"is refused: {why}", request, logging.WARNING)
+        metrics.acted(request.action, "refused")
+        request.answer.set_result(Answer(why))
+
+    def _log(self, what: str, request: Request, level: int = logging.INFO) -> None:
+        LOG.log(
+            level,
+            "server %s: %s of migration %s, for %s, %s",
+            *(request.target.server_uuid, request.action, request.target.uuid, request.who, what),
+        )

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An agent's remote methods, as those who call them see them; ``endpoint.py`` is the other end.
+
+History:
+    1.0 - abort, force_complete
+
+What raises the version, and what does not: as in :mod:`migprog.conductor.rpcapi`.
+"""
+
+from typing import Any
+
+import oslo_messaging as messaging
+from kombu import exceptions as kombu_exceptions
+
+from migprog import exception, rpc
+from migprog.core.actions import Action, Answer, Target
+
+TOPIC = "migprog-compute"
+VERSION = "1.0"
+# An agent that does not know what came of it by then answers that it does it.
+ANSWER_SECONDS = 4.0
+# What is not taken within so long is dropped by the broker: nobody wants it done later.
+_CALL_TIMEOUT_SECONDS = 8.0
+
+
+class Unanswered(exception.MigprogError):
+    """No agent has answered: the broker is away, or nobody listens there. It may be done yet."""
+
+
+class ComputeAPI:
+    """Client side of :class:`migprog.compute.endpoint.Endpoint`."""
+
+    def __init__(self, transport: messaging.Transport) -> None:
+        self._client = rpc.client(transport, TOPIC, VERSION, _CALL_TIMEOUT_SECONDS)
+
+    def ask(self, ctxt: Any, host: str, action: Action, target: Target) -> Answer:
+        """Ask the agent of a compute host. Raises :class:`Unanswered`."""
+        client = self._client.prepare(server=host, version="1.0")
+        try:
+            return Answer.from_wire(client.call(ctxt, action.value, migration=target.to_wire()))
+        except (messaging.MessagingException, kombu_exceptions.KombuError, OSError) as error:
+            raise Unanswered(f"{type(error).__name__}: {error}") from error

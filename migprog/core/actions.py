@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator may have done to a migration, and when that is possible."""
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from typing import Any, Self
+
+from migprog.core import field, sample, table
+from migprog.core.field import needed
+from migprog.core.status import ENDED, Phase, Status
+from migprog.core.table import Malformed
+
+# libvirt counts the time of a job in whole milliseconds.
+_ROUNDING_SECONDS = 0.01
+
+
+class Action(enum.StrEnum):
+    """``abort``: the server goes on running where it is. ``force_complete``: it moves now, by
+    post-copy if its migration was begun with the leave to do so, else by a pause that lasts until
+    all its memory is at the destination."""
+
+    ABORT = "abort"
+    FORCE_COMPLETE = "force_complete"
+
+
+OVER = "the migration has ended"
+_ARRIVED = "the server runs at its destination already"
+_NO_MEMORY_YET = (
+    "no memory is being copied yet: post-copy could not begin, and a pause would last as long as "
+    "all that is still to be copied, disks too"
+)
+_SWITCHES_OVER = "the server is paused and moves to its destination already"
+
+
+def refusal(action: Action, status: Status, phase: Phase) -> str | None:
+    """Why this cannot be done to a migration that stands so; None: it can, as far as we know."""
+    if status in ENDED:
+        return OVER
+    if status is not Status.RUNNING:
+        return _ARRIVED
+    if action is Action.ABORT:
+        # During a switch-over too: one that was forced by a pause may take long.
+        return None
+    if phase in (Phase.SETUP, Phase.DISK_COPY):
+        return _NO_MEMORY_YET
+    return _SWITCHES_OVER if phase is Phase.SWITCHOVER else None
+
+
+def is_of(stats: Mapping[str, Any], at: float, seen_at: float) -> bool:
+    """Whether a server's job, asked for at ``at``, is an outgoing migration under way, and the one
+    that was last seen at ``seen_at``: a server has one job at a time, so it is, if it had begun by
+    then. Seconds of one monotonic clock.
+    """
+    if sample.outgoing_job(stats) is not sample.JobState.ACTIVE:
+        return False
+    elapsed_ms = stats.get("time_elapsed") or 0
+    # libvirt says 0 of a job's time where the clock was set back behind its start.
+    untold = elapsed_ms == 0 and sample.has_begun(stats)
+    return untold or at - elapsed_ms / 1000 <= seen_at + _ROUNDING_SECONDS
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The migration that something is to be done to, by its UUID and its server's."""
+
+    uuid: str = needed(field.uuid_text)
+    server_uuid: str = needed(field.uuid_text)
+
+    def to_wire(self) -> dict[str, Any]:
+        """A table of one row, see :mod:`migprog.core.table`."""
+        return table.write([self])
+
+    @classmethod
+    def from_wire(cls, wire: Any) -> Self:
+        """Raises :class:`Malformed`."""
+        targets, refused = table.read(cls, wire, 1)
+        if not targets:
+            raise Malformed(refused.get(0, "rows: must be a list of one entry"))
+        return targets[0]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """Of an agent to what it was asked for: why it did nothing; None: it does it."""
+
+    refused: str | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        return {"refused": self.refused}
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any] | None) -> Self:
+        """Read an answer, of an older or a newer agent too."""
+        refused = (wire or {}).get("refused")
+        return cls(None if refused is None else field.text(str(refused)))

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Abort and force-complete on our own face; and what an agent that is asked makes of it."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import pytest
+from falcon import testing
+
+from migprog import objects
+from migprog.api import app
+from migprog.api.actions import ByAgents
+from migprog.compute import rpcapi
+from migprog.context import RequestContext
+from migprog.core.actions import Action, Answer, Target
+from migprog.core.report import Agent, Batch
+from migprog.core.status import Phase, Status
+from migprog.tests.unit.api.conftest import SERVER, Fill, client_of, configuration
+from migprog.tests.unit.api.nova.conftest import Asked
+from migprog.tests.unit.api.tokens import keystone_client
+
+NOBODY = str(uuid.UUID(int=99))
+ONE = f"/servers/{SERVER}/migrations/1"
+FORCE = '{"force_complete": null}'
+
+Act: TypeAlias = Callable[..., testing.Result]
+
+
+def abort(client: testing.TestClient, path: str = ONE, **headers: str) -> testing.Result:
+    return client.simulate_delete(path, headers=headers)
+
+
+def force(
+    client: testing.TestClient, path: str = ONE, body: str = FORCE, **headers: str
+) -> testing.Result:
+    headers = {"Content-Type": "application/json"} | headers
+    return client.simulate_post(f"{path}/action", body=body, headers=headers)
+
+
+BOTH = pytest.mark.parametrize(("act", "name"), [(abort, "abort"), (force, "force_complete")])
+
+
+@pytest.fixture
+def asked() -> Asked:
+    return Asked()
+
+
+@pytest.fixture
+def acting(store: objects.Store, connection: str, asked: Asked) -> testing.TestClient:
+    return client_of(app.create(configuration(connection), store, actions=asked))
+
+
+def message(answer: testing.Result, code: int) -> str:
+    error = answer.json["error"]
+    assert answer.status_code == error["code"] == code, error
+    told: str = error["message"]
+    return told
+
+
+@BOTH
+@pytest.mark.parametrize("by_uuid", [True, False])
+def test_it_is_asked_for(
+    acting: testing.TestClient, asked: Asked, fill: Fill, act: Act, name: str, by_uuid: bool
+) -> None:
+    (migration,) = fill()
+    path = f"/servers/{SERVER}/migrations/{migration if by_uuid else 1}"
+    answer = act(acting, path)
+    assert (answer.status_code, answer.content) == (202, b"")
+    assert asked.noted == [(name, migration)]
+
+
+@BOTH
+def test_what_is_not_there(
+    acting: testing.TestClient, asked: Asked, fill: Fill, act: Act, name: str
+) -> None:
+    fill()
+    for path in (f"/servers/{NOBODY}/migrations/1", f"/servers/{SERVER}/migrations/2", f"{ONE}x"):
+        message(act(acting, path), 404)
+    assert not asked.noted
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (Status.COMPLETED, "It cannot be done: the migration has ended."),
+        (Status.POST_COPY, "It cannot be done: the server runs at its destination already."),
+    ],
+)
+def test_what_is_past_it(
+    acting: testing.TestClient,
+    asked: Asked,
+    fill: Fill,
+    act: Act,
+    name: str,
+    status: Status,
+    why: str,
+) -> None:
+    fill(status=status, phase=Phase.DONE if status is Status.COMPLETED else Phase.POST_COPY)
+    assert message(act(acting), 409) == why
+    assert not asked.noted
+
+
+def test_nothing_is_forced_while_disks_are_copied(
+    acting: testing.TestClient, asked: Asked, fill: Fill
+) -> None:
+    fill(phase=Phase.DISK_COPY)
+    assert "no memory is being copied yet" in message(force(acting), 409)
+    assert not asked.noted
+    assert abort(acting).status_code == 202
+
+
+@BOTH
+def test_nothing_is_done_where_nobody_wired_it(
+    client: testing.TestClient, fill: Fill, act: Act, name: str
+) -> None:
+    fill()
+    assert "[api] allow_actions" in message(act(client), 501)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "{}", "[]", "null", FORCE[:-1], FORCE.replace("null", "0"), '{"x": null}', "[" * 99],
+)
+def test_a_body_that_is_none(
+    acting: testing.TestClient, asked: Asked, fill: Fill, body: str
+) -> None:
+    fill()
+    error = force(acting, body=body).json["error"]
+    assert (error["code"], error["field"]) == (400, "body")
+    assert error["rule"] == f"must be {FORCE}"
+    assert not asked.noted
+
+
+def test_it_is_nothing_to_be_read(acting: testing.TestClient, fill: Fill) -> None:
+    fill()
+    for method in ("GET", "HEAD", "PUT", "DELETE"):
+        assert acting.simulate_request(method, f"{ONE}/action").status_code == 405
+
+
+def test_another_kind_of_body(acting: testing.TestClient, asked: Asked, fill: Fill) -> None:
+    fill()
+    message(force(acting, **{"Content-Type": "text/plain"}), 415)
+    message(force(acting, body=FORCE + " " * 2**16), 413)
+    assert not asked.noted
+
+
+class Agents:
+    """Answers as an agent would, or does not; notes what it was asked."""
+
+    def __init__(self, answer: Answer | None = None) -> None:
+        self._answer = answer
+        self.noted: list[tuple[Any, str, Action, Target]] = []
+
+    def ask(self, ctxt: Any, host: str, action: Action, target: Target) -> Answer:
+        self.noted.append((ctxt, host, action, target))
+        if self._answer is None:
+            raise rpcapi.Unanswered("MessagingTimeout: rack7")
+        return self._answer
+
+
+def tell(store: objects.Store, age_seconds: float = 0.0, takes_actions: bool | None = True) -> None:
+    """As the agent of the migrations' source tells of itself."""
+    agent = Agent(
+        version="1",
+        started_at=1.0,
+        interval_seconds=5.0,
+        heartbeat_seconds=30.0,
+        migrations=1,
+        takes_actions=takes_actions,
+    )
+    batch = Batch(host="source", node="source.lab", agent=agent)
+    objects.store_batch(store, batch, time.time() - age_seconds)
+
+
+def by(store: objects.Store, connection: str, agents: Agents) -> testing.TestClient:
+    actions = ByAgents(store, agents)
+    return client_of(app.create(configuration(connection), store, actions=actions))
+
+
+@BOTH
+def test_the_sources_agent_is_asked(
+    store: objects.Store, connection: str, fill: Fill, act: Act, name: str
+) -> None:
+    (migration,) = fill()
+    tell(store)
+    agents = Agents(Answer())
+    assert act(by(store, connection, agents)).status_code == 202
+    ((ctxt, host, action, target),) = agents.noted
+    assert (host, action) == ("source", name)
+    assert target == Target(uuid=migration, server_uuid=SERVER)
+    assert ctxt.request_id.startswith("req-")
+
+
+@BOTH
+def test_what_the_agent_refuses(
+    store: objects.Store, connection: str, fill: Fill, act: Act, name: str
+) -> None:
+    fill()
+    tell(store)
+    client = by(store, connection, Agents(Answer("something is done to it already")))
+    told = "It cannot be done: something is done to it already."
+    assert message(act(client), 409) == told
+    nova = act(client, f"/v2.1{ONE}", **{"OpenStack-API-Version": "compute 2.80"})
+    assert nova.json == {"conflictingRequest": {"code": 409, "message": told}}
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("agent", "code", "told", "is_asked"),
+    [
+        (None, 503, "is not heard of", False),
+        ({"age_seconds": 61}, 503, "is not heard of", False),
+        ({"age_seconds": 59}, 503, "does not answer. It may yet do it", True),
+        ({"takes_actions": False}, 501, "[compute] allow_actions", False),
+        # Of a version that knows nothing of it.
+        ({"takes_actions": None}, 501, "[compute] allow_actions", False),
+    ],
+)
+def test_an_agent_that_does_nothing(
+    store: objects.Store,
+    connection: str,
+    fill: Fill,
+    act: Act,
+    name: str,
+    agent: dict[str, Any] | None,
+    code: int,
+    told: str,
+    is_asked: bool,
+) -> None:
+    fill()
+    if agent is not None:
+        tell(store, **agent)
+    agents = Agents()
+    answer = act(by(store, connection, agents))
+    assert told in message(answer, code)
+    # Not everybody may see hosts.
+    assert "rack7" not in answer.text
+    assert "source.lab" not in answer.text
+    assert bool(agents.noted) is is_asked
+
+
+def test_an_arrival_without_a_source(store: objects.Store, connection: str, fill: Fill) -> None:
+    """A record that its destination has made: there is nobody to be asked."""
+    fill()
+    found = objects.Migration.get(store, SERVER, "1")
+    agents = Agents(Answer())
+    with pytest.raises(Exception, match="is not heard of"):
+        ByAgents(store, agents).ask(
+            RequestContext(overwrite=False),
+            Action.ABORT,
+            type(found)(
+                **{n: getattr(found, n) for n in found.__slots__} | {"source_compute": None}
+            ),
+        )
+    assert agents.noted == []
+
+
+@BOTH
+def test_who_asks_is_told_without_the_token(
+    store: objects.Store, connection: str, fill: Fill, act: Act, name: str
+) -> None:
+    fill(project_id="c0ffee")
+    tell(store)
+    agents = Agents(Answer())
+    client = keystone_client(store, connection, actions=ByAgents(store, agents))
+    answer = act(client, **{"X-Auth-Token": "manager"})
+    assert answer.status_code == 202
+    ((ctxt, *_more),) = agents.noted
+    assert (ctxt.user_id, ctxt.project_id) == ("somebody", "c0ffee")
+    assert ctxt.request_id == answer.headers["x-openstack-request-id"]
+    assert ctxt.auth_token is None
+    assert "manager" not in json.dumps({**ctxt.to_dict(), "roles": []})
+
+
+@BOTH
+def test_whose_it_is_not(
+    store: objects.Store, connection: str, asked: Asked, fill: Fill, act: Act, name: str
+) -> None:
+    fill(project_id="c0ffee")
+    client = keystone_client(store, connection, actions=asked)
+    for token, code in (("reader", 403), ("member", 403), ("system-reader", 403)):
+        told = message(act(client, **{"X-Auth-Token": token}), code)
+        assert f"migprog:migrations:{name}" in told
+    message(act(client, **{"X-Auth-Token": "other-manager"}), 404)
+    assert not asked.noted
+    for token in ("manager", "admin", "other-admin"):
+        assert act(client, **{"X-Auth-Token": token}).status_code == 202

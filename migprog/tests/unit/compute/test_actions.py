@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an agent does of what it is asked for, and what its log has of that."""
+
+import logging
+import time
+import uuid
+from concurrent.futures import Future
+
+import pytest
+
+from migprog.compute.actions import Actions
+from migprog.compute.endpoint import Request
+from migprog.compute.messages import Acted
+from migprog.compute.monitor import Monitor
+from migprog.core import keep
+from migprog.core.actions import Action, Answer, Target
+from migprog.core.report import Report
+from migprog.core.status import Phase, Status
+from migprog.core.throttle import Rules
+
+SERVER, MIGRATION, OTHER = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
+NOW = 1000.0
+STATS = {
+    "type": 2,
+    "operation": 5,
+    "time_elapsed": 5000,
+    "memory_total": 2**30,
+    "memory_processed": 2**20,
+    "memory_remaining": 2**29,
+    "memory_iteration": 1,
+}
+
+
+def monitor(*, stats=STATS):
+    """Of a migration that was read at ``NOW``."""
+    new = Monitor(MIGRATION, SERVER, NOW - 1)
+    if stats:
+        new.read(stats, 0.3, NOW)
+    return new
+
+
+def request(action=Action.ABORT, migration=MIGRATION):
+    target = Target(uuid=migration, server_uuid=SERVER)
+    return Request(action, target, "user 'u', request 'req-1'")
+
+
+@pytest.fixture
+def acts():
+    """What was to be done."""
+    return []
+
+
+@pytest.fixture
+def actions(acts):
+    return Actions(lambda *what: acts.append(what))
+
+
+@pytest.fixture
+def log(caplog):
+    caplog.set_level(logging.INFO)
+    return caplog
+
+
+def answer(asked):
+    return asked.answer.result(0)
+
+
+@pytest.mark.parametrize("action", Action)
+def test_it_is_done(actions, acts, log, action):
+    asked = request(action)
+    actions.take(asked, monitor(), NOW + 0.1)
+    assert acts == [(action, SERVER, NOW)]
+    assert not asked.answer.done()
+    actions.done(Acted(server_uuid=SERVER, at=NOW, how="so"))
+    assert answer(asked) == Answer()
+    who = f"server {SERVER}: {action.value} of migration {MIGRATION}, for user 'u', request 'req-1'"
+    assert [each.getMessage() for each in log.records] == [
+        f"{who}, is begun",
+        f"{who}, is done: so",
+    ]
+
+
+def _kept():
+    report = Report(
+        uuid=MIGRATION,
+        server_uuid=SERVER,
+        sequence=1,
+        status=Status.RUNNING,
+        phase=Phase.MEMORY_ITERATIONS,
+        started_at=1.0,
+        sampled_at=2.0,
+    )
+    return Monitor(MIGRATION, SERVER, NOW, None, keep.keep(report, "boot", NOW - 9, NOW))
+
+
+def _in_post_copy():
+    one = monitor()
+    one.turned(Phase.POST_COPY)
+    return one
+
+
+def _ended():
+    one = monitor()
+    one.lifecycle(5, 3, NOW)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("which", "migration", "why"),
+    [
+        (lambda: None, MIGRATION, "no such migration is under way on this host"),
+        (monitor, OTHER, "no such migration is under way on this host"),
+        (_kept, MIGRATION, "does not know yet how the migration stands"),
+        (_in_post_copy, MIGRATION, "runs at its destination already"),
+        (_ended, MIGRATION, "has ended"),
+    ],
+)
+@pytest.mark.parametrize("action", Action)
+def test_it_is_refused(actions, acts, log, which, migration, why, action):
+    asked = request(action, migration)
+    actions.take(asked, which(), NOW + 0.1)
+    assert acts == []
+    assert why in answer(asked).refused
+    (line,) = log.records
+    assert line.levelno == logging.WARNING
+    assert "user 'u', request 'req-1', is refused: " in line.getMessage()
+    assert why in line.getMessage()
+
+
+def test_nothing_is_forced_before_memory_moves(actions, acts):
+    asked = request(Action.FORCE_COMPLETE)
+    actions.take(asked, monitor(stats=None), NOW)
+    assert "no memory is being copied yet" in answer(asked).refused
+    asked = request(Action.ABORT)
+    actions.take(asked, monitor(stats=None), NOW)
+    assert acts == [(Action.ABORT, SERVER, NOW - 1)]
+
+
+def test_one_thing_at_a_time(actions, acts):
+    first, second, third = request(), request(), request()
+    actions.take(first, monitor(), NOW)
+    actions.take(second, monitor(), NOW)
+    assert "something is being done" in answer(second).refused
+    actions.done(Acted(server_uuid=SERVER, at=NOW, refused="it is over"))
+    assert answer(first) == Answer("it is over")
+    actions.take(third, monitor(), NOW)
+    assert len(acts) == 2
+
+
+def test_what_libvirt_says_is_for_the_log(actions, log):
+    """It may name hosts."""
+    asked = request()
+    actions.take(asked, monitor(), NOW)
+    actions.done(Acted(server_uuid=SERVER, at=NOW, error="no route to rack7"))
+    assert answer(asked).refused == "libvirt did not do it; the agent's log says why"
+    assert log.records[-1].levelno == logging.ERROR
+    assert log.records[-1].getMessage().endswith("has failed: no route to rack7")
+
+
+def test_who_has_gone_is_in_nobodys_way(actions):
+    """The endpoint has waited long enough."""
+    asked = request()
+    assert isinstance(asked.answer, Future)
+    with pytest.raises(TimeoutError):
+        asked.answer.result(0)
+    actions.take(asked, monitor(), NOW)
+    actions.done(Acted(server_uuid=SERVER, at=NOW, how="so"))
+    assert answer(asked) == Answer()
+
+
+def test_a_libvirt_that_hangs_is_told_of_once(actions, log):
+    actions.take(request(), monitor(), NOW)
+    assert actions.next_look_at(10.0) == NOW + 10
+    for now in (NOW + 9, NOW + 11, NOW + 12):
+        actions.look(now, 10.0)
+    assert [each.getMessage() for each in log.records if each.levelno == logging.WARNING] == [
+        f"server {SERVER}: abort of migration {MIGRATION}, for user 'u', request 'req-1', hangs: "
+        "libvirt does not answer"
+    ]
+    assert actions.next_look_at(10.0) is None
+    late = request()
+    actions.take(late, monitor(), NOW + 13)
+    assert "something is being done" in answer(late).refused
+
+
+def test_what_a_pause_makes_of_the_forecast(actions):
+    """The switch-over lasts as long as what is left takes, and is no measure for others."""
+    one = monitor()
+    one.read(STATS | {"time_elapsed": 6000, "memory_processed": 2**20 + 2**26}, 0.3, NOW + 1)
+    actions.take(request(Action.FORCE_COMPLETE), one, NOW + 1)
+    one.lifecycle(3, 1, NOW + 1)
+    actions.done(Acted(server_uuid=SERVER, at=NOW + 1, how="paused", paused=True))
+    _reason, report = one.report_if_due(Rules(0.0, 30.0), NOW + 1.1, time.time())
+    assert report.phase is Phase.SWITCHOVER
+    assert report.eta_seconds == pytest.approx(2**29 / 2**26, rel=0.25)
+    one.lifecycle(5, 3, NOW + 9)
+    assert one.handover_seconds is None
+
+
+def test_what_was_not_paused_after_all(actions):
+    one = monitor()
+    actions.take(request(Action.FORCE_COMPLETE), one, NOW)
+    actions.done(Acted(server_uuid=SERVER, at=NOW, error="no"))
+    one.lifecycle(3, 1, NOW + 1)
+    one.lifecycle(5, 3, NOW + 1.5)
+    assert one.handover_seconds == 0.5
