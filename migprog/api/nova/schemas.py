@@ -137,7 +137,6 @@ ACTION = {
 }
 _ACTIONS = {FORCE_COMPLETE: jsonschema.Draft202012Validator(ACTION)}
 _ACCEPTED = ("application/json", "application/vnd.openstack.compute+json", "text/plain", "")
-_MAX_BODY_BYTES = 64 * 1024
 
 
 def action(req: falcon.Request) -> dict[str, Any]:
@@ -160,14 +159,8 @@ def action(req: falcon.Request) -> dict[str, Any]:
 
 
 def _document(req: falcon.Request) -> Any:
-    # One byte more than we take tells whether there is more.
-    body = req.bounded_stream.read(_MAX_BODY_BYTES + 1)
-    if len(body) > _MAX_BODY_BYTES:
-        raise falcon.HTTPContentTooLarge(
-            description=f"A body must have at most {_MAX_BODY_BYTES} bytes."
-        )
     try:
-        return json.loads(body)
+        return json.loads(req.bounded_stream.read())
     except (ValueError, RecursionError):
         return None
 
