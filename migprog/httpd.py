@@ -20,7 +20,8 @@ LOG = logging.getLogger(__name__)
 _WAITING = 128
 _KEPT_ALIVE = 512
 _MAX_HEAD_BYTES = 64 * 1024
-_MAX_BODY_BYTES = 64 * 1024
+# What an application refuses at less than that it can refuse in its own words.
+_MAX_BODY_BYTES = 1024 * 1024
 
 
 class _Request(server.HTTPRequest):

@@ -75,11 +75,13 @@ def configuration(directory: pathlib.Path, database: str, **options: str) -> pat
 
 @contextlib.contextmanager
 def serving(
-    directory: pathlib.Path, database: str, concurrency: str
+    directory: pathlib.Path, database: str, concurrency: str, more: str = ""
 ) -> Iterator[tuple[str, processes.Program]]:
-    """The address of a running ``migprog-api``, and its process."""
+    """The address of a running ``migprog-api``, and its process; ``more`` of its configuration."""
     (port,) = processes.free_ports(1)
     path = configuration(directory, database, auth_strategy="noauth", listen=f"127.0.0.1:{port}")
+    with path.open("a") as config:
+        config.write(more)
     with processes.running(
         [sys.executable, "-W", "ignore", "-c", _MAIN, "--config-file", str(path)],
         directory,
@@ -264,14 +266,9 @@ def test_a_page_of_another_origin_is_served_where_that_is_allowed(
     tmp_path: pathlib.Path, database: str
 ) -> None:
     origin = "https://dashboard.example.org"
-    (port,) = processes.free_ports(1)
-    path = configuration(tmp_path, database, auth_strategy="noauth", listen=f"127.0.0.1:{port}")
-    with path.open("a") as config:
-        config.write(f"[cors]\nallowed_origin = {origin}\n")
-    command = [sys.executable, "-W", "ignore", "-c", _MAIN, "--config-file", str(path)]
-    with processes.running(command, tmp_path, os.environ) as program:
-        processes.wait_for_port(port, 60, program)
-        address = f"http://127.0.0.1:{port}/servers/{SERVER}/migrations/{RUNNING}"
+    named = f"[cors]\nallowed_origin = {origin}\n"
+    with serving(tmp_path, database, "eventlet", named) as (base, _program):
+        address = f"{base}/servers/{SERVER}/migrations/{RUNNING}"
         asking = {"Origin": origin, "Access-Control-Request-Method": "GET"}
         allowed = requests.options(
             address, headers=asking | {"Access-Control-Request-Headers": "x-auth-token"}, timeout=10
