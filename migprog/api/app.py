@@ -29,6 +29,7 @@ from migprog.api.nova import errors as nova_errors
 from migprog.api.resource import Application, Parts, Resource
 from migprog.api.waiting import Waiting
 from migprog.conf import middleware
+from migprog.conf import nova as nova_conf
 from migprog.conf.api import KEYSTONE
 from migprog.objects import Store
 
@@ -63,11 +64,13 @@ def create(
     ``waiting``: those that wait for news; without it as many as ``[api] max_waiting`` says.
     The only reader of the configuration in this package.
     """
+    nova_conf.register_opts(conf)
     parts = Parts(
         store=store,
         health=health.checks(conf),
         max_limit=conf.api.max_limit,
         stale_after_seconds=conf.api.stale_after,
+        nova_names=nova_conf.is_asked(conf),
         actions=actions or Disabled(),
         openapi=openapi.build([*ROUTES.items(), *nova.routes()], conf.api.max_limit),
         waiting=waiting or Waiting(conf.api.max_waiting or 0),
