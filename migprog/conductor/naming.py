@@ -29,7 +29,7 @@ class Patience:
     each of these delays, as long as Nova does not answer, or does not know it yet."""
 
     most: int = 1000
-    delays_seconds: tuple[float, ...] = (2.0, 15.0, 60.0)
+    delays_seconds: tuple[float, ...] = (2.0, 15.0, 60.0, 300.0, 900.0)
 
 
 @dataclass(frozen=True, slots=True)
