@@ -10,7 +10,7 @@ import select
 import threading
 from collections.abc import Callable, Iterable
 
-from cheroot import wsgi
+from cheroot import server, wsgi
 
 from migprog import exception
 
@@ -20,11 +20,27 @@ LOG = logging.getLogger(__name__)
 _WAITING = 128
 _KEPT_ALIVE = 512
 _MAX_HEAD_BYTES = 64 * 1024
-_MAX_BODY_BYTES = 64 * 1024
+# What an application refuses at less than that it can refuse in its own words.
+_MAX_BODY_BYTES = 1024 * 1024
+
+
+class _Request(server.HTTPRequest):
+    """Does not leave a body in chunks behind, which might be taken for the next request: cheroot
+    (11.1) reads to its end what nobody read of a body if that told its length."""
+
+    def respond(self) -> None:
+        self.close_connection = self.close_connection or self.chunked_read
+        super().respond()
+
+
+class _Connection(server.HTTPConnection):
+    RequestHandlerClass = _Request
 
 
 class _Cheroot(wsgi.Server):
     """cheroot, with its troubles in our log."""
+
+    ConnectionClass = _Connection
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         LOG.log(level, "%s", msg, exc_info=traceback)

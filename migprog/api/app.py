@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import falcon
+import webob
 from oslo_config import cfg
-from oslo_middleware import http_proxy_to_wsgi, request_id
+from oslo_middleware import cors, http_proxy_to_wsgi, request_id, sizelimit
 
 from migprog import context, policies
 from migprog.api import (
@@ -27,6 +28,8 @@ from migprog.api.nova import app as nova
 from migprog.api.nova import errors as nova_errors
 from migprog.api.resource import Application, Parts, Resource
 from migprog.api.waiting import Waiting
+from migprog.conf import middleware
+from migprog.conf import nova as nova_conf
 from migprog.conf.api import KEYSTONE
 from migprog.objects import Store
 
@@ -62,11 +65,13 @@ def create(
     ``waiting``: those that wait for news; without it as many as ``[api] max_waiting`` says.
     The only reader of the configuration in this package.
     """
+    nova_conf.register_opts(conf)
     parts = Parts(
         store=store,
         health=health.checks(conf),
         max_limit=conf.api.max_limit,
         stale_after_seconds=conf.api.stale_after,
+        nova_names=nova_conf.is_asked(conf),
         actions=actions or Disabled(),
         openapi=openapi.build([*ROUTES.items(), *nova.routes()], conf.api.max_limit),
         waiting=waiting or Waiting(conf.api.max_waiting or 0),
@@ -75,22 +80,27 @@ def create(
     app = _faces(parts, auth.ByToken(policies.Policy(conf)) if with_keystone else auth.Everybody())
     if with_keystone:
         app = auth.but_public(app, authenticate or functools.partial(auth.keystone, conf))
+    middleware.register_opts(conf)
     app = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
+    app = sizelimit.RequestBodySizeLimiter(app, conf)
     if not with_keystone:
         app = auth.LoopbackOnly(app)
     app = errors.Outermost(app, _finish)
+    if conf.cors.allowed_origin:
+        # Outermost, as a page has to be told errors as well.
+        app = cors.CORS(_without_preflights(app), conf)
     protected: Application = request_id.RequestId(app, conf)
     return protected
 
 
 def _faces(parts: Parts, identity: auth.ByToken | auth.Everybody) -> Application:
     """Both faces, each with its own routes and its own form of errors."""
-    middleware: list[Any] = [Bounds(), identity]
-    ours = falcon.App(middleware=[*middleware, access.Enforcement()])
+    before: list[Any] = [Bounds(), identity]
+    ours = falcon.App(middleware=[*before, access.Enforcement()])
     errors.install(ours)
     for path, resource in ROUTES.items():
         ours.add_route(path, resource(parts))
-    novas = nova.create(parts, middleware)
+    novas = nova.create(parts, before)
 
     def choose(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         app = novas if nova.serves(environ.get("PATH_INFO") or "/") else ours
@@ -98,6 +108,17 @@ def _faces(parts: Parts, identity: auth.ByToken | auth.Everybody) -> Application
         return answer
 
     return choose
+
+
+def _without_preflights(app: Application) -> Application:
+    """What a browser asks before it lets a page ask bears no token, and goes no further."""
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "OPTIONS":
+            return webob.Response(status=204)(environ, start_response)
+        return app(environ, start_response)
+
+    return answer
 
 
 def _finish(path: str) -> errors.Finish:
@@ -115,6 +136,11 @@ class Bounds:
                 description=f"The address must have at most {MAX_URL_CHARACTERS} characters."
             )
         # oslo.middleware's size limit is for requests that have a body: none of these does.
-        has_body = bool(req.content_length or req.get_header("Transfer-Encoding"))
-        if has_body and req.method in _METHODS:
-            raise falcon.HTTPContentTooLarge(description="The request must not have a body.")
+        in_chunks = req.get_header("Transfer-Encoding") is not None
+        if req.method in _METHODS:
+            if req.content_length or in_chunks:
+                raise falcon.HTTPContentTooLarge(description="The request must not have a body.")
+        elif in_chunks:
+            raise falcon.HTTPLengthRequired(
+                description="The request must tell its Content-Length; chunks are not taken."
+            )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bodies of requests: JSON, of a bounded size; and what an action's says."""
+"""The bodies of requests: JSON, of a size that the application bounds; and what an action's says."""
 
 import json
 from typing import Any
@@ -16,26 +16,19 @@ ACTION: Schema = {
     "required": [FORCE_COMPLETE],
     "additionalProperties": False,
 }
-_MAX_BYTES = 64 * 1024
 
 
 def read(req: falcon.Request, *accepted: str) -> Any:
     """The document that is sent; None: it is none. ``accepted``: its media types.
 
-    Raises :class:`falcon.HTTPUnsupportedMediaType`, :class:`falcon.HTTPContentTooLarge`.
+    Raises :class:`falcon.HTTPUnsupportedMediaType`.
     """
     content_type = (req.content_type or "").partition(";")[0].strip().lower()
     if content_type not in accepted:
         raise falcon.HTTPUnsupportedMediaType(
             description=f"Unsupported Content-Type {content_type[:64]}"
         )
-    # One byte more than we take tells whether there is more.
-    body = req.bounded_stream.read(_MAX_BYTES + 1)
-    if len(body) > _MAX_BYTES:
-        raise falcon.HTTPContentTooLarge(
-            description=f"A body must have at most {_MAX_BYTES} bytes."
-        )
     try:
-        return json.loads(body)
+        return json.loads(req.bounded_stream.read())
     except (ValueError, RecursionError):
         return None

@@ -48,6 +48,7 @@ def migrations(
     ``find`` is given what it is to find: :class:`objects.Migration`, or :class:`objects.Mark` to
     tell whether there is anything new. ``shown``: what else their documents depend on.
     """
+    shown = (*shown, parts.nova_names)
     if req.if_none_match and is_known(req, resp, shown, _marks(find(objects.Mark), parts)):
         return None
     found: Sequence[objects.Migration] = find(objects.Migration)

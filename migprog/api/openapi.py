@@ -43,6 +43,7 @@ _REFUSALS = {
     404: "It is not there, or another project's.",
     406: "There is no such microversion.",
     409: "It cannot be done as things are.",
+    411: "The body does not tell its length.",
     413: "The request, or its body, is too large.",
     414: "The address is too long.",
     415: "The body is not JSON.",
@@ -132,7 +133,7 @@ def _responses(
     if is_nova:
         codes.add(406)
     if method != "GET":
-        codes |= {404, 409, 415, 501}
+        codes |= {404, 409, 411, 415, 501}
     refusal = _json(ref("NovaError" if is_nova else "Error"))
     return answers | {
         str(code): {"description": _REFUSALS[code], "content": refusal} for code in sorted(codes)

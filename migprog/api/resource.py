@@ -30,6 +30,7 @@ class Parts:
     ``actions``: how the agent that has a migration is asked to do something about it.
     ``openapi``: the document of all of them.
     ``health``: further checks of the service's health, as a WSGI application that answers JSON.
+    ``nova_names``: migrations have Nova's numbers and UUIDs in Nova's face.
     ``clock`` gives the time with its zone. ``waiting``: those that wait for news.
     """
 
@@ -37,6 +38,7 @@ class Parts:
     health: Application
     max_limit: int
     stale_after_seconds: float
+    nova_names: bool = False
     actions: Actions = field(default_factory=Disabled)
     waiting: Waiting = field(default_factory=lambda: Waiting(0))
     openapi: Mapping[str, Any] = field(default_factory=dict)

@@ -47,8 +47,13 @@ class Gathering:
 StoreBatches = Callable[[Sequence[Heard]], list[Stored]]
 
 
-def storing(store: objects.Store) -> StoreBatches:
-    """:func:`objects.store_batches` into ``store``, and counted."""
+def _nobody(server_uuid: str, uuid: str) -> None:
+    """Wants to know."""
+
+
+def storing(store: objects.Store, appeared: Callable[[str, str], None] = _nobody) -> StoreBatches:
+    """:func:`objects.store_batches` into ``store``, and counted. ``appeared`` is told of each new
+    migration its server's UUID and its own; it must not wait."""
 
     def store_batches(heard: Sequence[Heard]) -> list[Stored]:
         begun, statements, rows = time.monotonic(), store.statements, store.rows
@@ -57,6 +62,8 @@ def storing(store: objects.Store) -> StoreBatches:
         metrics.transaction(len(heard), seconds, store.statements - statements, store.rows - rows)
         for each in stored:
             metrics.stored(each.reports, each.ends)
+            for report in each.appeared:
+                appeared(report.server_uuid, report.uuid)
         return stored
 
     return store_batches

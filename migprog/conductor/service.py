@@ -8,8 +8,11 @@ from oslo_config import cfg
 
 from migprog import httpd, metrics, objects, rpc
 from migprog.conductor import rpcapi
-from migprog.conductor.intake import Intake, storing
+from migprog.conductor.intake import Intake, StoreBatches, storing
 from migprog.conductor.manager import ConductorManager
+from migprog.conductor.naming import Naming
+from migprog.conductor.nova import Nova
+from migprog.conf import nova as nova_conf
 from migprog.conf.conductor import metrics_address
 
 LOG = logging.getLogger(__name__)
@@ -34,6 +37,7 @@ class ConductorService:
         self._transport: Any = None
         self._server: Any = None
         self._intake: Intake | None = None
+        self._naming: Naming | None = None
         self._metrics: httpd.Server | None = None
 
     def start(self) -> None:
@@ -48,7 +52,7 @@ class ConductorService:
         except objects.Unavailable as error:
             LOG.warning("starting all the same: %s", error)
         self._serve_metrics()
-        self._intake = Intake(storing(self._store))
+        self._intake = Intake(self._storing(self._store))
         self._intake.start()
         self._transport = rpc.transport(self._conf, self._transport_url)
         self._server = rpc.server(
@@ -67,6 +71,8 @@ class ConductorService:
             self._server.wait()
         if self._intake is not None:
             self._intake.stop()
+        if self._naming is not None:
+            self._naming.stop()
         if self._transport is not None:
             self._transport.cleanup()
         if self._metrics is not None:
@@ -76,6 +82,15 @@ class ConductorService:
 
     def reload(self, conf: cfg.ConfigOpts) -> None:
         """None of its options can change while it runs."""
+
+    def _storing(self, store: objects.Store) -> StoreBatches:
+        """Also has Nova asked for what appears, where ``[nova]`` says how."""
+        nova_conf.register_opts(self._conf)
+        if not nova_conf.is_asked(self._conf):
+            return storing(store)
+        self._naming = Naming(store, Nova(self._conf).migrations)
+        self._naming.start()
+        return storing(store, self._naming.appeared)
 
     def _serve_metrics(self) -> None:
         address = metrics_address(self._conf)

@@ -33,7 +33,8 @@ class Asked:
     """What is asked of a list; None: not asked for.
 
     ``host``: at either end. Changed: at that instant, too (UTC without a zone). ``after``: behind
-    the row with these values of ``sort_key`` and id. By ``ended_at`` only those that have one are
+    the row with these values of ``sort_key`` and id. ``named_in_nova``: only what Nova's name is
+    known of. By ``ended_at`` only those that have one are
     listed.
     """
 
@@ -42,6 +43,7 @@ class Asked:
     user_id: str | None = None
     source_compute: str | None = None
     verdict: str | None = None
+    named_in_nova: bool = False
     host: str | None = None
     statuses: Collection[str] | None = None
     changed_since: datetime | None = None
@@ -64,6 +66,8 @@ def statement(names: Sequence[str], asked: Asked, limit: int) -> sa.Select[Any]:
     all_branches = _branches(asked)
     equal = ((_TABLE.c[name], getattr(asked, name)) for name in _EQUAL)
     always = [column == value for column, value in equal if value is not None] + _behind(asked)
+    if asked.named_in_nova:
+        always.append(_TABLE.c.nova_uuid.is_not(None))
     order = [_direction(asked, _TABLE.c[name]) for name in dict.fromkeys((asked.sort_key, "id"))]
     if len(all_branches) == 1:
         return select(names).where(*always, *all_branches[0]).order_by(*order).limit(limit)

@@ -63,6 +63,10 @@ class Migration(Base):
     dest_node: Mapped[Text | None]
     dest_host: Mapped[Text | None]
 
+    # Nova's own names of it, where Nova is asked.
+    nova_id: Mapped[int | None]
+    nova_uuid: Mapped[Uuid | None]
+
     sequence: Mapped[Count]
     status: Mapped[Word]
     phase: Mapped[Word]
@@ -117,6 +121,7 @@ class Migration(Base):
     # serves a filter or an instant, and that order. See db/lists.py.
     __table_args__ = (
         Index("uniq_migrations_uuid", "uuid", unique=True),
+        Index("uniq_migrations_nova_uuid", "nova_uuid", unique=True),
         Index("ix_migrations_server_uuid_id", "server_uuid", "id"),
         Index("ix_migrations_project_id_id", "project_id", "id"),
         Index("ix_migrations_status_id", "status", "id"),

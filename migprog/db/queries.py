@@ -20,10 +20,13 @@ _HISTORY: sa.Table = models.History.__table__  # type: ignore[assignment]
 _AGENTS: sa.Table = models.Agent.__table__  # type: ignore[assignment]
 
 _DESTINATION = ("dest_compute", "dest_node", "dest_host", "arrived_at")
+_IN_NOVA = ("nova_id", "nova_uuid")
 # A migration's server, source, start and first mention never change.
 _SOURCE = ("source_compute", "source_node", "started_at")
 _FIXED = ("uuid", "server_uuid", *_SOURCE, "created_at")
-_FIGURES = tuple(name for name in lists.COLUMNS if name not in ("id", *_FIXED, *_DESTINATION))
+_FIGURES = tuple(
+    name for name in lists.COLUMNS if name not in ("id", *_FIXED, *_DESTINATION, *_IN_NOVA)
+)
 # Null until a migration has ended: no need to write them with every step on its way.
 _FINAL = ("ended_at", "total_seconds", "downtime_seconds", "error", *calibration.FIELDS)
 _PROGRESS = tuple(name for name in _FIGURES if name not in _FINAL and name not in LASTING)
@@ -222,6 +225,18 @@ class Writer(Reader):
     def update_destinations(self, rows: Sequence[Row]) -> None:
         """Locked ones: the destination and nothing else."""
         self._update(_MIGRATIONS, "id", (*_DESTINATION, "updated_at"), rows)
+
+    def name_in_nova(self, uuid: str, nova_id: int, nova_uuid: str, now: datetime) -> bool:
+        """Give a migration Nova's names; False: it is gone, or another one has them."""
+        table = _MIGRATIONS.c
+        others = sa.select(table.id).where(table.nova_uuid == nova_uuid, table.uuid != uuid)
+        if self._row(others) is not None:
+            return False
+        named = sa.update(_MIGRATIONS).where(table.uuid == uuid)
+        values = {"nova_id": nova_id, "nova_uuid": nova_uuid, "updated_at": now}
+        rows: int = self.connection.execute(named.values(values)).rowcount
+        self.rows += rows
+        return rows > 0
 
     def update_servers(self, rows: Sequence[Row], for_progress: bool) -> None:
         """Locked ones: all but what never changes; or their progress and nothing else."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a conductor counts of the reports that it stores."""
 
+import enum
 from collections.abc import Iterable
 
 from prometheus_client import Counter, Histogram
@@ -68,9 +69,30 @@ _IN_RANGE = Counter(
     registry=REGISTRY,
 )
 
+
+class Naming(enum.StrEnum):
+    """What became of the wish to know how Nova calls a migration."""
+
+    NAMED = "named"
+    ABSENT = "absent"
+    AMBIGUOUS = "ambiguous"
+    FAILED = "failed"
+    DROPPED = "dropped"
+    PURGED = "purged"
+
+
+_NAMINGS = Counter(
+    "migprog_nova_namings",
+    "Migrations that Nova was asked for, by what came of it; none where Nova is not asked.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+
 # A series that is not there before it first counts hides that from whoever asks for its increase.
 for _status in sorted(ENDED):
     _ENDED.labels(_status)
+for _naming in Naming:
+    _NAMINGS.labels(_naming.value)
 for _percent in calibration.PERCENTS:
     _ERROR.labels(str(_percent))
     for _held in _HELD:
@@ -83,6 +105,11 @@ def transaction(batches: int, seconds: float, statements: int, rows: int) -> Non
     _BATCHES.inc(batches)
     _STATEMENTS.inc(statements)
     _ROWS.inc(rows)
+
+
+def naming(outcome: Naming) -> None:
+    """Count a migration that is not asked for any more."""
+    _NAMINGS.labels(outcome.value).inc()
 
 
 def superseded() -> None:

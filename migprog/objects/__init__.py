@@ -11,13 +11,15 @@ from migprog.db.api import Store, Unavailable, connect
 from migprog.db.schema import check_version
 from migprog.objects.agent import Agent
 from migprog.objects.batch import Heard, Stored, store_batch, store_batches
-from migprog.objects.finding import Finding
+from migprog.objects.finding import MAX_ID, Finding
 from migprog.objects.history import Point
 from migprog.objects.migration import Mark, Migration
+from migprog.objects.naming import name
 from migprog.objects.purge import Purged, purge
 from migprog.objects.server import Server, ServerNow
 
 __all__ = [
+    "MAX_ID",
     "Agent",
     "Finding",
     "Heard",
@@ -32,6 +34,7 @@ __all__ = [
     "Unavailable",
     "check_version",
     "connect",
+    "name",
     "purge",
     "store_batch",
     "store_batches",

@@ -29,12 +29,14 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of a batch: the answer to it, how many of its reports changed the store, and of
-    each migration that ended with it, or whose end it settled, the report that says so."""
+    """What became of a batch: the answer to it, how many of its reports changed the store, of each
+    migration that ended with it, or whose end it settled, the report that says so, and the first
+    report of each that appeared with it."""
 
     ack: Ack
     reports: int = 0
     ends: tuple[Report, ...] = ()
+    appeared: tuple[Report, ...] = ()
 
 
 def store_batch(store: db.Store, batch: Batch, heard_at: float) -> Stored:
@@ -137,10 +139,14 @@ class _Storing:
         settled: dict[str, int] = {}
         applied = 0
         ends: list[Report] = []
+        appeared: list[Report] = []
         if batch.agent is not None:
             self._agents[batch.host] = merge.agent(batch.agent, batch.host, batch.node, now)
         for report in sorted(batch.reports, key=lambda report: report.sequence):
+            is_new = report.uuid not in self._migrations
             changed = self._report(report, batch, now)
+            if changed and is_new:
+                appeared.append(report)
             held = self._migrations.get(report.uuid)
             settled[report.uuid] = max(report.sequence, held["sequence"] if held else 0)
             applied += changed
@@ -153,9 +159,8 @@ class _Storing:
             for arrival in sorted(batch.arrivals, key=lambda arrival: arrival.at)
             if self._arrival(arrival, batch, now, ends)
         ]
-        return Stored(
-            Ack(stored=settled, arrived=tuple(dict.fromkeys(arrived))), applied, tuple(ends)
-        )
+        ack = Ack(stored=settled, arrived=tuple(dict.fromkeys(arrived)))
+        return Stored(ack, applied, tuple(ends), tuple(appeared))
 
     def _report(self, report: Report, batch: Batch, now: datetime) -> bool:
         """Whether it changes the store."""

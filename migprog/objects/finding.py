@@ -39,14 +39,17 @@ class Finding:
         id_or_uuid: str,
         *,
         project_id: str | None = None,
+        named_in_nova: bool = False,
     ) -> Self:
         """One of a server's migrations, by its number or its UUID; with a ``project_id``, only if
-        it is that project's.
+        it is that project's. ``named_in_nova``: the number or the UUID is Nova's.
 
         Raises :class:`exception.NotFound`, :class:`db.Unavailable`.
         """
         server, which = _uuid(server_uuid), _id_or_uuid(id_or_uuid)
         row = None
+        if which and named_in_nova:
+            which = {f"nova_{name}": value for name, value in which.items()}
         if which and project_id is not None:
             which["project_id"] = project_id
         if server and which:
@@ -78,6 +81,7 @@ class Finding:
         descending: bool = True,
         limit: int = 1000,
         marker: str | None = None,
+        named_in_nova: bool = False,
     ) -> list[Self]:
         """Newest first, unless another of :data:`migprog.db.lists.SORT_KEYS` is asked for: by
         ``ended_at`` only those that have one. What is None is not asked for.
@@ -85,17 +89,22 @@ class Finding:
         ``host`` is a compute host at either end; ``marker`` the UUID of the last migration of the
         page before, of the same project. The row was last changed at or after ``changed_since``,
         at or before ``changed_before`` (with their zones). A verdict is one on what is in progress,
-        or that it has ended.
+        or that it has ended. ``named_in_nova``: only those that Nova's name is known of, and the
+        marker is Nova's UUID.
         Raises :class:`exception.BadRequest`, :class:`db.Unavailable`.
         """
         if server_uuid is not None and (server_uuid := _uuid(server_uuid)) is None:
             return []
 
+        def marked(reader: queries.Reader, marker: str) -> tuple[Any, int]:
+            name = "nova_uuid" if named_in_nova else "uuid"
+            return _marked(reader, name, marker, project_id, sort_key)
+
         def work(reader: queries.Reader) -> list[queries.Row]:
             return reader.migrations(
                 cls.COLUMNS,
                 limit=limit,
-                after=None if marker is None else _marked(reader, marker, project_id, sort_key),
+                after=None if marker is None else marked(reader, marker),
                 sort_key=sort_key,
                 descending=descending,
                 host=host,
@@ -104,6 +113,7 @@ class Finding:
                 server_uuid=server_uuid,
                 project_id=project_id,
                 user_id=user_id,
+                named_in_nova=named_in_nova,
                 source_compute=source_compute,
                 changed_since=zoneless(changed_since),
                 changed_before=zoneless(changed_before),
@@ -127,13 +137,13 @@ def _statuses(
 
 
 def _marked(
-    reader: queries.Reader, marker: str, project_id: str | None, sort_key: str
+    reader: queries.Reader, name: str, marker: str, project_id: str | None, sort_key: str
 ) -> tuple[Any, int]:
-    """What the migration with this UUID is sorted by, and its number."""
+    """What the migration whose column ``name`` has this UUID is sorted by, and its number."""
     wanted = _uuid(marker)
     of_project = {} if project_id is None else {"project_id": project_id}
     columns = tuple(dict.fromkeys(("id", sort_key)))
-    row = reader.migration(columns, uuid=wanted, **of_project) if wanted else None
+    row = reader.migration(columns, **{name: wanted}, **of_project) if wanted else None
     if row is None:
         raise exception.BadRequest("marker", f"{marker[:64]!r} must be the UUID of a migration")
     if row[sort_key] is None:

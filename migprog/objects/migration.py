@@ -20,7 +20,7 @@ class Migration(Finding):
     ``updated_at`` are by the conductor's clock, the others by the hypervisors'. ``arrived_at`` is
     the instant of the arrival that named the destination. ``percent`` never goes back. How the
     forecasts at 25, 50 and 75 % turned out is in :mod:`migprog.core.calibration`'s fields.
-    None: not known.
+    ``nova_id`` and ``nova_uuid`` are Nova's own names of it. None: not known.
     """
 
     COLUMNS: ClassVar = lists.COLUMNS
@@ -36,6 +36,9 @@ class Migration(Finding):
     dest_compute: str | None
     dest_node: str | None
     dest_host: str | None
+
+    nova_id: int | None
+    nova_uuid: str | None
 
     sequence: int
     status: Status

@@ -41,12 +41,21 @@ ABORT = Step("abort live migration", "abort live migration", falcon.HTTPNotFound
 
 
 class _OfServer(Resource):
+    def named(self, migration: objects.Migration) -> objects.Migration:
+        return views.named(migration, self.parts.nova_names)
+
     def _find(self, server_id: str, number: str, access: Access, kind: type[_Kind]) -> _Kind | None:
         """By its number: here, as in Nova, its UUID is no address."""
         if not (number.isascii() and number.isdigit()):
             return None
         try:
-            return kind.get(self.parts.store, server_id, number, project_id=access.only_project())
+            return kind.get(
+                self.parts.store,
+                server_id,
+                number,
+                project_id=access.only_project(),
+                named_in_nova=self.parts.nova_names,
+            )
         except exception.NotFound:
             return None
 
@@ -68,7 +77,7 @@ class _OfServer(Resource):
             )
         if migration.status not in step.possible_in:
             raise falcon.HTTPBadRequest(
-                description=f"Migration {migration.id} state of instance {server_id} is "
+                description=f"Migration {number} state of instance {server_id} is "
                 f"{migration.status}. Cannot {step.of_migration} while the migration is in this "
                 "state."
             )
@@ -95,6 +104,7 @@ class Migrations(_OfServer):
                 project_id=access.only_project(),
                 in_progress=True,
                 limit=self.parts.max_limit,
+                named_in_nova=self.parts.nova_names,
             )
             if not found:
                 known(self.parts, server_id, access)
@@ -103,7 +113,9 @@ class Migrations(_OfServer):
         found = conditional.migrations(req, resp, self.parts, find, version, hosts)
         if found is not None:
             resp.media = {
-                "migrations": [views.server_migration(each, version, hosts) for each in found]
+                "migrations": [
+                    views.server_migration(self.named(each), version, hosts) for each in found
+                ]
             }
 
 
@@ -129,7 +141,7 @@ class Migration(_OfServer):
             *(version, hosts),
         )
         if found is not None:
-            resp.media = {"migration": views.server_migration(found[0], version, hosts)}
+            resp.media = {"migration": views.server_migration(self.named(found[0]), version, hosts)}
 
     def _in_progress(self, server_id: str, number: str, access: Access, kind: type[_Kind]) -> _Kind:
         """Raises :class:`falcon.HTTPNotFound`."""
@@ -142,8 +154,7 @@ class Migration(_OfServer):
             )
         if not migration.in_progress:
             raise falcon.HTTPNotFound(
-                description=f"Live migration {migration.id} for server {server_id} is not in "
-                "progress."
+                description=f"Live migration {number} for server {server_id} is not in progress."
             )
         return migration
 

@@ -52,6 +52,7 @@ class OsMigrations(Resource):
         )
         if found is None:
             return
+        found = [views.named(each, self.parts.nova_names) for each in found]
         page: dict[str, Any] = {
             "migrations": [views.os_migration(each, version, addresses, hosts) for each in found]
         }
@@ -73,7 +74,9 @@ class OsMigrations(Resource):
         if "status" in query:
             asked["status"] = Status(query["status"])
         try:
-            return kind.list(self.parts.store, limit=limit, **asked)
+            return kind.list(
+                self.parts.store, limit=limit, named_in_nova=self.parts.nova_names, **asked
+            )
         except exception.BadRequest:
             raise no_marker(query["marker"]) from None
 

@@ -5,6 +5,7 @@ Each kind of document is a table of its keys with the microversion that brought 
 Instants are UTC without a zone, as Nova writes them.
 """
 
+import dataclasses
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -97,6 +98,14 @@ OS_MIGRATION = (
     Key("new_instance_type_id", _NULL, lambda _migration: None),
     Key("migration_type", TEXT, lambda _migration: MIGRATION_TYPE, since=V2_23),
 )
+
+
+def named(migration: Migration, nova_names: bool) -> Migration:
+    """The migration by the names that this face has for it."""
+    if not nova_names:
+        return migration
+    assert migration.nova_id is not None and migration.nova_uuid is not None
+    return dataclasses.replace(migration, id=migration.nova_id, uuid=migration.nova_uuid)
 
 
 def migration_path(migration: Migration) -> str:

@@ -75,11 +75,13 @@ def configuration(directory: pathlib.Path, database: str, **options: str) -> pat
 
 @contextlib.contextmanager
 def serving(
-    directory: pathlib.Path, database: str, concurrency: str
+    directory: pathlib.Path, database: str, concurrency: str, more: str = ""
 ) -> Iterator[tuple[str, processes.Program]]:
-    """The address of a running ``migprog-api``, and its process."""
+    """The address of a running ``migprog-api``, and its process; ``more`` of its configuration."""
     (port,) = processes.free_ports(1)
     path = configuration(directory, database, auth_strategy="noauth", listen=f"127.0.0.1:{port}")
+    with path.open("a") as config:
+        config.write(more)
     with processes.running(
         [sys.executable, "-W", "ignore", "-c", _MAIN, "--config-file", str(path)],
         directory,
@@ -229,6 +231,53 @@ def test_a_client_that_says_nothing_holds_up_nobody(
         for _ in range(8):
             stack.enter_context(socket.create_connection(address)).sendall(b"GET / HTT")
         assert requests.get(f"{base}/healthcheck", timeout=5).ok
+
+
+def test_a_body_in_chunks_is_never_the_next_request(
+    api: tuple[str, processes.Program],
+) -> None:
+    """Not when it is refused, and nobody reads it: what is in it was not asked."""
+    base, _program = api
+    hidden = "GET /healthcheck HTTP/1.1\r\nHost: x\r\n\r\n"
+    for method, path in (("POST", "/nowhere"), ("DELETE", "/migrations"), ("GET", "/migrations")):
+        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        asked = f"{head}{len(hidden):x}\r\n{hidden}\r\n0\r\n\r\n{hidden}"
+        with socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2])), 10) as client:
+            client.sendall(asked.encode())
+            answers = b"".join(iter(lambda: client.recv(65536), b""))
+        assert answers.startswith(b"HTTP/1.1 4"), answers
+        assert answers.count(b"HTTP/1.1 ") == 1, answers
+
+
+def test_a_large_body_is_refused_and_the_connection_serves_on(
+    api: tuple[str, processes.Program],
+) -> None:
+    base, _program = api
+    action = f"{base}/v2.1/servers/{SERVER}/migrations/1/action"
+    with requests.Session() as session:
+        for size, code in ((20_000, 413), (10_000, 400)):
+            answer = session.post(action, data=b"{}".ljust(size), timeout=10)
+            assert answer.status_code == code
+            assert answer.headers["content-type"].startswith("application/json")
+            assert session.get(f"{base}/migrations", timeout=10).ok
+
+
+def test_a_page_of_another_origin_is_served_where_that_is_allowed(
+    tmp_path: pathlib.Path, database: str
+) -> None:
+    origin = "https://dashboard.example.org"
+    named = f"[cors]\nallowed_origin = {origin}\n"
+    with serving(tmp_path, database, "eventlet", named) as (base, _program):
+        address = f"{base}/servers/{SERVER}/migrations/{RUNNING}"
+        asking = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+        allowed = requests.options(
+            address, headers=asking | {"Access-Control-Request-Headers": "x-auth-token"}, timeout=10
+        )
+        assert (allowed.status_code, allowed.content) == (204, b"")
+        answer = requests.get(address, headers={"Origin": origin}, timeout=10)
+        for each in (allowed, answer):
+            assert each.headers["Access-Control-Allow-Origin"] == origin
+        assert "ETag" in answer.headers["Access-Control-Expose-Headers"]
 
 
 def _started(path: pathlib.Path) -> "subprocess.CompletedProcess[str]":

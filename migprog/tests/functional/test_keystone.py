@@ -13,10 +13,14 @@ import pytest
 import requests
 from keystoneauth1 import loading
 from openstack import exceptions
+from oslo_config import cfg
 
 from migprog import exception, objects
 from migprog.api import app, auth
+from migprog.conductor.nova import NoAnswer, Nova
+from migprog.conf import nova as nova_conf
 from migprog.tests import access, stores
+from migprog.tests.fixtures.nova import NovaApi
 from migprog.tests.functional import keystone, processes
 from migprog.tests.functional.keystone import PASSWORD, SYSTEM, Keystone, of_project
 from migprog.tests.unit.api.conftest import client_of, configuration
@@ -202,3 +206,30 @@ def test_openstacksdk_finds_its_way_by_the_catalog(cloud: Cloud) -> None:
     assert found.source_compute == cloud.migration.source_compute
     with pytest.raises(exceptions.ForbiddenException, match="os-migrations:index"):
         list(compute("a-reader", "red").migrations())
+
+
+def test_the_conductor_asks_nova_with_a_token(cloud: Cloud, tmp_path: pathlib.Path) -> None:
+    """By ``[nova]``: a token of the real Keystone's, and a stand-in for Nova."""
+    path = tmp_path / "migprog.conf"
+    api = NovaApi()
+    with api.serving():
+        path.write_text(
+            "[nova]\nauth_type = password\nusername = migprog\nuser_domain_id = default\n"
+            "project_name = service\nproject_domain_id = default\n"
+            f"auth_url = {cloud.keystone.url}\npassword = {PASSWORD}\n"
+            f"endpoint_override = {api.url}\n"
+        )
+        conf = cfg.ConfigOpts()
+        nova_conf.register_opts(conf)
+        conf(["--config-file", str(path)], default_config_dirs=[])
+        nova = Nova(conf)
+        assert nova.migrations(SERVER) == []
+        ((_path, _query, headers),) = api.asked
+        assert cloud.keystone.knows(headers["X-Auth-Token"])
+        # One that is not good any more is replaced, and Nova asked again.
+        cloud.keystone.revoke(headers["X-Auth-Token"])
+        api.ill = 401, b"{}"
+        with pytest.raises(NoAnswer):
+            nova.migrations(SERVER)
+        tokens = {headers["X-Auth-Token"] for _path, _query, headers in api.asked}
+        assert len(tokens) == 2

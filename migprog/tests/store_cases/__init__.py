@@ -4,6 +4,7 @@
 from migprog.tests.store_cases.agents import Living
 from migprog.tests.store_cases.history import Remembering
 from migprog.tests.store_cases.lists import Finding
+from migprog.tests.store_cases.naming import Naming
 from migprog.tests.store_cases.reports import Guarding, Keeping
 from migprog.tests.store_cases.servers import Arriving, Telling
 from migprog.tests.store_cases.settling import Settling
@@ -20,6 +21,7 @@ class Cases(
     Together,
     Remembering,
     Living,
+    Naming,
 ):
     """All of them; a subclass gives the fixtures ``store`` and ``other_store`` (the same database,
     its own connections)."""

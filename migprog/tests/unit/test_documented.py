@@ -34,11 +34,16 @@ def _options(text):
     [
         ("operate", ("oslo_messaging_rabbit", "ssl_ca_file")),
         ("install", ("database", "connection")),
+        ("beside-nova", ("nova", "auth_type")),
     ],
 )
 def test_its_options_are_in_the_sample(page, named):
     told = _options((_ROOT / f"doc/source/{page}.rst").read_text())
     assert named in told
     # The way to log in is a plugin of keystoneauth, whose options no sample can know.
-    logging_in = {("keystone_authtoken", option.dest) for option in get_plugin_options("password")}
+    logging_in = {
+        (section, option.dest)
+        for section in ("keystone_authtoken", "nova")
+        for option in get_plugin_options("password")
+    }
     assert told <= _options(_SAMPLE.read_text()) | logging_in

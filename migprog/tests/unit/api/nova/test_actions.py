@@ -162,7 +162,7 @@ def test_a_server_that_does_not_migrate(
     "body",
     [
         *("", "{}", "[]", "null", "1", '"force_complete"', "{", "{'force_complete': null}", "\0"),
-        *('{"force_complete": null, "other": null}', b"\xff", "[" * 60000, "[" * 90),
+        *('{"force_complete": null, "other": null}', b"\xff", "[" * 16000, "[" * 90),
     ],
 )
 @pytest.mark.parametrize("version", ["2.1", "2.80"])
@@ -201,7 +201,7 @@ def test_an_action_with_a_wrong_value(
 
 def test_values_are_told_at_a_bounded_length(ask_to_act: Ask, actions: Asked, fill: Fill) -> None:
     fill()
-    for value in ('"' + "x" * 60000 + '"', "[" * 980 + "]" * 980, "[" * 950 + "]" * 950):
+    for value in ('"' + "x" * 16000 + '"', "[" * 980 + "]" * 980, "[" * 950 + "]" * 950):
         answer = force(ask_to_act, body=f'{{"force_complete": {value}}}')
         assert refusal(answer)[:2] == (400, "badRequest")
         assert len(answer.text) < 2000
@@ -249,7 +249,7 @@ def test_content_types(
 
 def test_a_body_is_bounded(ask_to_act: Ask, actions: Asked, fill: Fill) -> None:
     fill()
-    body = '{"force_complete": null' + " " * 65536 + "}"
+    body = '{"force_complete": null' + " " * 16384 + "}"
     assert refusal(force(ask_to_act, body=body))[:2] == (413, "overLimit")
     assert force(ask_to_act, body=body.replace(" " * 1024, "")).status_code == 202
     assert len(actions.noted) == 1

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``migprog-conductor`` as a process, which asks Nova beside its work: on both backends, with a
+real broker, and a stand-in for Nova that does not answer."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from migprog import objects
+from migprog.core.report import Batch
+from migprog.tests import stores
+from migprog.tests.fixtures.nova import NovaApi, record
+from migprog.tests.functional import processes
+from migprog.tests.functional.deployment import wait_for_output
+
+pytestmark = pytest.mark.functional
+
+_MAIN = "import sys; from migprog.cmd.conductor import main; sys.exit(main())"
+_CONF = """
+[DEFAULT]
+transport_url = {broker}
+[database]
+connection = {database}
+[conductor]
+metrics_listen = 127.0.0.1:{metrics}
+[nova]
+auth_type = none
+endpoint_override = {nova}
+timeout = 60
+"""
+# An agent that has one report after the other acknowledged: it waits for each.
+_AGENT = """
+import json, sys
+from oslo_config import cfg
+from migprog import rpc
+from migprog.conductor.rpcapi import ConductorAPI
+cfg.CONF([], default_config_files=[], default_config_dirs=[])
+conductor = ConductorAPI(rpc.transport(cfg.CONF, sys.argv[1]), 30)
+for batch in json.load(sys.stdin):
+    print(json.dumps(conductor.report(batch, acknowledged=True)["stored"]))
+"""
+
+
+@pytest.fixture
+def nova() -> Iterator[NovaApi]:
+    nova = NovaApi()
+    with nova.serving():
+        yield nova
+
+
+def report_all(broker: str, reports: list) -> dict[str, int]:
+    """Have them stored one by one; gives what was acknowledged."""
+    batches = [
+        Batch(host="source", node="source.example.org", reports=(each,)).to_wire()
+        for each in reports
+    ]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _AGENT, broker],
+        input=json.dumps(batches),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return {
+        uuid: number
+        for line in done.stdout.splitlines()
+        for uuid, number in json.loads(line).items()
+    }
+
+
+@pytest.mark.parametrize("concurrency", ["eventlet", "threading"])
+def test_nova_is_in_nobodys_way(tmp_path, rabbitmq, nova, concurrency) -> None:
+    database = f"sqlite:///{tmp_path}/migprog.sqlite"
+    store = stores.ready(database)
+    (metrics,) = processes.free_ports(1)
+    path = tmp_path / "migprog.conf"
+    path.write_text(
+        _CONF.format(broker=rabbitmq, database=database, metrics=metrics, nova=nova.url)
+    )
+    reports = [stores.report() for _ in range(40)]
+    theirs = {each.server_uuid: str(uuid.uuid4()) for each in reports}
+    nova.records = [
+        record(each.server_uuid, number, theirs[each.server_uuid], stores.at(each.started_at - 3))
+        for number, each in enumerate(reports, 1001)
+    ]
+    nova.awake.clear()
+    with processes.running(
+        [sys.executable, "-W", "ignore", "-c", _MAIN, "--config-file", str(path)],
+        tmp_path,
+        os.environ | {"MIGPROG_CONCURRENCY": concurrency},
+    ) as conductor:
+        wait_for_output(conductor, "takes reports")
+        acknowledged = report_all(rabbitmq, reports)
+        # All of them, and Nova has been asked once and has not said a word.
+        assert acknowledged == {each.uuid: 1 for each in reports}
+        processes.wait_for(lambda: nova.asked, 20, "Nova to be asked")
+        assert len(nova.asked) == 1
+        nova.awake.set()
+
+        def counted() -> bool:
+            told = requests.get(f"http://127.0.0.1:{metrics}/metrics", timeout=10).text
+            return 'migprog_nova_namings_total{outcome="named"} 40.0' in told
+
+        processes.wait_for(counted, 30, "all of them to be named")
+        assert conductor.stop() == 0
+        assert "Traceback" not in conductor.output()
+    for number, each in enumerate(reports, 1001):
+        named = stores.migration(store, each)
+        assert (named.nova_id, named.nova_uuid) == (number, theirs[each.server_uuid])
+    # One call a migration.
+    assert len(nova.asked) == len(objects.Migration.list(store)) == 40
+    store.close()

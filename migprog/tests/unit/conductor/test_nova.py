@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nova asked by real keystoneauth, over HTTP, of a stand-in that answers well or ill."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from oslo_config import cfg
+
+from migprog import exception
+from migprog.conductor.nova import NoAnswer, Nova, read
+from migprog.conf import nova as nova_conf
+from migprog.core.nova import NovaMigration
+from migprog.tests.fixtures.nova import NovaApi, record
+
+SERVER, ITS = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
+AT = datetime(2026, 9, 1, 12, 0, 0, 250000, tzinfo=UTC)
+
+
+@pytest.fixture
+def api() -> Iterator[NovaApi]:
+    api = NovaApi()
+    with api.serving():
+        yield api
+
+
+def configuration(text: str, tmp_path: object) -> cfg.ConfigOpts:
+    path = f"{tmp_path}/nova.conf"
+    with open(path, "w") as file:
+        file.write(f"[nova]\n{text}")
+    conf = cfg.ConfigOpts()
+    nova_conf.register_opts(conf)
+    conf(["--config-file", path], default_config_dirs=[])
+    return conf
+
+
+@pytest.fixture
+def nova(api: NovaApi, tmp_path: object) -> Nova:
+    given = f"auth_type = none\nendpoint_override = {api.url}\ntimeout = 1\n"
+    return Nova(configuration(given, tmp_path))
+
+
+def test_what_it_says(api: NovaApi, nova: Nova) -> None:
+    api.records = [record(SERVER, 17, ITS, AT), record(ITS, 18, SERVER, AT)]
+    assert nova.migrations(SERVER) == [
+        NovaMigration(
+            id=17,
+            uuid=ITS,
+            migration_type="live-migration",
+            status="running",
+            source_compute="source",
+            source_node="source.example.org",
+            dest_compute="dest",
+            created_at=AT,
+            updated_at=AT,
+        )
+    ]
+    ((path, query, headers),) = api.asked
+    assert path == "/v2.1/os-migrations"
+    assert query == {"instance_uuid": SERVER, "migration_type": "live-migration", "limit": "20"}
+    assert headers["OpenStack-API-Version"] == "compute 2.59"
+
+
+def test_it_has_none(nova: Nova) -> None:
+    assert nova.migrations(SERVER) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "body"),
+    [
+        *((code, b'{"x": {"code": 0, "message": "no"}}') for code in (401, 403, 404, 500, 503)),
+        (200, b""),
+        (200, b"<html>"),
+        (200, b"[]"),
+        (200, b"\xff"),
+        (200, b"[" * 100_000),
+        (200, b'{"migrations": 1}'),
+        (200, b'{"migrations": [1]}'),
+        (200, b'{"migrations": [{}]}'),
+        (200, b'{"migrations": []}' + b" " * 2**20),
+    ],
+)
+def test_no_answer(api: NovaApi, nova: Nova, code: int, body: bytes) -> None:
+    api.ill = code, body
+    with pytest.raises(NoAnswer) as raised:
+        nova.migrations(SERVER)
+    assert len(str(raised.value)) < 500
+
+
+def test_it_hangs(api: NovaApi, nova: Nova) -> None:
+    api.awake.clear()
+    with pytest.raises(NoAnswer, match="Timeout"):
+        nova.migrations(SERVER)
+
+
+def test_nobody_is_there(tmp_path: object) -> None:
+    given = "auth_type = none\nendpoint_override = http://127.0.0.1:1/v2.1\n"
+    with pytest.raises(NoAnswer):
+        Nova(configuration(given, tmp_path)).migrations(SERVER)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *({"id": value} for value in ("7", 7.0, True, None, 0, -1, 2**31)),
+        *({"uuid": value} for value in (None, 7, "", "web")),
+        *({"created_at": value} for value in (None, 7, "", "yesterday", "2026-99-01T00:00:00")),
+        {"updated_at": 7},
+        {"source_compute": ["a"]},
+        {"status": 7},
+    ],
+)
+def test_a_record_that_cannot_be_read(values: dict[str, object]) -> None:
+    told = {"migrations": [record(SERVER, 17, ITS, AT) | values]}
+    with pytest.raises(NoAnswer, match="cannot be read"):
+        read(json.dumps(told).encode())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("auth_type = nonsense\n", r"\[nova\] .*nonsense"),
+        ("auth_section = elsewhere\n", r"\[nova\] "),
+        ("auth_type = none\ntimeout = soon\n", r"\[nova\] .*timeout"),
+    ],
+)
+def test_what_cannot_be_is_told_at_the_start(tmp_path: object, given: str, said: str) -> None:
+    conf = configuration(given, tmp_path)
+    assert nova_conf.is_asked(conf)
+    with pytest.raises(exception.ConfigError, match=said):
+        Nova(conf)
+
+
+def test_it_is_not_asked_by_default(tmp_path: object) -> None:
+    assert not nova_conf.is_asked(configuration("", tmp_path))
