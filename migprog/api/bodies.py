@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bodies of requests: JSON, of a size that the application bounds; and what an action's says."""
+"""The bodies of requests: JSON, which the application bounds; and what an action's says."""
 
 import json
 from typing import Any
