@@ -18,6 +18,8 @@ from migprog.tests import stores
 from migprog.tests.functional import nova_api, nova_clients, processes, proxies
 from migprog.tests.functional.test_api import serving
 
+pytestmark = pytest.mark.functional
+
 WEB, NOBODY = str(uuid.UUID(int=1)), str(uuid.UUID(int=99))
 NOVA, MIGPROG = "nova", "migprog"
 OF_WEB = f"/v2.1/servers/{WEB}/migrations"
