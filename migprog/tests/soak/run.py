@@ -161,16 +161,12 @@ class _Soak:
     def _settle(self) -> None:
         """Wait until all is as it should be, or no longer."""
         with contextlib.suppress(TimeoutError):
-            processes.wait_for(
-                lambda: self._ended() >= len(self._journeys) and not self._left(),
-                _SETTLED_SECONDS,
-                "all to have ended",
-            )
-            processes.wait_for(
-                lambda: not judge(self._journeys, self._records()),
-                _SETTLED_SECONDS,
-                "all to be stored as it was",
-            )
+            processes.wait_for(self._is_settled, _SETTLED_SECONDS, "all to be stored as it was")
+
+    def _is_settled(self) -> bool:
+        if self._ended() < len(self._journeys) or self._left():
+            return False
+        return not judge(self._journeys, self._records())
 
     def _ended(self) -> int:
         statement = sa.text("SELECT COUNT(*) FROM migrations WHERE ended_at IS NOT NULL")
