@@ -17,6 +17,8 @@ import time
 from migprog.tests.soak import table
 from migprog.tests.soak.run import Result, Settings, soak
 
+_MAX_PER_SECOND = 1000
+
 
 def main() -> None:
     arguments = _parser().parse_args()
@@ -60,11 +62,13 @@ def _say(text: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tools/soak", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--migrations", type=int, default=5000, metavar="N", help="5000 if not set")
+    parser.add_argument(
+        "--migrations", type=_count, default=5000, metavar="N", help="5000 if not set"
+    )
     parser.add_argument("--seed", type=int, metavar="S", help="of all that is by chance")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures")
     parser.add_argument(
-        "--per-second", type=float, default=10, metavar="R", help="so many set out, both ways"
+        "--per-second", type=_rate, default=10, metavar="R", help="so many set out, both ways"
     )
     parser.add_argument(
         "--warm-up", type=int, metavar="N", help="migrations that end before anything is measured"
@@ -81,6 +85,20 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--leak-{name}", type=int, default=0, metavar="N", help=text)
     parser.add_argument("--keep-logs", type=pathlib.Path, metavar="DIR", help="of all processes")
     return parser
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{count} must be at least 1")
+    return count
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 < rate <= _MAX_PER_SECOND:
+        raise argparse.ArgumentTypeError(f"{rate} must be above 0, at most {_MAX_PER_SECOND}")
+    return rate
 
 
 if __name__ == "__main__":
