@@ -18,6 +18,8 @@ from migprog.tests.soak import table
 from migprog.tests.soak.run import Result, Settings, soak
 
 _MAX_PER_SECOND = 1000
+# With fewer a process that is new still grows, and not by a leak.
+_LEAST_WARM_UP = 1500
 
 
 def main() -> None:
@@ -27,7 +29,7 @@ def main() -> None:
         migrations=arguments.migrations,
         seed=seed,
         per_second=arguments.per_second,
-        warm_up=arguments.migrations // 3 if arguments.warm_up is None else arguments.warm_up,
+        warm_up=_warm_up(arguments.migrations) if arguments.warm_up is None else arguments.warm_up,
         leak_bytes=arguments.leak_bytes,
         leak_descriptors=arguments.leak_descriptors,
     )
@@ -85,6 +87,10 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--leak-{name}", type=int, default=0, metavar="N", help=text)
     parser.add_argument("--keep-logs", type=pathlib.Path, metavar="DIR", help="of all processes")
     return parser
+
+
+def _warm_up(migrations: int) -> int:
+    return max(_LEAST_WARM_UP, migrations // 3)
 
 
 def _count(text: str) -> int:
