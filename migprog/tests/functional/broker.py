@@ -2,6 +2,7 @@
 """A RabbitMQ of our own: started on free ports, gone with the process that started it."""
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from migprog.tests.functional import processes
+from migprog.tests.functional.tls import Tls
 
 # Debian's /usr/sbin/rabbitmq-server changes to the rabbitmq user and its own folders.
 _SERVER = pathlib.Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -37,9 +39,21 @@ class Broker:
         processes.wait_for_port(self.port, _START_SECONDS, self.program)
 
 
+# Nothing but TLS, and nobody without a certificate of the same authority.
+_TLS = """
+listeners.tcp = none
+listeners.ssl.default = 127.0.0.1:{port}
+ssl_options.cacertfile = {ca}
+ssl_options.certfile = {certificate}
+ssl_options.keyfile = {key}
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = true
+"""
+
+
 @contextlib.contextmanager
-def rabbitmq() -> Iterator[Broker]:
-    """Run a RabbitMQ."""
+def rabbitmq(tls: Tls | None = None) -> Iterator[Broker]:
+    """Run a RabbitMQ; with ``tls`` nobody is served without it."""
     if not _SERVER.exists():
         raise RuntimeError(f"{_SERVER} is missing: install the package rabbitmq-server")
     with tempfile.TemporaryDirectory(prefix="migprog-rabbitmq-") as directory:
@@ -49,8 +63,6 @@ def rabbitmq() -> Iterator[Broker]:
             "PATH": f"{_SERVER.parent}{os.pathsep}{os.environ.get('PATH', '')}",
             "HOME": directory,
             "RABBITMQ_NODENAME": f"migprog-{port}@localhost",
-            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODE_PORT": str(port),
             "RABBITMQ_DIST_PORT": str(distribution_port),
             "RABBITMQ_MNESIA_BASE": f"{directory}/mnesia",
             "RABBITMQ_LOG_BASE": f"{directory}/log",
@@ -62,6 +74,15 @@ def rabbitmq() -> Iterator[Broker]:
             "ERL_EPMD_PORT": str(epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
         }
+        if tls is None:
+            # These add a listener to those of the file.
+            environment |= {
+                "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+                "RABBITMQ_NODE_PORT": str(port),
+            }
+        else:
+            text = _TLS.format(port=port, **dataclasses.asdict(tls))
+            pathlib.Path(directory, "rabbitmq.conf").write_text(text)
         with (
             processes.running(["epmd", "-port", str(epmd_port)], directory, environment),
             processes.running([str(_SERVER)], directory, environment) as server,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from migprog.tests.functional import processes
+from migprog.tests.functional.tls import Tls
 
 _START_SECONDS = 60.0
 _SEARCH_PATH = os.pathsep.join(
@@ -54,8 +55,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def mariadb(durable: bool = False) -> Iterator[Server]:
-    """Run a MariaDB; only a ``durable`` one keeps, when it is killed, all that it acknowledged."""
+def mariadb(durable: bool = False, tls: Tls | None = None) -> Iterator[Server]:
+    """Run a MariaDB; only a ``durable`` one keeps, when it is killed, all that it acknowledged.
+    With ``tls`` nobody is served without it."""
     install = _find("mariadb-install-db", "mariadb-server-core")
     server = _find("mariadbd", "mariadb-server-core")
     with tempfile.TemporaryDirectory(prefix="migprog-mariadb-") as directory:
@@ -71,14 +73,18 @@ def mariadb(durable: bool = False) -> Iterator[Server]:
             *("--innodb-buffer-pool-size=128M", "--innodb-log-file-size=64M"),
         ]
         url = f"mysql+pymysql://root@127.0.0.1:{port}/"
+        if tls is not None:
+            command += [f"--ssl-cert={tls.certificate}", f"--ssl-key={tls.key}"]
+            command.append("--require-secure-transport=ON")
+            url += f"?ssl_ca={tls.ca}"
         with processes.running(command, directory) as program:
             _wait_until_ready(url, program)
             yield Server(url, program)
 
 
 @contextlib.contextmanager
-def postgresql() -> Iterator[Server]:
-    """Run a PostgreSQL, which refuses to be root."""
+def postgresql(tls: Tls | None = None) -> Iterator[Server]:
+    """Run a PostgreSQL, which refuses to be root; with ``tls`` nobody is served without it."""
     initdb = _find("initdb", "postgresql-15")
     server = _find("postgres", "postgresql-15")
     with tempfile.TemporaryDirectory(prefix="migprog-postgresql-") as directory:
@@ -95,6 +101,16 @@ def postgresql() -> Iterator[Server]:
         command = [*as_user, server, "-D", data, "-h", "127.0.0.1", "-p", str(port), "-F"]
         command += ["-c", f"unix_socket_directories={directory}"]
         url = f"postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres"
+        if tls is not None:
+            # It must be the key's owner.
+            key = shutil.copy(tls.key, f"{directory}/key.pem")
+            pathlib.Path(key).chmod(0o600)
+            shutil.chown(key, *(("postgres", "postgres") if as_user else (_user_name(),)))
+            command += ["-c", "ssl=on", "-c", f"ssl_cert_file={tls.certificate}"]
+            command += ["-c", f"ssl_key_file={key}"]
+            hba = pathlib.Path(data, "pg_hba.conf")
+            hba.write_text("hostssl all all 127.0.0.1/32 trust\n")
+            url += f"?sslmode=verify-full&sslrootcert={tls.ca}"
         with processes.running(command, directory) as program:
             _wait_until_ready(url, program)
             yield Server(url, program)

@@ -27,7 +27,7 @@ _ENDED = {"completed", "failed", "cancelled", "unknown"}
 class Deployment:
     """Starts migprog's processes over a broker and a database; stops them with the block.
 
-    ``api_options`` are further ones of [api].
+    ``api_options`` are further ones of [api]; ``messaging`` is what each configuration has besides.
     """
 
     def __init__(
@@ -36,12 +36,14 @@ class Deployment:
         transport_url: str,
         database_url: str,
         concurrency: str,
+        messaging: str = "",
         **api_options: Any,
     ) -> None:
         self.directory = directory
         self._environment = os.environ | {"MIGPROG_CONCURRENCY": concurrency}
         self._transport_url = transport_url
         self._database_url = database_url
+        self._messaging = messaging
         self._api_options = "".join(f"{k} = {v}\n" for k, v in api_options.items())
         self._stack = contextlib.ExitStack()
         self.agents: dict[str, processes.Program] = {}
@@ -178,7 +180,7 @@ class Deployment:
     def _config(self, name: str, text: str, transport_url: str | None = None) -> pathlib.Path:
         path = self.directory / f"{name}.conf"
         url = transport_url or self._transport_url
-        path.write_text(f"[DEFAULT]\ndebug = true\ntransport_url = {url}\n{text}")
+        path.write_text(f"[DEFAULT]\ndebug = true\ntransport_url = {url}\n{self._messaging}{text}")
         return path
 
     def _run(
