@@ -14,6 +14,8 @@ from migprog.core.report import ARRIVAL_FIGURES, Arrival, ArrivalState
 # libvirt-domain.h: virDomainEventType and its details.
 _STARTED_MIGRATED, _RESUMED_MIGRATED, _RESUMED_POSTCOPY = (2, 1), (4, 1), (4, 3)
 _STOPPED = 5
+# What has been on its way for so long, and was not heard of since, is forgotten.
+_LONGEST_SECONDS = 86_400.0
 _KINDS = {
     _STARTED_MIGRATED: ArrivalState.INCOMING,
     _RESUMED_MIGRATED: ArrivalState.RESUMED,
@@ -56,6 +58,8 @@ class Arrivals:
         at = clock.wall(message.at)
         arrival = Arrival(server_uuid=message.server_uuid, state=_KINDS[kind], at=at)
         if kind == _STARTED_MIGRATED:
+            since = message.at - _LONGEST_SECONDS
+            self._incoming = {uuid: at for uuid, at in self._incoming.items() if at > since}
             self._incoming[message.server_uuid] = message.at
         if kind != _RESUMED_MIGRATED:
             self._tell(arrival, message.at)

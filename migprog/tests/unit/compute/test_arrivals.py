@@ -145,3 +145,13 @@ def test_what_is_not_seen_without_a_break_is_not_certain(desk):
     desk.arrivals.blind()
     desk.seen(5, 0, at=60.0)
     assert len(desk.told) == 1
+
+
+def test_what_is_never_heard_of_again_is_forgotten(desk):
+    desk.seen(2, 1, at=50.0)
+    day = 86_400
+    other = "00000000-0000-0000-0000-00000000000b"
+    message = Lifecycle(server_uuid=other, at=51.0 + day, event=2, detail=1)
+    desk.arrivals.seen(message, timeout_seconds=10.0)
+    desk.seen(5, 0, at=52.0 + day)
+    assert [arrival.gone_after_seconds for arrival in desk.told] == [None, None]
