@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What no agent tells: whatever it is, the endpoint answers, and what it keeps can be read."""
+
+from hypothesis import HealthCheck, Phase, given, settings
+
+from migprog.tests.fixtures import hostile
+
+# To make a failure smaller takes longer than a database has.
+SETTINGS = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors],
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
+
+
+class Hostile:
+    """``endpoint`` is a :class:`migprog.tests.fixtures.hostile.Endpoint`."""
+
+    @SETTINGS
+    @given(hostile.valid())
+    def test_every_extreme_is_stored(self, endpoint, wire):
+        """What keeps the rules is refused by nobody, and breaks nothing."""
+        assert endpoint.take(wire).refused == {}
+        endpoint.read_back()
+
+    @SETTINGS
+    @given(hostile.spoilt())
+    def test_nearly_valid(self, endpoint, wire):
+        endpoint.take(wire)
+        endpoint.read_back()
+
+    @SETTINGS
+    @given(hostile.spoilt_rows())
+    def test_what_is_good_is_stored_beside_what_is_not(self, endpoint, wire):
+        endpoint.take_good_beside(wire)
+        endpoint.read_back()
