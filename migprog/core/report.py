@@ -209,8 +209,9 @@ def _name(wire: Mapping[str, Any], key: str) -> str:
         name = field.text(wire.get(key))
     except ValueError as error:
         raise Malformed(f"{key}: {field.shown(wire.get(key))} {error}") from None
-    if not name:
-        raise Malformed(f"{key}: must not be empty")
+    # MySQL takes blanks for nothing.
+    if not name.strip():
+        raise Malformed(f"{key}: must not be blank")
     return name
 
 

@@ -244,6 +244,10 @@ class _Storing:
         if settle.may_be_told(arrival, batch.host, heard_of):
             return arrival.gone_after_seconds is not None
         new = settle.untold(arrival, batch, self._servers.get(uuid), now)
+        known = self._migrations | self._writer.lock_migrations([new["uuid"]], for_progress=True)
+        if new["uuid"] in known:
+            # It was made, and is not met by what it says of itself.
+            return True
         self._migrations[new["uuid"]] = new
         self._untold.append(new)
         self._reported.add(new["uuid"])
