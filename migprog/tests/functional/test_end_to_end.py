@@ -18,7 +18,8 @@ from migprog.tests.lab import Guest, NovaMetadata, Server
 pytestmark = pytest.mark.functional
 
 NOVA = NovaMetadata(
-    server_name="<web> & '1'",
+    # Any text that a tenant can type; it is data, and means nothing to anybody.
+    server_name="<web> & '1'; DROP TABLE migrations; -- \\ %s {0} ${x} \"🐎\" ]]>",
     project_id="5a0f1c3e9d514b6f8e4f6c1d2b3a4958",
     project_name="demo",
     user_id="0b8d3f5a7c1e4d2f9a6b5c4d3e2f1a0b",
@@ -147,6 +148,10 @@ def test_a_guest_with_its_disk_is_seen_on_its_way_and_after(watched, lab, guest)
     assert len({(each["id"], each["uuid"]) for each in [*seen, record]}) == 1
     assert (record["server_name"], record["project_id"]) == (NOVA.server_name, NOVA.project_id)
     assert record["user_id"] == NOVA.user_id
+    # It is where it is asked for, and nowhere else: no log, and no label of a metric.
+    programs = (watched.conductor, watched.api_program, *watched.agents.values())
+    assert not any("DROP TABLE" in each for each in watched.counted())
+    assert not any("DROP TABLE" in each.output() for each in programs)
 
     percents = [each["percent"] for each in seen if each["percent"] is not None]
     assert percents == sorted(percents)
