@@ -1,8 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Which tests run, in which order, and which of them run beside others.
+
+``tools/test`` shares the modules among several processes (pytest-xdist, ``--dist loadfile``): the
+tests of a module run in one process, in their order, with the fixtures of that process. A process
+takes the next module when it has two tests left, so that modules begin in the order made here.
+
+A test marked ``long`` runs with ``--long`` only. While a test marked ``alone`` runs, no other test
+of this checkout does.
+"""
+
+import fcntl
+import pathlib
+import re
+from collections.abc import Iterator
+
 import hypothesis
+import pytest
 
 # How fast an example is says something of the machine, nothing of the code.
 hypothesis.settings.register_profile(
     "migprog", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("migprog")
+
+# How a module brings up libvirt hosts of its own, if it does not take the fixture.
+_STARTS_LAB = re.compile(r"\bLab\(|migprog\.tests\.faults\b")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the tests marked long, too")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long"):
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+    if hasattr(config, "workerinput"):
+        modules: dict[pathlib.Path, list[pytest.Item]] = {}
+        for item in items:
+            modules.setdefault(item.path, []).append(item)
+        ordered = sorted(modules, key=lambda path: _begins(path, modules[path]))
+        items[:] = [item for path in ordered for item in modules[path]]
+
+
+def _begins(path: pathlib.Path, tests: list[pytest.Item]) -> int:
+    """When a module begins: first what takes longest, last what runs alone."""
+    if any(test.get_closest_marker("alone") for test in tests):
+        return 3
+    fixtures = {name for test in tests for name in getattr(test, "fixturenames", ())}
+    if "lab" in fixtures or _STARTS_LAB.search(path.read_text()):
+        return 0
+    return 1 if any(test.get_closest_marker("functional") for test in tests) else 2
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Hold the lock of this checkout's tests: all share it, but for one that runs alone."""
+    alone = item.get_closest_marker("alone") is not None
+    with pathlib.Path(__file__).open() as lock:
+        # The limit on a test's time does not count yet.
+        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        try:
+            return (yield)
+        finally:
+            # A child that was forked meanwhile has it open, too.
+            fcntl.flock(lock, fcntl.LOCK_UN)

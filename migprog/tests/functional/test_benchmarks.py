@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.functional
+pytestmark = [pytest.mark.functional, pytest.mark.alone]
 
 BENCHMARKS = pathlib.Path(__file__).resolve().parents[3] / "benchmarks"
 
