@@ -6,11 +6,15 @@ tests of a module run in one process, in their order, with the fixtures of that 
 takes the next module when it has two tests left, so that modules begin in the order made here.
 
 A test marked ``long`` runs with ``--long`` only. While a test marked ``alone`` runs, no other test
-of this checkout does.
+of this checkout does. What a test draws at random it draws from the day, so that no two days are
+the same and each can be had again.
 """
 
+import datetime
 import fcntl
+import os
 import pathlib
+import random
 import re
 from collections.abc import Iterator
 
@@ -23,12 +27,25 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("migprog")
 
+# Processes of pytest-xdist have it from the one that starts them, and so all have the same.
+DAY = os.environ.setdefault("MIGPROG_TEST_DAY", datetime.datetime.now(datetime.UTC).strftime("%F"))
+
 # How a module brings up libvirt hosts of its own, if it does not take the fixture.
 _STARTS_LAB = re.compile(r"\bLab\(|migprog\.tests\.faults\b")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests marked long, too")
+
+
+def pytest_report_header() -> str:
+    return f"MIGPROG_TEST_DAY={DAY}: draws the faults of test_faults"
+
+
+@pytest.fixture
+def of_the_day() -> random.Random:
+    """Draws the same in each run of a day."""
+    return random.Random(DAY)
 
 
 @pytest.hookimpl(tryfirst=True)
