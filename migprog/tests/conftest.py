@@ -2,8 +2,9 @@
 """Which tests run, in which order, and which of them run beside others.
 
 ``tools/test`` shares the modules among several processes (pytest-xdist, ``--dist loadfile``): the
-tests of a module run in one process, in their order, with the fixtures of that process. A process
-takes the next module when it has two tests left, so that modules begin in the order made here.
+tests of a module run in one process, in their order, with the fixtures of that process: several may
+have libvirt hosts, a broker and databases of their own. A process takes the next module when it has
+two tests left, so that modules begin in the order made here.
 
 A test marked ``long`` runs with ``--long`` only. While a test marked ``alone`` runs, no other test
 of this checkout does. What a test draws at random it draws from the day, so that no two days are
@@ -12,6 +13,7 @@ the same and each can be had again.
 
 import datetime
 import fcntl
+import itertools
 import os
 import pathlib
 import random
@@ -55,21 +57,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
     if hasattr(config, "workerinput"):
-        modules: dict[pathlib.Path, list[pytest.Item]] = {}
-        for item in items:
-            modules.setdefault(item.path, []).append(item)
-        ordered = sorted(modules, key=lambda path: _begins(path, modules[path]))
-        items[:] = [item for path in ordered for item in modules[path]]
+        items[:] = _in_order(items)
 
 
-def _begins(path: pathlib.Path, tests: list[pytest.Item]) -> int:
-    """When a module begins: first what takes longest, last what runs alone."""
+def _in_order(items: list[pytest.Item]) -> list[pytest.Item]:
+    """By module: first those that use libvirt hosts, which mostly wait, each beside one of the
+    other functional ones; then the short ones; last what runs alone."""
+    modules: dict[pathlib.Path, list[pytest.Item]] = {}
+    for item in items:
+        modules.setdefault(item.path, []).append(item)
+    kinds: dict[str, list[list[pytest.Item]]] = {"lab": [], "functional": [], "": [], "alone": []}
+    for path, tests in modules.items():
+        kinds[_kind(path, tests)].append(tests)
+    pairs = itertools.zip_longest(kinds["lab"], kinds["functional"])
+    beside = [tests for pair in pairs for tests in pair if tests]
+    return [test for tests in (*beside, *kinds[""], *kinds["alone"]) for test in tests]
+
+
+def _kind(path: pathlib.Path, tests: list[pytest.Item]) -> str:
     if any(test.get_closest_marker("alone") for test in tests):
-        return 3
+        return "alone"
     fixtures = {name for test in tests for name in getattr(test, "fixturenames", ())}
     if "lab" in fixtures or _STARTS_LAB.search(path.read_text()):
-        return 0
-    return 1 if any(test.get_closest_marker("functional") for test in tests) else 2
+        return "lab"
+    return "functional" if any(test.get_closest_marker("functional") for test in tests) else ""
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
