@@ -80,7 +80,7 @@ def _kind(path: pathlib.Path, tests: list[pytest.Item]) -> str:
     fixtures = {name for test in tests for name in getattr(test, "fixturenames", ())}
     if "lab" in fixtures or _STARTS_LAB.search(path.read_text()):
         return "lab"
-    return "functional" if any(test.get_closest_marker("functional") for test in tests) else ""
+    return "functional" if path.parent.name == "functional" else ""
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -140,6 +140,8 @@ def test_conductors_at_work_are_left_alone(load_test, config, tmp_path):
     assert "--in-place: conductors are at work there" in refused.stderr
 
 
+# By their name: there may be no others.
+@pytest.mark.alone
 @pytest.mark.long
 def test_conductors_at_work_are_measured_where_that_is_asked_for(load_test, config, tmp_path):
     with conductor(config, tmp_path):
