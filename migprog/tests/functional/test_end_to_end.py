@@ -231,7 +231,10 @@ def test_a_host_that_is_emptied(watched, lab, guest):
 def test_one_that_is_aborted(watched, lab, guest):
     server = guest(memory_mib=64, fill_mib=48, working_set_mib=8, segments=((1000, 2.0),))
     migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=SLOW_MIB_S)
-    watched.wait_for(server.uuid, lambda r: r["percent"], "with a percentage")
+    # Both agents must have seen it.
+    watched.wait_for(
+        server.uuid, lambda r: r["percent"] and r["dest_compute"], "with a percentage, and where to"
+    )
     migration.abort()
     outcome = migration.wait(timeout=60)
     assert not outcome.completed
