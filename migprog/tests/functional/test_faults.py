@@ -22,7 +22,12 @@ def test_one_fault_of_each_kind(tmp_path, of_the_day, pytestconfig, record_prope
     names = [kind.name for kind in kinds.every(0)]
     if not pytestconfig.getoption("--long"):
         names = of_the_day.sample(names, _KINDS)
-    asked = [f"--seed={seed}", *_SHORT, *(f"--kind={name}" for name in names)]
+    asked = [
+        f"--seed={seed}",
+        f"--count={len(names)}",
+        *_SHORT,
+        *(f"--kind={name}" for name in names),
+    ]
     record_property("faults", shlex.join(["tools/faults", *asked]))
     out = tmp_path / "faults.json"
     command = [sys.executable, "-m", "migprog.tests.faults", *asked, f"--json={out}"]
