@@ -88,8 +88,9 @@ def assert_calibrated(record, before, after):
     for quarter in record["calibration"]:
         at, off = quarter["at_percent"], quarter["off_seconds"]
         told = quarter["eta_seconds"] is not None
-        # A disk's pace shows at its second step only: of so short a way that may be past a quarter.
-        assert told or at == 25
+        # A disk's pace shows at its second step only: of so short a way that may be past a quarter,
+        # or two where processors are short.
+        assert told or at < 75
         if told:
             # Counted from a sample before that instant and after the quarter before.
             total = record["total_seconds"]
