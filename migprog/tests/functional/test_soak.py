@@ -19,8 +19,8 @@ _LONG = ["--migrations=5000", "--per-second=30"]
 @pytest.mark.parametrize(
     ("migrations", "asked"),
     [
-        (300, _SHORT),
-        pytest.param(5000, _LONG, marks=[pytest.mark.long, pytest.mark.alone]),
+        pytest.param(300, _SHORT, id="300"),
+        pytest.param(5000, _LONG, id="5000", marks=[pytest.mark.long, pytest.mark.alone]),
     ],
 )
 def test_many_migrations(tmp_path, migrations, asked):
