@@ -77,10 +77,12 @@ def _in_order(items: list[pytest.Item]) -> list[pytest.Item]:
 def _kind(path: pathlib.Path, tests: list[pytest.Item]) -> str:
     if any(test.get_closest_marker("alone") for test in tests):
         return "alone"
+    if path.parent.name != "functional":
+        return ""
     fixtures = {name for test in tests for name in getattr(test, "fixturenames", ())}
     if "lab" in fixtures or _STARTS_LAB.search(path.read_text()):
         return "lab"
-    return "functional" if path.parent.name == "functional" else ""
+    return "functional"
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
