@@ -280,8 +280,7 @@ class ComputeManager:
         watched.sampler.asked_at = None
         watched.learn(reading.facts)
         if watched.monitor.kept is not None:
-            epoch = time.time() - time.monotonic()
-            resume.look(watched.monitor, watched.monitor.kept, reading, epoch)
+            watched = self._look_for(watched, watched.monitor.kept, reading)
             if watched.monitor.kept is not None:
                 return
         watched.monitor.turned(reading.phase)
@@ -294,6 +293,15 @@ class ComputeManager:
             watched.monitor.gone(reading.error or "", reading.at)
         else:
             LOG.debug("server %s: no data: %s", reading.server_uuid, reading.error)
+
+    def _look_for(self, watched: Watched, kept: keep.Kept, reading: messages.Reading) -> Watched:
+        """Look for what an agent before has left; gives what the reading is of."""
+        now = time.monotonic()
+        if not resume.look(watched.monitor, kept, reading, time.time() - now):
+            return watched
+        # A search would take the job that runs for the rest of the one that has ended.
+        self._judge(watched, self._settings.rules, now)
+        return self._watch(reading.server_uuid, reading.at)
 
     def _take_job_event(self, event: messages.JobEvent) -> None:
         watched = self._watched.get(event.server_uuid)

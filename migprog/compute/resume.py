@@ -11,8 +11,9 @@ from migprog.core.keep import Kept
 from migprog.core.sample import JobState
 
 
-def look(monitor: Monitor, kept: Kept, reading: Reading, epoch: float) -> None:
-    """Tell the monitor of ``kept`` what a reading says of it.
+def look(monitor: Monitor, kept: Kept, reading: Reading, epoch: float) -> bool:
+    """Tell the monitor of ``kept`` what a reading says of it; return whether the job in the reading
+    is another migration, which nobody watches yet.
 
     ``epoch`` added to a time of the monotonic clock gives seconds since the epoch. A reading that
     failed says nothing.
@@ -24,13 +25,15 @@ def look(monitor: Monitor, kept: Kept, reading: Reading, epoch: float) -> None:
         # Events of its end, if it ended just now, say more.
         monitor.lost(keep.LEFT_GONE, at, certain=False)
     elif stats is None:
-        return
+        return False
     elif sample.outgoing_job(stats) is JobState.NONE:
         monitor.lost(keep.LEFT_RUNNING, at, certain=False)
     elif not _is_same(kept, stats, at, epoch):
         monitor.lost(keep.LEFT_BEHIND, at, certain=True)
+        return True
     else:
         monitor.runs_still(reading.phase)
+    return False
 
 
 def _is_same(kept: Kept, stats: Mapping[str, Any], at: float, epoch: float) -> bool:

@@ -88,4 +88,8 @@ def rabbitmq(tls: Tls | None = None) -> Iterator[Broker]:
             processes.running([str(_SERVER)], directory, environment) as server,
         ):
             processes.wait_for_port(port, _START_SECONDS, server)
-            yield Broker(f"rabbit://guest:guest@127.0.0.1:{port}/", environment, port, server)
+            try:
+                yield Broker(f"rabbit://guest:guest@127.0.0.1:{port}/", environment, port, server)
+            finally:
+                # Nobody needs what it would put in order, which takes seconds.
+                server.kill()

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+import fcntl
+import os
+import pathlib
 import shutil
+import tempfile
 
 import pytest
 
@@ -27,8 +31,17 @@ def rabbitmq(rabbitmq_broker):
 
 @pytest.fixture(scope="session")
 def _keystone_made(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("keystone")
-    keystone.make(directory)
+    """Made once, whichever process of pytest-xdist needs it first."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    directory = base / "keystone-made"
+    with (base / "keystone-made.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not directory.exists():
+            unfinished = pathlib.Path(tempfile.mkdtemp(dir=base, prefix="keystone-"))
+            keystone.make(unfinished)
+            unfinished.rename(directory)
     return directory
 
 

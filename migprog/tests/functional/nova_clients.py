@@ -97,7 +97,7 @@ def run_openstack(cloud: Cloud, *commands: str) -> list[Answer]:
         input=json.dumps([command.split() for command in commands]),
         stdout=subprocess.PIPE,
         text=True,
-        timeout=120,
+        timeout=280,
         check=True,
     )
     return [Answer(*answer) for answer in json.loads(done.stdout)]

@@ -8,11 +8,15 @@ import pathlib
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
+LOOPBACK = "127.0.0.1"
+# Below the labs' ports, and those that the kernel hands out itself.
+_FIRST_PORT, _LAST_PORT, _RANGE_PORTS = 10000, 19999, 50
 _PR_SET_PDEATHSIG = 1
 _STOP_SECONDS = 20.0
 _LIBC = ctypes.CDLL(None)
@@ -97,13 +101,57 @@ def running(
         program.kill()
 
 
+class _Ports:
+    """Ports of the loopback address, each given once, from ranges that are this process's own.
+
+    A socket bound to the first port of a range guards it: the kernel grants that to one process
+    only, and takes it back when the process dies.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._guards: list[socket.socket] = []
+        self._left: list[int] = []
+
+    def take(self, count: int) -> list[int]:
+        with self._lock:
+            return [self._take() for _ in range(count)]
+
+    def _take(self) -> int:
+        while True:
+            if not self._left:
+                self._take_range()
+            port = self._left.pop()
+            with contextlib.suppress(OSError):
+                _bound(port).close()
+                return port
+
+    def _take_range(self) -> None:
+        for first in range(_FIRST_PORT, _LAST_PORT, _RANGE_PORTS):
+            with contextlib.suppress(OSError):
+                self._guards.append(_bound(first))
+                self._left = list(range(first + _RANGE_PORTS - 1, first, -1))
+                return
+        raise RuntimeError(f"no {_RANGE_PORTS} free ports from {_FIRST_PORT} to {_LAST_PORT}")
+
+
+def _bound(port: int) -> socket.socket:
+    made = socket.socket()
+    try:
+        made.bind((LOOPBACK, port))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+_ports = _Ports()
+
+
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback address that nothing listens on now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Ports of the loopback address that nothing listens on now, and that neither this nor another
+    process of the tests is given again."""
+    return _ports.take(count)
 
 
 def wait_for_port(port: int, timeout_seconds: float, program: Program) -> None:
@@ -111,7 +159,7 @@ def wait_for_port(port: int, timeout_seconds: float, program: Program) -> None:
 
     def connects() -> bool:
         program.check()
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), 1):
             return True
         return False
 

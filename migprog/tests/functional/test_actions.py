@@ -27,7 +27,7 @@ from migprog.tests.functional.keystone import PASSWORD
 from migprog.tests.functional.nova_clients import Cloud, Login
 from migprog.tests.lab import Guest, Lab, Migration, NovaMetadata, Server
 
-pytestmark = pytest.mark.functional
+pytestmark = [pytest.mark.functional, pytest.mark.timeout(600)]
 
 ALONE, KEYSTONE = "alone", "keystone"
 CLOUDS = (ALONE, KEYSTONE)

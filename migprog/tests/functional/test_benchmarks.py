@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The benchmarks run and print what can be true. How fast something is, no test asserts."""
+"""The benchmarks run and print what can be true. How fast something is, no test asserts, but that
+we are faster than the naive shape."""
 
 import os
 import pathlib
@@ -84,6 +85,8 @@ def test_what_a_day_leaves_in_the_database():
     assert 1 < data < files
 
 
+@pytest.mark.long
+@pytest.mark.alone
 def test_the_whole_path_beside_the_naive_shape():
     lines = run("path.py", "--runs=1", "--seconds=3", "--hosts=2")
     for case in ("2 hosts x 20", "40 hosts x 1"):

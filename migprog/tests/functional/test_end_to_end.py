@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real migrations, seen from libvirt to the API: every process of its own, a real broker between.
 
-Each database is met with another concurrency backend, so that both are met with everything else.
+On PostgreSQL and threads; test_eventlet has some of them, and test_killed others, on MariaDB and
+eventlet.
 """
 
 import datetime
@@ -17,6 +18,8 @@ from migprog.tests.lab import Guest, NovaMetadata, Server
 
 pytestmark = pytest.mark.functional
 
+# A migration is slow until the test has done what must be done before its end, and then fast.
+SLOW_MIB_S, FAST_MIB_S = 1, 200
 NOVA = NovaMetadata(
     # Any text that a tenant can type; it is data, and means nothing to anybody.
     server_name="<web> & '1'; DROP TABLE migrations; -- \\ %s {0} ${x} \"🐎\" ]]>",
@@ -27,13 +30,10 @@ NOVA = NovaMetadata(
 )
 
 
-@pytest.fixture(scope="module", params=["mariadb-eventlet", "postgresql-threading"])
-def deployment(request, tmp_path_factory, rabbitmq):
-    database, _, concurrency = request.param.partition("-")
-    url = request.getfixturevalue(database)
-    directory = tmp_path_factory.mktemp(request.param)
-    # A vhost of its own is not needed: the module's deployments run one after the other.
-    with Deployment(directory, rabbitmq, url, concurrency) as deployment:
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory, rabbitmq, postgresql):
+    directory = tmp_path_factory.mktemp("path")
+    with Deployment(directory, rabbitmq, postgresql, "threading") as deployment:
         yield deployment
 
 
@@ -88,8 +88,9 @@ def assert_calibrated(record, before, after):
     for quarter in record["calibration"]:
         at, off = quarter["at_percent"], quarter["off_seconds"]
         told = quarter["eta_seconds"] is not None
-        # A disk's pace shows at its second step only: of so short a way that may be past a quarter.
-        assert told or at == 25
+        # A disk's pace shows at its second step only: of so short a way that may be past a quarter,
+        # or two where processors are short.
+        assert told or at < 75
         if told:
             # Counted from a sample before that instant and after the quarter before.
             total = record["total_seconds"]
@@ -105,18 +106,16 @@ def assert_calibrated(record, before, after):
 
 def test_one_that_was_under_way_when_the_agent_started(deployment, lab, guest, request):
     # The first test: no agent of this deployment runs yet.
-    server = guest(memory_mib=64, fill_mib=48, working_set_mib=4, segments=((1000, 1.0),))
-    began = datetime.datetime.now(datetime.UTC)
-    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=5)
-    first_host = lab.hosts[0]
-    with first_host.connect() as connection:
-        domain = connection.lookupByUUIDString(server.uuid)
-        processes.wait_for(
-            lambda: domain.jobStats().get("memory_processed", 0) > 2**22, 30, "bytes to move"
-        )
+    server = guest(memory_mib=64, fill_mib=48, working_set_mib=1, segments=((1000, 0.2),))
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=SLOW_MIB_S)
+    stats = migration.wait_for(lambda stats: stats.get("memory_processed", 0) > 2**20)
+    elapsed = datetime.timedelta(milliseconds=stats["time_elapsed"])
+    began = datetime.datetime.now(datetime.UTC) - elapsed
     request.getfixturevalue("watched")
+    deployment.wait_for(server.uuid, lambda r: r["percent"], "with a percentage")
+    migration.set_bandwidth(FAST_MIB_S)
     record = deployment.wait_for_end(server.uuid)
-    assert_final(record, migration.wait(timeout=30))
+    assert_final(record, migration.wait(timeout=60))
     started_at = datetime.datetime.fromisoformat(record["started_at"])
     assert abs((started_at - began).total_seconds()) < 1.0
 
@@ -143,7 +142,7 @@ def test_a_guest_with_its_disk_is_seen_on_its_way_and_after(watched, lab, guest)
 
     watched.wait_for(server.uuid, ended, "that has ended")
     record = watched.wait_for_end(server.uuid)
-    assert_final(record, migration.wait(timeout=30))
+    assert_final(record, migration.wait(timeout=60))
     assert record["disk_total_bytes"] == 64 * 2**20
     assert len({(each["id"], each["uuid"]) for each in [*seen, record]}) == 1
     assert (record["server_name"], record["project_id"]) == (NOVA.server_name, NOVA.project_id)
@@ -182,7 +181,7 @@ def test_one_too_short_to_be_polled(watched, lab, guest):
     watched.agent_config(host, scan_interval=600, **never)
     reload(agent)
     server = guest(memory_mib=8, fill_mib=1, working_set_mib=1, segments=((1000, 0.0),))
-    outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=1000).wait(timeout=30)
+    outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=1000).wait(timeout=60)
     assert outcome.completed_stats["time_elapsed"] < 5000
     assert_final(watched.wait_for_end(server.uuid), outcome)
     assert len(watched.migrations(server.uuid)) == 1
@@ -205,7 +204,7 @@ def test_ten_at_once(watched, lab, guest):
 def test_a_host_that_is_emptied(watched, lab, guest):
     """Of two servers one has gone and one has yet to: what libvirt says of it is told."""
     host = lab.hosts[0]
-    watched.agent_config(host, report_interval=0.5, heartbeat_interval=1)
+    watched.agent_config(host, report_interval=0.5, heartbeat_interval=1, scan_interval=1)
     reload(watched.agents[host.name])
     stays, goes = (guest(memory_mib=size, fill_mib=4, working_set_mib=1) for size in (24, 16))
     lab.migrate(goes, *lab.hosts, bandwidth_mib_s=20).wait(timeout=60)
@@ -232,10 +231,13 @@ def test_a_host_that_is_emptied(watched, lab, guest):
 
 def test_one_that_is_aborted(watched, lab, guest):
     server = guest(memory_mib=64, fill_mib=48, working_set_mib=8, segments=((1000, 2.0),))
-    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=4)
-    watched.wait_for(server.uuid, lambda r: r["percent"], "with a percentage")
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=SLOW_MIB_S)
+    # Both agents must have seen it.
+    watched.wait_for(
+        server.uuid, lambda r: r["percent"] and r["dest_compute"], "with a percentage, and where to"
+    )
     migration.abort()
-    outcome = migration.wait(timeout=30)
+    outcome = migration.wait(timeout=60)
     assert not outcome.completed
     record = watched.wait_for_end(server.uuid)
     assert record["status"] == "cancelled"
@@ -245,7 +247,7 @@ def test_one_that_is_aborted(watched, lab, guest):
     assert record["ended_at"] and record["total_seconds"] > 0
 
     # The same server again is another record.
-    outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=200).wait(timeout=30)
+    outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=FAST_MIB_S).wait(timeout=60)
     again = watched.wait_for(server.uuid, lambda r: r["id"] != record["id"], "of its own")
     assert_final(watched.wait_for_end(server.uuid), outcome)
     assert again["started_at"] > record["ended_at"]
@@ -282,7 +284,7 @@ def test_the_fleet_is_listed_with_filters(watched):
 def test_intervals_change_without_a_restart(watched, lab, guest):
     host = lab.hosts[0]
     server = guest(memory_mib=64, fill_mib=48, working_set_mib=2, segments=((1000, 0.2),))
-    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=4)
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=SLOW_MIB_S)
     before = watched.wait_for(server.uuid, lambda r: r["percent"], "with a percentage")
     agent = watched.agents[host.name]
 
@@ -294,6 +296,7 @@ def test_intervals_change_without_a_restart(watched, lab, guest):
     watched.agent_config(host, report_interval=0.2, poll_interval=0.1)
     reload(agent)
     watched.wait_for(server.uuid, lambda r: r["percent"] > before["percent"], "that goes on")
+    migration.set_bandwidth(FAST_MIB_S)
     record = watched.wait_for_end(server.uuid)
     assert_final(record, migration.wait(timeout=60))
     assert record["uuid"] == before["uuid"]
@@ -323,18 +326,24 @@ def test_a_server_that_hangs_costs_its_own_figures_only(watched, lab, guest):
         guest(memory_mib=64, fill_mib=48, working_set_mib=2, segments=((1000, 0.5),))
         for _ in range(2)
     )
-    # Slow enough not to be over before it is made to hang.
-    hanging = lab.migrate(hangs, *lab.hosts, bandwidth_mib_s=3)
-    living = lab.migrate(lives, *lab.hosts, bandwidth_mib_s=8)
+    hanging, living = (
+        lab.migrate(server, *lab.hosts, bandwidth_mib_s=SLOW_MIB_S) for server in (hangs, lives)
+    )
     before = watched.wait_for(hangs.uuid, lambda r: r["memory_processed_bytes"], "with bytes moved")
     watched.wait_for(lives.uuid, lambda r: r["memory_processed_bytes"], "with bytes moved")
     first_host.signal_guest(hangs.name, signal.SIGSTOP)
     try:
+        processes.wait_for(
+            lambda: f"server {hangs.uuid}: libvirt has not answered" in agent.output(),
+            60,
+            "the agent to miss libvirt's answer",
+        )
+        living.set_bandwidth(FAST_MIB_S)
         assert_final(watched.wait_for_end(lives.uuid), living.wait(timeout=60))
-        assert f"server {hangs.uuid}: libvirt has not answered" in agent.output()
         (record,) = watched.migrations(hangs.uuid)
         assert (record["status"], record["id"]) == ("running", before["id"])
     finally:
         first_host.signal_guest(hangs.name, signal.SIGCONT)
+    hanging.set_bandwidth(FAST_MIB_S)
     assert_final(watched.wait_for_end(hangs.uuid), hanging.wait(timeout=60))
     assert f"server {hangs.uuid}: libvirt answers again" in agent.output()

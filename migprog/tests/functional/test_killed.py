@@ -1,17 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Agents that are killed at the worst of times: one record a migration, with its true end."""
+"""Agents that are killed at the worst of times: one record a migration, with its true end.
+
+Migrations are slow until the test has done what must be done before their end, however long that
+takes, and fast from then on.
+"""
 
 import contextlib
 import itertools
 import subprocess
 import threading
+import time
 from typing import Any
 
 import pytest
 import requests
 
-from migprog.compute.statedir import StateDir
+from migprog.compute.statedir import StateDir, decode
 from migprog.core import keep
+from migprog.core.keep import Kept
+from migprog.core.report import Arrival, Report
 from migprog.tests.functional import processes, small_disk
 from migprog.tests.functional.deployment import Deployment
 from migprog.tests.functional.test_end_to_end import assert_final
@@ -19,14 +26,13 @@ from migprog.tests.lab import Guest, Server
 
 pytestmark = pytest.mark.functional
 OPTIONS = {"report_interval": 0.5, "poll_interval": 0.2, "rpc_timeout": 2}
+SLOW_MIB_S, FAST_MIB_S = 1, 200
 
 
-@pytest.fixture(scope="module", params=["mariadb-eventlet", "postgresql-threading"])
-def deployment(request, tmp_path_factory, rabbitmq, lab):
-    database, _, concurrency = request.param.partition("-")
-    url = request.getfixturevalue(database)
-    directory = tmp_path_factory.mktemp(request.param)
-    with Deployment(directory, rabbitmq, url, concurrency) as deployment:
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory, rabbitmq, mariadb, lab):
+    directory = tmp_path_factory.mktemp("killed")
+    with Deployment(directory, rabbitmq, mariadb, "eventlet") as deployment:
         for host in lab.hosts:
             deployment.agent(host, **OPTIONS)
         yield deployment
@@ -34,12 +40,12 @@ def deployment(request, tmp_path_factory, rabbitmq, lab):
 
 @pytest.fixture
 def guest(lab):
-    """Starts a guest whose migration takes its time; it is gone after the test."""
+    """Starts a guest whose slow migration takes more than a minute; it is gone after the test."""
     numbers = itertools.count()
     started: list[Server] = []
 
     def start(**what):
-        usual = {"memory_mib": 64, "fill_mib": 48, "working_set_mib": 2, "segments": ((1000, 0.5),)}
+        usual = {"memory_mib": 96, "fill_mib": 72, "working_set_mib": 2, "segments": ((1000, 0.5),)}
         guest = Guest(name=f"killed-{next(numbers)}", **(usual | what))
         started.append(lab.start_guest(lab.hosts[0], guest))
         return started[-1]
@@ -72,46 +78,45 @@ class Watcher:
 
 
 def assert_settled(record, outcome):
-    """As libvirt tells it at the destination, where the job looks some milliseconds shorter."""
+    """As libvirt tells it at the destination, where the job looks shorter: by milliseconds, or
+    where processors are short by a quarter of a second."""
     total_seconds = outcome.completed_stats["time_elapsed"] / 1000
-    assert record["total_seconds"] == pytest.approx(total_seconds, abs=0.1)
+    assert record["total_seconds"] == pytest.approx(total_seconds, abs=0.5)
     assert_final(record | {"total_seconds": total_seconds}, outcome)
 
 
-def under_way(deployment, server, percent=20):
-    """Its record, once it is so far."""
-    return deployment.wait_for(
-        server.uuid, lambda r: r["percent"] and r["percent"] >= percent, "on its way"
-    )
+def under_way(deployment, server):
+    """Its record, once there is some progress."""
+    return deployment.wait_for(server.uuid, lambda r: (r["percent"] or 0) >= 2, "on its way")
 
 
 def kept(deployment, host):
     """The files in which the host's agent keeps things."""
     directory = StateDir(str(deployment.directory / "state"), host.uri).path
     assert directory.is_dir()
-    texts = {}
+    entries = {}
     for path in directory.glob("*-*.json"):
         # It may be replaced or removed as we look.
         with contextlib.suppress(FileNotFoundError):
-            texts[path.stem] = path.read_text()
-    return texts
+            entries[path.stem] = decode(path.read_bytes())
+    return entries
 
 
-def wait_until_kept(deployment, host, kind):
+def wait_until_kept(deployment, host, condition, what):
     def is_kept():
-        return any(kind in text for text in kept(deployment, host).values())
+        return any(condition(entry) for entry in kept(deployment, host).values())
 
-    processes.wait_for(is_kept, 30, "the end to be on disk")
+    processes.wait_for(is_kept, 60, f"{what} to be on disk")
 
 
 def wait_until_nothing_is_kept(deployment, host):
-    processes.wait_for(lambda: not kept(deployment, host), 30, "all to be acknowledged")
+    processes.wait_for(lambda: not kept(deployment, host), 60, "all to be acknowledged")
 
 
 def test_a_migration_goes_on_under_its_record(deployment, lab, guest):
     source = lab.hosts[0]
     server = guest()
-    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=5)
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=SLOW_MIB_S)
     before = under_way(deployment, server)
     with Watcher(deployment, server.uuid) as watcher:
         for _ in range(2):
@@ -119,6 +124,10 @@ def test_a_migration_goes_on_under_its_record(deployment, lab, guest):
             deployment.agent(source, **OPTIONS)
             heard = deployment.migrations(server.uuid)[0]["heard_at"]
             deployment.wait_for(server.uuid, lambda r, h=heard: r["heard_at"] > h, "that goes on")
+        processes.wait_for(
+            lambda: len({r["percent"] for r in watcher.seen}) > 5, 60, "steps of the percentage"
+        )
+        migration.set_bandwidth(FAST_MIB_S)
         record = deployment.wait_for_end(server.uuid)
     assert_final(record, migration.wait(timeout=60))
     assert {(r["id"], r["uuid"]) for r in [*watcher.seen, before, record]} == {
@@ -126,7 +135,6 @@ def test_a_migration_goes_on_under_its_record(deployment, lab, guest):
     }
     percents = [r["percent"] for r in watcher.seen]
     assert percents == sorted(percents)
-    assert len(set(percents)) > 5
     assert record["started_at"] == before["started_at"]
     assert {r["status"] for r in watcher.seen} <= {"running", "post-migrating", "completed"}
     assert len(deployment.migrations(server.uuid)) == 1
@@ -136,9 +144,10 @@ def test_a_migration_goes_on_under_its_record(deployment, lab, guest):
 def test_what_completed_meanwhile_is_settled_by_the_destination(deployment, lab, guest):
     source = lab.hosts[0]
     server = guest()
-    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=12)
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=SLOW_MIB_S)
     before = under_way(deployment, server)
     deployment.agents[source.name].kill()
+    migration.set_bandwidth(FAST_MIB_S)
     outcome = migration.wait(timeout=60)
     over_there = deployment.wait_for(
         server.uuid, lambda r: r["status"] != "running", "that is over there"
@@ -155,11 +164,25 @@ def test_what_completed_meanwhile_is_settled_by_the_destination(deployment, lab,
 
 def test_what_completed_meanwhile_is_known_to_a_source_that_still_has_it(deployment, lab, guest):
     source, destination = lab.hosts
+    began = time.monotonic()
+    deployment.agents[source.name].kill()
+    deployment.agent(source, **OPTIONS)
+    start_seconds = time.monotonic() - began
     server = guest()
-    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=3, undefine_source=False)
-    before = under_way(deployment, server, percent=80)
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=SLOW_MIB_S, undefine_source=False)
+    before = under_way(deployment, server)
+
+    def is_long(entry):
+        """Libvirt does not tell when its last job ended: surely this one is only what was watched
+        for longer than the source was then without an agent."""
+        return isinstance(entry, Kept) and (
+            entry.seen_clock - entry.started_clock > 3 * start_seconds
+        )
+
+    wait_until_kept(deployment, source, is_long, "that it was watched for long")
     for host in lab.hosts:
         deployment.agents[host.name].kill()
+    migration.set_bandwidth(FAST_MIB_S)
     outcome = migration.wait(timeout=60)
     deployment.agent(source, **OPTIONS)
     record = deployment.wait_for(server.uuid, lambda r: not r["in_progress"], "that has ended")
@@ -172,7 +195,7 @@ def test_where_it_went_is_found_by_a_destination_that_saw_nothing(deployment, la
     destination = lab.hosts[1]
     deployment.agents[destination.name].kill()
     server = guest()
-    outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=12).wait(timeout=60)
+    outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=50).wait(timeout=60)
     record = deployment.wait_for(server.uuid, lambda r: not r["in_progress"], "that has ended")
     assert (record["status"], record["dest_compute"]) == ("completed", None)
     deployment.agent(destination, **OPTIONS)
@@ -184,7 +207,7 @@ def test_what_completed_in_post_copy_meanwhile_is_settled_by_the_destination(
 ):
     source = lab.hosts[0]
     server = guest(working_set_mib=32, segments=((1000, 40.0),))
-    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=12, post_copy=True)
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=SLOW_MIB_S, post_copy=True)
     before = under_way(deployment, server)
     deployment.agents[source.name].kill()
     migration.start_post_copy()
@@ -199,21 +222,21 @@ def test_what_completed_in_post_copy_meanwhile_is_settled_by_the_destination(
 def test_what_was_aborted_meanwhile_is_unknown(deployment, lab, guest):
     source = lab.hosts[0]
     server = guest()
-    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=4)
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=SLOW_MIB_S)
     before = under_way(deployment, server)
     deployment.agents[source.name].kill()
     migration.abort()
-    migration.wait(timeout=30)
+    migration.wait(timeout=60)
     deployment.agent(source, **OPTIONS)
     record = deployment.wait_for_end(server.uuid)
     assert (record["status"], record["error"]) == ("unknown", keep.LEFT_RUNNING)
     assert record["id"] == before["id"]
     # What was known of it is known still.
     assert record["memory_processed_bytes"] >= before["memory_processed_bytes"]
-    assert 20 <= record["percent"] < 100
+    assert before["percent"] <= record["percent"] < 100
 
     # The next attempt is another migration, even if nobody saw the one before it end.
-    outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=200).wait(timeout=30)
+    outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=FAST_MIB_S).wait(timeout=60)
     deployment.wait_for(server.uuid, lambda r: r["id"] != record["id"], "of its own")
     assert_final(deployment.wait_for_end(server.uuid), outcome)
     assert [r["status"] for r in deployment.migrations(server.uuid)] == ["completed", "unknown"]
@@ -223,15 +246,16 @@ def test_what_was_aborted_meanwhile_is_unknown(deployment, lab, guest):
 def test_another_attempt_that_began_meanwhile_is_another_record(deployment, lab, guest):
     source = lab.hosts[0]
     server = guest()
-    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=4)
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=SLOW_MIB_S)
     before = under_way(deployment, server)
     deployment.agents[source.name].kill()
     migration.abort()
-    migration.wait(timeout=30)
-    again = lab.migrate(server, *lab.hosts, bandwidth_mib_s=5)
+    migration.wait(timeout=60)
+    again = lab.migrate(server, *lab.hosts, bandwidth_mib_s=SLOW_MIB_S)
     again.wait_for(lambda stats: stats.get("memory_processed", 0) > 2**20)
     deployment.agent(source, **OPTIONS)
     deployment.wait_for(server.uuid, lambda r: r["id"] != before["id"], "of its own")
+    again.set_bandwidth(FAST_MIB_S)
     assert_final(deployment.wait_for_end(server.uuid), again.wait(timeout=60))
     newer, older = deployment.migrations(server.uuid)
     assert (older["status"], older["error"]) == ("unknown", keep.LEFT_BEHIND)
@@ -243,13 +267,14 @@ def test_an_end_that_no_conductor_took_is_told_by_the_next_agent(
 ):
     source, destination = lab.hosts
     server = guest()
-    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=10)
+    migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=SLOW_MIB_S)
     before = under_way(deployment, server)
     rabbitmq_broker.control("stop_app")
     try:
+        migration.set_bandwidth(FAST_MIB_S)
         outcome = migration.wait(timeout=60)
-        for host, kind in ((source, '"ended"'), (destination, '"arrived"')):
-            wait_until_kept(deployment, host, kind)
+        for host, kind in ((source, Report), (destination, Arrival)):
+            wait_until_kept(deployment, host, lambda e, k=kind: isinstance(e, k), "the end")
             deployment.agents[host.name].kill()
         assert deployment.migrations(server.uuid)[0]["status"] == "running"
     finally:
@@ -284,7 +309,7 @@ def test_a_state_directory_that_fails_is_told_of_and_stops_nothing(
 
         assert is_failing() == 1
         server = guest(fill_mib=16)
-        outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=8).wait(timeout=60)
+        outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=20).wait(timeout=60)
         assert_final(deployment.wait_for_end(server.uuid), outcome)
         assert agent.output().count("the state directory fails") == 1
         assert "No space left" in agent.output()
@@ -295,7 +320,7 @@ def test_a_state_directory_that_fails_is_told_of_and_stops_nothing(
 
         subprocess.run(["mount", "-o", "remount,ro", str(state)], check=True)
         server = guest(fill_mib=16)
-        outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=8).wait(timeout=60)
+        outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=20).wait(timeout=60)
         assert_final(deployment.wait_for_end(server.uuid), outcome)
         assert agent.output().count("the state directory fails") == 2
         assert is_failing() == 1

@@ -253,7 +253,7 @@ def test_a_guest_outlives_its_libvirtd(lab: Lab, start: Callable[..., Server]) -
     host.restart_libvirtd()
     assert state(host, server) == RUNNING
     host.signal_guest(server.name, signal.SIGKILL)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while state(host, server) == RUNNING:
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -271,7 +271,7 @@ def test_nothing_is_left_of_a_killed_lab(base: Path) -> None:
     assert sum("guest=doomed" in command for command in running) == 2
     owner.kill()
     owner.communicate()
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 30
     while processes_of(directory):
         assert time.monotonic() < deadline, processes_of(directory)
         time.sleep(0.02)

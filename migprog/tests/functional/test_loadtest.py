@@ -83,7 +83,11 @@ def rows(url: str) -> int:
     return count
 
 
-@pytest.mark.parametrize("database", ["mariadb", "postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    "database",
+    ["mariadb", pytest.param("postgresql", marks=pytest.mark.long)],
+    indirect=True,
+)
 def test_what_an_interval_costs_here(load_test, rabbitmq_broker, database):
     before = virtual_hosts(rabbitmq_broker), databases(database)
     done = load_test(*_SHORT, "--json", "-")
@@ -106,6 +110,7 @@ def test_what_an_interval_costs_here(load_test, rabbitmq_broker, database):
     assert "measuring" in done.stderr
 
 
+@pytest.mark.long
 def test_a_sweep_is_a_table_in_place(load_test, database, tmp_path):
     out = tmp_path / "figures.json"
     words = ["--in-place", "--sweep", "1,2", "--seconds", "3", "--hosts", "2", "--json", str(out)]
@@ -125,16 +130,21 @@ def conductor(config: pathlib.Path, directory: pathlib.Path):
         yield
 
 
-def test_conductors_at_work_are_left_alone_unless_they_are_to_be_measured(
-    load_test, config, tmp_path
-):
+def test_conductors_at_work_are_left_alone(load_test, config, tmp_path):
     nobody = load_test("--in-place", "--conductors", "0", "--hosts", "1", "--seconds", "1")
     assert nobody.returncode == 1
     assert "no conductor answers there" in nobody.stderr
     with conductor(config, tmp_path):
         refused = load_test("--in-place", *_SHORT)
-        assert refused.returncode == 1
-        assert "--in-place: conductors are at work there" in refused.stderr
+    assert refused.returncode == 1
+    assert "--in-place: conductors are at work there" in refused.stderr
+
+
+# By their name: there may be no others.
+@pytest.mark.alone
+@pytest.mark.long
+def test_conductors_at_work_are_measured_where_that_is_asked_for(load_test, config, tmp_path):
+    with conductor(config, tmp_path):
         measured = load_test("--in-place", "--conductors", "0", *_SHORT, "--json", "-")
     assert measured.returncode == 0, measured.stderr
     known = json.loads(measured.stdout)

@@ -116,7 +116,7 @@ def recorder(tmp_path):
 
 
 def wait_for(condition):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not (result := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -296,10 +296,9 @@ def test_a_full_disk_stops_the_recording(recorder, tmp_path):
 def test_a_disk_that_hangs_holds_up_nobody(monkeypatch, recorder, caplog):
     monkeypatch.setattr(recorders, "native_thread", lambda *_: None)
     tape = recorder().tape(SERVER)
-    began = time.monotonic()
+    # Nobody takes any: one that waited for room would wait for ever.
     for i in range(recorders._MAX_QUEUED_ROWS + 10):
         tape.event("iteration", float(i))
-    assert time.monotonic() - began < 5
     assert tape.recorder._queue.qsize() == recorders._MAX_QUEUED_ROWS
     assert caplog.text.count("does not keep up") == 1
 

@@ -14,7 +14,7 @@ TARGET = Target(uuid=str(uuid.UUID(int=1)), server_uuid=str(uuid.UUID(int=2)))
 STATS = {"type": 2, "operation": 5, "time_elapsed": 10_000}
 
 
-@pytest.mark.parametrize(("status", "phase"), itertools.product(Status, Phase))
+@pytest.mark.parametrize(("status", "phase"), list(itertools.product(Status, Phase)))
 def test_what_is_possible_when(status, phase):
     running = status is Status.RUNNING
     assert (refusal(Action.ABORT, status, phase) is None) is running
