@@ -326,9 +326,9 @@ class ComputeManager:
         ``kept`` is what an agent before has left of it.
         """
         if server_uuid not in self._watched:
-            if kept is None:
-                LOG.info("server %s: a live migration is under way", server_uuid)
             name = str(uuid.uuid4()) if kept is None else kept.uuid
+            if kept is None:
+                LOG.info("server %s: migration %s is under way", server_uuid, name)
             handover_seconds = self._completions.expected_seconds
             monitor = Monitor(name, server_uuid, at, handover_seconds, kept)
             sampler = self._host.sampler(server_uuid, left=kept is not None)
@@ -372,8 +372,7 @@ class ComputeManager:
         due = watched.monitor.report_if_due(rules, now, time.time())
         if due is not None:
             reason, report = due
-            log = LOG.info if reason is throttle.Reason.STATUS else LOG.debug
-            log("server %s: %s: %s", report.server_uuid, reason, report.status)
+            watched.log.sent(reason, report, now)
             metrics.told(reason)
             needs_ack = reason in throttle.ACKNOWLEDGED
             self._ledger.tell(report, needs_ack, watched.monitor.started_clock, now)
