@@ -330,7 +330,8 @@ class ComputeManager:
             if kept is None:
                 LOG.info("server %s: migration %s is under way", server_uuid, name)
             handover_seconds = self._completions.expected_seconds
-            monitor = Monitor(name, server_uuid, at, handover_seconds, kept)
+            poll_interval_seconds = self._settings.poll_interval_seconds
+            monitor = Monitor(name, server_uuid, at, handover_seconds, kept, poll_interval_seconds)
             sampler = self._host.sampler(server_uuid, left=kept is not None)
             tape = self._recorder.tape(server_uuid, handover_seconds)
             self._watched[server_uuid] = Watched(monitor, sampler, tape, at, at)

@@ -55,9 +55,9 @@ class _End:
 class Monitor:
     """Watches one migration that was found at ``found_at``.
 
-    ``handover_seconds`` is how long earlier ones took from their switch-over to their end.
-    ``kept`` is what an agent before has left of it; it is None again as soon as the migration is
-    known to run still, and nothing is told before.
+    ``handover_seconds`` is how long earlier ones took from their switch-over to their end; it is
+    read each ``poll_interval_seconds`` or so. ``kept`` is what an agent before has left of it; it
+    is None again as soon as the migration is known to run still, and nothing is told before.
     """
 
     def __init__(
@@ -67,13 +67,14 @@ class Monitor:
         found_at: float,
         handover_seconds: float | None = None,
         kept: keep.Kept | None = None,
+        poll_interval_seconds: float = 0.0,
     ) -> None:
         self.uuid = uuid
         self.server_uuid = server_uuid
         self._found_at = found_at
         self._facts = Facts()
         self._course = course.Course(started_at=found_at, handover_seconds=handover_seconds)
-        self._answers = Answers(found_at)
+        self._answers = Answers(found_at, poll_interval_seconds)
         self._switching: Phase | None = None
         self.handover_seconds: float | None = None
         # An operator has it paused by us, or anybody else has: its pause is no measure for others.
