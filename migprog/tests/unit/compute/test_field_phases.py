@@ -160,7 +160,7 @@ def test_what_a_paused_guest_leaves_tells_nothing_about_convergence():
 
 
 def test_post_copy_that_stands_still_is_stalled_without_a_time_left():
-    """Nothing moves from 9.5 to 48.5 s; it ends at 82.4 s."""
+    """Nothing moves from 9.5 to 48.5 s; it ends at 82.4 s, the last 16 MiB being zeros."""
     sent = reports("lab-post-copy-stuck")
     for t in range(18, 48):
         report = shown_at(sent, t)
@@ -168,7 +168,7 @@ def test_post_copy_that_stands_still_is_stalled_without_a_time_left():
         assert report.eta_seconds is None
     for line in lines("lab-post-copy-stuck"):
         if 51 < line.t < 82:
-            assert line.eta_seconds == pytest.approx(82.4 - line.t, rel=0.3, abs=2)
+            assert line.eta_seconds == pytest.approx(82.4 - line.t, rel=0.3, abs=4)
 
 
 def test_post_copy_that_is_interrupted_has_no_time_left_and_then_its_own():
@@ -180,7 +180,7 @@ def test_post_copy_that_is_interrupted_has_no_time_left_and_then_its_own():
     after = [line for line in said if 21.5 < line.t < 45]
     assert len(after) > 30
     for line in after:
-        assert line.eta_seconds == pytest.approx(45.5 - line.t, rel=0.3, abs=2)
+        assert line.eta_seconds == pytest.approx(45.5 - line.t, rel=0.3, abs=4)
     # With the intervals of an installation without any settings it is shown soon, too.
     assert shown_at(reports("lab-post-copy-recovered"), 26).eta_seconds == pytest.approx(20, abs=4)
 
