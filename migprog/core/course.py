@@ -70,6 +70,11 @@ class Course:
         return self.memory.bytes_per_second
 
     @property
+    def still_seconds(self) -> float:
+        """So long nothing may move without anybody's fault."""
+        return STANDSTILL_SECONDS
+
+    @property
     def is_faster(self) -> bool:
         """Whether memory moves a good deal faster than when the latest pass began."""
         pace, then = self.memory_bytes_per_second, self.pass_bytes_per_second
@@ -108,7 +113,7 @@ def observe(course: Course, sample: Sample) -> Course:
         new["disk"] = course.disk.after(disk_moved, sample.at)
     # What moved before post-copy turned, and what after, is not told apart in one reading.
     turned = course.turned_at is not None and before.at < course.turned_at
-    if memory_moved and before.at - (course.moved_at or before.at) >= STANDSTILL_SECONDS:
+    if memory_moved and before.at - (course.moved_at or before.at) >= course.still_seconds:
         # Nor is the standstill that it ends; its rate is measured anew.
         new["memory"] = MemoryPace()
     elif memory_moved is not None and not turned:
@@ -120,7 +125,9 @@ def observe(course: Course, sample: Sample) -> Course:
 
 def pace(course: Course) -> int | None:
     """Bytes that moved a second, lately: of memory, or of disks while no memory moves."""
-    rate = course.memory_bytes_per_second or course.disk_bytes_per_second
+    rate = course.memory_bytes_per_second
+    if course.turned_at is None:
+        rate = rate or course.disk_bytes_per_second
     return counted(rate)
 
 

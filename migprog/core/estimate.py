@@ -92,7 +92,9 @@ def forecast(course: Course, phase: Phase, verdict: Verdict) -> Estimate:
 
 def _forecast(course: Course, phase: Phase, verdict: Verdict) -> Estimate:
     sample = course.latest
-    pace = course.memory_bytes_per_second or course.disk_bytes_per_second
+    pace = course.memory_bytes_per_second
+    if phase is not Phase.POST_COPY:
+        pace = pace or course.disk_bytes_per_second
     if sample is None or not pace or phase is Phase.POST_COPY_PAUSED:
         return Estimate()
     if verdict in (Verdict.STALLED, Verdict.ENDED):

@@ -12,7 +12,7 @@
 from dataclasses import replace
 
 from migprog.core.course import Course
-from migprog.core.pace import DiskPace, MemoryPace
+from migprog.core.pace import MemoryPace
 
 # QEMU's default max downtime, where the limit in force could not be read.
 DEFAULT_PAUSE_LIMIT_SECONDS = 0.3
@@ -47,7 +47,6 @@ def post_copy_begins(course: Course, at: float) -> Course:
         turned_at=at,
         moved_at=at,
         memory=MemoryPace(),
-        disk=DiskPace(),
     )
 
 

@@ -58,7 +58,7 @@ def _paused(course: Course, now: float) -> str:
 def _still_seconds(course: Course, now: float) -> float | None:
     """How long no byte has moved, by readings from the beginning to the end of that time."""
     moved_at, latest = course.moved_at, course.latest
-    if moved_at is None or latest is None or latest.at - moved_at < STANDSTILL_SECONDS:
+    if moved_at is None or latest is None or latest.at - moved_at < course.still_seconds:
         return None
     return now - moved_at
 
