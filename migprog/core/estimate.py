@@ -107,10 +107,12 @@ def _forecast(course: Course, phase: Phase, verdict: Verdict) -> Estimate:
         left, handover = (sample.memory_remaining_bytes or 0) / pace, handover_seconds(course)
         return Estimate(left + handover, 0.85 * left, left * 1.25 + 2 * handover)
     known = course.dirtying
+    if course.paused_at is not None and is_seen(course):
+        ran_seconds = _ran_seconds(course, course.paused_at)
+        if known is not None or ran_seconds == 0:
+            return _paused(course, known, ran_seconds, pace)
     if known is None:
         return _before_first_boundary(course, pace)
-    if course.paused_at is not None and is_seen(course):
-        return _paused(course, course.paused_at, known, pace)
     return _iterating(course, known, pace)
 
 
@@ -133,7 +135,15 @@ def _switching_over(course: Course, pace: float) -> Estimate:
     )
 
 
-def _paused(course: Course, paused_at: float, known: Dirtying, pace: float) -> Estimate:
+def _ran_seconds(course: Course, paused_at: float) -> float | None:
+    """How long a paused guest ran in this iteration; None before the first."""
+    began_at = course.pass_began_at
+    return None if began_at is None else max(0.0, paused_at - began_at - course.paused_seconds)
+
+
+def _paused(
+    course: Course, known: Dirtying | None, ran_seconds: float | None, pace: float
+) -> Estimate:
     """The time left while the guest is paused and its memory is still copied: what remains, and
     what it dirtied in this iteration before the pause."""
     sample, handover = course.latest, handover_seconds(course)
@@ -142,9 +152,7 @@ def _paused(course: Course, paused_at: float, known: Dirtying, pace: float) -> E
     if sample.disk_total_bytes:
         handover += _MIRRORS_END_SECONDS
     remaining = (sample.memory_remaining_bytes or 0) / pace
-    began_at = sample.at if course.pass_began_at is None else course.pass_began_at
-    ran = paused_at - began_at - course.paused_seconds
-    dirtied = known.in_pass(ran).dirtied_bytes / pace if ran > 0 else 0.0
+    dirtied = known.in_pass(ran_seconds).dirtied_bytes / pace if known and ran_seconds else 0.0
     return Estimate(
         remaining + dirtied + handover,
         0.85 * remaining,

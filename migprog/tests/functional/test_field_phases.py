@@ -128,17 +128,12 @@ def test_a_guest_that_somebody_suspends_while_its_memory_is_copied(
             server.uuid, lambda r: r["reason"].startswith("guest paused for "), "that is paused"
         )
         assert paused["phase"].startswith("memory-")
-        # No more than that goes through in a second.
+        # No more than that goes through in a second; libvirt itself resumes it at the end only.
         assert paused["eta_seconds"] > paused["memory_remaining_bytes"] / (10 * MIB)
-        connection.lookupByUUIDString(server.uuid).resume()
-        watched.wait_for(
-            server.uuid,
-            lambda r: r["phase"].startswith("memory-") and "paused" not in r["reason"],
-            "that runs again",
-        )
-        connection.lookupByUUIDString(server.uuid).suspend()
     assert migration.wait(60).completed
-    assert watched.wait_for_end(server.uuid)["status"] == "completed"
+    final = watched.wait_for_end(server.uuid)
+    assert final["status"] == "completed"
+    assert final["downtime_seconds"] > 2
 
 
 def test_post_copy_that_stands_still(watched: Deployment, lab: Lab, started: list[Server]) -> None:

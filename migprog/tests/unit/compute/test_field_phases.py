@@ -137,6 +137,17 @@ def test_a_guest_that_is_resumed_goes_on_in_memory_and_dirties_again():
     assert resumed.eta_seconds > paused.eta_seconds
 
 
+def test_a_guest_that_is_paused_before_its_memory_moves_leaves_nothing_to_be_sent_again():
+    driven = Driven()
+    driven.read({})
+    driven.lifecycle(SUSPENDED, MIGRATED)
+    driven.copies(2, first_pass)
+    said = driven.said
+    assert (said.phase, said.verdict) == (Phase.MEMORY_FIRST_PASS, Verdict.CONVERGING)
+    assert said.eta_seconds == pytest.approx(38 + 1.45, rel=0.1)
+    assert said.eta_high_seconds < 60
+
+
 def test_what_a_paused_guest_leaves_tells_nothing_about_convergence():
     """400, 200, 100 MiB, then 5 in an iteration with a pause, then 25: it converges all the way."""
     driven = Driven()
