@@ -106,6 +106,11 @@ def _forecast(course: Course, phase: Phase, verdict: Verdict) -> Estimate:
     if phase is Phase.POST_COPY:
         left, handover = (sample.memory_remaining_bytes or 0) / pace, handover_seconds(course)
         return Estimate(left + handover, 0.85 * left, left * 1.25 + 2 * handover)
+    return _in_memory(course, pace)
+
+
+def _in_memory(course: Course, pace: float) -> Estimate:
+    """The time left while memory is copied, or disks before it."""
     known = course.dirtying
     if course.paused_at is not None and is_seen(course):
         ran_seconds = _ran_seconds(course, course.paused_at)
