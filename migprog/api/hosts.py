@@ -2,6 +2,7 @@
 """``/hosts/<host>/drain``: what is on its way off a host, what still runs there, and when it will
 be empty."""
 
+import dataclasses
 from datetime import datetime
 from typing import ClassVar
 
@@ -68,18 +69,21 @@ class Drain(Resource):
         """With its time left from now on; nobody knows it of one that is not heard of."""
         after = self.parts.stale_after_seconds
         is_stale = views.is_stale(migration.in_progress, migration.heard_at, now, after)
-        passed = (now - migration.sampled_at).total_seconds()
-
-        def left(seconds: float | None) -> float | None:
-            return None if seconds is None or is_stale else max(0.0, seconds - passed)
-
-        return drain.UnderWay(
+        told = drain.UnderWay(
+            server_uuid=migration.server_uuid,
+            verdict=migration.verdict,
             memory_bytes=migration.memory_total_bytes,
             percent=migration.percent,
-            eta_seconds=left(migration.eta_seconds),
-            eta_low_seconds=left(migration.eta_low_seconds),
-            eta_high_seconds=left(migration.eta_high_seconds),
         )
+        if is_stale:
+            return told
+        told = dataclasses.replace(
+            told,
+            eta_seconds=migration.eta_seconds,
+            eta_low_seconds=migration.eta_low_seconds,
+            eta_high_seconds=migration.eta_high_seconds,
+        )
+        return told.after((now - migration.sampled_at).total_seconds())
 
 
 def _completed(migration: objects.Migration) -> drain.Completed:

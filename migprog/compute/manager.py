@@ -28,6 +28,7 @@ from migprog.compute.watched import Watched
 from migprog.concurrency import Inbox
 from migprog.conductor import rpcapi
 from migprog.core import keep, sample, throttle
+from migprog.core.completion import CompletionTimes
 from migprog.metrics import agent as metrics
 
 LOG = logging.getLogger(__name__)
@@ -70,8 +71,8 @@ class ComputeManager:
         self._recorder = Recorder(settings.record_dir, settings.record_limits)
         self._watched: dict[str, Watched] = {}
         self._echo = Echo()
-        # Of the migrations that this host has seen end; the latest counts for half.
-        self._handover_seconds: float | None = None
+        # Of the migrations that this host has seen end.
+        self._completions = CompletionTimes()
         self._beat = throttle.Beat(time.monotonic())
         self._sender: Sender | None = None
         self._node: str | None = None
@@ -333,12 +334,14 @@ class ComputeManager:
         ``kept`` is what an agent before has left of it.
         """
         if server_uuid not in self._watched:
-            if kept is None:
-                LOG.info("server %s: a live migration is under way", server_uuid)
             name = str(uuid.uuid4()) if kept is None else kept.uuid
-            monitor = Monitor(name, server_uuid, at, self._handover_seconds, kept)
+            if kept is None:
+                LOG.info("server %s: migration %s is under way", server_uuid, name)
+            handover_seconds = self._completions.expected_seconds
+            poll_interval_seconds = self._settings.poll_interval_seconds
+            monitor = Monitor(name, server_uuid, at, handover_seconds, kept, poll_interval_seconds)
             sampler = self._host.sampler(server_uuid, left=kept is not None)
-            tape = self._recorder.tape(server_uuid, self._handover_seconds)
+            tape = self._recorder.tape(server_uuid, handover_seconds)
             self._watched[server_uuid] = Watched(monitor, sampler, tape, at, at)
         return self._watched[server_uuid]
 
@@ -378,8 +381,7 @@ class ComputeManager:
         due = watched.monitor.report_if_due(rules, now, time.time())
         if due is not None:
             reason, report = due
-            log = LOG.info if reason is throttle.Reason.STATUS else LOG.debug
-            log("server %s: %s: %s", report.server_uuid, reason, report.status)
+            watched.log.sent(reason, report, now)
             metrics.told(reason)
             needs_ack = reason in throttle.ACKNOWLEDGED
             self._ledger.tell(report, needs_ack, watched.monitor.started_clock, now)
@@ -391,8 +393,7 @@ class ComputeManager:
     def _forget(self, watched: Watched, now: float) -> None:
         took = watched.monitor.handover_seconds
         if took is not None:
-            before = self._handover_seconds
-            self._handover_seconds = took if before is None else (before + took) / 2
+            self._completions = self._completions.after(took)
         watched.sampler.stop()
         del self._watched[watched.monitor.server_uuid]
         monitor = watched.monitor

@@ -13,9 +13,10 @@ from typing import Any
 from migprog.compute import statement
 from migprog.compute.domain_xml import Facts
 from migprog.compute.statement import Statement
-from migprog.core import calibration, course, estimate, keep, throttle, verdict
+from migprog.core import calibration, course, estimate, keep, pause, throttle, verdict
 from migprog.core.report import Report
 from migprog.core.sample import JobState, Sample, from_job_stats, outgoing_job
+from migprog.core.silence import Answers
 from migprog.core.status import ENDED, Phase, Status
 
 # libvirt-domain.h: virDomainEventType and its details.
@@ -33,6 +34,8 @@ _FIRST_READING_SECONDS = 1.0
 # libvirt sends the end and its final statistics as two events in either order, and answers to
 # calls may overtake events: so long a first word of the end waits for a better one.
 _LAST_EVENTS_SECONDS = 2.0
+# QEMU's own words (MigrationStatus in its QAPI) for its switch-over.
+_QEMU_SWITCHES_OVER = ("pre-switchover", "device")
 _POST_COPY = (Phase.POST_COPY, Phase.POST_COPY_PAUSED)
 _SHARED_FIELDS = {field.name for field in dataclasses.fields(Sample)} & {
     field.name for field in dataclasses.fields(Report)
@@ -52,9 +55,9 @@ class _End:
 class Monitor:
     """Watches one migration that was found at ``found_at``.
 
-    ``handover_seconds`` is how long earlier ones took from their switch-over to their end.
-    ``kept`` is what an agent before has left of it; it is None again as soon as the migration is
-    known to run still, and nothing is told before.
+    ``handover_seconds`` is how long earlier ones took from their switch-over to their end; it is
+    read each ``poll_interval_seconds`` or so. ``kept`` is what an agent before has left of it; it
+    is None again as soon as the migration is known to run still, and nothing is told before.
     """
 
     def __init__(
@@ -64,17 +67,19 @@ class Monitor:
         found_at: float,
         handover_seconds: float | None = None,
         kept: keep.Kept | None = None,
+        poll_interval_seconds: float = 0.0,
     ) -> None:
         self.uuid = uuid
         self.server_uuid = server_uuid
         self._found_at = found_at
         self._facts = Facts()
         self._course = course.Course(started_at=found_at, handover_seconds=handover_seconds)
+        self._answers = Answers(found_at, poll_interval_seconds)
         self._switching: Phase | None = None
-        self._switched_at: float | None = None
         self.handover_seconds: float | None = None
-        # Somebody had it paused, or has it done now: its switch-over may take long.
+        # An operator has it paused by us, or anybody else has: its pause is no measure for others.
         self.forced = False
+        self._pause_is_unusual = False
         self._cancelled = False
         self._percent: int | None = None
         self._judgement: verdict.Judgement | None = None
@@ -140,6 +145,7 @@ class Monitor:
 
     def read(self, stats: Mapping[str, Any], pause_limit_seconds: float | None, at: float) -> None:
         """Take up the job statistics of the server."""
+        self._answers = self._answers.reading(at)
         state = outgoing_job(stats)
         if state is JobState.ACTIVE:
             self._sampled(from_job_stats(stats, at, pause_limit_seconds))
@@ -147,7 +153,7 @@ class Monitor:
             self._ended(Status.CANCELLED, "the migration was aborted", at)
         elif state is JobState.FAILED:
             self._ended(Status.FAILED, "libvirt says that the migration failed", at)
-        elif self._switching is None:
+        elif self._switching is None and self._course.paused_at is None:
             # After a switch-over the job's end is told by events; before one, it was given up.
             self._given_up(at)
 
@@ -158,7 +164,8 @@ class Monitor:
 
     def turned(self, phase: Phase | None) -> None:
         """Take up what the server's own state tells of its migration, if anything."""
-        self._switching = phase or self._switching
+        if phase is not None:
+            self._turns(phase, self._answers.at)
 
     def lost(self, why: str, at: float, certain: bool) -> None:
         """Take up that it ended while nobody watched."""
@@ -166,6 +173,7 @@ class Monitor:
 
     def pass_begins(self, at: float) -> None:
         """Take up that QEMU begins a pass over the server's memory."""
+        self._answers = self._answers.event(at)
         self._course = course.pass_begins(self._course, at)
 
     def gone(self, error: str, at: float) -> None:
@@ -175,34 +183,57 @@ class Monitor:
 
     def lifecycle(self, event: int, detail: int, at: float) -> None:
         """Take up libvirt's lifecycle event of the server."""
-        if (event, detail) == (_SUSPENDED, _SUSPENDED_MIGRATED):
-            self._switching = self._switching or Phase.SWITCHOVER
-            self._switched_at = at
-        elif (event, detail) == (_SUSPENDED, _SUSPENDED_POSTCOPY):
-            self._switching = Phase.POST_COPY
+        self._answers = self._answers.event(at)
+        if (event, detail) == (_SUSPENDED, _SUSPENDED_POSTCOPY):
+            self._turns(Phase.POST_COPY, at)
         elif (event, detail) == (_SUSPENDED, _SUSPENDED_POSTCOPY_FAILED):
-            self._switching = Phase.POST_COPY_PAUSED
-        elif event == _RESUMED and self._switching is Phase.SWITCHOVER:
+            self._turns(Phase.POST_COPY_PAUSED, at)
+        elif event == _SUSPENDED:
+            self._paused(at, by_migration=detail == _SUSPENDED_MIGRATED)
+        elif event == _RESUMED and self._switching not in _POST_COPY:
+            self._course = pause.resumed(self._course, at)
             self._switching = None
         elif (event, detail) == (_STOPPED, _STOPPED_MIGRATED):
             self._stopped = True
-            is_usual = self._switching is Phase.SWITCHOVER and not self.forced
-            if is_usual and self._switched_at is not None:
-                self.handover_seconds = at - self._switched_at
+            self._learn_handover(at)
             self._ended(Status.COMPLETED, None, at)
         elif event == _STOPPED:
             self._ended(Status.FAILED, "the server stopped at its source while it migrated", at)
 
+    def _paused(self, at: float, by_migration: bool) -> None:
+        """Take up that the guest is paused at its source. libvirt says of any pause during a
+        migration that it is the migration's."""
+        if self._switching in _POST_COPY or self._course.paused_at is not None:
+            return
+        self._course = pause.paused(self._course, at)
+        self._pause_is_unusual = not (by_migration and pause.is_switch_over(self._course))
+
+    def _turns(self, phase: Phase, at: float) -> None:
+        """Take up that post-copy begins, was interrupted or goes on."""
+        if phase is not self._switching:
+            self._course = pause.post_copy_begins(self._course, at)
+        self._switching = phase
+
+    def _learn_handover(self, at: float) -> None:
+        switched_at = pause.switched_at(self._course)
+        is_usual = not self.forced and not self._pause_is_unusual
+        if switched_at is not None and is_usual and self._phase is Phase.SWITCHOVER:
+            self.handover_seconds = at - switched_at
+
     def qemu_migration(self, status: str, at: float) -> None:
         """Take up QEMU's own word for the state of its migration."""
+        self._answers = self._answers.event(at)
         if status in ("cancelling", "cancelled"):
             self._cancelled = True
         elif status == "failed":
             self._ended(Status.FAILED, "QEMU says that the migration failed", at)
         elif status == "postcopy-paused":
-            self._switching = Phase.POST_COPY_PAUSED
+            self._turns(Phase.POST_COPY_PAUSED, at)
         elif status in ("postcopy-active", "postcopy-recover"):
-            self._switching = Phase.POST_COPY
+            self._turns(Phase.POST_COPY, at)
+        elif status in _QEMU_SWITCHES_OVER and self._switching is None:
+            self._course = pause.paused(self._course, at)
+            self._switching = Phase.SWITCHOVER
 
     def job_completed(self, stats: Mapping[str, Any], at: float) -> None:
         """Take up the final statistics of a migration that succeeded."""
@@ -216,6 +247,8 @@ class Monitor:
             started_at = new.at - new.elapsed_seconds
             self._course = dataclasses.replace(self._course, started_at=started_at)
         self._course = course.observe(self._course, new)
+        if self._course.paused_at is not None and self._phase is not Phase.SWITCHOVER:
+            self._pause_is_unusual = True
 
     def _given_up(self, at: float) -> None:
         if self._cancelled:
@@ -249,6 +282,8 @@ class Monitor:
         self._percent = said.telling.percent
         if self._end is None:
             self._judgement = said.judgement
+            # A switch-over that was stuck is no measure for others.
+            self._pause_is_unusual |= said.judgement.verdict is verdict.Verdict.STALLED
             latest = self._course.latest
             self._notes = calibration.note(
                 self._notes, now, latest.at if latest else now, said.forecast
@@ -280,18 +315,16 @@ class Monitor:
 
     def _state(self, now: float) -> Statement:
         phase = self._phase
-        judgement = verdict.judge(self._course, phase, now, self._judgement)
-        # Of one that stands still for its migration, what remains only falls, as in post-copy.
-        still = self.forced and phase is Phase.SWITCHOVER
-        forecast = estimate.forecast(
-            self._course, Phase.POST_COPY if still else phase, judgement.verdict
-        )
+        silent_seconds = self._answers.silent_seconds(now)
+        judgement = verdict.judge(self._course, phase, now, self._judgement, silent_seconds)
+        forecast = estimate.forecast(self._course, phase, judgement.verdict)
         percent = self._percent
         if self._end is None:
             percent = estimate.percent(self._course, forecast, percent)
         elif self._end.status is Status.COMPLETED:
             percent = 100
-        telling = throttle.Telling(now, self._status, phase, judgement.verdict, percent)
+        has_eta = forecast.eta_seconds is not None
+        telling = throttle.Telling(now, self._status, phase, judgement.verdict, percent, has_eta)
         return Statement(telling, judgement, statement.told(forecast))
 
     @property
@@ -306,6 +339,8 @@ class Monitor:
     def _phase(self) -> Phase:
         if self._end is not None:
             return Phase.DONE
+        if self._switching is None and pause.is_switch_over(self._course):
+            return Phase.SWITCHOVER
         return self._switching or estimate.phase_of(self._course)
 
     def _report(self, said: Statement, epoch: float) -> Report:

@@ -11,7 +11,7 @@ from typing import Any
 from migprog.compute.domain_xml import Facts
 from migprog.compute.monitor import DEPARTURES, Monitor
 from migprog.compute.recording import Recording, Row, is_number
-from migprog.core import estimate, sample, throttle
+from migprog.core import pause, sample, throttle
 from migprog.core.report import Report
 from migprog.core.status import Phase
 from migprog.core.verdict import Verdict
@@ -92,7 +92,7 @@ class _Player:
             memory_size_bytes=recording.memory_size_bytes,
             memory_resident_bytes=recording.memory_resident_bytes,
         )
-        self._pause_limit_seconds = estimate.DEFAULT_PAUSE_LIMIT_SECONDS
+        self._pause_limit_seconds = pause.DEFAULT_PAUSE_LIMIT_SECONDS
         self._set_pause_limit(recording.header.get("downtime_ms"))
         self._rules = rules
         self._monitor: Monitor | None = None

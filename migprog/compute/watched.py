@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A migration that is watched, with all that belongs to watching it."""
 
+import dataclasses
 import logging
 from dataclasses import dataclass
 
 from migprog.compute import domain_xml
 from migprog.compute.monitor import Monitor
 from migprog.compute.recorder import Tape
+from migprog.compute.report_log import ReportLog
 from migprog.compute.sampler import Sampler
 from migprog.compute.settings import Settings
 
@@ -23,6 +25,7 @@ class Watched:
     next_poll_at: float
     judge_at: float
     hung: bool = False
+    log: ReportLog = dataclasses.field(default_factory=ReportLog)
 
     def learn(self, facts: domain_xml.Facts | None) -> None:
         self.monitor.learn(facts)

@@ -10,7 +10,7 @@ sum grows by just what the guest has dirtied.
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from migprog.core.dirtying import Boundary, Dirtying, dirtying, without_progress
+from migprog.core.dirtying import Boundary, Dirtying, dirtying, undisturbed, without_progress
 from migprog.core.field import counted
 from migprog.core.pace import DiskPace, MemoryPace
 from migprog.core.sample import Sample
@@ -19,6 +19,8 @@ from migprog.core.sample import Sample
 MAX_PASSES = 64
 # With so much more pace a pass looks different that was judged by the pace before.
 _FASTER = 1.3
+# QEMU's main loop may be busy for seconds; what stands still for longer is stuck.
+STANDSTILL_SECONDS = 8.0
 # QEMU sends at the start of each slice of a tenth of a second.
 SLICE_SECONDS = 0.1
 
@@ -34,7 +36,9 @@ class Course:
     from a cancelled one), ``first_pass_bytes`` what that had to send; ``passes`` are the later
     ones. ``pass_began_at`` is when the latest pass began, ``told_at`` when QEMU last said that one
     begins, and ``pass_bytes_per_second`` what the pace was at the first sample of it. ``moved_at``
-    is when a byte was last seen moving.
+    is when a byte was last seen moving. ``paused_at`` is since when the guest is paused at its
+    source (:mod:`migprog.core.pause`), ``paused_seconds`` how long it was before, within the latest
+    pass. ``turned_at`` is when post-copy began, was interrupted or went on.
     """
 
     started_at: float
@@ -53,6 +57,9 @@ class Course:
     passes: tuple[Boundary, ...] = ()
     dirtying: Dirtying | None = None
     stays_level: bool = False
+    paused_at: float | None = None
+    paused_seconds: float = 0.0
+    turned_at: float | None = None
 
     @property
     def disk_bytes_per_second(self) -> float | None:
@@ -61,6 +68,11 @@ class Course:
     @property
     def memory_bytes_per_second(self) -> float | None:
         return self.memory.bytes_per_second
+
+    @property
+    def still_seconds(self) -> float:
+        """So long nothing may move without anybody's fault."""
+        return STANDSTILL_SECONDS
 
     @property
     def is_faster(self) -> bool:
@@ -72,6 +84,13 @@ class Course:
     def on_plateau(self) -> bool:
         """Whether passes do not get shorter, and will not at the pace of now."""
         return self.stays_level and not self.is_faster
+
+    def paused_in_pass(self, until: float) -> float:
+        """Seconds that the guest was paused in the latest pass, ``until`` then."""
+        if self.paused_at is None:
+            return self.paused_seconds
+        began = self.paused_at if self.pass_began_at is None else self.pass_began_at
+        return self.paused_seconds + max(0.0, until - max(self.paused_at, began))
 
 
 def pass_begins(course: Course, at: float) -> Course:
@@ -92,7 +111,12 @@ def observe(course: Course, sample: Sample) -> Course:
     memory_moved = _moved(before.memory_processed_bytes, sample.memory_processed_bytes)
     if disk_moved:
         new["disk"] = course.disk.after(disk_moved, sample.at)
-    if memory_moved is not None:
+    # What moved before post-copy turned, and what after, is not told apart in one reading.
+    turned = course.turned_at is not None and before.at < course.turned_at
+    if memory_moved and before.at - (course.moved_at or before.at) >= course.still_seconds:
+        # Nor is the standstill that it ends; its rate is measured anew.
+        new["memory"] = MemoryPace()
+    elif memory_moved is not None and not turned:
         new["memory"] = course.memory.after(memory_moved, sample.at - before.at)
     if disk_moved or memory_moved:
         new["moved_at"] = sample.at
@@ -101,7 +125,9 @@ def observe(course: Course, sample: Sample) -> Course:
 
 def pace(course: Course) -> int | None:
     """Bytes that moved a second, lately: of memory, or of disks while no memory moves."""
-    rate = course.memory_bytes_per_second or course.disk_bytes_per_second
+    rate = course.memory_bytes_per_second
+    if course.turned_at is None:
+        rate = rate or course.disk_bytes_per_second
     return counted(rate)
 
 
@@ -126,11 +152,13 @@ def _pass(course: Course, sample: Sample) -> dict[str, Any]:
             "first_pass_bytes": sample.memory_total_bytes or remaining,
             "pass_began_at": _began_at(course, sample),
             "pass_bytes_per_second": course.memory_bytes_per_second,
+            "paused_seconds": 0.0,
         }
     last = course.passes[-1].iteration if course.passes else course.first_iteration
     if iteration <= last:
         return {}
     at = _began_at(course, sample)
+    paused_seconds = course.paused_in_pass(at)
     # Some of it has been sent since, the first slice at once.
     sent = (sample.at - at + SLICE_SECONDS / 2) * (course.memory_bytes_per_second or 0)
     boundary = Boundary(
@@ -138,7 +166,8 @@ def _pass(course: Course, sample: Sample) -> dict[str, Any]:
         iteration=iteration,
         remaining_bytes=remaining + int(sent),
         dirtied_bytes=_dirtied(course.latest, sample),
-        seconds=at - (course.pass_began_at or at),
+        seconds=max(0.0, at - (course.pass_began_at or at) - paused_seconds),
+        was_paused=paused_seconds > 0,
     )
     passes = (*course.passes, boundary)[-MAX_PASSES:]
     return {
@@ -146,7 +175,8 @@ def _pass(course: Course, sample: Sample) -> dict[str, Any]:
         "pass_began_at": at,
         "pass_bytes_per_second": course.memory_bytes_per_second,
         "dirtying": dirtying(passes),
-        "stays_level": without_progress(passes),
+        "stays_level": without_progress(undisturbed(passes)),
+        "paused_seconds": 0.0,
     }
 
 

@@ -32,8 +32,8 @@ _RECOVERY = 0.8
 class Boundary:
     """The start of a pass but the first: its time, its number, and what it has to send.
 
-    ``dirtied_bytes`` is what the guest dirtied in the pass before (None: not known), which took
-    ``seconds``.
+    ``dirtied_bytes`` is what the guest dirtied in the pass before (None: not known), in which it
+    ran for ``seconds``; ``was_paused``: it did not run all the while.
     """
 
     at: float
@@ -41,6 +41,7 @@ class Boundary:
     remaining_bytes: int
     dirtied_bytes: int | None
     seconds: float
+    was_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,13 @@ def dirtying(passes: Sequence[Boundary]) -> Dirtying | None:
         return Dirtying(seconds, dirtied_bytes, 1.0)
     bend = 1 - _BEND_TRUST * (1 - _bend(before, measured[0]))
     return Dirtying(seconds, seconds * _bytes_per_second(before, measured[0]), bend)
+
+
+def undisturbed(passes: Sequence[Boundary]) -> Sequence[Boundary]:
+    """Those that tell about convergence: what a paused guest leaves says nothing about it."""
+    if any(boundary.was_paused for boundary in passes):
+        return [boundary for boundary in passes if not boundary.was_paused]
+    return passes
 
 
 def without_progress(passes: Sequence[Boundary]) -> bool:

@@ -6,7 +6,9 @@ Seconds and bytes; instants are seconds since the epoch.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from migprog.core.verdict import BAD
 
 # What completed before that says nothing of the pace now.
 WINDOW_SECONDS = 3600.0
@@ -16,8 +18,13 @@ _DEVIATIONS = 1.28
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnderWay:
-    """A migration off the host; its time left is counted from now, None while it is not known."""
+    """A migration off the host; its time left is counted from now, None while it is not known.
 
+    ``server_uuid`` and ``verdict`` say which it is and how it stands, for the reason.
+    """
+
+    server_uuid: str | None = None
+    verdict: str | None = None
     memory_bytes: int | None = None
     percent: int | None = None
     eta_seconds: float | None = None
@@ -28,6 +35,23 @@ class UnderWay:
     def left(self) -> float:
         """How much of it is still to be done, from 1 to 0."""
         return 1 - (self.percent or 0) / 100
+
+    def after(self, seconds: float) -> "UnderWay":
+        """The same when ``seconds`` have passed without news of it.
+
+        What should have ended and has not is somewhere within its range; once that is over too,
+        its time left is not known.
+        """
+        eta = self.eta_seconds
+        if eta is None:
+            return self
+        low, high = _or(self.eta_low_seconds, eta), _or(self.eta_high_seconds, eta)
+        if seconds > high:
+            unknown = {"eta_seconds": None, "eta_low_seconds": None, "eta_high_seconds": None}
+            return replace(self, **unknown)
+        left_low, left_high = max(0.0, low - seconds), max(0.0, high - seconds)
+        left = eta - seconds if eta > seconds else (left_low + left_high) / 2
+        return replace(self, eta_seconds=left, eta_low_seconds=left_low, eta_high_seconds=left_high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +116,9 @@ def forecast(
     way among them."""
     if servers is None:
         return Forecast("its agent does not tell how many servers run there")
-    if any(each.eta_seconds is None for each in under_way):
-        return Forecast("of a migration under way nobody knows when it will end")
+    unknown = [each for each in under_way if each.eta_seconds is None]
+    if unknown:
+        return Forecast(_unknown(unknown))
     waiting = max(0, servers - len(under_way))
     if not waiting:
         reason = "those under way are the last" if under_way else "it is empty"
@@ -109,6 +134,15 @@ def forecast(
         max(min(times) / (1 + chance), ends[1]),
         max(max(times) / (1 - chance), ends[2]) if chance < 1 else None,
     )
+
+
+def _unknown(under_way: Sequence[UnderWay]) -> str:
+    """Why the time left is not known: of those that make it so, a bad one first."""
+    worst = next((each for each in under_way if each.verdict in BAD), under_way[0])
+    which = "a migration" if worst.server_uuid is None else f"the migration of {worst.server_uuid}"
+    how = "" if worst.verdict is None else f" ({worst.verdict})"
+    more = f", nor when {len(under_way) - 1} more will" if len(under_way) > 1 else ""
+    return f"it is not known when {which}{how} will end{more}"
 
 
 def _latest(under_way: Sequence[UnderWay]) -> tuple[float, float, float]:

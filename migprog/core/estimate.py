@@ -11,14 +11,17 @@ from dataclasses import dataclass
 
 from migprog.core.course import SLICE_SECONDS, Course
 from migprog.core.dirtying import Dirtying
+from migprog.core.pause import (
+    DEFAULT_PAUSE_LIMIT_SECONDS,
+    handover_seconds,
+    is_seen,
+    may_fit,
+    pause_limit_seconds,
+    waits_since,
+)
 from migprog.core.status import Phase
 from migprog.core.verdict import Verdict, auto_converge_goes_on
 
-# QEMU's default max downtime, where the limit in force could not be read.
-DEFAULT_PAUSE_LIMIT_SECONDS = 0.3
-# From the switch-over to the word that the server has left: the hand-shake of libvirt's both ends.
-# It takes its time by the machines; this is until earlier migrations have shown how long.
-HANDOVER_SECONDS = 1.45
 # Mirrors of disks are ended before the server runs at its destination.
 _MIRRORS_END_SECONDS = 0.25
 # Between the disks and the memory.
@@ -69,6 +72,11 @@ def phase_of(course: Course) -> Phase:
     if sample is None or (sample.memory_total_bytes is None and sample.disk_total_bytes is None):
         return Phase.SETUP
     if sample.memory_iteration is None:
+        # What has moved tells it where the number of the iteration is missing.
+        if course.passes:
+            return Phase.MEMORY_ITERATIONS
+        if course.first_iteration is not None or sample.memory_processed_bytes:
+            return Phase.MEMORY_FIRST_PASS
         return Phase.DISK_COPY if sample.disk_total_bytes else Phase.SETUP
     if sample.memory_iteration == course.first_iteration:
         return Phase.MEMORY_FIRST_PASS
@@ -84,25 +92,77 @@ def forecast(course: Course, phase: Phase, verdict: Verdict) -> Estimate:
 
 def _forecast(course: Course, phase: Phase, verdict: Verdict) -> Estimate:
     sample = course.latest
-    pace = course.memory_bytes_per_second or course.disk_bytes_per_second
-    if sample is None or not pace or verdict in (Verdict.STALLED, Verdict.ENDED):
+    pace = course.memory_bytes_per_second
+    if phase is not Phase.POST_COPY:
+        pace = pace or course.disk_bytes_per_second
+    if sample is None or not pace or phase is Phase.POST_COPY_PAUSED:
+        return Estimate()
+    if verdict in (Verdict.STALLED, Verdict.ENDED):
         return Estimate()
     if verdict is Verdict.NOT_CONVERGING and not auto_converge_goes_on(course):
         return Estimate()
-    handover = _handover_seconds(course)
     if phase is Phase.SWITCHOVER:
-        return Estimate(handover, 0.0, 2 * handover)
+        return _switching_over(course, pace)
     if phase is Phase.POST_COPY:
-        left = (sample.memory_remaining_bytes or 0) / pace
+        left, handover = (sample.memory_remaining_bytes or 0) / pace, handover_seconds(course)
         return Estimate(left + handover, 0.85 * left, left * 1.25 + 2 * handover)
+    return _in_memory(course, pace)
+
+
+def _in_memory(course: Course, pace: float) -> Estimate:
+    """The time left while memory is copied, or disks before it."""
     known = course.dirtying
+    if course.paused_at is not None and is_seen(course):
+        ran_seconds = _ran_seconds(course, course.paused_at)
+        if known is not None or ran_seconds == 0:
+            return _paused(course, known, ran_seconds, pace)
     if known is None:
         return _before_first_boundary(course, pace)
     return _iterating(course, known, pace)
 
 
-def _handover_seconds(course: Course) -> float:
-    return HANDOVER_SECONDS if course.handover_seconds is None else course.handover_seconds
+def _switching_over(course: Course, pace: float) -> Estimate:
+    """The time left of a switch-over: what remains is sent, then both libvirts complete it."""
+    sample, handover = course.latest, handover_seconds(course)
+    assert sample is not None
+    since = waits_since(course) or sample.at
+    waited = sample.at - since
+    least = likely = most = (sample.memory_remaining_bytes or 0) / pace
+    if waited < 0 and may_fit(course, since):
+        # Of what remained at the pause nothing is known but that it fitted into the limit.
+        least, most = 0.0, max(0.0, pause_limit_seconds(course) - DEFAULT_PAUSE_LIMIT_SECONDS)
+        likely = most / 2
+    waited = max(0.0, waited)
+    return Estimate(
+        likely + max(handover - waited, _LASTING * waited),
+        0.85 * least,
+        1.25 * most + 2 * max(handover, waited),
+    )
+
+
+def _ran_seconds(course: Course, paused_at: float) -> float | None:
+    """How long a paused guest ran in this iteration; None before the first."""
+    began_at = course.pass_began_at
+    return None if began_at is None else max(0.0, paused_at - began_at - course.paused_seconds)
+
+
+def _paused(
+    course: Course, known: Dirtying | None, ran_seconds: float | None, pace: float
+) -> Estimate:
+    """The time left while the guest is paused and its memory is still copied: what remains, and
+    what it dirtied in this iteration before the pause."""
+    sample, handover = course.latest, handover_seconds(course)
+    assert sample is not None
+    pace *= _PAYLOAD
+    if sample.disk_total_bytes:
+        handover += _MIRRORS_END_SECONDS
+    remaining = (sample.memory_remaining_bytes or 0) / pace
+    dirtied = known.in_pass(ran_seconds).dirtied_bytes / pace if known and ran_seconds else 0.0
+    return Estimate(
+        remaining + dirtied + handover,
+        0.85 * remaining,
+        1.25 * remaining + 2 * (dirtied + handover),
+    )
 
 
 def _before_first_boundary(course: Course, pace: float) -> Estimate:
@@ -119,7 +179,7 @@ def _before_first_boundary(course: Course, pace: float) -> Estimate:
         memory = total
     this_pass, whole_pass = memory / pace, total / pace
     likely = max(0.0, this_pass - _zeros_left_bytes(course, total) / pace)
-    handover = _handover_seconds(course)
+    handover = handover_seconds(course)
     return Estimate(
         eta_seconds=disk + likely + _GUESSED_DIRTIED * whole_pass + handover,
         eta_low_seconds=0.95 * (disk + 0.75 * likely),
@@ -146,8 +206,7 @@ def _iterating(course: Course, known: Dirtying, pace: float) -> Estimate:
     sample = course.latest
     assert sample is not None
     pace *= _PAYLOAD
-    limit = sample.pause_limit_seconds
-    limit = DEFAULT_PAUSE_LIMIT_SECONDS if limit is None else limit
+    limit = pause_limit_seconds(course)
     remaining = (sample.memory_remaining_bytes or 0) / pace
     in_pass = max(0.0, sample.at - (course.pass_began_at or sample.at))
     # QEMU takes up what was dirtied at the first slice's end where the rest fits into the pause.
@@ -162,7 +221,7 @@ def _iterating(course: Course, known: Dirtying, pace: float) -> Estimate:
         lasting = _lasting_seconds(course, whole_pass)
         passes = lasting if passes is None or level else min(passes, lasting)
         spread = _PLATEAU_SPREAD
-    handover = _handover_seconds(course)
+    handover = handover_seconds(course)
     if sample.disk_total_bytes:
         handover += _MIRRORS_END_SECONDS
     low, high = (this_pass + passes * factor for factor in spread)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 # QEMU sends in slices of a tenth of a second: over less than this they would show.
 _LATELY_SECONDS = 0.9
+# And over less than this, a first slice would be most of it.
+_FIRST_SECONDS = 0.4
 # A pace that differs by more from the one before is another.
 _SAME = 0.15
 _MEMORY_SMOOTHING_SECONDS = 20.0
@@ -44,8 +46,11 @@ class MemoryPace:
 
     @property
     def bytes_per_second(self) -> float | None:
-        """None before anything has moved."""
-        return self.rate.bytes_per_second or self.lately.bytes_per_second
+        """None before anything has moved, for long enough to tell."""
+        known = self.rate.bytes_per_second
+        if known is None and self.lately.seconds >= _FIRST_SECONDS:
+            known = self.lately.bytes_per_second
+        return known
 
     def after(self, moved_bytes: int, seconds: float) -> "MemoryPace":
         """The pace after one more reading. While nothing at all moves it is what it was: a network

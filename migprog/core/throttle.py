@@ -20,6 +20,7 @@ class Reason(enum.StrEnum):
     STATUS = "status"
     PHASE = "phase"
     VERDICT = "verdict"
+    NUMBER = "number"
     STEP = "step"
     HEARTBEAT = "heartbeat"
 
@@ -75,6 +76,7 @@ class Telling:
     phase: Phase
     verdict: Verdict | None
     percent: int | None
+    has_eta: bool = False
 
 
 def reason_to_report(new: Telling, last: Telling | None, rules: Rules) -> Reason | None:
@@ -92,8 +94,12 @@ def reason_to_report(new: Telling, last: Telling | None, rules: Rules) -> Reason
         return Reason.PHASE
     if new.verdict is not last.verdict:
         return Reason.VERDICT
+    if last.percent is None and new.percent is not None:
+        # The first percentage; it is never lost again, so this is one report a migration.
+        return Reason.NUMBER
     waited_seconds = new.at - last.at
-    if new.percent != last.percent and waited_seconds >= rules.report_interval_seconds:
+    differs = (new.percent, new.has_eta) != (last.percent, last.has_eta)
+    if differs and waited_seconds >= rules.report_interval_seconds:
         return Reason.STEP
     if waited_seconds >= rules.heartbeat_interval_seconds:
         return Reason.HEARTBEAT

@@ -4,8 +4,9 @@
 import enum
 from dataclasses import dataclass, replace
 
+from migprog.core import pause, stall
 from migprog.core.course import Course
-from migprog.core.dirtying import recovers, shrank
+from migprog.core.dirtying import recovers, shrank, undisturbed
 from migprog.core.field import counted
 from migprog.core.status import Phase
 
@@ -13,12 +14,10 @@ from migprog.core.status import Phase
 _PASSES_TO_COMPARE = 2
 # A pass that leaves more than this share of what it sent hardly gets anywhere.
 _MAX_RATIO = 0.95
-# Once called, it takes more than a little progress to believe in an end again.
-_RECOVERY = 0.8
 # QEMU's default max-cpu-throttle: there auto-converge is at its end.
 _AUTO_CONVERGE_END_PERCENT = 99
-# QEMU's main loop may be busy for seconds; beyond this, standing still is the network's fault.
-_STALLED_SECONDS = 8.0
+# Before this, nothing copied is nothing to speak of.
+_SETUP_SECONDS = 8.0
 _MIB = 2**20
 
 
@@ -48,6 +47,10 @@ class Judgement:
     bandwidth_needed_bytes_per_second: int | None = None
 
 
+# What attracts an operator's attention.
+BAD: frozenset[Verdict] = frozenset(
+    {Verdict.NOT_CONVERGING, Verdict.STALLED, Verdict.POST_COPY_PAUSED}
+)
 _BY_PHASE = {
     Phase.SETUP: (Verdict.STARTING, "nothing has been copied yet"),
     Phase.SWITCHOVER: (Verdict.SWITCHING_OVER, "the server is paused and moves to its destination"),
@@ -60,37 +63,65 @@ _BY_PHASE = {
 }
 
 
-def judge(course: Course, phase: Phase, now: float, before: Judgement | None) -> Judgement:
+def judge(
+    course: Course,
+    phase: Phase,
+    now: float,
+    before: Judgement | None,
+    silent_seconds: float | None = None,
+) -> Judgement:
     """Judge a migration that is in ``phase``; ``now`` in the time of its samples.
 
     ``before`` is the judgement so far: its verdict stands until there is more than a little against
-    it, and after the end it says how things stood.
+    it, and after the end it says how things stood. ``silent_seconds``: for how long libvirt has not
+    answered, if that is longer than usual.
     """
     if phase is Phase.DONE and before is not None:
         reason = f"{before.verdict} at the end: {before.reason}"
         return replace(before, verdict=Verdict.ENDED, reason=reason)
+    why = stall.stalled(course, phase, now, silent_seconds)
+    if why is not None:
+        return Judgement(Verdict.STALLED, why)
     if phase in _BY_PHASE:
-        return Judgement(*_BY_PHASE[phase])
-    if course.moved_at is not None and now - course.moved_at >= _STALLED_SECONDS:
-        return Judgement(
-            Verdict.STALLED,
-            f"no byte has moved for {now - course.moved_at:.0f} s: look at the network, "
-            "not at the guest",
-        )
-    pause, bandwidth = pause_needed(course), bandwidth_needed(course)
-    verdict = _of_passes(course, before.verdict if before else None, _fits(course, pause))
+        return _of_phase(course, phase, now, silent_seconds)
+    if course.paused_at is not None and pause.is_seen(course) and phase is not Phase.DISK_COPY:
+        return Judgement(Verdict.CONVERGING, _while_paused(course, now - course.paused_at))
+    return _of_memory(course, before)
+
+
+def _of_phase(course: Course, phase: Phase, now: float, silent_seconds: float | None) -> Judgement:
+    word, reason = _BY_PHASE[phase]
+    if phase is Phase.SETUP and now - course.started_at >= _SETUP_SECONDS:
+        reason = f"nothing has been copied for {now - course.started_at:.0f} s since it started"
+    if phase is Phase.POST_COPY_PAUSED and silent_seconds is not None:
+        reason += f"; {stall.silence(silent_seconds)}"
+    return Judgement(word, reason)
+
+
+def _while_paused(course: Course, seconds: float) -> str:
+    remaining = course.latest.memory_remaining_bytes if course.latest else None
+    left = "" if remaining is None else f" {remaining / _MIB:.0f} MiB"
+    return (
+        f"guest paused for {seconds:.0f} s, by an operator or a tool: it dirties no memory, and "
+        f"waits until the remaining{left} are copied"
+    )
+
+
+def _of_memory(course: Course, before: Judgement | None) -> Judgement:
+    downtime, bandwidth = pause_needed(course), bandwidth_needed(course)
+    verdict = _of_passes(course, before.verdict if before else None, _fits(course, downtime))
     if verdict is Verdict.NOT_CONVERGING:
-        reason = _why_not(course, pause, bandwidth)
+        reason = _why_not(course, downtime, bandwidth)
     elif verdict is Verdict.COPYING:
         reason = "too early to say: few passes to compare"
     else:
         left = ", ".join(f"{b.remaining_bytes / _MIB:.0f}" for b in course.passes[-4:])
         reason = f"the last passes began with {left} MiB to send{_slowed(course)}"
-    return Judgement(verdict, reason, pause, bandwidth)
+    return Judgement(verdict, reason, downtime, bandwidth)
 
 
 def _of_passes(course: Course, before: Verdict | None, fits: bool) -> Verdict:
-    passes = course.passes
+    passes = undisturbed(course.passes)
     if fits:
         return Verdict.CONVERGING
     if len(passes) < _PASSES_TO_COMPARE:
@@ -133,12 +164,12 @@ def auto_converge_goes_on(course: Course) -> bool:
     return percent is not None and percent < _AUTO_CONVERGE_END_PERCENT
 
 
-def _why_not(course: Course, pause: float | None, bandwidth: int | None) -> str:
+def _why_not(course: Course, downtime: float | None, bandwidth: int | None) -> str:
     left = course.passes[-1].remaining_bytes / _MIB
     text = f"each pass begins with as much as the one before ({left:.0f} MiB)"
     limit = course.latest.pause_limit_seconds if course.latest else None
-    if pause is not None:
-        text += f"; a pause of {pause:.1f} s would do"
+    if downtime is not None:
+        text += f"; a pause of {downtime:.1f} s would do"
         text += "" if limit is None else f", {limit:.1f} s are allowed"
     pace = course.memory_bytes_per_second
     if bandwidth is not None and pace is not None:

@@ -108,6 +108,18 @@ def test_a_time_left_that_was_told_long_ago_is_not_one(
     assert drain(client)["eta_seconds"] is None
 
 
+def test_a_switch_over_that_does_not_end_leaves_no_time_of_zero(
+    client: testing.TestClient, store: objects.Store, fill: Fill, now: float
+) -> None:
+    """Its agent is heard of, the figures are of a minute before."""
+    tell(store, now, servers=1)
+    eta = {"eta_seconds": 1.4, "eta_low_seconds": 0.0, "eta_high_seconds": 2.9}
+    fill(heard_at=now, started_at=now - 90, sampled_at=now - 60, phase=Phase.SWITCHOVER, **eta)
+    told = drain(client)
+    assert told["eta_seconds"] is told["eta_low_seconds"] is told["eta_high_seconds"] is None
+    assert "not known when the migration of" in told["reason"]
+
+
 def test_an_empty_host(client: testing.TestClient, store: objects.Store, now: float) -> None:
     tell(store, now, servers=0, servers_memory_bytes=0)
     told = drain(client)

@@ -184,14 +184,16 @@ def test_a_libvirt_that_hangs_is_told_of_once(actions, log):
 
 
 def test_what_a_pause_makes_of_the_forecast(actions):
-    """The switch-over lasts as long as what is left takes, and is no measure for others."""
+    """What remains is still copied, for as long as that takes; it is no measure for others."""
     one = monitor()
-    one.read(STATS | {"time_elapsed": 6000, "memory_processed": 2**20 + 2**26}, 0.3, NOW + 1)
+    moving = STATS | {"time_elapsed": 6000, "memory_processed": 2**20 + 2**26}
+    one.read(moving, 0.3, NOW + 1)
     actions.take(request(Action.FORCE_COMPLETE), one, NOW + 1)
     one.lifecycle(3, 1, NOW + 1)
     actions.done(Acted(server_uuid=SERVER, at=NOW + 1, how="paused", paused=True))
-    _reason, report = one.report_if_due(Rules(0.0, 30.0), NOW + 1.1, time.time())
-    assert report.phase is Phase.SWITCHOVER
+    one.read(moving | {"memory_processed": 2**20 + 2**26 + 2**25}, 0.3, NOW + 1.5)
+    _reason, report = one.report_if_due(Rules(0.0, 30.0), NOW + 1.6, time.time())
+    assert report.phase is Phase.MEMORY_FIRST_PASS
     assert report.eta_seconds == pytest.approx(2**29 / 2**26, rel=0.25)
     one.lifecycle(5, 3, NOW + 9)
     assert one.handover_seconds is None

@@ -85,7 +85,7 @@ def test_before_libvirt_shows_a_job_it_starts_and_nothing_is_reported():
 def test_what_leaves_because_of_an_event_stands_at_the_next_sample():
     rows = [row for row in precopy(Guest()) if row["t"] < 5]
     at = rows[-1]["t"]
-    switching = {"t": at + 0.1, "kind": "event", "event": "lifecycle", "code": 3, "detail": 1}
+    switching = {"t": at + 0.1, "kind": "event", "event": "qemu_migration", "status": "device"}
     gone = [{**GONE, "t": at + 0.4}, {**GONE, "t": at + 0.9}]
     replayed = replay(recorded([*rows, switching, *gone]), RULES)
     assert [line.reported for line in replayed.lines[-2:]] == [Reason.PHASE, None]

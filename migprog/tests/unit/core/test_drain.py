@@ -92,8 +92,8 @@ def test_one_alone_makes_no_upper_end() -> None:
     ("servers", "under_way", "pace", "reason"),
     [
         (None, [], FOUR, "does not tell how many"),
-        (5, [UnderWay(eta_seconds=1.0), UnderWay()], FOUR, "nobody knows when it will end"),
-        (1, [UnderWay()], FOUR, "nobody knows when it will end"),
+        (5, [UnderWay(eta_seconds=1.0), UnderWay()], FOUR, "not known when a migration will end"),
+        (1, [UnderWay()], FOUR, "not known when a migration will end"),
         (5, [], None, "no migration off it has completed"),
     ],
 )
@@ -103,6 +103,28 @@ def test_what_is_not_known_is_not_told(
     told = drain.forecast(servers, 5 * GIB, under_way, pace)
     assert (told.eta_seconds, told.eta_low_seconds, told.eta_high_seconds) == (None, None, None)
     assert reason in told.reason
+
+
+def test_a_time_left_passes_and_is_never_none_at_all() -> None:
+    told = UnderWay(eta_seconds=10.0, eta_low_seconds=8.0, eta_high_seconds=20.0)
+    assert told.after(4.0) == UnderWay(eta_seconds=6.0, eta_low_seconds=4.0, eta_high_seconds=16.0)
+    # It should have ended; where it is in its range is all that is known.
+    late = told.after(14.0)
+    assert (late.eta_low_seconds, late.eta_seconds, late.eta_high_seconds) == (0.0, 3.0, 6.0)
+    assert told.after(21.0) == UnderWay()
+    assert UnderWay(eta_seconds=10.0).after(11.0) == UnderWay()
+    assert UnderWay().after(11.0) == UnderWay()
+
+
+def test_the_reason_names_the_worst_that_is_under_way() -> None:
+    under_way = [
+        UnderWay(server_uuid="a", verdict="copying"),
+        UnderWay(server_uuid="b", verdict="stalled"),
+        UnderWay(server_uuid="c", verdict="copying", eta_seconds=3.0),
+    ]
+    assert drain.forecast(3, None, under_way, FOUR) == Forecast(
+        "it is not known when the migration of b (stalled) will end, nor when 1 more will"
+    )
 
 
 def test_servers_tell_where_bytes_are_not_known() -> None:

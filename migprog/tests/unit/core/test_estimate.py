@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migprog.core import estimate
+from migprog.core import estimate, pause
 from migprog.core.course import Course
 from migprog.core.estimate import Estimate
 from migprog.core.pace import MemoryPace, Rate
@@ -51,7 +51,7 @@ def test_a_steady_guests_end_is_known_once_two_passes_are_through(pace_mib_s):
     for report in late:
         left = end - report.sampled_at
         # The simulated hand-over takes no time; a real one does.
-        assert abs(report.eta_seconds - estimate.HANDOVER_SECONDS - left) < 0.15 * left + 0.5
+        assert abs(report.eta_seconds - pause.HANDOVER_SECONDS - left) < 0.15 * left + 0.5
 
 
 def test_nothing_is_said_before_a_byte_has_moved():

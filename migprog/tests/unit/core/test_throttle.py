@@ -56,6 +56,14 @@ def test_a_change_of_status_never_waits_and_an_end_is_told_once(new, last):
 
 
 @given(tellings)
+def test_the_first_percentage_leaves_at_once(last):
+    unknown = replace(last, percent=None, status=Status.RUNNING)
+    known = replace(unknown, at=unknown.at + 0.1, percent=3)
+    assert reason_to_report(known, unknown, RULES) is Reason.NUMBER
+    assert reason_to_report(replace(known, percent=4), known, RULES) is None
+
+
+@given(tellings.filter(lambda told: told.percent is not None))
 def test_progress_alone_never_leaves_faster_than_the_interval(last):
     soon = replace(last, at=last.at + RULES.report_interval_seconds * 0.99, percent=77)
     assert reason_to_report(soon, last, RULES) is None

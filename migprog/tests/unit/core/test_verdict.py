@@ -110,10 +110,27 @@ def test_a_short_plateau_late_in_a_migration_is_no_reason_to_waver():
 
 def test_nothing_moving_is_the_networks_fault_and_is_told_as_such():
     course = passes(200, 100)
-    stalled = judge(course, ITERATING, course.moved_at + 8.5, None)
+
+    def still_after(seconds):
+        at = course.moved_at + seconds
+        return judge(
+            observe(course, dataclasses.replace(course.latest, at=at)), ITERATING, at, None
+        )
+
+    stalled = still_after(8.5)
     assert stalled.verdict is Verdict.STALLED
     assert "look at the network" in stalled.reason
-    assert judge(course, ITERATING, course.moved_at + 7.5, None).verdict is Verdict.COPYING
+    assert still_after(7.5).verdict is Verdict.COPYING
+
+
+def test_without_a_reading_nobody_is_said_to_stand_still():
+    course = passes(200, 100)
+    at = course.moved_at + 60
+    assert judge(course, ITERATING, at, None).verdict is Verdict.COPYING
+    silent = judge(course, ITERATING, at, None, silent_seconds=60.0)
+    assert silent.verdict is Verdict.STALLED
+    assert silent.reason.startswith("libvirt has not answered for 60 s")
+    assert "network" not in silent.reason
 
 
 def test_how_things_stood_survives_the_end():

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an agent's log says of a migration: its turns for the worse, its recoveries and its end."""
+
+import logging
+
+from migprog.core import field
+from migprog.core.report import Report
+from migprog.core.status import ENDED
+from migprog.core.throttle import Reason
+from migprog.core.turns import Turn, Turns
+
+LOG = logging.getLogger(__name__)
+_MIB = 2**20
+
+
+class ReportLog:
+    """The lines of one migration."""
+
+    def __init__(self) -> None:
+        self._turns = Turns()
+
+    def sent(self, reason: Reason, report: Report, now: float) -> None:
+        """Log what is new in a report that leaves for ``reason``."""
+        ids = (report.server_uuid, report.uuid)
+        LOG.debug("server %s: migration %s: report %d: %s", *ids, report.sequence, reason)
+        if report.status in ENDED:
+            LOG.info("server %s: migration %s ended: %s", *ids, final_figures(report))
+            return
+        if reason is Reason.STATUS:
+            LOG.info("server %s: migration %s is now %s", *ids, report.status)
+        if report.verdict is None:
+            return
+        unlogged = self._turns.unlogged
+        self._turns, turn = self._turns.after(report.verdict, now)
+        if turn is None:
+            return
+        level = logging.WARNING if turn is Turn.BAD else logging.INFO
+        words = "is" if turn is Turn.BAD else "has recovered and is"
+        often = f" (its verdict turned {unlogged} times since the last line)" if unlogged else ""
+        message = field.text(report.reason or "")
+        LOG.log(
+            level,
+            "server %s: migration %s %s %s: %s%s",
+            *ids,
+            words,
+            report.verdict,
+            message,
+            often,
+        )
+
+
+def final_figures(report: Report) -> str:
+    """The final figures of a migration in one line; what is not known is left out."""
+    known = (
+        _seconds("total", report.total_seconds),
+        _seconds("downtime", report.downtime_seconds, 3),
+        _bytes("memory", report.memory_processed_bytes, report.memory_total_bytes),
+        _bytes("disk", report.disk_processed_bytes, report.disk_total_bytes),
+        None if report.memory_iteration is None else f"{report.memory_iteration} iterations",
+        None
+        if report.auto_converge_percent is None
+        else f"guest slowed by {report.auto_converge_percent} %",
+        None if report.error is None else f"error: {field.text(report.error)}",
+    )
+    return "; ".join([str(report.status), ", ".join(text for text in known if text is not None)])
+
+
+def _seconds(name: str, seconds: float | None, digits: int = 1) -> str | None:
+    return None if seconds is None else f"{name} {seconds:.{digits}f} s"
+
+
+def _bytes(name: str, sent_bytes: int | None, total_bytes: int | None) -> str | None:
+    """None where it is not known, or there is none of it."""
+    if sent_bytes is None or not total_bytes:
+        return None
+    return f"{name} {sent_bytes / _MIB:.0f} MiB sent for {total_bytes / _MIB:.0f} MiB"

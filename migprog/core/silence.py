@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does libvirt answer? What is not answered tells nothing about the migration itself."""
+
+from dataclasses import dataclass, replace
+
+# QEMU's main loop may be busy for seconds; a longer silence is reported.
+SILENT_SECONDS = 8.0
+# Where readings come seldom, one that is late by so many intervals is missing.
+_MISSED_READINGS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """When libvirt last gave word of a migration, ``at``, by a reading or an event.
+
+    It is read each ``poll_interval_seconds`` or so. ``read_at`` is when it last answered a reading;
+    ``intervals`` are the seconds between the last three, where they came more seldom than that.
+    """
+
+    at: float
+    poll_interval_seconds: float = 0.0
+    read_at: float | None = None
+    intervals: tuple[float, ...] = ()
+
+    def reading(self, at: float) -> "Answers":
+        """The answers after one more reading."""
+        intervals = self.intervals
+        if self.read_at is not None:
+            intervals = (*intervals, max(0.0, at - self.read_at))[-2:]
+        return Answers(max(at, self.at), self.poll_interval_seconds, at, intervals)
+
+    def event(self, at: float) -> "Answers":
+        """The answers after an event, which comes whether libvirt is asked or not."""
+        return replace(self, at=max(at, self.at))
+
+    def silent_seconds(self, now: float) -> float | None:
+        """Seconds since libvirt last gave word; None while a next one need not have come yet."""
+        expected = max(self.poll_interval_seconds, min(self.intervals, default=0.0))
+        silent = now - self.at
+        return silent if silent >= max(SILENT_SECONDS, _MISSED_READINGS * expected) else None

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recordings of situations from public reports: what must be said of their phases, and when."""
+
+import pathlib
+import re
+
+import pytest
+
+from migprog.compute import recording
+from migprog.compute.monitor import Monitor
+from migprog.compute.replay import replay
+from migprog.core.completion import CompletionTimes
+from migprog.core.status import Phase, Status
+from migprog.core.throttle import Reason, Rules
+from migprog.core.verdict import Verdict
+from migprog.tests.fixtures.driven import EPOCH, SERVER, UUID, drive, feed
+from migprog.tests.fixtures.simulated import Guest, precopy
+from migprog.tests.fixtures.standstill import (
+    MIGRATED,
+    RESUMED,
+    SUSPENDED,
+    Driven,
+    brought_to,
+    first_pass,
+    memory,
+    second_pass,
+)
+
+FIELD = pathlib.Path(__file__).parents[2] / "corpus" / "field"
+DEFAULTS = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
+MEMORY = (Phase.MEMORY_FIRST_PASS, Phase.MEMORY_ITERATIONS)
+
+
+def recorded(name):
+    return recording.read(str(FIELD / f"{name}.jsonl.gz"))
+
+
+def monitored(name):
+    """The monitor after all that was seen, half a second after half a second."""
+    monitor, now = Monitor(UUID, SERVER, 0.0), 0.0
+    for row in recorded(name).rows:
+        while now + 0.5 < row["t"]:
+            now += 0.5
+            monitor.report_if_due(DEFAULTS, now, EPOCH + now)
+        if row["kind"] != "end":
+            feed(monitor, row)
+    return monitor
+
+
+def lines(name):
+    return replay(recorded(name), DEFAULTS).lines
+
+
+def reports(name):
+    return replay(recorded(name), DEFAULTS).reports
+
+
+def shown_at(sent, t):
+    """What the API would have shown at ``t``."""
+    return [each.report for each in sent if each.t <= t][-1]
+
+
+def test_a_switch_over_that_hangs_is_stalled_within_seconds_without_a_time_left():
+    """Paused at 4.5 s, and libvirt answers again at 109.5."""
+    sent = reports("lab-destination-hangs-at-switch-over")
+    for t in range(15, 109):
+        report = shown_at(sent, t)
+        assert (report.phase, report.verdict) == (Phase.SWITCHOVER, Verdict.STALLED)
+        assert report.eta_seconds is report.eta_high_seconds is None
+        paused, silent = map(int, re.findall(r"for (\d+) s", report.reason))
+        assert report.reason.startswith("guest paused for ")
+        # As of a heartbeat ago at the most.
+        assert t - 4.5 - 31 <= paused <= t - 4
+        assert silent <= paused
+    assert sent[-1].report.status is Status.COMPLETED
+
+
+def test_a_switch_over_that_hung_is_no_measure_for_others():
+    monitor = monitored("lab-destination-hangs-at-switch-over")
+    assert monitor.handover_seconds is None
+
+
+def test_a_pause_by_another_is_no_switch_over_and_what_remains_is_believed():
+    """Paused at 6.6 s with 200 MiB left at 10 MiB/s; it ends at 45.4 s."""
+    paused = [line for line in lines("lab-paused-by-another") if 6.6 < line.t < 44.5]
+    assert len(paused) > 60
+    for line in paused:
+        assert line.phase in MEMORY
+        assert line.verdict == Verdict.CONVERGING
+        assert re.match(r"guest paused for \d+ s", line.reason)
+        assert line.eta_low_seconds <= 45.4 - line.t <= line.eta_high_seconds
+        assert line.percent <= 100 * line.t / 45.4 + 17
+    # What the guest dirtied before it was paused shows when the second iteration begins.
+    for line in paused:
+        if line.t > 25.5:
+            assert line.eta_seconds == pytest.approx(45.4 - line.t, abs=1.5)
+        else:
+            assert line.eta_seconds > 1 + (25.1 - line.t)
+
+
+def test_a_pause_by_another_is_no_measure_for_others():
+    monitor = monitored("lab-paused-by-another")
+    assert monitor.handover_seconds is None
+
+
+def test_a_usual_switch_over_is():
+    driven = brought_to(Phase.SWITCHOVER)
+    driven.now += 0.7
+    driven.lifecycle(5, 3)
+    assert driven.monitor.handover_seconds == pytest.approx(0.7)
+
+
+def test_one_odd_completion_time_does_not_change_what_is_expected():
+    times = CompletionTimes()
+    assert times.expected_seconds is None
+    for seconds in (1.5, 1.7, 40.0, 1.6):
+        times = times.after(seconds)
+    assert times.expected_seconds == pytest.approx(1.65)
+    for _ in range(20):
+        times = times.after(0.5)
+    assert times.expected_seconds == 0.5
+    assert len(times.latest) < 20
+
+
+def test_a_guest_that_is_resumed_goes_on_in_memory_and_dirties_again():
+    driven = brought_to(Phase.MEMORY_ITERATIONS, paused=True)
+    assert "guest paused" in driven.said.reason
+    driven.copies(3, lambda sent: second_pass(50 + sent))
+    paused = driven.said
+    assert paused.phase is Phase.MEMORY_ITERATIONS
+    driven.lifecycle(RESUMED, 0)
+    driven.copies(1, lambda sent: second_pass(80 + sent))
+    resumed = driven.said
+    assert resumed.phase is Phase.MEMORY_ITERATIONS
+    assert "paused" not in resumed.reason
+    # It dirties memory again, which is copied in iterations to come.
+    assert resumed.eta_seconds > paused.eta_seconds
+
+
+def test_a_guest_that_is_paused_before_its_memory_moves_leaves_nothing_to_be_sent_again():
+    driven = Driven()
+    driven.read({})
+    driven.lifecycle(SUSPENDED, MIGRATED)
+    driven.copies(2, first_pass)
+    said = driven.said
+    assert (said.phase, said.verdict) == (Phase.MEMORY_FIRST_PASS, Verdict.CONVERGING)
+    assert said.eta_seconds == pytest.approx(38 + 1.45, rel=0.1)
+    assert said.eta_high_seconds < 60
+
+
+def test_what_a_paused_guest_leaves_tells_nothing_about_convergence():
+    """400, 200, 100 MiB, then 5 in an iteration with a pause, then 25: it converges all the way."""
+    driven = Driven()
+    driven.read({})
+    driven.copies(40, first_pass)
+    sent = 400
+    for iteration, begins_with in enumerate((200, 100, 5, 25, 12, 6), start=2):
+        driven.monitor.pass_begins(driven.now)
+
+        def stats(moved, sent=sent, begins_with=begins_with, iteration=iteration):
+            return memory(sent + moved, max(0, begins_with - moved), iteration)
+
+        if begins_with == 100:
+            driven.copies(1, stats)
+            driven.lifecycle(SUSPENDED, MIGRATED)
+            driven.copies(8, lambda moved: stats(10 + moved))
+            driven.lifecycle(RESUMED, 0)
+        driven.copies(max(0.5, begins_with / 10), stats)
+        assert driven.said.verdict is not Verdict.NOT_CONVERGING
+        sent += begins_with
+
+
+def test_post_copy_that_stands_still_is_stalled_without_a_time_left():
+    """Nothing moves from 9.5 to 48.5 s; it ends at 82.4 s, the last 16 MiB being zeros."""
+    sent = reports("lab-post-copy-stuck")
+    for t in range(18, 48):
+        report = shown_at(sent, t)
+        assert (report.status, report.verdict) == (Status.POST_COPY, Verdict.STALLED)
+        assert report.eta_seconds is None
+    for line in lines("lab-post-copy-stuck"):
+        if 51 < line.t < 82:
+            assert line.eta_seconds == pytest.approx(82.4 - line.t, rel=0.3, abs=4)
+
+
+def test_post_copy_that_is_interrupted_has_no_time_left_and_then_its_own():
+    """Interrupted from 7.8 to 19.9 s; it ends at 45.5 s."""
+    said = lines("lab-post-copy-recovered")
+    interrupted = [line for line in said if 7.9 < line.t < 19.9]
+    assert {line.phase for line in interrupted} == {Phase.POST_COPY_PAUSED}
+    assert {line.eta_seconds for line in interrupted} == {None}
+    after = [line for line in said if 21.5 < line.t < 45]
+    assert len(after) > 30
+    for line in after:
+        assert line.eta_seconds == pytest.approx(45.5 - line.t, rel=0.3, abs=4)
+    # With the intervals of an installation without any settings it is shown soon, too.
+    assert shown_at(reports("lab-post-copy-recovered"), 26).eta_seconds == pytest.approx(20, abs=4)
+
+
+def test_post_copy_goes_by_its_own_rate():
+    """The cap of 10 MiB/s does not hold for post-copy, that goes at 100."""
+    driven = Driven()
+    driven.read({})
+    driven.copies(20, first_pass)
+    driven.lifecycle(SUSPENDED, MIGRATED)
+    driven.lifecycle(SUSPENDED, 7)
+    assert driven.said.eta_seconds is None
+    driven.copies(1, lambda sent: memory(200 + 10 * sent, 200 - 10 * sent, 2))
+    assert driven.said.eta_seconds == pytest.approx(1.0 + 1.45, abs=0.3)
+
+
+def test_setup_says_for_how_long_and_no_more_often_than_a_heartbeat():
+    sent = reports("setup-for-9-minutes")
+    for t in range(30, 540):
+        report = shown_at(sent, t)
+        assert (report.verdict, report.eta_seconds) == (Verdict.STARTING, None)
+        (seconds,) = map(int, re.findall(r"copied for (\d+) s since it started", report.reason))
+        assert t - 31 <= seconds <= t
+    assert len(sent) <= 2 + 540 / 30
+
+
+def test_a_sample_without_an_iteration_is_one_of_memory_if_memory_has_moved():
+    said = [line for line in lines("fields-missing") if 0.5 < line.t < 41]
+    assert {line.phase for line in said} <= set(MEMORY)
+    never = Driven()
+    never.read({})
+    for sent in (10, 20, 30):
+        never.now += 1.0
+        never.read({key: v for key, v in first_pass(sent).items() if key != "memory_iteration"})
+    assert never.said.phase is Phase.MEMORY_FIRST_PASS
+    assert never.said.eta_seconds is not None
+
+
+@pytest.mark.parametrize("pace", [0, 2])
+def test_a_short_migration_shows_its_first_percentage_at_once(pace):
+    rows = list(precopy(Guest(memory_mib=128, dirty_mib_s=pace, bandwidth_mib_s=20)))
+    assert 6 < rows[-1]["t"] < 9
+    told = drive(rows, DEFAULTS)
+    first = next(report for _, report in told if report.percent is not None)
+    assert first.sampled_at - first.started_at < 2
+    assert first.eta_seconds is not None
+    assert [reason for reason, _ in told].count(Reason.NUMBER) <= 1

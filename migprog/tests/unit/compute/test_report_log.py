@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent's log says of a migration, by the recordings of real ones."""
+
+import logging
+import pathlib
+
+import pytest
+
+from migprog.compute import recording
+from migprog.compute.replay import replay
+from migprog.compute.report_log import ReportLog, final_figures
+from migprog.core.report import Report
+from migprog.core.status import Phase, Status
+from migprog.core.throttle import Rules
+
+FIELD = pathlib.Path(__file__).parents[2] / "corpus" / "field"
+RULES = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
+ZERO = "00000000-0000-0000-0000-000000000000"
+IDS = f"server {ZERO}: migration {ZERO}"
+
+
+def logged(name, caplog):
+    """(level, text without the ids) of each line above DEBUG."""
+    caplog.set_level(logging.INFO)
+    log = ReportLog()
+    for sent in replay(recording.read(str(FIELD / f"{name}.jsonl.gz")), RULES).reports:
+        log.sent(sent.reason, sent.report, sent.t)
+    assert all(record.getMessage().startswith(f"{IDS} ") for record in caplog.records)
+    return [(each.levelname, each.getMessage()[len(IDS) + 1 :]) for each in caplog.records]
+
+
+def test_a_switch_over_that_hangs_is_a_warning_and_its_end_has_all_figures(caplog):
+    stuck, recovered, ended = logged("lab-destination-hangs-at-switch-over", caplog)
+    assert stuck[0] == "WARNING"
+    assert stuck[1].startswith("is stalled: guest paused for ")
+    assert recovered[0] == "INFO"
+    assert recovered[1].startswith("has recovered and is switching-over: ")
+    assert ended == (
+        "INFO",
+        "ended: completed; total 109.5 s, downtime 105.049 s, "
+        "memory 89 MiB sent for 96 MiB, 4 iterations",
+    )
+
+
+def test_a_post_copy_that_is_interrupted_is_a_warning(caplog):
+    lines = logged("lab-post-copy-recovered", caplog)
+    assert [level for level, _ in lines] == ["INFO", "WARNING", "INFO", "INFO"]
+    assert lines[0][1] == "is now running (post-copy)"
+    assert lines[1][1].startswith("is post-copy-paused: the connection was lost")
+    assert lines[2][1].startswith("has recovered and is post-copy: ")
+
+
+def test_one_that_goes_well_is_its_end_alone(caplog):
+    ((level, text),) = logged("fields-missing", caplog)
+    assert (level, text[:17]) == ("INFO", "ended: completed;")
+
+
+@pytest.mark.parametrize(
+    ("figures", "text"),
+    [
+        ({}, "failed; "),
+        (
+            {"error": "no\nway", "disk_processed_bytes": 2**20, "disk_total_bytes": 2**21},
+            "failed; disk 1 MiB sent for 2 MiB, error: no?way",
+        ),
+    ],
+)
+def test_what_is_not_known_is_not_in_the_final_figures(figures, text):
+    report = Report(
+        uuid=ZERO,
+        server_uuid=ZERO,
+        sequence=1,
+        status=Status.FAILED,
+        phase=Phase.DONE,
+        started_at=1.0,
+        sampled_at=1.0,
+        **figures,
+    )
+    assert final_figures(report) == text

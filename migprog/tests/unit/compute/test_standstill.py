@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is said of a migration that stands still: in each phase, whether libvirt answers or not.
+
+The table is the one of the documentation: doc/source/standstill.csv.
+"""
+
+import csv
+import pathlib
+import re
+
+import pytest
+
+from migprog.core.status import Phase
+from migprog.core.verdict import BAD, Verdict
+from migprog.tests.fixtures.standstill import RESUMED, Driven, brought_to, first_pass
+
+TABLE = pathlib.Path(__file__).parents[4] / "doc" / "source" / "standstill.csv"
+ROWS = [tuple(row) for row in csv.reader(TABLE.read_text().splitlines()[1:])]
+UNDER_WAY = [phase for phase in Phase if phase is not Phase.DONE]
+
+
+def with_numbers(message: str) -> str:
+    return re.escape(message).replace(r"for\ N\ s", r"for (\d+) s").replace("N", r"[\d.]+")
+
+
+@pytest.mark.parametrize(
+    ("phase", "guest", "libvirt", "verdict", "message"), ROWS, ids=[" ".join(r[:3]) for r in ROWS]
+)
+def test_what_is_said_of_one_that_stands_still(phase, guest, libvirt, verdict, message):
+    driven = brought_to(Phase(phase), paused=guest == "paused")
+    assert driven.said.phase == phase
+    good = driven.said.verdict
+    driven.stands_still(4.0, answers=libvirt == "answers")
+    assert driven.said.verdict == good, "QEMU may be busy for some seconds"
+    driven.stands_still(56.0, answers=libvirt == "answers")
+    said = driven.said
+    assert (said.phase, said.verdict) == (phase, verdict)
+    assert said.eta_seconds is said.eta_low_seconds is said.eta_high_seconds is None
+    found = re.fullmatch(with_numbers(message), said.reason)
+    assert found, said.reason
+    assert all(59 <= int(seconds) <= 62 for seconds in found.groups())
+    assert len(said.reason) <= 255
+    # The agent has reported it by itself, as soon as it was so.
+    assert driven.sent[-1].verdict == verdict
+    assert driven.sent[-1].eta_seconds is None
+
+
+def test_the_table_has_each_phase_with_a_libvirt_that_answers_and_one_that_does_not():
+    assert {(row[0], row[2]) for row in ROWS} == {
+        (phase.value, libvirt) for phase in UNDER_WAY for libvirt in ("answers", "is silent")
+    }
+
+
+@pytest.mark.parametrize("answers", [True, False])
+@pytest.mark.parametrize(
+    "phase", [phase for phase in UNDER_WAY if phase not in (Phase.SETUP, Phase.DISK_COPY)]
+)
+def test_it_is_called_soon_and_costs_no_more_than_heartbeats(phase, answers):
+    driven = brought_to(phase)
+    before = len(driven.sent)
+    driven.stands_still(10.0, answers)
+    assert driven.said.verdict in BAD
+    driven.stands_still(110.0, answers)
+    assert len(driven.sent) - before <= 1 + 120 / 30
+
+
+@pytest.mark.parametrize("answers", [True, False])
+@pytest.mark.parametrize("phase", [Phase.MEMORY_FIRST_PASS, Phase.POST_COPY])
+def test_when_it_goes_on_its_rate_is_measured_anew(phase, answers):
+    driven = brought_to(phase)
+    last = driven.stats
+    driven.stands_still(60.0, answers)
+
+    def goes_on(sent_mib):
+        moved = int(sent_mib * 2**20)
+        return last | {
+            "memory_processed": last["memory_processed"] + moved,
+            "memory_normal": last["memory_normal"] + moved // 4096,
+            "memory_remaining": last["memory_remaining"] - moved,
+        }
+
+    driven.copies(2.0, goes_on)
+    said = driven.said
+    assert said.verdict not in BAD
+    left = said.memory_remaining_bytes / (10 * 2**20)
+    assert left < said.eta_seconds < left + 6
+
+
+def test_where_readings_come_seldom_a_late_one_is_not_missing():
+    driven = Driven(poll=20.0)
+    for sent_mib in range(0, 400, 100):
+        driven.read(first_pass(sent_mib))
+        driven.now += 20.0
+        assert driven.said.verdict is not Verdict.STALLED
+    driven.now += 50.0
+    assert driven.said.verdict is Verdict.STALLED
+
+
+def test_a_switch_over_is_given_the_time_that_earlier_ones_took():
+    slow = brought_to(Phase.SWITCHOVER, handover_seconds=6.0)
+    slow.stands_still(20.0, answers=False)
+    assert slow.said.verdict not in BAD
+    slow.stands_still(6.0, answers=False)
+    assert slow.said.verdict is Verdict.STALLED
+
+
+def test_a_guest_that_is_resumed_after_a_stuck_switch_over_goes_on_in_memory():
+    driven = brought_to(Phase.SWITCHOVER)
+    driven.stands_still(20.0, answers=True)
+    driven.lifecycle(RESUMED, 0)
+    assert driven.said.phase is Phase.MEMORY_FIRST_PASS
