@@ -9,6 +9,7 @@ as short as QEMU's own clock, and sums up their times.
 import math
 from dataclasses import dataclass
 
+from migprog.core.copies import Left
 from migprog.core.course import SLICE_SECONDS, Course
 from migprog.core.dirtying import Dirtying
 from migprog.core.status import Phase
@@ -23,8 +24,6 @@ HANDOVER_SECONDS = 1.45
 _MIRRORS_END_SECONDS = 0.25
 # Between the disks and the memory.
 _TURN_SECONDS = 0.5
-# Every page of 4096 bytes goes with a header of 8.
-_PAYLOAD = 4096 / 4104
 # Before the first pass is through nobody knows what the guest dirties, and how much of its memory
 # is zeros, which cost nothing: as shares of the whole pass.
 _GUESSED_DIRTIED = 0.08
@@ -87,6 +86,9 @@ def _forecast(course: Course, phase: Phase, verdict: Verdict) -> Estimate:
     pace = course.memory_bytes_per_second or course.disk_bytes_per_second
     if sample is None or not pace or verdict in (Verdict.STALLED, Verdict.ENDED):
         return Estimate()
+    if course.devices_move:
+        # Nothing tells how much state they have.
+        return Estimate()
     if verdict is Verdict.NOT_CONVERGING and not auto_converge_goes_on(course):
         return Estimate()
     handover = _handover_seconds(course)
@@ -112,19 +114,34 @@ def _before_first_boundary(course: Course, pace: float) -> Estimate:
     total = size if course.first_pass_bytes is None else course.first_pass_bytes
     if total is None:
         return Estimate()
-    disk, memory = 0.0, sample.memory_remaining_bytes
+    disks: Left | None = Left(0.0, 0.0, 0.0)
+    memory = sample.memory_remaining_bytes
     if memory is None:
-        disk = (sample.disk_remaining_bytes or 0) / (course.disk_bytes_per_second or pace)
-        disk += _TURN_SECONDS
-        memory = total
+        disks, memory = course.disks.left(sample), total
+    if disks is None:
+        return Estimate()
+    turn = _TURN_SECONDS if sample.memory_remaining_bytes is None else 0.0
     this_pass, whole_pass = memory / pace, total / pace
-    likely = max(0.0, this_pass - _zeros_left_bytes(course, total) / pace)
+    likely = _first_pass_seconds(course, total, memory, pace)
     handover = _handover_seconds(course)
     return Estimate(
-        eta_seconds=disk + likely + _GUESSED_DIRTIED * whole_pass + handover,
-        eta_low_seconds=0.95 * (disk + 0.75 * likely),
-        eta_high_seconds=1.05 * (disk + this_pass) + 2 * whole_pass + 2 * handover,
+        eta_seconds=disks.seconds + turn + likely + _GUESSED_DIRTIED * whole_pass + handover,
+        eta_low_seconds=0.95 * (disks.low_seconds + turn + 0.75 * likely),
+        eta_high_seconds=1.05 * (disks.high_seconds + turn + this_pass)
+        + 2 * whole_pass
+        + 2 * handover,
     )
+
+
+def _first_pass_seconds(course: Course, total: int, remaining: int, pace: float) -> float:
+    """The rest of the first pass: pages that were never written are zeros, and cost little."""
+    zeros = _zeros_left_bytes(course, total)
+    filled = max(0.0, remaining - zeros)
+    if course.memory_resident_bytes is None and course.filled.share is not None:
+        # There are likely as many of them as of late.
+        filled = min(filled, course.filled.share * remaining)
+    scanned = course.zeros.bytes_per_second
+    return filled / pace + ((remaining - filled) / scanned if scanned else 0.0)
 
 
 def _zeros_left_bytes(course: Course, total_bytes: int) -> float:
@@ -135,17 +152,17 @@ def _zeros_left_bytes(course: Course, total_bytes: int) -> float:
     resident, sample = course.memory_resident_bytes, course.latest
     if resident is None or sample is None:
         return _GUESSED_ZEROS * total_bytes
-    sent = sample.memory_processed_bytes or 0
-    if sent > resident:
+    sent = total_bytes - (sample.memory_remaining_bytes or total_bytes)
+    zeros_sent = sample.memory_zero_bytes or 0
+    if sent - zeros_sent > resident:
         # Some of it was elsewhere, swapped out perhaps.
         return 0.0
-    return max(0.0, total_bytes - resident - max(0, (sample.memory_copied_bytes or 0) - sent))
+    return max(0.0, total_bytes - resident - zeros_sent)
 
 
 def _iterating(course: Course, known: Dirtying, pace: float) -> Estimate:
     sample = course.latest
     assert sample is not None
-    pace *= _PAYLOAD
     limit = sample.pause_limit_seconds
     limit = DEFAULT_PAUSE_LIMIT_SECONDS if limit is None else limit
     remaining = (sample.memory_remaining_bytes or 0) / pace

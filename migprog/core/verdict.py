@@ -17,8 +17,6 @@ _MAX_RATIO = 0.95
 _RECOVERY = 0.8
 # QEMU's default max-cpu-throttle: there auto-converge is at its end.
 _AUTO_CONVERGE_END_PERCENT = 99
-# QEMU's main loop may be busy for seconds; beyond this, standing still is the network's fault.
-_STALLED_SECONDS = 8.0
 _MIB = 2**20
 
 
@@ -71,15 +69,23 @@ def judge(course: Course, phase: Phase, now: float, before: Judgement | None) ->
         return replace(before, verdict=Verdict.ENDED, reason=reason)
     if phase in _BY_PHASE:
         return Judgement(*_BY_PHASE[phase])
-    if course.moved_at is not None and now - course.moved_at >= _STALLED_SECONDS:
+    if course.moved_at is not None and now - course.moved_at >= course.still_seconds:
         return Judgement(
             Verdict.STALLED,
             f"no byte has moved for {now - course.moved_at:.0f} s: look at the network, "
             "not at the guest",
         )
+    if phase is Phase.DISK_COPY and course.disks.never_ends:
+        return Judgement(
+            Verdict.NOT_CONVERGING,
+            "the server writes to its disks as fast as they are copied; less writing or more "
+            "bandwidth would do",
+        )
     pause, bandwidth = pause_needed(course), bandwidth_needed(course)
     verdict = _of_passes(course, before.verdict if before else None, _fits(course, pause))
-    if verdict is Verdict.NOT_CONVERGING:
+    if course.devices_move and verdict is not Verdict.NOT_CONVERGING:
+        verdict, reason = Verdict.COPYING, _devices(course)
+    elif verdict is Verdict.NOT_CONVERGING:
         reason = _why_not(course, pause, bandwidth)
     elif verdict is Verdict.COPYING:
         reason = "too early to say: few passes to compare"
@@ -97,7 +103,7 @@ def _of_passes(course: Course, before: Verdict | None, fits: bool) -> Verdict:
         return Verdict.COPYING
     if course.on_plateau:
         return Verdict.NOT_CONVERGING
-    needed, pace = bandwidth_needed(course), course.memory_bytes_per_second
+    needed, pace = _pace_needed(course), course.memory_bytes_per_second
     enough = needed is not None and pace is not None and pace >= needed
     if course.is_faster and enough:
         return Verdict.CONVERGING
@@ -121,10 +127,17 @@ def _fits(course: Course, pause_seconds: float | None) -> bool:
 
 
 def bandwidth_needed(course: Course) -> int | None:
-    """Bytes a second with which a pass would leave less than it sends, by what the guest dirtied
-    lately. A guest that has dirtied all that it ever does may dirty faster than can be seen."""
+    """Bytes a second on the wire with which a pass would leave less than it sends, by what the
+    guest dirtied lately. A guest that has dirtied all that it ever does may dirty faster than can
+    be seen."""
+    needed = _pace_needed(course)
+    return None if needed is None else counted(needed * course.wire_bytes_per_guest_byte)
+
+
+def _pace_needed(course: Course) -> float | None:
+    """The same in bytes of the guest, which are less on the wire where they are compressed."""
     known = course.dirtying
-    return None if known is None else counted(known.dirtied_bytes / known.seconds / _MAX_RATIO)
+    return None if known is None else known.dirtied_bytes / known.seconds / _MAX_RATIO
 
 
 def auto_converge_goes_on(course: Course) -> bool:
@@ -140,10 +153,18 @@ def _why_not(course: Course, pause: float | None, bandwidth: int | None) -> str:
     if pause is not None:
         text += f"; a pause of {pause:.1f} s would do"
         text += "" if limit is None else f", {limit:.1f} s are allowed"
-    pace = course.memory_bytes_per_second
+    pace = course.wire.bytes_per_second
     if bandwidth is not None and pace is not None:
         text += f"; or more than {max(bandwidth, pace) / _MIB:.0f} MiB/s"
     return text + (_slowed(course) or "; or auto-converge or post-copy, if they were permitted")
+
+
+def _devices(course: Course) -> str:
+    sent = course.latest.vfio_transferred_bytes if course.latest else None
+    return (
+        f"the state of the server's devices moves, {(sent or 0) / _MIB:.0f} MiB so far; "
+        "nothing tells how much is left"
+    )
 
 
 def _slowed(course: Course) -> str:
