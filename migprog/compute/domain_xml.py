@@ -46,6 +46,21 @@ def read(xml: str) -> Facts:
     )
 
 
+def disk_targets(xml: str) -> tuple[str, ...]:
+    """The names of a domain's disks as the guest has them ("vda"), in the order of its XML; none
+    of CD-ROMs and floppy disks, which are not copied."""
+    try:
+        domain = ElementTree.fromstring(xml)  # noqa: S314
+    except ElementTree.ParseError:
+        return ()
+    targets = (
+        disk.find("target")
+        for disk in domain.findall("devices/disk")
+        if disk.get("device", "disk") in ("disk", "lun")
+    )
+    return tuple(name for target in targets if target is not None and (name := target.get("dev")))
+
+
 def qemu_migration_status(details: str | None) -> str | None:
     """The status that QEMU's MIGRATION event carries."""
     try:

@@ -65,9 +65,10 @@ class Copies:
             return _FIRST_STILL_SECONDS
         return max(_STILL_SECONDS, _STEPS_MISSED * max(known))
 
-    def bytes_per_second(self, at: float) -> float | None:
-        """What is copied a second; None before the second step."""
-        return self.sum.bytes_per_second(at)
+    def bytes_per_second(self, sample: Sample) -> float | None:
+        """What is copied a second, or was before all was copied; None before the second step."""
+        through = not sample.disk_remaining_bytes
+        return self.sum.rate.bytes_per_second if through else self.sum.bytes_per_second(sample.at)
 
     @property
     def never_ends(self) -> bool:
@@ -85,7 +86,7 @@ class Copies:
             return self
         return Copies(
             sum=self.sum.after(moved, now.at),
-            each=self._each(before, now) if now.disks else self.each,
+            each=self._each(before, now) if now.disks is not before.disks else self.each,
             began_at=now.at if self.began_at is None else self.began_at,
             growth=self._growth(before, now),
         )
@@ -112,7 +113,7 @@ class Copies:
 
     def left(self, sample: Sample) -> Left | None:
         """The time that the rest takes; None where nobody knows, or where it never ends."""
-        pace = self.sum.bytes_per_second(sample.at)
+        pace = self.bytes_per_second(sample)
         if pace is None or self.never_ends:
             return None
         # Late steps make it slower, never the slowest of late faster.

@@ -82,7 +82,7 @@ class Course:
 
     @property
     def disk_bytes_per_second(self) -> float | None:
-        return self.disks.bytes_per_second(self.latest.at) if self.latest else None
+        return self.disks.bytes_per_second(self.latest) if self.latest else None
 
     @property
     def memory_bytes_per_second(self) -> float | None:
@@ -139,6 +139,9 @@ def observe(course: Course, sample: Sample) -> Course:
     if sample.at <= before.at or _forgets(before, sample):
         return course
     seconds = sample.at - before.at
+    if sample.disks is None and before.disks is not None:
+        # They are not read with every sample, and not once memory moves.
+        sample = replace(sample, disks=before.disks)
     memory = moved.between(before, sample, course.expansion.share)
     devices = moved.difference(before.vfio_transferred_bytes, sample.vfio_transferred_bytes)
     # One new course a sample: making one costs more than all the rest.
@@ -174,9 +177,7 @@ def _memory(course: Course, memory: Moved, seconds: float) -> Mapping[str, Any]:
     if not course.passes:
         bytes_ = memory.filled_bytes
         new["scanned"] = course.scanned.after(memory.guest_bytes, seconds)
-        new["filled"] = course.filled.after(
-            bytes_, memory.guest_bytes, seconds, _LATELY_SECONDS
-        )
+        new["filled"] = course.filled.after(bytes_, memory.guest_bytes, seconds, _LATELY_SECONDS)
         if _scans_zeros(course, memory, seconds):
             new["zeros"] = course.zeros.after(memory.zero_bytes, seconds, _SMOOTHING_SECONDS)
             return new

@@ -116,11 +116,14 @@ def _before_first_boundary(course: Course, pace: float) -> Estimate:
         return Estimate()
     disks: Left | None = Left(0.0, 0.0, 0.0)
     memory = sample.memory_remaining_bytes
-    if memory is None:
+    if memory is None and sample.memory_total_bytes is not None:
+        # What remains is not told.
+        memory = max(0, total - (sample.memory_copied_bytes or sample.memory_processed_bytes or 0))
+    elif memory is None:
         disks, memory = course.disks.left(sample), total
     if disks is None:
         return Estimate()
-    turn = _TURN_SECONDS if sample.memory_remaining_bytes is None else 0.0
+    turn = _TURN_SECONDS if sample.memory_total_bytes is None else 0.0
     this_pass, whole_pass = memory / pace, total / pace
     likely = _first_pass_seconds(course, total, memory, pace)
     handover = _handover_seconds(course)

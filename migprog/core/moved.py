@@ -54,7 +54,7 @@ def between(before: Sample, now: Sample, expansion: float | None) -> Moved | Non
     zeros = difference(before.memory_zero_bytes, now.memory_zero_bytes) or 0
     fallen = _fallen(before, now)
     if counted is None:
-        return Moved(wire, wire if fallen is None else fallen)
+        return Moved(wire, fallen or wire)
     zeros = min(zeros, counted)
     # State of devices is on the wire, too.
     devices = difference(before.vfio_transferred_bytes, now.vfio_transferred_bytes) or 0

@@ -100,7 +100,7 @@ class DiskPace:
 
     Only from one step to another do they tell a pace, and the first is no more than a place to
     count from. ``moved_at`` is when the latest step was seen, ``is_still`` whether a reading since
-    then had none. ``lately`` gathers the steps since the last measurement, ``steps`` has the
+    then had none; ``in_holes``: it was of holes. ``lately`` gathers the steps since the last measurement, ``steps`` has the
     seconds before each of the latest steps and its bytes. ``slowest`` and ``fastest`` are the paces
     of late.
     """
@@ -109,6 +109,7 @@ class DiskPace:
     lately: Rate = Rate()
     moved_at: float | None = None
     is_still: bool = False
+    in_holes: bool = False
     steps: tuple[tuple[float, int], ...] = ()
     slowest: float = 0.0
     fastest: float = 0.0
@@ -147,7 +148,10 @@ class DiskPace:
             return replace(self, moved_at=at)
         seconds = at - self.moved_at
         if moved_bytes > _HOLES_BYTES_PER_SECOND * seconds:
-            return replace(self, moved_at=at, is_still=False)
+            return replace(self, moved_at=at, is_still=False, in_holes=True)
+        if self.in_holes:
+            # Some of this reading was holes, too.
+            return replace(self, moved_at=at, is_still=False, in_holes=False)
         # Where each reading finds something moved, it may have been several steps.
         step_bytes = moved_bytes if self.is_still else min(moved_bytes, DISK_STEP_BYTES)
         new = replace(
@@ -160,18 +164,18 @@ class DiskPace:
         return new._measured() if new.lately.seconds >= _LATELY_SECONDS else new
 
     def _measured(self) -> "DiskPace":
-        lately, before = self.lately, self.rate.bytes_per_second
-        if before is None:
+        lately, rate = self.lately, self.rate
+        # One step more or less is chance, and a reading may fall into the midst of one.
+        step_bytes = max(DISK_STEP_BYTES, self._step_bytes)
+        if rate.moved_bytes + lately.moved_bytes <= _STEPS_MEASURED * step_bytes:
+            moved_bytes = rate.moved_bytes + lately.moved_bytes
+            return self._with(Rate(moved_bytes, rate.seconds + lately.seconds))
+        expected = (rate.bytes_per_second or 0.0) * lately.seconds
+        if abs(lately.moved_bytes - expected) > _SAME * expected + step_bytes:
             return self._with(lately)
-        expected = before * lately.seconds
-        # One step more or less is chance.
-        if abs(lately.moved_bytes - expected) > _SAME * expected + self._step_bytes:
-            return self._with(lately)
-        if lately.moved_bytes < _STEPS_MEASURED * self._step_bytes:
+        if lately.moved_bytes < _STEPS_MEASURED * step_bytes:
             return self
-        return self._with(
-            self.rate.after(lately.moved_bytes, lately.seconds, _DISK_SMOOTHING_SECONDS)
-        )
+        return self._with(rate.after(lately.moved_bytes, lately.seconds, _DISK_SMOOTHING_SECONDS))
 
     def _with(self, rate: Rate) -> "DiskPace":
         now = rate.bytes_per_second or 0.0

@@ -42,8 +42,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# More disks than any hypervisor gives a server on its own; the rest is in the sums alone.
-MAX_DISKS = 32
+from migprog.core.field import MAX_DISKS
+
 # virDomainJobOperation and virDomainJobType of libvirt-domain.h; the numbers are its stable ABI.
 _OPERATION_MIGRATION_IN, _OPERATION_MIGRATION_OUT = 4, 5
 _JOB_COMPLETED = 3
@@ -118,6 +118,11 @@ def is_outgoing(stats: Mapping[str, Any]) -> bool:
 def has_begun(stats: Mapping[str, Any]) -> bool:
     """Tell whether job statistics are those of a job that has copied something."""
     return bool(stats.get("disk_processed") or stats.get("memory_processed"))
+
+
+def copies_disks(stats: Mapping[str, Any]) -> bool:
+    """Tell whether job statistics are those of a job that copies disks, and no memory yet."""
+    return bool(stats.get("disk_total")) and not stats.get("memory_total")
 
 
 def outgoing_job(stats: Mapping[str, Any]) -> JobState:
