@@ -1,17 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads how far the copy of each disk of a server is, as long as its disks are copied.
+"""When to read how far the copy of each disk of a server is, and of which disks.
 
 libvirt has no call for all of them. So there is a bound on their number and on the share of the
 time that the calls take, and what fails ends the round: the sums are in the job's statistics.
 """
 
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import libvirt
-
-from migprog.compute import domain_xml
 from migprog.core.field import MAX_DISKS
 from migprog.core.sample import Disk, copies_disks, disk_of_block_job
 
@@ -27,7 +23,7 @@ class BlockJobs:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._targets: tuple[str, ...] | None = None
+        self._targets: tuple[str, ...] = ()
         self._next_at: float | None = None
         self._latest: tuple[Disk, ...] | None = None
 
@@ -38,32 +34,29 @@ class BlockJobs:
         elif self._next_at is None:
             self._next_at = self._clock()
 
-    def read(self, domain: Any) -> tuple[Disk, ...] | None:
-        """The copies by now, or those of the last round where none is due; None without any."""
+    def read(
+        self,
+        targets: Callable[[], tuple[str, ...]],
+        block_job: Callable[[str], Mapping[str, Any] | None],
+    ) -> tuple[Disk, ...] | None:
+        """The copies by now, or those of the last round where none is due; None without any.
+
+        ``targets`` reads the names of the server's disks; ``block_job`` what libvirt says of the
+        copy of one, empty where there is none, None where the call failed.
+        """
         began = self._clock()
         if self._next_at is None or began < self._next_at:
             return self._latest
-        try:
-            self._latest = self._round(domain, began)
-        finally:
-            took = self._clock() - began
-            self._next_at = began + max(_LEAST_SECONDS, _TIMES * took)
+        self._targets = self._targets or targets()[:MAX_DISKS]
+        known = {disk.name: disk for disk in self._latest or ()}
+        for name in self._targets:
+            info = block_job(name)
+            if info is None or self._clock() - began >= _ROUND_SECONDS:
+                break
+            disk = disk_of_block_job(name, info)
+            if disk is not None:
+                known[name] = disk
+        took = self._clock() - began
+        self._next_at = began + max(_LEAST_SECONDS, _TIMES * took)
+        self._latest = tuple(known[name] for name in self._targets if name in known) or None
         return self._latest
-
-    def _round(self, domain: Any, began: float) -> tuple[Disk, ...] | None:
-        disks = []
-        with contextlib.suppress(libvirt.libvirtError):
-            if self._targets is None:
-                self._targets = domain_xml.disk_targets(domain.XMLDesc())[:MAX_DISKS]
-            for name in self._targets:
-                info = domain.blockJobInfo(name, libvirt.VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES)
-                if info and info.get("type") == libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_COPY:
-                    disk = disk_of_block_job(name, info)
-                    disks += [disk] if disk is not None else []
-                if self._clock() - began >= _ROUND_SECONDS:
-                    break
-        # Those that were not reached are as they were.
-        read = {disk.name for disk in disks}
-        disks += [disk for disk in self._latest or () if disk.name not in read]
-        order = {name: number for number, name in enumerate(self._targets or ())}
-        return tuple(sorted(disks, key=lambda disk: order.get(disk.name, 0))) or None

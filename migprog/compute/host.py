@@ -270,7 +270,9 @@ class Host:
             domain = connection.lookupByUUIDString(server_uuid)
             if server_uuid in self._left:
                 return self._look_for(domain, server_uuid)
-            disks = block_jobs.read(domain)
+            disks = block_jobs.read(
+                lambda: _disk_targets(domain), lambda name: _block_job(domain, name)
+            )
             stats = domain.jobStats()
             block_jobs.take(stats)
             if server_uuid in self._without_resident:
@@ -411,6 +413,22 @@ def _pause_limit_seconds(domain: Any) -> float | None:
         milliseconds = domain.migrateGetMaxDowntime()
         # Where that fails libvirt-python does not raise, but gives None: as a job ends, say.
         return None if milliseconds is None else float(milliseconds) / 1000
+    return None
+
+
+def _disk_targets(domain: Any) -> tuple[str, ...]:
+    with contextlib.suppress(libvirt.libvirtError):
+        return domain_xml.disk_targets(domain.XMLDesc())
+    return ()
+
+
+def _block_job(domain: Any, name: str) -> Mapping[str, Any] | None:
+    """What libvirt says of the copy of a disk, with its bandwidth in bytes; empty where there is
+    none, None where it says nothing."""
+    with contextlib.suppress(libvirt.libvirtError):
+        info = domain.blockJobInfo(name, libvirt.VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES)
+        is_copy = info and info.get("type") == libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_COPY
+        return info if is_copy else {}
     return None
 
 

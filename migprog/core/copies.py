@@ -6,7 +6,7 @@ asked for block jobs. A guest that writes to what was copied makes more to copy:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from migprog.core.moved import difference
 from migprog.core.pace import DiskPace, Rate
@@ -49,7 +49,7 @@ class Copies:
     sum: DiskPace = field(default_factory=DiskPace)
     each: Mapping[str, DiskPace] = field(default_factory=dict)
     began_at: float | None = None
-    growth: Rate = Rate()
+    growth: Rate = field(default_factory=Rate)
 
     @property
     def moved_at(self) -> float | None:

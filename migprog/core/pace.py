@@ -100,9 +100,9 @@ class DiskPace:
 
     Only from one step to another do they tell a pace, and the first is no more than a place to
     count from. ``moved_at`` is when the latest step was seen, ``is_still`` whether a reading since
-    then had none; ``in_holes``: it was of holes. ``lately`` gathers the steps since the last measurement, ``steps`` has the
-    seconds before each of the latest steps and its bytes. ``slowest`` and ``fastest`` are the paces
-    of late.
+    then had none; ``in_holes``: it was of holes. ``lately`` gathers the steps since the last
+    measurement, ``steps`` has the seconds before each of the latest steps and its bytes.
+    ``slowest`` and ``fastest`` are the paces of late.
     """
 
     rate: Rate = Rate()

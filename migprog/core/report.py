@@ -15,7 +15,6 @@ from migprog.core.status import Phase, Status
 from migprog.core.table import Malformed
 from migprog.core.verdict import Verdict
 
-
 # The copy of a disk: its name in the guest, bytes in all, bytes copied.
 DiskFigures = tuple[str, int, int]
 

@@ -82,6 +82,7 @@ def first_pass(resident_mib):
             memory_remaining_bytes=700 * MIB,
             memory_processed_bytes=200 * MIB,
             memory_copied_bytes=300 * MIB,
+            memory_zero_bytes=100 * MIB,
             memory_iteration=1,
         ),
     )
