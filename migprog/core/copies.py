@@ -8,8 +8,7 @@ asked for block jobs. A guest that writes to what was copied makes more to copy:
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from migprog.core.moved import difference
-from migprog.core.pace import DiskPace, Rate
+from migprog.core.pace import DISK_STEP_BYTES, DiskPace, Share
 from migprog.core.sample import Disk, Sample
 
 # A step of 16 MiB takes as long as this at the least speed that libvirt can be told, 1 MiB/s; and
@@ -24,8 +23,8 @@ _BEGIN_SECONDS = 5.0
 _SMOOTHING_SECONDS = 30.0
 # What grows by more than this share of what is copied is never through.
 _MAX_GROWTH = 0.95
-# So long it must be seen before it is said.
-_GROWTH_SECONDS = 10.0
+# So many bytes must have been copied before it is said.
+_MEASURED_BYTES = 4 * DISK_STEP_BYTES
 # A copy that reaches this share of its limit is held up by that, and not by the others.
 _AT_LIMIT = 0.7
 
@@ -40,135 +39,156 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
-class Copies:
-    """``sum`` is the pace of all disks together, ``each`` that of those that libvirt tells of.
+class Copy:
+    """A disk's copy, or that of all disks together.
 
-    ``began_at`` is when they were first seen, ``growth`` by how much the total grows.
+    ``growth`` is by how much its total grows, as a share of what is copied meanwhile.
     """
 
-    sum: DiskPace = field(default_factory=DiskPace)
-    each: Mapping[str, DiskPace] = field(default_factory=dict)
-    began_at: float | None = None
-    growth: Rate = field(default_factory=Rate)
+    began_at: float
+    pace: DiskPace = field(default_factory=DiskPace)
+    growth: Share = field(default_factory=Share)
+
+    @property
+    def still_to_do(self) -> float:
+        """How much more there is to copy than remains now, in proportion: of what is written again
+        something is written again."""
+        return 1 / (1 - min(_MAX_GROWTH, self.growth.share or 0.0))
+
+    def after(self, before: Disk, now: Disk, at: float, seconds: float, begins: bool) -> "Copy":
+        """The copy after a reading, ``seconds`` after the one ``before``. ``begins``: another disk
+        is in it now."""
+        moved = max(0, now.processed_bytes - before.processed_bytes)
+        growth = self.growth
+        if not begins and at >= self.began_at + _BEGIN_SECONDS:
+            grown = max(0, now.total_bytes - before.total_bytes)
+            growth = growth.after(grown, moved, seconds, _SMOOTHING_SECONDS)
+        return Copy(self.began_at, self.pace.after(moved, at), growth)
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """``sum`` is all disks together, None before any is known, ``each`` those that libvirt tells
+    of. ``read_at`` is when the latter were read last."""
+
+    sum: Copy | None = None
+    each: Mapping[str, Copy] = field(default_factory=dict)
+    read_at: float | None = None
 
     @property
     def moved_at(self) -> float | None:
         """When a step was last seen."""
-        return self.sum.moved_at
+        return None if self.sum is None else self.sum.pace.moved_at
 
     @property
     def still_seconds(self) -> float:
         """So long nothing may move: a step may take its time, and the next one longer."""
-        steps = [self.sum.step_seconds, *(pace.step_seconds for pace in self.each.values())]
-        known = [seconds for seconds in steps if seconds is not None]
+        copies = [*([self.sum] if self.sum else []), *self.each.values()]
+        known = [seconds for copy in copies if (seconds := copy.pace.step_seconds) is not None]
         if not known:
             return _FIRST_STILL_SECONDS
         return max(_STILL_SECONDS, _STEPS_MISSED * max(known))
 
     def bytes_per_second(self, sample: Sample) -> float | None:
         """What is copied a second, or was before all was copied; None before the second step."""
-        through = not sample.disk_remaining_bytes
-        return self.sum.rate.bytes_per_second if through else self.sum.bytes_per_second(sample.at)
+        if self.sum is None:
+            return None
+        if not sample.disk_remaining_bytes:
+            return self.sum.pace.rate.bytes_per_second
+        return self.sum.pace.bytes_per_second(sample.at)
 
     @property
-    def never_ends(self) -> bool:
+    def never_end(self) -> bool:
         """Whether the guest writes as fast as its disks are copied."""
-        pace, growth = self.sum.rate.bytes_per_second, self.growth.bytes_per_second
-        if pace is None or growth is None or self.growth.seconds < _GROWTH_SECONDS:
+        if self.sum is None or self.sum.growth.whole_bytes < _MEASURED_BYTES:
             return False
-        return growth >= _MAX_GROWTH * pace
+        return (self.sum.growth.share or 0.0) >= _MAX_GROWTH
 
     def after(self, before: Sample, now: Sample) -> "Copies":
         """The copies after one more sample; the same ones where it tells nothing of them."""
-        moved = difference(before.disk_processed_bytes, now.disk_processed_bytes)
-        if moved is None or now.memory_total_bytes is not None:
+        disks = _sum(now)
+        if disks is None or now.memory_total_bytes is not None:
             # Once memory moves, disks are in step, and what is written goes to both ends at once.
             return self
-        return Copies(
-            sum=self.sum.after(moved, now.at),
-            each=self._each(before, now) if now.disks is not before.disks else self.each,
-            began_at=now.at if self.began_at is None else self.began_at,
-            growth=self._growth(before, now),
-        )
+        earlier = _sum(before)
+        if earlier is None or self.sum is None:
+            return begin(now)
+        begins = len(before.disks or ()) < len(now.disks or ())
+        sum_ = self.sum.after(earlier, disks, now.at, now.at - before.at, begins)
+        if now.disks is None or now.disks is before.disks:
+            return Copies(sum_, self.each, self.read_at)
+        return Copies(sum_, self._each(before, now), now.at)
 
-    def _each(self, before: Sample, now: Sample) -> Mapping[str, DiskPace]:
-        earlier = {disk.name: disk.processed_bytes for disk in before.disks or ()}
-        paces = dict(self.each)
+    def _each(self, before: Sample, now: Sample) -> Mapping[str, Copy]:
+        earlier = {disk.name: disk for disk in before.disks or ()}
+        seconds = now.at - (now.at if self.read_at is None else self.read_at)
+        copies = dict(self.each)
         for disk in now.disks or ():
-            pace = paces.get(disk.name)
-            if pace is None or disk.name not in earlier:
-                paces[disk.name] = pace or _begun(disk.processed_bytes, now.at)
+            copy, then = copies.get(disk.name), earlier.get(disk.name)
+            if copy is None or then is None:
+                copies[disk.name] = _begun(disk, now.at)
             else:
-                moved = max(0, disk.processed_bytes - earlier[disk.name])
-                paces[disk.name] = pace.after(moved, now.at)
-        return paces
-
-    def _growth(self, before: Sample, now: Sample) -> Rate:
-        grown = difference(before.disk_total_bytes, now.disk_total_bytes)
-        if grown is None or self.began_at is None or now.at - self.began_at < _BEGIN_SECONDS:
-            return self.growth
-        if len(before.disks or ()) < len(now.disks or ()):
-            return self.growth
-        return self.growth.after(grown, now.at - before.at, _SMOOTHING_SECONDS)
+                copies[disk.name] = copy.after(then, disk, now.at, seconds, begins=False)
+        return copies
 
     def left(self, sample: Sample) -> Left | None:
         """The time that the rest takes; None where nobody knows, or where it never ends."""
         pace = self.bytes_per_second(sample)
-        if pace is None or self.never_ends:
+        if self.sum is None or pace is None or self.never_end:
             return None
         # Late steps make it slower, never the slowest of late faster.
-        slowest, fastest = min(pace, self.sum.slowest), max(pace, self.sum.fastest)
-        rest = max(0.0, (sample.disk_remaining_bytes or 0) - self.sum.unseen_bytes(sample.at))
-        growth = self.growth.bytes_per_second or 0.0
-        seconds = rest / max(pace - growth, (1 - _MAX_GROWTH) * pace)
-        high = rest / max(slowest - growth, (1 - _MAX_GROWTH) * slowest)
+        slowest, fastest = min(pace, self.sum.pace.slowest), max(pace, self.sum.pace.fastest)
+        unseen = self.sum.pace.unseen_bytes(sample.at)
+        rest = max(0.0, (sample.disk_remaining_bytes or 0) - unseen)
+        to_do = rest * self.sum.still_to_do
+        seconds, high = to_do / pace, to_do / slowest
         longest = self._longest_seconds(sample)
         if longest is not None:
-            seconds = max(seconds, longest) if _are_limited(sample, self.each) else seconds
+            seconds = longest if self._are_limited(sample) else seconds
             high = max(high, longest)
         return Left(seconds, min(seconds, rest / fastest), max(seconds, high))
 
     def _longest_seconds(self, sample: Sample) -> float | None:
         """The time that the last of the disks takes at its own pace; None if one has none."""
         longest = 0.0
-        for disk in sample.disks or ():
-            if not disk.remaining_bytes:
-                continue
-            pace = self.each.get(disk.name)
-            rate = pace.bytes_per_second(sample.at) if pace else None
-            if pace is None or rate is None:
+        for disk in _unfinished(sample):
+            copy = self.each.get(disk.name)
+            rate = copy.pace.bytes_per_second(sample.at) if copy else None
+            if copy is None or rate is None:
                 return None
-            rest = max(0.0, disk.remaining_bytes - pace.unseen_bytes(sample.at))
-            longest = max(longest, rest / rate)
+            rest = max(0.0, disk.remaining_bytes - copy.pace.unseen_bytes(sample.at))
+            longest = max(longest, rest * copy.still_to_do / rate)
         return longest if sample.disks else None
+
+    def _are_limited(self, sample: Sample) -> bool:
+        """Whether each copy is as fast as it may be: then none gets faster when another ends."""
+        return all(
+            disk.limit_bytes_per_second is not None
+            and (self.each[disk.name].pace.bytes_per_second(sample.at) or 0.0)
+            >= _AT_LIMIT * disk.limit_bytes_per_second
+            for disk in _unfinished(sample)
+        )
 
 
 def begin(sample: Sample) -> Copies:
     """The copies at the first sample of a migration."""
-    processed_bytes = sample.disk_processed_bytes
-    if processed_bytes is None or sample.memory_total_bytes is not None:
+    disks = _sum(sample)
+    if disks is None or sample.memory_total_bytes is not None:
         return Copies()
-    return Copies(
-        sum=_begun(processed_bytes, sample.at),
-        each={d.name: _begun(d.processed_bytes, sample.at) for d in sample.disks or ()},
-        began_at=sample.at,
-    )
+    each = {disk.name: _begun(disk, sample.at) for disk in sample.disks or ()}
+    return Copies(_begun(disks, sample.at), each, sample.at if each else None)
 
 
-def _begun(processed_bytes: int, at: float) -> DiskPace:
-    """Where a step has been made already, the next one is counted from now."""
-    return DiskPace(moved_at=at) if processed_bytes else DiskPace()
+def _sum(sample: Sample) -> Disk | None:
+    """All disks as if they were one."""
+    total, processed = sample.disk_total_bytes, sample.disk_processed_bytes
+    return None if total is None or processed is None else Disk("", total, processed)
 
 
-def _are_limited(sample: Sample, paces: Mapping[str, DiskPace]) -> bool:
-    """Whether each copy is as fast as it may be: then none gets faster when another is through."""
-    return all(_is_limited(disk, paces[disk.name], sample.at) for disk in _copied(sample))
-
-
-def _copied(sample: Sample) -> list[Disk]:
+def _unfinished(sample: Sample) -> list[Disk]:
     return [disk for disk in sample.disks or () if disk.remaining_bytes]
 
 
-def _is_limited(disk: Disk, pace: DiskPace, at: float) -> bool:
-    limit = disk.limit_bytes_per_second
-    return limit is not None and (pace.bytes_per_second(at) or 0.0) >= _AT_LIMIT * limit
+def _begun(disk: Disk, at: float) -> Copy:
+    """Where a step has been made already, the next one is counted from now."""
+    return Copy(at, DiskPace(moved_at=at) if disk.processed_bytes else DiskPace())

@@ -7,6 +7,7 @@ convergence. Within a pass, what remains and what was copied add up to the same;
 sum grows by just what the guest has dirtied.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -112,6 +113,10 @@ class Course:
         copies_disks = self.latest is not None and self.latest.memory_total_bytes is None
         return self.disks.still_seconds if copies_disks else _STILL_SECONDS
 
+    def in_pass_seconds(self, at: float) -> float:
+        """How long the latest pass has lasted."""
+        return 0.0 if self.pass_began_at is None else max(0.0, at - self.pass_began_at)
+
     @property
     def is_faster(self) -> bool:
         """Whether memory moves a good deal faster than when the latest pass began."""
@@ -179,7 +184,14 @@ def _memory(course: Course, memory: Moved, seconds: float) -> Mapping[str, Any]:
         new["scanned"] = course.scanned.after(memory.guest_bytes, seconds)
         new["filled"] = course.filled.after(bytes_, memory.guest_bytes, seconds, _LATELY_SECONDS)
         if _scans_zeros(course, memory, seconds):
-            new["zeros"] = course.zeros.after(memory.zero_bytes, seconds, _SMOOTHING_SECONDS)
+            for_filled = memory.filled_bytes / (course.memory.bytes_per_second or math.inf)
+            new["zeros"] = course.zeros.after(
+                memory.zero_bytes, max(0.0, seconds - for_filled), _SMOOTHING_SECONDS
+            )
+            return new
+        # The time that the zeros among them took is known where there were others before.
+        seconds -= memory.zero_bytes / (course.zeros.bytes_per_second or math.inf)
+        if seconds <= 0:
             return new
     new["memory"] = course.memory.after(bytes_, seconds)
     if bytes_:
@@ -240,7 +252,7 @@ def _pass(course: Course, sample: Sample, memory: Moved | None) -> dict[str, Any
         iteration=iteration,
         remaining_bytes=remaining + int(sent),
         dirtied_bytes=_dirtied(course.latest, sample, memory),
-        seconds=at - (course.pass_began_at or at),
+        seconds=course.in_pass_seconds(at),
     )
     passes = (*course.passes, boundary)[-MAX_PASSES:]
     return {

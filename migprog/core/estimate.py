@@ -124,8 +124,10 @@ def _before_first_boundary(course: Course, pace: float) -> Estimate:
     if disks is None:
         return Estimate()
     turn = _TURN_SECONDS if sample.memory_total_bytes is None else 0.0
-    this_pass, whole_pass = memory / pace, total / pace
+    this_pass = memory / pace
     likely = _first_pass_seconds(course, total, memory, pace)
+    in_pass = course.in_pass_seconds(sample.at)
+    whole_pass = in_pass + _filled_bytes(course, total, memory) / pace
     handover = _handover_seconds(course)
     return Estimate(
         eta_seconds=disks.seconds + turn + likely + _GUESSED_DIRTIED * whole_pass + handover,
@@ -138,29 +140,27 @@ def _before_first_boundary(course: Course, pace: float) -> Estimate:
 
 def _first_pass_seconds(course: Course, total: int, remaining: int, pace: float) -> float:
     """The rest of the first pass: pages that were never written are zeros, and cost little."""
-    zeros = _zeros_left_bytes(course, total)
-    filled = max(0.0, remaining - zeros)
-    if course.memory_resident_bytes is None and course.filled.share is not None:
-        # There are likely as many of them as of late.
-        filled = min(filled, course.filled.share * remaining)
+    filled = _filled_bytes(course, total, remaining)
+    share = course.filled.share
+    if course.memory_resident_bytes is None and (share is None or share > 1 - _GUESSED_ZEROS):
+        # None are seen; there will be some.
+        filled = max(0.0, min(filled, remaining - _GUESSED_ZEROS * total))
     scanned = course.zeros.bytes_per_second
     return filled / pace + ((remaining - filled) / scanned if scanned else 0.0)
 
 
-def _zeros_left_bytes(course: Course, total_bytes: int) -> float:
-    """What the first pass has still to send and was never written: zeros, that cost nothing.
-
-    QEMU goes from page to page, and they are rather at the end of the guest's memory.
-    """
+def _filled_bytes(course: Course, total: int, remaining: int) -> float:
+    """What of the rest of the first pass is not zeros, by what QEMU has in memory, or else by what
+    was sent of late."""
     resident, sample = course.memory_resident_bytes, course.latest
     if resident is None or sample is None:
-        return _GUESSED_ZEROS * total_bytes
-    sent = total_bytes - (sample.memory_remaining_bytes or total_bytes)
+        share = course.filled.share
+        return remaining if share is None else share * remaining
     zeros_sent = sample.memory_zero_bytes or 0
-    if sent - zeros_sent > resident:
+    if total - remaining - zeros_sent > resident:
         # Some of it was elsewhere, swapped out perhaps.
-        return 0.0
-    return max(0.0, total_bytes - resident - zeros_sent)
+        return remaining
+    return remaining - min(float(remaining), max(0.0, total - resident - zeros_sent))
 
 
 def _iterating(course: Course, known: Dirtying, pace: float) -> Estimate:
@@ -169,7 +169,7 @@ def _iterating(course: Course, known: Dirtying, pace: float) -> Estimate:
     limit = sample.pause_limit_seconds
     limit = DEFAULT_PAUSE_LIMIT_SECONDS if limit is None else limit
     remaining = (sample.memory_remaining_bytes or 0) / pace
-    in_pass = max(0.0, sample.at - (course.pass_began_at or sample.at))
+    in_pass = course.in_pass_seconds(sample.at)
     # QEMU takes up what was dirtied at the first slice's end where the rest fits into the pause.
     this_pass = max(0.0, remaining - limit + SLICE_SECONDS / 2)
     unsent = max(0.0, min(remaining, limit - SLICE_SECONDS / 2)) - limit

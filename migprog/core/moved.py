@@ -15,8 +15,8 @@ from migprog.core.sample import Sample
 # Headers and what else goes along are less than this share of the pages, and these bytes.
 _OVERHEAD = 0.1
 _OVERHEAD_BYTES = 8 * 1024
-# A page of zeros is a header, of so many bytes, instead of 4096.
-_ZEROS_COST = 16 / 4096
+# A page of zeros is a header and a byte, instead of 4096.
+_ZEROS_COST = 9 / 4096
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def judge(course: Course, phase: Phase, now: float, before: Judgement | None) ->
             f"no byte has moved for {now - course.moved_at:.0f} s: look at the network, "
             "not at the guest",
         )
-    if phase is Phase.DISK_COPY and course.disks.never_ends:
+    if phase is Phase.DISK_COPY and course.disks.never_end:
         return Judgement(
             Verdict.NOT_CONVERGING,
             "the server writes to its disks as fast as they are copied; less writing or more "
