@@ -25,13 +25,14 @@ class BlockJobs:
         self._clock = clock
         self._targets: tuple[str, ...] = ()
         self._next_at: float | None = None
+        self._ends = False
         self._latest: tuple[Disk, ...] | None = None
 
     def take(self, stats: Mapping[str, Any]) -> None:
-        """Take up job statistics: only while disks are copied is there something to read."""
-        if not copies_disks(stats):
-            self._next_at = None
-        elif self._next_at is None:
+        """Take up job statistics: only while disks are copied is there something to read, and once
+        after that."""
+        self._ends = not copies_disks(stats)
+        if self._next_at is None and not self._ends:
             self._next_at = self._clock()
 
     def read(
@@ -45,18 +46,20 @@ class BlockJobs:
         copy of one, empty where there is none, None where the call failed.
         """
         began = self._clock()
-        if self._next_at is None or began < self._next_at:
+        if self._next_at is None or (began < self._next_at and not self._ends):
             return self._latest
         self._targets = self._targets or targets()[:MAX_DISKS]
         known = {disk.name: disk for disk in self._latest or ()}
         for name in self._targets:
             info = block_job(name)
-            if info is None or self._clock() - began >= _ROUND_SECONDS:
+            if info is None:
                 break
             disk = disk_of_block_job(name, info)
             if disk is not None:
                 known[name] = disk
+            if self._clock() - began >= _ROUND_SECONDS:
+                break
         took = self._clock() - began
-        self._next_at = began + max(_LEAST_SECONDS, _TIMES * took)
+        self._next_at = None if self._ends else began + max(_LEAST_SECONDS, _TIMES * took)
         self._latest = tuple(known[name] for name in self._targets if name in known) or None
         return self._latest

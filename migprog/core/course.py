@@ -108,6 +108,11 @@ class Course:
         return sent >= least or (self.devices.share or 0.0) >= _DEVICES_SHARE
 
     @property
+    def devices_follow(self) -> bool:
+        """Whether the server has devices whose state is to be moved, and none of it was yet."""
+        return self.latest is not None and self.latest.vfio_transferred_bytes == 0
+
+    @property
     def still_seconds(self) -> float:
         """So long nothing may move without anybody's fault."""
         copies_disks = self.latest is not None and self.latest.memory_total_bytes is None

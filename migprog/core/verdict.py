@@ -92,6 +92,8 @@ def judge(course: Course, phase: Phase, now: float, before: Judgement | None) ->
     else:
         left = ", ".join(f"{b.remaining_bytes / _MIB:.0f}" for b in course.passes[-4:])
         reason = f"the last passes began with {left} MiB to send{_slowed(course)}"
+    if course.devices_follow:
+        reason += "; the state of its devices follows"
     return Judgement(verdict, reason, pause, bandwidth)
 
 

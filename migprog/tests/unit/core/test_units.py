@@ -3,8 +3,7 @@
 
 import dataclasses
 
-import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migprog.compute.domain_xml import Facts
