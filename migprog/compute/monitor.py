@@ -136,6 +136,7 @@ class Monitor:
                 self._course,
                 memory_size_bytes=facts.memory_size_bytes,
                 memory_resident_bytes=facts.memory_resident_bytes,
+                has_host_devices=facts.has_host_devices,
             )
 
     def read(

@@ -41,7 +41,8 @@ class Course:
 
     ``memory_size_bytes`` is the guest's memory, known before any of it moves;
     ``memory_resident_bytes`` how much its QEMU has of memory: what was never written is not among
-    it. ``handover_seconds`` is how long earlier migrations took from their switch-over to their
+    it. ``has_host_devices``: it has devices of the host, whose state is moved, too.
+    ``handover_seconds`` is how long earlier migrations took from their switch-over to their
     end. ``first_iteration`` is the number of this migration's first pass (QEMU may go on counting
     from a cancelled one), ``first_pass_bytes`` what that had to send; ``passes`` are the later
     ones. ``pass_began_at`` is when the latest pass began, ``told_at`` when QEMU last said that one
@@ -59,6 +60,7 @@ class Course:
     started_at: float
     memory_size_bytes: int | None = None
     memory_resident_bytes: int | None = None
+    has_host_devices: bool = False
     handover_seconds: float | None = None
     latest: Sample | None = None
     moved_at: float | None = None

@@ -70,11 +70,7 @@ def judge(course: Course, phase: Phase, now: float, before: Judgement | None) ->
     if phase in _BY_PHASE:
         return Judgement(*_BY_PHASE[phase])
     if course.moved_at is not None and now - course.moved_at >= course.still_seconds:
-        return Judgement(
-            Verdict.STALLED,
-            f"no byte has moved for {now - course.moved_at:.0f} s: look at the network, "
-            "not at the guest",
-        )
+        return Judgement(Verdict.STALLED, _stalled(course, now - course.moved_at))
     if phase is Phase.DISK_COPY and course.disks.never_end:
         return Judgement(
             Verdict.NOT_CONVERGING,
@@ -159,6 +155,15 @@ def _why_not(course: Course, pause: float | None, bandwidth: int | None) -> str:
     if bandwidth is not None and pace is not None:
         text += f"; or more than {max(bandwidth, pace) / _MIB:.0f} MiB/s"
     return text + (_slowed(course) or "; or auto-converge or post-copy, if they were permitted")
+
+
+def _stalled(course: Course, seconds: float) -> str:
+    text = f"no byte has moved for {seconds:.0f} s: look at the network, not at the guest"
+    if not course.has_host_devices or course.latest is None:
+        return text
+    if course.latest.vfio_transferred_bytes is not None:
+        return text
+    return text + "; or its devices' state moves, which libvirt does not count before 10.6"
 
 
 def _devices(course: Course) -> str:
