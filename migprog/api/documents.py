@@ -73,10 +73,15 @@ def page(name: str, schema: Schema) -> Schema:
 
 
 _QUARTER = of_fields(calibration.Quarter)
+_DISK = {
+    "name": TEXT,
+    **dict.fromkeys(("total_bytes", "processed_bytes", "remaining_bytes"), _TYPES[int]),
+}
 _MIGRATION = {
     **of_fields(Migration, (name for name in views.AS_HELD if name != "in_progress")),
     "in_progress": _TYPES[bool],
     **of_fields(Migration, views.INSTANTS),
+    "disks": nullable(listed(document(_DISK))),
     "stale": _TYPES[bool],
     "calibration": listed(document(_QUARTER)),
     "links": listed(ref("Link")),

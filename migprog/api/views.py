@@ -22,7 +22,7 @@ AS_HELD = (
     *("disk_total_bytes", "disk_processed_bytes", "disk_remaining_bytes"),
     *("memory_iteration", "throughput_bytes_per_second", "dirty_bytes_per_second"),
     *("boundary_remaining_bytes", "pause_needed_seconds", "pause_limit_seconds"),
-    "bandwidth_needed_bytes_per_second",
+    *("bandwidth_needed_bytes_per_second", "vfio_transferred_bytes"),
     *("auto_converge_percent", "total_seconds", "downtime_seconds", "error", "in_progress"),
 )
 # What tells where things are; an error is libvirt's own text, which may name the other host.
@@ -39,6 +39,7 @@ def migration(
     if not hosts:
         document |= dict.fromkeys(OF_HOSTS)
     document |= {name: instant(getattr(migration, name)) for name in INSTANTS}
+    document["disks"] = migration.disks and [_disk(*disk) for disk in migration.disks]
     document["stale"] = is_stale(
         migration.in_progress, migration.heard_at, now, stale_after_seconds
     )
@@ -136,6 +137,15 @@ def instant(at: datetime | None) -> str | None:
     if at is None:
         return None
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _disk(name: str, total_bytes: int, processed_bytes: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "total_bytes": total_bytes,
+        "processed_bytes": processed_bytes,
+        "remaining_bytes": max(0, total_bytes - processed_bytes),
+    }
 
 
 def _link(rel: str, href: str) -> dict[str, str]:

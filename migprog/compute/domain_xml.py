@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 # Nova has raised the last number of its metadata's namespace with each change of its form.
 _NOVA = "http://openstack.org/xmlns/libvirt/nova/"
+_HOST_DEVICES = ("devices/hostdev", "devices/interface[@type='hostdev']")
 _UNIT_BYTES = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
@@ -16,12 +17,14 @@ class Facts:
 
     ``memory_resident_bytes`` is what its QEMU has in memory, of its own too: of the guest's memory
     no more than that was ever written, unless it is in ``huge_pages``, which are not counted. It is
-    no part of the XML, and read as a migration begins.
+    no part of the XML, and read as a migration begins. ``has_host_devices``: devices of the host
+    are passed to it, whose state is moved with it.
     """
 
     memory_size_bytes: int | None = None
     memory_resident_bytes: int | None = None
     huge_pages: bool = False
+    has_host_devices: bool = False
     server_name: str | None = None
     project_id: str | None = None
     user_id: str | None = None
@@ -40,10 +43,26 @@ def read(xml: str) -> Facts:
     return Facts(
         memory_size_bytes=_memory_size_bytes(domain),
         huge_pages=domain.find("memoryBacking/hugepages") is not None,
+        has_host_devices=any(domain.find(path) is not None for path in _HOST_DEVICES),
         server_name=_text(instance, "name") or domain.findtext("name"),
         project_id=_attribute(instance, "owner/project", "uuid"),
         user_id=_attribute(instance, "owner/user", "uuid"),
     )
+
+
+def disk_targets(xml: str) -> tuple[str, ...]:
+    """The names of a domain's disks as the guest has them ("vda"), in the order of its XML; none
+    of CD-ROMs and floppy disks, which are not copied."""
+    try:
+        domain = ElementTree.fromstring(xml)  # noqa: S314
+    except ElementTree.ParseError:
+        return ()
+    targets = (
+        disk.find("target")
+        for disk in domain.findall("devices/disk")
+        if disk.get("device", "disk") in ("disk", "lun")
+    )
+    return tuple(name for target in targets if target is not None and (name := target.get("dev")))
 
 
 def qemu_migration_status(details: str | None) -> str | None:

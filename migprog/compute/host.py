@@ -19,6 +19,7 @@ import libvirt
 import libvirt_qemu
 
 from migprog.compute import domain_xml
+from migprog.compute.block_jobs import BlockJobs
 from migprog.compute.messages import (
     Acted,
     Arrived,
@@ -99,7 +100,7 @@ class Host:
         """
         (self._left.add if left else self._left.discard)(server_uuid)
         self._without_resident.add(server_uuid)
-        read = functools.partial(self._read, server_uuid)
+        read = functools.partial(self._read, server_uuid, BlockJobs(time.monotonic))
         sampler = Sampler(server_uuid, read, self._inbox, self._samplers.discard)
         self._samplers.add(sampler)
         sampler.start()
@@ -260,7 +261,7 @@ class Host:
             phase=phase,
         )
 
-    def _read(self, server_uuid: str) -> Reading:
+    def _read(self, server_uuid: str, block_jobs: BlockJobs) -> Reading:
         """Read a server's statistics; runs in its sampler's thread."""
         connection = self._connection
         if connection is None:
@@ -269,11 +270,16 @@ class Host:
             domain = connection.lookupByUUIDString(server_uuid)
             if server_uuid in self._left:
                 return self._look_for(domain, server_uuid)
+            disks = block_jobs.read(
+                lambda: _disk_targets(domain), lambda name: _block_job(domain, name)
+            )
             stats = domain.jobStats()
+            block_jobs.take(stats)
             if server_uuid in self._without_resident:
                 self._read_resident(connection, domain, server_uuid)
             pause_limit_seconds = _pause_limit_seconds(domain)
-            return self._reading(server_uuid, stats, time.monotonic(), pause_limit_seconds)
+            reading = self._reading(server_uuid, stats, time.monotonic(), pause_limit_seconds)
+            return dataclasses.replace(reading, disks=disks) if disks else reading
         except libvirt.libvirtError as error:
             return Reading(
                 server_uuid=server_uuid,
@@ -407,6 +413,22 @@ def _pause_limit_seconds(domain: Any) -> float | None:
         milliseconds = domain.migrateGetMaxDowntime()
         # Where that fails libvirt-python does not raise, but gives None: as a job ends, say.
         return None if milliseconds is None else float(milliseconds) / 1000
+    return None
+
+
+def _disk_targets(domain: Any) -> tuple[str, ...]:
+    with contextlib.suppress(libvirt.libvirtError):
+        return domain_xml.disk_targets(domain.XMLDesc())
+    return ()
+
+
+def _block_job(domain: Any, name: str) -> Mapping[str, Any] | None:
+    """What libvirt says of the copy of a disk, with its bandwidth in bytes; empty where there is
+    none, None where it says nothing."""
+    with contextlib.suppress(libvirt.libvirtError):
+        info = domain.blockJobInfo(name, libvirt.VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES)
+        is_copy = info and info.get("type") == libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_COPY
+        return info if is_copy else {}
     return None
 
 

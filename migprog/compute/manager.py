@@ -286,8 +286,9 @@ class ComputeManager:
                 return
         watched.monitor.turned(reading.phase)
         if reading.stats is not None:
-            watched.monitor.read(reading.stats, reading.pause_limit_seconds, reading.at)
-            watched.tape.sample(reading.stats, reading.pause_limit_seconds, reading.at)
+            seen = (reading.stats, reading.pause_limit_seconds, reading.at, reading.disks)
+            watched.monitor.read(*seen)
+            watched.tape.sample(*seen)
             return
         watched.tape.no_sample(reading.error, reading.error_code, reading.at)
         if reading.gone:

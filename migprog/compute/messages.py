@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migprog.compute import domain_xml
+from migprog.core.sample import Disk
 from migprog.core.status import Phase
 
 
@@ -48,6 +49,7 @@ class Reading(_OfServer):
 
     stats: Mapping[str, Any] | None = None
     pause_limit_seconds: float | None = None
+    disks: tuple[Disk, ...] | None = None
     facts: domain_xml.Facts | None = None
     phase: Phase | None = None
     gone: bool = False

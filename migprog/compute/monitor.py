@@ -6,7 +6,7 @@ code. ``at`` and ``now`` are one monotonic clock's seconds.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,8 @@ from migprog.compute import statement
 from migprog.compute.domain_xml import Facts
 from migprog.compute.statement import Statement
 from migprog.core import calibration, course, estimate, keep, pause, throttle, verdict
-from migprog.core.report import Report
-from migprog.core.sample import JobState, Sample, from_job_stats, outgoing_job
+from migprog.core.report import DiskFigures, Report
+from migprog.core.sample import Disk, JobState, Sample, from_job_stats, outgoing_job
 from migprog.core.silence import Answers
 from migprog.core.status import ENDED, Phase, Status
 
@@ -39,7 +39,7 @@ _QEMU_SWITCHES_OVER = ("pre-switchover", "device")
 _POST_COPY = (Phase.POST_COPY, Phase.POST_COPY_PAUSED)
 _SHARED_FIELDS = {field.name for field in dataclasses.fields(Sample)} & {
     field.name for field in dataclasses.fields(Report)
-}
+} - {"disks"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +141,21 @@ class Monitor:
                 self._course,
                 memory_size_bytes=facts.memory_size_bytes,
                 memory_resident_bytes=facts.memory_resident_bytes,
+                has_host_devices=facts.has_host_devices,
             )
 
-    def read(self, stats: Mapping[str, Any], pause_limit_seconds: float | None, at: float) -> None:
-        """Take up the job statistics of the server."""
+    def read(
+        self,
+        stats: Mapping[str, Any],
+        pause_limit_seconds: float | None,
+        at: float,
+        disks: Sequence[Disk] | None = None,
+    ) -> None:
+        """Take up the job statistics of the server, and how far the copies of its disks are."""
         self._answers = self._answers.reading(at)
         state = outgoing_job(stats)
         if state is JobState.ACTIVE:
-            self._sampled(from_job_stats(stats, at, pause_limit_seconds))
+            self._sampled(from_job_stats(stats, at, pause_limit_seconds, disks))
         elif state is JobState.CANCELLED:
             self._ended(Status.CANCELLED, "the migration was aborted", at)
         elif state is JobState.FAILED:
@@ -369,8 +376,16 @@ class Monitor:
             error=end.error if end else None,
             **statement.fields(said),
             **{name: getattr(latest, name) for name in _SHARED_FIELDS},
+            disks=self._disks(),
             **self._calibration(),
         )
+
+    def _disks(self) -> tuple[DiskFigures, ...] | None:
+        """The copies of disks as they were last seen."""
+        latest = self._course.latest
+        if latest is None or not latest.disks:
+            return None
+        return tuple((disk.name, disk.total_bytes, disk.processed_bytes) for disk in latest.disks)
 
     def _one_epoch(self, epoch: float) -> float:
         """That of this migration; it is ``epoch`` for the first that asks."""

@@ -6,12 +6,13 @@ that hangs holds up nobody. When something goes wrong that recording stops, and 
 """
 
 import contextlib
+import dataclasses
 import logging
 import os
 import pathlib
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from migprog.compute.domain_xml import Facts
 from migprog.compute.recording import Row, Writer
 from migprog.concurrency import native_queue, native_thread
 from migprog.core import sample
+from migprog.core.sample import Disk
 from migprog.core.status import Status
 
 LOG = logging.getLogger(__name__)
@@ -58,11 +60,16 @@ class Tape:
     writer: Writer | None = None
 
     def sample(
-        self, stats: Mapping[str, Any], pause_limit_seconds: float | None, at: float
+        self,
+        stats: Mapping[str, Any],
+        pause_limit_seconds: float | None,
+        at: float,
+        disks: Sequence[Disk] | None = None,
     ) -> None:
         """A reading: libvirt's own statistics."""
         limit = {} if pause_limit_seconds is None else {"pause_limit_ms": pause_limit_seconds * 1e3}
-        self.recorder.put(self, "sample", at, {"stats": dict(stats), **limit})
+        copies = {"disks": [dataclasses.astuple(disk) for disk in disks]} if disks else {}
+        self.recorder.put(self, "sample", at, {"stats": dict(stats), **limit, **copies})
 
     def no_sample(self, error: str | None, error_code: int | None, at: float) -> None:
         """A reading that failed, with libvirt's number for the error if it comes from there."""

@@ -13,10 +13,11 @@ import pathlib
 import time
 import uuid
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TextIO
 
 from migprog import exception
+from migprog.core.sample import Disk
 
 Row = dict[str, Any]
 # The gzip magic number: what a file is called does not matter.
@@ -134,6 +135,8 @@ def _checked(row: Row) -> Row | None:
         raise ValueError(f"t: {_shown(row.get('t'))} must be a number of seconds")
     if kind == "sample" and "error" not in row:
         row["stats"] = _checked_stats(row.get("stats"))
+        if "disks" in row:
+            row["disks"] = _checked_disks(row["disks"])
     if kind == "event":
         if row.get("event") == "job_completed":
             row["stats"] = _checked_stats(row.get("stats"))
@@ -149,6 +152,18 @@ def _checked_stats(stats: Any) -> dict[str, int]:
     if not isinstance(stats, dict):
         raise ValueError(f"stats: {_shown(stats)} must be a JSON object")
     return {key: value for key, value in stats.items() if is_number(value)}
+
+
+def _checked_disks(disks: Any) -> tuple[Disk, ...]:
+    """The copies of disks, each as the values of a :class:`Disk`; those that can be read."""
+    found = []
+    for values in disks if isinstance(disks, list) else ():
+        if isinstance(values, list) and len(values) == len(fields(Disk)):
+            name, *figures = values
+            total, processed, limit = figures
+            if isinstance(name, str) and is_number(total) and is_number(processed):
+                found.append(Disk(name, total, processed, limit if is_number(limit) else None))
+    return tuple(found)
 
 
 def is_number(value: Any) -> bool:

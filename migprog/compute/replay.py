@@ -150,7 +150,7 @@ class _Player:
         match row:
             case {"kind": "sample", "stats": stats}:
                 self._set_pause_limit(row.get("pause_limit_ms"))
-                monitor.read(stats, self._pause_limit_seconds, at)
+                monitor.read(stats, self._pause_limit_seconds, at, row.get("disks"))
             case {"kind": "sample", "error": error}:
                 if row.get("code") in _GONE:
                     monitor.gone(str(error), at)

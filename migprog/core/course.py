@@ -7,12 +7,17 @@ convergence. Within a pass, what remains and what was copied add up to the same;
 sum grows by just what the guest has dirtied.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from migprog.core import copies, moved
+from migprog.core.copies import Copies
 from migprog.core.dirtying import Boundary, Dirtying, dirtying, undisturbed, without_progress
 from migprog.core.field import counted
-from migprog.core.pace import DiskPace, MemoryPace
+from migprog.core.moved import Moved
+from migprog.core.pace import MemoryPace, Rate, Share
 from migprog.core.sample import Sample
 
 # Late passes can come ten a second; what happened long ago does not matter to any judgement.
@@ -23,6 +28,17 @@ _FASTER = 1.3
 STANDSTILL_SECONDS = 8.0
 # QEMU sends at the start of each slice of a tenth of a second.
 SLICE_SECONDS = 0.1
+_SMOOTHING_SECONDS = 20.0
+# The paces of memory, when they are measured anew.
+ANEW: Mapping[str, Any] = {
+    "memory": MemoryPace(),
+    "scanned": MemoryPace(),
+    "wire": MemoryPace(),
+}
+# What the state of devices is of all that moves is a question of the last seconds.
+_LATELY_SECONDS = 5.0
+# The state of devices counts where it is such a share of what moves, or of all that has moved.
+_DEVICES_SHARE, _DEVICES_SHARE_OF_ALL = 0.4, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +47,41 @@ class Course:
 
     ``memory_size_bytes`` is the guest's memory, known before any of it moves;
     ``memory_resident_bytes`` how much its QEMU has of memory: what was never written is not among
-    it. ``handover_seconds`` is how long earlier migrations took from their switch-over to their
+    it. ``has_host_devices``: it has devices of the host, whose state is moved, too.
+    ``handover_seconds`` is how long earlier migrations took from their switch-over to their
     end. ``first_iteration`` is the number of this migration's first pass (QEMU may go on counting
     from a cancelled one), ``first_pass_bytes`` what that had to send; ``passes`` are the later
     ones. ``pass_began_at`` is when the latest pass began, ``told_at`` when QEMU last said that one
     begins, and ``pass_bytes_per_second`` what the pace was at the first sample of it. ``moved_at``
-    is when a byte was last seen moving. ``paused_at`` is since when the guest is paused at its
-    source (:mod:`migprog.core.pause`), ``paused_seconds`` how long it was before, within the latest
-    pass. ``turned_at`` is when post-copy began, was interrupted or went on.
+    is when a byte was last seen moving, of whatever kind. ``paused_at`` is since when the guest is
+    paused at its source (:mod:`migprog.core.pause`), ``paused_seconds`` how long it was before,
+    within the latest pass. ``turned_at`` is when post-copy began, was interrupted or went on.
+
+    ``memory`` is the pace of the guest's bytes: before the second pass of those that are not zeros,
+    which ``filled`` has the share of; ``scanned`` is then the pace of all, ``zeros`` that of
+    zeros alone. ``wire`` is the pace of bytes on the wire, ``cost`` how many of them go for one of
+    the guest's, ``expansion`` how many of the guest's go in one of them, of pages that are not
+    counted (see :mod:`migprog.core.moved`). ``devices`` is the share of the state of devices in
+    what moves, ``devices_at`` when it was last seen moving.
     """
 
     started_at: float
     memory_size_bytes: int | None = None
     memory_resident_bytes: int | None = None
+    has_host_devices: bool = False
     handover_seconds: float | None = None
     latest: Sample | None = None
     moved_at: float | None = None
-    disk: DiskPace = field(default_factory=DiskPace)
+    disks: Copies = field(default_factory=Copies)
     memory: MemoryPace = field(default_factory=MemoryPace)
+    scanned: MemoryPace = field(default_factory=MemoryPace)
+    zeros: Rate = field(default_factory=Rate)
+    filled: Share = field(default_factory=Share)
+    wire: MemoryPace = field(default_factory=MemoryPace)
+    cost: Share = field(default_factory=Share)
+    expansion: Share = field(default_factory=Share)
+    devices: Share = field(default_factory=Share)
+    devices_at: float | None = None
     told_at: float | None = None
     first_iteration: int | None = None
     first_pass_bytes: int | None = None
@@ -63,16 +96,44 @@ class Course:
 
     @property
     def disk_bytes_per_second(self) -> float | None:
-        return self.disk.bytes_per_second
+        return self.disks.bytes_per_second(self.latest) if self.latest else None
 
     @property
     def memory_bytes_per_second(self) -> float | None:
-        return self.memory.bytes_per_second
+        """The guest's bytes a second: what remains, divided by it, gives a time."""
+        return self.memory.bytes_per_second or self.scanned.bytes_per_second
+
+    @property
+    def wire_bytes_per_guest_byte(self) -> float:
+        """1 and a little without compression; 1 also where nothing has been seen yet."""
+        return self.cost.share or 1.0
+
+    @property
+    def devices_move(self) -> bool:
+        """Whether the state of devices moves, so much that the end depends on it."""
+        latest = self.latest
+        if latest is None or self.devices_at is None:
+            return False
+        if latest.at - self.devices_at >= STANDSTILL_SECONDS:
+            return False
+        sent = latest.vfio_transferred_bytes or 0
+        least = _DEVICES_SHARE_OF_ALL * (sent + (latest.memory_processed_bytes or 0))
+        return sent >= least or (self.devices.share or 0.0) >= _DEVICES_SHARE
+
+    @property
+    def devices_follow(self) -> bool:
+        """Whether the server has devices whose state is to be moved, and none of it was yet."""
+        return self.latest is not None and self.latest.vfio_transferred_bytes == 0
 
     @property
     def still_seconds(self) -> float:
         """So long nothing may move without anybody's fault."""
-        return STANDSTILL_SECONDS
+        copies_disks = self.latest is not None and self.latest.memory_total_bytes is None
+        return self.disks.still_seconds if copies_disks else STANDSTILL_SECONDS
+
+    def in_pass_seconds(self, at: float) -> float:
+        """How long the latest pass has lasted."""
+        return 0.0 if self.pass_began_at is None else max(0.0, at - self.pass_began_at)
 
     @property
     def is_faster(self) -> bool:
@@ -102,30 +163,88 @@ def observe(course: Course, sample: Sample) -> Course:
     """The course with one more sample. Samples must come in the order of their time."""
     before = course.latest
     if before is None:
-        return replace(course, latest=sample, moved_at=sample.at, **_pass(course, sample))
+        disks = copies.begin(sample)
+        pass_ = _pass(course, sample, None)
+        return replace(course, latest=sample, moved_at=sample.at, disks=disks, **pass_)
     if sample.at <= before.at or _forgets(before, sample):
         return course
+    seconds = sample.at - before.at
+    if sample.disks is None and before.disks is not None:
+        # They are not read with every sample, and not once memory moves.
+        sample = replace(sample, disks=before.disks)
+    memory = moved.between(before, sample, course.expansion.share)
+    devices = moved.difference(before.vfio_transferred_bytes, sample.vfio_transferred_bytes)
     # One new course a sample: making one costs more than all the rest.
-    new: dict[str, Any] = _pass(course, sample)
-    disk_moved = _moved(before.disk_processed_bytes, sample.disk_processed_bytes)
-    memory_moved = _moved(before.memory_processed_bytes, sample.memory_processed_bytes)
-    if disk_moved:
-        new["disk"] = course.disk.after(disk_moved, sample.at)
     # What moved before post-copy turned, and what after, is not told apart in one reading.
     turned = course.turned_at is not None and before.at < course.turned_at
-    if memory_moved and before.at - (course.moved_at or before.at) >= course.still_seconds:
+    new: dict[str, Any] = _pass(course, sample, memory)
+    disks = course.disks.after(before, sample)
+    if disks is not course.disks:
+        new["disks"] = disks
+    moves = memory is not None and (memory.wire_bytes or memory.counts)
+    if moves and before.at - (course.moved_at or before.at) >= course.still_seconds:
         # Nor is the standstill that it ends; its rate is measured anew.
-        new["memory"] = MemoryPace()
-    elif memory_moved is not None and not turned:
-        new["memory"] = course.memory.after(memory_moved, sample.at - before.at)
-    if disk_moved or memory_moved:
+        new |= ANEW
+    elif memory is not None and not turned:
+        new |= _memory(course, memory, seconds)
+        wire_bytes = max(memory.wire_bytes, devices or 0)
+        new["wire"] = course.wire.after(wire_bytes, seconds)
+        if devices or course.devices_at is not None:
+            new["devices"] = course.devices.after(
+                devices or 0, (devices or 0) + memory.wire_bytes, seconds, _LATELY_SECONDS
+            )
+    if devices:
+        new["devices_at"] = sample.at
+    turns = before.memory_total_bytes is None and sample.memory_total_bytes is not None
+    if turns or moves or devices or disks.moved_at == sample.at:
         new["moved_at"] = sample.at
     return replace(course, latest=sample, **new)
 
 
+def _memory(course: Course, memory: Moved, seconds: float) -> Mapping[str, Any]:
+    """What changes in the paces of memory by what has moved in so many seconds."""
+    new: dict[str, Any] = {}
+    if memory.unexplained_bytes:
+        new["expansion"] = course.expansion.after(
+            memory.uncounted_bytes, memory.unexplained_bytes, seconds, _SMOOTHING_SECONDS
+        )
+    bytes_ = memory.guest_bytes
+    if not course.passes:
+        bytes_ = memory.filled_bytes
+        new["scanned"] = course.scanned.after(memory.guest_bytes, seconds)
+        new["filled"] = course.filled.after(bytes_, memory.guest_bytes, seconds, _LATELY_SECONDS)
+        if _scans_zeros(course, memory, seconds):
+            for_filled = memory.filled_bytes / (course.memory.bytes_per_second or math.inf)
+            new["zeros"] = course.zeros.after(
+                memory.zero_bytes, max(0.0, seconds - for_filled), _SMOOTHING_SECONDS
+            )
+            return new
+        # The time that the zeros among them took is known where there were others before.
+        seconds -= memory.zero_bytes / (course.zeros.bytes_per_second or math.inf)
+        if seconds <= 0:
+            return new
+    new["memory"] = course.memory.after(bytes_, seconds)
+    if bytes_:
+        new["cost"] = course.cost.after(memory.wire_bytes, bytes_, seconds, _SMOOTHING_SECONDS)
+    return new
+
+
+def _scans_zeros(course: Course, memory: Moved, seconds: float) -> bool:
+    """Whether less was sent since there was less to send: pages went no slower, but they were
+    zeros. That says nothing of the pace."""
+    if not memory.zero_bytes:
+        return False
+    pace, scanned = course.memory.bytes_per_second, course.scanned.bytes_per_second
+    if pace is None or scanned is None:
+        return memory.filled_bytes == 0
+    slower = memory.filled_bytes < (1 / _FASTER) * pace * seconds
+    return slower and memory.guest_bytes >= (1 / _FASTER) * scanned * seconds
+
+
 def pace(course: Course) -> int | None:
-    """Bytes that moved a second, lately: of memory, or of disks while no memory moves."""
-    rate = course.memory_bytes_per_second
+    """Bytes that moved a second on the wire, lately: of memory and the state of devices, or of
+    disks while no memory moves."""
+    rate = course.wire.bytes_per_second
     if course.turned_at is None:
         rate = rate or course.disk_bytes_per_second
     return counted(rate)
@@ -141,8 +260,9 @@ def _forgets(before: Sample, now: Sample) -> bool:
     return before.memory_total_bytes is not None and now.memory_total_bytes is None
 
 
-def _pass(course: Course, sample: Sample) -> dict[str, Any]:
-    """What changes in the course if the sample is the first of a pass."""
+def _pass(course: Course, sample: Sample, memory: Moved | None) -> dict[str, Any]:
+    """What changes in the course if the sample is the first of a pass; ``memory`` is what moved
+    since the one before."""
     iteration, remaining = sample.memory_iteration, sample.memory_remaining_bytes
     if iteration is None or remaining is None:
         return {}
@@ -165,8 +285,8 @@ def _pass(course: Course, sample: Sample) -> dict[str, Any]:
         at=at,
         iteration=iteration,
         remaining_bytes=remaining + int(sent),
-        dirtied_bytes=_dirtied(course.latest, sample),
-        seconds=max(0.0, at - (course.pass_began_at or at) - paused_seconds),
+        dirtied_bytes=_dirtied(course.latest, sample, memory),
+        seconds=max(0.0, course.in_pass_seconds(at) - paused_seconds),
         was_paused=paused_seconds > 0,
     )
     passes = (*course.passes, boundary)[-MAX_PASSES:]
@@ -187,18 +307,11 @@ def _began_at(course: Course, sample: Sample) -> float:
     return told_at if told_at is not None and earliest < told_at <= sample.at else sample.at
 
 
-def _dirtied(before: Sample | None, now: Sample) -> int | None:
-    """What the guest has dirtied from one reading to another."""
-    if before is None or before.memory_remaining_bytes is None:
+def _dirtied(before: Sample | None, now: Sample, memory: Moved | None) -> int | None:
+    """What the guest has dirtied from one reading to another, between which so much moved."""
+    if before is None or before.memory_remaining_bytes is None or memory is None:
         return None
     if now.memory_remaining_bytes is None:
         return None
-    copied = _moved(before.memory_copied_bytes, now.memory_copied_bytes)
-    if copied is None:
-        return None
-    return max(0, now.memory_remaining_bytes - before.memory_remaining_bytes + copied)
-
-
-def _moved(before: int | None, now: int | None) -> int | None:
-    """Bytes moved between two readings; None if not both are known."""
-    return None if before is None or now is None else max(0, now - before)
+    more = now.memory_remaining_bytes - before.memory_remaining_bytes
+    return max(0, more + memory.guest_bytes)

@@ -9,6 +9,7 @@ as short as QEMU's own clock, and sums up their times.
 import math
 from dataclasses import dataclass
 
+from migprog.core.copies import Left
 from migprog.core.course import SLICE_SECONDS, Course
 from migprog.core.dirtying import Dirtying
 from migprog.core.pause import (
@@ -26,8 +27,6 @@ from migprog.core.verdict import Verdict, auto_converge_goes_on
 _MIRRORS_END_SECONDS = 0.25
 # Between the disks and the memory.
 _TURN_SECONDS = 0.5
-# Every page of 4096 bytes goes with a header of 8.
-_PAYLOAD = 4096 / 4104
 # Before the first pass is through nobody knows what the guest dirties, and how much of its memory
 # is zeros, which cost nothing: as shares of the whole pass.
 _GUESSED_DIRTIED = 0.08
@@ -99,6 +98,9 @@ def _forecast(course: Course, phase: Phase, verdict: Verdict) -> Estimate:
         return Estimate()
     if verdict in (Verdict.STALLED, Verdict.ENDED):
         return Estimate()
+    if course.devices_move:
+        # Nothing tells how much state they have.
+        return Estimate()
     if verdict is Verdict.NOT_CONVERGING and not auto_converge_goes_on(course):
         return Estimate()
     if phase is Phase.SWITCHOVER:
@@ -153,7 +155,6 @@ def _paused(
     what it dirtied in this iteration before the pause."""
     sample, handover = course.latest, handover_seconds(course)
     assert sample is not None
-    pace *= _PAYLOAD
     if sample.disk_total_bytes:
         handover += _MIRRORS_END_SECONDS
     remaining = (sample.memory_remaining_bytes or 0) / pace
@@ -172,43 +173,61 @@ def _before_first_boundary(course: Course, pace: float) -> Estimate:
     total = size if course.first_pass_bytes is None else course.first_pass_bytes
     if total is None:
         return Estimate()
-    disk, memory = 0.0, sample.memory_remaining_bytes
-    if memory is None:
-        disk = (sample.disk_remaining_bytes or 0) / (course.disk_bytes_per_second or pace)
-        disk += _TURN_SECONDS
-        memory = total
-    this_pass, whole_pass = memory / pace, total / pace
-    likely = max(0.0, this_pass - _zeros_left_bytes(course, total) / pace)
+    disks: Left | None = Left(0.0, 0.0, 0.0)
+    memory = sample.memory_remaining_bytes
+    if memory is None and sample.memory_total_bytes is not None:
+        # What remains is not told.
+        memory = max(0, total - (sample.memory_copied_bytes or sample.memory_processed_bytes or 0))
+    elif memory is None:
+        disks, memory = course.disks.left(sample), total
+    if disks is None:
+        return Estimate()
+    turn = _TURN_SECONDS if sample.memory_total_bytes is None else 0.0
+    this_pass = memory / pace
+    likely = _first_pass_seconds(course, total, memory, pace)
+    in_pass = course.in_pass_seconds(sample.at)
+    whole_pass = in_pass + _filled_bytes(course, total, memory) / pace
     handover = handover_seconds(course)
     return Estimate(
-        eta_seconds=disk + likely + _GUESSED_DIRTIED * whole_pass + handover,
-        eta_low_seconds=0.95 * (disk + 0.75 * likely),
-        eta_high_seconds=1.05 * (disk + this_pass) + 2 * whole_pass + 2 * handover,
+        eta_seconds=disks.seconds + turn + likely + _GUESSED_DIRTIED * whole_pass + handover,
+        eta_low_seconds=0.95 * (disks.low_seconds + turn + 0.75 * likely),
+        eta_high_seconds=1.05 * (disks.high_seconds + turn + this_pass)
+        + 2 * whole_pass
+        + 2 * handover,
     )
 
 
-def _zeros_left_bytes(course: Course, total_bytes: int) -> float:
-    """What the first pass has still to send and was never written: zeros, that cost nothing.
+def _first_pass_seconds(course: Course, total: int, remaining: int, pace: float) -> float:
+    """The rest of the first pass: pages that were never written are zeros, and cost little."""
+    filled = _filled_bytes(course, total, remaining)
+    share = course.filled.share
+    if course.memory_resident_bytes is None and (share is None or share > 1 - _GUESSED_ZEROS):
+        # None are seen; there will be some.
+        filled = max(0.0, min(filled, remaining - _GUESSED_ZEROS * total))
+    scanned = course.zeros.bytes_per_second
+    return filled / pace + ((remaining - filled) / scanned if scanned else 0.0)
 
-    QEMU goes from page to page, and they are rather at the end of the guest's memory.
-    """
+
+def _filled_bytes(course: Course, total: int, remaining: int) -> float:
+    """What of the rest of the first pass is not zeros, by what QEMU has in memory, or else by what
+    was sent of late."""
     resident, sample = course.memory_resident_bytes, course.latest
     if resident is None or sample is None:
-        return _GUESSED_ZEROS * total_bytes
-    sent = sample.memory_processed_bytes or 0
-    if sent > resident:
+        share = course.filled.share
+        return remaining if share is None else share * remaining
+    zeros_sent = sample.memory_zero_bytes or 0
+    if total - remaining - zeros_sent > resident:
         # Some of it was elsewhere, swapped out perhaps.
-        return 0.0
-    return max(0.0, total_bytes - resident - max(0, (sample.memory_copied_bytes or 0) - sent))
+        return remaining
+    return remaining - min(float(remaining), max(0.0, total - resident - zeros_sent))
 
 
 def _iterating(course: Course, known: Dirtying, pace: float) -> Estimate:
     sample = course.latest
     assert sample is not None
-    pace *= _PAYLOAD
     limit = pause_limit_seconds(course)
     remaining = (sample.memory_remaining_bytes or 0) / pace
-    in_pass = max(0.0, sample.at - (course.pass_began_at or sample.at))
+    in_pass = course.in_pass_seconds(sample.at)
     # QEMU takes up what was dirtied at the first slice's end where the rest fits into the pause.
     this_pass = max(0.0, remaining - limit + SLICE_SECONDS / 2)
     unsent = max(0.0, min(remaining, limit - SLICE_SECONDS / 2)) - limit

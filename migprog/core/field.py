@@ -17,6 +17,8 @@ MAX_WORD = 32
 MAX_SHOWN = 64
 # What a signed 64-bit column holds.
 MAX_COUNT = 2**63 - 1
+MAX_DISKS = 32
+_DISK_VALUES = 3
 # The year 2200: a time beyond it is a broken clock, and some databases refuse it.
 MAX_INSTANT = 7_258_118_400.0
 
@@ -84,6 +86,20 @@ def _whole(most: int) -> Rule:
 count = _whole(MAX_COUNT)
 small_count = _whole(2**31 - 1)
 percent = _whole(100)
+
+
+def disks(value: Any) -> tuple[tuple[str, int, int], ...]:
+    """Copies of disks, each as its name, bytes in all and bytes copied."""
+    if not isinstance(value, list | tuple) or len(value) > MAX_DISKS:
+        raise ValueError(f"must be a list of at most {MAX_DISKS} disks")
+    return tuple(_disk(each) for each in value)
+
+
+def _disk(value: Any) -> tuple[str, int, int]:
+    if not isinstance(value, list | tuple) or len(value) != _DISK_VALUES:
+        raise ValueError("each disk must be its name and two counts")
+    name, total_bytes, processed_bytes = value
+    return word(name), count(total_bytes), count(processed_bytes)
 
 
 def _seconds_from(least: float) -> Rule:

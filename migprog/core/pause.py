@@ -11,8 +11,7 @@
 
 from dataclasses import replace
 
-from migprog.core.course import Course
-from migprog.core.pace import MemoryPace
+from migprog.core.course import ANEW, Course
 
 # QEMU's default max downtime, where the limit in force could not be read.
 DEFAULT_PAUSE_LIMIT_SECONDS = 0.3
@@ -46,7 +45,7 @@ def post_copy_begins(course: Course, at: float) -> Course:
         paused_at=None,
         turned_at=at,
         moved_at=at,
-        memory=MemoryPace(),
+        **ANEW,
     )
 
 

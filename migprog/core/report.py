@@ -15,6 +15,9 @@ from migprog.core.status import Phase, Status
 from migprog.core.table import Malformed
 from migprog.core.verdict import Verdict
 
+# The copy of a disk: its name in the guest, bytes in all, bytes copied.
+DiskFigures = tuple[str, int, int]
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
@@ -58,6 +61,8 @@ class Report:
     bandwidth_needed_bytes_per_second: int | None = optional(field.count)
     pause_limit_seconds: float | None = optional(field.seconds)
     auto_converge_percent: int | None = optional(field.percent)
+    vfio_transferred_bytes: int | None = optional(field.count)
+    disks: tuple[DiskFigures, ...] | None = optional(field.disks)
 
     total_seconds: float | None = optional(field.seconds)
     downtime_seconds: float | None = optional(field.seconds)

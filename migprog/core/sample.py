@@ -1,10 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One reading of a libvirt job, in our words and units. ``None`` means: not known."""
+"""One reading of a libvirt job, in our words and units. ``None`` means: not known.
+
+Each counter of ``virDomainGetJobStats`` that is read here, who counts it and in which unit:
+
+========================  =======  =====================  ========================================
+Key                       Counter  Unit                   May go back
+========================  =======  =====================  ========================================
+time_elapsed              libvirt  ms                     no
+memory_total              QEMU     bytes of the guest     no; 0 until memory is copied
+memory_processed          QEMU     bytes on the wire      no
+memory_remaining          QEMU     bytes of the guest     yes, as each pass begins; a balloon or
+                                                          the guest's free pages take from it
+memory_normal             QEMU     pages sent whole, or   no
+                                   compressed by multifd
+memory_constant           QEMU     pages of zeros         no
+compression_pages         QEMU     pages sent by XBZRLE   no
+compression_overflow      QEMU     those among them that  no
+                                   went whole (normal)
+memory_page_size          QEMU     bytes                  constant
+memory_iteration          QEMU     passes begun           no
+memory_dirty_rate         QEMU     pages a second         yes
+vfio_data_transferred     QEMU     bytes on the wire      no
+disk_total                QEMU     bytes of the guest     no; grows with what the guest writes, and
+                                                          as the copy of each further disk begins
+disk_processed            QEMU     bytes of the guest,    no; grows by steps of up to 16 MiB a disk
+                                   holes too
+disk_remaining            libvirt  disk_total -           yes
+                                   disk_processed
+downtime                  QEMU     ms                     yes
+auto_converge_throttle    QEMU     percent                yes
+========================  =======  =====================  ========================================
+
+Pages that QEMU compresses by threads (zlib, zstd) are in none of the counters of pages: only
+``memory_remaining`` tells of them. ``vfio_data_transferred`` is among ``memory_processed`` since
+QEMU 8.1. Of block jobs (``virDomainGetBlockJobInfo``): ``cur`` and ``end`` are bytes of the guest,
+``bandwidth`` is bytes a second and 0 where there is no limit.
+"""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from migprog.core.field import MAX_DISKS
 
 # virDomainJobOperation and virDomainJobType of libvirt-domain.h; the numbers are its stable ABI.
 _OPERATION_MIGRATION_IN, _OPERATION_MIGRATION_OUT = 4, 5
@@ -23,14 +61,33 @@ class JobState(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Disk:
+    """The copy of one disk, in bytes of the guest; ``name`` is its target in the guest ("vda").
+
+    ``limit_bytes_per_second``: how fast its copy may be, None where there is no limit.
+    """
+
+    name: str
+    total_bytes: int
+    processed_bytes: int
+    limit_bytes_per_second: int | None = None
+
+    @property
+    def remaining_bytes(self) -> int:
+        return max(0, self.total_bytes - self.processed_bytes)
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """Counters of an outgoing migration at one instant.
 
     ``at`` is a monotonic clock's seconds (or those of a recording): only differences mean
     anything. ``memory_processed_bytes`` counts bytes on the wire, so it passes the total when
-    QEMU iterates; ``memory_copied_bytes`` counts the guest's bytes that went with them, the pages
-    of zeros included that cost nothing on the wire. ``memory_remaining_bytes`` is a saw-tooth: only
-    its value at the start of a pass tells anything about convergence.
+    QEMU iterates; ``memory_copied_bytes`` counts the guest's bytes in the pages that QEMU counts,
+    ``memory_zero_bytes`` those of pages of zeros among them, which cost nothing on the wire.
+    ``memory_remaining_bytes`` is a saw-tooth: only its value at the start of a pass tells anything
+    about convergence. ``vfio_transferred_bytes`` is the state of devices that was sent; nothing
+    tells how much of it there is. ``disks`` are those being copied, as far as libvirt tells.
     """
 
     at: float
@@ -42,12 +99,15 @@ class Sample:
     disk_processed_bytes: int | None = None
     disk_remaining_bytes: int | None = None
     memory_copied_bytes: int | None = None
+    memory_zero_bytes: int | None = None
     memory_iteration: int | None = None
     dirty_bytes_per_second: int | None = None
     expected_downtime_seconds: float | None = None
     auto_converge_percent: int | None = None
     downtime_seconds: float | None = None
     pause_limit_seconds: float | None = None
+    vfio_transferred_bytes: int | None = None
+    disks: tuple[Disk, ...] | None = None
 
 
 def is_outgoing(stats: Mapping[str, Any]) -> bool:
@@ -58,6 +118,11 @@ def is_outgoing(stats: Mapping[str, Any]) -> bool:
 def has_begun(stats: Mapping[str, Any]) -> bool:
     """Tell whether job statistics are those of a job that has copied something."""
     return bool(stats.get("disk_processed") or stats.get("memory_processed"))
+
+
+def copies_disks(stats: Mapping[str, Any]) -> bool:
+    """Tell whether job statistics are those of a job that copies disks, and no memory yet."""
+    return bool(stats.get("disk_total")) and not stats.get("memory_total")
 
 
 def outgoing_job(stats: Mapping[str, Any]) -> JobState:
@@ -74,7 +139,10 @@ def is_completed_migration(stats: Mapping[str, Any]) -> bool:
 
 
 def from_job_stats(
-    stats: Mapping[str, Any], at: float, pause_limit_seconds: float | None = None
+    stats: Mapping[str, Any],
+    at: float,
+    pause_limit_seconds: float | None = None,
+    disks: Sequence[Disk] | None = None,
 ) -> Sample:
     """Translate ``virDomainGetJobStats`` (or the stats of a JOB_COMPLETED event).
 
@@ -97,6 +165,7 @@ def from_job_stats(
         disk_processed_bytes=stats.get("disk_processed") if disk_known else None,
         disk_remaining_bytes=stats.get("disk_remaining") if disk_known else None,
         memory_copied_bytes=_copied_bytes(stats) if memory_known else None,
+        memory_zero_bytes=_zero_bytes(stats) if memory_known else None,
         memory_iteration=stats.get("memory_iteration") or None,
         dirty_bytes_per_second=(
             dirty_pages_per_second * page_size_bytes
@@ -108,14 +177,36 @@ def from_job_stats(
         downtime_seconds=_seconds(stats.get("downtime")) if ended else None,
         auto_converge_percent=stats.get("auto_converge_throttle"),
         pause_limit_seconds=pause_limit_seconds,
+        vfio_transferred_bytes=stats.get("vfio_data_transferred"),
+        disks=tuple(disks[:MAX_DISKS]) if disks else None,
     )
 
 
+def disk_of_block_job(name: str, info: Mapping[str, Any]) -> Disk | None:
+    """Translate ``virDomainGetBlockJobInfo`` with its bandwidth in bytes; None if there is no job.
+
+    libvirt gives 0 of 0, and later 0 of 1, bytes for a copy that is only being begun.
+    """
+    total_bytes, processed_bytes = info.get("end", 0), info.get("cur", 0)
+    if not 0 <= processed_bytes <= total_bytes or total_bytes <= 1:
+        return None
+    return Disk(name, total_bytes, processed_bytes, info.get("bandwidth") or None)
+
+
 def _copied_bytes(stats: Mapping[str, Any]) -> int | None:
+    """The guest's bytes in the pages that are counted; None where they are not."""
     normal, page_size_bytes = stats.get("memory_normal"), stats.get("memory_page_size")
     if normal is None or page_size_bytes is None:
-        return stats.get("memory_processed")
-    return int((normal + stats.get("memory_constant", 0)) * page_size_bytes)
+        return None
+    # What has not become smaller by XBZRLE has been sent whole, and is among the normal ones.
+    by_xbzrle = stats.get("compression_pages", 0) - stats.get("compression_overflow", 0)
+    pages = normal + stats.get("memory_constant", 0) + max(0, by_xbzrle)
+    return int(pages * page_size_bytes)
+
+
+def _zero_bytes(stats: Mapping[str, Any]) -> int | None:
+    page_size_bytes = stats.get("memory_page_size")
+    return None if page_size_bytes is None else stats.get("memory_constant", 0) * page_size_bytes
 
 
 def _seconds(milliseconds: int | None) -> float | None:

@@ -27,7 +27,8 @@ def stalled(course: Course, phase: Phase, now: float, silent_seconds: float | No
     if phase is Phase.SETUP or still_seconds is None:
         # Pinning all memory, or a connection that is slow to come about, may take minutes.
         return None
-    return f"no byte has moved for {still_seconds:.0f} s" + _ADVICE[phase] + _paused(course, now)
+    advice = _ADVICE[phase] + _uncounted(course)
+    return f"no byte has moved for {still_seconds:.0f} s" + advice + _paused(course, now)
 
 
 _MEANWHILE = {
@@ -45,6 +46,15 @@ _ADVICE = {
     Phase.POST_COPY: " and the guest waits for its memory: look at the network and at QEMU at the "
     "destination",
 }
+
+
+def _uncounted(course: Course) -> str:
+    """What may move where nothing that is counted does."""
+    if not course.has_host_devices or course.latest is None:
+        return ""
+    if course.latest.vfio_transferred_bytes is not None:
+        return ""
+    return "; or its devices' state moves, which libvirt does not count before 10.6"
 
 
 def silence(seconds: float) -> str:

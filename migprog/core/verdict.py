@@ -86,6 +86,12 @@ def judge(
         return _of_phase(course, phase, now, silent_seconds)
     if course.paused_at is not None and pause.is_seen(course) and phase is not Phase.DISK_COPY:
         return Judgement(Verdict.CONVERGING, _while_paused(course, now - course.paused_at))
+    if phase is Phase.DISK_COPY and course.disks.never_end:
+        return Judgement(
+            Verdict.NOT_CONVERGING,
+            "the server writes to its disks as fast as they are copied; less writing or more "
+            "bandwidth would do",
+        )
     return _of_memory(course, before)
 
 
@@ -110,13 +116,17 @@ def _while_paused(course: Course, seconds: float) -> str:
 def _of_memory(course: Course, before: Judgement | None) -> Judgement:
     downtime, bandwidth = pause_needed(course), bandwidth_needed(course)
     verdict = _of_passes(course, before.verdict if before else None, _fits(course, downtime))
-    if verdict is Verdict.NOT_CONVERGING:
+    if course.devices_move and verdict is not Verdict.NOT_CONVERGING:
+        verdict, reason = Verdict.COPYING, _devices(course)
+    elif verdict is Verdict.NOT_CONVERGING:
         reason = _why_not(course, downtime, bandwidth)
     elif verdict is Verdict.COPYING:
         reason = "too early to say: few passes to compare"
     else:
         left = ", ".join(f"{b.remaining_bytes / _MIB:.0f}" for b in course.passes[-4:])
         reason = f"the last passes began with {left} MiB to send{_slowed(course)}"
+    if course.devices_follow:
+        reason += "; the state of its devices follows"
     return Judgement(verdict, reason, downtime, bandwidth)
 
 
@@ -128,7 +138,7 @@ def _of_passes(course: Course, before: Verdict | None, fits: bool) -> Verdict:
         return Verdict.COPYING
     if course.on_plateau:
         return Verdict.NOT_CONVERGING
-    needed, pace = bandwidth_needed(course), course.memory_bytes_per_second
+    needed, pace = _pace_needed(course), course.memory_bytes_per_second
     enough = needed is not None and pace is not None and pace >= needed
     if course.is_faster and enough:
         return Verdict.CONVERGING
@@ -152,10 +162,17 @@ def _fits(course: Course, pause_seconds: float | None) -> bool:
 
 
 def bandwidth_needed(course: Course) -> int | None:
-    """Bytes a second with which a pass would leave less than it sends, by what the guest dirtied
-    lately. A guest that has dirtied all that it ever does may dirty faster than can be seen."""
+    """Bytes a second on the wire with which a pass would leave less than it sends, by what the
+    guest dirtied lately. A guest that has dirtied all that it ever does may dirty faster than can
+    be seen."""
+    needed = _pace_needed(course)
+    return None if needed is None else counted(needed * course.wire_bytes_per_guest_byte)
+
+
+def _pace_needed(course: Course) -> float | None:
+    """The same in bytes of the guest, which are less on the wire where they are compressed."""
     known = course.dirtying
-    return None if known is None else counted(known.dirtied_bytes / known.seconds / _MAX_RATIO)
+    return None if known is None else known.dirtied_bytes / known.seconds / _MAX_RATIO
 
 
 def auto_converge_goes_on(course: Course) -> bool:
@@ -171,10 +188,18 @@ def _why_not(course: Course, downtime: float | None, bandwidth: int | None) -> s
     if downtime is not None:
         text += f"; a pause of {downtime:.1f} s would do"
         text += "" if limit is None else f", {limit:.1f} s are allowed"
-    pace = course.memory_bytes_per_second
+    pace = course.wire.bytes_per_second
     if bandwidth is not None and pace is not None:
         text += f"; or more than {max(bandwidth, pace) / _MIB:.0f} MiB/s"
     return text + (_slowed(course) or "; or auto-converge or post-copy, if they were permitted")
+
+
+def _devices(course: Course) -> str:
+    sent = course.latest.vfio_transferred_bytes if course.latest else None
+    return (
+        f"the state of the server's devices moves, {(sent or 0) / _MIB:.0f} MiB so far; "
+        "nothing tells how much is left"
+    )
 
 
 def _slowed(course: Course) -> str:

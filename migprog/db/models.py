@@ -9,7 +9,17 @@ only writer, and rows may be purged in any order.
 from datetime import datetime
 from typing import Annotated
 
-from sqlalchemy import BigInteger, Computed, DateTime, Double, Index, Integer, SmallInteger, String
+from sqlalchemy import (
+    BigInteger,
+    Computed,
+    DateTime,
+    Double,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    types,
+)
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -31,6 +41,7 @@ _IF_ENDED = (
 
 Uuid = Annotated[str, mapped_column(String(36))]
 Text = Annotated[str, mapped_column(String(255))]
+LongText = Annotated[str, mapped_column(types.Text)]
 Word = Annotated[str, mapped_column(String(32))]
 Count = Annotated[int, mapped_column(BigInteger)]
 Percent = Annotated[int, mapped_column(SmallInteger)]
@@ -91,6 +102,9 @@ class Migration(Base):
     bandwidth_needed_bytes_per_second: Mapped[Count | None]
     pause_limit_seconds: Mapped[Seconds | None]
     auto_converge_percent: Mapped[Percent | None]
+    vfio_transferred_bytes: Mapped[Count | None]
+    # JSON: see objects/disks.py. It is of at most 32 disks.
+    disks: Mapped[LongText | None]
 
     total_seconds: Mapped[Seconds | None]
     downtime_seconds: Mapped[Seconds | None]

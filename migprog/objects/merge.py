@@ -13,7 +13,7 @@ from migprog.core import calibration
 from migprog.core import status as core_status
 from migprog.core.report import LASTING, Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Status
-from migprog.objects import settle
+from migprog.objects import disks, settle
 from migprog.objects.instant import to_store
 from migprog.objects.settle import CLOCK_SKEW, SAME_ARRIVAL
 
@@ -32,7 +32,7 @@ _COPIED = (
     *("memory_iteration", "throughput_bytes_per_second", "dirty_bytes_per_second"),
     *("boundary_remaining_bytes", "pause_needed_seconds", "pause_limit_seconds"),
     "bandwidth_needed_bytes_per_second",
-    *("auto_converge_percent", "total_seconds", "downtime_seconds"),
+    *("auto_converge_percent", "total_seconds", "downtime_seconds", "vfio_transferred_bytes"),
     *calibration.FIELDS,
 )
 
@@ -54,6 +54,7 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
         "phase": new.phase.value,
         "verdict": new.verdict and new.verdict.value,
         "percent": new.percent,
+        "disks": disks.to_store(new.disks),
         "started_at": to_store(new.started_at),
         "sampled_at": to_store(new.sampled_at),
         "ended_at": to_store(new.ended_at),

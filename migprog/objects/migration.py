@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
+from migprog.core.report import DiskFigures
 from migprog.core.status import Phase, Status
 from migprog.core.verdict import Verdict
 from migprog.db import lists
+from migprog.objects import disks
 from migprog.objects.finding import Finding
 from migprog.objects.instant import with_zones
 
@@ -64,6 +66,8 @@ class Migration(Finding):
     bandwidth_needed_bytes_per_second: int | None
     pause_limit_seconds: float | None
     auto_converge_percent: int | None
+    vfio_transferred_bytes: int | None
+    disks: tuple[DiskFigures, ...] | None
 
     total_seconds: float | None
     downtime_seconds: float | None
@@ -94,6 +98,7 @@ class Migration(Finding):
         row["status"] = Status(row["status"])
         row["phase"] = Phase(row["phase"])
         row["verdict"] = row["verdict"] and Verdict(row["verdict"])
+        row["disks"] = disks.from_store(row["disks"])
         return cls(**with_zones(row, INSTANTS))
 
 

@@ -44,6 +44,7 @@ _KEPT = (
     *(*ARRIVAL_FIGURES, "reason", "throughput_bytes_per_second", "dirty_bytes_per_second"),
     *("boundary_remaining_bytes", "pause_needed_seconds", "pause_limit_seconds"),
     *("bandwidth_needed_bytes_per_second", "auto_converge_percent"),
+    *("vfio_transferred_bytes", "disks"),
     *calibration.FIELDS,
 )
 

@@ -162,6 +162,11 @@ def test_a_guest_with_its_disk_is_seen_on_its_way_and_after(watched, lab, guest)
     # While disks are copied nothing is known of the memory: null, never a false 0.
     disk_copy = [each for each in seen if each["phase"] == "disk-copy"]
     assert all(each["memory_processed_bytes"] is None for each in disk_copy)
+    # Each disk by itself, while it is copied and after.
+    copied = [each["disks"][0] for each in seen if each["disks"]]
+    assert {(disk["name"], disk["total_bytes"]) for disk in copied} == {("vda", 64 * 2**20)}
+    assert any(0 < disk["remaining_bytes"] < 64 * 2**20 for disk in copied)
+    assert record["disks"] == [copied[0] | {"processed_bytes": 64 * 2**20, "remaining_bytes": 0}]
     # It was there while it ran, not only afterwards, and it was fresh.
     assert any(each["eta_seconds"] for each in seen)
     assert not any(each["stale"] for each in seen)

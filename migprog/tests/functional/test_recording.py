@@ -108,6 +108,10 @@ def test_a_migration_is_replayed_as_it_was_told(lab, agent, server, tmp_path):
     assert 48 * 2**20 < read.memory_resident_bytes < 256 * 2**20
     assert read.header["libvirt"] >= 9_000_000
     assert read.header["hypervisor"] >= 5_000_000
+    assert final.disks == (("vda", 16 * 2**20, 16 * 2**20),)
+    disks = [row["disks"] for row in read.rows if row.get("disks")]
+    assert {disk.name for (disk,) in disks} == {"vda"}
+    assert disks[-1][0].limit_bytes_per_second == 10 * 2**20
     passes = [row["iteration"] for row in read.rows if row.get("event") == "iteration"]
     assert passes[:2] == [1, 2]
     end = read.rows[-1]

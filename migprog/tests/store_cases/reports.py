@@ -43,6 +43,8 @@ class Keeping:
             bandwidth_needed_bytes_per_second=123_000_000,
             pause_limit_seconds=10.5,
             auto_converge_percent=99,
+            vfio_transferred_bytes=2**40,
+            disks=(("vda", 2**40, 2**39), ("vdb", 4096, 0)),
             total_seconds=11.25,
             downtime_seconds=0.000123,
             error="12",

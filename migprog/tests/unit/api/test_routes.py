@@ -20,8 +20,9 @@ dest_compute dest_node dest_host sequence status phase percent eta_seconds eta_l
 eta_high_seconds verdict reason memory_total_bytes memory_processed_bytes memory_remaining_bytes
 disk_total_bytes disk_processed_bytes disk_remaining_bytes memory_iteration
 throughput_bytes_per_second dirty_bytes_per_second boundary_remaining_bytes pause_needed_seconds
-pause_limit_seconds bandwidth_needed_bytes_per_second auto_converge_percent total_seconds
-downtime_seconds error in_progress started_at sampled_at ended_at heard_at stale created_at
+pause_limit_seconds bandwidth_needed_bytes_per_second vfio_transferred_bytes disks
+auto_converge_percent total_seconds downtime_seconds error in_progress
+started_at sampled_at ended_at heard_at stale created_at
 updated_at calibration links
 """.split()  # noqa: SIM905
 )

@@ -73,7 +73,7 @@ def test_the_pace_of_a_disk_is_told_from_step_to_step():
 
 
 def test_mirrors_in_step_do_not_slow_the_pace_of_the_disk():
-    seen = observed(disk(1, 50), disk(2, 100), disk(3, 160), disk(9, 160))
+    seen = observed(disk(1, 40), disk(2, 100), disk(3, 160), disk(9, 160))
     assert seen.disk_bytes_per_second == pytest.approx(60 * MIB)
 
 

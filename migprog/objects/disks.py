@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The copies of a server's disks as one column holds them: a JSON list of lists."""
+
+import json
+
+from migprog.core.report import DiskFigures
+
+
+def to_store(disks: tuple[DiskFigures, ...] | None) -> str | None:
+    return None if disks is None else json.dumps(disks, separators=(",", ":"))
+
+
+def from_store(text: str | None) -> tuple[DiskFigures, ...] | None:
+    if text is None:
+        return None
+    return tuple((name, total, processed) for name, total, processed in json.loads(text))
