@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from migprog.core.pace import DISK_STEP_BYTES, DiskPace, Share
 from migprog.core.sample import Disk, Sample
 
-# A step of 16 MiB takes as long as this at the least speed that libvirt can be told, 1 MiB/s; and
-# a little more.
-_STILL_SECONDS = 20.0
-# Before two steps were seen nobody knows how long one takes.
-_FIRST_STILL_SECONDS = 45.0
-# Nothing has moved for too long when so many times a step's time is over.
-_STEPS_MISSED = 2.5
+# The least speed that libvirt can be told when a migration begins.
+_LEAST_BYTES_PER_SECOND = float(2**20)
+# Nothing has moved for too long when so many times a step's time is over: that of the steps seen;
+# that of the next one, as the copy may have got as slow as may be; and that of the second.
+_STEPS_MISSED, _SLOW_STEPS_MISSED, _FIRST_STEPS_MISSED = 2.5, 1.25, 2.8
+# However large a step is.
+_LONGEST_STILL_SECONDS = 180.0
 # The copies of a server's disks begin one after the other, each with its own total.
 _BEGIN_SECONDS = 5.0
 _SMOOTHING_SECONDS = 30.0
@@ -83,11 +83,15 @@ class Copies:
     @property
     def still_seconds(self) -> float:
         """So long nothing may move: a step may take its time, and the next one longer."""
-        copies = [*([self.sum] if self.sum else []), *self.each.values()]
-        known = [seconds for copy in copies if (seconds := copy.pace.step_seconds) is not None]
-        if not known:
-            return _FIRST_STILL_SECONDS
-        return max(_STILL_SECONDS, _STEPS_MISSED * max(known))
+        paces = [copy.pace for copy in (self.sum, *self.each.values()) if copy]
+        largest_bytes = max((pace.largest_step_bytes for pace in paces), default=DISK_STEP_BYTES)
+        slowest_seconds = largest_bytes / _LEAST_BYTES_PER_SECOND
+        known = [seconds for pace in paces if (seconds := pace.step_seconds) is not None]
+        if known:
+            seconds = max(_STEPS_MISSED * max(known), _SLOW_STEPS_MISSED * slowest_seconds)
+        else:
+            seconds = _FIRST_STEPS_MISSED * slowest_seconds
+        return min(_LONGEST_STILL_SECONDS, seconds)
 
     def bytes_per_second(self, sample: Sample) -> float | None:
         """What is copied a second, or was before all was copied; None before the second step."""
@@ -191,4 +195,5 @@ def _unfinished(sample: Sample) -> list[Disk]:
 
 def _begun(disk: Disk, at: float) -> Copy:
     """Where a step has been made already, the next one is counted from now."""
-    return Copy(at, DiskPace(moved_at=at) if disk.processed_bytes else DiskPace())
+    bytes_ = disk.processed_bytes
+    return Copy(at, DiskPace(moved_at=at, first_bytes=bytes_) if bytes_ else DiskPace())

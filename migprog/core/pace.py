@@ -15,6 +15,8 @@ _DISK_SMOOTHING_SECONDS = 30.0
 # QEMU's mirror of a disk has 16 MiB in flight at most: libvirt's counters move by up to that much
 # at a time, with each disk.
 DISK_STEP_BYTES = 16 * 2**20
+# Larger steps have not been seen of anything.
+_LARGEST_STEP_BYTES = 4 * DISK_STEP_BYTES
 # So many of the latest steps are remembered, and so many are a measurement.
 _STEPS_KEPT = 8
 _STEPS_MEASURED = 4
@@ -104,15 +106,16 @@ class DiskPace:
     same, measured anew at the first step that does not fit.
 
     Only from one step to another do they tell a pace, and the first is no more than a place to
-    count from. ``moved_at`` is when the latest step was seen, ``is_still`` whether a reading since
-    then had none; ``in_holes``: it was of holes. ``lately`` gathers the steps since the last
-    measurement, ``steps`` has the seconds before each of the latest steps and its bytes.
-    ``slowest`` and ``fastest`` are the paces of late.
+    count from; it was of ``first_bytes``. ``moved_at`` is when the latest step was seen,
+    ``is_still`` whether a reading since then had none; ``in_holes``: it was of holes. ``lately``
+    gathers the steps since the last measurement, ``steps`` has the seconds before each of the
+    latest steps and its bytes. ``slowest`` and ``fastest`` are the paces of late.
     """
 
     rate: Rate = Rate()
     lately: Rate = Rate()
     moved_at: float | None = None
+    first_bytes: int = 0
     is_still: bool = False
     in_holes: bool = False
     steps: tuple[tuple[float, int], ...] = ()
@@ -123,6 +126,12 @@ class DiskPace:
     def step_seconds(self) -> float | None:
         """The longest time that one of the latest steps took; None before the second step."""
         return max((seconds for seconds, _ in self.steps), default=None)
+
+    @property
+    def largest_step_bytes(self) -> int:
+        """What moves at a time, as far as it was seen; no less than QEMU's own step."""
+        first_bytes = self.first_bytes if self.is_still and not self.steps else 0
+        return max(DISK_STEP_BYTES, min(_LARGEST_STEP_BYTES, first_bytes), self._step_bytes)
 
     @property
     def _step_bytes(self) -> int:
@@ -150,7 +159,7 @@ class DiskPace:
             still = self.is_still or self.moved_at is None
             return self if still else replace(self, is_still=True)
         if self.moved_at is None:
-            return replace(self, moved_at=at)
+            return replace(self, moved_at=at, first_bytes=moved_bytes)
         seconds = at - self.moved_at
         if moved_bytes > _HOLES_BYTES_PER_SECOND * seconds:
             return replace(self, moved_at=at, is_still=False, in_holes=True)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from migprog.compute.domain_xml import Facts, qemu_migration_status, read
+from migprog.compute.domain_xml import Facts, disk_targets, qemu_migration_status, read
 
 NOVA = """<domain type='kvm'><name>instance-00000001</name>
 <memory unit='KiB'>524288</memory>
@@ -75,3 +75,23 @@ def test_huge_pages_are_seen():
     backing = "<memoryBacking><hugepages/></memoryBacking>"
     assert read(f"<domain>{backing}</domain>").huge_pages
     assert not read("<domain><memoryBacking/></domain>").huge_pages
+
+
+DEVICES = """<domain><name>vm</name><devices>
+<disk type='file' device='disk'><target dev='vda'/></disk>
+<disk type='file' device='cdrom'><target dev='sda'/></disk>
+<disk type='block' device='lun'><target dev='sdb'/></disk>
+<disk type='file'><target dev='vdb'/></disk>
+<disk type='file'/>
+{}</devices></domain>"""
+
+
+def test_the_disks_that_may_be_copied_are_named():
+    assert disk_targets(DEVICES.format("")) == ("vda", "sdb", "vdb")
+    assert disk_targets("no XML") == ()
+
+
+@pytest.mark.parametrize("device", ["<hostdev type='mdev'/>", "<interface type='hostdev'/>"])
+def test_devices_of_the_host_are_seen(device):
+    assert read(DEVICES.format(device)).has_host_devices
+    assert not read(DEVICES.format("<interface type='bridge'/>")).has_host_devices

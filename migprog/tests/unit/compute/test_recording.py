@@ -14,6 +14,7 @@ from migprog.compute import recorder as recorders
 from migprog.compute import recording
 from migprog.compute.domain_xml import Facts
 from migprog.compute.recorder import Limits, Recorder
+from migprog.core.sample import Disk
 from migprog.core.status import Status
 from migprog.tests.fixtures.driven import SERVER
 from migprog.tests.fixtures.simulated import MIB, Guest, precopy
@@ -176,6 +177,27 @@ def test_t_counts_from_the_migrations_start_also_where_it_was_found_late(recorde
     record(recorder().tape(SERVER), rows, found_at=7.0, elapsed_before=rows[0]["t"])
     (read,) = ended(tmp_path / "recordings")
     assert read.rows[0]["t"] == pytest.approx(rows[0]["t"], abs=0.01)
+
+
+def test_the_copies_of_disks_are_recorded_and_read(recorder, tmp_path):
+    tape = recorder().tape(SERVER)
+    disks = (Disk("vda", 2**40, 2**39, 2**20), Disk("vdb", 4096, 0))
+    stats = {"operation": 5, "type": 2, "time_elapsed": 0}
+    tape.sample(stats, None, 1.0, disks)
+    tape.sample(stats, None, 2.0)
+    tape.end(Status.CANCELLED, None, 3.0)
+    (read,) = ended(tmp_path / "recordings")
+    first, second, _ = read.rows
+    assert first["disks"] == disks
+    assert "disks" not in second
+
+
+@pytest.mark.parametrize(
+    "disks", [7, [7], [["vda", 1]], [["vda", "x", 0, None]], [[None, 1, 0, None]]]
+)
+def test_copies_of_disks_that_cannot_be_read_are_left_out(tmp_path, disks):
+    path = file_of(tmp_path, HEADER, SAMPLE | {"disks": disks})
+    assert recording.read(path).rows[0]["disks"] == ()
 
 
 def test_the_file_is_named_by_time_and_server_and_not_for_everyone(recorder, tmp_path):

@@ -106,6 +106,8 @@ def _full(kind):
             values[each.name] = stores.report().uuid
         elif rule in (field.text, field.word):
             values[each.name] = "text 🐎"
+        elif rule is field.disks:
+            values[each.name] = (("vda", 7, 7),)
         else:
             values[each.name] = True if rule is field.yes_or_no else rule(7)
     return kind(**values)

@@ -124,7 +124,7 @@ def test_disks_that_begin_one_after_the_other_are_no_growth():
 def stalled_after(seen):
     """Seconds of readings in which nothing moves, until that is said."""
     start = seen.latest.at
-    for now in range(int(start) + 1, int(start) + 100):
+    for now in range(int(start) + 1, int(start) + 200):
         seen = observe(seen, dataclasses.replace(seen.latest, at=float(now)))
         if judge(seen, Phase.DISK_COPY, float(now), None).verdict is Verdict.STALLED:
             return now - start
@@ -134,6 +134,8 @@ def stalled_after(seen):
 def test_a_disk_is_stalled_when_nothing_moves_for_longer_than_a_step_takes():
     # Before two steps: one of 16 MiB may take its time.
     assert stalled_after(course((0, [(80, 0)]), (1, [(80, 16)]))) == 45
+    # One of 64 MiB takes 64 s at 1 MiB/s.
+    assert 64 < stalled_after(course((0, [(800, 0)]), (1, [(800, 64)]), (2, [(800, 64)]))) <= 180
     slow = [(at, [(800, at // 16 * 16)]) for at in range(97)]
     assert stalled_after(course(*slow)) == 40
     # A fast one may have got slow: at 1 MiB/s a step takes 16 s.

@@ -121,6 +121,10 @@ def test_a_newer_agents_fields_are_ignored():
         ("server_name", 7, "must be text"),
         ("total_seconds", 10**400, "must be from 0 to"),
         ("eta_off_at_25_seconds", -(10**400), "must be from -7258118400 to"),
+        ("disks", "vda", "must be a list of at most 32 disks"),
+        ("disks", [["vda", 1, 0]] * 33, "must be a list of at most 32 disks"),
+        ("disks", [["vda", 1]], "each disk must be its name and two counts"),
+        ("disks", [["vda", 1, -1]], "must be a whole number from 0"),
     ],
 )
 def test_a_malformed_field_is_named_with_its_value_and_rule(field, value, rule):

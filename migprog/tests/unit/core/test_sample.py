@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from migprog.core.sample import JobState, Sample, from_job_stats, outgoing_job
+from migprog.core.sample import (
+    Disk,
+    JobState,
+    Sample,
+    disk_of_block_job,
+    from_job_stats,
+    outgoing_job,
+)
 
 SETUP = {"operation": 5, "type": 2, "time_elapsed": 500, "memory_total": 0, "disk_total": 0}
 DISK_COPY = SETUP | {
@@ -73,3 +80,22 @@ def test_downtime_is_an_expectation_until_it_is_a_fact():
     assert (running.expected_downtime_seconds, running.downtime_seconds) == (0.3, None)
     ended = from_job_stats({k: v for k, v in MEMORY.items() if k != "type"}, at=1.0)
     assert (ended.expected_downtime_seconds, ended.downtime_seconds) == (None, 0.3)
+
+
+def test_the_state_of_devices_is_told_where_libvirt_does():
+    assert from_job_stats(MEMORY, 0.0).vfio_transferred_bytes is None
+    counted = from_job_stats(MEMORY | {"vfio_data_transferred": 7}, 0.0)
+    assert counted.vfio_transferred_bytes == 7
+
+
+def test_a_block_job_is_the_copy_of_a_disk():
+    job = {"type": 2, "cur": 3, "end": 9, "bandwidth": 1000}
+    assert disk_of_block_job("vda", job) == Disk("vda", 9, 3, 1000)
+    assert disk_of_block_job("vda", job | {"bandwidth": 0}) == Disk("vda", 9, 3, None)
+
+
+@pytest.mark.parametrize(
+    "job", [{}, {"cur": 0, "end": 0}, {"cur": 0, "end": 1}, {"cur": 9, "end": 3}]
+)
+def test_a_copy_that_is_only_being_begun_is_none(job):
+    assert disk_of_block_job("vda", job) is None

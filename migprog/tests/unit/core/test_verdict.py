@@ -7,6 +7,7 @@ import pytest
 
 from migprog.core.course import Course, observe
 from migprog.core.dirtying import Dirtying
+from migprog.core.pace import Share
 from migprog.core.sample import Sample
 from migprog.core.status import Phase
 from migprog.core.verdict import Judgement, Verdict, bandwidth_needed, judge
@@ -152,3 +153,53 @@ def test_some_phases_have_their_own_verdict(phase):
 def test_a_judgement_is_a_value():
     course = passes(200, 100, 50)
     assert judged(course) == judged(dataclasses.replace(course))
+
+
+def test_the_bandwidth_needed_is_that_on_the_wire():
+    """Compressed to a tenth: 26 MiB/s of the guest are 2.6 on the wire."""
+    course = passes(400, 100, 50)
+    plain = bandwidth_needed(course)
+    compressed = dataclasses.replace(course, cost=Share(0.1, 1.0))
+    assert bandwidth_needed(compressed) == pytest.approx(plain / 10, rel=0.01)
+    assert judged(compressed).verdict is judged(course).verdict
+
+
+def read_again(course, seconds):
+    """The course after one more reading, in which nothing has moved."""
+    latest = course.latest
+    return observe(course, dataclasses.replace(latest, at=latest.at + seconds))
+
+
+def devices(sent_mib, before_mib=0.0):
+    """After all passes, for 19 seconds."""
+    course = passes(100, 5)
+    latest = course.latest
+    course = dataclasses.replace(
+        course, latest=dataclasses.replace(latest, vfio_transferred_bytes=int(before_mib * MIB))
+    )
+    for second in range(1, 20):
+        at, share = latest.at + second, second / 19
+        sent = int((before_mib + (sent_mib - before_mib) * share) * MIB)
+        course = observe(course, dataclasses.replace(latest, at=at, vfio_transferred_bytes=sent))
+    return course, course.latest.at
+
+
+def test_state_of_devices_is_movement():
+    course, now = devices(sent_mib=2000)
+    judgement = judge(course, ITERATING, now, None)
+    assert judgement.verdict is Verdict.COPYING
+    assert judgement.reason == (
+        "the state of the server's devices moves, 2000 MiB so far; nothing tells how much is left"
+    )
+
+
+def test_devices_that_move_no_more_are_stalled():
+    course, now = devices(sent_mib=2000)
+    course = read_again(course, 9)
+    assert judge(course, ITERATING, now + 9, None).verdict is Verdict.STALLED
+
+
+def test_where_libvirt_does_not_count_devices_that_is_said():
+    course = read_again(dataclasses.replace(passes(100, 5), has_host_devices=True), 9)
+    reason = judge(course, ITERATING, course.latest.at, None).reason
+    assert "which libvirt does not count before 10.6" in reason
