@@ -68,14 +68,14 @@ def test_both_halves_agree():
 
 def test_what_can_be_read_is_stored_and_the_rest_named(manager, store, caplog):
     good = stores.report(percent=5)
-    bad = dataclasses.replace(stores.report(), percent="much\nERROR forged line")
+    bad = dataclasses.replace(stores.report(), sampled_at="soon\nERROR forged line")
     wire = Batch(host="a", node="a.example.org", reports=(bad, good)).to_wire()
     wire["reports"]["rows"].append(7)
     wire["arrivals"] = {"fields": ["server_uuid"], "rows": [["?"]]}
     ack = Ack.from_wire(manager.report({}, batch=wire))
     assert ack.stored == {good.uuid: 1}
     assert set(ack.refused) == {"reports[0]", "reports[2]", "arrivals[0]"}
-    assert ack.refused["reports[0]"].startswith("percent: ")
+    assert ack.refused["reports[0]"].startswith("sampled_at: ")
     assert stores.migration(store, good).percent == 5
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert len(warnings) == 3

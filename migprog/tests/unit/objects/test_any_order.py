@@ -15,6 +15,8 @@ from migprog.core.status import ENDED, Status
 from migprog.tests import stores
 from migprog.tests.stores import START
 
+# When all of it could be told.
+LATER = START + 10_000
 PERCENT = st.none() | st.integers(0, 99)
 # Sorted backwards they are in the order of a migration.
 MOVED = st.sampled_from([Status.POST_COPY, Status.POST_MIGRATING])
@@ -56,8 +58,10 @@ def deliveries(reports: list[Report]) -> st.SearchStrategy[list[list[Report | Ar
 
 
 def _store(store, batch: list[Report | Arrival]) -> None:
-    stores.store(store, *(entry for entry in batch if isinstance(entry, Report)))
-    stores.store(store, *(entry for entry in batch if isinstance(entry, Arrival)), host="dest")
+    reports = (entry for entry in batch if isinstance(entry, Report))
+    arrivals = (entry for entry in batch if isinstance(entry, Arrival))
+    stores.store(store, *reports, heard_at=LATER)
+    stores.store(store, *arrivals, host="dest", heard_at=LATER)
 
 
 def _found(store, report: Report) -> objects.Migration | None:
