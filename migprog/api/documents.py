@@ -76,6 +76,7 @@ _QUARTER = of_fields(calibration.Quarter)
 _MIGRATION = {
     **of_fields(Migration, (name for name in views.AS_HELD if name != "in_progress")),
     "in_progress": _TYPES[bool],
+    **dict.fromkeys(views.ENDS, nullable(INSTANT)),
     **of_fields(Migration, views.INSTANTS),
     "stale": _TYPES[bool],
     "calibration": listed(document(_QUARTER)),

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from migprog import objects
+from migprog.conductor.refusals import Refusals
 from migprog.core.report import Batch, Report
 from migprog.metrics import conductor as metrics
 from migprog.objects import Heard, Stored, Unavailable
@@ -55,14 +56,17 @@ def storing(store: objects.Store, appeared: Callable[[str, str], None] = _nobody
     """:func:`objects.store_batches` into ``store``, and counted. ``appeared`` is told of each new
     migration its server's UUID and its own; it must not wait."""
 
+    refusals = Refusals()
+
     def store_batches(heard: Sequence[Heard]) -> list[Stored]:
         begun, statements, rows = time.monotonic(), store.statements, store.rows
         stored = objects.store_batches(store, heard)
         seconds = time.monotonic() - begun
         metrics.transaction(len(heard), seconds, store.statements - statements, store.rows - rows)
-        for each in stored:
-            metrics.stored(each.reports, each.ends)
-            for report in each.appeared:
+        for each, what in zip(heard, stored, strict=True):
+            metrics.stored(what.reports, what.ends)
+            refusals.note(each.batch.host, what.refused)
+            for report in what.appeared:
                 appeared(report.server_uuid, report.uuid)
         return stored
 

@@ -134,7 +134,7 @@ def test_one_that_is_past_it(ask_to_act: Ask, actions: Asked, fill: Fill, status
 
 def test_one_that_has_ended_while_another_runs(ask_to_act: Ask, actions: Asked, fill: Fill) -> None:
     fill(status=Status.FAILED, phase=Phase.DONE, started_at=HEARD_AT - 60)
-    fill()
+    fill(started_at=HEARD_AT - 5)
     code, name, message = refusal(abort(ask_to_act))
     assert (code, name) == (400, "badRequest")
     assert " is failed. " in message
