@@ -225,8 +225,9 @@ class _Storing:
         """The report as one of the record of its job; None: it is not to be taken."""
         if report.uuid in self._migrations:
             return report
-        here = [row for row in self._migrations.values() if settle.is_whole(row)]
-        record = same_job.known([*here, *self._rivals], report, batch.host)
+        new = [row for row in self._migrations.values() if "id" not in row]
+        known = [row | self._migrations.get(row["uuid"], {}) for row in self._rivals]
+        record = same_job.known([*new, *known], report, batch.host)
         if record is None:
             return report
         uuid = record["uuid"]
