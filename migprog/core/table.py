@@ -45,8 +45,12 @@ class _Field(NamedTuple):
     instead: Instead | None
 
 
+def _fields(kind: Any) -> tuple[_Field, ...]:
+    return _fields_once(kind)
+
+
 @functools.cache
-def _fields(kind: type[Any]) -> tuple[_Field, ...]:
+def _fields_once(kind: Any) -> tuple[_Field, ...]:
     return tuple(
         _Field(
             field.name,

@@ -238,7 +238,9 @@ class _Storing:
         if uuid not in self._migrations:
             self._migrations |= self._writer.whole_migrations([uuid])
         row = self._migrations.get(uuid)
-        return row and replace(report, uuid=uuid, sequence=row["sequence"] + 1)
+        if row is None:
+            return None
+        return replace(report, uuid=uuid, sequence=row["sequence"] + 1)
 
     def _report(self, report: Report, batch: Batch, now: datetime, refused: list[Refusal]) -> bool:
         """Whether it changes the store."""

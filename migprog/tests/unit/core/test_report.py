@@ -155,16 +155,16 @@ _ODD_WORDS = {"verdict": ["slow-network", 7, ["stalled"]]}
 )
 def test_an_optional_value_that_breaks_its_rule_is_dropped_and_counted(kind, key):
     """By its reader, and by its writer too: a conductor of before would refuse the entry."""
-    entry = {Report: REPORT, Arrival: ARRIVAL, Agent: AGENT}[kind]
+    entry: Any = {Report: REPORT, Arrival: ARRIVAL, Agent: AGENT}[kind]
     names = [f for f in dataclasses.fields(kind) if f.default is not dataclasses.MISSING]
     assert names
     for each in names:
         for value in _ODD_WORDS.get(each.name) or _ODD[each.metadata["rule"]]:
-            wire = {"host": "h", "node": "n", key: table.write([entry], {each.name})}
-            wire[key]["fields"].append(each.name)
-            wire[key]["rows"][0].append(value)
+            entries = table.write([entry], {each.name})
+            entries["fields"].append(each.name)
+            entries["rows"][0].append(value)
             dropped = Dropped()
-            batch, refused = Batch.from_wire(wire, dropped)
+            batch, refused = Batch.from_wire({"host": "h", "node": "n", key: entries}, dropped)
             told = batch.agent if key == "agent" else getattr(batch, key)[0]
             assert (told, refused) == (dataclasses.replace(entry, **{each.name: None}), {})
             assert dropped.count == 1
