@@ -103,7 +103,7 @@ class Intake:
         self._gathering = gathering
         self._changed = threading.Condition()
         self._asked: list[_Asked] = []
-        self._progress: dict[str, _Progress] = {}
+        self._progress: dict[tuple[str, str], _Progress] = {}
         # What agents told last of themselves, by host and node; batches without anything else.
         self._agents: _Agents = {}
         self._stopping = False
@@ -135,11 +135,13 @@ class Intake:
         at = time.time()
         with self._changed:
             for report in batch.reports:
-                before = self._progress.get(report.uuid)
+                # No host's word takes the place of another's.
+                key = batch.host, report.uuid
+                before = self._progress.get(key)
                 if before is not None:
                     metrics.superseded()
                 if before is None or before.report.sequence < report.sequence:
-                    self._progress[report.uuid] = _Progress(report, batch, at)
+                    self._progress[key] = _Progress(report, batch, at)
             if batch.agent is not None:
                 alone = dataclasses.replace(batch, reports=(), arrivals=())
                 self._agents[batch.host, batch.node] = Heard(alone, at)
@@ -161,9 +163,7 @@ class Intake:
                 begun = time.monotonic()
                 asked, self._asked = self._asked, []
                 agents, self._agents = self._agents, {}
-                progress = [
-                    self._progress.pop(uuid) for uuid in list(self._progress)[:_MAX_REPORTS]
-                ]
+                progress = [self._progress.pop(key) for key in list(self._progress)[:_MAX_REPORTS]]
             if not asked and not progress and not agents:
                 return
             self._store(asked, [*_by_sender(progress), *agents.values()])
