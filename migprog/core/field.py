@@ -22,8 +22,8 @@ MAX_COUNT = 2**63 - 1
 MAX_INSTANT = 7_258_118_400.0
 
 Rule = Callable[[Any], Any]
-# Takes what was read of the other fields.
-Instead = Callable[[Mapping[str, Any]], Any]
+# Takes the word, and what was read of the other fields.
+Instead = Callable[[str, Mapping[str, Any]], Any]
 
 
 def counted(value: float | None) -> int | None:

@@ -9,28 +9,19 @@ import enum
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Self, TypeVar
 
-from migprog.core import field, table
+from migprog.core import field, table, words
 from migprog.core.field import needed, optional
 from migprog.core.status import Phase, Status
 from migprog.core.table import Dropped, Malformed
 from migprog.core.verdict import Verdict
 
 
-def _status_instead(told: Mapping[str, Any]) -> Status:
-    """For a word of a later version: whether it has ended is known all the same."""
-    return Status.RUNNING if told.get("ended_at") is None else Status.UNKNOWN
+def _status_instead(word: str, told: Mapping[str, Any]) -> Status:
+    return words.status(word, has_ended=told.get("ended_at") is not None)
 
 
-# What a migration of this status is most likely doing, where its phase is a later version's word.
-_USUAL_PHASE = {
-    Status.RUNNING: Phase.MEMORY_ITERATIONS,
-    Status.POST_COPY: Phase.POST_COPY,
-    Status.POST_MIGRATING: Phase.SWITCHOVER,
-}
-
-
-def _phase_instead(told: Mapping[str, Any]) -> Phase:
-    return _USUAL_PHASE.get(told["status"], Phase.DONE)
+def _phase_instead(word: str, told: Mapping[str, Any]) -> Phase:
+    return words.phase(word, told["status"])
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +90,7 @@ class ArrivalState(enum.StrEnum):
     RESUMED = "resumed"
 
 
-def _state_instead(told: Mapping[str, Any]) -> ArrivalState:
+def _state_instead(_word: str, told: Mapping[str, Any]) -> ArrivalState:
     """For a word of a later version: the one that claims no more than is told."""
     return ArrivalState.RESUMED if told.get("complete") else ArrivalState.INCOMING
 

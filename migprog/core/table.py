@@ -159,7 +159,7 @@ def _checked(
     known: Sequence[tuple[_Field, int | None]], row: Sequence[Any], dropped: Dropped
 ) -> dict[str, Any]:
     told: dict[str, Any] = {}
-    later: list[_Field] = []
+    later: list[tuple[_Field, str]] = []
     for field, index in known:
         value = None if index is None else row[index]
         if value is None:
@@ -173,8 +173,8 @@ def _checked(
                 raise Malformed(f"{field.name}: {shown(value)} {error}") from None
             dropped.add(field.name, value, error)
             if field.instead:
-                later.append(field)
-    for field in later:
+                later.append((field, value))
+    for field, word in later:
         assert field.instead is not None
-        told[field.name] = field.instead(told)
+        told[field.name] = field.instead(word, told)
     return told

@@ -224,6 +224,8 @@ def completed_further(old: Row, new: Row) -> Row | None:
     }
     if all(old[name] == value for name, value in told.items()):
         return None
+    if by_arrival:
+        told["sampled_at"] = new["sampled_at"]
     named = {name: new[name] for name in LASTING}
     return old | told | named | {name: new[name] for name in ("sequence", "heard_at", "updated_at")}
 

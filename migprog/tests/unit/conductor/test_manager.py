@@ -105,6 +105,23 @@ def test_what_is_dropped_or_refused_is_counted_and_logged_once_a_minute(manager,
     assert "verdict: 'slow-network' must be one of" in warnings[1]
 
 
+def test_a_second_agent_is_counted_and_logged_once(manager, store, caplog):
+    mine = stores.report()
+    other = stores.report(server_uuid=mine.server_uuid, started_at=mine.started_at + 0.1)
+
+    def tell(report):
+        return manager.report({}, batch=Batch("h", "h", reports=(report,)).to_wire())
+
+    tell(mine)
+    counted = _counted(lambda: [tell(stores.later(other, n)) for n in range(1, 21)])
+    assert counted == {("entries_refused_total", "duplicate"): 20}
+    # It need not know, and need not tell again.
+    assert tell(other) == {"stored": {other.uuid: 1}, "arrived": [], "refused": {}}
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert "two agents of host 'h' report the same migration" in warning
+    assert mine.uuid in warning and mine.server_uuid in warning
+
+
 def test_another_hosts_report_is_refused_counted_and_logged_once(manager, store, caplog):
     mine = stores.report(project_id="red")
     forged = stores.later(mine, sequence=9, status=Status.FAILED, error="forged")
