@@ -31,6 +31,6 @@ def phase(word: str, status: Status) -> Phase:
 def verdict(word: str | None) -> Verdict | None:
     """The verdict of this word; None for one that is not known."""
     try:
-        return Verdict(word)
+        return None if word is None else Verdict(word)
     except ValueError:
         return None

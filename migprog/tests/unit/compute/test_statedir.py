@@ -188,11 +188,8 @@ def test_an_end_with_an_odd_figure_is_kept_and_read_without_it(opened, odd):
     end = dataclasses.replace(END, memory_processed_bytes=odd, percent=100)
     known = dataclasses.replace(end, memory_processed_bytes=None)
     assert decode(encode(end)) == known
-    before = {"fields": [], "rows": [[]]}
-    for name, value in dataclasses.asdict(end).items():
-        if value is not None:
-            before["fields"].append(name)
-            before["rows"][0].append(value)
+    told = {name: value for name, value in dataclasses.asdict(end).items() if value is not None}
+    before = {"fields": list(told), "rows": [list(told.values())]}
     directory, _ = opened()
     directory.write(name_of(end), json.dumps({"ended": before}).encode())
     directory.sync()
