@@ -22,18 +22,26 @@ SKEW_SECONDS = 60.0
 MAX_AHEAD_SECONDS = 7 * 86_400.0
 # Clocks drift, and are slewed: evidence is worth less by so much each second.
 _DRIFT = 0.001
+# One message alone may be late by more; the quickest of so many is not.
+_SURE_MESSAGES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """How far a host's clock is off, by what was received until ``at`` (the conductor's clock)."""
+    """How far a host's clock is off, by what was received until ``at`` (the conductor's clock);
+    ``prompt`` counts the messages that were prompt."""
 
     seconds: float
     at: float
+    prompt: int = 1
 
     @property
     def correction_seconds(self) -> float:
-        return 0.0 if abs(self.seconds) <= TOLERATED_SECONDS else self.seconds
+        """Seconds to add to the instants of the host. A clock that is ahead cannot be told by a late
+        message, one that is behind can, up to the time that a prompt message may take."""
+        may_be_late = 0 < self.seconds <= SKEW_SECONDS and self.prompt < _SURE_MESSAGES
+        is_right = abs(self.seconds) <= TOLERATED_SECONDS
+        return 0.0 if is_right or may_be_late else self.seconds
 
 
 def observed(
@@ -48,11 +56,11 @@ def observed(
     """
     seconds = received_at - sent_at
     if before is None:
-        return Offset(seconds, received_at) if is_prompt or seconds < 0 else None
+        return Offset(seconds, received_at, is_prompt) if is_prompt or seconds < 0 else None
     at_most = before.seconds + _DRIFT * max(0.0, received_at - before.at)
     if is_prompt and seconds > at_most + SKEW_SECONDS:
         return Offset(seconds, received_at)
-    return Offset(min(seconds, at_most), received_at)
+    return Offset(min(seconds, at_most), received_at, before.prompt + is_prompt)
 
 
 def moved(batch: Batch, seconds: float) -> Batch:
@@ -78,7 +86,7 @@ def by_ours(batch: Batch, received_at: float) -> Batch:
     its host's clock is ahead.
     """
     if batch.sent_at is not None:
-        offset = Offset(received_at - batch.sent_at, received_at)
+        offset = Offset(received_at - batch.sent_at, received_at, _SURE_MESSAGES)
         return moved(batch, offset.correction_seconds)
     newest = max(
         (*(each.sampled_at for each in batch.reports), *(each.at for each in batch.arrivals)),

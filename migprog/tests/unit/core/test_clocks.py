@@ -36,6 +36,12 @@ def known(messages, seconds_apart=1.0):
         ([(HOUR, 0.05, True)], -HOUR),
         ([(-HOUR, 0.05, True)], HOUR),
         ([(3, 0.05, True)], -3),
+        # A first message may be late, as conductors have just begun; the quickest of three is not.
+        ([(0, 9, True)], 0),
+        ([(0, 9, True)] * 2 + [(0, 0.05, True)], 0),
+        ([(-30, 0.05, True)], 0),
+        ([(-30, 0.05, True)] * 2 + [(-30, 0.05, False)], 0),
+        ([(-30, 0.05, True)] * 3, 30),
         # One that waited in a queue tells nothing, but that a clock is ahead.
         ([(0, 300, False)], None),
         ([(HOUR, 300, False)], -HOUR + 300),
