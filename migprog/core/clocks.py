@@ -37,8 +37,11 @@ class Offset:
 
     @property
     def correction_seconds(self) -> float:
-        """Seconds to add to the instants of the host. A clock that is ahead cannot be told by a late
-        message, one that is behind can, up to the time that a prompt message may take."""
+        """What is to be added to the host's instants.
+
+        A clock that is ahead cannot be told by a late message; one that is behind can, by up to the
+        time that a prompt message may take.
+        """
         may_be_late = 0 < self.seconds <= SKEW_SECONDS and self.prompt < _SURE_MESSAGES
         is_right = abs(self.seconds) <= TOLERATED_SECONDS
         return 0.0 if is_right or may_be_late else self.seconds

@@ -24,7 +24,7 @@ def silent_after(heartbeat_seconds: float | None) -> timedelta:
 
 def is_silent(heard_at: datetime, now: datetime, heartbeat_seconds: float | None) -> bool:
     """Tell whether more should have been received since."""
-    return now - heard_at >= silent_after(heartbeat_seconds)
+    return now - heard_at > silent_after(heartbeat_seconds)
 
 
 def bounded_heartbeat(seconds: float) -> float:

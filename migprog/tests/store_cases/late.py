@@ -62,10 +62,10 @@ class Late:
     @pytest.mark.parametrize(
         ("heartbeat_seconds", "quiet_seconds", "is_settled"),
         [
-            *((30.0, 59, False), (30.0, 60, True)),
+            *((30.0, 60, False), (30.0, 61, True)),
             *((1.0, 5, True), (5.0, 9, False)),
-            *((3600.0, 200, False), (3600.0, 7199, False), (3600.0, 7200, True)),
-            *((None, 149, False), (None, 150, True)),
+            *((3600.0, 200, False), (3600.0, 7200, False), (3600.0, 7201, True)),
+            *((None, 150, False), (None, 151, True)),
         ],
     )
     def test_a_source_is_silent_by_its_own_heartbeat(

@@ -156,4 +156,4 @@ class Owning:
         known = objects.Agent.get(store, "bounded")
         assert (known.heartbeat_seconds, known.started_at) == (kept, at(START))
         assert known.interval_seconds <= 3600.0
-        assert known.is_silent(at(START + 7200))
+        assert known.is_silent(at(START + 7201))

@@ -145,8 +145,8 @@ class Settling:
     def test_a_source_that_is_silent_is_not_waited_for_for_ever(self, store):
         first = report(**ON_ITS_WAY)
         stores.store(store, first, heard_at=START)
-        assert not arrives(store, came(first.server_uuid), heard_at=START + 149)
-        assert arrives(store, came(first.server_uuid), heard_at=START + 150)
+        assert not arrives(store, came(first.server_uuid), heard_at=START + 150)
+        assert arrives(store, came(first.server_uuid), heard_at=START + 151)
         assert_completed(store, first)
 
     @pytest.mark.parametrize("wrong_by", [-3600, 3600, -59])

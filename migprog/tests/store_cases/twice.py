@@ -95,7 +95,7 @@ class Doubling:
         tell(store, mine, START + 1, "lone")
         told = [
             tell(store, later(other, sequence, percent=20 + sequence), START + after, "lone")
-            for sequence, after in ((2, 15), (3, 21), (4, 25), (5, 42))
+            for sequence, after in ((2, 21), (3, 22), (4, 42), (5, 43))
         ]
         # Two heartbeats after each report that was taken.
         assert [each.reports for each in told] == [0, 1, 0, 1]
