@@ -25,7 +25,11 @@ SAME_START = timedelta(seconds=1)
 
 def known(rows: Iterable[Row], report: Report, host: str) -> Row | None:
     """The record of the job that ``host`` reports under a UUID that nobody knows, if there is one
-    among ``rows``; whole rows."""
+    among ``rows``; whole rows.
+
+    A row with this very UUID was written since the transaction looked for it: that is no other
+    agent's, and to insert it will fail, so that the transaction is run again.
+    """
     started_at = to_store(report.started_at)
 
     def apart(row: Row) -> timedelta:
@@ -34,7 +38,8 @@ def known(rows: Iterable[Row], report: Report, host: str) -> Row | None:
     its = (
         row
         for row in rows
-        if (row["server_uuid"], row["source_compute"]) == (report.server_uuid, host)
+        if row["uuid"] != report.uuid
+        and (row["server_uuid"], row["source_compute"]) == (report.server_uuid, host)
         and apart(row) < SAME_START
         and not _is_apart(row, report)
     )
