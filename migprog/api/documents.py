@@ -80,6 +80,7 @@ _DISK = {
 _MIGRATION = {
     **of_fields(Migration, (name for name in views.AS_HELD if name != "in_progress")),
     "in_progress": _TYPES[bool],
+    **dict.fromkeys(views.ENDS, nullable(INSTANT)),
     **of_fields(Migration, views.INSTANTS),
     "disks": nullable(listed(document(_DISK))),
     "stale": _TYPES[bool],

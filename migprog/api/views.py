@@ -5,7 +5,7 @@ Every key is always there; null means: not known. Instants are RFC 3339 in UTC, 
 """
 
 import dataclasses
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from migprog.core import calibration
@@ -27,6 +27,14 @@ AS_HELD = (
 )
 # What tells where things are; an error is libvirt's own text, which may name the other host.
 OF_HOSTS = ("source_compute", "source_node", "dest_compute", "dest_node", "dest_host", "error")
+# When it will end, by the conductor's clock, and from which of the times left that follows.
+ENDS = {
+    "ends_at": "eta_seconds",
+    "ends_at_earliest": "eta_low_seconds",
+    "ends_at_latest": "eta_high_seconds",
+}
+# libvirt counts in milliseconds.
+_MEASURED = ("pause_needed_seconds", "pause_limit_seconds", "total_seconds", "downtime_seconds")
 INSTANTS = ("started_at", "sampled_at", "ended_at", "heard_at", "created_at", "updated_at")
 
 
@@ -38,14 +46,14 @@ def migration(
     document = {name: getattr(migration, name) for name in AS_HELD}
     if not hosts:
         document |= dict.fromkeys(OF_HOSTS)
+    document |= {name: _to_milliseconds(document[name]) for name in _MEASURED}
+    document |= {name: _ends_at(migration, eta) for name, eta in ENDS.items()}
     document |= {name: instant(getattr(migration, name)) for name in INSTANTS}
     document["disks"] = migration.disks and [_disk(*disk) for disk in migration.disks]
     document["stale"] = is_stale(
         migration.in_progress, migration.heard_at, now, stale_after_seconds
     )
-    document["calibration"] = [
-        dataclasses.asdict(quarter) for quarter in calibration.from_fields(migration)
-    ]
+    document["calibration"] = [_quarter(each) for each in calibration.from_fields(migration)]
     here = f"{base}/servers/{migration.server_uuid}/migrations/{migration.uuid}"
     document["links"] = [
         _link("self", here),
@@ -146,6 +154,25 @@ def _disk(name: str, total_bytes: int, processed_bytes: int) -> dict[str, Any]:
         "processed_bytes": processed_bytes,
         "remaining_bytes": max(0, total_bytes - processed_bytes),
     }
+
+
+def _ends_at(migration: Migration, eta: str) -> str | None:
+    """The time left counts from the sample; as long as a forecast is right this stays the same."""
+    seconds = getattr(migration, eta)
+    return None if seconds is None else instant(migration.sampled_at + timedelta(seconds=seconds))
+
+
+def _quarter(quarter: calibration.Quarter) -> dict[str, Any]:
+    """Forecasts are told to a tenth of a second: their errors mean no more."""
+    values = dataclasses.asdict(quarter)
+    for name in ("eta_seconds", "off_seconds"):
+        if values[name] is not None:
+            values[name] = round(values[name], 1)
+    return values
+
+
+def _to_milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 def _link(rel: str, href: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from migprog.compute import arrivals, host, messages, resume, statedir
+from migprog.compute import arrivals, clock, host, messages, resume, statedir
 from migprog.compute.actions import Actions
 from migprog.compute.echo import Echo
 from migprog.compute.endpoint import Endpoint, Request
@@ -257,7 +257,8 @@ class ComputeManager:
             return
         for remark in loaded.contents.remarks:
             LOG.warning("%s", remark)
-        now, wall = time.monotonic(), time.time()
+        now = time.monotonic()
+        wall = clock.wall(now)
         for kept in self._ledger.load(loaded.contents.entries, now, wall):
             if kept.server_uuid in self._watched:
                 self._ledger.lost(kept, keep.LEFT_UNREAD, now, wall)
@@ -379,7 +380,7 @@ class ComputeManager:
         """Report what is due."""
         # The next reading will come before, if none hangs.
         watched.judge_at = now + 2 * self._settings.poll_interval_seconds
-        due = watched.monitor.report_if_due(rules, now, time.time())
+        due = watched.monitor.report_if_due(rules, now, clock.wall(now))
         if due is not None:
             reason, report = due
             watched.log.sent(reason, report, now)

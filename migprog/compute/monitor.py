@@ -103,8 +103,6 @@ class Monitor:
             server_name=kept.server_name, project_id=kept.project_id, user_id=kept.user_id
         )
         self._course = dataclasses.replace(self._course, started_at=kept.started_clock)
-        self._started_at_epoch = kept.started_at
-        self._epoch = kept.started_at - kept.started_clock
         self._sequence = kept.sequence
         self._percent = kept.percent
         if kept.phase in _POST_COPY:

@@ -12,6 +12,8 @@ from migprog.compute.outbox import Load, Outbox
 from migprog.conductor import rpcapi
 from migprog.core.pacing import Pacing
 from migprog.core.report import LASTING, Ack, Agent, Batch
+from migprog.core.seldom import Seldom
+from migprog.core.table import Dropped
 from migprog.core.throttle import Rules
 from migprog.metrics import agent as metrics
 from migprog.version import version_info
@@ -63,9 +65,9 @@ class Sender:
         self._takes_actions = takes_actions
         self._pacing = Pacing(rules.report_interval_seconds, rules.heartbeat_interval_seconds)
         self.vitals: Vitals | None = None
-        self._started_at = time.time()
-        self._answered_at = self._beats_at = time.monotonic()
+        self._started_at = self._answered_at = self._beats_at = time.monotonic()
         self._stopping = threading.Event()
+        self._lines = Seldom()
 
     @property
     def pacing(self) -> Pacing:
@@ -145,7 +147,7 @@ class Sender:
             return None
         return Agent(
             version=version_info.version_string(),
-            started_at=round(self._started_at, 3),
+            started_at=round(clock.wall(self._started_at), 3),
             interval_seconds=round(self.pacing.interval_seconds, 3),
             heartbeat_seconds=self.rules.heartbeat_interval_seconds,
             migrations=vitals.migrations,
@@ -161,6 +163,14 @@ class Sender:
         self._pacing = new
         metrics.interval(self._address.node, new.interval_seconds)
 
+    def _log_dropped(self, dropped: Dropped) -> None:
+        metrics.dropped(dropped.count)
+        if self._lines.held_back("dropped", time.monotonic()) is not None:
+            LOG.warning(
+                "%d value(s) that libvirt told are left out of reports, the rest is sent: %s",
+                *(dropped.count, dropped.first),
+            )
+
     def _deliver(self, load: Load, agent: Agent | None, acknowledged: bool) -> Ack | None:
         batch = Batch(
             host=self._address.host,
@@ -169,10 +179,13 @@ class Sender:
             reports=load.reports,
             arrivals=load.arrivals,
             agent=agent,
-            sent_at=round(clock.wall(time.monotonic()), 3) if load.arrivals else None,
+            sent_at=round(clock.wall(time.monotonic()), 3),
         )
         # The first report of a migration is acknowledged: what is cast can build on it.
-        wire = batch.to_wire(without=() if acknowledged else LASTING)
+        dropped = Dropped()
+        wire = batch.to_wire(without=() if acknowledged else LASTING, dropped=dropped)
+        if dropped.count:
+            self._log_dropped(dropped)
         answer = self._conductor.report(wire, acknowledged=acknowledged)
         if not acknowledged:
             return None

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from migprog import objects
+from migprog.conductor.refusals import Refusals
 from migprog.core.report import Batch, Report
 from migprog.metrics import conductor as metrics
 from migprog.objects import Heard, Stored, Unavailable
@@ -55,14 +56,17 @@ def storing(store: objects.Store, appeared: Callable[[str, str], None] = _nobody
     """:func:`objects.store_batches` into ``store``, and counted. ``appeared`` is told of each new
     migration its server's UUID and its own; it must not wait."""
 
+    refusals = Refusals()
+
     def store_batches(heard: Sequence[Heard]) -> list[Stored]:
         begun, statements, rows = time.monotonic(), store.statements, store.rows
         stored = objects.store_batches(store, heard)
         seconds = time.monotonic() - begun
         metrics.transaction(len(heard), seconds, store.statements - statements, store.rows - rows)
-        for each in stored:
-            metrics.stored(each.reports, each.ends)
-            for report in each.appeared:
+        for each, what in zip(heard, stored, strict=True):
+            metrics.stored(what.reports, what.ends)
+            refusals.note(each.batch.host, what.refused)
+            for report in what.appeared:
                 appeared(report.server_uuid, report.uuid)
         return stored
 
@@ -99,7 +103,7 @@ class Intake:
         self._gathering = gathering
         self._changed = threading.Condition()
         self._asked: list[_Asked] = []
-        self._progress: dict[str, _Progress] = {}
+        self._progress: dict[tuple[str, str], _Progress] = {}
         # What agents told last of themselves, by host and node; batches without anything else.
         self._agents: _Agents = {}
         self._stopping = False
@@ -131,11 +135,13 @@ class Intake:
         at = time.time()
         with self._changed:
             for report in batch.reports:
-                before = self._progress.get(report.uuid)
+                # No host's word takes the place of another's.
+                key = batch.host, report.uuid
+                before = self._progress.get(key)
                 if before is not None:
                     metrics.superseded()
                 if before is None or before.report.sequence < report.sequence:
-                    self._progress[report.uuid] = _Progress(report, batch, at)
+                    self._progress[key] = _Progress(report, batch, at)
             if batch.agent is not None:
                 alone = dataclasses.replace(batch, reports=(), arrivals=())
                 self._agents[batch.host, batch.node] = Heard(alone, at)
@@ -157,9 +163,7 @@ class Intake:
                 begun = time.monotonic()
                 asked, self._asked = self._asked, []
                 agents, self._agents = self._agents, {}
-                progress = [
-                    self._progress.pop(uuid) for uuid in list(self._progress)[:_MAX_REPORTS]
-                ]
+                progress = [self._progress.pop(key) for key in list(self._progress)[:_MAX_REPORTS]]
             if not asked and not progress and not agents:
                 return
             self._store(asked, [*_by_sender(progress), *agents.values()])

@@ -8,6 +8,8 @@ The version is raised for what the version before would refuse or misread: a met
 a word of a status, phase, verdict or state, a field that must now be told, a rule made stricter.
 What is only more, an optional field, a table, a key, takes none: readers go by the names that they
 know (:mod:`migprog.core.table`), and ``tests/unit/conductor/test_versions.py`` holds both to it.
+A conductor of this version reads a word that it does not know as the nearest that it knows, or as
+null where the field is optional; those before refuse the entry.
 """
 
 from typing import Any

@@ -2,14 +2,15 @@
 """The fields of what agents tell, each with the rule that its values must keep.
 
 A rule takes a value as it came and gives it back as it is kept, or raises :class:`ValueError` with
-the rule's words.
+the rule's words. What breaks the rule of an optional field is dropped, and the rest of its entry is
+read (:mod:`migprog.core.table`).
 """
 
 import dataclasses
 import enum
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 MAX_TEXT = 255
@@ -23,6 +24,8 @@ _DISK_VALUES = 3
 MAX_INSTANT = 7_258_118_400.0
 
 Rule = Callable[[Any], Any]
+# Takes the word, and what was read of the other fields.
+Instead = Callable[[str, Mapping[str, Any]], Any]
 
 
 def counted(value: float | None) -> int | None:
@@ -31,9 +34,12 @@ def counted(value: float | None) -> int | None:
     return round(value) if value is not None and value < MAX_COUNT else None
 
 
-def needed(rule: Rule) -> Any:
-    """A dataclass's field that is always told."""
-    return dataclasses.field(metadata={"rule": rule})
+def needed(rule: Rule, instead: Instead | None = None) -> Any:
+    """A dataclass's field that is always told.
+
+    ``instead`` gives the value for a text that the rule does not know: a word of a later version.
+    """
+    return dataclasses.field(metadata={"rule": rule, "instead": instead})
 
 
 def optional(rule: Rule) -> Any:
@@ -97,7 +103,7 @@ def disks(value: Any) -> tuple[tuple[str, int, int], ...]:
 
 def _disk(value: Any) -> tuple[str, int, int]:
     if not isinstance(value, list | tuple) or len(value) != _DISK_VALUES:
-        raise ValueError("each disk must be its name and two counts")
+        raise ValueError("must be a list of disks, of each its name and two counts")
     name, total_bytes, processed_bytes = value
     return word(name), count(total_bytes), count(processed_bytes)
 

@@ -6,17 +6,25 @@ Instants are seconds since the epoch (UTC). How entries travel is in :mod:`migpr
 
 import dataclasses
 import enum
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Self, TypeVar
 
-from migprog.core import field, table
+from migprog.core import field, table, words
 from migprog.core.field import needed, optional
 from migprog.core.status import Phase, Status
-from migprog.core.table import Malformed
+from migprog.core.table import Dropped, Malformed
 from migprog.core.verdict import Verdict
 
 # The copy of a disk: its name in the guest, bytes in all, bytes copied.
 DiskFigures = tuple[str, int, int]
+
+
+def _status_instead(word: str, told: Mapping[str, Any]) -> Status:
+    return words.status(word, has_ended=told.get("ended_at") is not None)
+
+
+def _phase_instead(word: str, told: Mapping[str, Any]) -> Phase:
+    return words.phase(word, told["status"])
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +38,8 @@ class Report:
     uuid: str = needed(field.uuid_text)
     server_uuid: str = needed(field.uuid_text)
     sequence: int = needed(field.count)
-    status: Status = needed(field.one_of(Status))
-    phase: Phase = needed(field.one_of(Phase))
+    status: Status = needed(field.one_of(Status), _status_instead)
+    phase: Phase = needed(field.one_of(Phase), _phase_instead)
     started_at: float = needed(field.seconds)
     sampled_at: float = needed(field.seconds)
     ended_at: float | None = optional(field.seconds)
@@ -87,6 +95,11 @@ class ArrivalState(enum.StrEnum):
     RESUMED = "resumed"
 
 
+def _state_instead(_word: str, told: Mapping[str, Any]) -> ArrivalState:
+    """For a word of a later version: the one that claims no more than is told."""
+    return ArrivalState.RESUMED if told.get("complete") else ArrivalState.INCOMING
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
     """A server that arrives, as its destination's agent sees it; it names the destination.
@@ -99,7 +112,7 @@ class Arrival:
     """
 
     server_uuid: str = needed(field.uuid_text)
-    state: ArrivalState = needed(field.one_of(ArrivalState))
+    state: ArrivalState = needed(field.one_of(ArrivalState), _state_instead)
     at: float = needed(field.seconds)
     found: bool | None = optional(field.yes_or_no)
     complete: bool | None = optional(field.yes_or_no)
@@ -163,7 +176,8 @@ class Batch:
 
     ``host`` is the compute host's name as Nova knows it, ``node`` its hypervisor's host name,
     ``address`` where migrations to it arrive (Nova's ``dest_host``), if known. ``sent_at`` is the
-    host's own time, told with arrivals: its clock may be set wrong.
+    host's own time, by the clock of all its instants: it may be set wrong
+    (:mod:`migprog.core.clocks`).
     """
 
     host: str
@@ -174,8 +188,13 @@ class Batch:
     agent: Agent | None = None
     sent_at: float | None = None
 
-    def to_wire(self, without: Collection[str] = ()) -> dict[str, Any]:
-        """Plain values; of the reports the fields named in ``without`` are left out."""
+    def to_wire(
+        self, without: Collection[str] = (), dropped: Dropped | None = None
+    ) -> dict[str, Any]:
+        """Plain values; of the reports the fields named in ``without`` are left out.
+
+        ``dropped`` counts the optional values that break their rules, and are not sent.
+        """
         wire: dict[str, Any] = {"host": self.host, "node": self.node, "address": self.address}
         for key, entries, left_out in (
             ("reports", self.reports, without),
@@ -183,51 +202,59 @@ class Batch:
             ("agent", (self.agent,) if self.agent else (), ()),
         ):
             if entries:
-                wire[key] = table.write(entries, left_out)
-        if self.arrivals and self.sent_at is not None:
+                wire[key] = table.write(entries, left_out, dropped)
+        if self.sent_at is not None:
             wire["sent_at"] = self.sent_at
         return wire
 
     @classmethod
-    def from_wire(cls, wire: Any) -> tuple[Self, dict[str, str]]:
+    def from_wire(cls, wire: Any, dropped: Dropped | None = None) -> tuple[Self, dict[str, str]]:
         """Read a batch entry by entry: what can be read, and why the rest was refused.
 
-        The refusals are keyed ``reports[ROW]``, ``arrivals[ROW]`` and ``agent[0]``.
+        The refusals are keyed ``reports[ROW]``, ``arrivals[ROW]`` and ``agent[0]``. ``dropped``
+        counts the optional values that break their rules: their entries are read without them.
         Raises :class:`Malformed` when the batch itself cannot be read.
         """
         if not isinstance(wire, Mapping):
             raise Malformed("a batch must be a dictionary")
         refused: dict[str, str] = {}
+        dropped = Dropped() if dropped is None else dropped
         return cls(
             host=_name(wire, "host"),
             node=_name(wire, "node"),
-            address=_name(wire, "address") if wire.get("address") else None,
-            reports=_entries(Report, wire, "reports", refused),
-            arrivals=_entries(Arrival, wire, "arrivals", refused),
-            agent=next(iter(_entries(Agent, wire, "agent", refused, most=1)), None),
-            sent_at=_sent_at(wire),
+            address=_optional(_host_name, wire, "address", dropped),
+            reports=_entries(Report, wire, "reports", refused, dropped),
+            arrivals=_entries(Arrival, wire, "arrivals", refused, dropped),
+            agent=next(iter(_entries(Agent, wire, "agent", refused, dropped, most=1)), None),
+            sent_at=_optional(field.seconds, wire, "sent_at", dropped),
         ), refused
 
 
 def _name(wire: Mapping[str, Any], key: str) -> str:
     try:
-        name = field.text(wire.get(key))
+        return _host_name(wire.get(key))
     except ValueError as error:
         raise Malformed(f"{key}: {field.shown(wire.get(key))} {error}") from None
+
+
+def _host_name(value: Any) -> str:
+    name = field.text(value)
     # MySQL takes blanks for nothing.
     if not name.strip():
-        raise Malformed(f"{key}: must not be blank")
+        raise ValueError("must not be blank")
     return name
 
 
-def _sent_at(wire: Mapping[str, Any]) -> float | None:
-    if wire.get("sent_at") is None:
+def _optional(
+    rule: Callable[[Any], _E], wire: Mapping[str, Any], key: str, dropped: Dropped
+) -> _E | None:
+    if wire.get(key) is None:
         return None
     try:
-        sent_at: float = field.seconds(wire["sent_at"])
+        return rule(wire[key])
     except ValueError as error:
-        raise Malformed(f"sent_at: {field.shown(wire['sent_at'])} {error}") from None
-    return sent_at
+        dropped.add(key, wire[key], error)
+        return None
 
 
 def _entries(
@@ -235,12 +262,13 @@ def _entries(
     wire: Mapping[str, Any],
     key: str,
     refused: dict[str, str],
+    dropped: Dropped,
     most: int = MAX_BATCH,
 ) -> tuple[_E, ...]:
     if wire.get(key) is None:
         return ()
     try:
-        entries, why = table.read(kind, wire[key], most)
+        entries, why = table.read(kind, wire[key], most, dropped)
     except Malformed as error:
         raise Malformed(f"{key}: {error}") from None
     refused |= {f"{key}[{row}]": text for row, text in why.items()}

@@ -3,16 +3,17 @@
 
 Each name is sent once, whatever the number of entries, and none that no entry has a value for. A
 reader goes by the names: it ignores those that it does not know, and what is not there is None.
-That is how agents and conductors of neighbouring versions understand each other.
+That is how agents and conductors of neighbouring versions understand each other. An optional value
+that breaks its field's rule is dropped on both ends: one odd counter must not cost the entry.
 """
 
 import dataclasses
 import functools
 import operator
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from migprog.core.field import Rule, shown
+from migprog.core.field import Instead, Rule, shown
 
 # More than any version has; each costs something even where it is not known.
 MAX_FIELDS = 256
@@ -24,15 +25,39 @@ class Malformed(ValueError):
     """Something cannot be read; the text names the field, the value and the rule."""
 
 
+@dataclasses.dataclass(slots=True)
+class Dropped:
+    """How many values were dropped, and the first of them: the field, the value and the rule."""
+
+    count: int = 0
+    first: str = ""
+
+    def add(self, name: str, value: Any, error: ValueError) -> None:
+        if not self.count:
+            self.first = f"{name}: {shown(value)} {error}"
+        self.count += 1
+
+
 class _Field(NamedTuple):
     name: str
     rule: Rule
     needed: bool
+    instead: Instead | None
 
 
 def _fields(kind: Any) -> tuple[_Field, ...]:
+    return _fields_once(kind)
+
+
+@functools.cache
+def _fields_once(kind: Any) -> tuple[_Field, ...]:
     return tuple(
-        _Field(field.name, field.metadata["rule"], field.default is dataclasses.MISSING)
+        _Field(
+            field.name,
+            field.metadata["rule"],
+            field.default is dataclasses.MISSING,
+            field.metadata.get("instead"),
+        )
         for field in dataclasses.fields(kind)
     )
 
@@ -42,34 +67,65 @@ def _values_of(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
     return operator.attrgetter(*names)
 
 
-def write(entries: Sequence[Any], without: Collection[str] = ()) -> dict[str, Any]:
+def write(
+    entries: Sequence[Any], without: Collection[str] = (), dropped: Dropped | None = None
+) -> dict[str, Any]:
     """The table of entries, dataclasses of one kind whose fields have rules (:mod:`.field`).
 
-    The fields named in ``without`` are left out.
+    The fields named in ``without`` are left out. ``dropped`` counts the optional values that break
+    their rules, and are not written.
     """
     if not entries:
         return {"fields": [], "rows": []}
-    names = tuple(field.name for field in _fields(type(entries[0])))
-    columns = zip(*map(_values_of(names), entries), strict=True)
-    told = {
-        name: column
-        for name, column in zip(names, columns, strict=True)
-        if name not in without and any(value is not None for value in column)
-    }
+    fields = _fields(type(entries[0]))
+    dropped = Dropped() if dropped is None else dropped
+    columns = zip(*map(_values_of(tuple(field.name for field in fields)), entries), strict=True)
+    told: dict[str, tuple[Any, ...]] = {}
+    for field, column in zip(fields, columns, strict=True):
+        if field.name not in without and any(value is not None for value in column):
+            kept = column if field.needed else _valid(field, column, dropped)
+            if kept is column or any(value is not None for value in kept):
+                told[field.name] = kept
     return {
         "fields": list(told),
         "rows": [list(row) for row in zip(*told.values(), strict=True)],
     }
 
 
-def read(kind: type[_E], table: Any, max_rows: int) -> tuple[list[_E], dict[int, str]]:
+def _valid(field: _Field, column: tuple[Any, ...], dropped: Dropped) -> tuple[Any, ...]:
+    """The column, with None in place of what breaks the field's rule."""
+    try:
+        for value in column:
+            if value is not None:
+                field.rule(value)
+    except ValueError:
+        return tuple(_kept(field, value, dropped) for value in column)
+    return column
+
+
+def _kept(field: _Field, value: Any, dropped: Dropped) -> Any:
+    if value is None:
+        return None
+    try:
+        field.rule(value)
+    except ValueError as error:
+        dropped.add(field.name, value, error)
+        return None
+    return value
+
+
+def read(
+    kind: type[_E], table: Any, max_rows: int, dropped: Dropped | None = None
+) -> tuple[list[_E], dict[int, str]]:
     """The entries of a table that can be read, and by row why the others cannot.
 
-    Raises :class:`Malformed` when the table itself cannot be read.
+    ``dropped`` counts the optional values that break their rules, and the words that are not known:
+    the entry is read without them. Raises :class:`Malformed` when the table itself cannot be read.
     """
     names, rows = _parts(table, max_rows)
     place = {name: index for index, name in enumerate(names)}
     known = [(field, place.get(field.name)) for field in _fields(kind)]
+    dropped = Dropped() if dropped is None else dropped
     entries: list[_E] = []
     refused: dict[int, str] = {}
     for number, row in enumerate(rows):
@@ -77,7 +133,7 @@ def read(kind: type[_E], table: Any, max_rows: int) -> tuple[list[_E], dict[int,
             refused[number] = f"must be a list of {len(names)} values"
             continue
         try:
-            entries.append(kind(**dict(_checked(known, row))))
+            entries.append(kind(**_checked(known, row, dropped)))
         except Malformed as error:
             refused[number] = str(error)
     return entries, refused
@@ -100,15 +156,25 @@ def _parts(table: Any, max_rows: int) -> tuple[Sequence[str], Sequence[Any]]:
 
 
 def _checked(
-    known: Sequence[tuple[_Field, int | None]], row: Sequence[Any]
-) -> Iterator[tuple[str, Any]]:
-    for (name, rule, needed), index in known:
+    known: Sequence[tuple[_Field, int | None]], row: Sequence[Any], dropped: Dropped
+) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    later: list[tuple[_Field, str]] = []
+    for field, index in known:
         value = None if index is None else row[index]
         if value is None:
-            if needed:
-                raise Malformed(f"{name}: is missing")
+            if field.needed:
+                raise Malformed(f"{field.name}: is missing")
             continue
         try:
-            yield name, rule(value)
+            told[field.name] = field.rule(value)
         except ValueError as error:
-            raise Malformed(f"{name}: {shown(value)} {error}") from None
+            if field.needed and not (field.instead and isinstance(value, str)):
+                raise Malformed(f"{field.name}: {shown(value)} {error}") from None
+            dropped.add(field.name, value, error)
+            if field.instead:
+                later.append((field, value))
+    for field, word in later:
+        assert field.instead is not None
+        told[field.name] = field.instead(word, told)
+    return told

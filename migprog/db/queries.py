@@ -35,14 +35,15 @@ _SERVER_PROGRESS = ("progress", "sampled_at", "updated_at")
 # What it takes to decide, and no more: reading it is a good part of the cost of a report.
 _HELD = (
     *("id", "uuid", "server_uuid", *LASTING, "source_compute"),
-    *("sequence", "status", "percent", "sampled_at"),
+    *("sequence", "status", "percent", "started_at", "sampled_at", "heard_at"),
 )
 # The same where there is more than progress.
-_HELD_MORE = (*_HELD, "dest_compute", "started_at", "ended_at", "arrived_at")
+_HELD_MORE = (*_HELD, "dest_compute", "ended_at", "arrived_at")
 _SERVER_HELD = (
     *("uuid", "name", "project_id", "user_id"),
     *("migration_uuid", "migration_started_at"),
 )
+_WITH_AGENTS = _MIGRATIONS.outerjoin(_AGENTS, _AGENTS.c.host == _MIGRATIONS.c.source_compute)
 
 
 class Reader:
@@ -124,24 +125,25 @@ class Reader:
         started_before: datetime,
         ended_after: datetime,
         ended: Collection[str],
-    ) -> list[str]:
+    ) -> dict[str, float | None]:
         """The UUIDs of these servers' migrations from other hosts that were under way in a window
-        of time, by either end; ``ended`` are the statuses of those that are not under way."""
+        of time, by either end, each with the heartbeat interval of its source's agent, if known;
+        ``ended`` are the statuses of those that are not under way."""
         table = _MIGRATIONS.c
-        return list(
-            self.connection.scalars(
-                sa.select(table.uuid).where(
-                    table.server_uuid.in_(sorted(server_uuids)),
-                    table.source_compute != not_from,
-                    table.started_at <= started_before,
-                    sa.or_(
-                        table.status.not_in(sorted(ended)),
-                        sa.func.coalesce(table.ended_at, table.sampled_at) >= ended_after,
-                        table.arrived_at >= ended_after,
-                    ),
-                )
+        query = sa.select(table.uuid, _AGENTS.c.heartbeat_seconds).select_from(_WITH_AGENTS)
+        found = self.connection.execute(
+            query.where(
+                table.server_uuid.in_(sorted(server_uuids)),
+                table.source_compute != not_from,
+                table.started_at <= started_before,
+                sa.or_(
+                    table.status.not_in(sorted(ended)),
+                    sa.func.coalesce(table.ended_at, table.sampled_at) >= ended_after,
+                    table.arrived_at >= ended_after,
+                ),
             )
         )
+        return {row.uuid: row.heartbeat_seconds for row in found}
 
     def arrivals_heard_of(
         self, server_uuid: str, *, not_from: str, since: datetime
@@ -156,14 +158,32 @@ class Reader:
         )
         return [(host, at) for host, at in self.connection.execute(query)]
 
-    def migrations_from(self, source: str, server_uuids: Iterable[str]) -> list[Row]:
-        """These servers' migrations from a host; every column."""
-        wanted = sorted(set(server_uuids))
-        if not wanted:
-            return []
+    def migrations_of_jobs(
+        self,
+        server_uuids: Iterable[str],
+        *,
+        no_source: str,
+        sources: Iterable[str],
+        started_after: datetime,
+        started_before: datetime,
+    ) -> list[Row]:
+        """These servers' migrations whose source is ``no_source``, and those from ``sources`` that
+        began within a window of time; every column, and the heartbeat interval of the source's
+        agent, if known."""
         table = _MIGRATIONS.c
-        query = lists.select(lists.COLUMNS).where(table.server_uuid.in_(wanted))
-        return self._rows(query.where(table.source_compute == source))
+        query = lists.select(lists.COLUMNS).add_columns(_AGENTS.c.heartbeat_seconds)
+        return self._rows(
+            query.select_from(_WITH_AGENTS).where(
+                table.server_uuid.in_(sorted(server_uuids)),
+                sa.or_(
+                    table.source_compute == no_source,
+                    sa.and_(
+                        table.source_compute.in_(sorted(sources)),
+                        table.started_at.between(started_after, started_before),
+                    ),
+                ),
+            )
+        )
 
 
 class Writer(Reader):

@@ -44,6 +44,11 @@ _ACTIONS = Counter(
     ["action", "outcome"],
     registry=REGISTRY,
 )
+_DROPPED = Counter(
+    "migprog_values_left_out",
+    "Optional values that broke their rules, and were left out of reports and arrivals.",
+    registry=REGISTRY,
+)
 _STATE_DIR = Gauge(
     "migprog_state_dir_failing",
     "1 while what must not be lost cannot be written to the state directory.",
@@ -94,6 +99,11 @@ def interval(node: str, seconds: float) -> None:
 def watched(node: str, migrations: int) -> None:
     """Show how many migrations are under way."""
     _WATCHED.labels(node).set(migrations)
+
+
+def dropped(values: int) -> None:
+    """Count optional values that were left out."""
+    _DROPPED.inc(values)
 
 
 def state_dir(agent: str, failing: bool) -> None:

@@ -8,6 +8,7 @@ from prometheus_client import Counter, Histogram
 
 from migprog.core import calibration
 from migprog.core.calibration import Quarter
+from migprog.core.refusal import Why
 from migprog.core.report import Report
 from migprog.core.status import ENDED, Status
 from migprog.metrics import REGISTRY
@@ -70,6 +71,21 @@ _IN_RANGE = Counter(
 )
 
 
+_DROPPED = Counter(
+    "migprog_values_dropped",
+    "Optional values of reports, arrivals and agents that broke their rules, or are words of a "
+    "later version; the rest of their entries was stored.",
+    registry=REGISTRY,
+)
+_REFUSED = Counter(
+    "migprog_entries_refused",
+    "Reports, arrivals and whole batches that were not stored, by why; of another project's "
+    "migrations of a server: that were stored and do not speak for it.",
+    ["why"],
+    registry=REGISTRY,
+)
+
+
 class Naming(enum.StrEnum):
     """What became of the wish to know how Nova calls a migration."""
 
@@ -91,6 +107,8 @@ _NAMINGS = Counter(
 # A series that is not there before it first counts hides that from whoever asks for its increase.
 for _status in sorted(ENDED):
     _ENDED.labels(_status)
+for _why in Why:
+    _REFUSED.labels(_why.value)
 for _naming in Naming:
     _NAMINGS.labels(_naming.value)
 for _percent in calibration.PERCENTS:
@@ -115,6 +133,17 @@ def naming(outcome: Naming) -> None:
 def superseded() -> None:
     """Count a report that was never stored, since a newer one came in before."""
     _SUPERSEDED.inc()
+
+
+def dropped(values: int) -> None:
+    """Count optional values that were dropped."""
+    _DROPPED.inc(values)
+
+
+def refused(whys: Iterable[Why]) -> None:
+    """Count entries that were not stored."""
+    for why in whys:
+        _REFUSED.labels(why.value).inc()
 
 
 def stored(reports: int, ends: Iterable[Report]) -> None:

@@ -3,14 +3,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Self
 
+from migprog.core import liveness
 from migprog.db import api as db
 from migprog.objects.instant import with_zones
 
-# One that has missed so many is not heard of.
-HEARTBEATS_MISSED = 2
 _PAGE = 1000
 
 
@@ -58,7 +57,7 @@ class Agent:
 
     def is_silent(self, now: datetime) -> bool:
         """Whether it should have been heard of since."""
-        return now - self.heard_at > timedelta(seconds=HEARTBEATS_MISSED * self.heartbeat_seconds)
+        return liveness.is_silent(self.heard_at, now, self.heartbeat_seconds)
 
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:

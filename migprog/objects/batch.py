@@ -8,15 +8,18 @@ from datetime import datetime
 
 from migprog.core import history
 from migprog.core import status as core_status
+from migprog.core.refusal import Refusal, Why
 from migprog.core.report import Ack, Arrival, Batch, Report
 from migprog.db import api as db
 from migprog.db import queries
+from migprog.objects import acceptance, merge, same_job, settle
 from migprog.objects import history as history_object
-from migprog.objects import merge, settle
 from migprog.objects.instant import to_store
 from migprog.objects.merge import Row
 
 LOG = logging.getLogger(__name__)
+# Of these an agent has to know; what another agent of its host has told is stored.
+_TOLD_BACK = frozenset({Why.FOREIGN, Why.SEQUENCE, Why.INSTANT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +33,14 @@ class Heard:
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What became of a batch: the answer to it, how many of its reports changed the store, of each
-    migration that ended with it, or whose end it settled, the report that says so, and the first
-    report of each that appeared with it."""
+    migration that ended with it, or whose end it settled, the report that says so, the first report
+    of each that appeared with it, and what of it was refused."""
 
     ack: Ack
     reports: int = 0
     ends: tuple[Report, ...] = ()
     appeared: tuple[Report, ...] = ()
+    refused: tuple[Refusal, ...] = ()
 
 
 def store_batch(store: db.Store, batch: Batch, heard_at: float) -> Stored:
@@ -49,7 +53,8 @@ def store_batches(store: db.Store, heard: Sequence[Heard]) -> list[Stored]:
 
     Of a migration that several tell of one row is written. Reports that are late or repeated, or
     that the status table does not allow, change nothing and count as stored: there is nothing to
-    be won by telling them again.
+    be won by telling them again. What its sender may not tell is refused
+    (:mod:`migprog.objects.acceptance`).
     Raises :class:`db.Unavailable`; nothing of any batch is stored then.
     """
     if not any(each.batch.reports or each.batch.arrivals or each.batch.agent for each in heard):
@@ -69,9 +74,13 @@ class _Storing:
 
     def __init__(self, writer: queries.Writer, heard: Sequence[Heard]) -> None:
         self._writer = writer
-        self._heard = [
-            replace(each, batch=merge.by_our_clock(each.batch, each.at)) for each in heard
-        ]
+        self._heard: list[Heard] = []
+        # Of each batch, in their order.
+        self._refused: list[list[Refusal]] = []
+        for each in heard:
+            batch, refused = acceptance.by_our_clock(each.batch, each.at)
+            self._heard.append(replace(each, batch=batch))
+            self._refused.append(refused)
         # By UUID: rows as they stand, and which of them to write; of ``_changed`` and ``_retold``
         # all, of the others what changes with progress.
         self._migrations: dict[str, Row] = {}
@@ -80,6 +89,10 @@ class _Storing:
         # Records of servers of which something new is told, that were made by their arrivals; by
         # their new UUIDs those of which a source has told after all.
         self._untold: list[Row] = []
+        # Records of their sources of jobs that began when those of new migrations did.
+        self._rivals: list[Row] = []
+        # The heartbeat intervals of sources' agents, by the UUIDs of migrations.
+        self._heartbeats: dict[str, float | None] = {}
         self._adopted: set[str] = set()
         self._changed: set[str] = set()
         self._named: set[str] = set()
@@ -93,7 +106,10 @@ class _Storing:
     def run(self) -> list[Stored]:
         self._lock()
         known_servers = set(self._servers)
-        stored = [self._batch(each.batch, to_store(each.at)) for each in self._heard]
+        stored = [
+            self._batch(each.batch, to_store(each.at), refused)
+            for each, refused in zip(self._heard, self._refused, strict=True)
+        ]
         self._write(known_servers)
         return stored
 
@@ -115,54 +131,118 @@ class _Storing:
                     whole |= met
                 servers |= {arrival.server_uuid for arrival in each.batch.arrivals}
         self._migrations = self._writer.lock_migrations(uuids, for_progress=progress)
+        told = [(each.batch.host, report) for each in self._heard for report in each.batch.reports]
+        whole |= {report.uuid for _host, report in told if self._is_completed_again(report)}
         self._migrations |= self._writer.whole_migrations(whole)
         self._servers = self._writer.lock_servers(servers)
-        told = [report for each in self._heard for report in each.batch.reports]
-        new = {report.server_uuid for report in told if report.uuid not in self._migrations}
-        self._untold = self._writer.migrations_from(settle.NO_SOURCE, new)
+        self._look_for_records([each for each in told if each[1].uuid not in self._migrations])
+
+    def _is_completed_again(self, report: Report) -> bool:
+        completed = core_status.Status.COMPLETED
+        old = self._migrations.get(report.uuid)
+        return (
+            report.status is completed
+            and old is not None
+            and old["status"] == completed
+            and report.sequence > old["sequence"]
+        )
+
+    def _look_for_records(self, new: Sequence[tuple[str, Report]]) -> None:
+        """Records of the jobs that new migrations are of, made by their arrivals or under other
+        UUIDs. Their servers are locked: nobody makes one meanwhile."""
+        if not new:
+            return
+        starts = [to_store(report.started_at) for _host, report in new]
+        records = self._writer.migrations_of_jobs(
+            {report.server_uuid for _host, report in new},
+            no_source=settle.NO_SOURCE,
+            sources={host for host, _report in new},
+            started_after=min(starts) - same_job.SAME_START,
+            started_before=max(starts) + same_job.SAME_START,
+        )
+        for record in records:
+            self._heartbeats[record["uuid"]] = record.pop("heartbeat_seconds")
+            is_untold = record["source_compute"] == settle.NO_SOURCE
+            (self._untold if is_untold else self._rivals).append(record)
 
     def _met(self, batch: Batch) -> set[str]:
         """The migrations that may have brought what arrived: found without a lock, and judged again
         under it."""
         times = [to_store(arrival.at) for arrival in batch.arrivals]
-        return set(
-            self._writer.migrations_met(
-                {arrival.server_uuid for arrival in batch.arrivals},
-                not_from=batch.host,
-                started_before=max(times) + merge.CLOCK_SKEW,
-                ended_after=min(times) - merge.LATE_ARRIVAL,
-                ended=core_status.ENDED,
-            )
+        met = self._writer.migrations_met(
+            {arrival.server_uuid for arrival in batch.arrivals},
+            not_from=batch.host,
+            started_before=max(times) + merge.CLOCK_SKEW,
+            ended_after=min(times) - merge.LATE_ARRIVAL,
+            ended=core_status.ENDED,
         )
+        self._heartbeats |= met
+        return set(met)
 
-    def _batch(self, batch: Batch, now: datetime) -> Stored:
+    def _batch(self, batch: Batch, now: datetime, refused: list[Refusal]) -> Stored:
         settled: dict[str, int] = {}
         applied = 0
         ends: list[Report] = []
         appeared: list[Report] = []
         if batch.agent is not None:
             self._agents[batch.host] = merge.agent(batch.agent, batch.host, batch.node, now)
-        for report in sorted(batch.reports, key=lambda report: report.sequence):
-            is_new = report.uuid not in self._migrations
-            changed = self._report(report, batch, now)
-            if changed and is_new:
-                appeared.append(report)
-            held = self._migrations.get(report.uuid)
-            settled[report.uuid] = max(report.sequence, held["sequence"] if held else 0)
-            applied += changed
-            is_new = report.uuid not in self._adopted
-            if changed and is_new and report.status in core_status.ENDED:
-                status = core_status.Status(self._migrations[report.uuid]["status"])
-                ends.append(replace(report, status=status))
+        for report in sorted(
+            batch.reports, key=lambda report: (report.started_at, report.sequence)
+        ):
+            refusal = acceptance.foreign(self._migrations.get(report.uuid), report, batch.host, now)
+            if refusal is not None:
+                refused.append(refusal)
+                continue
+            settled[report.uuid] = report.sequence
+            its = self._of_its_record(report, batch, now, refused)
+            if its is None:
+                continue
+            before = self._migrations.get(its.uuid)
+            changed = self._report(its, batch, now, refused)
+            after = self._migrations.get(its.uuid)
+            if its is report and after is not None:
+                settled[report.uuid] = max(report.sequence, after["sequence"])
+            if not changed or after is None:
+                continue
+            applied += 1
+            if before is None:
+                appeared.append(its)
+            is_end = its.status in core_status.ENDED and its.uuid not in self._adopted
+            if is_end and (before is None or before["status"] != after["status"]):
+                ends.append(replace(its, status=core_status.Status(after["status"])))
         arrived = [
             arrival.server_uuid
             for arrival in sorted(batch.arrivals, key=lambda arrival: arrival.at)
             if self._arrival(arrival, batch, now, ends)
         ]
-        ack = Ack(stored=settled, arrived=tuple(dict.fromkeys(arrived)))
-        return Stored(ack, applied, tuple(ends), tuple(appeared))
+        told_back = {r.entry: r.text for r in refused if r.why in _TOLD_BACK}
+        ack = Ack(settled, tuple(dict.fromkeys(arrived)), told_back)
+        return Stored(ack, applied, tuple(ends), tuple(appeared), tuple(refused))
 
-    def _report(self, report: Report, batch: Batch, now: datetime) -> bool:
+    def _of_its_record(
+        self, report: Report, batch: Batch, now: datetime, refused: list[Refusal]
+    ) -> Report | None:
+        """The report as one of the record of its job; None: it is not to be taken."""
+        if report.uuid in self._migrations:
+            return report
+        new = [row for row in self._migrations.values() if "id" not in row]
+        known = [row | self._migrations.get(row["uuid"], {}) for row in self._rivals]
+        record = same_job.known([*new, *known], report, batch.host)
+        if record is None:
+            return report
+        uuid = record["uuid"]
+        text = f"server {report.server_uuid} has it as migration {uuid}"
+        refused.append(Refusal(Why.DUPLICATE, f"reports[{report.uuid}]", text))
+        if not same_job.counts(record, report, now, self._heartbeats.get(uuid)):
+            return None
+        if uuid not in self._migrations:
+            self._migrations |= self._writer.whole_migrations([uuid])
+        row = self._migrations.get(uuid)
+        if row is None:
+            return None
+        return replace(report, uuid=uuid, sequence=row["sequence"] + 1)
+
+    def _report(self, report: Report, batch: Batch, now: datetime, refused: list[Refusal]) -> bool:
         """Whether it changes the store."""
         old = self._migrations.get(report.uuid)
         new = merge.report(old, report, batch.host, batch.node, now)
@@ -182,6 +262,10 @@ class _Storing:
         if old is not None and "id" in old:
             self._keep_point(old, new, report)
         self._tell_server(new, now)
+        server = self._servers[report.server_uuid]
+        if old is None and merge.is_of_another_project(server, new):
+            text = f"project_id: {report.project_id!r} must be the server's"
+            refused.append(Refusal(Why.PROJECT, f"reports[{report.uuid}]", text))
         return True
 
     def _adopt(self, alone: Row, uuid: str) -> None:
@@ -218,7 +302,8 @@ class _Storing:
         old = merge.met(self._migrations.values(), arrival, batch.host)
         if old is None:
             return self._untold_arrival(arrival, batch, now, ends)
-        new = merge.destination(old, arrival, batch.host, batch.node, batch.address, now)
+        heartbeat_seconds = self._heartbeats.get(old["uuid"])
+        new = merge.destination(old, arrival, batch, now, heartbeat_seconds)
         if new is not None:
             self._migrations[new["uuid"]] = new
             self._named.add(new["uuid"])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
+from migprog.core import words
 from migprog.core.report import Report
 from migprog.core.status import Phase, Status
 from migprog.core.verdict import Verdict
@@ -55,9 +56,9 @@ class Point:
         # A later version may have written more; what an earlier one did not know is None.
         values: dict[str, Any] = dict(zip(FIELDS, json.loads(text), strict=False))
         values["sampled_at"] = from_epoch(values["sampled_at"])
-        values["status"] = Status(values["status"])
-        values["phase"] = Phase(values["phase"])
-        values["verdict"] = values["verdict"] and Verdict(values["verdict"])
+        values["status"] = words.status(values["status"], has_ended=False)
+        values["phase"] = words.phase(values["phase"], values["status"])
+        values["verdict"] = words.verdict(values["verdict"])
         return cls(**values)
 
 

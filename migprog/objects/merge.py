@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from migprog.core import calibration
+from migprog.core import calibration, liveness
 from migprog.core import status as core_status
 from migprog.core.report import LASTING, Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Status
@@ -40,13 +40,10 @@ _COPIED = (
 def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetime) -> Row | None:
     """The migration's row after a report of the source ``host``; None: it changes nothing.
 
-    Only a newer report of the same server counts, and only along the status table.
+    Only a newer report counts, and only along the status table. What lasts, its names and its
+    start, stays as it was first told.
     """
-    if old is not None and not (
-        new.sequence > old["sequence"]
-        and core_status.may_follow(new.status, Status(old["status"]))
-        and new.server_uuid == old["server_uuid"]
-    ):
+    if old is not None and not (new.sequence > old["sequence"] and _may_follow(new, old)):
         return None
     row = {name: getattr(new, name) for name in _COPIED}
     row |= {
@@ -68,10 +65,23 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
         (percent for percent in (old["percent"], new.percent) if percent is not None),
         default=None,
     )
-    row |= {name: old[name] for name in LASTING if row[name] is None}
+    row |= {name: old[name] for name in LASTING if old[name] is not None}
+    row["started_at"] = old["started_at"]
     if new.status is Status.UNKNOWN:
         return settle.unknown(old, row)
+    if old["status"] == Status.COMPLETED:
+        return settle.completed_further(old, row)
     return old | row
+
+
+def _may_follow(new: Report, old: Row) -> bool:
+    before = Status(old["status"])
+    if before is Status.COMPLETED:
+        # Its arrival may have settled that before its source could tell.
+        return new.status is before and settle.is_whole(old)
+    # That it has moved is its destination's word; where the source has called it back, it has not.
+    called_back = before is Status.POST_MIGRATING and new.status is Status.CANCELLED
+    return called_back or core_status.may_follow(new.status, before)
 
 
 def is_progress(old: Row | None, new: Row) -> bool:
@@ -86,7 +96,7 @@ def is_progress(old: Row | None, new: Row) -> bool:
 
 def ages(old: Row, new: Row) -> tuple[float, float]:
     """Seconds from a migration's start to the sample of its row before, and to that of its new."""
-    before, now = (row["sampled_at"] - new["started_at"] for row in (old, new))
+    before, now = (row["sampled_at"] - old["started_at"] for row in (old, new))
     return before.total_seconds(), now.total_seconds()
 
 
@@ -94,23 +104,17 @@ def server(old: Row | None, migration: Row, now: datetime) -> Row | None:
     """The server's row after its migration changed; None: it changes nothing.
 
     Its newest migration speaks for it, and no other; one of which nobody knows from where it came,
-    or whether anything became of it, only where nothing is known.
+    or whether anything became of it, only where nothing is known. A server never changes its
+    project: a migration of another project's does not speak for it.
     """
-    is_known = migration["source_compute"] or migration["status"] == Status.COMPLETED
-    if old is not None and not is_known:
-        return None
-    if (
-        old is not None
-        and old["migration_uuid"] != migration["uuid"]
-        and _age(migration) < (old["migration_started_at"], old["migration_uuid"])
-    ):
+    if old is not None and not _speaks(old, migration, now):
         return None
     known = old or {"name": None, "project_id": None, "user_id": None, "created_at": now}
     row = known | {
         "uuid": migration["server_uuid"],
         "name": migration["server_name"] or known["name"],
-        "project_id": migration["project_id"] or known["project_id"],
-        "user_id": migration["user_id"] or known["user_id"],
+        "project_id": known["project_id"] or migration["project_id"],
+        "user_id": known["user_id"] or migration["user_id"],
         "host": migration["source_compute"],
         "progress": migration["percent"],
         "sampled_at": migration["sampled_at"],
@@ -123,6 +127,25 @@ def server(old: Row | None, migration: Row, now: datetime) -> Row | None:
     return row
 
 
+def _speaks(server: Row, migration: Row, now: datetime) -> bool:
+    if not (migration["source_compute"] or migration["status"] == Status.COMPLETED):
+        return False
+    if is_of_another_project(server, migration):
+        return False
+    if server["migration_uuid"] == migration["uuid"]:
+        return True
+    # Of before hosts' clocks were corrected: it would keep all others from speaking until then.
+    is_absurd = server["migration_started_at"] > now + CLOCK_SKEW
+    newest = server["migration_started_at"], server["migration_uuid"]
+    return is_absurd or _age(migration) >= newest
+
+
+def is_of_another_project(server: Row, migration: Row) -> bool:
+    """Whether both tell a project, and not the same."""
+    told, known = migration["project_id"], server["project_id"]
+    return None not in (told, known) and told != known
+
+
 def is_servers_progress(old: Row | None, new: Row, migration: Row) -> bool:
     """The same of a server's row, which became ``new`` by its migration."""
     return (
@@ -130,18 +153,6 @@ def is_servers_progress(old: Row | None, new: Row, migration: Row) -> bool:
         and migration["status"] in core_status.IN_PROGRESS
         and all(new[name] == old[name] for name in _NAMING)
     )
-
-
-def by_our_clock(batch: Batch, heard_at: float) -> Batch:
-    """The batch, heard at ``heard_at`` since the epoch, with its arrivals by our own clock where
-    its sender's is set wrong: they would find no migration, or another."""
-    if batch.sent_at is None or abs(heard_at - batch.sent_at) <= CLOCK_SKEW.total_seconds():
-        return batch
-    wrong_by = heard_at - batch.sent_at
-    arrivals = (
-        dataclasses.replace(each, at=max(0.0, each.at + wrong_by)) for each in batch.arrivals
-    )
-    return dataclasses.replace(batch, arrivals=tuple(arrivals), sent_at=heard_at)
 
 
 def met(migrations: Iterable[Row], arrival: Arrival, host: str) -> Row | None:
@@ -160,9 +171,10 @@ def met(migrations: Iterable[Row], arrival: Arrival, host: str) -> Row | None:
 
 
 def destination(
-    old: Row, arrival: Arrival, host: str, node: str, address: str | None, now: datetime
+    old: Row, arrival: Arrival, batch: Batch, now: datetime, heartbeat_seconds: float | None
 ) -> Row | None:
-    """The migration's row after an arrival at ``host``; None: it changes nothing.
+    """The migration's row after an arrival at the host of ``batch``; None: it changes nothing.
+    ``heartbeat_seconds`` is the interval of its source's agent, None where that is unknown.
 
     The latest arrival names the destination, in whatever order they are told; where none was seen,
     the host where it was found does. One for good settles how it ended.
@@ -174,20 +186,22 @@ def destination(
     new = old
     if at != before:
         new = old | {
-            "dest_compute": host,
-            "dest_node": node,
-            "dest_host": address,
+            "dest_compute": batch.host,
+            "dest_node": batch.node,
+            "dest_host": batch.address,
             "arrived_at": at,
         }
-    new = settle.arrived(new, arrival, before, at, now)
+    new = settle.arrived(new, arrival, before, at, now, heartbeat_seconds)
     return None if new == old else new | {"updated_at": now}
 
 
 def agent(told: Agent, host: str, node: str, heard_at: datetime) -> Row:
-    """The row of the agent of ``host``."""
+    """The row of the agent of ``host``; its intervals are bounded by what its options allow."""
     return dataclasses.asdict(told) | {
         "host": host,
         "node": node,
+        "interval_seconds": liveness.bounded_interval(told.interval_seconds),
+        "heartbeat_seconds": liveness.bounded_heartbeat(told.heartbeat_seconds),
         "started_at": to_store(told.started_at),
         "heard_at": heard_at,
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
+from migprog.core import words
 from migprog.core.report import DiskFigures
 from migprog.core.status import Phase, Status
 from migprog.core.verdict import Verdict
@@ -95,9 +96,9 @@ class Migration(Finding):
     def _from_row(cls, row: dict[str, Any]) -> Self:
         for name in ("source_compute", "source_node"):
             row[name] = row[name] or None
-        row["status"] = Status(row["status"])
-        row["phase"] = Phase(row["phase"])
-        row["verdict"] = row["verdict"] and Verdict(row["verdict"])
+        row["status"] = words.status(row["status"], row["ended_at"] is not None)
+        row["phase"] = words.phase(row["phase"], row["status"])
+        row["verdict"] = words.verdict(row["verdict"])
         row["disks"] = disks.from_store(row["disks"])
         return cls(**with_zones(row, INSTANTS))
 
@@ -124,5 +125,5 @@ class Mark(Finding):
 
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:
-        row["status"] = Status(row["status"])
+        row["status"] = words.status(row["status"], has_ended=False)
         return cls(**with_zones(row, ("heard_at", "updated_at")))

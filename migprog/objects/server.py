@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from migprog import exception
 from migprog.core import status as core_status
+from migprog.core import words
 from migprog.core.status import Status
 from migprog.db import api as db
 from migprog.db import queries
@@ -110,4 +111,4 @@ class ServerNow:
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:
         status = row.pop("migration_status")
-        return cls(Server.from_row(row), status and Status(status))
+        return cls(Server.from_row(row), status and words.status(status, has_ended=False))

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from migprog.core import calibration
+from migprog.core import calibration, liveness
 from migprog.core.report import ARRIVAL_FIGURES, LASTING, Arrival, Batch, Report
 from migprog.core.status import ENDED, IN_PROGRESS, Phase, Status
 from migprog.core.verdict import Verdict
@@ -30,8 +30,6 @@ _NAMESPACE = uuid.UUID("0f0ec1a2-3c19-4f0a-9a5e-0d7f2a4d7c55")
 CLOCK_SKEW = timedelta(seconds=60)
 # A server is on its way for some seconds; what is told of the same arrival differs by less.
 SAME_ARRIVAL = timedelta(seconds=1)
-# A source that has not told of a migration for so long, several heartbeats, will not tell its end.
-_SILENCE = timedelta(seconds=150)
 _CAME_TO_NOTHING = "its destination saw it come to nothing, and its source told nothing of it"
 # What a record made by an arrival says, if it is not that of a migration which ended so.
 _EXCLUDED = {
@@ -47,6 +45,8 @@ _KEPT = (
     *("vfio_transferred_bytes", "disks"),
     *calibration.FIELDS,
 )
+# What a source tells of a migration that has completed.
+_OF_THE_END = ("ended_at", *_KEPT)
 
 
 def unknown(old: Row, new: Row) -> Row:
@@ -65,11 +65,17 @@ def unknown(old: Row, new: Row) -> Row:
 
 
 def arrived(
-    row: Row, arrival: Arrival, before: datetime | None, at: datetime, now: datetime
+    row: Row,
+    arrival: Arrival,
+    before: datetime | None,
+    at: datetime,
+    now: datetime,
+    heartbeat_seconds: float | None,
 ) -> Row:
     """The row after its server has arrived for good, at ``at``. It stays as it is if not whole.
 
-    ``before`` is the arrival that it knew already, by the same host's clock.
+    ``before`` is the arrival that it knew already, ``heartbeat_seconds`` the interval of its
+    source's agent, None where that is unknown.
     An end that is not known is settled; one that is known gets the final figures that are missing.
     While the source may still tell its end it is only known that the server is over there.
     """
@@ -88,7 +94,7 @@ def arrived(
     if status is Status.UNKNOWN:
         return _completed(row)
     if status in IN_PROGRESS:
-        is_silent = now - row["heard_at"] >= _SILENCE
+        is_silent = liveness.is_silent(row["heard_at"], now, heartbeat_seconds)
         return _completed(row) if is_silent else row | {"status": Status.POST_MIGRATING.value}
     return row
 
@@ -204,9 +210,30 @@ def adopted(row: Row, new: Row) -> Row:
     return row | new | as_it_was | {"created_at": row["created_at"]}
 
 
+def completed_further(old: Row, new: Row) -> Row | None:
+    """The row of a migration that has completed after its own source has told that, too, in
+    ``new``; None: there is nothing new in it. ``old`` should be the whole row.
+
+    Where the arrival had to settle the end, the source's final figures take the place of those that
+    it told on the way, and of the arrival's. What nobody told stays as it was.
+    """
+    by_arrival = old["ended_at"] == old["arrived_at"]
+    told = {
+        name: new[name]
+        for name in _OF_THE_END
+        if new[name] is not None and (by_arrival or old[name] is None)
+    }
+    if all(old[name] == value for name, value in told.items()):
+        return None
+    if by_arrival:
+        told["sampled_at"] = new["sampled_at"]
+    named = {name: new[name] for name in LASTING}
+    return old | told | named | {name: new[name] for name in ("sequence", "heard_at", "updated_at")}
+
+
 def is_whole(row: Row) -> bool:
     """Whether more of a row is there than what it takes to decide."""
-    return "heard_at" in row
+    return "created_at" in row
 
 
 def end_of(row: Row) -> Report:

@@ -76,9 +76,14 @@ def store(
     store: objects.Store,
     *entries: Report | Arrival,
     host: str = "source",
-    heard_at: float = START + 100,
+    heard_at: float | None = None,
 ) -> Ack:
-    """Store entries as one batch of ``host``."""
+    """Store entries as one batch of ``host``; unless said otherwise it is received 100 s after
+    :data:`START`, or as soon as the latest of them can be told."""
+    latest = (each.at if isinstance(each, Arrival) else each.sampled_at for each in entries)
+    if heard_at is None:
+        ends = (getattr(each, "ended_at", None) or 0.0 for each in entries)
+        heard_at = max((START + 100, *latest, *ends))
     return objects.store_batch(
         store,
         Batch(

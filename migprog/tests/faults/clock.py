@@ -30,10 +30,10 @@ class Clock:
             "FAKETIME_CACHE_DURATION": f"{TAKEN_UP_SECONDS:.0f}",
             "DONT_FAKE_MONOTONIC": "1",
         }
-        self.set_back(0)
+        self.set_forward(0)
 
-    def set_back(self, seconds: int) -> None:
-        """Have it show so much less than the time."""
+    def set_forward(self, seconds: int) -> None:
+        """Have it show so much more than the time; less, where ``seconds`` is negative."""
         new = self._path.with_suffix(".new")
-        new.write_text(f"-{seconds}")
+        new.write_text(f"{seconds:+}")
         new.replace(self._path)

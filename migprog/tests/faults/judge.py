@@ -14,6 +14,7 @@ The rules:
 * One that has completed names its destination and has libvirt's final figures.
 * The source may be missing where its agent was dead from the begin, or nearly so, to the end.
 * A percentage never goes back, and does not become unknown again.
+* A server's progress is that of its newest migration, whatever the hosts' clocks show.
 * The API answers with an error of its own (5xx) only while its database is away.
 """
 
@@ -106,6 +107,15 @@ def is_unseen(truth: Truth, outages: Iterable[Outage]) -> bool:
         and outage.ended_at >= truth.ended_at - _LOOK_SECONDS
         for outage in outages
     )
+
+
+def does_not_speak(truth: Truth, records: Sequence[Record], server: Record) -> list[Finding]:
+    """Where a server's progress is not that of its newest migration, the one of ``records``."""
+    known = [record["uuid"] for record in records if record["source_compute"] is not None]
+    if not known or server["migration_uuid"] in known:
+        return []
+    text = f"{truth.server_uuid} is shown by migration {server['migration_uuid']}, not {known[0]}"
+    return [Finding(Wrong.WRONG, text)]
 
 
 def is_settled(truth: Truth, record: Record) -> bool:

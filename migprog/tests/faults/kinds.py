@@ -145,10 +145,26 @@ def _state_dir_full(site: Site, rng: random.Random, _on_way: Sequence[Journey]) 
 @contextlib.contextmanager
 def _clock_set_back(site: Site, rng: random.Random, _on_way: Sequence[Journey]) -> Iterator[None]:
     clock = rng.choice(site.agents).clock
-    clock.set_back(_HOUR_SECONDS)
+    clock.set_forward(-_HOUR_SECONDS)
     yield
-    clock.set_back(0)
+    clock.set_forward(0)
     # What comes next is another fault's.
+    time.sleep(TAKEN_UP_SECONDS)
+
+
+@contextlib.contextmanager
+def _clock_set_forward(
+    site: Site, rng: random.Random, _on_way: Sequence[Journey]
+) -> Iterator[None]:
+    """Its agent is started again: one that runs goes on by the clock that it began with. So the
+    next faults meet an agent that is an hour ahead, until one of them has it started again."""
+    agent = rng.choice(site.agents)
+    agent.clock.set_forward(_HOUR_SECONDS)
+    with site.outage(Part.AGENT, agent.host):
+        agent.program.kill()
+        agent.start_again()
+    yield
+    agent.clock.set_forward(0)
     time.sleep(TAKEN_UP_SECONDS)
 
 
@@ -175,5 +191,6 @@ def every(stopped_seconds: float) -> tuple[Kind, ...]:
         Kind("agent's network cut", _network_cut, (1.0, 6.0)),
         Kind("state directory full", _state_dir_full, None),
         Kind("clock set back by an hour", _clock_set_back, None),
+        Kind("clock set forward by an hour", _clock_set_forward, None),
         Kind("reports repeated and reordered", _reports_repeated, None),
     )

@@ -164,6 +164,9 @@ class Run:
         for truth in truths:
             records = self._records(truth.server_uuid)
             findings += judge.judge(truth, records, outages)
+            if records:
+                server = self._site.deployment.server(truth.server_uuid)
+                findings += judge.does_not_speak(truth, records, server)
             self._judged_servers.add(truth.server_uuid)
             self._judged_ids |= {record["id"] for record in records}
         return findings

@@ -137,6 +137,13 @@ class Deployment:
         records: list[dict[str, Any]] = answer.json()["migrations"]
         return records
 
+    def server(self, server_uuid: str) -> dict[str, Any]:
+        """What the API tells of a server that has migrated."""
+        answer = requests.get(f"{self.api}/servers/{server_uuid}", timeout=30)
+        answer.raise_for_status()
+        server: dict[str, Any] = answer.json()["server"]
+        return server
+
     def counted(self) -> dict[str, float]:
         """The conductor's metrics, each by its name and labels as Prometheus reads them."""
         answer = requests.get(f"http://127.0.0.1:{self._metrics_port}/metrics", timeout=30)

@@ -57,7 +57,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
             status=status,
             phase=Phase.DONE if status is Status.FAILED else Phase.MEMORY_FIRST_PASS,
             percent=7,
-            started_at=now - 5,
+            started_at=now - (50 if status is Status.FAILED else 5),
             sampled_at=now,
         )
         objects.store_batch(store, Batch(host="a", node="a.lab", reports=(report,)), now)

@@ -44,7 +44,13 @@ def api(request, tmp_path_factory):
     store = stores.ready(url)
     for status in (Status.RUNNING, Status.COMPLETED):
         phase = Phase.DONE if status is Status.COMPLETED else Phase.MEMORY_ITERATIONS
-        report = stores.report(status=status, phase=phase, server_uuid=_SERVER, project_id="p")
+        report = stores.report(
+            status=status,
+            phase=phase,
+            server_uuid=_SERVER,
+            project_id="p",
+            started_at=stores.START - len(status),
+        )
         agent = Agent(
             version="1", started_at=1.0, interval_seconds=5, heartbeat_seconds=30, migrations=1
         )

@@ -2,13 +2,17 @@
 """What every database has to do: run on SQLite as unit tests, on the others as functional ones."""
 
 from migprog.tests.store_cases.agents import Living
+from migprog.tests.store_cases.clocks import Timing
 from migprog.tests.store_cases.history import Remembering
+from migprog.tests.store_cases.late import Late
 from migprog.tests.store_cases.lists import Finding
 from migprog.tests.store_cases.naming import Naming
+from migprog.tests.store_cases.owners import Owning
 from migprog.tests.store_cases.reports import Guarding, Keeping
 from migprog.tests.store_cases.servers import Arriving, Telling
 from migprog.tests.store_cases.settling import Settling
 from migprog.tests.store_cases.together import Together
+from migprog.tests.store_cases.twice import Doubling
 
 
 class Cases(
@@ -22,6 +26,10 @@ class Cases(
     Remembering,
     Living,
     Naming,
+    Owning,
+    Timing,
+    Late,
+    Doubling,
 ):
     """All of them; a subclass gives the fixtures ``store`` and ``other_store`` (the same database,
     its own connections)."""

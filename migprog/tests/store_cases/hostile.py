@@ -20,8 +20,10 @@ class Hostile:
     @SETTINGS
     @given(hostile.valid())
     def test_every_extreme_is_stored(self, endpoint, wire):
-        """What keeps the rules is refused by nobody, and breaks nothing."""
-        assert endpoint.take(wire).refused == {}
+        """What keeps the rules can be read, and breaks nothing. Hosts have no say in each other's
+        migrations."""
+        refused = endpoint.take(wire).refused.values()
+        assert [why for why in refused if not why.startswith(("host: ", "server_uuid: "))] == []
         endpoint.read_back()
 
     @SETTINGS

@@ -35,7 +35,12 @@ class Finding:
     def test_lists(self, store):
         name = report().uuid
         running = report(project_id=name)
-        ended = report(project_id=name, status=Status.FAILED, server_uuid=running.server_uuid)
+        ended = report(
+            project_id=name,
+            status=Status.FAILED,
+            server_uuid=running.server_uuid,
+            started_at=START + 10,
+        )
         moved = report(project_id=name)
         for each in (running, ended):
             stores.store(store, each, host=f"{name}-a")

@@ -84,7 +84,7 @@ class Purging:
     def test_by_the_conductors_clock(self, store):
         """A hypervisor's may be wrong, and an end be told long after."""
         late = report(started_at=OLD, status=Status.COMPLETED, ended_at=OLD + 1)
-        ahead = report(started_at=OLD + 9 * _DAY, status=Status.COMPLETED, ended_at=OLD + 9 * _DAY)
+        ahead = report(started_at=OLD + 6 * _DAY, status=Status.COMPLETED, ended_at=OLD + 6 * _DAY)
         stores.store(store, late, heard_at=OLD + _DAY)
         stores.store(store, ahead, heard_at=OLD)
         assert _purge(store).migrations == 1

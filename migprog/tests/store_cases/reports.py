@@ -4,12 +4,14 @@
 import dataclasses
 
 import pytest
+import sqlalchemy as sa
 
 from migprog import exception, objects
 from migprog.core.field import MAX_COUNT, MAX_INSTANT
 from migprog.core.report import Batch, Report
 from migprog.core.status import Phase, Status
 from migprog.core.verdict import Verdict
+from migprog.db import models
 from migprog.tests import stores
 from migprog.tests.stores import START, at, later, migration, report
 
@@ -120,6 +122,24 @@ class Keeping:
         for each in (mine, other):
             listed = objects.Migration.list(store, project_id=each.project_id)
             assert [m.uuid for m in listed if m.uuid in (mine.uuid, other.uuid)] == [each.uuid]
+
+    def test_a_word_of_a_later_version_is_read_as_the_nearest_that_is_known(self, store):
+        """A newer conductor beside us, or one that was there before us, has stored it."""
+        running, ended = report(), report(status=Status.FAILED, ended_at=START + 2)
+        stores.store(store, running, ended)
+        stores.store(store, later(running, 5))
+        later_words = {"status": "frozen", "phase": "device-state", "verdict": "slow-network"}
+        for one in (running, ended):
+            changed = sa.update(models.Migration).where(models.Migration.uuid == one.uuid)
+            with store.writing() as connection:
+                connection.execute(changed.values(later_words))
+        found = [migration(store, one) for one in (running, ended)]
+        assert [(each.status, each.phase, each.verdict) for each in found] == [
+            (Status.RUNNING, Phase.MEMORY_ITERATIONS, None),
+            (Status.UNKNOWN, Phase.DONE, None),
+        ]
+        assert objects.Point.list(store, found[0])[-1].phase is Phase.MEMORY_ITERATIONS
+        assert objects.ServerNow.get(store, running.server_uuid).migrates
 
 
 class Guarding:

@@ -145,8 +145,8 @@ class Settling:
     def test_a_source_that_is_silent_is_not_waited_for_for_ever(self, store):
         first = report(**ON_ITS_WAY)
         stores.store(store, first, heard_at=START)
-        assert not arrives(store, came(first.server_uuid), heard_at=START + 149)
-        assert arrives(store, came(first.server_uuid), heard_at=START + 150)
+        assert not arrives(store, came(first.server_uuid), heard_at=START + 150)
+        assert arrives(store, came(first.server_uuid), heard_at=START + 151)
         assert_completed(store, first)
 
     @pytest.mark.parametrize("wrong_by", [-3600, 3600, -59])
@@ -164,8 +164,7 @@ class Settling:
         assert answer.arrived == (first.server_uuid,)
         stored = migration(store, first)
         assert (stored.status, stored.dest_compute) == (Status.COMPLETED, "dest")
-        # Who is wrong by so little is believed.
-        assert stored.ended_at == at(START + 5 + (wrong_by if wrong_by == -59 else 0))
+        assert stored.ended_at == at(START + 5)
 
     def test_a_source_whose_clock_is_set_wrong_is_found_all_the_same(self, store):
         hour = 3600
@@ -367,9 +366,9 @@ class Settling:
         assert len(objects.Migration.list(store, server_uuid=first.server_uuid)) == 2
 
     def test_a_migration_that_its_source_has_told_of_is_not_made_again(self, store):
-        # By a clock so wrong that the arrival does not find it.
-        first = report(2, Status.COMPLETED, started_at=START + 3600)
-        first = dataclasses.replace(first, sampled_at=START + 3604, ended_at=START + 3604)
+        # By a clock so wrong that the arrival does not find it, of an agent that tells no time.
+        first = report(2, Status.COMPLETED, started_at=START - 3600)
+        first = dataclasses.replace(first, sampled_at=START - 3596, ended_at=START - 3596)
         stores.store(store, first, heard_at=START + 4)
         assert not arrives(store, came(first.server_uuid, unmet_seconds=70.0))
         assert len(objects.Migration.list(store, server_uuid=first.server_uuid)) == 1

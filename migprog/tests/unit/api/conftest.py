@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The application as it is, over a real SQLite store; no part of it is replaced."""
 
+import itertools
 import pathlib
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -85,7 +86,9 @@ def client(store: objects.Store, connection: str) -> testing.TestClient:
 
 @pytest.fixture
 def fill(store: objects.Store) -> Fill:
-    """Store ``count`` migrations; gives their UUIDs, the oldest first."""
+    """Store ``count`` migrations; gives their UUIDs, the oldest first. No two begin at the same
+    time: a server has one job at a time."""
+    starts = itertools.count(HEARD_AT - 10_000, 2)
 
     def fill(
         count: int = 1, host: str = "source", heard_at: float = HEARD_AT, **values: Any
@@ -95,13 +98,12 @@ def fill(store: objects.Store) -> Fill:
             "sequence": 1,
             "status": Status.RUNNING,
             "phase": Phase.MEMORY_ITERATIONS,
-            "started_at": HEARD_AT - 10,
             "sampled_at": HEARD_AT - 1,
         } | values
         uuids = [str(uuid.uuid4()) for _ in range(count)]
         # One batch each: within a batch the order is the store's.
         for each in uuids:
-            report = Report(uuid=each, **values)
+            report = Report(uuid=each, **{"started_at": next(starts)} | values)
             sent = Batch(host=host, node=f"{host}.lab", reports=(report,)).to_wire()
             batch, refused = Batch.from_wire(sent)
             assert objects.store_batch(store, batch, heard_at).ack.stored, refused

@@ -67,7 +67,8 @@ def change(store: objects.Store, migration: objects.Migration, **values: object)
     agent = Agent(
         version="2", started_at=1.0, interval_seconds=5, heartbeat_seconds=30, migrations=1
     )
-    objects.store_batch(store, Batch(access.HOST, "node", reports=(report,), agent=agent), now)
+    host = migration.source_compute
+    objects.store_batch(store, Batch(host, "node", reports=(report,), agent=agent), now)
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -167,7 +167,7 @@ def test_what_nobody_foresaw(
 ) -> None:
     fill()
     with store.engine.begin() as sql:
-        sql.exec_driver_sql("UPDATE migrations SET status = 'unheard of'")
+        sql.exec_driver_sql("UPDATE migrations SET created_at = 'unheard of'")
     answer = client_of(app.create(configuration(connection), store)).simulate_get("/migrations")
     assert (answer.status_code, answer.json["error"]["code"]) == (500, 500)
     assert "unheard" not in answer.text

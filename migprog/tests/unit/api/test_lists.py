@@ -106,7 +106,7 @@ def test_sorting(client: testing.TestClient, fill: Fill, key: str, direction: st
     """In whole pages and in the smallest; what is equal is in the order of creation."""
     over = {"status": Status.COMPLETED, "phase": Phase.DONE}
     ends = [{"started_at": HEARD_AT - age, "ended_at": HEARD_AT - age / 2} for age in (9, 3, 3, 7)]
-    done = [fill(**over, **end)[0] for end in ends]
+    done = [fill(**over, **end, server_uuid=str(uuid.uuid4()))[0] for end in ends]
     (running,) = fill(started_at=HEARD_AT - 5)
     in_order = {
         "created_at": [*done, running],

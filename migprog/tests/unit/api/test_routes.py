@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each route: what it answers, how it may be asked, and what it makes of hostile text."""
 
+import dataclasses
 import uuid
 
 import pytest
@@ -8,6 +9,7 @@ from falcon import testing
 
 from migprog import objects
 from migprog.api import app, views
+from migprog.core.report import Batch
 from migprog.core.status import Phase, Status
 from migprog.core.verdict import Verdict
 from migprog.tests import stores
@@ -21,9 +23,9 @@ eta_high_seconds verdict reason memory_total_bytes memory_processed_bytes memory
 disk_total_bytes disk_processed_bytes disk_remaining_bytes memory_iteration
 throughput_bytes_per_second dirty_bytes_per_second boundary_remaining_bytes pause_needed_seconds
 pause_limit_seconds bandwidth_needed_bytes_per_second vfio_transferred_bytes disks
-auto_converge_percent total_seconds downtime_seconds error in_progress
-started_at sampled_at ended_at heard_at stale created_at
-updated_at calibration links
+auto_converge_percent total_seconds downtime_seconds error in_progress started_at sampled_at
+ended_at heard_at stale created_at updated_at calibration links ends_at ends_at_earliest
+ends_at_latest
 """.split()  # noqa: SIM905
 )
 
@@ -128,15 +130,57 @@ def test_values_are_those_reported(client: testing.TestClient, fill: Fill) -> No
     assert shown["ended_at"] == "2023-11-14T22:13:20.500000Z"
 
 
+def test_when_it_ends_is_told_by_the_conductors_clock(client, store) -> None:
+    """Of a host whose clock is an hour ahead, and while nothing but time passes the same."""
+    ahead = 3600
+    first = stores.report(
+        started_at=stores.START + ahead,
+        eta_seconds=30.0,
+        eta_low_seconds=20.0,
+        eta_high_seconds=45.5,
+    )
+    later = stores.later(first, eta_seconds=29.0, eta_low_seconds=19.0, eta_high_seconds=44.5)
+    unknown = stores.later(later)
+    unknown = dataclasses.replace(
+        unknown, eta_seconds=None, eta_low_seconds=None, eta_high_seconds=None
+    )
+    seen = []
+    for report in (first, later, unknown):
+        sent_at = report.sampled_at + 0.5
+        batch = Batch("h", "n", reports=(report,), sent_at=sent_at)
+        objects.store_batch(store, batch, sent_at - ahead)
+        (shown,) = client.simulate_get("/migrations").json["migrations"]
+        seen.append([shown[key] for key in ("ends_at", "ends_at_earliest", "ends_at_latest")])
+    ends = [views.instant(stores.at(stores.START + 1 + eta)) for eta in (30.0, 20.0, 45.5)]
+    assert seen == [ends, ends, [None] * 3]
+
+
+def test_what_was_measured_is_shown_to_the_millisecond(client, fill: Fill) -> None:
+    measured = {
+        "pause_needed_seconds": 2.2999999523,
+        "pause_limit_seconds": 0.30000000000000004,
+        "total_seconds": 35.12345678,
+        "downtime_seconds": 0.0119,
+    }
+    fill(**measured)
+    shown = client.simulate_get("/migrations").json["migrations"][0]
+    assert {key: shown[key] for key in measured} == {
+        "pause_needed_seconds": 2.3,
+        "pause_limit_seconds": 0.3,
+        "total_seconds": 35.123,
+        "downtime_seconds": 0.012,
+    }
+
+
 def test_how_good_the_forecasts_were(client: testing.TestClient, fill: Fill) -> None:
     (running,) = fill()
     (completed,) = fill(
         status=Status.COMPLETED,
         eta_at_25_seconds=30.0,
-        eta_off_at_25_seconds=-4.5,
+        eta_off_at_25_seconds=-4.4999999,
         eta_in_range_at_25=True,
-        eta_at_75_seconds=0.0,
-        eta_off_at_75_seconds=0.25,
+        eta_at_75_seconds=0.04,
+        eta_off_at_75_seconds=0.2531298,
         eta_in_range_at_75=False,
     )
 
@@ -150,7 +194,7 @@ def test_how_good_the_forecasts_were(client: testing.TestClient, fill: Fill) -> 
     assert shown(completed) == [
         {"at_percent": 25, "eta_seconds": 30.0, "off_seconds": -4.5, "in_range": True},
         {"at_percent": 50, **nothing},
-        {"at_percent": 75, "eta_seconds": 0.0, "off_seconds": 0.25, "in_range": False},
+        {"at_percent": 75, "eta_seconds": 0.0, "off_seconds": 0.3, "in_range": False},
     ]
 
 

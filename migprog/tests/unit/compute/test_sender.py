@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from migprog.compute import clock
 from migprog.compute.outbox import Outbox
 from migprog.compute.sender import Address, Sender, Vitals
 from migprog.conductor.rpcapi import Unreachable
@@ -198,7 +199,7 @@ def test_the_interval_in_force_is_told():
     assert conductor.sent[-1][0].agent.interval_seconds == 10.0
 
 
-def test_the_host_tells_its_own_time_with_arrivals_alone():
+def test_sender_tells_the_hosts_time_with_every_batch():
     outbox, conductor = Outbox(), Conductor()
     sender = Sender(outbox, conductor, ADDRESS, RULES)
     outbox.put_report(report(1), needs_ack=True)
@@ -207,5 +208,21 @@ def test_the_host_tells_its_own_time_with_arrivals_alone():
     outbox.put_arrival(arrival, time.monotonic())
     assert sender.send()
     (reports, _), (arrivals, _) = conductor.sent
-    assert reports.sent_at is None
-    assert abs(arrivals.sent_at - time.time()) < 60
+    assert abs(reports.sent_at - clock.wall(time.monotonic())) < 60
+    assert 0 <= arrivals.sent_at - reports.sent_at < 60
+
+
+def test_sender_leaves_out_a_value_that_no_conductor_would_take(caplog):
+    """One of before refuses the whole report for it."""
+    outbox, conductor = Outbox(), Conductor()
+    sender = Sender(outbox, conductor, ADDRESS, RULES)
+    before = REGISTRY.get_sample_value("migprog_values_left_out_total")
+    for sequence in (1, 2):
+        odd = dataclasses.replace(report(sequence), downtime_seconds=2**64 / 1000, percent=7)
+        outbox.put_report(odd, needs_ack=True)
+        assert sender.send()
+        told = conductor.sent[-1][0].reports[0]
+        assert (told.sequence, told.percent, told.downtime_seconds) == (sequence, 7, None)
+    assert REGISTRY.get_sample_value("migprog_values_left_out_total") == before + 2
+    (line,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert "downtime_seconds: '1.844674407370955e+16' must be from 0" in line

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
 import errno
+import json
 import os
 import shutil
 
@@ -179,3 +180,17 @@ def test_fields_of_a_later_version_are_ignored():
     data = encode(KEPT).replace(b'"fields": ["uuid"', b'"fields": ["uuid", "more"')
     data = data.replace(f'[["{KEPT.uuid}"'.encode(), f'[["{KEPT.uuid}", 7'.encode())
     assert decode(data) == KEPT
+
+
+@pytest.mark.parametrize("odd", [-12, 2**64 - 12, float("nan"), "many"])
+def test_an_end_with_an_odd_figure_is_kept_and_read_without_it(opened, odd):
+    """Written by this version, and by one before, which wrote whatever libvirt told."""
+    end = dataclasses.replace(END, memory_processed_bytes=odd, percent=100)
+    known = dataclasses.replace(end, memory_processed_bytes=None)
+    assert decode(encode(end)) == known
+    told = {name: value for name, value in dataclasses.asdict(end).items() if value is not None}
+    before = {"fields": list(told), "rows": [list(told.values())]}
+    directory, _ = opened()
+    directory.write(name_of(end), json.dumps({"ended": before}).encode())
+    directory.sync()
+    assert opened()[1] == statedir.Contents({end.uuid: known})

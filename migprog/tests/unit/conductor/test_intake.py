@@ -10,6 +10,7 @@ from migprog.core.report import Ack, Batch
 from migprog.metrics import REGISTRY
 from migprog.objects import Stored, Unavailable
 from migprog.tests import stores
+from migprog.tests.functional.processes import wait_for
 from migprog.tests.store_cases.agents import AGENT
 
 _SECONDS = 10
@@ -205,3 +206,16 @@ def test_an_agent_that_tells_of_itself_alone_is_stored():
 @pytest.mark.parametrize(("took", "seconds"), [(0.0, 0.0), (0.003, 0.024), (0.5, 0.1)])
 def test_progress_is_gathered_the_longer_the_slower_the_database_is(took, seconds):
     assert Gathering().progress_seconds(took) == pytest.approx(seconds)
+
+
+def test_another_hosts_progress_does_not_take_the_place_of_the_sources(database, intake):
+    first = busy(database, intake)
+    mine = stores.report(3, percent=40)
+    intake.keep(batch(mine, host="source"))
+    intake.keep(batch(stores.later(mine, 9, percent=99), host="evil"))
+    database.go.release(2)
+    assert first.answer()
+    assert database.begun.acquire(timeout=_SECONDS)
+    wait_for(lambda: len(database.transactions) == 2, _SECONDS, "the progress to be stored")
+    told = {each.host: [r.percent for r in each.reports] for each in database.transactions[1]}
+    assert told == {"source": [40], "evil": [99]}

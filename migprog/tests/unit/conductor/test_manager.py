@@ -68,18 +68,80 @@ def test_both_halves_agree():
 
 def test_what_can_be_read_is_stored_and_the_rest_named(manager, store, caplog):
     good = stores.report(percent=5)
-    bad = dataclasses.replace(stores.report(), percent="much\nERROR forged line")
+    bad = dataclasses.replace(stores.report(), sampled_at="soon\nERROR forged line")
     wire = Batch(host="a", node="a.example.org", reports=(bad, good)).to_wire()
     wire["reports"]["rows"].append(7)
     wire["arrivals"] = {"fields": ["server_uuid"], "rows": [["?"]]}
     ack = Ack.from_wire(manager.report({}, batch=wire))
     assert ack.stored == {good.uuid: 1}
     assert set(ack.refused) == {"reports[0]", "reports[2]", "arrivals[0]"}
-    assert ack.refused["reports[0]"].startswith("percent: ")
+    assert ack.refused["reports[0]"].startswith("sampled_at: ")
     assert stores.migration(store, good).percent == 5
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-    assert len(warnings) == 3
-    assert not any("\n" in warning for warning in warnings)
+    (warning,) = warnings
+    assert "3 entries are refused; reports[0]: " in warning
+    assert "\n" not in warning
+
+
+def test_what_is_dropped_or_refused_is_counted_and_logged_once_a_minute(manager, store, caplog):
+    good = stores.report(percent=5)
+    wire = Batch(host="a", node="a", reports=(good,)).to_wire()
+    wire["reports"]["fields"] += ["downtime_seconds", "verdict"]
+    wire["reports"]["rows"][0] += [-0.012, "slow-network"]
+    wire["reports"]["rows"].append(7)
+
+    def tell():
+        for _ in range(20):
+            assert set(manager.report({}, batch=wire)["refused"]) == {"reports[1]"}
+
+    counted = _counted(tell)
+    assert counted["values_dropped_total",] == 40
+    assert counted["entries_refused_total", "malformed"] == 20
+    stored = stores.migration(store, good)
+    assert (stored.percent, stored.downtime_seconds, stored.verdict) == (5, None, None)
+    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert len(warnings) == 2
+    assert "2 values are dropped" in warnings[1]
+    assert "verdict: 'slow-network' must be one of" in warnings[1]
+
+
+def test_a_second_agent_is_counted_and_logged_once(manager, store, caplog):
+    mine = stores.report()
+    other = stores.report(server_uuid=mine.server_uuid, started_at=mine.started_at + 0.1)
+
+    def tell(report):
+        return manager.report({}, batch=Batch("h", "h", reports=(report,)).to_wire())
+
+    tell(mine)
+    counted = _counted(lambda: [tell(stores.later(other, n)) for n in range(1, 21)])
+    assert counted == {("entries_refused_total", "duplicate"): 20}
+    # It need not know, and need not tell again.
+    assert tell(other) == {"stored": {other.uuid: 1}, "arrived": [], "refused": {}}
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert "two agents of host 'h' report the same migration" in warning
+    assert mine.uuid in warning and mine.server_uuid in warning
+
+
+def test_another_hosts_report_is_refused_counted_and_logged_once(manager, store, caplog):
+    mine = stores.report(project_id="red")
+    forged = stores.later(mine, sequence=9, status=Status.FAILED, error="forged")
+
+    def tell(host, report):
+        return manager.report({}, batch=Batch(host, host, reports=(report,)).to_wire())
+
+    assert tell("host-b", mine)["refused"] == {}
+    counted = _counted(lambda: [tell("host-a", forged) for _ in range(20)])
+    assert counted == {("entries_refused_total", "foreign"): 20}
+    assert tell("host-a", forged) == {
+        "stored": {},
+        "arrived": [],
+        "refused": {f"reports[{mine.uuid}]": "host: 'host-a' must be the migration's source"},
+    }
+    assert tell("host-b", stores.later(mine))["stored"] == {mine.uuid: 2}
+    assert stores.migration(store, mine).status is Status.RUNNING
+    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "'host-a'" in warnings[0] and mine.uuid in warnings[0]
 
 
 @pytest.mark.parametrize(

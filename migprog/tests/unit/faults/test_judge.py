@@ -210,3 +210,13 @@ def test_an_error_of_the_api_is_right_only_while_its_database_is_away():
 def test_how_much_longer_watched_migrations_took():
     assert judge.slowdown([2.0, 3.0, 90.0], [2.0, 1.0, 3.0]) == 1.5
     assert judge.slowdown([], [1.0]) is judge.slowdown([1.0], []) is None
+
+
+@pytest.mark.parametrize(
+    ("speaks", "source", "wrong"),
+    [("u", "a", 0), ("before", "a", 1), ("before", None, 0), ("u", None, 0)],
+)
+def test_another_migration_that_speaks_for_the_server_is_wrong(speaks, source, wrong):
+    record = RECORD | {"uuid": "u", "source_compute": source}
+    findings = judge.does_not_speak(TRUTH, [record], {"migration_uuid": speaks})
+    assert [each.wrong for each in findings] == [Wrong.WRONG] * wrong

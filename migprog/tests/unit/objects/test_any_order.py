@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migprog import exception, objects
-from migprog.core.report import Arrival, Report
+from migprog.core.report import Arrival, ArrivalState, Report
 from migprog.core.status import ENDED, Status
 from migprog.tests import stores
 from migprog.tests.stores import START
 
+# When all of it could be told.
+LATER = START + 10_000
 PERCENT = st.none() | st.integers(0, 99)
 # Sorted backwards they are in the order of a migration.
 MOVED = st.sampled_from([Status.POST_COPY, Status.POST_MIGRATING])
@@ -56,8 +58,10 @@ def deliveries(reports: list[Report]) -> st.SearchStrategy[list[list[Report | Ar
 
 
 def _store(store, batch: list[Report | Arrival]) -> None:
-    stores.store(store, *(entry for entry in batch if isinstance(entry, Report)))
-    stores.store(store, *(entry for entry in batch if isinstance(entry, Arrival)), host="dest")
+    reports = (entry for entry in batch if isinstance(entry, Report))
+    arrivals = (entry for entry in batch if isinstance(entry, Arrival))
+    stores.store(store, *reports, heard_at=LATER)
+    stores.store(store, *arrivals, host="dest", heard_at=LATER)
 
 
 def _found(store, report: Report) -> objects.Migration | None:
@@ -131,3 +135,37 @@ def test_the_newest_migration_speaks_for_its_server(store, data):
         server = objects.Server.get(store, server_uuid)
         assert server.migration_uuid == stored.uuid
         assert (server.sampled_at, server.progress) == (stored.sampled_at, stored.percent)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_the_source_may_be_late_and_a_second_agent_may_tell_too(store, data):
+    """Its reports, those of another agent under another UUID, and its arrival, each at least once,
+    with silences between them: one record, with the source's figures."""
+    first = stores.report(percent=7, reason="so", server_name="web")
+    figures = {"total_seconds": 5.5, "downtime_seconds": 0.5, "reason": "done", "percent": 100}
+    end = stores.later(first, 5, Status.COMPLETED, ended_at=START + 5.5, **figures)
+    twin = dataclasses.replace(first, uuid=str(uuid.uuid4()), started_at=START + 0.01)
+    came = dataclasses.replace(
+        stores.arrival(first.server_uuid, START + 5, ArrivalState.RESUMED),
+        complete=True,
+        total_seconds=5.0,
+        memory_processed_bytes=3000,
+    )
+    once = data.draw(st.permutations([end, twin, came]))
+    more = data.draw(st.lists(st.sampled_from([first, end, twin, came]), max_size=4))
+    heard_at = START + 6
+    for entry in [first, *once, *more, came]:
+        heard_at += data.draw(st.sampled_from([1, 200]))
+        host = "dest" if isinstance(entry, Arrival) else "source"
+        stores.store(store, entry, host=host, heard_at=heard_at)
+    (record,) = objects.Migration.list(store, server_uuid=first.server_uuid)
+    assert {name: getattr(record, name) for name in figures} == figures
+    assert (record.uuid, record.status, record.dest_compute) == (
+        *(first.uuid, Status.COMPLETED),
+        "dest",
+    )
+    assert (record.ended_at, record.sampled_at) == (stores.at(START + 5.5), stores.at(START + 5))
+    assert record.memory_processed_bytes == 3000
+    server = objects.Server.get(store, first.server_uuid)
+    assert (server.host, server.progress) == ("dest", 100)

@@ -9,7 +9,10 @@ from falcon import testing
 from migprog import exception, objects
 from migprog.api import app
 from migprog.core.actions import Action
+from migprog.core.report import Batch
 from migprog.core.status import Phase, Status
+from migprog.tests import stores
+from migprog.tests.stores import START
 from migprog.tests.unit.api.conftest import HEARD_AT, SERVER, Fill, client_of, configuration
 from migprog.tests.unit.api.nova.conftest import (
     NOBODY,
@@ -134,12 +137,32 @@ def test_one_that_is_past_it(ask_to_act: Ask, actions: Asked, fill: Fill, status
 
 def test_one_that_has_ended_while_another_runs(ask_to_act: Ask, actions: Asked, fill: Fill) -> None:
     fill(status=Status.FAILED, phase=Phase.DONE, started_at=HEARD_AT - 60)
-    fill()
+    fill(started_at=HEARD_AT - 5)
     code, name, message = refusal(abort(ask_to_act))
     assert (code, name) == (400, "badRequest")
     assert " is failed. " in message
     assert not actions.noted
     assert abort(ask_to_act, f"/servers/{SERVER}/migrations/2").status_code == 202
+
+
+@pytest.mark.parametrize("ahead_seconds", [3600, -3600])
+def test_the_next_one_where_a_hosts_clock_is_wrong(
+    ask_to_act: Ask, actions: Asked, store: objects.Store, ahead_seconds: int
+) -> None:
+    """Off the host whose clock it is, and back to it a minute later."""
+    wrong, right = START + ahead_seconds, START + 60
+    there = stores.report(
+        5, Status.COMPLETED, server_uuid=SERVER, started_at=wrong, ended_at=wrong + 5, percent=100
+    )
+    back = stores.report(server_uuid=SERVER, started_at=right, percent=7)
+    for host, report, ahead in (("a", there, ahead_seconds), ("b", back, 0)):
+        sent_at = report.sampled_at + 0.5
+        batch = Batch(host, host, reports=(report,), sent_at=sent_at)
+        objects.store_batch(store, batch, sent_at - ahead)
+    server = ask_to_act(f"/servers/{SERVER}", "2.80").json["server"]
+    assert (server["status"], server["progress"]) == ("MIGRATING", 7)
+    assert abort(ask_to_act, f"/servers/{SERVER}/migrations/2").status_code == 202
+    assert actions.noted == [("abort", back.uuid)]
 
 
 @pytest.mark.parametrize("number", ["1", "2"])

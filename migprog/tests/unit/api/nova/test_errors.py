@@ -79,7 +79,7 @@ def test_what_nobody_foresaw(
 ) -> None:
     fill()
     with store.engine.begin() as sql:
-        sql.exec_driver_sql("UPDATE migrations SET status = 'unheard of'")
+        sql.exec_driver_sql("UPDATE migrations SET created_at = 'unheard of'")
     answer = ask("/os-migrations", "2.80")
     assert refusal(answer)[:2] == (500, "computeFault")
     assert answer.headers["openstack-api-version"] == "compute 2.80"

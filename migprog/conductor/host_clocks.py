@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this conductor knows of hosts' clocks, from the messages that it has received."""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+
+from migprog.core import clocks
+from migprog.core.clocks import Offset
+from migprog.core.report import Batch
+from migprog.core.seldom import Seldom
+
+LOG = logging.getLogger(__name__)
+# The least recently heard of are forgotten; their next message tells again.
+_MOST_HOSTS = 20_000
+
+
+class HostClocks:
+    """Any number of threads may use it at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._offsets: OrderedDict[tuple[str, str], Offset] = OrderedDict()
+        self._lines = Seldom(interval_seconds=3600.0)
+
+    def by_ours(self, batch: Batch, received_at: float, is_prompt: bool) -> Batch:
+        """The batch, received at this time by our clock, with its instants by our clock.
+
+        ``is_prompt``: its sender waits for an answer. A batch that tells no time of its host is
+        left as it is.
+        """
+        if batch.sent_at is None:
+            return batch
+        seconds = self._correction(batch, batch.sent_at, received_at, is_prompt)
+        return clocks.moved(batch, seconds)
+
+    def _correction(
+        self, batch: Batch, sent_at: float, received_at: float, is_prompt: bool
+    ) -> float:
+        key = batch.host, batch.node
+        with self._lock:
+            offset = clocks.observed(self._offsets.get(key), sent_at, received_at, is_prompt)
+            if offset is None:
+                return 0.0
+            self._offsets[key] = offset
+            self._offsets.move_to_end(key)
+            if len(self._offsets) > _MOST_HOSTS:
+                self._offsets.popitem(last=False)
+            seconds = offset.correction_seconds
+            if not seconds or self._lines.held_back(batch.host, time.monotonic()) is None:
+                return seconds
+        LOG.warning(
+            "clock of host %r is %.0f s %s this conductor's; the instants that it reports are "
+            "corrected by that much: check its time synchronisation",
+            *(batch.host, abs(seconds), "behind" if seconds > 0 else "ahead of"),
+        )
+        return seconds

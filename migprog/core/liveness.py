@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Has an agent gone silent? One rule, whoever asks: it has missed two heartbeats of its own.
+
+Instants are by the conductors' clock.
+"""
+
+from datetime import datetime, timedelta
+
+HEARTBEATS_MISSED = 2
+# What [compute] report_interval and heartbeat_interval allow; conductors that answer slowly stretch
+# the first up to the second.
+MIN_REPORT_SECONDS = 0.1
+MIN_HEARTBEAT_SECONDS, MAX_HEARTBEAT_SECONDS = 1.0, 3600.0
+# For an agent whose interval is not known: five heartbeats of the usual 30 s.
+_UNKNOWN_SECONDS = 150.0
+
+
+def silent_after(heartbeat_seconds: float | None) -> timedelta:
+    """How long after its last report an agent counts as silent; None: its interval is unknown."""
+    if heartbeat_seconds is None:
+        return timedelta(seconds=_UNKNOWN_SECONDS)
+    return timedelta(seconds=HEARTBEATS_MISSED * bounded_heartbeat(heartbeat_seconds))
+
+
+def is_silent(heard_at: datetime, now: datetime, heartbeat_seconds: float | None) -> bool:
+    """Tell whether more should have been received since."""
+    return now - heard_at > silent_after(heartbeat_seconds)
+
+
+def bounded_heartbeat(seconds: float) -> float:
+    """A heartbeat interval, within what an agent's options allow."""
+    return min(max(seconds, MIN_HEARTBEAT_SECONDS), MAX_HEARTBEAT_SECONDS)
+
+
+def bounded_interval(seconds: float) -> float:
+    """A report interval, within what an agent's options allow."""
+    return min(max(seconds, MIN_REPORT_SECONDS), MAX_HEARTBEAT_SECONDS)

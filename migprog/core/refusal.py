@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why a conductor does not store an entry of a batch."""
+
+import enum
+from dataclasses import dataclass
+
+
+class Why(enum.StrEnum):
+    """The kinds of refusal, by the words that metrics have for them.
+
+    ``malformed``: it cannot be read. ``foreign``: the migration is another host's. ``sequence``:
+    its sequence leaps further than an agent's can. ``instant``: it tells of a time that is to come.
+    ``duplicate``: another agent of the same host tells of the same job. ``project``: a migration of
+    a server that is known as another project's; it is stored, but does not speak for the server.
+    """
+
+    MALFORMED = "malformed"
+    FOREIGN = "foreign"
+    SEQUENCE = "sequence"
+    INSTANT = "instant"
+    DUPLICATE = "duplicate"
+    PROJECT = "project"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """``entry`` is its name in the answer, ``text`` names the field, the value and the rule."""
+
+    why: Why
+    entry: str
+    text: str

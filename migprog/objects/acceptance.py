@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What of a batch is let in: by our clock, and only what its sender may tell. Pure.
+
+Whoever knows the broker's password can tell anything. A batch's ``host`` is the only identity that
+it has; what is already stored belongs to the host that told it first.
+"""
+
+import dataclasses
+from datetime import datetime
+from typing import Any
+
+from migprog.core import clocks
+from migprog.core.refusal import Refusal, Why
+from migprog.core.report import Arrival, Batch, Report
+
+Row = dict[str, Any]
+
+# How far a sequence may leap beyond the stored one. An agent counts at most 20 reports a second
+# (poll_interval), and sets aside 256 at each of its starts (core/keep.py), some of which may fail.
+_LEAP = 2**16
+_LEAP_PER_SECOND = 300.0
+
+
+def by_our_clock(batch: Batch, received_at: float) -> tuple[Batch, list[Refusal]]:
+    """The batch with its instants by the conductor's clock, and the entries that are left out
+    since they tell of a time that no clock set wrong explains."""
+    batch = clocks.by_ours(batch, received_at)
+    entries: tuple[Report | Arrival, ...] = (*batch.reports, *batch.arrivals)
+    absurd = [each for each in entries if clocks.is_absurd(each, received_at)]
+    if absurd:
+        batch = dataclasses.replace(
+            batch,
+            reports=tuple(each for each in batch.reports if each not in absurd),
+            arrivals=tuple(each for each in batch.arrivals if each not in absurd),
+        )
+    return clocks.bounded(batch, received_at), [_absurd(each) for each in absurd]
+
+
+def foreign(old: Row | None, report: Report, host: str, now: datetime) -> Refusal | None:
+    """Why a report of ``host`` is refused, given the row of its migration; None: it is not."""
+    if old is None:
+        return None
+    if old["source_compute"] != host:
+        return _refusal(Why.FOREIGN, report, f"host: {host!r} must be the migration's source")
+    if old["server_uuid"] != report.server_uuid:
+        text = f"server_uuid: '{report.server_uuid}' must be the migration's server"
+        return _refusal(Why.FOREIGN, report, text)
+    quiet_seconds = max(0.0, (now - old["heard_at"]).total_seconds())
+    at_most = old["sequence"] + _LEAP + round(_LEAP_PER_SECOND * quiet_seconds)
+    if report.sequence > at_most:
+        text = f"sequence: {report.sequence} must be at most {at_most} now"
+        return _refusal(Why.SEQUENCE, report, text)
+    return None
+
+
+def _refusal(why: Why, report: Report, text: str) -> Refusal:
+    return Refusal(why, f"reports[{report.uuid}]", text)
+
+
+def _absurd(entry: Report | Arrival) -> Refusal:
+    if isinstance(entry, Arrival):
+        text = f"at: {entry.at:.0f} must not be days ahead of the conductor's clock"
+        return Refusal(Why.INSTANT, f"arrivals[{entry.server_uuid}]", text)
+    instants = (entry.started_at, entry.sampled_at, entry.ended_at or 0.0)
+    text = f"instants: {max(instants):.0f} must not be days ahead of the conductor's clock"
+    return _refusal(Why.INSTANT, entry, text)

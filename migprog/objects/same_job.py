@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether two agents of one host tell of the same job under two UUIDs. Pure.
+
+They do where a second agent runs on a hypervisor, or one was started again that has lost its state
+directory. A server has one job at a time, and libvirt tells when it began: the record that is there
+is the job's, and what is told under another UUID makes no second one. It is not lost, either: an
+end ends the record, and where the agent that made the record has gone silent the other's reports
+carry it on.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from migprog.core import liveness
+from migprog.core.report import Report
+from migprog.core.status import ENDED, IN_PROGRESS, Status
+from migprog.objects.instant import to_store
+
+Row = dict[str, Any]
+
+# Each agent works the start out from a reading of its own.
+SAME_START = timedelta(seconds=1)
+
+
+def known(rows: Iterable[Row], report: Report, host: str) -> Row | None:
+    """The record of the job that ``host`` reports under a UUID that nobody knows, if there is one
+    among ``rows``; whole rows.
+
+    A row with this very UUID was written since the transaction looked for it: that is no other
+    agent's, and to insert it will fail, so that the transaction is run again.
+    """
+    started_at = to_store(report.started_at)
+
+    def apart(row: Row) -> timedelta:
+        return abs(row["started_at"] - started_at)
+
+    its = (
+        row
+        for row in rows
+        if row["uuid"] != report.uuid
+        and (row["server_uuid"], row["source_compute"]) == (report.server_uuid, host)
+        and apart(row) < SAME_START
+        and not _is_apart(row, report)
+    )
+    return min(its, key=apart, default=None)
+
+
+def counts(row: Row, report: Report, now: datetime, heartbeat_seconds: float | None) -> bool:
+    """Whether the other agent's report is to be taken as one of the record."""
+    if row["status"] not in IN_PROGRESS:
+        return row["status"] == Status.UNKNOWN and report.status in ENDED
+    return report.status in ENDED or liveness.is_silent(row["heard_at"], now, heartbeat_seconds)
+
+
+def _is_apart(row: Row, report: Report) -> bool:
+    """Whether they are two jobs, one after the other."""
+    if report.ended_at is not None and to_store(report.ended_at) < row["started_at"]:
+        return True
+    ended_at: datetime | None = row["ended_at"]
+    if row["status"] in IN_PROGRESS or ended_at is None:
+        return False
+    if to_store(report.started_at) > ended_at:
+        return True
+    # An agent that lost sight of its job calls its end unknown, and goes on under another UUID.
+    goes_on = report.status in IN_PROGRESS
+    return goes_on and (
+        row["status"] == Status.UNKNOWN or to_store(report.sampled_at) > ended_at + SAME_START
+    )

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a host can make of another host's records: nothing. A batch's ``host`` is who tells."""
+
+import dataclasses
+
+import pytest
+
+from migprog import objects
+from migprog.core.report import Agent, ArrivalState, Batch
+from migprog.core.status import Phase, Status
+from migprog.tests import stores
+from migprog.tests.stores import START, arrival, at, later, migration, report
+
+NAMES = {"project_id": "red", "user_id": "rosa", "server_name": "web"}
+# What whoever knows a migration's UUIDs may say of it.
+FORGED = {
+    "an end": {"status": Status.COMPLETED, "phase": Phase.DONE, "ended_at": START + 9},
+    "a failure": {"status": Status.FAILED, "error": "forged"},
+    "an end nobody saw": {"status": Status.UNKNOWN},
+    "progress": {"percent": 99, "eta_seconds": 0.1},
+    "another tenant": {"project_id": "blue", "user_id": "eve", "server_name": "stolen"},
+    "the last sequence": {"sequence": 2**63 - 1},
+}
+
+
+def _told_by(store, host, *reports, heard_at=START + 100):
+    batch = Batch(host=host, node=host, reports=reports)
+    return objects.store_batch(store, batch, heard_at)
+
+
+class Owning:
+    """What is stored belongs to the source that is stored with it."""
+
+    @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
+    def test_a_report_of_another_host_is_refused(self, store, forged):
+        mine = report(percent=40, **NAMES)
+        _told_by(store, "host-b", mine)
+        before = migration(store, mine), objects.Server.get(store, mine.server_uuid)
+        told = dataclasses.replace(later(mine, 7), **forged)
+        stored = _told_by(store, "host-a", told)
+        assert set(stored.ack.refused) == {f"reports[{mine.uuid}]"}
+        assert [(each.why, stored.ends) for each in stored.refused] == [("foreign", ())]
+        # Nothing is told of what the store holds.
+        assert stored.ack.stored == {}
+        assert (migration(store, mine), objects.Server.get(store, mine.server_uuid)) == before
+        assert _told_by(store, "host-b", later(mine, 2)).ack.stored == {mine.uuid: 2}
+
+    def test_the_source_goes_on_in_the_transaction_in_which_another_is_refused(self, store):
+        mine = report(**NAMES)
+        evil = later(mine, 5, Status.FAILED, project_id="blue")
+        batches = [
+            Batch(host, host, reports=(each,))
+            for host, each in (("b", mine), ("a", evil), ("b", later(mine, 3, percent=9)))
+        ]
+        stored = objects.store_batches(
+            store, [objects.Heard(batch, START + 9) for batch in batches]
+        )
+        assert [len(each.refused) for each in stored] == [0, 1, 0]
+        after = migration(store, mine)
+        assert (after.status, after.sequence, after.percent) == (Status.RUNNING, 3, 9)
+        assert (after.project_id, after.source_compute) == ("red", "b")
+
+    def test_what_lasts_stays_as_it_was_first_told(self, store):
+        mine = report(percent=1, **NAMES)
+        _told_by(store, "host-b", mine)
+        others = {"project_id": "blue", "user_id": "eve", "server_name": "x"}
+        moved = dataclasses.replace(later(mine, percent=2), started_at=START - 500, **others)
+        _told_by(store, "host-b", moved)
+        stored, server = migration(store, mine), objects.Server.get(store, mine.server_uuid)
+        assert {name: getattr(stored, name) for name in NAMES} == NAMES
+        assert (server.project_id, server.user_id, server.name) == ("red", "rosa", "web")
+        assert (stored.started_at, server.migration_started_at) == (at(START), at(START))
+        assert stored.percent == server.progress == 2
+
+    def test_what_was_not_known_at_first_is_filled_in(self, store):
+        mine = report()
+        _told_by(store, "host-b", mine)
+        _told_by(store, "host-b", dataclasses.replace(later(mine), **NAMES))
+        stored, server = migration(store, mine), objects.Server.get(store, mine.server_uuid)
+        assert (stored.project_id, server.project_id, server.name) == ("red", "red", "web")
+
+    def test_a_sequence_may_not_leap(self, store):
+        mine = report()
+        _told_by(store, "host-b", mine, heard_at=START + 1)
+        for sequence in (2**63 - 1, 2**32, 1 + 2**16 + 301):
+            leaps = later(mine, sequence, sampled_at=START + 1)
+            stored = _told_by(store, "host-b", leaps, heard_at=START + 2)
+            assert [each.why for each in stored.refused] == ["sequence"]
+        assert migration(store, mine).sequence == 1
+        # As far as an agent counts in an hour's outage, in which it is started again and again.
+        honest = later(mine, 1 + 20 * 3600 + 256 * 100, sampled_at=START + 3600)
+        assert not _told_by(store, "host-b", honest, heard_at=START + 3601).refused
+        assert migration(store, mine).sequence == honest.sequence
+
+    def test_a_server_is_not_taken_over_for_another_project(self, store):
+        first = report(status=Status.COMPLETED, percent=100, **NAMES)
+        _told_by(store, "host-b", first)
+        before = objects.Server.get(store, first.server_uuid)
+        own = report(server_uuid=first.server_uuid, project_id="blue", started_at=START + 50)
+        stored = _told_by(store, "host-a", own)
+        assert [each.why for each in stored.refused] == ["project"]
+        # The record is its own; it says nothing of the server of the other project.
+        assert migration(store, own).project_id == "blue"
+        assert objects.Server.get(store, first.server_uuid) == before
+        honest = report(server_uuid=first.server_uuid, project_id="red", started_at=START + 60)
+        assert not _told_by(store, "host-b", honest).refused
+        assert objects.Server.get(store, first.server_uuid).migration_uuid == honest.uuid
+
+    @pytest.mark.parametrize("sent_at", [None, START + 100])
+    def test_a_start_in_the_year_2191_keeps_nobody_from_speaking(self, store, sent_at):
+        first = report(percent=1)
+        evil = report(server_uuid=first.server_uuid, started_at=7e9, sampled_at=START + 99)
+        stored = objects.store_batch(
+            store, Batch("host-a", "n", reports=(evil,), sent_at=sent_at), START + 100
+        )
+        assert [each.why for each in stored.refused] == ["instant"]
+        again = report(server_uuid=first.server_uuid, started_at=START + 150, percent=2)
+        _told_by(store, "host-b", again, heard_at=START + 160)
+        assert objects.Server.get(store, first.server_uuid).migration_uuid == again.uuid
+
+    def test_an_arrival_in_the_year_2191_keeps_nobody_from_arriving(self, store):
+        mine = report()
+        _told_by(store, "host-b", mine)
+        evil = arrival(mine.server_uuid, 7e9)
+        batch = Batch("host-a", "n", arrivals=(evil,))
+        stored = objects.store_batch(store, batch, START + 6)
+        assert (stored.ack.arrived, [each.why for each in stored.refused]) == ((), ["instant"])
+        honest = arrival(mine.server_uuid, START + 6, ArrivalState.RESUMED)
+        assert stores.store(store, honest, host="host-c", heard_at=START + 7).arrived
+        assert migration(store, mine).dest_compute == "host-c"
+
+    def test_a_source_that_called_it_back_is_believed(self, store):
+        """Whoever says that the server has arrived with it, for good."""
+        mine = report()
+        _told_by(store, "host-b", mine, heard_at=START + 1)
+        came = arrival(mine.server_uuid, START + 5, ArrivalState.RESUMED)
+        came = dataclasses.replace(came, complete=True, total_seconds=5.0)
+        stores.store(store, came, host="host-a", heard_at=START + 6)
+        assert migration(store, mine).status is Status.POST_MIGRATING
+        aborted = later(mine, 2, Status.CANCELLED, ended_at=START + 7)
+        assert _told_by(store, "host-b", aborted, heard_at=START + 8).ends
+        assert migration(store, mine).status is Status.CANCELLED
+
+    @pytest.mark.parametrize(
+        ("told", "kept"), [(7e9, 3600.0), (0.0, 1.0), (3600.0, 3600.0), (30.0, 30.0)]
+    )
+    def test_an_agents_intervals_are_bounded_by_its_options(self, store, told, kept):
+        agent = Agent(
+            version="6.6.6",
+            started_at=7e9,
+            interval_seconds=told,
+            heartbeat_seconds=told,
+            migrations=0,
+        )
+        objects.store_batch(store, Batch("bounded", "n", agent=agent), START)
+        known = objects.Agent.get(store, "bounded")
+        assert (known.heartbeat_seconds, known.started_at) == (kept, at(START))
+        assert known.interval_seconds <= 3600.0
+        assert known.is_silent(at(START + 7201))
