@@ -13,7 +13,7 @@ from typing import Any
 from migprog.compute import statement
 from migprog.compute.domain_xml import Facts
 from migprog.compute.statement import Statement
-from migprog.core import calibration, course, estimate, keep, throttle, verdict
+from migprog.core import calibration, course, estimate, job, keep, throttle, verdict
 from migprog.core.report import Report
 from migprog.core.sample import JobState, Sample, from_job_stats, outgoing_job
 from migprog.core.status import ENDED, Phase, Status
@@ -142,7 +142,7 @@ class Monitor:
         """Take up the job statistics of the server."""
         state = outgoing_job(stats)
         if state is JobState.ACTIVE:
-            self._sampled(from_job_stats(stats, at, pause_limit_seconds))
+            self._sampled(from_job_stats(stats, at, pause_limit_seconds), job.began_at(stats, at))
         elif state is JobState.CANCELLED:
             self._ended(Status.CANCELLED, "the migration was aborted", at)
         elif state is JobState.FAILED:
@@ -210,11 +210,10 @@ class Monitor:
         self._final = from_job_stats(stats, at, before.pause_limit_seconds if before else None)
         self._ended(Status.COMPLETED, None, at)
 
-    def _sampled(self, new: Sample) -> None:
+    def _sampled(self, new: Sample, began_at: float | None) -> None:
         begins = self._course.latest is None and not self._taken_up
-        if begins and new.elapsed_seconds is not None:
-            started_at = new.at - new.elapsed_seconds
-            self._course = dataclasses.replace(self._course, started_at=started_at)
+        if begins and began_at is not None:
+            self._course = dataclasses.replace(self._course, started_at=began_at)
         self._course = course.observe(self._course, new)
 
     def _given_up(self, at: float) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from migprog.compute.domain_xml import Facts
 from migprog.compute.recording import Row, Writer
 from migprog.concurrency import native_queue, native_thread
-from migprog.core import sample
+from migprog.core import job, sample
 from migprog.core.status import Status
 
 LOG = logging.getLogger(__name__)
@@ -186,8 +186,7 @@ def _start(kind: str, at: float, values: Row) -> float | None:
     stats = values.get("stats") or {}
     if kind != "sample" or sample.outgoing_job(stats) is not sample.JobState.ACTIVE:
         return None
-    elapsed_ms = stats.get("time_elapsed")
-    return None if elapsed_ms is None else at - elapsed_ms / 1000
+    return job.began_at(stats, at)
 
 
 def _mib(count_bytes: int | None) -> float | None:
