@@ -109,6 +109,7 @@ class Keeper:
             except queue.Empty:
                 self._again()
             self._work()
+        self._directory.close()
         self._ended.put(True)
 
     def _open(self) -> None:

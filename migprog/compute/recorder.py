@@ -72,6 +72,10 @@ class Tape:
     def event(self, event: str, at: float, **values: Any) -> None:
         self.recorder.put(self, "event", at, {"event": event, **values})
 
+    def drop(self) -> None:
+        """Keep nothing: it was no migration."""
+        self.recorder.put(self, "drop", 0.0, {})
+
     def end(self, status: Status, error: str | None, at: float) -> None:
         """The last row. What nobody saw is neither completed nor failed."""
         text = {"error": error[:_MAX_TEXT]} if error else {}
@@ -133,6 +137,9 @@ class Recorder:
                 self._close(tape)
 
     def _take(self, tape: Tape, kind: str, at: float, values: Row) -> None:
+        if kind == "drop":
+            self._drop(tape)
+            return
         tape.waiting.append((kind, at, values))
         if tape.writer is None:
             enough = kind == "end" or len(tape.waiting) > _MAX_WAITING_ROWS
@@ -147,6 +154,12 @@ class Recorder:
             tape.writer.write(kind, at - (tape.started_at or 0.0), values)
         if kind == "end":
             self._close(tape)
+
+    def _drop(self, tape: Tape) -> None:
+        tape.waiting.clear()
+        self._close(tape)
+        if tape.writer is not None:
+            (self._directory / tape.writer.name).unlink(missing_ok=True)
 
     def _writer(self, tape: Tape, started_at: float) -> Writer:
         started = time.gmtime(time.time() - time.monotonic() + started_at)

@@ -100,6 +100,12 @@ class StateDir:
         self._descriptor = descriptor
         return contents
 
+    def close(self) -> None:
+        """Let go of it."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
     @property
     def is_open(self) -> bool:
         return self._descriptor is not None

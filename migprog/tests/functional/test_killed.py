@@ -271,7 +271,7 @@ def test_a_state_directory_that_fails_is_told_of_and_stops_nothing(
     deployment.agents[source.name].stop()
     (port,) = processes.free_ports(1)
     state = tmp_path / "state"
-    with small_disk.mounted(state, size_kib=16):
+    with small_disk.mounted(state, size_kib=64):
         filler = small_disk.fill(state)
         agent = deployment.agent(
             source, **OPTIONS, state_dir=state, metrics_listen=f"127.0.0.1:{port}"

@@ -157,7 +157,6 @@ def test_a_folder_that_another_agent_has_is_opened_when_that_one_ends(tmp_path, 
     os.close(before._descriptor)
     assert wait_for(inbox, lambda m: isinstance(m, Loaded)).error is None
     keeper.stop()
-    os.close(keeper._directory._descriptor)
 
 
 def test_a_folder_that_another_agent_keeps_is_taken(tmp_path, inbox):

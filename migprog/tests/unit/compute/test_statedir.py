@@ -176,7 +176,9 @@ def test_the_largest_entry_fits():
 
 def test_two_agents_do_not_have_the_same_folder(opened, tmp_path):
     directory, _ = opened()
-    with pytest.raises(statedir.TakenError, match=f"{URI_FOLDER} is locked by process {os.getpid()}"):
+    with pytest.raises(
+        statedir.TakenError, match=f"{URI_FOLDER} is locked by process {os.getpid()}"
+    ):
         StateDir(str(tmp_path), URI).open()
     other = StateDir(str(tmp_path), URI + "2")
     other.open()
