@@ -55,6 +55,8 @@ class Asking:
         # Changed by single steps of the interpreter alone: no lock of eventlet's would do here.
         self._waited_for: set[str] = set()
         self._unanswered: set[str] = set()
+        # The server whose lock is asked for: not even that is answered where libvirt itself hangs.
+        self._at_lock: str | None = None
 
     def ask_all(self, servers: Mapping[str, Any]) -> None:
         """Ask servers, by UUID, for their jobs; return when all but those that hang have answered.
@@ -66,7 +68,8 @@ class Asking:
             round_ = _Round(self, todo)
             native_thread(round_.run, "search")
             if not round_.ends_within(self._patience_seconds):
-                self._leave(round_)
+                if not self._leave(round_):
+                    return
             elif round_.error is not None:
                 raise round_.error
 
@@ -84,7 +87,11 @@ class Asking:
         if server_uuid in self._waited_for:
             return
         # Only while something hangs is each asked twice.
-        lock = self._lock(server) if self._unanswered else Lock.FREE
+        lock = Lock.FREE
+        if self._unanswered:
+            self._at_lock = server_uuid
+            lock = self._lock(server)
+            self._at_lock = None
         if lock is Lock.FREE:
             if self._ask(server_uuid, server):
                 self._answers(server_uuid)
@@ -101,13 +108,16 @@ class Asking:
             # It gave up. A job that ends is shown for a moment only: there is no time to lose.
             self.take(server_uuid, server)
 
-    def _leave(self, round_: "_Round") -> None:
+    def _leave(self, round_: "_Round") -> bool:
+        """Leave a round with the server that hangs; False where libvirt itself hangs."""
         server_uuid, _ = round_.current
         self._waited_for.add(server_uuid)
-        self._no_answer(server_uuid)
+        if self._at_lock != server_uuid:
+            self._no_answer(server_uuid)
         round_.left_at = round_.current
         if round_.ended:
             self._waited_for.discard(server_uuid)
+        return self._at_lock != server_uuid
 
     def _wait_for(self, server_uuid: str) -> None:
         try:

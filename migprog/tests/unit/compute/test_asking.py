@@ -32,6 +32,8 @@ class Site:
         self.inbox = Inbox()
         self.servers = servers
         self.insisted: list[str] = []
+        # That it hangs itself, until this is set.
+        self.hangs: threading.Event | None = None
         self.asking = Asking(
             self.inbox, self._ask, self._lock, self._insist, patience_seconds=PATIENCE_SECONDS
         )
@@ -43,6 +45,8 @@ class Site:
 
     def _lock(self, server):
         server.locks_asked += 1
+        if self.hangs is not None:
+            self.hangs.wait(SECONDS)
         return server.lock
 
     def _insist(self, uuid):
@@ -146,6 +150,16 @@ def test_a_call_that_has_given_up_is_followed_by_the_next_at_once(site):
     here.servers["a"].released.set()
     assert here.messages(2) == [(NoAnswer, "a"), (Answers, "a")]
     assert here.insisted == ["a"]
+
+
+def test_a_libvirt_that_hangs_itself_is_not_asked_for_each_server(site):
+    servers = {f"{n}": Server(hangs=True) for n in range(20)}
+    here = site(**servers)
+    here.hangs = threading.Event()
+    here.search()
+    assert [server.asked + server.locks_asked for server in servers.values()] == [1, 1] + [0] * 18
+    assert here.messages(1) == [(NoAnswer, "0")]
+    here.hangs.set()
 
 
 def test_a_server_that_is_gone_is_waited_for_no_more(site):
