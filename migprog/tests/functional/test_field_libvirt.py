@@ -219,7 +219,7 @@ def second(hosts, monkeypatch):
     running = []
 
     def start(**changes):
-        refused = []
+        refused: list[Exception] = []
         host = hosts.hosts[0]
         values = {"libvirt_uri": f"{host.uri}&mode=direct"} | changes
         running.append(ComputeManager(settings(host, **values), Conductor(), fail=refused.append))

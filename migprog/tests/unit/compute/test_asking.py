@@ -58,7 +58,7 @@ class Site:
 
     def messages(self, count):
         """So many messages, in order, as words."""
-        seen = []
+        seen: list[tuple[type, str]] = []
         while len(seen) < count:
             got = self.inbox.get_all(SECONDS)
             assert got, f"waited in vain for more than {seen}"
