@@ -68,8 +68,11 @@ class Asking:
             round_ = _Round(self, todo)
             native_thread(round_.run, "search")
             if not round_.ends_within(self._patience_seconds):
-                if not self._leave(round_):
+                current = round_.current
+                if not self._leave(round_, current):
                     return
+                # When its job began is told now, and no more once the job has failed.
+                todo.appendleft(current)
             elif round_.error is not None:
                 raise round_.error
 
@@ -84,14 +87,14 @@ class Asking:
 
     def take(self, server_uuid: str, server: Any) -> None:
         """Ask one server; runs in a round's thread."""
-        if server_uuid in self._waited_for:
-            return
         # Only while something hangs is each asked twice.
         lock = Lock.FREE
         if self._unanswered:
             self._at_lock = server_uuid
             lock = self._lock(server)
             self._at_lock = None
+        if server_uuid in self._waited_for:
+            return
         if lock is Lock.FREE:
             if self._ask(server_uuid, server):
                 self._answers(server_uuid)
@@ -108,16 +111,17 @@ class Asking:
             # It gave up. A job that ends is shown for a moment only: there is no time to lose.
             self.take(server_uuid, server)
 
-    def _leave(self, round_: "_Round") -> bool:
+    def _leave(self, round_: "_Round", current: tuple[str, Any]) -> bool:
         """Leave a round with the server that hangs; False where libvirt itself hangs."""
-        server_uuid, _ = round_.current
+        server_uuid, _ = current
         self._waited_for.add(server_uuid)
-        if self._at_lock != server_uuid:
+        hangs = self._at_lock == server_uuid
+        if not hangs:
             self._no_answer(server_uuid)
-        round_.left_at = round_.current
+        round_.left_at = current
         if round_.ended:
             self._waited_for.discard(server_uuid)
-        return self._at_lock != server_uuid
+        return not hangs
 
     def _wait_for(self, server_uuid: str) -> None:
         try:

@@ -276,7 +276,7 @@ class Host:
 
     def _lock(self, asked: Any) -> Lock:
         _, domain, _ = asked
-        return reader.lock(domain)
+        return self._reader.lock(domain)
 
     def _insist(self, server_uuid: str) -> bool:
         """Wait for a server whose lock is held by a job, as long as it is."""
@@ -287,23 +287,11 @@ class Host:
         ):
             connection.setKeepAlive(*_KEEPALIVE)
             domain = connection.lookupByUUIDString(server_uuid)
-            began_at = reader.job_began_at(domain)
-            while not self._asks_with(connection, domain, began_at):
-                if reader.lock(domain) is not Lock.JOB:
+            while not self._ask(server_uuid, (connection, domain, None)):
+                if self._reader.lock(domain) is not Lock.JOB:
                     return False
             return True
         return False
-
-    def _asks_with(self, connection: Any, domain: Any, began_at: float | None) -> bool:
-        try:
-            reading = self._reader.find(connection, domain, began_at=began_at)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_OPERATION_TIMEOUT:
-                raise
-            return False
-        if reading is not None:
-            self._inbox.put(reading)
-        return True
 
     def _read(self, server_uuid: str) -> Reading:
         """Read a server's statistics; runs in its sampler's thread."""

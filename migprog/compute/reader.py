@@ -55,6 +55,8 @@ class Reader:
         self._new: set[str] = set()
         # Those that an agent before has left, and that were not seen migrating since.
         self._left: set[str] = set()
+        # When the jobs began that hold servers' locks.
+        self._jobs: dict[str, float] = {}
 
     def begin(self, server_uuid: str, left: bool) -> None:
         """A server is watched from now on; ``left``: an agent before has left it migrating."""
@@ -69,6 +71,7 @@ class Reader:
     def forget(self, server_uuid: str) -> None:
         """What is known of a server may have changed."""
         self.facts.pop(server_uuid, None)
+        self._jobs.pop(server_uuid, None)
 
     def reading(
         self,
@@ -110,19 +113,14 @@ class Reader:
                 error_code=error.get_error_code(),
             )
 
-    def find(
-        self,
-        connection: Any,
-        domain: Any,
-        phase: Phase | None = None,
-        began_at: float | None = None,
-    ) -> Reading | None:
+    def find(self, connection: Any, domain: Any, phase: Phase | None = None) -> Reading | None:
         """Read a server that migrates away, or has just failed to; None for any other.
 
-        ``began_at`` is when its job began, where that is known. Raises :class:`libvirtError`.
+        Raises :class:`libvirtError`.
         """
         server_uuid, before = domain.UUIDString(), time.monotonic()
         stats = domain.jobStats()
+        began_at = self._jobs.pop(server_uuid, None)
         state = sample.outgoing_job(stats)
         if state not in _OUTGOING:
             return None
@@ -133,8 +131,21 @@ class Reader:
             self.read_resident(connection, domain, server_uuid)
         elif began_at is not None:
             # libvirt forgets a job's time as the job fails.
-            stats = stats | {"time_elapsed": round((at - began_at) * 1000)}
+            stats = stats | {"time_elapsed": max(0, round((at - began_at) * 1000))}
         return self.reading(server_uuid, stats, at, phase=phase)
+
+    def lock(self, domain: Any) -> Lock:
+        """Tell whether a server's lock is held. libvirt answers this at once, whatever hangs."""
+        at = time.monotonic()
+        try:
+            state, _, elapsed_ms = domain.controlInfo()
+        except libvirt.libvirtError:
+            # Whatever is wrong with it, the next call says so at once.
+            return Lock.FREE
+        if state == libvirt.VIR_DOMAIN_CONTROL_JOB:
+            self._jobs[domain.UUIDString()] = at - elapsed_ms / 1000
+            return Lock.JOB
+        return Lock.FREE if state == libvirt.VIR_DOMAIN_CONTROL_OK else Lock.HELD
 
     def _look_for(self, domain: Any, server_uuid: str) -> Reading:
         """Read a server that may be anywhere by now: on its way back here, too."""
@@ -184,25 +195,6 @@ def completed(connection: Any, server_uuid: str) -> Mapping[str, Any] | None:
             with contextlib.suppress(queue.Empty):
                 pause.get(timeout=_COMPLETED_PAUSE_SECONDS)
     return None
-
-
-def lock(domain: Any) -> Lock:
-    """Tell whether a server's lock is held. libvirt answers this at once, whatever hangs."""
-    try:
-        state, _, _ = domain.controlInfo()
-    except libvirt.libvirtError:
-        # Whatever is wrong with it, the next call says so at once.
-        return Lock.FREE
-    if state == libvirt.VIR_DOMAIN_CONTROL_OK:
-        return Lock.FREE
-    return Lock.JOB if state == libvirt.VIR_DOMAIN_CONTROL_JOB else Lock.HELD
-
-
-def job_began_at(domain: Any) -> float | None:
-    """Tell when the job began that holds a server's lock; None where none does."""
-    at = time.monotonic()
-    state, _, elapsed_ms = domain.controlInfo()
-    return at - elapsed_ms / 1000 if state == libvirt.VIR_DOMAIN_CONTROL_JOB else None
 
 
 def pause_limit_seconds(domain: Any) -> float | None:

@@ -21,7 +21,7 @@ from migprog.compute.recorder import Recorder
 from migprog.compute.sampler import Sampler
 from migprog.compute.settings import Settings
 from migprog.compute.watched import Watched
-from migprog.core import keep, sample, throttle
+from migprog.core import job, keep, sample, throttle
 from migprog.core.sample import JobState
 from migprog.metrics import agent as metrics
 
@@ -98,7 +98,9 @@ class WatchList:
         if watched is None:
             if state is JobState.NONE or self._is_echo(reading, state):
                 return
-            watched = self._begin(server_uuid, at)
+            # One that has failed already began long before it was found.
+            began_at = None if state is JobState.ACTIVE else job.began_at(reading.stats or {}, at)
+            watched = self._begin(server_uuid, at if began_at is None else began_at)
         watched.answered()
         watched.learn(reading.facts)
         if not watched.is_proven:

@@ -252,6 +252,7 @@ def test_a_migration_of_which_only_events_were_seen_has_its_record(agent, before
 def test_a_migration_that_was_first_read_as_it_failed_has_its_record(agent, job_type, status):
     agent.reads(MIGRATION_OUT, job_type=job_type)
     assert agent.reported() == [status]
+    assert [report.total_seconds for report in agent.reports()] == [ELAPSED_SECONDS]
     # libvirt goes on to show it for a moment.
     agent.reads(MIGRATION_OUT, job_type=job_type, elapsed_seconds=0.0)
     assert agent.reported() == [status]
