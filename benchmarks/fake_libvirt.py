@@ -11,12 +11,13 @@ import itertools
 import sys
 import time
 import types
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from migprog.tests.fixtures.simulated import Guest, precopy
 
-VIR_ERR_NO_DOMAIN, VIR_ERR_OPERATION_INVALID = 42, 55
+VIR_ERR_NO_DOMAIN, VIR_ERR_OPERATION_INVALID, VIR_ERR_OPERATION_TIMEOUT = 42, 55, 68
 _VIR_ERR_OPERATION_DENIED = 29
 VIR_DOMAIN_RUNNING, VIR_DOMAIN_PAUSED = 1, 3
 VIR_DOMAIN_RUNNING_MIGRATED, VIR_DOMAIN_RUNNING_POSTCOPY = 2, 10
@@ -26,7 +27,8 @@ VIR_DOMAIN_JOB_STATS_COMPLETED, VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED = 1, 2
 VIR_DOMAIN_PAUSED_MIGRATION, VIR_DOMAIN_PAUSED_STARTING_UP = 2, 11
 VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2 = 0, 16
 VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, VIR_DOMAIN_EVENT_ID_JOB_COMPLETED = 18, 19
-VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_RESUMED = 2, 4
+VIR_DOMAIN_EVENT_DEFINED, VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_RESUMED = 0, 2, 4
+VIR_DOMAIN_CONTROL_OK, VIR_DOMAIN_CONTROL_JOB = 0, 1
 VIR_DOMAIN_STATS_STATE, VIR_DOMAIN_STATS_BALLOON = 1, 4
 VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE = 1
 VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT = 1 << 29
@@ -92,6 +94,9 @@ class Domain:
 
     def jobStats(self, _flags: int = 0) -> dict[str, Any]:
         return {"type": 0}
+
+    def controlInfo(self) -> list[int]:
+        return [VIR_DOMAIN_CONTROL_OK, 0, 0]
 
     def migrateGetMaxDowntime(self) -> int:
         raise libvirtError("read-only access prevents it", _VIR_ERR_OPERATION_DENIED)
@@ -172,6 +177,16 @@ class Connection:
     def getHostname(self) -> str:
         return NODE
 
+    def getURI(self) -> str:
+        return f"qemu:///{NODE}"
+
+    def getType(self) -> str:
+        return "QEMU"
+
+    def getCapabilities(self) -> str:
+        # Several agents on one machine are tried at once.
+        return f"<capabilities><host><uuid>{uuid.uuid4()}</uuid></host></capabilities>"
+
     def getLibVersion(self) -> int:
         return 9_000_000
 
@@ -200,10 +215,11 @@ class Connection:
     def domainListGetStats(
         self, domains: list[Domain], _stats: int, _flags: int
     ) -> list[tuple[Domain, dict[str, Any]]]:
-        return [(domain, {"balloon.rss": _MEMORY_MIB * 1024}) for domain in domains]
+        stats = {"balloon.rss": _MEMORY_MIB * 1024, "state.state": 1, "state.reason": 1}
+        return [(domain, stats) for domain in domains]
 
-    def lookupByUUIDString(self, uuid: str) -> Domain:
-        return _here.by_uuid[uuid]
+    def lookupByUUIDString(self, server_uuid: str) -> Domain:
+        return _here.by_uuid[server_uuid]
 
     def close(self) -> None:
         pass

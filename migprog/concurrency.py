@@ -58,6 +58,13 @@ def native_queue() -> Any:
     return _queue.SimpleQueue()
 
 
+def native_socket(family: int, kind: int) -> Any:
+    """A socket in C, which eventlet does not patch, for real threads."""
+    import _socket
+
+    return _socket.socket(family, kind)
+
+
 class Inbox:
     """A mailbox that any thread may fill and one (green) thread empties.
 

@@ -22,6 +22,10 @@ class AgentAway(MigprogError):
     """Something takes an agent that does not answer; the text says what may be done yet."""
 
 
+class AnotherAgent(MigprogError):
+    """Another agent does what this one is to do; the text names both."""
+
+
 class ConfigError(MigprogError):
     """An option is impossible; the text starts with its name, as ``[group] option``."""
 

@@ -24,6 +24,9 @@ _START_SECONDS = 3.0
 # A broker that is away can hold up a stop for ever. systemd would kill us after 90 seconds.
 _STOP_SECONDS = 20.0
 
+# Where the service that runs is told of what must stop it.
+_failures: list[concurrency.Inbox] = []
+
 
 class Service(Protocol):
     """What :func:`run` runs. Connections are opened in ``start``, never in a constructor."""
@@ -59,6 +62,16 @@ def main(
     return 0
 
 
+def fail(error: exception.MigprogError) -> None:
+    """Have the process's service stopped because of ``error``, which :func:`run` then raises.
+
+    For what is found out after the start. Any thread may call this; outside of :func:`run` it does
+    nothing.
+    """
+    if _failures:
+        _failures[-1].put(error)
+
+
 def run(config: cfg.ConfigOpts, service: Service) -> None:
     """Start the service; return when SIGTERM or SIGINT came and it has stopped.
 
@@ -66,6 +79,7 @@ def run(config: cfg.ConfigOpts, service: Service) -> None:
     """
     news = concurrency.Inbox()
     news.wake_on_signals()
+    _failures.append(news)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda received, _frame: news.put(received))
 
@@ -81,6 +95,7 @@ def run(config: cfg.ConfigOpts, service: Service) -> None:
     try:
         _serve(config, service, news)
     finally:
+        _failures.remove(news)
         starting.join(_START_SECONDS)
         if starting.is_alive():
             LOG.warning("stopping before the start was through")

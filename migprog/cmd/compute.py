@@ -64,7 +64,9 @@ class ComputeService:
         self._transport = rpc.transport(self._config, self._transport_url)
         conductor = rpcapi.ConductorAPI(self._transport, self._config.compute.rpc_timeout)
         listen = self._listen if self._config.compute.allow_actions else None
-        self._manager = ComputeManager(settings(self._config, self._libvirt_uri), conductor, listen)
+        self._manager = ComputeManager(
+            settings(self._config, self._libvirt_uri), conductor, listen, service.fail
+        )
         self._manager.start()
 
     def _listen(self, host: str, endpoint: Endpoint) -> None:

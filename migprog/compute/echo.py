@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from migprog.core import job
+
 # Within so long of an end, what libvirt tells of the server may still belong to it.
 _ECHO_SECONDS = 60.0
 
@@ -47,6 +49,6 @@ class Echo:
         ended = self._ended.get(server_uuid)
         if ended is None or not self.may_be(server_uuid, at):
             return False
-        elapsed_ms = (stats or {}).get("time_elapsed") or 0
-        began_at = at - elapsed_ms / 1000
-        return at <= ended.told_at or (elapsed_ms > 0 and began_at <= ended.at)
+        began_at = None if stats is None else job.began_at(stats, at)
+        is_older = began_at is not None and job.is_no_later(began_at, ended.at)
+        return at <= ended.told_at or is_older

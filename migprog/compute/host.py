@@ -1,27 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only file that knows libvirt: it turns calls and events into values for an inbox.
+"""libvirt, which it turns from calls and events into values for an inbox.
 
 Kinds of real threads that run here, whatever the concurrency backend: one runs libvirt's event
-loop. One a connection connects, searches for migrations and connects anew. One a migration reads
-its statistics, so that a call which hangs costs its own server's figures and nothing else. One does
-something that an operator asked for. None of them logs, locks or decides: they hand over.
+loop. One a connection connects, starts each search for migrations, and connects again; it makes no
+call that waits for a single server. A search asks the servers in threads of its own (see
+:mod:`migprog.compute.asking`). One a migration reads its statistics, so that a call which hangs
+costs its own server's figures and nothing else. One does something that an operator asked for. None
+of them logs, locks or decides: they hand over.
 """
 
 import contextlib
-import dataclasses
 import functools
 import queue
 import time
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Any
 
 import libvirt
 import libvirt_qemu
 
-from migprog.compute import domain_xml
+from migprog.compute import acting, claim, domain_xml, reader
+from migprog.compute.asking import Asking, Lock
 from migprog.compute.block_jobs import BlockJobs
 from migprog.compute.messages import (
-    Acted,
     Arrived,
     Connected,
     Disconnected,
@@ -32,35 +33,27 @@ from migprog.compute.messages import (
     JobEvent,
     Lifecycle,
     Reading,
+    Rival,
 )
 from migprog.compute.sampler import Sampler
 from migprog.concurrency import Inbox, native_queue, native_thread
-from migprog.core import actions, sample
 from migprog.core.actions import Action
-from migprog.core.status import Phase
 
-_GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID)
-# The paused states of a domain that is being received; asking for its job's statistics may block.
-_INCOMING = {
-    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION),
-    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP),
-    (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY),
-}
 _ARRIVED = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_MIGRATED)
-# How a server stands at its source.
-_PHASES = {
-    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY): Phase.POST_COPY,
-    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED): Phase.POST_COPY_PAUSED,
-}
-# Without the second, reading them would be the end of them.
-_COMPLETED = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
-# A server may be told to have arrived before its job is through: so often it is asked, and seconds
-# between.
-_COMPLETED_ATTEMPTS, _COMPLETED_PAUSE_SECONDS = 20, 0.1
+_CHANGES = (libvirt.VIR_DOMAIN_EVENT_DEFINED, libvirt.VIR_DOMAIN_EVENT_STARTED)
+_APPEARS = (libvirt.VIR_DOMAIN_EVENT_STARTED, libvirt.VIR_DOMAIN_EVENT_RESUMED)
 # A libvirt that does not answer for so long (interval × count seconds) is taken for gone.
 _KEEPALIVE = (5, 6)
 # Between two searches that events asked for: a block job changes its state in bursts.
 _SEARCH_PAUSE_SECONDS = 0.1
+# Between two attempts to take the place of another agent.
+_CLAIM_SECONDS = 0.5
+# Stands among the UUIDs of those to be looked at for all of them.
+_ALL = ""
+
+
+class _RivalError(Exception):
+    """Another agent watches this hypervisor."""
 
 
 class Host:
@@ -72,19 +65,17 @@ class Host:
         self.uri = uri
         self.scan_interval_seconds = scan_interval_seconds
         self._inbox = inbox
+        self._claim = claim.Claim()
         self._connection: libvirt.virConnect | None = None
         self._qemu_events = qemu_events
         self._qemu_connection: libvirt.virConnect | None = None
-        self._facts: dict[str, domain_xml.Facts] = {}
-        # Those that are sampled and whose resident memory was not read yet.
-        self._without_resident: set[str] = set()
+        self._reader = reader.Reader()
+        self._asking = Asking(inbox, self._ask, self._lock, self._insist)
         self._searched = False
-        # Those that an agent before has left, and that were not seen migrating since.
-        self._left: set[str] = set()
         # Those whose threads run; one that hangs stays until its call returns.
         self._samplers: set[Sampler] = set()
-        # Wakes the searching thread: True to search at once, None to stop.
-        self._wakes: queue.SimpleQueue[bool | None] = native_queue()
+        # Wakes the searching thread: a server to look at now, or _ALL; None to stop.
+        self._wakes: queue.SimpleQueue[str | None] = native_queue()
 
     def start(self) -> None:
         _run_event_loop()
@@ -98,8 +89,7 @@ class Host:
 
         ``left``: it migrated when an agent before was here; where is it now?
         """
-        (self._left.add if left else self._left.discard)(server_uuid)
-        self._without_resident.add(server_uuid)
+        self._reader.begin(server_uuid, left)
         read = functools.partial(self._read, server_uuid, BlockJobs(time.monotonic))
         sampler = Sampler(server_uuid, read, self._inbox, self._samplers.discard)
         self._samplers.add(sampler)
@@ -108,64 +98,69 @@ class Host:
 
     def read_completed(self, server_uuid: str, at: float) -> None:
         """Have the final statistics of the job that brought a server here read and handed over."""
-        native_thread(lambda: self._completed(server_uuid, at), f"arrival {server_uuid}")
+
+        def read() -> None:
+            connection = self._connection
+            stats = None if connection is None else reader.completed(connection, server_uuid)
+            self._inbox.put(Arrived(server_uuid=server_uuid, at=at, stats=stats))
+
+        native_thread(read, f"arrival {server_uuid}")
 
     def act(self, action: Action, server_uuid: str, seen_at: float) -> None:
         """Have something done to the migration of a server that was last seen at ``seen_at``, and
         what came of it handed over as :class:`Acted`."""
-        native_thread(
-            lambda: self._inbox.put(self._acted(action, server_uuid, seen_at)),
-            f"{action} {server_uuid}",
-        )
 
-    def _acted(self, action: Action, server_uuid: str, seen_at: float) -> Acted:
-        at = time.monotonic()
-        result: dict[str, Any]
-        try:
-            # Of its own: what watches cannot change a thing, and what can is soon closed.
-            with contextlib.closing(libvirt.open(self.uri)) as connection:
-                connection.setKeepAlive(*_KEEPALIVE)
-                domain = connection.lookupByUUIDString(server_uuid)
-                result = _ACTS[action](domain, seen_at)
-        except libvirt.libvirtError as error:
-            gone = error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN
-            result = {"refused": actions.OVER} if gone else {"error": str(error)}
-        except Exception as error:
-            result = {"error": repr(error)}
-        return Acted(server_uuid=server_uuid, at=at, **result)
+        def act() -> None:
+            self._inbox.put(acting.act(self.uri, _KEEPALIVE, action, server_uuid, seen_at))
+
+        native_thread(act, f"{action} {server_uuid}")
 
     def _run(self) -> None:
+        named: Collection[str] = (_ALL,)
         while True:
+            pause_seconds = self.scan_interval_seconds
             try:
                 if self._connection is None:
                     self._connect()
-                elif not self._connection.isAlive():
+                    named = (_ALL,)
+                elif not self._is_alive():
                     self._lost("the connection was closed")
                     continue
-                self._search()
+                self._search(named)
+            except _RivalError:
+                pause_seconds = _CLAIM_SECONDS
             except libvirt.libvirtError as error:
                 self._lost(str(error))
             except Exception as error:
-                # Whatever nobody foresaw: to look anew is better than to look no more.
+                # Whatever nobody foresaw: to look again is better than to look no more.
                 self._lost(repr(error))
-            if not self._wait():
+            woken = self._wait(pause_seconds)
+            if None in woken:
                 break
+            named = [each for each in woken if each is not None]
         self._close()
+        self._claim.release()
 
-    def _wait(self) -> bool:
-        """Wait for the next search; False when told to stop."""
+    def _wait(self, seconds: float) -> Collection[str | None]:
+        """Wait for the next search; return the servers to look at, None to stop."""
         try:
-            wake = self._wakes.get(timeout=self.scan_interval_seconds)
-            time_is_up = time.monotonic() + _SEARCH_PAUSE_SECONDS
-            while wake is not None and (left := time_is_up - time.monotonic()) > 0:
-                wake = self._wakes.get(timeout=left)
+            woken = {self._wakes.get(timeout=seconds)}
         except queue.Empty:
-            return True
-        return wake is not None
+            return {_ALL}
+        time_is_up = time.monotonic() + _SEARCH_PAUSE_SECONDS
+        with contextlib.suppress(queue.Empty):
+            while None not in woken and (left := time_is_up - time.monotonic()) > 0:
+                woken.add(self._wakes.get(timeout=left))
+        return woken
+
+    def _is_alive(self) -> bool:
+        connections = (self._connection, self._qemu_connection)
+        return all(each is None or each.isAlive() for each in connections)
 
     def _connect(self) -> None:
         connection = libvirt.openReadOnly(self.uri)
         connection.setKeepAlive(*_KEEPALIVE)
+        self._take_claim(connection)
         connection.registerCloseCallback(self._closed, None)
         for event, callback in (
             (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle),
@@ -185,6 +180,17 @@ class Host:
             )
         )
 
+    def _take_claim(self, connection: Any) -> None:
+        """Make sure that no other agent watches the hypervisor."""
+        identity = claim.identity(
+            connection.getURI(), connection.getType(), connection.getCapabilities()
+        )
+        who = self._claim.take(identity)
+        if who is not None:
+            connection.close()
+            self._inbox.put(Rival(who))
+            raise _RivalError(who)
+
     def _connect_qemu(self) -> str | None:
         """Have QEMU's own events told; gives the reason where that is refused.
 
@@ -200,148 +206,104 @@ class Host:
         self._qemu_connection = connection
         return None
 
-    def _search(self) -> None:
-        """Look at every running server once; hand over those that are migrating away.
+    def _search(self, named: Collection[str]) -> None:
+        """Look at servers once, and hand over those that are migrating away.
 
-        Those that have a sampler are its business: one that hangs must not hold up the search.
+        Those that have a sampler are its business. No call here waits for a single server.
         """
         connection = self._connection
         if connection is None:
             return
-        states = connection.getAllDomainStats(
-            libvirt.VIR_DOMAIN_STATS_STATE,
-            libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
-            | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT,
-        )
+        everything = _ALL in named
+        states = self._states(connection, None if everything else named)
         sampled = {sampler.server_uuid for sampler in list(self._samplers)}
-        present = set()
-        found = []
+        asked = {}
+        for domain, state in states:
+            server_uuid = domain.UUIDString()
+            stands = (state.get("state.state"), state.get("state.reason"))
+            if stands in reader.INCOMING:
+                continue
+            with contextlib.suppress(libvirt.libvirtError):
+                self._reader.learn(domain, server_uuid)
+                if server_uuid not in sampled:
+                    asked[server_uuid] = (connection, domain, reader.PHASES.get(stands))
+        self._asking.ask_all(asked)
+        if everything:
+            self._count(states)
+
+    def _states(self, connection: Any, named: Collection[str] | None) -> Any:
+        """Read how all running servers stand, or the named ones."""
+        nowait = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+        if named is None:
+            active = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
+            return connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, active | nowait)
+        domains = []
+        for server_uuid in named:
+            with contextlib.suppress(libvirt.libvirtError):
+                domains.append(connection.lookupByUUIDString(server_uuid))
+        if not domains:
+            return []
+        return connection.domainListGetStats(domains, libvirt.VIR_DOMAIN_STATS_STATE, nowait)
+
+    def _count(self, states: Any) -> None:
+        """Hand over what runs on the host; ``states`` are those of all."""
+        present, found = set(), []
         for domain, state in states:
             server_uuid = domain.UUIDString()
             present.add(server_uuid)
-            stands = (state.get("state.state"), state.get("state.reason"))
-            if stands == _ARRIVED:
+            if (state.get("state.state"), state.get("state.reason")) == _ARRIVED:
                 found.append(server_uuid)
-            if stands in _INCOMING:
-                continue
-            with contextlib.suppress(libvirt.libvirtError):
-                if server_uuid not in self._facts:
-                    self._facts[server_uuid] = domain_xml.read(domain.XMLDesc())
-                if server_uuid in sampled:
-                    continue
-                # Before the call: its job began no later than that tells.
-                at = time.monotonic()
-                stats = domain.jobStats()
-                if sample.outgoing_job(stats) is sample.JobState.ACTIVE:
-                    self._read_resident(connection, domain, server_uuid)
-                    phase = _PHASES.get(stands)
-                    self._inbox.put(self._reading(server_uuid, stats, at, phase=phase))
-        for server_uuid in set(self._facts) - present:
-            del self._facts[server_uuid]
+        facts = self._reader.facts
+        for server_uuid in set(facts) - present:
+            self._reader.forget(server_uuid)
+        self._asking.forget(present)
         if not self._searched and found:
             self._inbox.put(Found(tuple(found)))
         self._searched = True
-        memory_bytes = sum(facts.memory_size_bytes or 0 for facts in self._facts.values())
+        memory_bytes = sum(each.memory_size_bytes or 0 for each in list(facts.values()))
         self._inbox.put(Hosted(len(present), memory_bytes))
 
-    def _reading(
-        self,
-        server_uuid: str,
-        stats: Mapping[str, Any],
-        at: float,
-        pause_limit_seconds: float | None = None,
-        phase: Phase | None = None,
-    ) -> Reading:
-        return Reading(
-            server_uuid=server_uuid,
-            at=at,
-            stats=stats,
-            pause_limit_seconds=pause_limit_seconds,
-            facts=self._facts.get(server_uuid),
-            phase=phase,
-        )
+    # A search's threads call these.
+
+    def _ask(self, _server_uuid: str, asked: Any) -> bool:
+        connection, domain, phase = asked
+        try:
+            reading = self._reader.find(connection, domain, phase)
+        except libvirt.libvirtError as error:
+            return error.get_error_code() != libvirt.VIR_ERR_OPERATION_TIMEOUT
+        if reading is not None:
+            self._inbox.put(reading)
+        return True
+
+    def _lock(self, asked: Any) -> Lock:
+        _, domain, _ = asked
+        return self._reader.lock(domain)
+
+    def _insist(self, server_uuid: str) -> bool:
+        """Wait for a server whose lock is held by a job, as long as it is."""
+        with (
+            contextlib.suppress(libvirt.libvirtError),
+            # Of its own: libvirt answers but a few calls of one connection at a time.
+            contextlib.closing(libvirt.openReadOnly(self.uri)) as connection,
+        ):
+            connection.setKeepAlive(*_KEEPALIVE)
+            domain = connection.lookupByUUIDString(server_uuid)
+            while not self._ask(server_uuid, (connection, domain, None)):
+                if self._reader.lock(domain) is not Lock.JOB:
+                    return False
+            return True
+        return False
 
     def _read(self, server_uuid: str, block_jobs: BlockJobs) -> Reading:
         """Read a server's statistics; runs in its sampler's thread."""
         connection = self._connection
         if connection is None:
             return Reading(server_uuid=server_uuid, at=time.monotonic(), error="not connected")
-        try:
-            domain = connection.lookupByUUIDString(server_uuid)
-            if server_uuid in self._left:
-                return self._look_for(domain, server_uuid)
-            disks = block_jobs.read(
-                lambda: _disk_targets(domain), lambda name: _block_job(domain, name)
-            )
-            stats = domain.jobStats()
-            block_jobs.take(stats)
-            if server_uuid in self._without_resident:
-                self._read_resident(connection, domain, server_uuid)
-            pause_limit_seconds = _pause_limit_seconds(domain)
-            reading = self._reading(server_uuid, stats, time.monotonic(), pause_limit_seconds)
-            return dataclasses.replace(reading, disks=disks) if disks else reading
-        except libvirt.libvirtError as error:
-            return Reading(
-                server_uuid=server_uuid,
-                at=time.monotonic(),
-                gone=error.get_error_code() in _GONE,
-                error=str(error),
-                error_code=error.get_error_code(),
-            )
-
-    def _look_for(self, domain: Any, server_uuid: str) -> Reading:
-        """Read a server that may be anywhere by now: on its way back here, too."""
-        at = time.monotonic()
-        stands = tuple(domain.state())
-        if stands in _INCOMING:
-            text = "it is being switched over, or arrives here"
-            return Reading(server_uuid=server_uuid, at=at, error=text)
-        if stands[0] == libvirt.VIR_DOMAIN_SHUTOFF:
-            stats = domain.jobStats(_COMPLETED)
-            return Reading(server_uuid=server_uuid, at=at, gone=True, stats=stats)
-        stats = domain.jobStats()
-        if sample.outgoing_job(stats) is sample.JobState.ACTIVE:
-            self._left.discard(server_uuid)
-        return self._reading(server_uuid, stats, at, phase=_PHASES.get(stands))
-
-    def _completed(self, server_uuid: str, at: float) -> None:
-        """Read the final statistics of the job that brought a server here; in its own thread."""
-        found = None
-        # eventlet's sleep is not for real threads.
-        pause: queue.SimpleQueue[None] = native_queue()
-        with contextlib.suppress(libvirt.libvirtError):
-            for _ in range(_COMPLETED_ATTEMPTS):
-                connection = self._connection
-                if connection is None:
-                    break
-                stats = connection.lookupByUUIDString(server_uuid).jobStats(_COMPLETED)
-                if sample.is_completed_migration(stats):
-                    found = stats
-                    break
-                with contextlib.suppress(queue.Empty):
-                    pause.get(timeout=_COMPLETED_PAUSE_SECONDS)
-        self._inbox.put(Arrived(server_uuid=server_uuid, at=at, stats=found))
-
-    def _read_resident(self, connection: Any, domain: Any, server_uuid: str) -> None:
-        """Read once how much memory it has; that costs as much as its statistics do."""
-        self._without_resident.discard(server_uuid)
-        facts = self._facts.get(server_uuid)
-        if facts is None or facts.huge_pages:
-            return
-        with contextlib.suppress(libvirt.libvirtError):
-            ((_, stats),) = connection.domainListGetStats(
-                [domain],
-                libvirt.VIR_DOMAIN_STATS_BALLOON,
-                libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT,
-            )
-            if "balloon.rss" in stats:
-                resident_bytes = stats["balloon.rss"] * 1024
-                self._facts[server_uuid] = dataclasses.replace(
-                    facts, memory_resident_bytes=resident_bytes
-                )
+        return self._reader.read(connection, server_uuid, block_jobs)
 
     def _lost(self, error: str) -> None:
         self._close()
+        self._asking.reset()
         self._inbox.put(Disconnected(error=error))
 
     def _close(self) -> None:
@@ -355,7 +317,7 @@ class Host:
     # libvirt calls these in its event loop's thread.
 
     def _closed(self, _connection: Any, _reason: int, _opaque: Any) -> None:
-        self._wakes.put(True)
+        self._wakes.put(_ALL)
 
     def _on_lifecycle(
         self, _connection: Any, domain: Any, event: int, detail: int, _opaque: Any
@@ -367,12 +329,14 @@ class Host:
                 at=time.monotonic(),
                 event=event,
                 detail=detail,
-                facts=self._facts.get(server_uuid),
+                facts=self._reader.facts.get(server_uuid),
             )
         )
-        if event in (libvirt.VIR_DOMAIN_EVENT_STARTED, libvirt.VIR_DOMAIN_EVENT_RESUMED):
+        if event in _CHANGES:
+            self._reader.forget(server_uuid)
+        if event in _APPEARS:
             # Read what is to be known of it now: a migration may be over before the next search.
-            self._wakes.put(True)
+            self._wakes.put(server_uuid)
 
     def _on_iteration(self, _connection: Any, domain: Any, iteration: int, _opaque: Any) -> None:
         at = time.monotonic()
@@ -382,7 +346,7 @@ class Host:
         self, _connection: Any, domain: Any, stats: dict[str, Any], _opaque: Any
     ) -> None:
         server_uuid = domain.UUIDString()
-        facts = self._facts.get(server_uuid)
+        facts = self._reader.facts.get(server_uuid)
         self._inbox.put(
             JobCompleted(server_uuid=server_uuid, at=time.monotonic(), stats=stats, facts=facts)
         )
@@ -401,82 +365,9 @@ class Host:
         _opaque: Any,
     ) -> None:
         status = domain_xml.qemu_migration_status(details) if event == "MIGRATION" else None
-        self._inbox.put(
-            JobEvent(server_uuid=domain.UUIDString(), at=time.monotonic(), qemu_status=status)
-        )
-        self._wakes.put(True)
-
-
-def _pause_limit_seconds(domain: Any) -> float | None:
-    """The max downtime in force, where it may be read: libvirt wants a read-write connection."""
-    with contextlib.suppress(libvirt.libvirtError):
-        milliseconds = domain.migrateGetMaxDowntime()
-        # Where that fails libvirt-python does not raise, but gives None: as a job ends, say.
-        return None if milliseconds is None else float(milliseconds) / 1000
-    return None
-
-
-def _disk_targets(domain: Any) -> tuple[str, ...]:
-    with contextlib.suppress(libvirt.libvirtError):
-        return domain_xml.disk_targets(domain.XMLDesc())
-    return ()
-
-
-def _block_job(domain: Any, name: str) -> Mapping[str, Any] | None:
-    """What libvirt says of the copy of a disk, with its bandwidth in bytes; empty where there is
-    none, None where it says nothing."""
-    with contextlib.suppress(libvirt.libvirtError):
-        info = domain.blockJobInfo(name, libvirt.VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES)
-        is_copy = info and info.get("type") == libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_COPY
-        return info if is_copy else {}
-    return None
-
-
-def _abort(domain: Any, seen_at: float) -> dict[str, Any]:
-    if not _is_there(domain, seen_at):
-        return {"refused": actions.OVER}
-    domain.abortJob()
-    return {"how": "it is aborted"}
-
-
-def _force_complete(domain: Any, seen_at: float) -> dict[str, Any]:
-    """As Nova does it: by post-copy where that was allowed when it began, else by a pause."""
-    if not _is_there(domain, seen_at):
-        return {"refused": actions.OVER}
-    try:
-        domain.migrateStartPostCopy(0)
-    except libvirt.libvirtError as error:
-        # Nothing tells what a migration was allowed, but for this.
-        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
-            raise
-        return _pause(domain, seen_at)
-    return {"how": "post-copy begins"}
-
-
-def _pause(domain: Any, seen_at: float) -> dict[str, Any]:
-    """Suspend a server for its migration: libvirt has it run again at the end, wherever it is."""
-    if not _is_there(domain, seen_at):
-        return {"refused": actions.OVER}
-    if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
-        return {"refused": "the server is paused already: nothing writes to its memory"}
-    domain.suspend()
-    paused_by_user = [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER]
-    stands = None
-    with contextlib.suppress(libvirt.libvirtError):
-        stands = domain.state()
-    if stands == paused_by_user:
-        # The migration ended just before, else libvirt would call it the migration's pause.
-        domain.resume()
-        return {"refused": actions.OVER}
-    return {"how": "the server is paused until it is at its destination", "paused": True}
-
-
-def _is_there(domain: Any, seen_at: float) -> bool:
-    at = time.monotonic()
-    return actions.is_of(domain.jobStats(), at, seen_at)
-
-
-_ACTS = {Action.ABORT: _abort, Action.FORCE_COMPLETE: _force_complete}
+        server_uuid = domain.UUIDString()
+        self._inbox.put(JobEvent(server_uuid=server_uuid, at=time.monotonic(), qemu_status=status))
+        self._wakes.put(server_uuid)
 
 
 @functools.cache

@@ -5,24 +5,39 @@ What is to be written is handed over by name, the latest value wins; what became
 through the agent's inbox. What could not be written is tried again, as long as it is wanted.
 """
 
+import contextlib
 import queue
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from migprog.compute.statedir import Contents, StateDir
+from migprog.compute.statedir import Contents, StateDir, TakenError
 from migprog.concurrency import Inbox, native_queue, native_thread
 
 _RETRY_SECONDS = 10.0
+TAKEN_SECONDS = 10.0
+_TAKEN_PAUSE_SECONDS = 0.2
 _STOP_SECONDS = 1.0
 _AT_A_TIME = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What an agent before has left; None, and why, where that could not be read."""
+    """What an agent before has left; None, and why, where that could not be read.
+
+    ``taken``: another agent has the state directory, and has not given it up.
+    """
 
     contents: Contents | None
     error: str | None
+    taken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """Another agent has the state directory, as ``why`` says; it is asked for again."""
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +57,23 @@ class _Wish:
 
 
 class Keeper:
-    """The thread, and how to ask it; :meth:`put` never waits."""
+    """The thread, and how to ask it; :meth:`put` never waits.
+
+    A directory that another process has is asked for again for ``taken_seconds``: an agent that
+    ends may just be letting go of it.
+    """
 
     def __init__(
-        self, directory: StateDir, inbox: Inbox, retry_seconds: float = _RETRY_SECONDS
+        self,
+        directory: StateDir,
+        inbox: Inbox,
+        retry_seconds: float = _RETRY_SECONDS,
+        taken_seconds: float = TAKEN_SECONDS,
     ) -> None:
         self._directory = directory
         self._inbox = inbox
         self._retry_seconds = retry_seconds
+        self._taken_seconds = taken_seconds
         # Handed over by single steps of the interpreter: no lock of eventlet's would do here.
         self._wishes: dict[str, _Wish] = {}
         self._wakes: queue.SimpleQueue[bool] = native_queue()
@@ -85,17 +109,33 @@ class Keeper:
             except queue.Empty:
                 self._again()
             self._work()
+        self._directory.close()
         self._ended.put(True)
 
     def _open(self) -> None:
-        contents = None
+        contents, taken = None, False
         try:
-            contents = self._directory.open()
+            contents = self._open_when_free()
             self._error = None
             self._directory.probe()
         except OSError as error:
             self._error = str(error)
-        self._inbox.put(Loaded(contents, self._error))
+            taken = isinstance(error, TakenError)
+        self._inbox.put(Loaded(contents, self._error, taken))
+
+    def _open_when_free(self) -> Contents:
+        give_up_at = time.monotonic() + self._taken_seconds
+        # eventlet's sleep is not for real threads.
+        pause: queue.SimpleQueue[None] = native_queue()
+        while True:
+            try:
+                return self._directory.open()
+            except TakenError as error:
+                if time.monotonic() >= give_up_at:
+                    raise
+                self._inbox.put(Awaited(str(error)))
+                with contextlib.suppress(queue.Empty):
+                    pause.get(timeout=_TAKEN_PAUSE_SECONDS)
 
     def _again(self) -> None:
         """Try once more what went wrong."""
@@ -126,6 +166,9 @@ class Keeper:
             tickets[name] = wish.ticket
         if self._directory.is_open:
             error = error or self._attempt(self._directory.sync)
+        if error is None and self._error is not None and not self._refused:
+            # To remove a file, or to write a small one, is no proof that the next has room.
+            error = self._attempt(self._directory.probe)
         self._tell(tickets, error)
 
     def _fulfil(self, name: str, wish: _Wish) -> str | None:

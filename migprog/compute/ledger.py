@@ -6,9 +6,11 @@ was not. Most reports need no writing; those that do are handed on to the outbox
 them, or when it fails or takes too long: watching goes on without it, and the log says so.
 """
 
+import dataclasses
 import itertools
 import logging
 import math
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -49,6 +51,10 @@ class Ledger:
         self._keeper = keeper
         self._boot_id = boot_id
         self._kept: dict[str, Kept] = {}
+        # What each file holds, or will as soon as the disk has done what it was asked for. The lock
+        # keeps this and the order of what the disk is asked for as one.
+        self._filed: dict[str, Entry] = {}
+        self._filing = threading.Lock()
         self._held: dict[str, _Held] = {}
         self._tickets = itertools.count(1)
         self._answered_at = -math.inf
@@ -57,6 +63,7 @@ class Ledger:
     def load(self, entries: Mapping[str, Entry], now: float, wall: float) -> list[Kept]:
         """Have told what an agent before could not; gives the migrations that may run still."""
         left: dict[str, Kept] = {}
+        self._filed |= entries
         for entry in entries.values():
             match entry:
                 case Report():
@@ -126,20 +133,29 @@ class Ledger:
         return None if since is None else max(since, self._answered_at) + PATIENCE_SECONDS
 
     def settled(self, entry: Report | Arrival) -> None:
-        """It need not be told any more. Any thread of the agent's may say so."""
-        if self._keeper is not None and not (isinstance(entry, Arrival) and not entry.is_last):
-            self._keeper.put(statedir.name_of(entry), None, next(self._tickets))
+        """Remove the file of an entry that need not be told any more, unless it has been replaced.
+
+        A server may arrive again before its first arrival is acknowledged: both have one name, and
+        the file is the later one's. Any thread of the agent's may call this.
+        """
+        name = statedir.name_of(entry)
+        with self._filing:
+            filed = self._filed.get(name)
+            if self._keeper is None or filed is None or not _is_same(filed, entry):
+                return
+            del self._filed[name]
+            self._keeper.put(name, None, next(self._tickets))
 
     def fails(self, error: str | None) -> None:
         """Log and show that the disk fails, or does no more."""
         if error is not None and self._error is None:
             LOG.error(
-                "%s: the state directory fails; watching goes on, but what is not told yet will be "
-                "lost if the agent is killed: %s",
+                "%s: cannot write the state directory: %s; monitoring continues, and reports that "
+                "no conductor has acknowledged are lost if the agent is killed",
                 *(self.name, error),
             )
         elif error is None and self._error is not None:
-            LOG.warning("%s: the state directory works again", self.name)
+            LOG.warning("%s: the state directory can be written again", self.name)
         self._error = error
         metrics.state_dir(self.name, error is not None)
 
@@ -154,8 +170,10 @@ class Ledger:
             new.needs_ack = needs_ack or before.needs_ack
             new.ticket, new.since = before.ticket, before.since
         if entry is not None and self._keeper is not None:
-            new.ticket = next(self._tickets)
-            self._keeper.put(name, statedir.encode(entry), new.ticket)
+            with self._filing:
+                self._filed[name] = entry
+                new.ticket = next(self._tickets)
+                self._keeper.put(name, statedir.encode(entry), new.ticket)
         if new.ticket and self._error is None:
             self._held[name] = new
         else:
@@ -166,3 +184,10 @@ class Ledger:
             self.outbox.put_arrival(held.entry, now)
         else:
             self.outbox.put_report(held.entry, held.needs_ack)
+
+
+def _is_same(filed: Entry, entry: Report | Arrival) -> bool:
+    """Whether a file holds this entry; how long an arrival has waited changes with each message."""
+    if isinstance(filed, Arrival) and isinstance(entry, Arrival):
+        return filed == dataclasses.replace(entry, unmet_seconds=filed.unmet_seconds)
+    return filed == entry

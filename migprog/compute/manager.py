@@ -10,25 +10,22 @@ import logging
 import random
 import threading
 import time
-import uuid
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from migprog.compute import arrivals, clock, host, messages, resume, statedir
+from migprog import exception
+from migprog.compute import arrivals, clock, host, messages, statedir
 from migprog.compute.actions import Actions
-from migprog.compute.echo import Echo
 from migprog.compute.endpoint import Endpoint, Request
-from migprog.compute.keeper import Keeper, Loaded, Written
+from migprog.compute.keeper import TAKEN_SECONDS, Awaited, Keeper, Loaded, Written
 from migprog.compute.ledger import Ledger
-from migprog.compute.monitor import DEPARTURES, Monitor
 from migprog.compute.recorder import Recorder
 from migprog.compute.sender import Address, Sender, Vitals
 from migprog.compute.settings import Settings
-from migprog.compute.watched import Watched
+from migprog.compute.silence import Libvirt, SilentServers
+from migprog.compute.watchlist import WatchList
 from migprog.concurrency import Inbox
 from migprog.conductor import rpcapi
-from migprog.core import keep, sample, throttle
-from migprog.core.completion import CompletionTimes
+from migprog.core import keep, throttle
 from migprog.metrics import agent as metrics
 
 LOG = logging.getLogger(__name__)
@@ -41,7 +38,8 @@ class ComputeManager:
     """Watches one libvirt and reports to the conductor behind ``conductor``.
 
     ``listen`` has an endpoint served by the name of its host, in a thread of its own; without it
-    nothing is done to a migration.
+    nothing is done to a migration. ``fail`` is called, once and in any thread, with the reason why
+    the agent must not run: another one watches the same hypervisor.
     """
 
     def __init__(
@@ -49,6 +47,7 @@ class ComputeManager:
         settings: Settings,
         conductor: rpcapi.ConductorAPI,
         listen: Callable[[str, Endpoint], None] | None = None,
+        fail: Callable[[exception.MigprogError], None] | None = None,
     ) -> None:
         self._settings = settings
         self._conductor = conductor
@@ -69,15 +68,16 @@ class ComputeManager:
         self._listen = listen
         self._actions = Actions(self._host.act)
         self._recorder = Recorder(settings.record_dir, settings.record_limits)
-        self._watched: dict[str, Watched] = {}
-        self._echo = Echo()
-        # Of the migrations that this host has seen end.
-        self._completions = CompletionTimes()
+        self._watches = WatchList(settings, self._host.sampler, self._recorder, self._ledger)
+        self._silent = SilentServers()
+        self._libvirt: Libvirt | None = None
+        self._fail = fail
+        # Since when another agent has had what this one needs.
+        self._waits_since: float | None = None
         self._beat = throttle.Beat(time.monotonic())
         self._sender: Sender | None = None
         self._node: str | None = None
         self._hosted: messages.Hosted | None = None
-        self._disconnected = False
         self._stopping = False
         self._loop = threading.Thread(
             target=self._run, name=f"agent {settings.libvirt_uri}", daemon=True
@@ -109,6 +109,7 @@ class ComputeManager:
         """Take up new intervals; the rest of the settings stays as it was at the start."""
         self._settings = settings
         self._host.scan_interval_seconds = settings.scan_interval_seconds
+        self._watches.settings = settings
         if self._sender is not None and self._node is not None:
             self._sender.rules = settings.rules
             metrics.interval(self._node, self._sender.pacing.interval_seconds)
@@ -118,46 +119,71 @@ class ComputeManager:
         give_up_at = time.monotonic() + _LOAD_SECONDS
         while not (self._loaded or self._stopping) and time.monotonic() < give_up_at:
             self._take_all(give_up_at - time.monotonic())
+            if self._waits_since is not None:
+                # Nothing is watched before it is known who has the state directory.
+                give_up_at = self._waits_since + TAKEN_SECONDS + _LOAD_SECONDS
         if not (self._loaded or self._stopping):
             self._ledger.fails("it is not read yet")
+        self._libvirt = Libvirt(self._settings.libvirt_uri, time.monotonic())
         if not self._stopping:
             self._host.start()
         while not self._stopping:
             seen_of = self._take_all(self._seconds_to_wait())
-            now = time.monotonic()
+            now, timeout_seconds = time.monotonic(), self._settings.libvirt_timeout_seconds
             self._arrivals.release(now)
-            self._actions.look(now, self._settings.libvirt_timeout_seconds)
+            self._actions.look(now, timeout_seconds)
+            self._silent.look(now, timeout_seconds)
+            self._libvirt.look(now, self._libvirt_seconds)
             self._attend_all(now, seen_of)
             self._ledger.release(now)
-        for watched in self._watched.values():
-            watched.sampler.stop()
+        self._watches.stop()
 
     def _take_all(self, seconds: float) -> set[str | None]:
-        """Take in what is told, or will be within so long; of which servers it was."""
+        """Take in what comes within so long; return the servers that it was about."""
         seen_of = set()
         for message in self._inbox.get_all(seconds):
-            seen_of.add(getattr(message, "server_uuid", None))
+            server_uuid = getattr(message, "server_uuid", None)
+            seen_of.add(server_uuid)
             try:
                 self._take(message)
             except Exception:
-                LOG.exception("%s: a message was lost", self._settings.libvirt_uri)
+                LOG.exception(
+                    "%s: failed to handle %s of server %s; the event is dropped",
+                    *(self._settings.libvirt_uri, type(message).__name__, server_uuid or "-"),
+                )
         return seen_of
+
+    @property
+    def _libvirt_seconds(self) -> float:
+        """Each search shows that libvirt answers: after so long without one it does not."""
+        settings = self._settings
+        return settings.scan_interval_seconds + settings.libvirt_timeout_seconds
 
     def _seconds_to_wait(self) -> float:
         # With nothing to watch, libvirt's thread searches by itself and wakes this loop.
-        # Whoever waits for an answer is woken by it.
-        polls = [w.next_poll_at for w in self._watched.values() if w.sampler.asked_at is None]
-        judged = [w.judge_at for w in self._watched.values()]
-        acting = self._actions.next_look_at(self._settings.libvirt_timeout_seconds)
-        late = (self._ledger.late_at, self._arrivals.late_at, acting)
-        late_at = [at for at in late if at is not None]
-        due = min([*polls, *judged, *late_at], default=time.monotonic() + 3600.0)
-        return max(0.0, due - time.monotonic())
+        timeout_seconds = self._settings.libvirt_timeout_seconds
+        due = [
+            self._watches.next_look_at,
+            self._ledger.late_at,
+            self._arrivals.late_at,
+            self._actions.next_look_at(timeout_seconds),
+            self._silent.next_look_at(timeout_seconds),
+        ]
+        if self._libvirt is not None:
+            due.append(self._libvirt.next_look_at(self._libvirt_seconds))
+        first = min((at for at in due if at is not None), default=time.monotonic() + 3600.0)
+        return max(0.0, first - time.monotonic())
 
-    def _take(self, message: messages.Message | Loaded | Written | Request | None) -> None:
+    def _take(
+        self, message: messages.Message | Loaded | Awaited | Written | Request | None
+    ) -> None:
         match message:
+            case Loaded(taken=True):
+                self._refuse(message.error or "")
             case Loaded():
                 self._take_up_all(message)
+            case Awaited():
+                self._await(message.why)
             case Written():
                 self._ledger.take(message, time.monotonic())
             case messages.Arrived():
@@ -165,8 +191,7 @@ class ComputeManager:
             case messages.Found():
                 self._arrivals.found(message.server_uuids)
             case Request():
-                watched = self._watched.get(message.target.server_uuid)
-                monitor = None if watched is None else watched.monitor
+                monitor = self._watches.monitor(message.target.server_uuid)
                 self._actions.take(message, monitor, time.monotonic())
             case messages.Acted():
                 self._actions.done(message)
@@ -177,43 +202,69 @@ class ComputeManager:
 
     def _take_news(self, message: messages.Message) -> None:
         match message:
+            case messages.Reading():
+                self._watches.read(message)
+            case messages.Iteration():
+                self._watches.iteration(message)
+            case messages.Lifecycle():
+                leaves = message.server_uuid in self._watches
+                timeout_seconds = self._settings.libvirt_timeout_seconds
+                if leaves or not self._arrivals.seen(message, timeout_seconds):
+                    self._watches.lifecycle(message)
+            case messages.JobEvent():
+                self._watches.job_event(message)
+            case messages.JobCompleted():
+                self._watches.job_completed(message)
+            case messages.NoAnswer():
+                self._silent.begins(message.server_uuid, message.at)
+            case messages.Answers():
+                self._silent.ends(message.server_uuid, message.at, message.gone)
+            case _:
+                self._take_host(message)
+
+    def _take_host(self, message: messages.Message) -> None:
+        now = time.monotonic()
+        match message:
             case messages.Connected():
                 self._connected(message)
             case messages.Disconnected():
-                if not self._disconnected:
-                    LOG.warning("%s: no libvirt: %s", self._settings.libvirt_uri, message.error)
-                self._disconnected = True
+                if self._libvirt is not None:
+                    self._libvirt.fails(message.error, now, self._settings.scan_interval_seconds)
                 self._hosted = None
+                self._silent.clear()
                 self._arrivals.blind()
             case messages.Hosted():
+                if self._libvirt is not None:
+                    self._libvirt.answers(now)
                 self._hosted = message
-            case messages.Reading():
-                self._take_reading(message)
-            case messages.Iteration() if not self._is_echo(message):
-                watched = self._watch(message.server_uuid, message.at)
-                watched.monitor.pass_begins(message.at)
-                watched.tape.event("iteration", message.at, iteration=message.number)
-                watched.next_poll_at = message.at
-            case messages.Lifecycle():
-                self._take_lifecycle(message)
-            case messages.JobEvent():
-                self._take_job_event(message)
-            case messages.JobCompleted() if sample.is_outgoing(message.stats) and not self._is_echo(
-                message, message.stats
-            ):
-                watched = self._watch(message.server_uuid, message.at)
-                watched.learn(message.facts)
-                watched.monitor.job_completed(message.stats, message.at)
-                watched.tape.event("job_completed", message.at, stats=dict(message.stats))
+            case messages.Rival():
+                self._await(f"this hypervisor is watched by {message.who} already")
 
-    def _is_echo(
-        self,
-        message: messages.Iteration | messages.JobCompleted,
-        stats: Mapping[str, Any] | None = None,
-    ) -> bool:
-        """Whether it is of a migration that is not watched any more, as it has ended."""
-        uuid = message.server_uuid
-        return uuid not in self._watched and self._echo.is_of(uuid, message.at, stats)
+    def _await(self, why: str) -> None:
+        """Another agent has what this one needs: it may just be ending."""
+        now = time.monotonic()
+        if self._waits_since is None:
+            self._waits_since = now
+            LOG.warning(
+                "%s: %s; waiting up to %.0f s for it to end",
+                *(self._settings.libvirt_uri, why, TAKEN_SECONDS),
+            )
+        elif now - self._waits_since >= TAKEN_SECONDS:
+            self._refuse(why)
+
+    def _refuse(self, why: str) -> None:
+        """Have the agent ended: with two of them each migration would have two records."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self._host.stop()
+        error = exception.AnotherAgent(
+            f"[compute] libvirt_uri {self._settings.libvirt_uri}: {why}; two agents would record "
+            "each migration twice: stop one of them"
+        )
+        LOG.error("%s", error)
+        if self._fail is not None:
+            self._fail(error)
 
     def _connected(self, message: messages.Connected) -> None:
         self._node = node = message.node
@@ -224,10 +275,13 @@ class ComputeManager:
         LOG.info("%s: watching the migrations of %s", self._settings.libvirt_uri, node)
         if message.without_qemu_events is not None:
             LOG.warning(
-                "%s: QEMU's events are refused; some aborted migrations will be told as failed: %s",
+                "%s: cannot subscribe to QEMU events: %s; aborted migrations may be reported as "
+                "failed, and block migrations are found by the next search only",
                 *(self._settings.libvirt_uri, message.without_qemu_events),
             )
-        self._disconnected = False
+        self._waits_since = None
+        if self._libvirt is not None:
+            self._libvirt.answers(time.monotonic())
         if self._sender is None:
             address = Address(self._settings.host or node, node, self._settings.my_ip)
             self._recorder.host = address.host
@@ -251,7 +305,7 @@ class ComputeManager:
 
     def _take_up_all(self, loaded: Loaded) -> None:
         """Go on with what an agent before has left."""
-        self._loaded = True
+        self._loaded, self._waits_since = True, None
         self._ledger.fails(loaded.error)
         if loaded.contents is None:
             return
@@ -260,143 +314,23 @@ class ComputeManager:
         now = time.monotonic()
         wall = clock.wall(now)
         for kept in self._ledger.load(loaded.contents.entries, now, wall):
-            if kept.server_uuid in self._watched:
+            if not self._watches.resume(kept, now):
                 self._ledger.lost(kept, keep.LEFT_UNREAD, now, wall)
-            else:
-                LOG.info("server %s: looking for its migration %s", kept.server_uuid, kept.uuid)
-                self._watch(kept.server_uuid, now, kept)
 
-    def _take_reading(self, reading: messages.Reading) -> None:
-        watched = self._watched.get(reading.server_uuid)
-        if watched is None:
-            if reading.stats is None:
-                return
-            if sample.outgoing_job(reading.stats) is not sample.JobState.ACTIVE:
-                return
-            if self._echo.is_of(reading.server_uuid, reading.at, reading.stats):
-                return
-            watched = self._watch(reading.server_uuid, reading.at)
-        if watched.hung:
-            LOG.info("server %s: libvirt answers again", reading.server_uuid)
-        watched.hung = False
-        watched.sampler.asked_at = None
-        watched.learn(reading.facts)
-        if watched.monitor.kept is not None:
-            watched = self._look_for(watched, watched.monitor.kept, reading)
-            if watched.monitor.kept is not None:
-                return
-        watched.monitor.turned(reading.phase)
-        if reading.stats is not None:
-            seen = (reading.stats, reading.pause_limit_seconds, reading.at, reading.disks)
-            watched.monitor.read(*seen)
-            watched.tape.sample(*seen)
-            return
-        watched.tape.no_sample(reading.error, reading.error_code, reading.at)
-        if reading.gone:
-            watched.monitor.gone(reading.error or "", reading.at)
-        else:
-            LOG.debug("server %s: no data: %s", reading.server_uuid, reading.error)
-
-    def _look_for(self, watched: Watched, kept: keep.Kept, reading: messages.Reading) -> Watched:
-        """Look for what an agent before has left; gives what the reading is of."""
-        now = time.monotonic()
-        if not resume.look(watched.monitor, kept, reading, time.time() - now):
-            return watched
-        # A search would take the job that runs for the rest of the one that has ended.
-        self._judge(watched, self._settings.rules, now)
-        return self._watch(reading.server_uuid, reading.at)
-
-    def _take_job_event(self, event: messages.JobEvent) -> None:
-        watched = self._watched.get(event.server_uuid)
-        if watched is None:
-            return
-        # libvirt shows for a moment only whether a job that ends was aborted or has failed.
-        watched.next_poll_at = event.at
-        if event.qemu_status is not None:
-            watched.monitor.qemu_migration(event.qemu_status, event.at)
-            watched.tape.event("qemu_migration", event.at, status=event.qemu_status)
-
-    def _take_lifecycle(self, message: messages.Lifecycle) -> None:
-        kind = (message.event, message.detail)
-        if message.server_uuid not in self._watched and (
-            self._arrivals.seen(message, self._settings.libvirt_timeout_seconds)
-            or kind not in DEPARTURES
-            or self._echo.may_be(message.server_uuid, message.at)
-        ):
-            return
-        watched = self._watch(message.server_uuid, message.at)
-        watched.learn(message.facts)
-        watched.monitor.lifecycle(message.event, message.detail, message.at)
-        code, detail = kind
-        watched.tape.event("lifecycle", message.at, code=code, detail=detail)
-
-    def _watch(self, server_uuid: str, at: float, kept: keep.Kept | None = None) -> Watched:
-        """The watched migration of a server; begins to watch it if need be.
-
-        ``kept`` is what an agent before has left of it.
-        """
-        if server_uuid not in self._watched:
-            name = str(uuid.uuid4()) if kept is None else kept.uuid
-            if kept is None:
-                LOG.info("server %s: migration %s is under way", server_uuid, name)
-            handover_seconds = self._completions.expected_seconds
-            poll_interval_seconds = self._settings.poll_interval_seconds
-            monitor = Monitor(name, server_uuid, at, handover_seconds, kept, poll_interval_seconds)
-            sampler = self._host.sampler(server_uuid, left=kept is not None)
-            tape = self._recorder.tape(server_uuid, handover_seconds)
-            self._watched[server_uuid] = Watched(monitor, sampler, tape, at, at)
-        return self._watched[server_uuid]
-
-    def _attend_all(self, now: float, seen_of: Collection[str | None]) -> None:
-        """Report what is due, and ask for the readings that are. ``seen_of``: whose news came.
-
-        To judge a migration costs more than all the rest. So it is done when there is news of it,
-        and for all of them when the host may tell of progress.
-        """
+    def _attend_all(self, now: float, seen_of: set[str | None]) -> None:
+        """Report what is due, and ask for the readings that are. ``seen_of``: whose news came."""
         rules = self._settings.rules
         if self._sender is not None:
             interval_seconds = self._sender.pacing.interval_seconds
             rules = dataclasses.replace(rules, report_interval_seconds=interval_seconds)
         rules_now, beats = self._beat.rules(rules, now), now >= self._beat.next_at
-        for server_uuid, watched in list(self._watched.items()):
-            try:
-                if beats or server_uuid in seen_of or now >= watched.judge_at:
-                    self._judge(watched, rules_now, now)
-                if not watched.monitor.over:
-                    watched.ask(self._settings, now)
-            except Exception:
-                LOG.exception("server %s: no report", watched.monitor.server_uuid)
+        self._watches.attend(rules_now, now, seen_of, beats)
         if self._sender is not None and self._node is not None:
             self._sender.vitals = self._vitals()
-            metrics.watched(self._node, len(self._watched))
+            metrics.watched(self._node, len(self._watches))
         self._beat = self._beat.after(now, rules.report_interval_seconds, random.random())  # noqa: S311
 
     def _vitals(self) -> Vitals:
         if self._hosted is None:
-            return Vitals(len(self._watched))
-        return Vitals(len(self._watched), self._hosted.servers, self._hosted.memory_bytes)
-
-    def _judge(self, watched: Watched, rules: throttle.Rules, now: float) -> None:
-        """Report what is due."""
-        # The next reading will come before, if none hangs.
-        watched.judge_at = now + 2 * self._settings.poll_interval_seconds
-        due = watched.monitor.report_if_due(rules, now, clock.wall(now))
-        if due is not None:
-            reason, report = due
-            watched.log.sent(reason, report, now)
-            metrics.told(reason)
-            needs_ack = reason in throttle.ACKNOWLEDGED
-            self._ledger.tell(report, needs_ack, watched.monitor.started_clock, now)
-            if watched.monitor.over:
-                watched.tape.end(report.status, report.error, now)
-        if watched.monitor.over:
-            self._forget(watched, now)
-
-    def _forget(self, watched: Watched, now: float) -> None:
-        took = watched.monitor.handover_seconds
-        if took is not None:
-            self._completions = self._completions.after(took)
-        watched.sampler.stop()
-        del self._watched[watched.monitor.server_uuid]
-        monitor = watched.monitor
-        self._echo.ended(monitor.server_uuid, monitor.ended_clock or now, now)
+            return Vitals(len(self._watches))
+        return Vitals(len(self._watches), self._hosted.servers, self._hosted.memory_bytes)

@@ -124,6 +124,25 @@ class Acted(_OfServer):
     paused: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoAnswer(_OfServer):
+    """libvirt does not tell of the server's job: another call holds the server's lock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers(_OfServer):
+    """libvirt tells of the server's job again, or the server is ``gone``."""
+
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Another agent watches the same hypervisor; ``who`` it is, as far as the kernel tells."""
+
+    who: str
+
+
 Message = (
     Connected
     | Disconnected
@@ -136,4 +155,7 @@ Message = (
     | Arrived
     | Found
     | Acted
+    | NoAnswer
+    | Answers
+    | Rival
 )

@@ -13,7 +13,7 @@ from typing import Any
 from migprog.compute import statement
 from migprog.compute.domain_xml import Facts
 from migprog.compute.statement import Statement
-from migprog.core import calibration, course, estimate, keep, pause, throttle, verdict
+from migprog.core import calibration, course, estimate, job, keep, pause, throttle, verdict
 from migprog.core.report import DiskFigures, Report
 from migprog.core.sample import Disk, JobState, Sample, from_job_stats, outgoing_job
 from migprog.core.silence import Answers
@@ -153,14 +153,15 @@ class Monitor:
         self._answers = self._answers.reading(at)
         state = outgoing_job(stats)
         if state is JobState.ACTIVE:
-            self._sampled(from_job_stats(stats, at, pause_limit_seconds, disks))
+            new = from_job_stats(stats, at, pause_limit_seconds, disks)
+            self._sampled(new, job.began_at(stats, at))
         elif state is JobState.CANCELLED:
             self._ended(Status.CANCELLED, "the migration was aborted", at)
         elif state is JobState.FAILED:
             self._ended(Status.FAILED, "libvirt says that the migration failed", at)
         elif self._switching is None and self._course.paused_at is None:
             # After a switch-over the job's end is told by events; before one, it was given up.
-            self._given_up(at)
+            self.given_up(at)
 
     def runs_still(self, phase: Phase | None) -> None:
         """Take up that the migration that an agent before has left goes on, maybe in post-copy."""
@@ -246,16 +247,16 @@ class Monitor:
         self._final = from_job_stats(stats, at, before.pause_limit_seconds if before else None)
         self._ended(Status.COMPLETED, None, at)
 
-    def _sampled(self, new: Sample) -> None:
+    def _sampled(self, new: Sample, began_at: float | None) -> None:
         begins = self._course.latest is None and not self._taken_up
-        if begins and new.elapsed_seconds is not None:
-            started_at = new.at - new.elapsed_seconds
-            self._course = dataclasses.replace(self._course, started_at=started_at)
+        if begins and began_at is not None:
+            self._course = dataclasses.replace(self._course, started_at=began_at)
         self._course = course.observe(self._course, new)
         if self._course.paused_at is not None and self._phase is not Phase.SWITCHOVER:
             self._pause_is_unusual = True
 
-    def _given_up(self, at: float) -> None:
+    def given_up(self, at: float) -> None:
+        """Take up that its job is gone, and the server runs on at its source."""
         if self._cancelled:
             # QEMU says the same when the destination's libvirt was lost, but rarely.
             self._ended(Status.CANCELLED, "the migration was aborted", at, certain=False)

@@ -19,7 +19,7 @@ from typing import Any
 from migprog.compute.domain_xml import Facts
 from migprog.compute.recording import Row, Writer
 from migprog.concurrency import native_queue, native_thread
-from migprog.core import sample
+from migprog.core import job, sample
 from migprog.core.sample import Disk
 from migprog.core.status import Status
 
@@ -78,6 +78,10 @@ class Tape:
 
     def event(self, event: str, at: float, **values: Any) -> None:
         self.recorder.put(self, "event", at, {"event": event, **values})
+
+    def drop(self) -> None:
+        """Keep nothing: it was no migration."""
+        self.recorder.put(self, "drop", 0.0, {})
 
     def end(self, status: Status, error: str | None, at: float) -> None:
         """The last row. What nobody saw is neither completed nor failed."""
@@ -140,6 +144,9 @@ class Recorder:
                 self._close(tape)
 
     def _take(self, tape: Tape, kind: str, at: float, values: Row) -> None:
+        if kind == "drop":
+            self._drop(tape)
+            return
         tape.waiting.append((kind, at, values))
         if tape.writer is None:
             enough = kind == "end" or len(tape.waiting) > _MAX_WAITING_ROWS
@@ -154,6 +161,12 @@ class Recorder:
             tape.writer.write(kind, at - (tape.started_at or 0.0), values)
         if kind == "end":
             self._close(tape)
+
+    def _drop(self, tape: Tape) -> None:
+        tape.waiting.clear()
+        self._close(tape)
+        if tape.writer is not None:
+            (self._directory / tape.writer.name).unlink(missing_ok=True)
 
     def _writer(self, tape: Tape, started_at: float) -> Writer:
         started = time.gmtime(time.time() - time.monotonic() + started_at)
@@ -193,8 +206,7 @@ def _start(kind: str, at: float, values: Row) -> float | None:
     stats = values.get("stats") or {}
     if kind != "sample" or sample.outgoing_job(stats) is not sample.JobState.ACTIVE:
         return None
-    elapsed_ms = stats.get("time_elapsed")
-    return None if elapsed_ms is None else at - elapsed_ms / 1000
+    return job.began_at(stats, at)
 
 
 def _mib(count_bytes: int | None) -> float | None:

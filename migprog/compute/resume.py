@@ -6,7 +6,7 @@ from typing import Any
 
 from migprog.compute.messages import Reading
 from migprog.compute.monitor import Monitor
-from migprog.core import keep, sample
+from migprog.core import job, keep, sample
 from migprog.core.keep import Kept
 from migprog.core.sample import JobState
 
@@ -37,13 +37,8 @@ def look(monitor: Monitor, kept: Kept, reading: Reading, epoch: float) -> bool:
 
 
 def _is_same(kept: Kept, stats: Mapping[str, Any], at: float, epoch: float) -> bool:
-    elapsed_ms = stats.get("time_elapsed")
-    # Where the clock was set back behind a job's start, libvirt says 0 of its time till it ends.
-    untold = elapsed_ms == 0 and sample.has_begun(stats)
-    if elapsed_ms is None or untold:
-        return True
-    started_clock = at - elapsed_ms / 1000
-    return keep.is_same_job(kept, started_clock, epoch + started_clock)
+    started_clock = job.began_at(stats, at)
+    return started_clock is None or keep.is_same_job(kept, started_clock, epoch + started_clock)
 
 
 def _is_its_end(kept: Kept, stats: Mapping[str, Any], at: float) -> bool:
@@ -53,4 +48,5 @@ def _is_its_end(kept: Kept, stats: Mapping[str, Any], at: float) -> bool:
     """
     if not sample.is_completed_migration(stats) or not sample.is_outgoing(stats):
         return False
-    return at - stats.get("time_elapsed", 0) / 1000 <= kept.seen_clock
+    began_at = job.began_at(stats, at)
+    return began_at is not None and job.is_no_later(began_at, kept.seen_clock)

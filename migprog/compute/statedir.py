@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,8 +28,14 @@ _BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
 _SUFFIX, _NEW, _BAD = ".json", ".new", ".bad"
 _PROBE = "probe"
 
+_LOCKS = pathlib.Path("/proc/locks")
+
 Entry = Kept | Report | Arrival
 _KINDS: dict[str, type[Entry]] = {"watched": Kept, "ended": Report, "arrived": Arrival}
+
+
+class TakenError(OSError):
+    """Another process has the folder; the text names both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,8 @@ def decode(data: bytes) -> Entry:
 class StateDir:
     """A folder in ``base`` for the agent of one libvirt.
 
-    No other process has it at the same time: both would go on with the same records.
+    No other process has it at the same time: both would go on with the same records. Only regular
+    files are read and written in it: a FIFO would hang, and a link may lead anywhere.
     """
 
     def __init__(self, base: str, libvirt_uri: str) -> None:
@@ -79,7 +87,10 @@ class StateDir:
         self._names: set[str] = set()
 
     def open(self) -> Contents:
-        """Make the folder if need be, take it, and read all that is in it."""
+        """Make the folder if need be, take it, and read all that is in it.
+
+        Raises :class:`TakenError` where another process has it.
+        """
         descriptor = self._take()
         try:
             contents = self._read_all()
@@ -89,13 +100,20 @@ class StateDir:
         self._descriptor = descriptor
         return contents
 
+    def close(self) -> None:
+        """Let go of it."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
     @property
     def is_open(self) -> bool:
         return self._descriptor is not None
 
     def probe(self) -> None:
-        """Write something and remove it again."""
-        self._replace(_PROBE, b"{}")
+        """Write as much as the largest entry has, and remove it again: a disk that is full may
+        still have room for a few bytes."""
+        self._replace(_PROBE, b" " * MAX_BYTES)
         self._path(_PROBE).unlink()
         self.sync()
 
@@ -128,7 +146,11 @@ class StateDir:
         self.path.mkdir(mode=0o750, parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            _lock(descriptor, self.path)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            who = _holder(descriptor)
+            os.close(descriptor)
+            raise TakenError(f"{self.path} is locked by {who}") from error
         except OSError:
             os.close(descriptor)
             raise
@@ -147,10 +169,7 @@ class StateDir:
     def _replace(self, name: str, data: bytes) -> None:
         new = self._path(name, _NEW)
         try:
-            with new.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            _write(new, data)
             new.replace(self._path(name))
         except OSError:
             # What is half there takes room that others want.
@@ -176,11 +195,7 @@ class StateDir:
         return Contents(entries, tuple(remarks))
 
     def _read(self, path: pathlib.Path) -> Entry:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ValueError(f"it has more than {MAX_BYTES} bytes")
-        entry = decode(data)
+        entry = decode(_read(path, MAX_BYTES))
         if name_of(entry) != path.stem:
             raise ValueError(f"it is about {name_of(entry)}")
         return entry
@@ -199,11 +214,41 @@ class StateDir:
                 path.unlink()
 
 
-def _lock(descriptor: int, path: pathlib.Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise OSError(f"{path}: another agent has it: {error}") from error
+def _holder(descriptor: int) -> str:
+    """Name the process that holds the lock of an open folder, as far as the kernel tells."""
+    status = os.fstat(descriptor)
+    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
+    with contextlib.suppress(OSError, ValueError):
+        for line in _LOCKS.read_text().splitlines():
+            words = line.split()
+            # A waiting process has an arrow more; one of another PID namespace has no number.
+            if words[1:2] == ["FLOCK"] and f"{device}:{status.st_ino}" in words:
+                pid = int(words[4])
+                return f"process {pid}" if pid > 0 else "a process of another container"
+    return "another process, maybe on another host"
+
+
+def _read(path: pathlib.Path, max_bytes: int) -> bytes:
+    """Read a regular file; raises :class:`OSError` and :class:`ValueError`."""
+    # Without O_NONBLOCK to open a FIFO waits for a writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is no regular file")
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise ValueError(f"it has more than {max_bytes} bytes")
+    return data
+
+
+def _write(path: pathlib.Path, data: bytes) -> None:
+    """Write a new file in place of whatever has this name, and have it on disk."""
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o640), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def boot_id() -> str:

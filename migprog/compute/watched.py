@@ -5,7 +5,7 @@ import dataclasses
 import logging
 from dataclasses import dataclass
 
-from migprog.compute import domain_xml
+from migprog.compute import domain_xml, messages
 from migprog.compute.monitor import Monitor
 from migprog.compute.recorder import Tape
 from migprog.compute.report_log import ReportLog
@@ -17,15 +17,42 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Watched:
-    """``judge_at``: when to see whether there is something to tell, if nothing is seen before."""
+    """``judge_at``: when to see whether there is something to tell, if nothing is seen before.
+
+    ``is_proven``: that it is a migration; nothing is told of it before. ``drop_at``: when to forget
+    one that is not, unless it is proven by then.
+    """
 
     monitor: Monitor
     sampler: Sampler
     tape: Tape
     next_poll_at: float
     judge_at: float
+    is_proven: bool = False
+    drop_at: float | None = None
     hung: bool = False
     log: ReportLog = dataclasses.field(default_factory=ReportLog)
+
+    def answered(self) -> None:
+        """Take up that libvirt has answered, whatever it was."""
+        if self.hung:
+            LOG.info("server %s: libvirt answers again", self.monitor.server_uuid)
+        self.hung = False
+        self.sampler.asked_at = None
+
+    def read(self, reading: messages.Reading) -> None:
+        """Take up a reading of the migration."""
+        self.monitor.turned(reading.phase)
+        if reading.stats is not None:
+            seen = (reading.stats, reading.pause_limit_seconds, reading.at, reading.disks)
+            self.monitor.read(*seen)
+            self.tape.sample(*seen)
+            return
+        self.tape.no_sample(reading.error, reading.error_code, reading.at)
+        if reading.gone:
+            self.monitor.gone(reading.error or "", reading.at)
+        else:
+            LOG.debug("server %s: no data: %s", self.monitor.server_uuid, reading.error)
 
     def learn(self, facts: domain_xml.Facts | None) -> None:
         self.monitor.learn(facts)

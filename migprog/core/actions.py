@@ -6,13 +6,10 @@ import enum
 from collections.abc import Mapping
 from typing import Any, Self
 
-from migprog.core import field, sample, table
+from migprog.core import field, job, sample, table
 from migprog.core.field import needed
 from migprog.core.status import ENDED, Phase, Status
 from migprog.core.table import Malformed
-
-# libvirt counts the time of a job in whole milliseconds.
-_ROUNDING_SECONDS = 0.01
 
 
 class Action(enum.StrEnum):
@@ -54,10 +51,8 @@ def is_of(stats: Mapping[str, Any], at: float, seen_at: float) -> bool:
     """
     if sample.outgoing_job(stats) is not sample.JobState.ACTIVE:
         return False
-    elapsed_ms = stats.get("time_elapsed") or 0
-    # libvirt says 0 of a job's time where the clock was set back behind its start.
-    untold = elapsed_ms == 0 and sample.has_begun(stats)
-    return untold or at - elapsed_ms / 1000 <= seen_at + _ROUNDING_SECONDS
+    began_at = job.began_at(stats, at)
+    return began_at is None or job.is_no_later(began_at, seen_at)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ says.
 
 from dataclasses import dataclass
 
-from migprog.core import field
+from migprog.core import field, job
 from migprog.core.field import needed, optional
 from migprog.core.report import Report
 from migprog.core.status import Phase, Status
@@ -19,8 +19,6 @@ _BLOCK = 256
 # What is kept of a migration is renewed, with a report that leaves anyway, when it is twice as old
 # as it was, or so much older: at the least and at the most.
 _RENEW_SECONDS = (5.0, 60.0)
-# libvirt counts the time of a job in whole milliseconds.
-_ROUNDING_SECONDS = 0.01
 # An answer takes its time, and clocks are slewed.
 _SAME_START_SECONDS = 2.0
 
@@ -92,7 +90,7 @@ def is_same_job(kept: Kept, started_clock: float, started_at: float) -> bool:
     began before that one was last seen is that one. libvirt counts by the wall clock: where
     somebody has set that, both tell another time, and only the start by the wall clock is the same.
     """
-    if started_clock <= kept.seen_clock + _ROUNDING_SECONDS:
+    if job.is_no_later(started_clock, kept.seen_clock):
         return True
     set_by = (started_at - started_clock) - (kept.started_at - kept.started_clock)
     is_set = abs(set_by) > _SAME_START_SECONDS

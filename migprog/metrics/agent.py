@@ -56,6 +56,13 @@ _STATE_DIR = Gauge(
     registry=REGISTRY,
 )
 
+_LIBVIRT_UP = Gauge(
+    "migprog_libvirt_up",
+    "1 while the agent's libvirt answers, 0 while it does not: migrations are not seen.",
+    ["agent"],
+    registry=REGISTRY,
+)
+
 for _reason in Reason:
     _REPORTS.labels(_reason.value)
 for _kind in ("cast", "called", "failed"):
@@ -109,3 +116,8 @@ def dropped(values: int) -> None:
 def state_dir(agent: str, failing: bool) -> None:
     """Show how an agent, named by its libvirt's URI, stands with its state directory."""
     _STATE_DIR.labels(agent).set(failing)
+
+
+def libvirt_up(agent: str, up: bool) -> None:
+    """Show whether an agent's libvirt, which its URI names, answers."""
+    _LIBVIRT_UP.labels(agent).set(up)

@@ -18,6 +18,8 @@ from migprog.tests.functional import small_disk
 from migprog.tests.functional.deployment import wait_for_output
 
 _HOUR_SECONDS = 3600
+# Its start, the ten seconds for which it waits for the first one to end, and its end.
+_REFUSED_SECONDS = 60.0
 # Between the end of a libvirtd and its next start.
 _LIBVIRT_AWAY_SECONDS = (0.0, 2.0)
 
@@ -176,6 +178,15 @@ def _reports_repeated(site: Site, rng: random.Random, _on_way: Sequence[Journey]
         raise RuntimeError("no report was heard, and none was told again")
 
 
+@contextlib.contextmanager
+def _second_agent(site: Site, rng: random.Random, _on_way: Sequence[Journey]) -> Iterator[None]:
+    """One more agent of a host, with a state directory of its own: it must end by itself."""
+    with site.second_agent(rng.choice(site.agents).host) as second:
+        yield
+        if second.process.wait(_REFUSED_SECONDS) != 1:
+            raise RuntimeError(f"a second agent was not refused:\n{second.output()}")
+
+
 def every(stopped_seconds: float) -> tuple[Kind, ...]:
     """All of them; RabbitMQ is stopped for so long, while migrations begin and end."""
     return (
@@ -193,4 +204,5 @@ def every(stopped_seconds: float) -> tuple[Kind, ...]:
         Kind("clock set back by an hour", _clock_set_back, None),
         Kind("clock set forward by an hour", _clock_set_forward, None),
         Kind("reports repeated and reordered", _reports_repeated, None),
+        Kind("second agent", _second_agent, (0.0, 3.0)),
     )

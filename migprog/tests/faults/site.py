@@ -7,6 +7,7 @@ that can be set.
 
 import contextlib
 import pathlib
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -117,6 +118,19 @@ class Site:
             for domain in connection.listAllDomains():
                 with contextlib.suppress(libvirt.libvirtError):
                     domain.state()
+
+    @contextlib.contextmanager
+    def second_agent(self, host: Host) -> Iterator[processes.Program]:
+        """Run one more agent of a host while the block lasts."""
+        config = self._directory / f"second-{host.name}.conf"
+        config.write_text(
+            f"[DEFAULT]\ntransport_url = {self.broker.url}\n[compute]\nlibvirt_uri = {host.uri}\n"
+            f"state_dir = {self._directory / f'second-{host.name}'}\n"
+        )
+        command = pathlib.Path(sys.executable).with_name("migprog-compute")
+        words = [str(command), "--config-file", str(config)]
+        with processes.running(words, self._directory) as second:
+            yield second
 
     def _agent(self, host: Host) -> Agent:
         network = self._stack.enter_context(Relay(self.broker.port))

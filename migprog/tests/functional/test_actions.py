@@ -17,6 +17,7 @@ import libvirt
 import pytest
 import requests
 
+from migprog.compute import acting
 from migprog.compute import host as compute_host
 from migprog.compute.messages import Acted
 from migprog.concurrency import Inbox
@@ -362,7 +363,7 @@ _BY_USER = [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER]
     ],
 )
 def test_no_server_is_left_paused(domain: _Domain, called: list[str], why: str) -> None:
-    result = compute_host._force_complete(domain, time.monotonic())
+    result = acting.force_complete(domain, time.monotonic())
     assert (result, domain.called) == ({"refused": why}, called)
 
 

@@ -296,7 +296,7 @@ def test_a_state_directory_that_fails_is_told_of_and_stops_nothing(
     deployment.agents[source.name].stop()
     (port,) = processes.free_ports(1)
     state = tmp_path / "state"
-    with small_disk.mounted(state, size_kib=16):
+    with small_disk.mounted(state, size_kib=64):
         filler = small_disk.fill(state)
         agent = deployment.agent(
             source, **OPTIONS, state_dir=state, metrics_listen=f"127.0.0.1:{port}"
@@ -311,18 +311,18 @@ def test_a_state_directory_that_fails_is_told_of_and_stops_nothing(
         server = guest(fill_mib=16)
         outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=20).wait(timeout=60)
         assert_final(deployment.wait_for_end(server.uuid), outcome)
-        assert agent.output().count("the state directory fails") == 1
+        assert agent.output().count("cannot write the state directory") == 1
         assert "No space left" in agent.output()
 
         filler.unlink()
         processes.wait_for(lambda: not is_failing(), 30, "the state directory to work again")
-        assert agent.output().count("the state directory works again") == 1
+        assert agent.output().count("the state directory can be written again") == 1
 
         subprocess.run(["mount", "-o", "remount,ro", str(state)], check=True)
         server = guest(fill_mib=16)
         outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=20).wait(timeout=60)
         assert_final(deployment.wait_for_end(server.uuid), outcome)
-        assert agent.output().count("the state directory fails") == 2
+        assert agent.output().count("cannot write the state directory") == 2
         assert is_failing() == 1
         agent.stop()
     deployment.agent(source, **OPTIONS)

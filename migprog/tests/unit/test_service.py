@@ -22,6 +22,8 @@ class Service:
             threading.Event().wait()
         if {how!r} == "fails":
             raise exception.ConfigError("[x] y: is impossible")
+        if {how!r} == "fails later":
+            threading.Timer(0.1, service.fail, [exception.AnotherAgent("a second one")]).start()
     def stop(self):
         print("stopped", flush=True)
     def reload(self, config):
@@ -88,6 +90,12 @@ def test_it_stops_while_its_start_waits_for_ever(run):
 def test_a_start_that_fails_ends_it_with_the_reason(run):
     process, _ = run("fails")
     assert rest_of(process.stdout, process) == "stopped\n[x] y: is impossible\n"
+    assert process.returncode == 1
+
+
+def test_what_is_found_out_after_the_start_ends_it_with_the_reason(run):
+    process, _ = run("fails later")
+    assert rest_of(process.stdout, process) == "stopped\na second one\n"
     assert process.returncode == 1
 
 

@@ -15,6 +15,7 @@ import pathlib
 import queue
 import time
 import types
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 from xml.sax import saxutils
@@ -22,7 +23,7 @@ from xml.sax import saxutils
 from migprog.concurrency import native_queue
 from migprog.tests.soak.plan import Act, Ending, Journey, Step, journey
 
-VIR_ERR_NO_DOMAIN, VIR_ERR_OPERATION_INVALID = 42, 55
+VIR_ERR_NO_DOMAIN, VIR_ERR_OPERATION_INVALID, VIR_ERR_OPERATION_TIMEOUT = 42, 55, 68
 VIR_DOMAIN_RUNNING, VIR_DOMAIN_PAUSED, VIR_DOMAIN_SHUTOFF = 1, 3, 5
 VIR_DOMAIN_RUNNING_BOOTED = 1
 VIR_DOMAIN_RUNNING_MIGRATED, VIR_DOMAIN_RUNNING_POSTCOPY = 2, 10
@@ -31,7 +32,8 @@ VIR_DOMAIN_PAUSED_MIGRATION, VIR_DOMAIN_PAUSED_STARTING_UP = 2, 11
 VIR_DOMAIN_JOB_STATS_COMPLETED, VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED = 1, 2
 VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2 = 0, 16
 VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, VIR_DOMAIN_EVENT_ID_JOB_COMPLETED = 18, 19
-VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_RESUMED = 2, 4
+VIR_DOMAIN_EVENT_DEFINED, VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_RESUMED = 0, 2, 4
+VIR_DOMAIN_CONTROL_OK, VIR_DOMAIN_CONTROL_JOB = 0, 1
 VIR_DOMAIN_STATS_STATE, VIR_DOMAIN_STATS_BALLOON = 1, 4
 VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE = 1
 VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT = 1 << 29
@@ -92,6 +94,9 @@ class Domain:
             return dict(self.completed)
         began_at = self.job_began_at
         return {"type": 0} if began_at is None else self._journey.stats(time.monotonic() - began_at)
+
+    def controlInfo(self) -> list[int]:
+        return [VIR_DOMAIN_CONTROL_OK, 0, 0]
 
     def migrateGetMaxDowntime(self) -> int:
         return 300
@@ -228,6 +233,16 @@ class Connection:
     def getHostname(self) -> str:
         return _here.name
 
+    def getURI(self) -> str:
+        return f"qemu:///{_here.name}"
+
+    def getType(self) -> str:
+        return "QEMU"
+
+    def getCapabilities(self) -> str:
+        # Several agents on one machine are tried at once.
+        return f"<capabilities><host><uuid>{uuid.uuid4()}</uuid></host></capabilities>"
+
     def getLibVersion(self) -> int:
         return 9_000_000
 
@@ -250,24 +265,25 @@ class Connection:
         return event
 
     def getAllDomainStats(self, _stats: int, _flags: int) -> list[tuple[Domain, dict[str, Any]]]:
-        return [
-            (domain, {"state.state": domain.stands[0], "state.reason": domain.stands[1]})
-            for domain in list(_here.domains.values())
-        ]
+        return [(domain, _state(domain)) for domain in list(_here.domains.values())]
 
     def domainListGetStats(
         self, domains: list[Domain], _stats: int, _flags: int
     ) -> list[tuple[Domain, dict[str, Any]]]:
-        return [(domain, {"balloon.rss": 65536}) for domain in domains]
+        return [(domain, {"balloon.rss": 65536} | _state(domain)) for domain in domains]
 
-    def lookupByUUIDString(self, uuid: str) -> Domain:
+    def lookupByUUIDString(self, server_uuid: str) -> Domain:
         try:
-            return _here.domains[uuid]
+            return _here.domains[server_uuid]
         except KeyError:
-            raise libvirtError(f"Domain not found: {uuid}", VIR_ERR_NO_DOMAIN) from None
+            raise libvirtError(f"Domain not found: {server_uuid}", VIR_ERR_NO_DOMAIN) from None
 
     def close(self) -> None:
         pass
+
+
+def _state(domain: Domain) -> dict[str, Any]:
+    return {"state.state": domain.stands[0], "state.reason": domain.stands[1]}
 
 
 def open(uri: str) -> Connection:

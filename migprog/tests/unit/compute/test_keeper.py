@@ -8,7 +8,7 @@ import time
 import pytest
 
 from migprog.compute import statedir
-from migprog.compute.keeper import Keeper, Loaded, Written
+from migprog.compute.keeper import Awaited, Keeper, Loaded, Written
 from migprog.compute.statedir import StateDir, encode
 from migprog.concurrency import Inbox
 from migprog.tests.unit.core.test_keep import KEPT
@@ -127,6 +127,47 @@ def test_a_disk_that_fails_is_tried_again_with_what_is_still_wanted(keeper, dire
     directory.error = None
     assert wait_for(inbox, lambda m: m.error is None).tickets == {NAME: 1}
     assert [path.stem for path in directory.path.iterdir()] == [NAME]
+
+
+def test_a_disk_that_is_full_does_not_work_again_because_a_file_was_removed(
+    keeper, directory, inbox
+):
+    keeper.start()
+    wait_for(inbox, lambda m: isinstance(m, Loaded))
+    keeper.put("old", encode(KEPT), 1)
+    wait_for(inbox, lambda m: m.tickets.get("old") == 1)
+    directory.error = "it is full"
+    keeper.put(NAME, encode(KEPT), 2)
+    wait_for(inbox, lambda m: m.tickets.get(NAME) == 2)
+    # Nothing is wanted any more of what was refused.
+    keeper.put(NAME, None, 3)
+    assert wait_for(inbox, lambda m: m.tickets.get(NAME) == 3).error == "it is full"
+    keeper.put("old", None, 4)
+    assert wait_for(inbox, lambda m: m.tickets.get("old") == 4).error == "it is full"
+    directory.error = None
+    assert wait_for(inbox, lambda m: m.error is None)
+
+
+def test_a_folder_that_another_agent_has_is_opened_when_that_one_ends(tmp_path, inbox):
+    before = StateDir(str(tmp_path), "test:///")
+    before.open()
+    keeper = Keeper(StateDir(str(tmp_path), "test:///"), inbox)
+    keeper.start()
+    assert "locked by process" in wait_for(inbox, lambda m: isinstance(m, Awaited)).why
+    os.close(before._descriptor)
+    assert wait_for(inbox, lambda m: isinstance(m, Loaded)).error is None
+    keeper.stop()
+
+
+def test_a_folder_that_another_agent_keeps_is_taken(tmp_path, inbox):
+    before = StateDir(str(tmp_path), "test:///")
+    before.open()
+    keeper = Keeper(StateDir(str(tmp_path), "test:///"), inbox, taken_seconds=0.0)
+    keeper.start()
+    loaded = wait_for(inbox, lambda m: isinstance(m, Loaded))
+    assert loaded.taken and str(before.path) in loaded.error
+    keeper.stop()
+    os.close(before._descriptor)
 
 
 def test_a_folder_that_cannot_be_opened_is_opened_later(keeper, directory, inbox):

@@ -93,6 +93,32 @@ def test_an_arrival_that_is_complete_is_kept_until_it_is_acknowledged(ledger, di
     assert disk.files == {}
 
 
+def test_the_acknowledgement_of_an_earlier_arrival_leaves_the_file_of_the_later_one(ledger, disk):
+    later = dataclasses.replace(ARRIVAL, at=2000.0)
+    ledger.tell_arrival(ARRIVAL, 0.0)
+    ledger.take(disk.work(), 0.0)
+    load = ledger.outbox.load(0.0)
+    # The server has left and come back meanwhile.
+    ledger.tell_arrival(later, 1.0)
+    ledger.outbox.sent(load, Ack(arrived=(SERVER,)), 2.0)
+    ledger.take(disk.work(), 2.0)
+    assert waiting(ledger, 2.0) == list(disk.entries().values()) == [later]
+    ledger.outbox.sent(ledger.outbox.load(2.0), Ack(arrived=(SERVER,)), 2.0)
+    disk.work()
+    assert disk.files == {}
+
+
+def test_an_arrival_that_an_agent_before_has_left_is_removed_when_it_is_acknowledged(ledger, disk):
+    disk.put(statedir.name_of(ARRIVAL), statedir.encode(ARRIVAL), 1)
+    disk.work()
+    ledger.load(disk.entries(), 0.0, 0.0)
+    ledger.outbox.sent(ledger.outbox.load(0.0), Ack(), 0.0)
+    # It tells by now how long it has waited.
+    ledger.outbox.sent(ledger.outbox.load(9.0), Ack(arrived=(SERVER,)), 9.0)
+    disk.work()
+    assert disk.files == {}
+
+
 def test_what_is_found_takes_nothings_place(ledger, disk):
     found = dataclasses.replace(ARRIVAL, complete=None, found=True)
     ledger.tell_arrival(ARRIVAL, 0.0)

@@ -19,7 +19,7 @@ fake_libvirt.install(hypervisor)
 import threading, time
 from migprog import concurrency
 concurrency.choose()
-from migprog.compute import manager
+from migprog.compute import manager, watchlist
 from migprog.compute.recorder import Limits
 from migprog.core.report import Ack
 from migprog.core.throttle import Rules
@@ -30,7 +30,7 @@ class Conductor:
         self.sent += 1
         return Ack().to_wire() if acknowledged else None
 
-class Monitor(manager.Monitor):
+class Monitor(watchlist.Monitor):
     judged, passes = 0, set()
     def pass_begins(self, at):
         Monitor.passes.add(self.server_uuid)
@@ -45,7 +45,7 @@ def wait_for(condition):
         assert time.monotonic() < give_up_at, "waited in vain"
         time.sleep(0.01)
 
-manager.Monitor = Monitor
+watchlist.Monitor = Monitor
 conductor = Conductor()
 agent = manager.ComputeManager(
     manager.Settings(
@@ -62,7 +62,7 @@ MANY = """
 # Half of them begin a pass now and then, and are read at once: out of the order of the rest.
 wait_for(lambda: len(Monitor.passes) == 6)
 
-watched = list(agent._watched.values())
+watched = list(agent._watches._watched.values())
 assert len(watched) == 12
 wait_for(lambda: len({each.next_poll_at for each in watched}) == 1)
 readings = sum(domain.readings for domain in hypervisor.migrating)

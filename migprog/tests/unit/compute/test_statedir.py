@@ -3,6 +3,7 @@ import dataclasses
 import errno
 import json
 import os
+import pathlib
 import shutil
 
 import pytest
@@ -26,6 +27,9 @@ ARRIVAL = Arrival(
     server_uuid=SERVER, state=ArrivalState.RESUMED, at=3.0, complete=True, total_seconds=1.5
 )
 URI = "qemu+unix:///system?socket=/run/a/libvirt-sock"
+# Seen from a folder in the state directory.
+OUTSIDE = pathlib.Path("../outside")
+URI_FOLDER = "agent-qemu-unix-system-socket-run-a-libvirt-sock-[0-9a-f]+"
 
 
 @pytest.fixture
@@ -103,6 +107,36 @@ def test_what_cannot_be_read_is_set_aside_and_the_rest_is_read(opened, data):
     assert opened()[1].remarks == ()
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to(OUTSIDE)])
+def test_what_is_no_regular_file_is_set_aside_unread(opened, make):
+    directory, _ = opened()
+    write(directory, KEPT)
+    make(directory.path / f"{END.uuid}.json")
+    _, contents = opened()
+    assert list(contents.entries.values()) == [KEPT]
+    assert [END.uuid in remark for remark in contents.remarks] == [True]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to(OUTSIDE)])
+def test_what_stands_in_the_way_of_a_new_file_is_replaced_unopened(opened, make, tmp_path):
+    directory, _ = opened()
+    outside = tmp_path / OUTSIDE.name
+    outside.write_text("not ours")
+    make(directory.path / f"{KEPT.uuid}.new")
+    write(directory, KEPT)
+    assert outside.read_text() == "not ours"
+    assert list(opened()[1].entries.values()) == [KEPT]
+
+
+def test_a_probe_writes_as_much_as_the_largest_entry(opened, monkeypatch):
+    directory, _ = opened()
+    written = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: written.append(os.fstat(descriptor)))
+    directory.probe()
+    assert max(status.st_size for status in written) == statedir.MAX_BYTES
+    assert list(directory.path.iterdir()) == []
+
+
 def test_what_was_set_aside_is_bounded(opened):
     directory, _ = opened()
     for number in range(150):
@@ -143,7 +177,9 @@ def test_the_largest_entry_fits():
 
 def test_two_agents_do_not_have_the_same_folder(opened, tmp_path):
     directory, _ = opened()
-    with pytest.raises(OSError, match="another agent"):
+    with pytest.raises(
+        statedir.TakenError, match=f"{URI_FOLDER} is locked by process {os.getpid()}"
+    ):
         StateDir(str(tmp_path), URI).open()
     other = StateDir(str(tmp_path), URI + "2")
     other.open()
@@ -156,7 +192,7 @@ def test_a_folder_that_somebody_has_removed_is_made_again(opened, tmp_path):
     write(directory, KEPT)
     shutil.rmtree(tmp_path)
     write(directory, END)
-    with pytest.raises(OSError, match="another agent"):
+    with pytest.raises(statedir.TakenError):
         StateDir(str(tmp_path), URI).open()
     assert opened()[1].entries == {END.uuid: END}
 

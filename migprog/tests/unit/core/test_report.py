@@ -138,7 +138,7 @@ def test_a_malformed_field_is_named_with_its_value_and_rule(name, value, rule):
 
 
 # What a host may tell of an optional field that no conductor can keep.
-_ODD = {
+_ODD: dict[Any, list[Any]] = {
     field.count: [-12, 2**63, 2**64 - 12, 1.5, float("nan"), "1", True, [1]],
     field.small_count: [-1, 2**31, "1"],
     field.percent: [-1, 101, 1.5, "7"],

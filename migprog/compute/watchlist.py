@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The migrations that are watched: what is seen of servers goes in, reports that are due come out.
+
+libvirt's events are no proof of a migration: QEMU saves, dumps and snapshots a server's memory by
+its own migration, with the same events. The proof is a job's ``operation``, or an event that
+libvirt sends for migrations alone. So an event begins a candidate, which is read at once; nothing
+is reported of it before the proof, and it is dropped without a word when its job proves to be
+another, or is gone.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Collection
+
+from migprog.compute import clock, messages, resume
+from migprog.compute.echo import Echo
+from migprog.compute.ledger import Ledger
+from migprog.compute.monitor import DEPARTURES, Monitor
+from migprog.compute.recorder import Recorder
+from migprog.compute.sampler import Sampler
+from migprog.compute.settings import Settings
+from migprog.compute.watched import Watched
+from migprog.core import job, keep, sample, throttle
+from migprog.core.completion import CompletionTimes
+from migprog.core.sample import JobState
+from migprog.metrics import agent as metrics
+
+LOG = logging.getLogger(__name__)
+# libvirt-domain.h: VIR_DOMAIN_EVENT_STOPPED, and with its detail SAVED: none that migrates is.
+_STOPPED, _STOPPED_SAVED = 5, (5, 4)
+# So long the events of a migration's end may come after an answer that the server is gone.
+_LAST_EVENTS_SECONDS = 2.0
+
+
+class WatchList:
+    """Used by the agent's loop alone. ``sampler`` starts the thread that reads a server;
+    ``settings`` may be replaced at any time."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sampler: Callable[[str, bool], Sampler],
+        recorder: Recorder,
+        ledger: Ledger,
+    ) -> None:
+        self.settings = settings
+        self._sampler = sampler
+        self._recorder = recorder
+        self._ledger = ledger
+        self._watched: dict[str, Watched] = {}
+        self._echo = Echo()
+        # Of the migrations that this host has seen end.
+        self._completions = CompletionTimes()
+
+    def __len__(self) -> int:
+        """How many migrations are under way."""
+        return sum(watched.is_proven for watched in self._watched.values())
+
+    def __contains__(self, server_uuid: str) -> bool:
+        """Whether a server is known to migrate away."""
+        watched = self._watched.get(server_uuid)
+        return watched is not None and watched.is_proven
+
+    def monitor(self, server_uuid: str) -> Monitor | None:
+        """The monitor of a server that is known to migrate away."""
+        watched = self._watched.get(server_uuid)
+        return watched.monitor if watched is not None and watched.is_proven else None
+
+    @property
+    def next_look_at(self) -> float | None:
+        """When something is to be read or judged; None while nothing is watched.
+
+        Whoever waits for an answer is woken by it.
+        """
+        each = self._watched.values()
+        polls = [w.next_poll_at for w in each if w.sampler.asked_at is None]
+        return min([*polls, *(w.judge_at for w in each)], default=None)
+
+    def stop(self) -> None:
+        """End the threads that read."""
+        for watched in self._watched.values():
+            watched.sampler.stop()
+
+    # What was seen.
+
+    def resume(self, kept: keep.Kept, now: float) -> bool:
+        """Go on with what an agent before has left, unless its server is watched already."""
+        if kept.server_uuid in self:
+            return False
+        self._drop(kept.server_uuid)
+        LOG.info("server %s: looking for its migration %s", kept.server_uuid, kept.uuid)
+        self._begin(kept.server_uuid, now, kept)
+        return True
+
+    def read(self, reading: messages.Reading) -> None:
+        """Take up the statistics of a server, or why there are none."""
+        server_uuid, stats, at = reading.server_uuid, reading.stats, reading.at
+        state = JobState.NONE if stats is None else sample.outgoing_job(stats)
+        watched = self._watched.get(server_uuid)
+        if watched is None:
+            if state is JobState.NONE or self._is_echo(reading, state):
+                return
+            # One that has failed already began long before it was found.
+            began_at = None if state is JobState.ACTIVE else job.began_at(reading.stats or {}, at)
+            watched = self._begin(server_uuid, at if began_at is None else began_at)
+        watched.answered()
+        watched.learn(reading.facts)
+        if not watched.is_proven:
+            if state is JobState.NONE:
+                self._doubt(watched, reading)
+                return
+            self._prove(watched)
+        kept = watched.monitor.kept
+        if kept is not None:
+            watched = self._look_for(watched, kept, reading)
+            if watched.monitor.kept is not None:
+                return
+        watched.read(reading)
+
+    def _look_for(self, watched: Watched, kept: keep.Kept, reading: messages.Reading) -> Watched:
+        """Look for what an agent before has left; return what the reading is of."""
+        now = time.monotonic()
+        if not resume.look(watched.monitor, kept, reading, time.time() - now):
+            return watched
+        # A search would take the job that runs for the rest of the one that has ended.
+        self._judge(watched, self.settings.rules, now)
+        watched = self._begin(reading.server_uuid, reading.at)
+        self._prove(watched)
+        return watched
+
+    def iteration(self, message: messages.Iteration) -> None:
+        """Take up that QEMU begins a pass over a server's memory."""
+        server_uuid, at = message.server_uuid, message.at
+        watched = self._watched.get(server_uuid)
+        if watched is not None and watched.drop_at is not None:
+            # Its job is over: this is another.
+            self._drop(server_uuid)
+            watched = None
+        if watched is None:
+            if self._echo.is_of(server_uuid, at):
+                return
+            watched = self._begin(server_uuid, at)
+        watched.monitor.pass_begins(at)
+        watched.tape.event("iteration", at, iteration=message.number)
+        watched.next_poll_at = at
+
+    def lifecycle(self, message: messages.Lifecycle) -> None:
+        """Take up libvirt's event of a server's life."""
+        kind = (message.event, message.detail)
+        server_uuid, at = message.server_uuid, message.at
+        watched = self._watched.get(server_uuid)
+        if watched is None:
+            if kind not in DEPARTURES or self._echo.may_be(server_uuid, at):
+                return
+            watched = self._begin(server_uuid, at)
+        if not watched.is_proven:
+            if kind in DEPARTURES:
+                self._prove(watched)
+            elif message.event == _STOPPED:
+                self._drop(server_uuid)
+                return
+        if kind == _STOPPED_SAVED:
+            self._ended_before(watched, at)
+            return
+        watched.learn(message.facts)
+        watched.monitor.lifecycle(message.event, message.detail, at)
+        watched.tape.event("lifecycle", at, code=message.event, detail=message.detail)
+
+    def job_completed(self, message: messages.JobCompleted) -> None:
+        """Take up the final statistics of a server's job, whatever it was."""
+        server_uuid, stats, at = message.server_uuid, message.stats, message.at
+        watched = self._watched.get(server_uuid)
+        if not sample.is_outgoing(stats):
+            if watched is not None and watched.is_proven:
+                self._ended_before(watched, at)
+            else:
+                self._drop(server_uuid)
+            return
+        if watched is None:
+            if self._echo.is_of(server_uuid, at, stats):
+                return
+            watched = self._begin(server_uuid, at)
+        self._prove(watched)
+        watched.learn(message.facts)
+        watched.monitor.job_completed(stats, at)
+        watched.tape.event("job_completed", at, stats=dict(stats))
+
+    def job_event(self, event: messages.JobEvent) -> None:
+        """Take up that something happens to a server's job."""
+        watched = self._watched.get(event.server_uuid)
+        if watched is None:
+            return
+        # libvirt shows for a moment only whether a job that ends was aborted or has failed.
+        watched.next_poll_at = event.at
+        if event.qemu_status is not None:
+            watched.monitor.qemu_migration(event.qemu_status, event.at)
+            watched.tape.event("qemu_migration", event.at, status=event.qemu_status)
+
+    def _is_echo(self, reading: messages.Reading, state: JobState) -> bool:
+        """Whether a reading is of a migration that is not watched any more, as it has ended."""
+        if state is not JobState.ACTIVE:
+            # libvirt has forgotten when it began, and shows it for a moment after its end.
+            return self._echo.may_be(reading.server_uuid, reading.at)
+        return self._echo.is_of(reading.server_uuid, reading.at, reading.stats)
+
+    def _doubt(self, watched: Watched, reading: messages.Reading) -> None:
+        """Take up a candidate's reading that shows no migration."""
+        if reading.stats is not None:
+            self._drop(reading.server_uuid)
+        elif reading.gone and watched.drop_at is None:
+            # A migration that was over so soon is told of by events, which may be on their way.
+            watched.drop_at = watched.judge_at = reading.at + _LAST_EVENTS_SECONDS
+
+    def _prove(self, watched: Watched) -> None:
+        if not watched.is_proven:
+            monitor = watched.monitor
+            LOG.info("server %s: migration %s is under way", monitor.server_uuid, monitor.uuid)
+            watched.is_proven, watched.drop_at = True, None
+
+    def _ended_before(self, watched: Watched, at: float) -> None:
+        """Take up that a server has a job that none has that migrates."""
+        if watched.monitor.kept is not None:
+            watched.monitor.lost(keep.LEFT_RUNNING, at, certain=False)
+        else:
+            watched.monitor.given_up(at)
+
+    def _begin(self, server_uuid: str, at: float, kept: keep.Kept | None = None) -> Watched:
+        """Watch a server; ``kept`` is what an agent before has left of its migration."""
+        name = str(uuid.uuid4()) if kept is None else kept.uuid
+        handover_seconds = self._completions.expected_seconds
+        interval_seconds = self.settings.poll_interval_seconds
+        watched = self._watched[server_uuid] = Watched(
+            monitor=Monitor(name, server_uuid, at, handover_seconds, kept, interval_seconds),
+            sampler=self._sampler(server_uuid, kept is not None),
+            tape=self._recorder.tape(server_uuid, handover_seconds),
+            next_poll_at=at,
+            judge_at=at,
+            is_proven=kept is not None,
+        )
+        return watched
+
+    def _drop(self, server_uuid: str) -> None:
+        """Forget a candidate, which was no migration."""
+        watched = self._watched.pop(server_uuid, None)
+        if watched is not None:
+            watched.sampler.stop()
+            watched.tape.drop()
+
+    # What is to be told, and to be asked.
+
+    def attend(
+        self,
+        rules: throttle.Rules,
+        now: float,
+        seen_of: Collection[str | None],
+        beats: bool,
+    ) -> None:
+        """Report what is due, and ask for the readings that are. ``seen_of``: whose news came.
+
+        To judge a migration costs more than all the rest. So it is done when there is news of it,
+        and for all of them when the host may tell of progress, that is when it ``beats``.
+        """
+        for server_uuid, watched in list(self._watched.items()):
+            try:
+                if watched.drop_at is not None and now >= watched.drop_at:
+                    self._drop(server_uuid)
+                    continue
+                if beats or server_uuid in seen_of or now >= watched.judge_at:
+                    self._judge(watched, rules, now)
+                if not watched.monitor.over:
+                    watched.ask(self.settings, now)
+            except Exception:
+                LOG.exception(
+                    "server %s: failed to evaluate the migration; no report in this cycle",
+                    server_uuid,
+                )
+
+    def _judge(self, watched: Watched, rules: throttle.Rules, now: float) -> None:
+        """Report what is due."""
+        # The next reading will come before, if none hangs.
+        watched.judge_at = now + 2 * self.settings.poll_interval_seconds
+        if not watched.is_proven:
+            return
+        due = watched.monitor.report_if_due(rules, now, clock.wall(now))
+        if due is not None:
+            reason, report = due
+            watched.log.sent(reason, report, now)
+            metrics.told(reason)
+            needs_ack = reason in throttle.ACKNOWLEDGED
+            self._ledger.tell(report, needs_ack, watched.monitor.started_clock, now)
+            if watched.monitor.over:
+                watched.tape.end(report.status, report.error, now)
+        if watched.monitor.over:
+            self._forget(watched, now)
+
+    def _forget(self, watched: Watched, now: float) -> None:
+        monitor = watched.monitor
+        if monitor.handover_seconds is not None:
+            self._completions = self._completions.after(monitor.handover_seconds)
+        watched.sampler.stop()
+        del self._watched[monitor.server_uuid]
+        self._echo.ended(monitor.server_uuid, monitor.ended_clock or now, now)

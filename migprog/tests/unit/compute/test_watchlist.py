@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is a migration, by what libvirt was seen to tell (9.0.0) of each kind of job."""
+
+import pathlib
+import time
+
+import pytest
+
+from migprog.compute import recording
+from migprog.compute.ledger import Ledger
+from migprog.compute.messages import Iteration, JobCompleted, JobEvent, Lifecycle, Reading
+from migprog.compute.recorder import Limits, Recorder
+from migprog.compute.settings import Settings
+from migprog.compute.watchlist import WatchList
+from migprog.core import keep
+from migprog.core.status import Status
+from migprog.core.throttle import Rules
+from migprog.tests import corpus
+from migprog.tests.fixtures.driven import SERVER
+from migprog.tests.unit.core.test_keep import KEPT
+
+SAVED = pathlib.Path(corpus.__file__).parent / "field" / "lab-save.jsonl.gz"
+RULES = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
+SETTINGS = Settings(
+    libvirt_uri="",
+    host=None,
+    my_ip=None,
+    poll_interval_seconds=0.5,
+    scan_interval_seconds=5.0,
+    qemu_events=True,
+    libvirt_timeout_seconds=10.0,
+    rules=RULES,
+    state_dir=None,
+    record_dir=None,
+    record_limits=Limits(2**20, 1),
+)
+SAVE, MIGRATION_OUT, SNAPSHOT, DUMP = 2, 5, 6, 8
+PAUSED, SUSPENDED_MIGRATED = (3, 0), (3, 1)
+STOPPED_MIGRATED, STOPPED_SAVED, STOPPED_CRASHED = (5, 3), (5, 4), (5, 2)
+# Its job began so long before.
+ELAPSED_SECONDS = 2.0
+
+
+class Sampler:
+    """Reads when it is told to by a test."""
+
+    def __init__(self):
+        self.asked_at = None
+        self.stopped = False
+
+    def ask(self, now):
+        self.asked_at = now
+
+    def stop(self):
+        self.stopped = True
+
+
+class Agent:
+    """A watch list and what it would report; time goes by a tenth of a second a step."""
+
+    def __init__(self):
+        self.samplers = []
+        self.ledger = Ledger(None, "here", "boot")
+        self.watches = WatchList(
+            SETTINGS, self._sampler, Recorder(None, SETTINGS.record_limits), self.ledger
+        )
+        self.now = time.monotonic()
+
+    def _sampler(self, _server_uuid, _left):
+        self.samplers.append(Sampler())
+        return self.samplers[-1]
+
+    def wait(self, seconds):
+        self.now += seconds
+        self.watches.attend(RULES, self.now, {SERVER}, beats=True)
+
+    def _step(self, take, message, **values):
+        take(message(server_uuid=SERVER, at=self.now, **values))
+        self.wait(0.1)
+
+    def iteration(self, number):
+        self._step(self.watches.iteration, Iteration, number=number)
+
+    def lifecycle(self, kind):
+        self._step(self.watches.lifecycle, Lifecycle, event=kind[0], detail=kind[1])
+
+    def qemu(self, status):
+        self._step(self.watches.job_event, JobEvent, qemu_status=status)
+
+    def completed(self, operation):
+        stats = {"operation": operation, "time_elapsed": ELAPSED_SECONDS * 1000}
+        self._step(self.watches.job_completed, JobCompleted, stats=stats)
+
+    def reads(self, operation=None, job_type=2, elapsed_seconds=ELAPSED_SECONDS):
+        stats = {"type": 0}
+        if operation is not None:
+            stats = {"type": job_type, "operation": operation, "memory_total": 2**20}
+            stats["time_elapsed"] = round(elapsed_seconds * 1000)
+        self._step(self.watches.read, Reading, stats=stats)
+
+    def gone(self):
+        self._step(self.watches.read, Reading, gone=True, error="domain is not running")
+
+    def reports(self):
+        """The latest of each migration."""
+        return self.ledger.outbox.load(self.now).reports
+
+    def reported(self):
+        """How each migration stands in the end."""
+        for _ in range(5):
+            self.wait(1.0)
+        return [report.status for report in self.reports()]
+
+
+@pytest.fixture
+def agent():
+    return Agent()
+
+
+def save(agent, operation=SAVE):
+    """A save as libvirt's events and its answers told of it, in their order."""
+    agent.lifecycle(PAUSED)
+    agent.qemu("setup")
+    agent.iteration(1)
+    agent.qemu("active")
+    agent.reads(operation)
+    agent.iteration(2)
+    agent.reads(operation)
+    agent.qemu("completed")
+    agent.completed(operation)
+    agent.reads(operation, job_type=3)
+
+
+def saved(agent):
+    save(agent)
+    agent.lifecycle(STOPPED_SAVED)
+    agent.gone()
+
+
+def nothing_answers(agent):
+    """No call came through: only the events tell."""
+    agent.iteration(1)
+    agent.qemu("active")
+    agent.iteration(2)
+    agent.qemu("completed")
+    agent.completed(SAVE)
+    agent.lifecycle(STOPPED_SAVED)
+
+
+def read_too_late(agent):
+    agent.iteration(1)
+    agent.gone()
+    agent.lifecycle(STOPPED_SAVED)
+
+
+def without_qemu_events(agent):
+    agent.iteration(1)
+    agent.reads(SAVE)
+    agent.lifecycle(STOPPED_SAVED)
+
+
+def save_that_fails(agent):
+    agent.lifecycle(PAUSED)
+    agent.iteration(1)
+    agent.qemu("failed")
+    agent.reads(None)
+
+
+def long_snapshot(agent):
+    for number in range(1, 30):
+        agent.iteration(number)
+        agent.reads(SNAPSHOT)
+    agent.completed(SNAPSHOT)
+    agent.reads(None)
+
+
+NO_MIGRATIONS = [
+    saved,
+    lambda agent: save(agent, DUMP),
+    lambda agent: save(agent, SNAPSHOT),
+    long_snapshot,
+    nothing_answers,
+    read_too_late,
+    without_qemu_events,
+    save_that_fails,
+]
+
+
+@pytest.mark.parametrize("job", NO_MIGRATIONS)
+def test_a_job_into_a_file_is_no_migration(agent, job):
+    job(agent)
+    assert agent.reported() == []
+    assert len(agent.watches) == 0
+    assert all(sampler.stopped for sampler in agent.samplers)
+
+
+def test_the_recording_of_a_save_is_no_migration(agent):
+    for row in recording.read(str(SAVED)).rows:
+        match row:
+            case {"event": "iteration"}:
+                agent.iteration(row["iteration"])
+            case {"event": "qemu_migration"}:
+                agent.qemu(row["status"])
+            case {"event": "lifecycle"}:
+                agent.lifecycle((row["code"], row["detail"]))
+            case {"stats": stats}:
+                agent._step(agent.watches.read, Reading, stats=stats)
+            case {"kind": "sample"}:
+                agent.gone()
+    assert agent.reported() == []
+
+
+@pytest.mark.parametrize("job", NO_MIGRATIONS)
+def test_a_migration_right_after_such_a_job_is_seen_at_once(agent, job):
+    job(agent)
+    agent.iteration(1)
+    agent.reads(MIGRATION_OUT, elapsed_seconds=0.1)
+    assert SERVER in agent.watches
+    (report,) = agent.reports()
+    assert report.status is Status.RUNNING
+    agent.completed(MIGRATION_OUT)
+    agent.lifecycle(STOPPED_MIGRATED)
+    assert agent.reported() == [Status.COMPLETED]
+
+
+def test_a_migration_is_reported_from_its_first_event_on_when_it_is_proven(agent):
+    agent.iteration(1)
+    agent.wait(2.0)
+    assert agent.reports() == ()
+    agent.reads(MIGRATION_OUT)
+    assert SERVER in agent.watches
+    assert len(agent.reports()) == 1
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        lambda agent: (agent.completed(MIGRATION_OUT), agent.lifecycle(STOPPED_MIGRATED)),
+        lambda agent: (agent.lifecycle(STOPPED_MIGRATED), agent.completed(MIGRATION_OUT)),
+        lambda agent: agent.lifecycle(STOPPED_MIGRATED),
+        lambda agent: (agent.lifecycle(SUSPENDED_MIGRATED), agent.lifecycle(STOPPED_MIGRATED)),
+    ],
+)
+@pytest.mark.parametrize(
+    "before", [lambda agent: None, lambda agent: (agent.iteration(1), agent.gone())]
+)
+def test_a_migration_of_which_only_events_were_seen_has_its_record(agent, before, events):
+    before(agent)
+    events(agent)
+    assert agent.reported() == [Status.COMPLETED]
+
+
+@pytest.mark.parametrize(("job_type", "status"), [(4, Status.FAILED), (5, Status.CANCELLED)])
+def test_a_migration_that_was_first_read_as_it_failed_has_its_record(agent, job_type, status):
+    agent.reads(MIGRATION_OUT, job_type=job_type)
+    assert agent.reported() == [status]
+    assert [report.total_seconds for report in agent.reports()] == [ELAPSED_SECONDS]
+    # libvirt goes on to show it for a moment.
+    agent.reads(MIGRATION_OUT, job_type=job_type, elapsed_seconds=0.0)
+    assert agent.reported() == [status]
+
+
+def test_a_candidate_whose_server_crashes_is_no_migration(agent):
+    agent.iteration(1)
+    agent.lifecycle(STOPPED_CRASHED)
+    assert agent.reported() == []
+
+
+def test_a_migration_whose_server_crashes_has_failed(agent):
+    agent.reads(MIGRATION_OUT)
+    agent.lifecycle(STOPPED_CRASHED)
+    assert agent.reported() == [Status.FAILED]
+
+
+@pytest.mark.parametrize("job", [saved, nothing_answers])
+def test_a_save_ends_no_migration_by_its_server_s_stop(agent, job):
+    # It was aborted, and the server saved before anything more was read of the migration.
+    agent.reads(MIGRATION_OUT)
+    agent.qemu("cancelled")
+    job(agent)
+    assert agent.reported() == [Status.CANCELLED]
+    assert [report.error for report in agent.reports()] == ["the migration was aborted"]
+
+
+def test_what_an_agent_before_has_left_is_not_found_in_a_save(agent):
+    assert agent.watches.resume(KEPT, agent.now)
+    save(agent)
+    assert agent.reported() == [Status.UNKNOWN]
+    assert [(each.uuid, each.error) for each in agent.reports()] == [(KEPT.uuid, keep.LEFT_RUNNING)]
+
+
+def test_what_an_agent_before_has_left_takes_a_candidate_s_place(agent):
+    agent.iteration(1)
+    assert agent.watches.resume(KEPT, agent.now)
+    assert [sampler.stopped for sampler in agent.samplers] == [True, False]
+    assert not agent.watches.resume(KEPT, agent.now)
+
+
+def test_nothing_can_be_done_to_a_candidate(agent):
+    agent.iteration(1)
+    assert agent.watches.monitor(SERVER) is None
+    agent.reads(MIGRATION_OUT)
+    assert agent.watches.monitor(SERVER) is not None
