@@ -56,10 +56,11 @@ def storing(store: objects.Store, appeared: Callable[[str, str], None] = _nobody
     migration its server's UUID and its own; it must not wait."""
 
     def store_batches(heard: Sequence[Heard]) -> list[Stored]:
-        begun, statements, rows = time.monotonic(), store.statements, store.rows
-        stored = objects.store_batches(store, heard)
+        begun = time.monotonic()
+        with store.counting() as cost:
+            stored = objects.store_batches(store, heard)
         seconds = time.monotonic() - begun
-        metrics.transaction(len(heard), seconds, store.statements - statements, store.rows - rows)
+        metrics.transaction(len(heard), seconds, cost.statements, cost.rows)
         for each in stored:
             metrics.stored(each.reports, each.ends)
             for report in each.appeared:

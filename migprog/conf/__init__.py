@@ -8,10 +8,10 @@ from oslo_config import cfg
 from oslo_log import log
 
 from migprog import exception
-from migprog.conf import api, compute, conductor
+from migprog.conf import api, compute, conductor, database
 from migprog.version import version_info
 
-GROUPS = (api, compute, conductor)
+GROUPS = (api, compute, conductor, database)
 
 
 def load(
