@@ -9,6 +9,7 @@ import oslo_messaging as messaging
 
 from migprog.conductor import rpcapi
 from migprog.conductor.intake import Intake
+from migprog.conductor.refusals import Refusals
 from migprog.core.report import Ack, Batch
 from migprog.core.table import Malformed
 
@@ -22,6 +23,7 @@ class ConductorManager:
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
+        self._refusals = Refusals()
 
     def report(self, ctxt: Any, batch: Any) -> dict[str, Any]:
         """Store a host's reports; answer with an ``Ack``.
@@ -29,7 +31,7 @@ class ConductorManager:
         What cannot be read is refused, the whole batch under the key ``batch``: to tell it again
         would be of no use. Raises :class:`objects.Unavailable`: to tell it again is what it takes.
         """
-        read, refused = _read(batch)
+        read, refused = self._read(batch)
         if read is None:
             return Ack(refused=refused).to_wire()
         stored = self._intake.store(read)
@@ -42,18 +44,17 @@ class ConductorManager:
 
     def progress(self, ctxt: Any, batch: Any) -> None:
         """Have a host's reports of progress stored: of each migration the latest."""
-        read, _ = _read(batch)
+        read, _ = self._read(batch)
         if read is not None:
             self._intake.keep(read)
 
-
-def _read(batch: Any) -> tuple[Batch | None, dict[str, str]]:
-    """What can be read of a batch, and why the rest is refused."""
-    try:
-        read, refused = Batch.from_wire(batch)
-    except Malformed as error:
-        LOG.warning("a batch is refused: %r", str(error))
-        return None, {"batch": str(error)}
-    for entry, reason in refused.items():
-        LOG.warning("from %r: %s is refused: %r", read.host, entry, reason)
-    return read, refused
+    def _read(self, batch: Any) -> tuple[Batch | None, dict[str, str]]:
+        """What can be read of a batch, and why the rest is refused."""
+        try:
+            read, refused = Batch.from_wire(batch)
+        except Malformed as error:
+            refused = {"batch": str(error)}
+            self._refusals.note(None, refused)
+            return None, refused
+        self._refusals.note(read.host, refused)
+        return read, refused

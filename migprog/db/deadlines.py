@@ -145,6 +145,7 @@ def _keep_pymysql(engine: Engine, deadlines: Deadlines) -> None:
 
 def _keep_psycopg2(engine: Engine, deadlines: Deadlines) -> None:
     driver: Any = engine.dialect.loaded_dbapi
+
     class Patient(driver.extensions.connection):
         # While it connects, too.
         patience_seconds: float = deadlines.connect_seconds

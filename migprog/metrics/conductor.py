@@ -45,6 +45,11 @@ _SUPERSEDED = Counter(
     "Reports of progress that a newer one took the place of before they were stored.",
     registry=REGISTRY,
 )
+_REFUSED = Counter(
+    "migprog_entries_refused",
+    "Entries of agents' messages that broke a rule and were not stored.",
+    registry=REGISTRY,
+)
 _ENDED = Counter(
     "migprog_migrations_ended",
     "Migrations that ended, by their outcome.",
@@ -115,6 +120,11 @@ def naming(outcome: Naming) -> None:
 def superseded() -> None:
     """Count a report that was never stored, since a newer one came in before."""
     _SUPERSEDED.inc()
+
+
+def refused(entries: int) -> None:
+    """Count entries that were not stored."""
+    _REFUSED.inc(entries)
 
 
 def stored(reports: int, ends: Iterable[Report]) -> None:

@@ -78,8 +78,9 @@ def test_what_can_be_read_is_stored_and_the_rest_named(manager, store, caplog):
     assert ack.refused["reports[0]"].startswith("percent: ")
     assert stores.migration(store, good).percent == 5
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-    assert len(warnings) == 3
-    assert not any("\n" in warning for warning in warnings)
+    (warning,) = warnings
+    assert "refused 3 of the entries" in warning
+    assert "\n" not in warning
 
 
 @pytest.mark.parametrize(
@@ -187,7 +188,7 @@ def test_progress_is_stored_without_an_answer(store, caplog):
         assert manager.progress({}, batch=Batch("a", "a", reports=(report,)).to_wire()) is None
         assert manager.progress({}, batch={"host": ""}) is None
     assert stores.migration(store, report).percent == 7
-    assert "a batch is refused" in caplog.text
+    assert "refused 1 of the entries" in caplog.text
 
 
 def test_what_a_transaction_costs_is_counted(manager):
