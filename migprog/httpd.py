@@ -268,7 +268,7 @@ class Server:
 
     def stop(self) -> None:
         """Let requests at hand end (for 5 seconds), close every connection, and return."""
-        if self._thread is None:
+        if self._thread is None or self._stopping:
             return
         self._server.accepting = False
         deadline = time.monotonic() + _STOP_SECONDS

@@ -16,7 +16,8 @@ from openstack import exceptions
 from oslo_config import cfg
 
 from migprog import exception, objects
-from migprog.api import app, auth
+from migprog.api import app
+from migprog.api import keystone as api_keystone
 from migprog.conductor.nova import NoAnswer, Nova
 from migprog.conf import nova as nova_conf
 from migprog.tests import access, stores
@@ -167,7 +168,7 @@ def test_a_catalog_without_the_endpoint(cloud: Cloud, caplog: pytest.LogCaptureF
     conf.register_opts(loading.get_auth_plugin_conf_options("password"), _KEYSTONE)
     store = objects.connect(conf)
     with pytest.raises(exception.ConfigError):  # registers its options
-        auth.keystone(conf, app.create(configuration("sqlite://"), store))
+        api_keystone.authenticated(conf, app.create(configuration("sqlite://"), store))
     for name, value in {
         "auth_type": "password",
         "auth_url": cloud.keystone.url,
