@@ -61,7 +61,7 @@ class _Channel(channel.HTTPChannel):
 
     def __init__(self, server: "_Waitress", *arguments: Any, **more: Any) -> None:
         self._awaited_since = time.monotonic()
-        self._served_once = False
+        self._served_once = self._is_served = False
         super().__init__(server, *arguments, **more)
 
     def received(self, data: bytes) -> bool:
@@ -70,20 +70,22 @@ class _Channel(channel.HTTPChannel):
         return bool(super().received(data))
 
     def service(self) -> None:
+        self._is_served = True
         try:
             super().service()
         finally:
             self._served_once = True
             self._awaited_since = time.monotonic()
+            self._is_served = False
 
     @property
     def is_idle(self) -> bool:
         """Nothing of it is being computed or sent."""
-        return not self.requests and not self.total_outbufs_len
+        return not (self.requests or self._is_served or self.total_outbufs_len)
 
     def is_late(self, now: float, bounds: Bounds) -> bool:
         """Whether its client has taken too long."""
-        if self.requests:
+        if self.requests or self._is_served:
             return False
         if self.total_outbufs_len:
             seconds = bounds.answer_seconds
@@ -105,11 +107,15 @@ class _Waitress(server.TcpWSGIServer):
         super().__init__(*arguments, **more)
 
     def maintenance(self, now: float) -> None:
-        """Close the connections whose clients have taken too long."""
-        moment = time.monotonic()
+        """Nothing: waitress only marks connections to be closed as soon as they can be written to,
+        which one whose client does not read never can."""
+
+    def close_late(self) -> None:
+        """Close the connections whose clients have taken too long; between two rounds."""
+        now = time.monotonic()
         for each in list(self.active_channels.values()):
-            if each.is_late(moment, self._bounds):
-                each.will_close = True
+            if each.is_late(now, self._bounds):
+                each.handle_close()
 
     @property
     def is_sending(self) -> bool:
@@ -263,8 +269,12 @@ class Server:
     def _serve(self) -> None:
         # eventlet has no poll().
         use_poll = hasattr(select, "poll")
+        look_at = 0.0
         while not self._stopping:
             wasyncore.loop(timeout=_LOOK_SECONDS, use_poll=use_poll, map=self._map, count=1)
+            if time.monotonic() >= look_at:
+                self._server.close_late()
+                look_at = time.monotonic() + _LOOK_SECONDS
 
     def stop(self) -> None:
         """Let requests at hand end (for 5 seconds), close every connection, and return."""
