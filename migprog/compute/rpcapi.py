@@ -20,7 +20,7 @@ VERSION = "1.0"
 # An agent that does not know what came of it by then answers that it does it.
 ANSWER_SECONDS = 4.0
 # What is not taken within so long is dropped by the broker: nobody wants it done later.
-_CALL_TIMEOUT_SECONDS = 8.0
+CALL_TIMEOUT_SECONDS = 8.0
 
 
 class Unanswered(exception.MigprogError):
@@ -31,7 +31,7 @@ class ComputeAPI:
     """Client side of :class:`migprog.compute.endpoint.Endpoint`."""
 
     def __init__(self, transport: messaging.Transport) -> None:
-        self._client = rpc.client(transport, TOPIC, VERSION, _CALL_TIMEOUT_SECONDS)
+        self._client = rpc.client(transport, TOPIC, VERSION, CALL_TIMEOUT_SECONDS)
 
     def ask(self, ctxt: Any, host: str, action: Action, target: Target) -> Answer:
         """Ask the agent of a compute host. Raises :class:`Unanswered`."""

@@ -9,30 +9,38 @@ migprog.tests.functional.remote_parties`` writes ``doc/source/remote-parties.csv
 import contextlib
 import csv
 import io
+import json
 import pathlib
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import kombu
 import requests
 import sqlalchemy as sa
 from falcon import testing
 from keystoneauth1 import loading
 from oslo_config import cfg
 
-from migprog import httpd, objects
+from migprog import context, httpd, objects, rpc
 from migprog.api import app
 from migprog.api import keystone as api_keystone
-from migprog.conductor.intake import Intake, storing
+from migprog.compute.rpcapi import CALL_TIMEOUT_SECONDS, ComputeAPI, Unanswered
+from migprog.conductor.intake import Intake, StoreBatches, storing
+from migprog.conductor.manager import ConductorManager
 from migprog.conductor.nova import NoAnswer, Nova
+from migprog.conductor.rpcapi import TOPIC as CONDUCTOR_TOPIC
+from migprog.conductor.rpcapi import ConductorAPI, Unreachable
 from migprog.conf import api as api_conf
+from migprog.conf import compute as compute_conf
 from migprog.conf import database as database_conf
 from migprog.conf import nova as nova_conf
-from migprog.core.report import Batch
+from migprog.core.actions import Action, Target
+from migprog.core.report import Ack, Batch
 from migprog.db import api as db
 from migprog.tests import stores
 from migprog.tests.faults.relay import Relay
@@ -61,6 +69,8 @@ class Times:
     nova: float
     request: float
     answer: float
+    rpc: float
+    action: float
 
 
 DEFAULTS = Times(
@@ -72,6 +82,8 @@ DEFAULTS = Times(
     nova=float(nova_conf.DEFAULTS["timeout"]),
     request=_default(api_conf.OPTS, "request_timeout"),
     answer=httpd.Bounds().answer_seconds,
+    rpc=_default(compute_conf.OPTS, "rpc_timeout"),
+    action=CALL_TIMEOUT_SECONDS,
 )
 SHORT = Times(
     connect=1,
@@ -82,6 +94,8 @@ SHORT = Times(
     nova=1,
     request=1,
     answer=1,
+    rpc=2,
+    action=CALL_TIMEOUT_SECONDS,
 )
 
 
@@ -299,6 +313,172 @@ def _(database: Database) -> None:
         _asked(store, 503)
 
 
+# The broker: a real one, behind a relay.
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A broker behind ``relay``; ``url`` goes past that."""
+
+    url: str
+    relay: Relay
+
+    def through(self, port: int | None = None) -> str:
+        return f"rabbit://guest:guest@127.0.0.1:{port or self.relay.port}/"
+
+
+@contextlib.contextmanager
+def broker(url: str) -> Iterator[Broker]:
+    with Relay(int(url.rstrip("/").rpartition(":")[2])) as relay:
+        yield Broker(url, relay)
+
+
+@contextlib.contextmanager
+def _transport(url: str) -> Iterator[Any]:
+    # oslo.messaging (18.3) takes no other.
+    cfg.CONF([], default_config_files=[], default_config_dirs=[])
+    transport = rpc.transport(cfg.CONF, url)
+    try:
+        yield transport
+    finally:
+        # A broker that does not answer is not told that we go.
+        threading.Thread(target=transport.cleanup, daemon=True).start()
+
+
+def _takes_no_report(transport: Any) -> None:
+    conductor = ConductorAPI(transport, SHORT.rpc)
+    try:
+        conductor.report(_batch().to_wire(), acknowledged=True)
+    except Unreachable:
+        return
+    raise AssertionError("the report was taken")
+
+
+@contextlib.contextmanager
+def _conductor(url: str, store_batches: StoreBatches) -> Iterator[None]:
+    """A conductor at the broker that stores by ``store_batches``."""
+    intake = Intake(store_batches)
+    intake.start()
+    with _transport(url) as transport:
+        manager = ConductorManager(intake)
+        server = rpc.server(transport, CONDUCTOR_TOPIC, "conductor", [manager])
+        server.start()
+        try:
+            yield
+        finally:
+            server.stop()
+            server.wait()
+            intake.stop()
+
+
+def _stored_at_once(heard: Sequence[objects.Heard]) -> list[objects.Stored]:
+    return [objects.Stored(Ack()) for _ in heard]
+
+
+_KEEPS = "keeps what must arrive, goes on watching, and sends it again"
+
+
+@cell("broker", "away", "agent", _KEEPS, lambda t: t.rpc)
+def _(broker: Broker) -> None:
+    broker.relay.cut()
+    with _transport(broker.through()) as transport:
+        _takes_no_report(transport)
+
+
+@cell("broker", "refuses", "agent", _KEEPS, lambda t: t.rpc)
+def _(broker: Broker) -> None:
+    (port,) = processes.free_ports(1)
+    with _transport(broker.through(port)) as transport:
+        _takes_no_report(transport)
+
+
+@cell("broker", "silent", "agent", _KEEPS, lambda t: t.rpc)
+def _(broker: Broker) -> None:
+    with (
+        _conductor(broker.url, _stored_at_once),
+        _transport(broker.through()) as transport,
+    ):
+        ConductorAPI(transport, 30).report(_batch().to_wire(), acknowledged=True)
+        broker.relay.cut()
+        _takes_no_report(transport)
+
+
+@cell("broker", "slow", "agent", _KEEPS + "; it reports less often", lambda t: t.rpc)
+def _(broker: Broker) -> None:
+    go = threading.Event()
+
+    def late(heard: Sequence[objects.Heard]) -> list[objects.Stored]:
+        go.wait(60)
+        return _stored_at_once(heard)
+
+    with _conductor(broker.url, late), _transport(broker.through()) as transport:
+        try:
+            _takes_no_report(transport)
+        finally:
+            go.set()
+
+
+@cell(
+    *("broker", "client silent", "conductor"),
+    "answers others at once; an answer to a reply queue that does not exist is tried for 10 s, and "
+    "at most 200 of them",
+    lambda t: 0.0,
+)
+def _(broker: Broker) -> None:
+    with (
+        _conductor(broker.url, _stored_at_once),
+        _transport(broker.url) as transport,
+        kombu.Connection(broker.url.replace("rabbit:", "amqp:")) as connection,
+    ):
+        conductor = ConductorAPI(transport, 60)
+        conductor.report(_batch().to_wire(), acknowledged=True)
+        exchange = kombu.Exchange("openstack", "topic", durable=False, passive=True)
+        producer = kombu.Producer(connection.channel())
+        for number in range(400):
+            call = {
+                "method": "report",
+                "args": {"batch": _batch().to_wire()},
+                "version": "1.0",
+                "_msg_id": str(number),
+                "_unique_id": str(number),
+                "_reply_q": f"nobody-{number % 7}",
+            }
+            producer.publish(
+                json.dumps({"oslo.version": "2.0", "oslo.message": json.dumps(call)}),
+                exchange=exchange,
+                routing_key=CONDUCTOR_TOPIC,
+                content_type="application/json",
+                content_encoding="utf-8",
+            )
+        conductor.report(_batch().to_wire(), acknowledged=True)
+
+
+_NO_ACTION = "503: the agent does not answer"
+
+
+def _acts_not(transport: Any) -> None:
+    target = Target(uuid=stores.report().uuid, server_uuid=stores.report().server_uuid)
+    try:
+        ComputeAPI(transport).ask(context.for_service(), "nowhere", Action.ABORT, target)
+    except Unanswered:
+        return
+    raise AssertionError("somebody has answered")
+
+
+@cell("broker", "refuses", "API, an action", _NO_ACTION, lambda t: t.action)
+def _(broker: Broker) -> None:
+    (port,) = processes.free_ports(1)
+    with _transport(broker.through(port)) as transport:
+        _acts_not(transport)
+
+
+@cell("broker", "silent", "API, an action", _NO_ACTION, lambda t: t.action)
+def _(broker: Broker) -> None:
+    broker.relay.cut()
+    with _transport(broker.through()) as transport:
+        _acts_not(transport)
+
+
 # Keystone: an API that serves, and a token that it does not know yet.
 
 
@@ -308,9 +488,9 @@ def _behind_keystone(url: str) -> Iterator[str]:
     conf = cfg.ConfigOpts()
     conf.register_opts(api_conf.OPTS, api_conf.GROUP.name)
     db.register_opts(conf)
+    conf([], default_config_files=[], default_config_dirs=[])
     loading.register_auth_conf_options(conf, "keystone_authtoken")
     conf.register_opts(loading.get_auth_plugin_conf_options("v3token"), "keystone_authtoken")
-    conf([], default_config_files=[], default_config_dirs=[])
     conf.set_override("connection", "sqlite://", "database")
     conf.set_override("threads", 4, "api")
     for group, options in api_keystone.keystone_opts.list_auth_token_opts():

@@ -11,8 +11,14 @@ from migprog.tests.functional.remote_parties import CELLS, SHORT, SLACK_SECONDS
 
 pytestmark = pytest.mark.functional
 
-_OF_DATABASES = [each for each in CELLS if inspect.signature(each.provoke).parameters]
-_OTHERS = [each for each in CELLS if each not in _OF_DATABASES]
+
+def _asking_for(*names):
+    """The cells that take these arguments."""
+    return [
+        pytest.param(each, id=each.name)
+        for each in CELLS
+        if tuple(inspect.signature(each.provoke).parameters) == names
+    ]
 
 
 def within_its_time(each, *arguments):
@@ -21,7 +27,7 @@ def within_its_time(each, *arguments):
     assert time.monotonic() - begun <= 2 * each.within(SHORT) + SLACK_SECONDS
 
 
-@pytest.mark.parametrize("each", _OF_DATABASES, ids=lambda each: each.name)
+@pytest.mark.parametrize("each", _asking_for("database"))
 @pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
 def test_what_a_database_does_to_a_process_ends_in_time(request, kind, each):
     server = request.getfixturevalue(f"{kind}_server")
@@ -29,8 +35,14 @@ def test_what_a_database_does_to_a_process_ends_in_time(request, kind, each):
         within_its_time(each, database)
 
 
-@pytest.mark.parametrize("each", _OTHERS, ids=lambda each: each.name)
-def test_what_a_party_does_to_a_process_ends_in_time(each):
+@pytest.mark.parametrize("each", _asking_for("broker"))
+def test_what_a_broker_does_to_a_process_ends_in_time(rabbitmq, each):
+    with remote_parties.broker(rabbitmq) as broker:
+        within_its_time(each, broker)
+
+
+@pytest.mark.parametrize("each", _asking_for())
+def test_what_another_party_does_to_a_process_ends_in_time(each):
     within_its_time(each)
 
 
