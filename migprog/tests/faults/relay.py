@@ -51,6 +51,10 @@ class Relay:
         does a server whose address another one has taken over."""
         self._loop.call_soon_threadsafe(lambda: self._silent.update(self._writers))
 
+    def redirect(self, target_port: int) -> None:
+        """Carry what connects from now on to another port."""
+        self._target_port = target_port
+
     def mend(self, forgotten: bool) -> None:
         """Let pass what comes, and what has waited; ``forgotten``: connections are broken instead,
         as by a firewall that does not know them any more."""
