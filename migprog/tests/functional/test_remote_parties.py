@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from migprog.tests.functional import remote_parties
-from migprog.tests.functional.remote_parties import CELLS, SHORT, SLACK_SECONDS
+from migprog.tests.functional import parties
+from migprog.tests.functional.parties import CELLS, SHORT, SLACK_SECONDS
 
 pytestmark = pytest.mark.functional
 
@@ -31,13 +31,13 @@ def within_its_time(each, *arguments):
 @pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
 def test_what_a_database_does_to_a_process_ends_in_time(request, kind, each):
     server = request.getfixturevalue(f"{kind}_server")
-    with remote_parties.database(server) as database:
+    with parties.database.database(server) as database:
         within_its_time(each, database)
 
 
 @pytest.mark.parametrize("each", _asking_for("broker"))
 def test_what_a_broker_does_to_a_process_ends_in_time(rabbitmq, each):
-    with remote_parties.broker(rabbitmq) as broker:
+    with parties.broker.broker(rabbitmq) as broker:
         within_its_time(each, broker)
 
 
@@ -47,6 +47,6 @@ def test_what_another_party_does_to_a_process_ends_in_time(each):
 
 
 def test_the_documentation_has_the_table():
-    assert remote_parties.CSV.read_text() == remote_parties.rendered(), (
-        "to write it anew: python -m migprog.tests.functional.remote_parties"
+    assert parties.CSV.read_text() == parties.rendered(), (
+        "to write it anew: python -m migprog.tests.functional.parties"
     )
