@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The request context that travels with every RPC."""
 
+import re
 from typing import Any
 
 import oslo_context.context
+
+# Keystone's identifiers have at most 64 characters, request ids about 40. oslo.log writes them in
+# front of each line.
+_IDENTIFIER = re.compile(r"[A-Za-z0-9._:@+-]{1,64}")
 
 
 class RequestContext(oslo_context.context.RequestContext):
@@ -25,5 +30,19 @@ def without_token(asking: RequestContext) -> RequestContext:
     )
 
 
-def from_dict(values: dict[str, Any]) -> RequestContext:
-    return RequestContext.from_dict(values)
+def from_dict(values: Any) -> RequestContext:
+    """Return the context of a message: who asks and in which request, where these are identifiers.
+
+    Whoever may send to the broker chooses ``values``; anything else in them is ignored.
+    """
+    found = values if isinstance(values, dict) else {}
+    return RequestContext(
+        request_id=_identifier(found.get("request_id")),
+        global_request_id=_identifier(found.get("global_request_id")),
+        user_id=_identifier(found.get("user")),
+        project_id=_identifier(found.get("project_id")),
+    )
+
+
+def _identifier(value: Any) -> str | None:
+    return value if isinstance(value, str) and _IDENTIFIER.fullmatch(value) else None

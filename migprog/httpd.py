@@ -1,93 +1,304 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An HTTP server within our own process: cheroot's, which runs on threads, green ones too.
+"""An HTTP server within our own process: waitress, whose application runs on threads, green too.
 
-Where the API has many clients, or slow ones, or serves TLS, uWSGI or gunicorn behind a proxy serve
+One thread reads requests and writes answers for all connections, so that a client which is slow or
+silent takes a connection and no thread. Connections are bounded: those of one address, and all of
+them; a request has to be there as a whole within some seconds. Some threads are reserved for paths
+that are answered whatever the others do.
+
+Where the API has many clients, or serves TLS, uWSGI or gunicorn behind a proxy serve
 ``migprog.wsgi:application`` instead.
 """
 
+import collections
+import contextlib
 import logging
+import queue
 import select
+import socket
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
 
-from cheroot import server, wsgi
+from waitress import channel, server, wasyncore
+from waitress.adjustments import Adjustments
 
 from migprog import exception
 
 LOG = logging.getLogger(__name__)
 
-# Of sockets and connections, when all threads are busy.
-_WAITING = 128
-_KEPT_ALIVE = 512
+_BACKLOG = 128
 _MAX_HEAD_BYTES = 64 * 1024
 # What an application refuses at less than that it can refuse in its own words.
 _MAX_BODY_BYTES = 1024 * 1024
+_RESERVED_THREADS = 2
+# What a client that reads slowly makes us keep goes to a file beyond this.
+_ANSWER_IN_MEMORY_BYTES = 4 * 1024 * 1024
+_LOOK_SECONDS = 0.5
+_STOP_SECONDS = 5.0
+_LOG_SECONDS = 60.0
 
 
-class _Request(server.HTTPRequest):
-    """Does not leave a body in chunks behind, which might be taken for the next request: cheroot
-    (11.1) reads to its end what nobody read of a body if that told its length."""
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a server takes of its clients.
 
-    def respond(self) -> None:
-        self.close_connection = self.close_connection or self.chunked_read
-        super().respond()
+    ``request_seconds``: for a request, from its first byte or the connection's begin to its end.
+    ``answer_seconds``: to read an answer. ``idle_seconds``: between two requests of a connection.
+    """
+
+    request_seconds: float = 10.0
+    answer_seconds: float = 60.0
+    idle_seconds: float = 30.0
+    connections: int = 500
+    connections_per_client: int = 250
 
 
-class _Connection(server.HTTPConnection):
-    RequestHandlerClass = _Request
+class _Channel(channel.HTTPChannel):
+    """A connection that knows since when its client has to do something."""
+
+    def __init__(self, server: "_Waitress", *arguments: Any, **more: Any) -> None:
+        self._awaited_since = time.monotonic()
+        self._served_once = self._is_served = False
+        super().__init__(server, *arguments, **more)
+
+    def received(self, data: bytes) -> bool:
+        if self._served_once and self.request is None:
+            self._awaited_since = time.monotonic()
+        return bool(super().received(data))
+
+    def service(self) -> None:
+        self._is_served = True
+        try:
+            super().service()
+        finally:
+            self._served_once = True
+            self._awaited_since = time.monotonic()
+            self._is_served = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing of it is being computed or sent."""
+        return not (self.requests or self._is_served or self.total_outbufs_len)
+
+    def is_late(self, now: float, bounds: Bounds) -> bool:
+        """Whether its client has taken too long."""
+        if self.requests or self._is_served:
+            return False
+        if self.total_outbufs_len:
+            seconds = bounds.answer_seconds
+        elif self._served_once and self.request is None:
+            seconds = bounds.idle_seconds
+        else:
+            seconds = bounds.request_seconds
+        return now - self._awaited_since > seconds
 
 
-class _Cheroot(wsgi.Server):
-    """cheroot, with its troubles in our log."""
+class _Waitress(server.TcpWSGIServer):
+    """waitress with our bounds."""
 
-    ConnectionClass = _Connection
+    channel_class = _Channel
 
-    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
-        LOG.log(level, "%s", msg, exc_info=traceback)
+    def __init__(self, bounds: Bounds, *arguments: Any, **more: Any) -> None:
+        self._bounds = bounds
+        self._logged_at = -_LOG_SECONDS
+        super().__init__(*arguments, **more)
+
+    def maintenance(self, now: float) -> None:
+        """Nothing: waitress only marks connections to be closed as soon as they can be written to,
+        which one whose client does not read never can."""
+
+    def close_late(self) -> None:
+        """Close the connections whose clients have taken too long; between two rounds."""
+        now = time.monotonic()
+        for each in list(self.active_channels.values()):
+            if each.is_late(now, self._bounds):
+                each.handle_close()
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether a part of an answer has not been sent yet."""
+        return any(each.total_outbufs_len for each in list(self.active_channels.values()))
+
+    def accept(self) -> tuple[socket.socket, Any] | None:
+        """The next connection, if its client may have one more."""
+        accepted: tuple[socket.socket, Any] | None = super().accept()
+        if accepted is None:
+            return None
+        client = accepted[1][0]
+        per_client = collections.Counter(each.addr[0] for each in self.active_channels.values())
+        if per_client[client] >= self._bounds.connections_per_client:
+            self._say("closed a connection of %s: it has %d already", client, per_client[client])
+            accepted[0].close()
+            return None
+        if per_client.total() >= self._bounds.connections and not self._make_room():
+            self._say("closed a connection of %s: there are %d", client, per_client.total())
+            accepted[0].close()
+            return None
+        return accepted
+
+    def _make_room(self) -> bool:
+        """Close the connection that has been idle for the longest, if one is."""
+        idle = [each for each in self.active_channels.values() if each.is_idle]
+        if not idle:
+            return False
+        min(idle, key=lambda each: each.last_activity).handle_close()
+        return True
+
+    def _say(self, text: str, *values: Any) -> None:
+        """Log it, once a minute."""
+        now = time.monotonic()
+        if now - self._logged_at >= _LOG_SECONDS:
+            self._logged_at = now
+            LOG.warning(text, *values)
+
+
+class _Threads:
+    """Serves requests: those of reserved paths by threads of their own."""
+
+    def __init__(self, threads: int, reserved: Collection[str]) -> None:
+        self._reserved = frozenset(reserved)
+        self._queue: queue.Queue[Any] = queue.Queue()
+        self._reserved_queue: queue.Queue[Any] = queue.Queue()
+        self._threads = [self._start(self._queue, n) for n in range(threads)]
+        if self._reserved:
+            self._threads += [
+                self._start(self._reserved_queue, threads + n) for n in range(_RESERVED_THREADS)
+            ]
+
+    def add_task(self, task: Any) -> None:
+        """Have a request served; ``task`` is the channel that it came by."""
+        path = getattr(task.requests[0], "path", None)
+        which = self._reserved_queue if path in self._reserved else self._queue
+        which.put(task)
+
+    def stop(self, deadline: float) -> None:
+        """Let those under way end, until ``deadline``, and cancel those that wait."""
+        for each in (self._queue, self._reserved_queue):
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    each.get_nowait().cancel()
+            for _ in self._threads:
+                each.put(None)
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _start(self, tasks: "queue.Queue[Any]", number: int) -> threading.Thread:
+        thread = threading.Thread(
+            target=self._run, args=(tasks,), name=f"http-{number}", daemon=True
+        )
+        thread.start()
+        return thread
+
+    def _run(self, tasks: "queue.Queue[Any]") -> None:
+        while (task := tasks.get()) is not None:
+            try:
+                task.service()
+            except Exception:
+                LOG.exception("failed to serve a request")
 
 
 class Server:
     """Serves a WSGI application on ``host`` and ``port`` (0: any free one) with some threads.
 
     ``option`` (``[group] name``) is what said so. ``port`` is the real one once it has started.
+    Paths that are ``reserved`` have two threads of their own.
     """
 
     def __init__(
-        self, app: Callable[..., Iterable[bytes]], host: str, port: int, threads: int, option: str
+        self,
+        app: Callable[..., Iterable[bytes]],
+        host: str,
+        port: int,
+        threads: int,
+        option: str,
+        bounds: Bounds = Bounds(),
+        reserved: Collection[str] = (),
     ) -> None:
         self.host = host
         self.port = port
         self._option = option
-        self._server = _Cheroot(
-            (host, port),
-            app,
-            numthreads=threads,
-            max=threads,
-            server_name="migprog",
-            request_queue_size=_WAITING,
-            accepted_queue_size=_WAITING,
-            accepted_queue_timeout=1,
-        )
-        self._server.max_request_header_size = _MAX_HEAD_BYTES
-        self._server.max_request_body_size = _MAX_BODY_BYTES
-        # Between two requests a connection is handed to a thread that waits for all of them. With
-        # epoll it hears of that at once; without (eventlet has select alone) after half a second:
-        # then rather no connection is kept.
-        self._server.keep_alive_conn_limit = _KEPT_ALIVE if hasattr(select, "epoll") else 0
-        self._thread = threading.Thread(target=self._server.serve, name="http", daemon=True)
+        self._app = app
+        self._thread_count = threads
+        self._bounds = bounds
+        self._reserved = reserved
+        self._map: dict[int, Any] = {}
+        self._stopping = False
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Return as soon as it listens. Raises :class:`exception.ConfigError` when it cannot."""
         try:
-            self._server.prepare()
-        except OSError as error:
+            listener = _listen(self.host, self.port)
+        except (OSError, UnicodeError) as error:
             raise exception.ConfigError(f"{self._option}: {error}") from error
-        self.port = self._server.bind_addr[1]
+        self.port = listener.getsockname()[1]
+        adjustments = Adjustments(
+            # Of itself, which several processes of an API need not agree on.
+            ident="migprog",
+            threads=self._thread_count,
+            # Ours count clients; this one counts its own pipes as well, and never comes into play.
+            connection_limit=2 * self._bounds.connections + 100,
+            cleanup_interval=1,
+            max_request_header_size=_MAX_HEAD_BYTES,
+            max_request_body_size=_MAX_BODY_BYTES,
+            outbuf_overflow=_ANSWER_IN_MEMORY_BYTES,
+            log_socket_errors=False,
+            # What proxies say is up to oslo.middleware.
+            clear_untrusted_proxy_headers=False,
+            backlog=_BACKLOG,
+            sockets=[listener],
+        )
+        self._threads = _Threads(self._thread_count, self._reserved)
+        self._server = _Waitress(
+            self._bounds,
+            self._app,
+            map=self._map,
+            _sock=listener,
+            dispatcher=self._threads,
+            adj=adjustments,
+            sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
+            bind_socket=False,
+        )
+        self._thread = threading.Thread(target=self._serve, name="http", daemon=True)
         self._thread.start()
         LOG.info("%s: listening on %s port %d", self._option, self.host, self.port)
 
+    def _serve(self) -> None:
+        # eventlet has no poll().
+        use_poll = hasattr(select, "poll")
+        look_at = 0.0
+        while not self._stopping:
+            wasyncore.loop(timeout=_LOOK_SECONDS, use_poll=use_poll, map=self._map, count=1)
+            if time.monotonic() >= look_at:
+                self._server.close_late()
+                look_at = time.monotonic() + _LOOK_SECONDS
+
     def stop(self) -> None:
         """Let requests at hand end (for 5 seconds), close every connection, and return."""
-        self._server.stop()
-        if self._thread.is_alive():
-            self._thread.join()
+        if self._thread is None or self._stopping:
+            return
+        self._server.accepting = False
+        deadline = time.monotonic() + _STOP_SECONDS
+        self._threads.stop(deadline)
+        while self._server.is_sending and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self._stopping = True
+        self._server.pull_trigger()
+        self._thread.join()
+        wasyncore.close_all(self._map)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, *_rest, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    both = family == socket.AF_INET6 and address[0] == "::"
+    return socket.create_server(
+        address[:2],
+        family=family,
+        backlog=_BACKLOG,
+        dualstack_ipv6=both and socket.has_dualstack_ipv6(),
+    )

@@ -18,6 +18,7 @@ from migprog.api import (
     errors,
     health,
     hosts,
+    keystone,
     migrations,
     openapi,
     servers,
@@ -79,7 +80,8 @@ def create(
     with_keystone = conf.api.auth_strategy == KEYSTONE
     app = _faces(parts, auth.ByToken(policies.Policy(conf)) if with_keystone else auth.Everybody())
     if with_keystone:
-        app = auth.but_public(app, authenticate or functools.partial(auth.keystone, conf))
+        with_token = functools.partial(keystone.authenticated, conf, threads=conf.api.threads)
+        app = auth.but_public(app, authenticate or with_token)
     middleware.register_opts(conf)
     app = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
     app = sizelimit.RequestBodySizeLimiter(app, conf)

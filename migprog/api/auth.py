@@ -1,58 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who asks: with Keystone who has a token, without it this machine alone."""
 
-import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import falcon
 import webob
-from keystoneauth1 import exceptions
-from keystonemiddleware import auth_token
-from oslo_config import cfg
 
-from migprog import context, exception, policies
+from migprog import context, policies
 from migprog.api import access, errors
 from migprog.api.resource import Application
 from migprog.conf.api import is_loopback
-
-LOG = logging.getLogger(__name__)
 
 # Exactly these, as they are routed; whatever is not here is not public.
 PUBLIC = frozenset({"/", "/healthcheck", "/openapi.json", "/v2.1", "/v2.1/"})
 
 _FORWARDED_FOR = re.compile(r'\bfor="?\[?([^\s",;\]]*)', re.IGNORECASE)
-
-
-def keystone(conf: cfg.ConfigOpts, app: Application) -> Application:
-    """keystonemiddleware in front of ``app``, with its ``[keystone_authtoken]`` options.
-
-    Raises :class:`exception.ConfigError` when these are not there.
-    """
-    protected: Application = auth_token.AuthProtocol(app, {"oslo_config_config": conf})
-    group = conf.keystone_authtoken
-    if not (group.auth_type or group.auth_section):
-        raise exception.ConfigError(
-            "[keystone_authtoken] auth_type: is not set, and [api] auth_strategy is keystone"
-        )
-    interface, region = group.interface, group.region_name
-
-    def answered(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        try:
-            return protected(environ, start_response)
-        except exceptions.EndpointNotFound as error:
-            # The middleware looks for Keystone in its own catalog, and does not foresee this.
-            LOG.error(
-                "no token can be checked: Keystone's catalog has no endpoint of identity for "
-                "[keystone_authtoken] interface = %s, region_name = %s: %s",
-                *(interface, region, error),
-            )
-            message = "No token can be checked just now: Keystone's catalog has no endpoint for it."
-            refusal = webob.Response(json=errors.body(503, message), status=503)
-            return refusal(environ, start_response)
-
-    return answered
 
 
 def but_public(app: Application, authenticate: Callable[[Application], Application]) -> Application:
@@ -67,7 +31,7 @@ def but_public(app: Application, authenticate: Callable[[Application], Applicati
 
 
 class ByToken:
-    """Falcon middleware behind :func:`keystone`, whose headers clients cannot forge: what the
+    """Falcon middleware behind keystonemiddleware, whose headers clients cannot forge: what the
     user of the token, ``req.context.user``, may do is ``req.context.access``."""
 
     def __init__(self, policy: policies.Policy) -> None:

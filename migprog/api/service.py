@@ -8,10 +8,11 @@ from oslo_config import cfg
 from migprog import exception, objects, rpc
 from migprog.api import app
 from migprog.api.actions import Actions, ByAgents
+from migprog.api.auth import PUBLIC
 from migprog.api.waiting import Waiting
 from migprog.compute.rpcapi import ComputeAPI
 from migprog.conf.api import check_listen
-from migprog.httpd import Server
+from migprog.httpd import Bounds, Server
 
 
 class ApiService:
@@ -36,7 +37,16 @@ class ApiService:
         self._opened.callback(store.close)
         waiting = Waiting(_places(group.max_waiting, group.threads))
         application = app.create(self._config, store, actions=self._actions(store), waiting=waiting)
-        server = Server(application, address.host, address.port, group.threads, "[api] listen")
+        server = Server(
+            application,
+            *(address.host, address.port, group.threads, "[api] listen"),
+            bounds=Bounds(
+                request_seconds=group.request_timeout,
+                connections_per_client=group.max_connections_per_client,
+            ),
+            # Whatever the database or Keystone do, a load balancer learns of it.
+            reserved=PUBLIC,
+        )
         server.start()
         self._opened.callback(server.stop)
         self._opened.callback(waiting.stop)

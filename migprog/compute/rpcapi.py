@@ -14,13 +14,16 @@ from kombu import exceptions as kombu_exceptions
 
 from migprog import exception, rpc
 from migprog.core.actions import Action, Answer, Target
+from migprog.rpc.bounded import Bounded
 
 TOPIC = "migprog-compute"
 VERSION = "1.0"
 # An agent that does not know what came of it by then answers that it does it.
 ANSWER_SECONDS = 4.0
 # What is not taken within so long is dropped by the broker: nobody wants it done later.
-_CALL_TIMEOUT_SECONDS = 8.0
+CALL_TIMEOUT_SECONDS = 8.0
+# A request of the API has a thread as long as it waits.
+_MOST_CALLS = 8
 
 
 class Unanswered(exception.MigprogError):
@@ -31,12 +34,17 @@ class ComputeAPI:
     """Client side of :class:`migprog.compute.endpoint.Endpoint`."""
 
     def __init__(self, transport: messaging.Transport) -> None:
-        self._client = rpc.client(transport, TOPIC, VERSION, _CALL_TIMEOUT_SECONDS)
+        self._client = rpc.client(transport, TOPIC, VERSION, CALL_TIMEOUT_SECONDS)
+        self._calls = Bounded(_MOST_CALLS)
 
     def ask(self, ctxt: Any, host: str, action: Action, target: Target) -> Answer:
         """Ask the agent of a compute host. Raises :class:`Unanswered`."""
         client = self._client.prepare(server=host, version="1.0")
         try:
-            return Answer.from_wire(client.call(ctxt, action.value, migration=target.to_wire()))
+            answer = self._calls.run(
+                lambda: client.call(ctxt, action.value, migration=target.to_wire()),
+                CALL_TIMEOUT_SECONDS + 1,
+            )
+            return Answer.from_wire(answer)
         except (messaging.MessagingException, kombu_exceptions.KombuError, OSError) as error:
             raise Unanswered(f"{type(error).__name__}: {error}") from error

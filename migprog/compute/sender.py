@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from migprog.compute import clock
 from migprog.compute.outbox import Load, Outbox
 from migprog.conductor import rpcapi
+from migprog.core.field import shown
 from migprog.core.pacing import Pacing
 from migprog.core.report import LASTING, Ack, Agent, Batch
 from migprog.core.seldom import Seldom
@@ -190,6 +191,10 @@ class Sender:
         if not acknowledged:
             return None
         ack = Ack.from_wire(answer)
-        for entry, why in ack.refused.items():
-            LOG.error("the conductor refused %s: %s", entry, why)
+        if ack.refused:
+            entry, why = next(iter(ack.refused.items()))
+            LOG.error(
+                "the conductor refused %d report(s) or arrival(s), the first is %s: %s",
+                *(len(ack.refused), shown(entry), shown(why)),
+            )
         return ack

@@ -26,6 +26,8 @@ from migprog.objects import Heard, Stored, Unavailable
 LOG = logging.getLogger(__name__)
 # Of progress, in one transaction: it must not make those wait long who want an answer.
 _MAX_REPORTS = 1000
+# Nobody waits for an answer that takes longer; what is sent again is stored once.
+_ANSWER_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,11 @@ def storing(store: objects.Store, appeared: Callable[[str, str], None] = _nobody
     refusals = Refusals()
 
     def store_batches(heard: Sequence[Heard]) -> list[Stored]:
-        begun, statements, rows = time.monotonic(), store.statements, store.rows
-        stored = objects.store_batches(store, heard)
+        begun = time.monotonic()
+        with store.counting() as cost:
+            stored = objects.store_batches(store, heard)
         seconds = time.monotonic() - begun
-        metrics.transaction(len(heard), seconds, store.statements - statements, store.rows - rows)
+        metrics.transaction(len(heard), seconds, cost.statements, cost.rows)
         for each, what in zip(heard, stored, strict=True):
             metrics.stored(what.reports, what.ends)
             refusals.note(each.batch.host, what.refused)
@@ -98,9 +101,15 @@ _Agents = dict[tuple[str, str], Heard]
 class Intake:
     """Stores by ``store_batches`` (as :func:`storing` makes it), in a thread of its own."""
 
-    def __init__(self, store_batches: StoreBatches, gathering: Gathering = Gathering()) -> None:
+    def __init__(
+        self,
+        store_batches: StoreBatches,
+        gathering: Gathering = Gathering(),
+        answer_seconds: float = _ANSWER_SECONDS,
+    ) -> None:
         self._store_batches = store_batches
         self._gathering = gathering
+        self._answer_seconds = answer_seconds
         self._changed = threading.Condition()
         self._asked: list[_Asked] = []
         self._progress: dict[tuple[str, str], _Progress] = {}
@@ -120,12 +129,18 @@ class Intake:
         self._thread.join()
 
     def store(self, batch: Batch) -> Stored:
-        """Return when the batch is stored. Raises :class:`objects.Unavailable`."""
+        """Return when the batch is stored. Raises :class:`objects.Unavailable`, at the latest
+        after ``answer_seconds``."""
         asked = _Asked(Heard(batch, time.time()))
         with self._changed:
             self._asked.append(asked)
             self._changed.notify()
-        asked.done.wait()
+        if not asked.done.wait(self._answer_seconds):
+            with self._changed:
+                # Who sent it sends it again: two of them would wait then.
+                if asked in self._asked:
+                    self._asked.remove(asked)
+            raise Unavailable(f"not stored within {self._answer_seconds:g} s")
         if asked.stored is None:
             raise asked.error or Unavailable("it was not stored")
         return asked.stored
@@ -176,8 +191,11 @@ class Intake:
         try:
             stored = self._store_batches([*progress, *(each.heard for each in asked)])
         except Unavailable as error:
-            if progress:
-                LOG.warning("%d message(s) with progress are lost: %s", len(progress), error)
+            LOG.warning(
+                "cannot store %d message(s): %s; agents send %d of them again, %d with progress "
+                "are dropped",
+                *(len(progress) + len(asked), error, len(asked), len(progress)),
+            )
             _answer(asked, error)
         except Exception as error:
             self._store_apart(asked, progress, error)

@@ -2,6 +2,7 @@
 """The conductor's end of its remote methods; ``rpcapi.py`` is the other."""
 
 import logging
+import threading
 import time
 from typing import Any
 
@@ -27,6 +28,7 @@ class ConductorManager:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._clocks = HostClocks()
+        self._lock = threading.Lock()
         self._lines = Seldom(interval_seconds=60.0)
 
     def report(self, ctxt: Any, batch: Any) -> dict[str, Any]:
@@ -80,6 +82,8 @@ class ConductorManager:
 
     def _log(self, text: str, *values: Any) -> None:
         """Log it, unless the same was said of this host within a minute."""
-        held_back = self._lines.held_back((text, values[0]), time.monotonic())
+        with self._lock:
+            held_back = self._lines.held_back((text, values[0]), time.monotonic())
         if held_back is not None:
-            LOG.warning(f"{text} (%d more in the last minute)", *values, held_back)  # noqa: G004
+            more = f" ({held_back} more since the last such line)" if held_back else ""
+            LOG.warning(text + "%s", *values, more)  # noqa: G003

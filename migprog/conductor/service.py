@@ -60,6 +60,8 @@ class ConductorService:
             rpcapi.TOPIC,
             self._conf.conductor.host,
             [ConductorManager(self._intake)],
+            # The intake has logged it.
+            expected=(objects.Unavailable,),
         )
         self._server.start()
         LOG.info("conductor %s takes reports", self._conf.conductor.host)

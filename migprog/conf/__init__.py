@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configuration: one module a group; read by the wiring, handed down as values."""
 
+import logging
 import pathlib
 from collections.abc import Sequence
 
@@ -8,10 +9,10 @@ from oslo_config import cfg
 from oslo_log import log
 
 from migprog import exception
-from migprog.conf import api, compute, conductor
+from migprog.conf import api, compute, conductor, database, log_lines
 from migprog.version import version_info
 
-GROUPS = (api, compute, conductor)
+GROUPS = (api, compute, conductor, database)
 
 
 def load(
@@ -41,6 +42,7 @@ def load(
         raise exception.ConfigError(str(error)) from error
     validate(conf)
     log.setup(conf, "migprog")
+    log_lines.keep_printable(logging.getLogger())
     return conf
 
 

@@ -48,6 +48,24 @@ OPTS = [
         "their turn.",
     ),
     cfg.IntOpt(
+        "request_timeout",
+        default=10,
+        min=1,
+        max=600,
+        help="Seconds within which a request has to be received as a whole by migprog-api and "
+        "migprog-standalone; a slower client's connection is closed. No thread waits for it.",
+    ),
+    cfg.IntOpt(
+        "max_connections_per_client",
+        default=250,
+        min=1,
+        max=500,
+        help="Connections that one address may have to migprog-api and migprog-standalone at a "
+        "time; further ones are closed at once. Of all addresses together there may be 500; for "
+        "one more the connection is closed that has been idle for the longest. All clients of a "
+        "proxy have its address.",
+    ),
+    cfg.IntOpt(
         "max_waiting",
         min=0,
         max=1024,

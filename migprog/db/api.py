@@ -5,14 +5,18 @@ This package is the only one that knows SQLAlchemy, oslo.db and alembic.
 """
 
 import contextlib
+import dataclasses
+import functools
+import random
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import sqlalchemy
 from oslo_config import cfg
-from oslo_db import api as oslo_api
 from oslo_db import exception as db_exc
 from oslo_db import options
 from oslo_db.sqlalchemy import enginefacade
@@ -20,30 +24,47 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy import exc as sa_exc
 
 from migprog import exception
-from migprog.db import queries
+from migprog.db import deadlines, queries
+from migprog.db.deadlines import Deadlines
 
 _T = TypeVar("_T")
 
 _SUPPORTED = ("mysql", "postgresql", "sqlite")
-_SQLITE_BUSY_TIMEOUT_MS = 30_000
+# Connections are plenty: who waits for one of them waits for those that have them.
+_POOL_TIMEOUT_SECONDS = 10
+# Between two runs of a transaction: doubled each time, up to the last; about 6 seconds in all.
+_RETRIES = 10
+_RETRY_SECONDS = (0.01, 2.0)
+# For changes of the tables, which may take long and which somebody watches.
+_A_DAY_SECONDS = 86_400.0
 
 
 class Unavailable(exception.MigprogError):
     """The database cannot serve now: it is away, overloaded, or has no tables yet."""
 
 
+@dataclass(slots=True)
+class Cost:
+    """What transactions have taken: statements sent, retries included, and rows written."""
+
+    statements: int = 0
+    rows: int = 0
+
+
 class Store:
     """A database. Nothing is opened before the first transaction, which may be in any thread.
 
-    ``statements`` is how many it has been sent, ``rows`` how many :meth:`write` has written.
+    Each transaction ends within ``[database_timeouts] transaction`` seconds, or soon after.
     """
 
-    def __init__(self, facade: Any) -> None:
-        self._facade = facade
-        self.statements = 0
-        self.rows = 0
-        event.listen(self.engine, "before_cursor_execute", self._count)
+    def __init__(self, connect: Callable[[Deadlines], Any], limits: Deadlines) -> None:
+        self._connect = connect
+        self._limits = limits
+        self._facade = connect(limits)
         self._one_writer = threading.Lock()
+        # By thread: what is counted there now.
+        self._counting = threading.local()
+        event.listen(self.engine, "before_cursor_execute", self._count)
 
     @property
     def engine(self) -> Engine:
@@ -52,7 +73,8 @@ class Store:
 
     def read(self, work: Callable[[queries.Reader], _T]) -> _T:
         """Run ``work`` in a transaction that only reads. Raises :class:`Unavailable`."""
-        with translated(), self.engine.connect() as connection:
+        deadline = time.monotonic() + self._limits.transaction_seconds
+        with self._translated(), self.engine.connect() as connection, _within(connection, deadline):
             return work(queries.Reader(connection))
 
     def write(self, work: Callable[[queries.Writer], _T]) -> _T:
@@ -61,46 +83,103 @@ class Store:
         It is run again when the transaction lost a race, or the database went away: it must keep
         nothing between its runs. Raises :class:`Unavailable`.
         """
-        with translated():
-            result: _T = _retry(self._write)(work)
-            return result
+        deadline = time.monotonic() + self._limits.transaction_seconds
+        with self._translated():
+            return _retried(functools.partial(self._write, work, deadline), deadline)
 
-    def _write(self, work: Callable[[queries.Writer], _T]) -> _T:
-        with self.writing() as connection:
+    def _write(self, work: Callable[[queries.Writer], _T], deadline: float) -> _T:
+        with self.writing(deadline) as connection:
             writer = queries.Writer(connection)
             result = work(writer)
-        self.rows += writer.rows
+        cost: Cost | None = getattr(self._counting, "cost", None)
+        if cost is not None:
+            cost.rows += writer.rows
         return result
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """One transaction that may write, for this package; errors as they are."""
+    def writing(self, deadline: float | None = None) -> Iterator[Connection]:
+        """One transaction that may write, for this package; errors as they are.
+
+        ``deadline``: when it must be over, by the monotonic clock.
+        """
         engine = self.engine
         if engine.dialect.name != "sqlite":
-            with engine.begin() as connection:
+            with engine.connect() as connection, _within(connection, deadline), connection.begin():
                 yield connection
             return
         # SQLite has one writer at a time and waits in C: under eventlet that stops everybody,
         # the writer waited for too. So the writers of one process queue up here.
-        with self._one_writer, engine.connect() as connection:
-            # oslo.db's mark, to let us begin. A transaction that reads first and writes later
-            # fails if another wrote in between: this one says at its start that it will write.
-            connection.info["in_transaction"] = True
-            with connection.begin():
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                yield connection
+        left = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
+        if not self._one_writer.acquire(timeout=left):
+            raise sa_exc.TimeoutError("the transaction before has not ended in time")
+        try:
+            with engine.connect() as connection, _within(connection, deadline):
+                # oslo.db's mark, to let us begin. A transaction that reads first and writes later
+                # fails if another wrote in between: this one says at its start that it will write.
+                connection.info["in_transaction"] = True
+                with connection.begin():
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                    yield connection
+        finally:
+            self._one_writer.release()
+
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[Cost]:
+        """Count what this thread's transactions take while the block lasts."""
+        cost = self._counting.cost = Cost()
+        try:
+            yield cost
+        finally:
+            self._counting.cost = None
 
     def _count(self, *_of_statement: Any) -> None:
-        self.statements += 1
+        cost: Cost | None = getattr(self._counting, "cost", None)
+        if cost is not None:
+            cost.statements += 1
+
+    @contextlib.contextmanager
+    def unhurried(self) -> Iterator["Store"]:
+        """The same database by connections whose statements may take hours."""
+        if self.engine.dialect.name == "sqlite":
+            yield self
+            return
+        limits = dataclasses.replace(
+            self._limits,
+            statement_seconds=_A_DAY_SECONDS,
+            transaction_seconds=_A_DAY_SECONDS,
+            idle_transaction_seconds=_A_DAY_SECONDS,
+        )
+        store = Store(self._connect, limits)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def _translated(self) -> contextlib.AbstractContextManager[None]:
+        return translated(self.engine)
 
     def close(self) -> None:
         """Close idle connections. The store may be used again."""
         self._facade.dispose_pool()
 
 
+@contextlib.contextmanager
+def _within(connection: Connection, deadline: float | None) -> Iterator[None]:
+    if deadline is None:
+        yield
+        return
+    deadlines.begin(connection, deadline)
+    try:
+        yield
+    finally:
+        deadlines.end(connection)
+
+
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    """oslo.db's own ``[database]`` options."""
+    """oslo.db's own ``[database]`` options, and ours of ``[database_timeouts]``."""
     conf.register_opts(options.database_opts, "database")
+    conf.set_default("pool_timeout", _POOL_TIMEOUT_SECONDS, "database")
+    deadlines.register_opts(conf)
 
 
 def connect(conf: cfg.ConfigOpts) -> Store:
@@ -116,14 +195,21 @@ def connect(conf: cfg.ConfigOpts) -> Store:
     # No test of the connection by oslo.db, it would hold up the first transaction for minutes:
     # a database that is away is the business of each transaction.
     values |= {"connection": _url(conf.database.connection), "max_retries": 0}
+    if values["connection"].startswith("sqlite"):
+        # oslo.db gives SQLite a pool without a bound, which takes no such argument.
+        values["pool_timeout"] = None
+    return Store(functools.partial(_facade, values), deadlines.from_conf(conf))
+
+
+def _facade(values: dict[str, Any], limits: Deadlines) -> Any:
     facade = enginefacade.transaction_context()
     facade.configure(**values)
-    facade.append_on_engine_create(_prepare)
+    facade.append_on_engine_create(functools.partial(_prepare, limits))
     try:
         facade.writer.get_engine()
     except (ImportError, sa_exc.ArgumentError) as error:
         raise exception.ConfigError(f"[database] connection: {error}") from error
-    return Store(facade)
+    return facade
 
 
 def _url(connection: str | None) -> str:
@@ -148,16 +234,18 @@ def _url(connection: str | None) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def _prepare(engine: Engine) -> None:
+def _prepare(limits: Deadlines, engine: Engine) -> None:
     """What every new connection needs, in each dialect."""
+    deadlines.keep(engine, limits)
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
+        busy_ms = int(1000 * limits.transaction_seconds)
+        event.listen(engine, "connect", functools.partial(_prepare_sqlite, busy_ms))
     elif engine.dialect.name == "mysql":
         event.listen(engine, "connect", _prepare_mysql)
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {_SQLITE_BUSY_TIMEOUT_MS}")
+def _prepare_sqlite(busy_ms: int, connection: Any, _record: Any) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
     # Readers and the writer do not wait for each other. It is a property of the file, and SQLite
     # does not wait to set it: locked is, who opens the file while another does just that.
     with contextlib.suppress(sqlite3.OperationalError):
@@ -186,26 +274,39 @@ def _may_pass(error: Exception) -> bool:
     return isinstance(error, (*_OPERATIONAL, db_exc.DBDuplicateEntry))
 
 
-# About 6 seconds in all: the agents tell again what does not get in.
-_retry = oslo_api.wrap_db_retry(
-    max_retries=10,
-    retry_interval=0.01,
-    inc_retry_interval=True,
-    max_retry_interval=2,
-    retry_on_deadlock=True,
-    exception_checker=_may_pass,
-)
+def _retried(run: Callable[[], _T], deadline: float) -> _T:
+    """Run until it succeeds, fails for good, or there is no time for another run."""
+    pause, most = _RETRY_SECONDS
+    for _ in range(_RETRIES):
+        try:
+            return run()
+        except Exception as error:
+            if not _may_pass(error) or time.monotonic() + pause >= deadline:
+                raise
+        # Spread by chance, so that two who were after the same rows do not meet again.
+        time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+        pause = min(2 * pause, most)
+    return run()
 
 
 @contextlib.contextmanager
-def translated() -> Iterator[None]:
+def translated(engine: Engine) -> Iterator[None]:
     """Errors of operation in our words; errors of programming as they are."""
     try:
         yield
     except db_exc.DBNonExistentTable as error:
         raise Unavailable("the database has no tables: run migprog-manage db sync") from error
     except _OPERATIONAL as error:
-        raise Unavailable(f"the database does not serve: {_first_line(error)}") from error
+        where = _address(engine)
+        raise Unavailable(f"the database{where} does not serve: {_first_line(error)}") from error
+
+
+def _address(engine: Engine) -> str:
+    """Where it is, without who we are there."""
+    url = engine.url
+    if url.host is None:
+        return ""
+    return f" at {url.host}:{url.port}" if url.port else f" at {url.host}"
 
 
 def _first_line(error: Exception) -> str:

@@ -30,6 +30,10 @@ _FIGURES = tuple(
 # Null until a migration has ended: no need to write them with every step on its way.
 _FINAL = ("ended_at", "total_seconds", "downtime_seconds", "error", *calibration.FIELDS)
 _PROGRESS = tuple(name for name in _FIGURES if name not in _FINAL and name not in LASTING)
+# Of a server's migrations, those that may have brought what arrives: no server migrates more often
+# within the time that clocks differ and agents are late by. Whoever may send to the broker can make
+# any number of records of one server.
+MOST_RECENT = 50
 _SERVER = tuple(c.name for c in _SERVERS.c)
 _SERVER_PROGRESS = ("progress", "sampled_at", "updated_at")
 # What it takes to decide, and no more: reading it is a good part of the cost of a report.
@@ -128,12 +132,25 @@ class Reader:
     ) -> dict[str, float | None]:
         """The UUIDs of these servers' migrations from other hosts that were under way in a window
         of time, by either end, each with the heartbeat interval of its source's agent, if known;
-        ``ended`` are the statuses of those that are not under way."""
+        ``ended`` are the statuses of those that are not under way. Only the newest
+        :data:`MOST_RECENT` of each server are looked at."""
         table = _MIGRATIONS.c
-        query = sa.select(table.uuid, _AGENTS.c.heartbeat_seconds).select_from(_WITH_AGENTS)
+        newest = (
+            sa.select(
+                table.id,
+                sa.func.row_number()
+                .over(partition_by=table.server_uuid, order_by=table.id.desc())
+                .label("number"),
+            )
+            .where(table.server_uuid.in_(sorted(server_uuids)))
+            .subquery()
+        )
+        query = sa.select(table.uuid, _AGENTS.c.heartbeat_seconds).select_from(
+            _WITH_AGENTS.join(newest, newest.c.id == table.id)
+        )
         found = self.connection.execute(
             query.where(
-                table.server_uuid.in_(sorted(server_uuids)),
+                newest.c.number <= MOST_RECENT,
                 table.source_compute != not_from,
                 table.started_at <= started_before,
                 sa.or_(
@@ -149,12 +166,18 @@ class Reader:
         self, server_uuid: str, *, not_from: str, since: datetime
     ) -> list[tuple[str | None, datetime | None]]:
         """Of the server's migrations from other hosts that were heard of since an instant, where
-        and when it arrived, by the destination's clock."""
+        and when it arrived, by the destination's clock. Only its newest :data:`MOST_RECENT`
+        migrations are looked at."""
         table = _MIGRATIONS.c
-        query = sa.select(table.dest_compute, table.arrived_at).where(
-            table.server_uuid == server_uuid,
-            table.source_compute != not_from,
-            table.heard_at >= since,
+        newest = (
+            sa.select(table.dest_compute, table.arrived_at, table.source_compute, table.heard_at)
+            .where(table.server_uuid == server_uuid)
+            .order_by(table.id.desc())
+            .limit(MOST_RECENT)
+            .subquery()
+        )
+        query = sa.select(newest.c.dest_compute, newest.c.arrived_at).where(
+            newest.c.source_compute != not_from, newest.c.heard_at >= since
         )
         return [(host, at) for host, at in self.connection.execute(query)]
 

@@ -44,7 +44,7 @@ def versions() -> list[str]:
 
 def version(store: api.Store) -> str | None:
     """The database's version; None when it has no tables. Raises :class:`api.Unavailable`."""
-    with api.translated(), store.engine.connect() as connection:
+    with api.translated(store.engine), store.engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
@@ -86,7 +86,12 @@ def sync(store: api.Store, to: str = "head") -> None:
 
     Raises :class:`api.Unavailable`.
     """
-    with api.translated(), _alone(store), store.writing() as connection:
+    with (
+        api.translated(store.engine),
+        store.unhurried() as patient,
+        _alone(patient),
+        patient.writing() as connection,
+    ):
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, to)

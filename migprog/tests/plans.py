@@ -69,7 +69,7 @@ def fill(store: objects.Store, count: int) -> None:
         "migration_uuid": _uuid("seq"),
         **dict.fromkeys(("sampled_at", "migration_started_at", "created_at", "updated_at"), at),
     }
-    with store.writing() as connection:
+    with store.unhurried() as patient, patient.writing() as connection:
         for table, values, rows in (
             ("migrations", migration, count),
             ("servers", server, count // 5),

@@ -20,18 +20,20 @@ from migprog.db import api, schema
 START = 1_790_000_000.123456
 
 
-def connect(url: str | None) -> objects.Store:
-    """A store without tables."""
+def connect(url: str | None, **timeouts: int) -> objects.Store:
+    """A store without tables; ``timeouts`` are options of [database_timeouts]."""
     conf = cfg.ConfigOpts()
     api.register_opts(conf)
     conf([], default_config_files=[], default_config_dirs=[])
     conf.set_override("connection", url, "database")
+    for name, value in timeouts.items():
+        conf.set_override(name, value, "database_timeouts")
     return objects.connect(conf)
 
 
-def ready(url: str) -> objects.Store:
+def ready(url: str, **timeouts: int) -> objects.Store:
     """A store with its tables."""
-    store = connect(url)
+    store = connect(url, **timeouts)
     schema.sync(store)
     return store
 

@@ -20,6 +20,7 @@ from migprog.tests.functional.deployment import wait_for_output
 _HOUR_SECONDS = 3600
 # Its start, the ten seconds for which it waits for the first one to end, and its end.
 _REFUSED_SECONDS = 60.0
+_NOTICED_SECONDS = 6.0
 # Between the end of a libvirtd and its next start.
 _LIBVIRT_AWAY_SECONDS = (0.0, 2.0)
 
@@ -101,6 +102,22 @@ def _database_killed(site: Site, _rng: random.Random, _on_way: Sequence[Journey]
         site.database.program.kill()
         yield
         site.database.start_again()
+
+
+@contextlib.contextmanager
+def _database_silent(site: Site, rng: random.Random, _on_way: Sequence[Journey]) -> Iterator[None]:
+    """Half of the time only for the connections that there are, and for good."""
+    network = site.database_network
+    with site.outage(Part.DATABASE):
+        if rng.random() < 0.5:
+            network.silence()
+            yield
+            # They find out within [database_timeouts] connect.
+            time.sleep(_NOTICED_SECONDS)
+        else:
+            network.cut()
+            yield
+            network.mend(forgotten=rng.random() < 0.5)
 
 
 @contextlib.contextmanager
@@ -197,6 +214,7 @@ def every(stopped_seconds: float) -> tuple[Kind, ...]:
         Kind("RabbitMQ killed", _broker_killed, (0.0, 2.0)),
         Kind("RabbitMQ stopped", _broker_stopped, (stopped_seconds,) * 2, takes_long=True),
         Kind("MariaDB killed", _database_killed, (0.0, 3.0)),
+        Kind("MariaDB silent", _database_silent, (1.0, 8.0)),
         Kind("libvirtd restarted", _libvirt_restarted, (0.0, 0.0), holds_up=True),
         Kind("QEMU hung", _qemu_hung, (1.0, 4.0), holds_up=True),
         Kind("agent's network cut", _network_cut, (1.0, 6.0)),

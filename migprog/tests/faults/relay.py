@@ -28,6 +28,7 @@ class Relay:
         self._open = asyncio.Event()
         self._open.set()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._silent: set[asyncio.StreamWriter] = set()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -44,6 +45,15 @@ class Relay:
     def cut(self) -> None:
         """Let nothing pass any more, in either direction."""
         self._loop.call_soon_threadsafe(self._open.clear)
+
+    def silence(self) -> None:
+        """Let nothing pass any more on the connections that there are, for good; new ones work. So
+        does a server whose address another one has taken over."""
+        self._loop.call_soon_threadsafe(lambda: self._silent.update(self._writers))
+
+    def redirect(self, target_port: int) -> None:
+        """Carry what connects from now on to another port."""
+        self._target_port = target_port
 
     def mend(self, forgotten: bool) -> None:
         """Let pass what comes, and what has waited; ``forgotten``: connections are broken instead,
@@ -72,6 +82,8 @@ class Relay:
         with contextlib.suppress(OSError):
             while data := await reader.read(_CHUNK_BYTES):
                 await self._open.wait()
+                if writer in self._silent:
+                    continue
                 writer.write(data)
                 await writer.drain()
         await self._open.wait()

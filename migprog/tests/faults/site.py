@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import libvirt
+import sqlalchemy as sa
 
 from migprog.tests.faults.clock import Clock
 from migprog.tests.faults.relay import Relay
@@ -70,7 +71,10 @@ class Site:
             self.lab = enter(Lab(hosts=("lab-a", "lab-b")))
             self.broker = enter(broker.rabbitmq())
             self.database = enter(databases.mariadb(durable=True))
-            url = self.database.new_database()
+            direct = sa.make_url(self.database.new_database())
+            # What conductors and API reach it by.
+            self.database_network = enter(Relay(direct.port or 0))
+            url = direct.set(port=self.database_network.port).render_as_string(False)
             self.deployment = enter(
                 Deployment(self._directory, self.broker.url, url, concurrency="eventlet")
             )

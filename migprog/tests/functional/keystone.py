@@ -52,10 +52,11 @@ def of_project(name: str) -> dict[str, Any]:
 
 
 class Keystone:
-    """A client of it, as its admin. ``url`` ends with ``/v3``."""
+    """A client of it, as its admin. ``url`` ends with ``/v3``; ``program`` is its process."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, program: processes.Program) -> None:
         self.url = url
+        self.program = program
 
     @functools.cached_property
     def _token(self) -> str:
@@ -152,7 +153,7 @@ def serving(
         os.environ | {"OS_KEYSTONE_CONFIG_DIR": str(directory)},
     ) as program:
         processes.wait_for_port(port, 60, program)
-        yield Keystone(f"http://127.0.0.1:{port}/v3")
+        yield Keystone(f"http://127.0.0.1:{port}/v3", program)
 
 
 def _configure(

@@ -236,17 +236,20 @@ def test_a_client_that_says_nothing_holds_up_nobody(
 def test_a_body_in_chunks_is_never_the_next_request(
     api: tuple[str, processes.Program],
 ) -> None:
-    """Not when it is refused, and nobody reads it: what is in it was not asked."""
+    """Not when it is refused, and nobody reads it: what is in it was not asked, what comes after
+    it was."""
     base, _program = api
     hidden = "GET /healthcheck HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = "GET /healthcheck HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     for method, path in (("POST", "/nowhere"), ("DELETE", "/migrations"), ("GET", "/migrations")):
         head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-        asked = f"{head}{len(hidden):x}\r\n{hidden}\r\n0\r\n\r\n{hidden}"
+        asked = f"{head}{len(hidden):x}\r\n{hidden}\r\n0\r\n\r\n{last}"
         with socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2])), 10) as client:
             client.sendall(asked.encode())
             answers = b"".join(iter(lambda: client.recv(65536), b""))
         assert answers.startswith(b"HTTP/1.1 4"), answers
-        assert answers.count(b"HTTP/1.1 ") == 1, answers
+        assert answers.count(b"HTTP/1.1 ") == 2, answers
+        assert answers.count(b"HTTP/1.1 200 ") == 1, answers
 
 
 def test_a_large_body_is_refused_and_the_connection_serves_on(

@@ -4,7 +4,10 @@
 import dataclasses
 import os
 import pathlib
+import signal
 import sys
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 
@@ -16,7 +19,8 @@ from openstack import exceptions
 from oslo_config import cfg
 
 from migprog import exception, objects
-from migprog.api import app, auth
+from migprog.api import app
+from migprog.api import keystone as api_keystone
 from migprog.conductor.nova import NoAnswer, Nova
 from migprog.conf import nova as nova_conf
 from migprog.tests import access, stores
@@ -167,7 +171,7 @@ def test_a_catalog_without_the_endpoint(cloud: Cloud, caplog: pytest.LogCaptureF
     conf.register_opts(loading.get_auth_plugin_conf_options("password"), _KEYSTONE)
     store = objects.connect(conf)
     with pytest.raises(exception.ConfigError):  # registers its options
-        auth.keystone(conf, app.create(configuration("sqlite://"), store))
+        api_keystone.authenticated(conf, app.create(configuration("sqlite://"), store))
     for name, value in {
         "auth_type": "password",
         "auth_url": cloud.keystone.url,
@@ -233,3 +237,36 @@ def test_the_conductor_asks_nova_with_a_token(cloud: Cloud, tmp_path: pathlib.Pa
             nova.migrations(SERVER)
         tokens = {headers["X-Auth-Token"] for _path, _query, headers in api.asked}
         assert len(tokens) == 2
+
+
+def test_a_keystone_that_hangs_holds_up_unknown_tokens_only(
+    cloud: Cloud,
+) -> None:
+    """Stopped, with more requests than there are threads that wait for it."""
+    known = cloud.tokens["reader"]
+    assert cloud.get("/migrations", known).status_code == 200
+    found: list[int] = []
+
+    def ask(number: int) -> None:
+        found.append(cloud.get("/migrations", f"unknown-{number}").status_code)
+
+    asking = [threading.Thread(target=ask, args=(number,)) for number in range(16)]
+    os.killpg(cloud.keystone.program.process.pid, signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        for each in asking:
+            each.start()
+        assert cloud.get("/healthcheck", None).status_code == 200
+        assert cloud.get("/migrations", known).status_code == 200
+        served_seconds = time.monotonic() - begun
+        for each in asking:
+            each.join(60)
+    finally:
+        os.killpg(cloud.keystone.program.process.pid, signal.SIGCONT)
+    assert found == [503] * len(asking)
+    # Keystone's own timeout is 5 s, twice.
+    assert served_seconds < 5
+    # It answers first those whom nobody waits for any more.
+    processes.wait_for(
+        lambda: cloud.get("/migrations", "unknown").status_code == 401, 60, "Keystone to be back"
+    )

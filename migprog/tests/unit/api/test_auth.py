@@ -7,6 +7,7 @@ from keystoneauth1 import loading
 
 from migprog import exception, objects
 from migprog.api import app, auth
+from migprog.api import keystone as api_keystone
 from migprog.tests.unit.api.conftest import SERVER, Fill, client_of, configuration
 from migprog.tests.unit.api.test_routes import paths
 from migprog.tests.unit.api.tokens import keystone_client
@@ -134,7 +135,9 @@ def test_keystone_that_does_not_answer(store: objects.Store, connection: str) ->
     conf.register_opts(loading.get_auth_plugin_conf_options("v3token"), _KEYSTONE)
     conf.set_override("auth_type", "v3token", _KEYSTONE)
     conf.set_override("auth_url", "http://127.0.0.1:1/v3", _KEYSTONE)
-    auth.keystone(conf, app.create(configuration(connection), store))  # registers its options
+    api_keystone.authenticated(
+        conf, app.create(configuration(connection), store)
+    )  # registers its options
     conf.set_override("www_authenticate_uri", "http://127.0.0.1:1/v3", _KEYSTONE)
     conf.set_override("http_request_max_retries", 0, _KEYSTONE)
     client = client_of(app.create(conf, store))

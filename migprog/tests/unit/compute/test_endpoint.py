@@ -79,7 +79,7 @@ def test_what_takes_its_time_is_said_to_be_done(agent, monkeypatch):
 
 
 def test_nobody_listens(conf, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(rpcapi, "_CALL_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(rpcapi, "CALL_TIMEOUT_SECONDS", 0.5)
     transport = rpc.transport(conf)
     with pytest.raises(rpcapi.Unanswered, match="MessagingTimeout"):
         rpcapi.ComputeAPI(transport).ask(ASKED, "nobody", Action.ABORT, TARGET)
@@ -87,7 +87,7 @@ def test_nobody_listens(conf, monkeypatch):  # noqa: F811
 
 
 def test_an_agent_waits_no_longer_than_its_caller():
-    assert rpcapi.ANSWER_SECONDS < rpcapi._CALL_TIMEOUT_SECONDS
+    assert rpcapi.ANSWER_SECONDS < rpcapi.CALL_TIMEOUT_SECONDS
 
 
 @pytest.fixture(scope="module")

@@ -84,3 +84,17 @@ def test_connections_may_be_forgotten_meanwhile(relay, server):
     with connected(relay, server) as (client, there):
         client.sendall(b"call")
         assert there.recv(10) == b"call"
+
+
+def test_connections_that_are_silenced_carry_nothing_and_new_ones_do(relay, server):
+    with connected(relay, server) as (client, there):
+        client.sendall(b"call")
+        assert there.recv(10) == b"call"
+        relay.silence()
+        with connected(relay, server) as (another, its):
+            another.sendall(b"call")
+            assert its.recv(10) == b"call"
+        client.sendall(b"again")
+        there.sendall(b"answer")
+        hears_nothing(there)
+        hears_nothing(client)

@@ -6,7 +6,8 @@ from falcon import testing
 from keystoneauth1 import loading
 
 from migprog import objects
-from migprog.api import app, auth
+from migprog.api import app
+from migprog.api import keystone as api_keystone
 from migprog.api.nova import app as nova
 from migprog.tests.unit.api.conftest import SERVER, Fill, client_of, configuration
 from migprog.tests.unit.api.nova.conftest import NOT_FOUND, Ask, V, asking, refusal
@@ -147,7 +148,9 @@ def test_keystone_that_does_not_answer(store: objects.Store, connection: str) ->
     conf.register_opts(loading.get_auth_plugin_conf_options("v3token"), _KEYSTONE)
     conf.set_override("auth_type", "v3token", _KEYSTONE)
     conf.set_override("auth_url", "http://127.0.0.1:1/v3", _KEYSTONE)
-    auth.keystone(conf, app.create(configuration(connection), store))  # registers its options
+    api_keystone.authenticated(
+        conf, app.create(configuration(connection), store)
+    )  # registers its options
     conf.set_override("www_authenticate_uri", "http://127.0.0.1:1/v3", _KEYSTONE)
     conf.set_override("http_request_max_retries", 0, _KEYSTONE)
     ask = asking(client_of(app.create(conf, store)))

@@ -9,16 +9,19 @@ from oslo_config import cfg
 from oslo_context import context as oslo_context
 from oslo_messaging._drivers import amqpdriver
 from oslo_messaging.rpc import dispatcher
+from oslo_messaging.rpc import server as rpc_server
 
 from migprog import context, exception
+from migprog.rpc.replies import Dispatcher, Replies
 
 _AMQP_PORT = 5672
 
 # Whoever waits for messages looks up after so many seconds, then more and more seldom, and anew
 # after each message: with oslo.messaging's own millisecond (18.3) that is up to two thirds of what
 # a message costs. What it looks up for is acknowledging notifications, of which we have none:
-# remote calls are acknowledged as they come in. It is no option of the library's, hence:
-LIBRARY_LOOKS_UP_SECONDS: float = amqpdriver.ACK_REQUEUE_EVERY_SECONDS_MIN
+# remote calls are acknowledged as they come in. It is no option of the library's, hence; a release
+# that has no such constant works too.
+LIBRARY_LOOKS_UP_SECONDS: float = getattr(amqpdriver, "ACK_REQUEUE_EVERY_SECONDS_MIN", 0.5)
 amqpdriver.ACK_REQUEUE_EVERY_SECONDS_MIN = 0.5
 
 
@@ -66,15 +69,28 @@ def server(
     topic: str,
     host: str,
     endpoints: list[object],
+    expected: tuple[type[Exception], ...] = (),
 ) -> Any:
-    """A server for ``topic``, not started; it runs on the concurrency backend chosen."""
-    return messaging.get_rpc_server(
-        transport,
-        messaging.Target(topic=topic, server=host),
-        endpoints,
-        serializer=Serializer(),
-        access_policy=dispatcher.DefaultRPCAccessPolicy,
-    )
+    """A server for ``topic``, not started; it runs on the concurrency backend chosen.
+
+    ``expected``: errors of the endpoints that the client is told and the log is not.
+    """
+    return Server(transport, messaging.Target(topic=topic, server=host), endpoints, expected)
+
+
+class Server(rpc_server.RPCServer):
+    """oslo.messaging's, with answers that hold up no other call: :mod:`migprog.rpc.replies`."""
+
+    def __init__(
+        self,
+        transport: messaging.Transport,
+        target: messaging.Target,
+        endpoints: list[object],
+        expected: tuple[type[Exception], ...],
+    ) -> None:
+        policy = dispatcher.DefaultRPCAccessPolicy
+        calls = Dispatcher(Replies(), expected, endpoints, Serializer(), policy)
+        super().__init__(transport, target, calls)
 
 
 def configured_url(conf: cfg.ConfigOpts) -> str:

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""keystonemiddleware with deadlines, and with a bound on the requests that wait for Keystone."""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import webob
+from keystoneauth1 import exceptions
+from keystonemiddleware import auth_token
+from keystonemiddleware import opts as keystone_opts
+from oslo_config import cfg
+
+from migprog import exception
+from migprog.api import errors
+from migprog.api.resource import Application
+
+LOG = logging.getLogger(__name__)
+
+_GROUP = "keystone_authtoken"
+# The library's own are none, and 3: a Keystone that hangs would be waited for, for ever.
+DEFAULTS = {"http_connect_timeout": 5, "http_request_max_retries": 1}
+_TURN_SECONDS = 1.0
+
+
+class Turns:
+    """Lets some requests at a time ask Keystone, and some more wait a moment for their turn.
+
+    The others fail at once: so a Keystone that hangs leaves threads for requests whose tokens are
+    known already.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._places = threading.BoundedSemaphore(max(1, 3 * threads // 4))
+        self._turns = threading.BoundedSemaphore(max(1, threads // 2))
+        self._mine = threading.local()
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[None]:
+        """Raises :class:`keystoneauth1.exceptions.ConnectFailure`."""
+        # To check a token the middleware may have to fetch its own.
+        if getattr(self._mine, "has", False):
+            yield
+            return
+        if not self._places.acquire(blocking=False):
+            raise exceptions.ConnectFailure("too many requests wait for Keystone")
+        try:
+            if not self._turns.acquire(timeout=_TURN_SECONDS):
+                raise exceptions.ConnectFailure("too many requests wait for Keystone")
+            self._mine.has = True
+            try:
+                yield
+            finally:
+                self._mine.has = False
+                self._turns.release()
+        finally:
+            self._places.release()
+
+
+def authenticated(conf: cfg.ConfigOpts, app: Application, threads: int = 16) -> Application:
+    """keystonemiddleware in front of ``app``, with its ``[keystone_authtoken]`` options.
+
+    ``threads``: requests that are served at a time; half of them may wait for Keystone.
+    Raises :class:`exception.ConfigError` when the options are not there.
+    """
+    for group, options in keystone_opts.list_auth_token_opts():
+        conf.register_opts(options, group)
+    for name, value in DEFAULTS.items():
+        conf.set_default(name, value, _GROUP)
+    protected = _Bounded(app, {"oslo_config_config": conf}, Turns(threads))
+    settings = conf[_GROUP]
+    if not (settings.auth_type or settings.auth_section):
+        raise exception.ConfigError(
+            "[keystone_authtoken] auth_type: is not set, and [api] auth_strategy is keystone"
+        )
+    interface, region = settings.interface, settings.region_name
+
+    def answered(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            answer: Iterable[bytes] = protected(environ, start_response)
+            return answer
+        except exceptions.EndpointNotFound as error:
+            # The middleware looks for Keystone in its own catalog, and does not foresee this.
+            LOG.error(
+                "no token can be checked: Keystone's catalog has no endpoint of identity for "
+                "[keystone_authtoken] interface = %s, region_name = %s: %s",
+                *(interface, region, error),
+            )
+            message = "No token can be checked just now: Keystone's catalog has no endpoint for it."
+        except exceptions.ClientException as error:
+            # Where a 401 has to say where Keystone is, it is asked outside of the middleware's
+            # own care.
+            LOG.error("cannot ask Keystone: %.300s", error)
+            message = "The Keystone service is temporarily unavailable."
+        refusal = webob.Response(json=errors.body(503, message), status=503)
+        return refusal(environ, start_response)
+
+    return answered
+
+
+class _Bounded(auth_token.AuthProtocol):
+    """All that the middleware asks Keystone goes through its session."""
+
+    def __init__(self, app: Application, conf: dict[str, Any], turns: Turns) -> None:
+        self._turns = turns
+        super().__init__(app, conf)
+
+    def _create_session(self, **options: Any) -> Any:
+        session = super()._create_session(**options)
+        request = session.request
+
+        def in_turn(*arguments: Any, **more: Any) -> Any:
+            with self._turns.one():
+                return request(*arguments, **more)
+
+        session.request = in_turn
+        return session

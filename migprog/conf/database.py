@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long the database may take. Where it is, and the pool's size: oslo.db's ``[database]``."""
+
+from oslo_config import cfg
+
+from migprog import exception
+
+GROUP = cfg.OptGroup(
+    "database_timeouts", title="How long conductors, APIs and commands wait for the database"
+)
+
+OPTS = [
+    cfg.IntOpt(
+        "connect",
+        default=5,
+        min=1,
+        max=600,
+        help="Seconds to open a connection, and to find out whether an idle one still works. With "
+        "PyMySQL and psycopg2 that includes the server's greeting and the login.",
+    ),
+    cfg.IntOpt(
+        "statement",
+        default=10,
+        min=1,
+        max=3600,
+        help="Seconds for one SQL statement, waiting for locks included. The server is told to "
+        "end it by then (MariaDB: max_statement_time; MySQL: max_execution_time, for reads; both: "
+        "innodb_lock_wait_timeout; PostgreSQL: statement_timeout, lock_timeout). If it does not "
+        "answer, the client closes the connection one second later.",
+    ),
+    cfg.IntOpt(
+        "transaction",
+        default=30,
+        min=1,
+        max=3600,
+        help="Seconds for one transaction, from the wait for a connection to the last retry. "
+        "Agents send again what is not stored by then, and the API answers 503. On SQLite also "
+        "the time to wait for another process's lock. Not less than statement.",
+    ),
+    cfg.IntOpt(
+        "idle_transaction",
+        default=30,
+        min=1,
+        max=3600,
+        help="Seconds after which the server ends a transaction whose client says nothing, and "
+        "frees its locks (MariaDB: idle_transaction_timeout; MySQL: wait_timeout; PostgreSQL: "
+        "idle_in_transaction_session_timeout).",
+    ),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    conf.register_group(GROUP)
+    conf.register_opts(OPTS, GROUP)
+
+
+def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
+    return [(GROUP, OPTS)]
+
+
+def check(conf: cfg.ConfigOpts) -> None:
+    """Rules between options. Raises :class:`exception.ConfigError`."""
+    group = conf[GROUP.name]
+    if group.transaction < group.statement:
+        raise exception.ConfigError(
+            f"[{GROUP.name}] transaction: {group.transaction} must not be less than "
+            f"[{GROUP.name}] statement, {group.statement}"
+        )

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deadlines for all that is asked of a database, by dialect and driver.
+
+Three parties keep time. The *server* ends a statement, a wait for a lock, and a transaction whose
+client is silent: :func:`_tell_mysql`, :func:`_tell_postgresql`. The *driver* gives up on a server
+that does not answer: PyMySQL by timeouts of its socket, psycopg2 by a wait callback (libpq has no
+timeout for an answer). The *transaction* has a deadline: no statement begins after it, and none
+waits for longer than what is left.
+
+With other drivers the server's part and the transaction's work, the driver's is up to them.
+"""
+
+import logging
+import select
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from oslo_config import cfg
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy import exc as sa_exc
+
+from migprog.conf import database as database_conf
+
+LOG = logging.getLogger(__name__)
+# The server is given so much longer than it was told, before the client hangs up.
+_GRACE_SECONDS = 1.0
+# Of a connection on which nothing arrives, for the system to give it up.
+_DEAD_SECONDS = 30
+# In Connection.info: when its transaction must be over, by the monotonic clock.
+_DEADLINE = "migprog_deadline"
+# PyMySQL's own attribute, without which its timeouts are as they were when it connected.
+_PYMYSQL_READ = "_read_timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """In seconds; see :mod:`migprog.conf.database`."""
+
+    connect_seconds: float
+    statement_seconds: float
+    transaction_seconds: float
+    idle_transaction_seconds: float
+
+    @property
+    def answer_seconds(self) -> float:
+        """How long a client waits for the answer to a statement."""
+        return self.statement_seconds + _GRACE_SECONDS
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    database_conf.register_opts(conf)
+
+
+def from_conf(conf: cfg.ConfigOpts) -> Deadlines:
+    """The options' values. Raises :class:`migprog.exception.ConfigError`."""
+    database_conf.check(conf)
+    group = conf[database_conf.GROUP.name]
+    return Deadlines(group.connect, group.statement, group.transaction, group.idle_transaction)
+
+
+def keep(engine: Engine, deadlines: Deadlines) -> None:
+    """Have the connections of an engine keep deadlines; before the first one is opened."""
+    driver = (engine.dialect.name, engine.dialect.driver)
+    if driver == ("mysql", "pymysql"):
+        _keep_pymysql(engine, deadlines)
+    elif driver == ("mysql", "mysqldb"):
+        _on_connect(
+            engine,
+            connect_timeout=int(deadlines.connect_seconds),
+            read_timeout=int(deadlines.answer_seconds),
+            write_timeout=int(deadlines.answer_seconds),
+        )
+    elif driver == ("postgresql", "psycopg2"):
+        _keep_psycopg2(engine, deadlines)
+    elif engine.dialect.name != "sqlite":
+        LOG.warning(
+            "[database] connection: the driver %s has no timeouts here: a server that goes silent "
+            "holds up who asks it; use pymysql or psycopg2",
+            engine.dialect.driver,
+        )
+    _keep_server(engine, deadlines)
+    event.listen(engine, "before_cursor_execute", _Limit(deadlines))
+
+
+def begin(connection: Connection, deadline: float) -> None:
+    """Give the transaction of a connection until ``deadline``, by the monotonic clock."""
+    connection.info[_DEADLINE] = deadline
+
+
+def end(connection: Connection) -> None:
+    """Take the deadline away, before the connection goes back to the pool."""
+    if not connection.invalidated:
+        connection.info.pop(_DEADLINE, None)
+
+
+class _Limit:
+    """Refuses statements after the deadline, and limits how long the others are waited for."""
+
+    def __init__(self, deadlines: Deadlines) -> None:
+        self._answer_seconds = deadlines.answer_seconds
+
+    def __call__(self, connection: Connection, *_of_statement: Any) -> None:
+        seconds = self._answer_seconds
+        deadline = connection.info.get(_DEADLINE)
+        if deadline is not None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise sa_exc.TimeoutError("the transaction has taken too long")
+            seconds = min(seconds, left + _GRACE_SECONDS)
+        _be_patient(connection.connection.dbapi_connection, seconds)
+
+
+def _be_patient(connection: Any, seconds: float) -> None:
+    """How long a driver's connection waits for an answer from now on."""
+    for name in ("patience_seconds", _PYMYSQL_READ):
+        if hasattr(connection, name):
+            setattr(connection, name, seconds)
+
+
+def _on_connect(engine: Engine, **arguments: Any) -> None:
+    """Pass the driver arguments for each new connection; those in the URL win."""
+
+    @event.listens_for(engine, "do_connect")
+    def add(_dialect: Any, _record: Any, _args: Any, parameters: dict[str, Any]) -> None:
+        for name, value in arguments.items():
+            parameters.setdefault(name, value)
+
+
+def _keep_pymysql(engine: Engine, deadlines: Deadlines) -> None:
+    driver: Any = engine.dialect.loaded_dbapi
+    adjustable = hasattr(driver.connections.Connection(defer_connect=True), _PYMYSQL_READ)
+    # Its connect_timeout ends with the socket's; the greeting is read with the other one.
+    first = deadlines.connect_seconds if adjustable else deadlines.answer_seconds
+    _on_connect(
+        engine,
+        connect_timeout=deadlines.connect_seconds,
+        read_timeout=first,
+        write_timeout=deadlines.answer_seconds,
+    )
+    _ping_within(engine, deadlines)
+
+
+def _keep_psycopg2(engine: Engine, deadlines: Deadlines) -> None:
+    driver: Any = engine.dialect.loaded_dbapi
+
+    class Patient(driver.extensions.connection):
+        # While it connects, too.
+        patience_seconds: float = deadlines.connect_seconds
+
+    # For all of this process's: a connection that has no patience of its own waits for ever.
+    driver.extensions.set_wait_callback(_waiter(driver))
+    _on_connect(
+        engine,
+        connection_factory=Patient,
+        # What the system itself may notice, so that dead connections are closed.
+        tcp_user_timeout=str(1000 * _DEAD_SECONDS),
+        keepalives_idle=str(_DEAD_SECONDS),
+        keepalives_interval="5",
+        keepalives_count="3",
+    )
+    _ping_within(engine, deadlines)
+
+
+def _ping_within(engine: Engine, deadlines: Deadlines) -> None:
+    """Let whether an idle connection works show within the time that it takes to open one."""
+    ping: Callable[[Any], bool] = engine.dialect.do_ping
+
+    def do_ping(connection: Any) -> bool:
+        _be_patient(connection, deadlines.connect_seconds)
+        return ping(connection)
+
+    engine.dialect.do_ping = do_ping  # type: ignore[method-assign, assignment]
+
+
+def _waiter(driver: Any) -> Callable[[Any], None]:
+    """What psycopg2 calls to wait for its server: other (green) threads go on meanwhile."""
+    ok, read = driver.extensions.POLL_OK, driver.extensions.POLL_READ
+
+    def wait(connection: Any) -> None:
+        patience = getattr(connection, "patience_seconds", None)
+        deadline = None if patience is None else time.monotonic() + patience
+        while (state := connection.poll()) != ok:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not _is_ready(connection.fileno(), state == read, left):
+                # It closes the connection.
+                raise driver.OperationalError(f"no answer within {patience:g} s")
+
+    return wait
+
+
+def _is_ready(descriptor: int, to_read: bool, seconds: float | None) -> bool:
+    if not hasattr(select, "poll"):
+        # eventlet's, which takes any descriptor.
+        which = ([descriptor], []) if to_read else ([], [descriptor])
+        return any(select.select(*which, [], seconds))
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN if to_read else select.POLLOUT)
+    return bool(poll.poll(None if seconds is None else 1000 * seconds))
+
+
+def _keep_server(engine: Engine, deadlines: Deadlines) -> None:
+    tell = {"mysql": _tell_mysql, "postgresql": _tell_postgresql}.get(engine.dialect.name)
+    if tell is not None:
+        event.listen(engine, "connect", lambda connection, _record: tell(connection, deadlines))
+
+
+def _tell_mysql(connection: Any, deadlines: Deadlines) -> None:
+    statement, idle = deadlines.statement_seconds, int(deadlines.idle_transaction_seconds)
+    is_mariadb = "mariadb" in str(connection.get_server_info()).lower()
+    settings = {"innodb_lock_wait_timeout": int(statement)}
+    if is_mariadb:
+        settings |= {"max_statement_time": int(statement), "idle_transaction_timeout": idle}
+    else:
+        # MySQL ends an idle connection whether it is in a transaction or not; the pool notices.
+        settings |= {"max_execution_time": int(1000 * statement), "wait_timeout": idle}
+    with closing(connection.cursor()) as cursor:
+        cursor.execute("SET " + ", ".join(f"SESSION {k} = {v}" for k, v in settings.items()))
+
+
+def _tell_postgresql(connection: Any, deadlines: Deadlines) -> None:
+    settings = {
+        "statement_timeout": deadlines.statement_seconds,
+        "lock_timeout": deadlines.statement_seconds,
+        "idle_in_transaction_session_timeout": deadlines.idle_transaction_seconds,
+    }
+    with closing(connection.cursor()) as cursor:
+        for name, seconds in settings.items():
+            cursor.execute(f"SET SESSION {name} = {int(1000 * seconds)}")
+    # A setting that is rolled back is none.
+    connection.commit()

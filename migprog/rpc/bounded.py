@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls that may hang, with a deadline.
+
+Until it has reached the broker for the first time, oslo.messaging (18.3) tries for ever, whatever
+the timeout of a call.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+class Bounded:
+    """Runs at most ``most`` calls at a time, each in a thread of its own."""
+
+    def __init__(self, most: int) -> None:
+        self._free = threading.BoundedSemaphore(most)
+
+    def run(self, call: Callable[[], _T], seconds: float) -> _T:
+        """Return what ``call`` returns, or raise what it raises.
+
+        Raises :class:`TimeoutError` after ``seconds``, while the call goes on, and at once when too
+        many go on already.
+        """
+        if not self._free.acquire(blocking=False):
+            raise TimeoutError("too many calls wait for the broker")
+        results: list[_T] = []
+        errors: list[BaseException] = []
+        done = threading.Event()
+
+        def work() -> None:
+            try:
+                results.append(call())
+            except BaseException as error:
+                errors.append(error)
+            finally:
+                self._free.release()
+                done.set()
+
+        threading.Thread(target=work, name="remote call", daemon=True).start()
+        if not done.wait(seconds):
+            raise TimeoutError(f"no answer from the broker within {seconds:g} s")
+        if errors:
+            raise errors[0]
+        return results[0]

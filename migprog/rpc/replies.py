@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers to remote calls, sent without holding up who computes them.
+
+oslo.messaging (18.3) tries for a minute to deliver an answer whose queue does not exist, in the
+thread that serves the call: as many such calls as there are threads stop a server. The queue of a
+client that reconnects is missing for a moment too, so an answer is worth some attempts. Here the
+first is made at once, further ones by one thread for all, for a bounded number of answers.
+"""
+
+import heapq
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import oslo_messaging as messaging
+from oslo_messaging._drivers import amqp, common
+
+LOG = logging.getLogger(__name__)
+
+# No client of ours waits for longer.
+_GIVE_UP_SECONDS = 10.0
+_PAUSES_SECONDS = (0.25, 4.0)
+_MOST_WAITING = 200
+_LOOK_SECONDS = 0.1
+# Between two lines of the log about answers that were given up.
+_LOG_SECONDS = 60.0
+
+# What the driver says of a queue, or an exchange, that is not there.
+_MISSING: tuple[type[Exception], ...] = (
+    messaging.MessageUndeliverable,
+    getattr(amqp, "AMQPDestinationNotFound", messaging.MessageUndeliverable),
+)
+Send = Callable[[], None]
+
+
+@dataclass(order=True, slots=True)
+class _Late:
+    """An answer to send again at ``due``; the number keeps their order."""
+
+    due: float
+    number: int
+    queue: str = field(compare=False)
+    send: Send = field(compare=False)
+    give_up_at: float = field(compare=False)
+    pause: float = field(compare=False, default=_PAUSES_SECONDS[0])
+
+
+class Replies:
+    """Sends answers. It has a thread as long as some wait for another attempt."""
+
+    def __init__(self, give_up_seconds: float = _GIVE_UP_SECONDS) -> None:
+        self._give_up_seconds = give_up_seconds
+        self._lock = threading.Lock()
+        self._late: list[_Late] = []
+        self._numbers = itertools.count()
+        self._running = False
+        self._given_up = 0
+        self._logged_at = float("-inf")
+
+    def send(self, queue: str, send: Send) -> None:
+        """Call ``send``; if its queue is missing, again later, in another thread."""
+        try:
+            send()
+        except _MISSING:
+            now = time.monotonic()
+            pause = _PAUSES_SECONDS[0]
+            number = next(self._numbers)
+            late = _Late(now + pause, number, queue, send, now + self._give_up_seconds)
+            with self._lock:
+                if len(self._late) >= _MOST_WAITING:
+                    self._give_up(queue)
+                    return
+                heapq.heappush(self._late, late)
+                if not self._running:
+                    self._running = True
+                    threading.Thread(target=self._run, name="replies", daemon=True).start()
+
+    def _run(self) -> None:
+        while (due := self._next()) is not None:
+            missing = set[str]()
+            for late in due:
+                # Of answers to the same queue one tells of all.
+                if late.queue in missing or not self._sent(late):
+                    missing.add(late.queue)
+                    self._put_off(late)
+            time.sleep(_LOOK_SECONDS)
+
+    def _next(self) -> list[_Late] | None:
+        """All that are due now; None: none waits any more."""
+        now, due = time.monotonic(), []
+        with self._lock:
+            self._running = bool(self._late)
+            if not self._running:
+                return None
+            while self._late and self._late[0].due <= now:
+                due.append(heapq.heappop(self._late))
+        return due
+
+    def _sent(self, late: _Late) -> bool:
+        try:
+            late.send()
+        except _MISSING:
+            return False
+        except Exception:
+            LOG.exception("cannot send the answer to a remote call; it is dropped")
+        return True
+
+    def _put_off(self, late: _Late) -> None:
+        late.pause = min(2 * late.pause, _PAUSES_SECONDS[1])
+        late.due = time.monotonic() + late.pause
+        with self._lock:
+            if late.due > late.give_up_at:
+                self._give_up(late.queue)
+            else:
+                heapq.heappush(self._late, late)
+
+    def _give_up(self, queue: str) -> None:
+        self._given_up += 1
+        now = time.monotonic()
+        if now - self._logged_at >= _LOG_SECONDS:
+            LOG.warning(
+                "dropped %d answer(s) to remote calls: the last one's reply queue %.80r does not "
+                "exist; clients that still wait will time out and ask again",
+                *(self._given_up, queue),
+            )
+            self._logged_at, self._given_up = now, 0
+
+
+class Dispatcher(messaging.RPCDispatcher):
+    """oslo.messaging's, whose answers are sent by :class:`Replies`.
+
+    ``expected``: errors of the endpoints that are an answer; others are logged with a traceback.
+    """
+
+    def __init__(
+        self, replies: Replies, expected: tuple[type[Exception], ...], *arguments: Any
+    ) -> None:
+        super().__init__(*arguments)
+        self._replies = replies
+        self._expected = expected
+
+    def dispatch(self, incoming: Any) -> Any:
+        send = getattr(incoming, "_send_reply", None)
+        driver: Any = getattr(getattr(incoming, "listener", None), "driver", None)
+        # Other drivers than RabbitMQ's, and later releases, answer as they do.
+        if send is not None and hasattr(driver, "_get_connection"):
+
+            def reply(reply: Any = None, failure: Any = None) -> None:
+                if not getattr(incoming, "orig_msg_id", None):
+                    # A cast.
+                    return
+
+                def attempt() -> None:
+                    with driver._get_connection(common.PURPOSE_SEND) as connection:
+                        send(connection, reply, failure)
+
+                self._replies.send(str(incoming.reply_q), attempt)
+
+            incoming.reply = reply
+        try:
+            return super().dispatch(incoming)
+        except self._expected as error:
+            raise messaging.ExpectedException from error

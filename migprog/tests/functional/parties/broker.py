@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The broker: a real one, behind a relay."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import kombu
+from oslo_config import cfg
+
+from migprog import context, objects, rpc
+from migprog.compute.rpcapi import ComputeAPI, Unanswered
+from migprog.conductor.intake import Intake, StoreBatches
+from migprog.conductor.manager import ConductorManager
+from migprog.conductor.rpcapi import TOPIC as CONDUCTOR_TOPIC
+from migprog.conductor.rpcapi import ConductorAPI, Unreachable
+from migprog.core.actions import Action, Target
+from migprog.core.report import Ack, Batch
+from migprog.tests import stores
+from migprog.tests.faults.relay import Relay
+from migprog.tests.functional import processes
+from migprog.tests.functional.parties.table import SHORT, cell
+
+
+def _batch() -> Batch:
+    return Batch(host="h", node="n", reports=(stores.report(),))
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A broker behind ``relay``; ``url`` goes past that."""
+
+    url: str
+    relay: Relay
+
+    def through(self, port: int | None = None) -> str:
+        return f"rabbit://guest:guest@127.0.0.1:{port or self.relay.port}/"
+
+
+@contextlib.contextmanager
+def broker(url: str) -> Iterator[Broker]:
+    with Relay(int(url.rstrip("/").rpartition(":")[2])) as relay:
+        yield Broker(url, relay)
+
+
+@contextlib.contextmanager
+def _transport(url: str) -> Iterator[Any]:
+    # oslo.messaging (18.3) takes no other.
+    cfg.CONF([], default_config_files=[], default_config_dirs=[])
+    transport = rpc.transport(cfg.CONF, url)
+    try:
+        yield transport
+    finally:
+        # A broker that does not answer is not told that we go.
+        threading.Thread(target=transport.cleanup, daemon=True).start()
+
+
+def _takes_no_report(transport: Any) -> None:
+    conductor = ConductorAPI(transport, SHORT.rpc)
+    try:
+        conductor.report(_batch().to_wire(), acknowledged=True)
+    except Unreachable:
+        return
+    raise AssertionError("the report was taken")
+
+
+@contextlib.contextmanager
+def _conductor(url: str, store_batches: StoreBatches) -> Iterator[None]:
+    """A conductor at the broker that stores by ``store_batches``."""
+    intake = Intake(store_batches)
+    intake.start()
+    with _transport(url) as transport:
+        manager = ConductorManager(intake)
+        server = rpc.server(transport, CONDUCTOR_TOPIC, "conductor", [manager])
+        server.start()
+        try:
+            yield
+        finally:
+            server.stop()
+            server.wait()
+            intake.stop()
+
+
+def _stored_at_once(heard: Sequence[objects.Heard]) -> list[objects.Stored]:
+    return [objects.Stored(Ack()) for _ in heard]
+
+
+_KEEPS = "keeps what must arrive, goes on watching, and sends it again"
+_WAITS = "keeps what must arrive, goes on watching, and sends it when the broker is back"
+# oslo.messaging waits longer and longer between two attempts, up to so much.
+_RECONNECTS_SECONDS = 30.0
+
+
+def _is_taken_when(mended: Callable[[], None], transport: Any) -> None:
+    conductor = ConductorAPI(transport, 30)
+    taken = threading.Event()
+
+    def report() -> None:
+        conductor.report(_batch().to_wire(), acknowledged=True)
+        taken.set()
+
+    threading.Thread(target=report, daemon=True).start()
+    assert not taken.wait(1)
+    mended()
+    assert taken.wait(60)
+
+
+@cell("broker", "away", "agent", _WAITS, lambda t: _RECONNECTS_SECONDS)
+def _(broker: Broker) -> None:
+    broker.relay.cut()
+    with _conductor(broker.url, _stored_at_once), _transport(broker.through()) as transport:
+        _is_taken_when(lambda: broker.relay.mend(forgotten=True), transport)
+
+
+@cell("broker", "refuses", "agent", _WAITS, lambda t: _RECONNECTS_SECONDS)
+def _(broker: Broker) -> None:
+    (port,) = processes.free_ports(1)
+    broker.relay.redirect(port)
+    real = int(broker.url.rstrip("/").rpartition(":")[2])
+    with _conductor(broker.url, _stored_at_once), _transport(broker.through()) as transport:
+        _is_taken_when(lambda: broker.relay.redirect(real), transport)
+
+
+# Its connections for calls and for answers are opened anew, by kombu's 5 s each.
+@cell("broker", "silent", "agent", _KEEPS, lambda t: t.rpc + 15)
+def _(broker: Broker) -> None:
+    with (
+        _conductor(broker.url, _stored_at_once),
+        _transport(broker.through()) as transport,
+    ):
+        ConductorAPI(transport, 30).report(_batch().to_wire(), acknowledged=True)
+        broker.relay.cut()
+        _takes_no_report(transport)
+
+
+@cell("broker", "slow", "agent", _KEEPS + "; it reports less often", lambda t: t.rpc)
+def _(broker: Broker) -> None:
+    go = threading.Event()
+
+    def late(heard: Sequence[objects.Heard]) -> list[objects.Stored]:
+        go.wait(60)
+        return _stored_at_once(heard)
+
+    with _conductor(broker.url, late), _transport(broker.through()) as transport:
+        try:
+            _takes_no_report(transport)
+        finally:
+            go.set()
+
+
+@cell(
+    *("broker", "client silent", "conductor"),
+    "answers others at once; an answer to a reply queue that does not exist is tried for 10 s, and "
+    "at most 200 of them",
+    lambda t: 0.0,
+)
+def _(broker: Broker) -> None:
+    with (
+        _conductor(broker.url, _stored_at_once),
+        _transport(broker.url) as transport,
+        kombu.Connection(broker.url.replace("rabbit:", "amqp:")) as connection,
+    ):
+        conductor = ConductorAPI(transport, 60)
+        conductor.report(_batch().to_wire(), acknowledged=True)
+        exchange = kombu.Exchange("openstack", "topic", durable=False, passive=True)
+        producer = kombu.Producer(connection.channel())
+        for number in range(400):
+            call = {
+                "method": "report",
+                "args": {"batch": _batch().to_wire()},
+                "version": "1.0",
+                "_msg_id": str(number),
+                "_unique_id": str(number),
+                "_reply_q": f"nobody-{number % 7}",
+            }
+            producer.publish(
+                json.dumps({"oslo.version": "2.0", "oslo.message": json.dumps(call)}),
+                exchange=exchange,
+                routing_key=CONDUCTOR_TOPIC,
+                content_type="application/json",
+                content_encoding="utf-8",
+            )
+        conductor.report(_batch().to_wire(), acknowledged=True)
+
+
+_NO_ACTION = "503: the agent does not answer"
+
+
+def _acts_not(transport: Any) -> None:
+    target = Target(uuid=stores.report().uuid, server_uuid=stores.report().server_uuid)
+    try:
+        ComputeAPI(transport).ask(context.for_service(), "nowhere", Action.ABORT, target)
+    except Unanswered:
+        return
+    raise AssertionError("somebody has answered")
+
+
+@cell("broker", "refuses", "API, an action", _NO_ACTION, lambda t: t.action + 1)
+def _(broker: Broker) -> None:
+    (port,) = processes.free_ports(1)
+    with _transport(broker.through(port)) as transport:
+        _acts_not(transport)
+
+
+@cell("broker", "silent", "API, an action", _NO_ACTION, lambda t: t.action + 1)
+def _(broker: Broker) -> None:
+    broker.relay.cut()
+    with _transport(broker.through()) as transport:
+        _acts_not(transport)

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A database: a real one behind a relay."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from falcon import testing
+from oslo_config import cfg
+
+from migprog import objects
+from migprog.api import app
+from migprog.conductor.intake import Intake, storing
+from migprog.conf import api as api_conf
+from migprog.core.report import Batch
+from migprog.db import api as db
+from migprog.tests import stores
+from migprog.tests.faults.relay import Relay
+from migprog.tests.functional import processes
+from migprog.tests.functional.databases import Server
+from migprog.tests.functional.parties.table import SHORT, cell
+
+
+@dataclass(frozen=True)
+class Database:
+    """``server``'s empty database behind ``relay``, as conductor and API reach it."""
+
+    server: Server
+    url: str
+    relay: Relay
+
+    def store(self, port: int | None = None) -> objects.Store:
+        via = sa.make_url(self.url).set(port=port or self.relay.port)
+        return stores.connect(
+            via.render_as_string(hide_password=False),
+            connect=int(SHORT.connect),
+            statement=int(SHORT.statement),
+            transaction=int(SHORT.transaction),
+        )
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Have every statement on migrations wait."""
+        engine = sa.create_engine(self.url, poolclass=sa.NullPool)
+        is_mysql = engine.dialect.name == "mysql"
+        lock = "LOCK TABLES migrations WRITE" if is_mysql else "LOCK TABLE migrations"
+        with engine.connect() as connection, connection.begin():
+            connection.exec_driver_sql(lock)
+            try:
+                yield
+            finally:
+                if is_mysql:
+                    connection.exec_driver_sql("UNLOCK TABLES")
+
+
+@contextlib.contextmanager
+def database(server: Server) -> Iterator[Database]:
+    url = server.new_database()
+    stores.ready(url).close()
+    with Relay(sa.make_url(url).port or 0) as relay:
+        yield Database(server, url, relay)
+
+
+@contextlib.contextmanager
+def _intake(store: objects.Store) -> Iterator[Intake]:
+    intake = Intake(storing(store))
+    intake.start()
+    try:
+        yield intake
+    finally:
+        intake.stop()
+        store.close()
+
+
+def _batch() -> Batch:
+    return Batch(host="h", node="n", reports=(stores.report(),))
+
+
+def _refuses_to_store(intake: Intake) -> None:
+    try:
+        intake.store(_batch())
+    except objects.Unavailable:
+        return
+    raise AssertionError("it was stored")
+
+
+def _client(store: objects.Store) -> testing.TestClient:
+    conf = cfg.ConfigOpts()
+    conf.register_opts(api_conf.OPTS, api_conf.GROUP.name)
+    db.register_opts(conf)
+    conf([], default_config_files=[], default_config_dirs=[])
+    conf.set_override("auth_strategy", "noauth", "api")
+    application = app.create(conf, store)
+
+    def local(environ: dict[str, Any], answer: Callable[..., Any]) -> Any:
+        return application(environ | {"REMOTE_ADDR": "127.0.0.1"}, answer)
+
+    return testing.TestClient(local)
+
+
+def _asked(store: objects.Store, code: int) -> None:
+    client = _client(store)
+    try:
+        for path in ("/migrations", "/healthcheck"):
+            begun = time.monotonic()
+            status = client.simulate_get(path).status_code
+            assert status == code, f"{path}: {status} after {time.monotonic() - begun:.1f} s"
+    finally:
+        store.close()
+
+
+_AGAIN = "stores nothing; agents keep what must arrive and send it again; "
+
+
+@cell(
+    *("database", "away", "conductor"),
+    _AGAIN + "a line in the log",
+    lambda t: t.transaction + t.connect,
+)
+def _(database: Database) -> None:
+    database.relay.cut()
+    with _intake(database.store()) as intake:
+        _refuses_to_store(intake)
+        database.relay.mend(forgotten=True)
+        intake.store(_batch())
+
+
+@cell("database", "away", "API", "503, also for /healthcheck", lambda t: t.connect)
+def _(database: Database) -> None:
+    database.relay.cut()
+    _asked(database.store(), 503)
+
+
+@cell("database", "refuses", "conductor", _AGAIN + "a line in the log", lambda t: t.transaction)
+def _(database: Database) -> None:
+    (port,) = processes.free_ports(1)
+    with _intake(database.store(port)) as intake:
+        _refuses_to_store(intake)
+
+
+@cell("database", "refuses", "API", "503, also for /healthcheck", lambda t: 0.0)
+def _(database: Database) -> None:
+    (port,) = processes.free_ports(1)
+    _asked(database.store(port), 503)
+
+
+@cell(
+    *("database", "silent", "conductor"),
+    "closes the silent connection and stores on a new one",
+    lambda t: t.connect,
+)
+def _(database: Database) -> None:
+    with _intake(database.store()) as intake:
+        intake.store(_batch())
+        database.relay.silence()
+        intake.store(_batch())
+
+
+@cell(
+    *("database", "silent", "API"),
+    "closes the silent connection and answers by a new one",
+    lambda t: t.connect,
+)
+def _(database: Database) -> None:
+    store = database.store()
+    objects.Migration.list(store, limit=1)
+    database.relay.silence()
+    _asked(store, 200)
+
+
+@cell(
+    *("database", "slow", "conductor"),
+    "the statement ends, with its transaction and its locks; " + _AGAIN.rstrip("; "),
+    lambda t: t.transaction + t.statement + 1,
+)
+def _(database: Database) -> None:
+    with _intake(database.store()) as intake:
+        intake.store(_batch())
+        with database.locked():
+            _refuses_to_store(intake)
+        intake.store(_batch())
+
+
+@cell("database", "slow", "API", "503, also for /healthcheck", lambda t: t.statement + 1)
+def _(database: Database) -> None:
+    store = database.store()
+    objects.Migration.list(store, limit=1)
+    with database.locked():
+        _asked(store, 503)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nova: it is asked in a thread that nobody waits for."""
+
+import socket
+import threading
+
+from keystoneauth1 import loading
+from oslo_config import cfg
+
+from migprog.conductor.nova import NoAnswer, Nova
+from migprog.conf import nova as nova_conf
+from migprog.tests.fixtures.nova import NovaApi
+from migprog.tests.functional import processes
+from migprog.tests.functional.parties.hung import begin_to_answer, full_backlog
+from migprog.tests.functional.parties.table import SHORT, cell
+
+
+def _no_name(url: str) -> None:
+    conf = cfg.ConfigOpts()
+    nova_conf.register_opts(conf)
+    conf.register_opts(loading.get_auth_plugin_conf_options("none"), "nova")
+    conf([], default_config_files=[], default_config_dirs=[])
+    for name, value in {
+        "auth_type": "none",
+        "endpoint_override": url,
+        "timeout": int(SHORT.nova),
+    }.items():
+        conf.set_override(name, value, "nova")
+    try:
+        Nova(conf).migrations("00000000-0000-0000-0000-000000000001")
+    except NoAnswer:
+        return
+    raise AssertionError("Nova has answered")
+
+
+_LATER = "stores reports as ever; Nova's ids of the migration stay unknown, and are asked for again"
+
+
+@cell("Nova", "away", "conductor", _LATER, lambda t: t.nova)
+def _() -> None:
+    with full_backlog() as port:
+        _no_name(f"http://127.0.0.1:{port}/v2.1")
+
+
+@cell("Nova", "refuses", "conductor", _LATER, lambda t: 0.0)
+def _() -> None:
+    (port,) = processes.free_ports(1)
+    _no_name(f"http://127.0.0.1:{port}/v2.1")
+
+
+@cell("Nova", "silent", "conductor", _LATER, lambda t: t.nova)
+def _() -> None:
+    nova = NovaApi()
+    nova.awake.clear()
+    with nova.serving():
+        try:
+            _no_name(nova.url)
+        finally:
+            nova.awake.set()
+
+
+@cell("Nova", "slow", "conductor", _LATER, lambda t: 3 * t.nova)
+def _() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=begin_to_answer, args=(listener,), daemon=True).start()
+        _no_name(f"http://127.0.0.1:{listener.getsockname()[1]}/v2.1")

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of remote parties: each cell is provoked, and the documentation has what came of it."""
+
+import inspect
+import time
+
+import pytest
+
+from migprog.tests.functional import parties
+from migprog.tests.functional.parties import CELLS, SHORT, SLACK_SECONDS
+
+pytestmark = pytest.mark.functional
+
+
+def _asking_for(*names):
+    """The cells that take these arguments."""
+    return [
+        pytest.param(each, id=each.name)
+        for each in CELLS
+        if tuple(inspect.signature(each.provoke).parameters) == names
+    ]
+
+
+def within_its_time(each, *arguments):
+    begun = time.monotonic()
+    each.provoke(*arguments)
+    assert time.monotonic() - begun <= 2 * each.within(SHORT) + SLACK_SECONDS
+
+
+@pytest.mark.parametrize("each", _asking_for("database"))
+@pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
+def test_what_a_database_does_to_a_process_ends_in_time(request, kind, each):
+    server = request.getfixturevalue(f"{kind}_server")
+    with parties.database.database(server) as database:
+        within_its_time(each, database)
+
+
+@pytest.mark.parametrize("each", _asking_for("broker"))
+def test_what_a_broker_does_to_a_process_ends_in_time(rabbitmq, each):
+    with parties.broker.broker(rabbitmq) as broker:
+        within_its_time(each, broker)
+
+
+@pytest.mark.parametrize("each", _asking_for())
+def test_what_another_party_does_to_a_process_ends_in_time(each):
+    within_its_time(each)
+
+
+def test_the_documentation_has_the_table():
+    assert parties.CSV.read_text() == parties.rendered(), (
+        "to write it anew: python -m migprog.tests.functional.parties"
+    )

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What slow, silent and greedy clients do to an HTTP server of ours: little."""
+
+import contextlib
+import socket
+import threading
+
+import pytest
+import requests
+
+from migprog import exception, httpd
+from migprog.tests.functional import processes
+
+_SECONDS = 10
+
+
+class Application:
+    """Answers at once, but for /slow, which waits until :attr:`go`, and /large."""
+
+    def __init__(self):
+        self.go = threading.Event()
+        self.begun = threading.Semaphore(0)
+
+    def __call__(self, environ, start_response):
+        if environ["PATH_INFO"] == "/slow":
+            self.begun.release()
+            self.go.wait(_SECONDS)
+        body = b"x" * 50_000_000 if environ["PATH_INFO"] == "/large" else b"well\n"
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+
+@contextlib.contextmanager
+def serving(threads=2, reserved=("/healthcheck",), **bounds):
+    application = Application()
+    server = httpd.Server(
+        application,
+        *("127.0.0.1", 0, threads, "[test] listen"),
+        bounds=httpd.Bounds(**bounds),
+        reserved=reserved,
+    )
+    server.start()
+    try:
+        yield application, server.port
+    finally:
+        application.go.set()
+        server.stop()
+
+
+@contextlib.contextmanager
+def connections(port, count, says=b""):
+    with contextlib.ExitStack() as stack:
+        made = []
+        for _ in range(count):
+            each = stack.enter_context(socket.create_connection(("127.0.0.1", port), _SECONDS))
+            each.sendall(says)
+            made.append(each)
+        yield made
+
+
+def status(port, path="/"):
+    return requests.get(f"http://127.0.0.1:{port}{path}", timeout=_SECONDS).status_code
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: x\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc",
+    ],
+    ids=["nothing", "half a head", "half a body"],
+)
+def test_clients_that_say_too_little_take_no_thread_and_are_closed(says):
+    with serving(request_seconds=1.0) as (_, port), connections(port, 20, says) as slow:
+        assert status(port) == 200
+        for each in slow:
+            assert each.recv(100) == b""
+
+
+def talk_until_closed(client, says):
+    """Say it again and again until the connection is closed."""
+
+    def is_closed():
+        client.setblocking(False)
+        try:
+            client.sendall(says)
+            return client.recv(1, socket.MSG_PEEK) == b""
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return True
+
+    processes.wait_for(is_closed, _SECONDS, "the connection to be closed")
+
+
+def test_a_client_that_drips_its_head_is_closed_at_the_deadline():
+    with serving(request_seconds=1.0) as (_, port), connections(port, 1) as (slow,):
+        slow.sendall(b"GET / HTTP/1.1\r\n")
+        talk_until_closed(slow, b"X: y\r\n")
+        assert status(port) == 200
+
+
+def test_a_client_that_does_not_read_is_closed():
+    asks = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
+    with (
+        serving(answer_seconds=1.0, threads=1) as (_, port),
+        connections(port, 1, asks) as (slow,),
+    ):
+        assert status(port) == 200
+        talk_until_closed(slow, b"X")
+
+
+def test_a_kept_connection_serves_on_and_is_closed_when_it_is_idle_for_too_long():
+    with serving(idle_seconds=1.0) as (_, port), connections(port, 1) as (client,):
+        for _ in range(3):
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"well\n"):
+                answer += client.recv(1000)
+        assert client.recv(1000) == b""
+
+
+def test_reserved_paths_are_answered_while_every_thread_is_busy():
+    with serving(threads=2) as (application, port):
+        asking = [threading.Thread(target=status, args=(port, "/slow")) for _ in range(2)]
+        for each in asking:
+            each.start()
+        for _ in asking:
+            assert application.begun.acquire(timeout=_SECONDS)
+        assert status(port, "/healthcheck") == 200
+        assert not application.go.is_set()
+        application.go.set()
+        for each in asking:
+            each.join(_SECONDS)
+
+
+def test_one_client_has_so_many_connections_and_no_more(caplog):
+    asks = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    with (
+        serving(connections_per_client=3) as (_, port),
+        connections(port, 3),
+        # Those are accepted before this one, in their order.
+        connections(port, 1, asks) as (one_more,),
+        contextlib.suppress(ConnectionResetError),
+    ):
+        assert one_more.recv(100) == b""
+    assert "closed a connection of 127.0.0.1: it has 3 already" in caplog.text
+
+
+def test_a_new_connection_takes_the_place_of_the_one_that_is_idle_for_the_longest():
+    with serving(connections=3) as (_, port), connections(port, 3) as (first, *_others):
+        assert status(port) == 200
+        with contextlib.suppress(ConnectionResetError):
+            assert first.recv(100) == b""
+
+
+def test_requests_at_hand_are_answered_before_it_stops():
+    application = Application()
+    server = httpd.Server(application, "127.0.0.1", 0, 2, "[test] listen")
+    server.start()
+    found = []
+    asking = threading.Thread(target=lambda: found.append(status(server.port, "/slow")))
+    asking.start()
+    assert application.begun.acquire(timeout=_SECONDS)
+    threading.Timer(0.2, application.go.set).start()
+    server.stop()
+    asking.join(_SECONDS)
+    assert found == [200]
+    with pytest.raises(OSError, match=r"efused"):
+        socket.create_connection(("127.0.0.1", server.port), 1)
+    server.stop()
+
+
+def test_a_port_that_is_taken_names_the_option():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = httpd.Server(Application(), "127.0.0.1", port, 1, "[test] listen")
+        with pytest.raises(exception.ConfigError, match=r"^\[test\] listen: .*in use"):
+            server.start()

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Remote calls that hang, answers that cannot be delivered, and contexts that anybody may send."""
+
+import logging
+import threading
+
+import oslo_messaging as messaging
+import pytest
+
+from migprog import context
+from migprog.conf import log_lines
+from migprog.rpc.bounded import Bounded
+from migprog.rpc.replies import Replies
+
+_SECONDS = 10
+
+
+def undeliverable():
+    raise messaging.MessageUndeliverable(None, "", "", None)
+
+
+def test_a_call_that_hangs_ends_in_time_and_so_many_hang_and_no_more():
+    calls, go = Bounded(most=1), threading.Event()
+    with pytest.raises(TimeoutError, match="no answer"):
+        calls.run(lambda: go.wait(_SECONDS), 0.1)
+    with pytest.raises(TimeoutError, match="too many"):
+        calls.run(lambda: 1, _SECONDS)
+    go.set()
+
+
+def test_a_call_gives_its_result_and_its_error():
+    calls = Bounded(most=1)
+    assert calls.run(lambda: 7, _SECONDS) == 7
+    with pytest.raises(ZeroDivisionError):
+        calls.run(lambda: 1 // 0, _SECONDS)
+    assert calls.run(lambda: 8, _SECONDS) == 8
+
+
+def test_replies_tries_again_while_the_queue_is_missing():
+    attempts, sent = [], threading.Event()
+
+    def send():
+        attempts.append(1)
+        if len(attempts) < 3:
+            undeliverable()
+        sent.set()
+
+    Replies().send("reply_1", send)
+    assert sent.wait(_SECONDS)
+    assert len(attempts) == 3
+
+
+def test_replies_gives_up_and_says_so_once(caplog):
+    replies = Replies(give_up_seconds=0.3)
+    gone = threading.Semaphore(0)
+
+    def send():
+        gone.release()
+        undeliverable()
+
+    for number in range(300):
+        replies.send(f"nobody_{number}", send)
+    for _ in range(300):
+        assert gone.acquire(timeout=_SECONDS)
+    lines = [line for line in caplog.messages if "does not exist" in line]
+    assert len(lines) == 1 and "'nobody_" in lines[0]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"request_id": "req-1 - -]\nERROR forged \x1b[31m", "user": "u" * 2_000_000},
+        {"request_id": ["x"], "user": {"a": 1}, "project_id": 5, "global_request_id": "x\n"},
+        {"roles": 5, "is_admin": "x", "auth_token": "secret"},
+        *([], "x", None, 5),
+    ],
+)
+def test_a_context_has_identifiers_and_nothing_else(values):
+    found = context.from_dict(values)
+    assert found.request_id.startswith("req-") and len(found.request_id) == 40
+    assert (found.user_id, found.project_id, found.auth_token) == (None, None, None)
+    assert not found.is_admin and found.global_request_id is None
+
+
+def test_a_context_that_follows_the_rules_is_kept():
+    values = {"request_id": "req-7", "user": "a" * 64, "project_id": "p", "global_request_id": "g"}
+    found = context.from_dict(values)
+    assert (found.request_id, found.user_id, found.project_id) == ("req-7", "a" * 64, "p")
+
+
+@pytest.fixture
+def logged(tmp_path):
+    """A logger, and what its file has."""
+    path = tmp_path / "log"
+    logger = logging.getLogger("test of log lines")
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("prefix %(message)s"))
+    logger.addHandler(handler)
+    log_lines.keep_printable(logger)
+    yield logger, path.read_text
+    logger.removeHandler(handler)
+    handler.close()
+
+
+def test_a_log_line_is_one_line_and_printable_and_bounded(logged):
+    logger, text = logged
+    logger.warning("from %s", "x\nERROR forged \x1b[31m\u202e\r")
+    logger.warning("%s", "y" * 2_000_000)
+    logger.warning("%d", "no number")
+    first, second, third = text().splitlines()
+    assert first == "prefix from x\\nERROR forged \\x1b[31m\\u202e\\r"
+    assert len(second) < 5000
+    assert third.startswith("prefix cannot format the log message '%d'")
+
+
+def test_a_traceback_keeps_its_lines_and_is_printable(logged):
+    logger, text = logged
+    try:
+        raise ValueError("\x1b[31m" + "z" * 100_000)
+    except ValueError:
+        logger.exception("it failed")
+    lines = text().splitlines()
+    assert lines[:2] == ["prefix it failed", "Traceback (most recent call last):"]
+    assert "\\x1b[31mzzz" in lines[-2] + lines[-1]
+    assert max(map(len, lines)) < 5000
