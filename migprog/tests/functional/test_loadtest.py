@@ -90,7 +90,8 @@ def rows(url: str) -> int:
 )
 def test_what_an_interval_costs_here(load_test, rabbitmq_broker, database):
     before = virtual_hosts(rabbitmq_broker), databases(database)
-    done = load_test(*_SHORT, "--json", "-")
+    # So short that in any few seconds some begin and end, whose changes are to be seen.
+    done = load_test(*_SHORT, "--migration-seconds", "20", "--json", "-")
     assert done.returncode == 0, done.stderr
     known = json.loads(done.stdout)
     assert (known["migrations"], known["interval_s"]) == (20, 1.0)
