@@ -58,11 +58,12 @@ class Beat:
         """The clock after ``now``. ``chance`` is from 0 to 1: so hosts do not beat as one.
 
         It keeps its pace, whatever the polls that it falls between. Where none asked for longer
-        than an interval it does not catch up, but begins anew.
+        than an interval it does not catch up, but begins anew; so it does when the interval has
+        become shorter than what is left to the next beat.
         """
-        if now < self.next_at:
+        if now < self.next_at <= now + interval_seconds:
             return self
-        if now < self.next_at + interval_seconds:
+        if self.next_at <= now < self.next_at + interval_seconds:
             return Beat(self.next_at + interval_seconds)
         return Beat(now + interval_seconds * (0.5 + 0.5 * chance))
 

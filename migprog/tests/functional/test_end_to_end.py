@@ -273,17 +273,16 @@ def test_one_that_ends_in_post_copy(watched, lab, guest):
 
 def test_the_fleet_is_listed_with_filters(watched):
     def ask(**query):
-        return requests.get(f"{watched.api}/migrations", params=query, timeout=30).json()
+        answer = requests.get(f"{watched.api}/migrations", params=query, timeout=30)
+        # What an agent tells once more of one that has ended may change the rest.
+        return [(each["id"], each["status"]) for each in answer.json()["migrations"]]
 
-    everything = ask()["migrations"]
-    assert [each["id"] for each in everything] == sorted(
-        (each["id"] for each in everything), reverse=True
-    )
-    aborted = ask(status="cancelled")["migrations"]
-    assert aborted == [each for each in everything if each["status"] == "cancelled"] != []
-    assert ask(in_progress="true")["migrations"] == []
-    assert ask(host="lab-b", in_progress="false")["migrations"] == everything
-    assert ask(host="lab-c")["migrations"] == []
+    everything = ask()
+    assert everything == sorted(everything, reverse=True)
+    assert ask(status="cancelled") == [each for each in everything if "cancelled" in each] != []
+    assert ask(in_progress="true") == []
+    assert ask(host="lab-b", in_progress="false") == everything
+    assert ask(host="lab-c") == []
 
 
 def test_intervals_change_without_a_restart(watched, lab, guest):

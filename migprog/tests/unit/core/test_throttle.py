@@ -106,6 +106,12 @@ def test_beats_keep_their_pace_whatever_the_polls():
     assert all(4.3 - 1e-9 <= b - a <= 5.7 for a, b in itertools.pairwise(beats))
 
 
+def test_a_beat_after_a_shorter_interval_does_not_wait_for_the_longer_one():
+    beat = Beat(next_at=160.0)
+    assert beat.after(100.0, 60.0, 1.0) == beat
+    assert beat.after(101.0, 0.5, 1.0).next_at == 101.5
+
+
 def test_hosts_do_not_beat_as_one_when_they_begin_together():
     idle = Beat(next_at=0.0)
     nexts = [idle.after(1000.0, 5.0, chance).next_at for chance in (0.0, 0.5, 1.0)]
