@@ -215,12 +215,14 @@ class Host:
         if connection is None:
             return
         everything = _ALL in named
-        states = self._states(connection, None if everything else named)
         sampled = {sampler.server_uuid for sampler in list(self._samplers)}
-        asked = {}
-        for domain, state in states:
+        present, found, asked = set(), [], {}
+        for domain, state in self._states(connection, None if everything else named):
             server_uuid = domain.UUIDString()
+            present.add(server_uuid)
             stands = (state.get("state.state"), state.get("state.reason"))
+            if stands == _ARRIVED:
+                found.append(server_uuid)
             if stands in reader.INCOMING:
                 continue
             with contextlib.suppress(libvirt.libvirtError):
@@ -229,7 +231,7 @@ class Host:
                     asked[server_uuid] = (connection, domain, reader.PHASES.get(stands))
         self._asking.ask_all(asked)
         if everything:
-            self._count(states)
+            self._count(present, found)
 
     def _states(self, connection: Any, named: Collection[str] | None) -> Any:
         """Read how all running servers stand, or the named ones."""
@@ -245,16 +247,10 @@ class Host:
             return []
         return connection.domainListGetStats(domains, libvirt.VIR_DOMAIN_STATS_STATE, nowait)
 
-    def _count(self, states: Any) -> None:
-        """Hand over what runs on the host; ``states`` are those of all."""
-        present, found = set(), []
-        for domain, state in states:
-            server_uuid = domain.UUIDString()
-            present.add(server_uuid)
-            if (state.get("state.state"), state.get("state.reason")) == _ARRIVED:
-                found.append(server_uuid)
+    def _count(self, present: Collection[str], found: Collection[str]) -> None:
+        """Hand over what runs on the host, and which of that a migration has brought."""
         facts = self._reader.facts
-        for server_uuid in set(facts) - present:
+        for server_uuid in facts.keys() - present:
             self._reader.forget(server_uuid)
         self._asking.forget(present)
         if not self._searched and found:
@@ -265,10 +261,10 @@ class Host:
 
     # A search's threads call these.
 
-    def _ask(self, _server_uuid: str, asked: Any) -> bool:
+    def _ask(self, server_uuid: str, asked: Any) -> bool:
         connection, domain, phase = asked
         try:
-            reading = self._reader.find(connection, domain, phase)
+            reading = self._reader.find(connection, domain, server_uuid, phase)
         except libvirt.libvirtError as error:
             return error.get_error_code() != libvirt.VIR_ERR_OPERATION_TIMEOUT
         if reading is not None:

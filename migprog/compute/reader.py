@@ -119,12 +119,14 @@ class Reader:
                 error_code=error.get_error_code(),
             )
 
-    def find(self, connection: Any, domain: Any, phase: Phase | None = None) -> Reading | None:
+    def find(
+        self, connection: Any, domain: Any, server_uuid: str, phase: Phase | None = None
+    ) -> Reading | None:
         """Read a server that migrates away, or has just failed to; None for any other.
 
         Raises :class:`libvirtError`.
         """
-        server_uuid, before = domain.UUIDString(), time.monotonic()
+        before = time.monotonic()
         stats = domain.jobStats()
         began_at = self._jobs.pop(server_uuid, None)
         state = sample.outgoing_job(stats)

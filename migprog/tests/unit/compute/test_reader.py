@@ -70,11 +70,9 @@ def test_a_server_with_another_job_is_asked_for_nothing_more():
     connection = Connection(Domain({"type": 2, "operation": 2}))
     seen = reader.Reader()
     seen.begin(SERVER, left=False)
-    assert seen.read(connection, SERVER, BlockJobs(time.monotonic)).stats == {
-        "type": 2,
-        "operation": 2,
-    }
-    assert seen.find(connection, connection.domain) is None
+    stats = seen.read(connection, SERVER, BlockJobs(time.monotonic)).stats
+    assert stats == {"type": 2, "operation": 2}
+    assert seen.find(connection, connection.domain, SERVER) is None
     assert connection.resident_asked == 0
 
 
@@ -93,10 +91,10 @@ def test_what_may_have_changed_is_read_again():
 def test_a_migration_that_has_just_failed_is_found_with_the_time_that_it_took():
     domain = Domain(FAILED, control=(libvirt.VIR_DOMAIN_CONTROL_JOB, 0, 60_000))
     seen = reader.Reader()
-    assert seen.find(Connection(domain), domain).stats == FAILED
+    assert seen.find(Connection(domain), domain, SERVER).stats == FAILED
     seen.lock(domain)
-    assert seen.find(Connection(domain), domain).stats["time_elapsed"] >= 60_000
-    assert seen.find(Connection(domain), domain).stats == FAILED
+    assert seen.find(Connection(domain), domain, SERVER).stats["time_elapsed"] >= 60_000
+    assert seen.find(Connection(domain), domain, SERVER).stats == FAILED
 
 
 @pytest.mark.parametrize(
