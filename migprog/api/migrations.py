@@ -190,7 +190,7 @@ class MigrationAction(_Migrations):
     ) -> None:
         """Force it to complete, the only action there is."""
         asked = {Action.FORCE_COMPLETE.value: None}
-        if bodies.read(req, falcon.MEDIA_JSON, "") != asked:
+        if bodies.read(req, falcon.MEDIA_JSON) != asked:
             raise exception.BadRequest("body", f"must be {json.dumps(asked)}")
         self._act(req, resp, server_uuid, id_or_uuid, Action.FORCE_COMPLETE)
 

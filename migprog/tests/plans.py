@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a database goes about the lists of the API: a store with many migrations, and its plans."""
 
+import itertools
 import json
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,11 +13,15 @@ import sqlalchemy as sa
 from migprog import objects
 from migprog.core.status import Status
 from migprog.core.verdict import Verdict
+from migprog.db import lists
 from migprog.tests import stores
 
 # One in so many is under way: the newest.
 SHARE_UNDER_WAY = 97
 LIMIT = 20
+# The project of the older half, and a user of most; the source of the oldest third.
+LARGE = "large"
+OLD_HOST = "host-old"
 
 _DIALECTS = {
     "mysql": {
@@ -38,7 +43,12 @@ def _uuid(number: str) -> str:
 
 def fill(store: objects.Store, count: int) -> None:
     """Store ``count`` migrations of 100 hosts, 500 projects and a fifth as many servers, without
-    their reports."""
+    their reports.
+
+    The older half is one project's, :data:`LARGE`. The values that the lists are asked for are not
+    spread evenly: failures, a user and a host belong to the past, so that whoever looks for them
+    from the newest on passes half of the table.
+    """
     words = _DIALECTS[store.engine.dialect.name]
     at = words["at"].format(number="seq")
     ends = words["at"].format(number="(seq + 600)")
@@ -47,14 +57,17 @@ def fill(store: objects.Store, count: int) -> None:
     migration = {
         "uuid": _uuid("seq"),
         "server_uuid": _uuid(f"mod(seq, {count // 5})"),
-        "project_id": "concat('project-', mod(seq, 500))",
-        "user_id": "concat('user-', mod(seq, 500))",
-        "source_compute": "concat('host-', mod(seq, 100))",
+        "project_id": f"CASE WHEN seq <= {count // 2} THEN '{LARGE}' "
+        "ELSE concat('project-', mod(seq, 500)) END",
+        "user_id": f"CASE WHEN seq BETWEEN {count // 10} AND {count * 9 // 10} "
+        f"THEN '{LARGE}' ELSE concat('user-', mod(seq, 500)) END",
+        "source_compute": f"CASE WHEN seq < {count // 3} THEN '{OLD_HOST}' "
+        "ELSE concat('host-', mod(seq, 100)) END",
         "source_node": "'node'",
         "dest_compute": "concat('host-', mod(seq * 7 + 1, 100))",
         "sequence": "1",
-        "status": f"CASE WHEN {under_way} THEN 'running' WHEN mod(seq, 10) = 0 THEN 'failed' "
-        "ELSE 'completed' END",
+        "status": f"CASE WHEN {under_way} THEN 'running' "
+        f"WHEN seq < {count // 10} THEN 'failed' ELSE 'completed' END",
         "phase": "'done'",
         "verdict": f"CASE WHEN {under_way} THEN 'converging' ELSE 'ended' END",
         "ended_at": f"CASE WHEN {under_way} THEN NULL ELSE {ends} END",
@@ -129,6 +142,38 @@ def questions(count: int) -> dict[str, Callable[[objects.Store], object]]:
         "servers, project_id": servers(project_id="project-7"),
         "servers, project_id, marker": servers(project_id="project-7", marker=_number(7)),
     }
+
+
+def combinations(count: int) -> Iterator[dict[str, Any]]:
+    """What :meth:`objects.Migration.list` may be asked: each filter alone and with each other, in
+    each order, of the large project, of one that has nothing, and of all; refused ones too."""
+    early, middle, late = (stores.at(_EPOCH + count * part) for part in (0.1, 0.5, 0.9))
+    filters: list[dict[str, Any]] = [
+        {"host": OLD_HOST},
+        {"source_compute": OLD_HOST},
+        {"user_id": LARGE},
+        {"user_id": "nobody"},
+        {"server_uuid": _number(7)},
+        {"status": Status.FAILED},
+        {"status": Status.CANCELLED},
+        {"in_progress": True},
+        {"in_progress": False},
+        {"verdict": Verdict.STALLED},
+        {"verdict": Verdict.ENDED},
+        *({"changed_since": instant} for instant in (stores.at(0), early, middle, late)),
+        *({"changed_before": instant} for instant in (early, middle, late)),
+    ]
+    pairs = [
+        one | other
+        for one, other in itertools.combinations(filters, 2)
+        if one.keys() != other.keys()
+    ]
+    for project in (LARGE, "nobody", None):
+        of_project = {} if project is None else {"project_id": project}
+        for sort_key in lists.SORT_KEYS:
+            for descending in (True, False):
+                for asked in [{}, *filters, *pairs]:
+                    yield of_project | asked | {"sort_key": sort_key, "descending": descending}
 
 
 _EPOCH = 1_767_225_600.0  # 2026-01-01

@@ -77,8 +77,19 @@ class OsMigrations(Resource):
             return kind.list(
                 self.parts.store, limit=limit, named_in_nova=self.parts.nova_names, **asked
             )
+        except exception.NotTogether as error:
+            raise falcon.HTTPBadRequest(description=_not_together(error)) from None
         except exception.BadRequest:
             raise no_marker(query["marker"]) from None
+
+
+def _not_together(error: exception.NotTogether) -> str:
+    names = {ours: theirs for theirs, ours in (_AS_ASKED | _INSTANTS).items()}
+    one, other = (names[field] for field in (error.field, error.other))
+    return (
+        f"The filters {one} and {other} may be combined only with instance_uuid or a status in "
+        "progress: running, running (post-copy), post-migrating."
+    )
 
 
 def _confined(query: dict[str, str], access: Access) -> dict[str, str]:

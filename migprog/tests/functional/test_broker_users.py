@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The broker users of doc/source/broker.rst: migprog works with them, and a host can do no more than
-that with its password."""
+"""The broker users of doc/source/broker.rst: migprog works with them, and with its password a host
+can do no more than that."""
 
 import json
 import os

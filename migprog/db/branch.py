@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A part of a list that one index serves, and how each database is made to use that index.
+
+Both databases take values for evenly spread. So for a page of failed migrations they would rather
+go through all, in the order of the list, until they have found enough: a whole table where the
+failures are old. MariaDB and MySQL are told the index by name. PostgreSQL takes no hints; there a
+branch says status and order as a range of rows (``(status, id) <= ('failed', ...)``) and orders by
+all columns of the index: no other has that order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from migprog.core.status import ENDED
+from migprog.db import models
+
+TABLE: sa.Table = models.Migration.__table__  # type: ignore[assignment]
+# By their columns.
+_INDEXES = {tuple(index.columns.keys()): str(index.name) for index in TABLE.indexes}
+_FIRST, _LAST = datetime(1, 1, 1), datetime(9999, 12, 31)  # noqa: DTZ001
+# What lies between is every value.
+_ENDS: dict[str, tuple[Any, Any]] = {
+    "id": (0, 2**31 - 1),
+    "started_at": (_FIRST, _LAST),
+    "ended_at": (_FIRST, _LAST),
+}
+
+Condition = sa.ColumnElement[bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """By ``sort_key`` and id, behind the row with the values ``after`` of both."""
+
+    sort_key: str
+    descending: bool
+    after: tuple[Any, int] | None
+
+    @property
+    def keys(self) -> list[str]:
+        return list(dict.fromkeys((self.sort_key, "id")))
+
+    def directed(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return column.desc() if self.descending else column.asc()
+
+    def by(self, columns: Any) -> list[sa.ColumnElement[Any]]:
+        """The order of ``columns``, which have the keys."""
+        return [self.directed(columns[key]) for key in self.keys]
+
+    def behind(self) -> list[Condition]:
+        """Behind the marker. One bound alone says where to begin: an index is entered there."""
+        key, number = TABLE.c[self.sort_key], TABLE.c.id
+        conditions: list[Condition] = []
+        if self.sort_key == "ended_at":
+            conditions.append(key.is_not(None))
+        if self.after is None:
+            return conditions
+        value, after_id = self.after
+        if self.sort_key == "id":
+            return [number < after_id if self.descending else number > after_id]
+        if self.descending:
+            return [*conditions, key <= value, sa.or_(key < value, number < after_id)]
+        return [*conditions, key >= value, sa.or_(key > value, number > after_id)]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The rows with these values, by column, that fulfil further conditions.
+
+    ``change``: the column of the instant of change that these look at, if they do.
+    """
+
+    values: dict[str, Any]
+    further: Sequence[Condition]
+    change: str | None = None
+
+    def select(self, names: Sequence[str], order: Order, dialect: str) -> sa.Select[Any]:
+        """These columns, in the order of the list."""
+        wanted = sa.select(*(TABLE.c[name] for name in names))
+        if not self.values:
+            conditions = [*self.further, *order.behind()]
+            return wanted.where(*conditions).order_by(*order.by(TABLE.c))
+        exact = None if self.change else _INDEXES.get((*self.values, *order.keys))
+        if exact is None:
+            # Few, or those that have changed: in the order of the list the database would pass all
+            # others. No index has the order of an expression.
+            by = {key: sa.func.coalesce(TABLE.c[key], TABLE.c[key]) for key in order.keys}
+            return self._hinted(wanted.where(*order.behind())).order_by(*order.by(by))
+        if dialect == "postgresql":
+            return self._by_rows(wanted, order)
+        hinted = wanted.with_hint(TABLE, f"FORCE INDEX ({exact})", "mysql")
+        return hinted.where(*self._conditions(), *order.behind()).order_by(*order.by(TABLE.c))
+
+    def count(self, most: int) -> sa.Select[Any]:
+        """How many rows there are, of at most so many, as ``rows``."""
+        some = self._hinted(sa.select(TABLE.c.id)).limit(most).subquery()
+        return sa.select(sa.func.count().label("rows")).select_from(some)
+
+    def _conditions(self) -> list[Condition]:
+        return [*(TABLE.c[name] == value for name, value in self.values.items()), *self.further]
+
+    def _hinted(self, wanted: sa.Select[Any]) -> sa.Select[Any]:
+        """By an index that finds few rows, or tells all of the many that it finds."""
+        if "server_uuid" in self.values:
+            columns = ["server_uuid", "id"]
+        else:
+            columns = [name for name in ("project_id", "status") if name in self.values]
+            ended = self.values.get("status") in ENDED
+            columns += ["ended_updated_at", "id"] if self.change and ended else ["id"]
+        hint = f"FORCE INDEX ({_INDEXES[tuple(columns)]})"
+        return wanted.with_hint(TABLE, hint, "mysql").where(*self._conditions())
+
+    def _by_rows(self, wanted: sa.Select[Any], order: Order) -> sa.Select[Any]:
+        values = dict(self.values)
+        status = values.pop("status", None)
+        conditions = list(self.further)
+        columns: list[sa.ColumnElement[Any]] = []
+        for name, value in values.items():
+            if columns:
+                conditions.append(TABLE.c[name] == value)
+            else:
+                # It is equality all the same, but to the planner no constant of the order.
+                conditions.append(TABLE.c[name] == sa.any_(postgresql.array([value])))
+                columns.append(TABLE.c[name])
+        if status is None:
+            conditions += order.behind()
+        else:
+            conditions += _between(status, order)
+            columns.append(TABLE.c.status)
+        by = [*map(order.directed, columns), *order.by(TABLE.c)]
+        return wanted.where(*conditions).order_by(*by)
+
+
+def _between(status: str, order: Order) -> list[Condition]:
+    """From the first row of a status, or from behind the marker, to its last."""
+    columns = ["status", order.sort_key]
+    lowest, highest = _ENDS[order.sort_key]
+    low = _row(columns) >= _literals(columns, [status, lowest])
+    high = _row(columns) <= _literals(columns, [status, highest])
+    if order.after is not None:
+        columns = ["status", *order.keys]
+        marker = _literals(columns, [status, *order.after[-len(order.keys) :]])
+        if order.descending:
+            high = _row(columns) < marker
+        else:
+            low = _row(columns) > marker
+    return [low, high]
+
+
+def _row(names: Sequence[str]) -> Any:
+    return sa.tuple_(*(TABLE.c[name] for name in names))
+
+
+def _literals(names: Sequence[str], values: Sequence[Any]) -> Any:
+    pairs = zip(names, values, strict=True)
+    return sa.tuple_(*(sa.literal(value, TABLE.c[name].type) for name, value in pairs))
