@@ -144,11 +144,12 @@ def _between(status: str, order: Order) -> list[Condition]:
     high = _row(columns) <= _literals(columns, [status, highest])
     if order.after is not None:
         columns = ["status", *order.keys]
-        marker = _literals(columns, [status, *order.after[-len(order.keys) :]])
+        *before, number = (status, *order.after[-len(order.keys) :])
+        # With < PostgreSQL goes by the first column alone, and so expects no rows.
         if order.descending:
-            high = _row(columns) < marker
+            high = _row(columns) <= _literals(columns, [*before, number - 1])
         else:
-            low = _row(columns) > marker
+            low = _row(columns) >= _literals(columns, [*before, number + 1])
     return [low, high]
 
 

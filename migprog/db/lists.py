@@ -96,7 +96,7 @@ def statement(names: Sequence[str], asked: Asked, limit: int, dialect: str = "")
     )
     # SQLite wants each with its order as a table of its own.
     found = sa.union(*(sa.select(*page.c) for page in pages)).subquery("found")
-    return _whole(names, order, found, limit)
+    return _whole(names, order, found, limit, dialect)
 
 
 def among_the_first(
@@ -110,7 +110,7 @@ def among_the_first(
     if asked.statuses is not None:
         conditions.append(first.c.status.in_(sorted(asked.statuses)))
     found = sa.select(first.c.id).where(*conditions).subquery("found")
-    return _whole(names, _order(asked), found, limit)
+    return _whole(names, _order(asked), found, limit, dialect)
 
 
 def changed(asked: Asked) -> sa.Select[Any]:
@@ -123,11 +123,18 @@ def changed(asked: Asked) -> sa.Select[Any]:
     return sa.select(sa.func.sum(counts.subquery("counts").c.rows))
 
 
-def _whole(names: Sequence[str], order: Order, found: sa.Subquery, limit: int) -> sa.Select[Any]:
+def _whole(
+    names: Sequence[str], order: Order, found: sa.Subquery, limit: int, dialect: str
+) -> sa.Select[Any]:
     """The first of the rows whose numbers, and what they are sorted by, are found."""
     # Before they are looked up: the database would rather join in the order of the whole table.
-    page = sa.select(found.c.id).order_by(*order.by(found.c)).limit(limit).subquery("page")
-    joined = sa.join(page, TABLE, page.c.id == TABLE.c.id)
+    page = sa.select(found.c.id).order_by(*order.by(found.c)).limit(limit)
+    if dialect == "postgresql":
+        # It would, where the table is small, all the same.
+        numbers = sa.any_(sa.func.array(page.scalar_subquery()))
+        return select(names).where(TABLE.c.id == numbers).order_by(*order.by(TABLE.c))
+    ids = page.subquery("page")
+    joined = sa.join(ids, TABLE, ids.c.id == TABLE.c.id)
     return select(names).select_from(joined).order_by(*order.by(TABLE.c))
 
 

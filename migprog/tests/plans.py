@@ -118,6 +118,11 @@ def questions(count: int) -> dict[str, Callable[[objects.Store], object]]:
         "source_compute": migrations(source_compute="host-7"),
         "server_uuid": migrations(server_uuid=_number(7)),
         "project_id": migrations(project_id="project-7"),
+        "project_id, status": migrations(project_id=LARGE, status=Status.FAILED),
+        "project_id, status, none": migrations(project_id=LARGE, status=Status.CANCELLED),
+        "project_id, host": migrations(project_id=LARGE, host=OLD_HOST),
+        "project_id, user_id": migrations(project_id=LARGE, user_id=LARGE),
+        "host, status": migrations(host=OLD_HOST, status=Status.FAILED),
         "project_id, in_progress=true": migrations(project_id="project-7", in_progress=True),
         "user_id": migrations(user_id="user-7"),
         "status": migrations(status=Status.FAILED),
@@ -128,17 +133,29 @@ def questions(count: int) -> dict[str, Callable[[objects.Store], object]]:
         "changed_since, lately": migrations(changed_since=lately),
         "changed_since, the middle": migrations(changed_since=middle),
         "changed_since, in_progress=true": migrations(changed_since=lately, in_progress=True),
-        "changed_since, host": migrations(changed_since=lately, host="host-7"),
+        "changed_since, host, in_progress=true": migrations(
+            changed_since=lately, host="host-7", in_progress=True
+        ),
+        "changed_since, project_id": migrations(changed_since=lately, project_id=LARGE),
+        "changed_since the middle, project_id": migrations(changed_since=middle, project_id=LARGE),
+        "changed_before the middle, project_id": migrations(
+            changed_before=middle, project_id=LARGE
+        ),
         "changed_before, long ago": migrations(changed_before=long_ago),
         "changed_since and _before": migrations(changed_since=lately, changed_before=lately),
         "sort_key=started_at": migrations(sort_key="started_at"),
         "sort_key=started_at, marker": migrations(sort_key="started_at", marker=marker),
+        "sort_key=started_at, project_id": migrations(sort_key="started_at", project_id=LARGE),
+        "sort_key=ended_at, project_id, status": migrations(
+            sort_key="ended_at", project_id=LARGE, status=Status.FAILED
+        ),
         "sort_key=ended_at": migrations(sort_key="ended_at"),
         "sort_key=ended_at, asc, marker": migrations(
             sort_key="ended_at", descending=False, marker=marker
         ),
         "servers": servers(),
         "servers, name": servers(name="server-7"),
+        "servers, name, project_id": servers(name="server-7", project_id="project-7"),
         "servers, project_id": servers(project_id="project-7"),
         "servers, project_id, marker": servers(project_id="project-7", marker=_number(7)),
     }
