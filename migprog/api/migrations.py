@@ -88,6 +88,10 @@ class Migrations(_Migrations):
     """``/migrations``"""
 
     RULES: ClassVar[Rules] = {"GET": policies.migrations.LIST}
+    NOTE = (
+        "Of host, changed_since and a sort_key other than created_at one alone may be given (else "
+        f"400), but for few migrations: two {exception.NotTogether.RULE}"
+    )
     QUERY = staticmethod(schemas.migrations)
     ANSWER = documents.MIGRATIONS
 

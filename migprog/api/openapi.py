@@ -108,6 +108,8 @@ def _operation(
     }
     if not public:
         operation["description"] = f"Rule: {resource.RULES.get(method, 'none')}"
+        if method == "GET" and resource.NOTE:
+            operation["description"] += f". {resource.NOTE}"
     if method in ("POST", "PUT", "PATCH") and resource.BODY is not None:
         operation["requestBody"] = {"required": True, "content": _json(resource.BODY)}
     return operation

@@ -25,6 +25,10 @@ _AS_ASKED = {
     "user_id": "user_id",
     "project_id": "project_id",
 }
+_FEW = (
+    "only together with instance_uuid or a status in progress: running, running (post-copy), "
+    "post-migrating"
+)
 _INSTANTS = {"changes-since": "changed_since", "changes-before": "changed_before"}
 
 
@@ -32,6 +36,10 @@ class OsMigrations(Resource):
     """Live migrations of all servers."""
 
     RULES: ClassVar[Rules] = {"GET": rules.OS_MIGRATIONS_INDEX}
+    NOTE = (
+        "Of host, source_compute, user_id and changes-since or changes-before one alone may be "
+        f"given (else 400), but for few migrations: two {_FEW}"
+    )
     QUERY = schemas.OS_MIGRATIONS
     ANSWER = documents.OS_MIGRATIONS
 
@@ -86,10 +94,7 @@ class OsMigrations(Resource):
 def _not_together(error: exception.NotTogether) -> str:
     names = {ours: theirs for theirs, ours in (_AS_ASKED | _INSTANTS).items()}
     one, other = (names[field] for field in (error.field, error.other))
-    return (
-        f"The filters {one} and {other} may be combined only with instance_uuid or a status in "
-        "progress: running, running (post-copy), post-migrating."
-    )
+    return f"The filters {one} and {other} may be combined {_FEW}."
 
 
 def _confined(query: dict[str, str], access: Access) -> dict[str, str]:

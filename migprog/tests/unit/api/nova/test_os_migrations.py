@@ -326,5 +326,5 @@ def test_filters_that_no_index_serves_together_are_refused(
 ) -> None:
     code, name, message = refusal(ask(f"{LIST}?{query}", "2.80"))
     assert (code, name) == (400, "badRequest")
-    assert f"The filters {names} may be combined only with instance_uuid" in message
+    assert f"The filters {names} may be combined only together with instance_uuid" in message
     assert ask(f"{LIST}?{query.replace('failed', 'running')}&instance_uuid={SERVER}", "2.80").json
