@@ -88,9 +88,10 @@ class Migrations(_Migrations):
     """``/migrations``"""
 
     RULES: ClassVar[Rules] = {"GET": policies.migrations.LIST}
-    NOTE = (
-        "Of host, changed_since and a sort_key other than created_at one alone may be given (else "
-        f"400), but for few migrations: two {exception.NotTogether.RULE}"
+    NOTES: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("host", "changed_since", "sort_key"),
+        "One of host, changed_since and a sort_key other than created_at; two "
+        f"{exception.NotTogether.RULE}, else 400.",
     )
     QUERY = staticmethod(schemas.migrations)
     ANSWER = documents.MIGRATIONS

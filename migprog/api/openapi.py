@@ -91,7 +91,11 @@ def _operation(
     ]
     if method == "GET":
         query = resource.documented_query(max_limit)
-        parameters += [{"name": name, "in": "query", "schema": query[name]} for name in query]
+        parameters += [
+            {"name": name, "in": "query", "schema": query[name]}
+            | ({"description": resource.NOTES[name]} if name in resource.NOTES else {})
+            for name in query
+        ]
     if is_nova:
         parameters.append(
             {
@@ -108,8 +112,6 @@ def _operation(
     }
     if not public:
         operation["description"] = f"Rule: {resource.RULES.get(method, 'none')}"
-        if method == "GET" and resource.NOTE:
-            operation["description"] += f". {resource.NOTE}"
     if method in ("POST", "PUT", "PATCH") and resource.BODY is not None:
         operation["requestBody"] = {"required": True, "content": _json(resource.BODY)}
     return operation

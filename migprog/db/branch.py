@@ -69,23 +69,38 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
-    """The rows with these values, by column, that fulfil further conditions.
+class Change:
+    """That an instant of change, in this column, lies between two others; None: any."""
 
-    ``change``: the column of the instant of change that these look at, if they do.
-    """
+    column: str
+    since: datetime | None
+    before: datetime | None
+
+    def conditions(self, columns: Any) -> list[Condition]:
+        column = columns[self.column]
+        since = [] if self.since is None else [column >= self.since]
+        return since if self.before is None else [*since, column <= self.before]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The rows with these values, by column, that changed then, and fulfil further conditions."""
 
     values: dict[str, Any]
     further: Sequence[Condition]
-    change: str | None = None
+    change: Change | None = None
 
-    def select(self, names: Sequence[str], order: Order, dialect: str) -> sa.Select[Any]:
-        """These columns, in the order of the list."""
+    def select(
+        self, names: Sequence[str], order: Order, dialect: str, most: int | None = None
+    ) -> sa.Select[Any]:
+        """These columns, in the order of the list. ``most``: that have changed, if it is known."""
         wanted = sa.select(*(TABLE.c[name] for name in names))
         if not self.values:
             conditions = [*self.further, *order.behind()]
             return wanted.where(*conditions).order_by(*order.by(TABLE.c))
         exact = None if self.change else _INDEXES.get((*self.values, *order.keys))
+        if dialect == "postgresql" and most is not None and self._is_ended:
+            return self._changed(order, most)
         if exact is None:
             # Few, or those that have changed: in the order of the list the database would pass all
             # others. No index has the order of an expression.
@@ -101,8 +116,14 @@ class Branch:
         some = self._hinted(sa.select(TABLE.c.id)).limit(most).subquery()
         return sa.select(sa.func.count().label("rows")).select_from(some)
 
+    @property
+    def _is_ended(self) -> bool:
+        return self.change is not None and self.values.get("status") in ENDED
+
     def _conditions(self) -> list[Condition]:
-        return [*(TABLE.c[name] == value for name, value in self.values.items()), *self.further]
+        change = [] if self.change is None else self.change.conditions(TABLE.c)
+        equal = (TABLE.c[name] == value for name, value in self.values.items())
+        return [*equal, *change, *self.further]
 
     def _hinted(self, wanted: sa.Select[Any]) -> sa.Select[Any]:
         """By an index that finds few rows, or tells all of the many that it finds."""
@@ -110,12 +131,34 @@ class Branch:
             columns = ["server_uuid", "id"]
         else:
             columns = [name for name in ("project_id", "status") if name in self.values]
-            ended = self.values.get("status") in ENDED
-            columns += ["ended_updated_at", "id"] if self.change and ended else ["id"]
+            columns += ["ended_updated_at", "id"] if self._is_ended else ["id"]
         hint = f"FORCE INDEX ({_INDEXES[tuple(columns)]})"
         return wanted.with_hint(TABLE, hint, "mysql").where(*self._conditions())
 
     def _by_rows(self, wanted: sa.Select[Any], order: Order) -> sa.Select[Any]:
+        conditions, columns, status = self._values_of_rows()
+        if status is None:
+            conditions += order.behind()
+        else:
+            conditions += _between(status, order)
+        by = [*map(order.directed, columns), *order.by(TABLE.c)]
+        return wanted.where(*conditions).order_by(*by)
+
+    def _changed(self, order: Order, most: int) -> sa.Select[Any]:
+        """The numbers of ``most`` in the order of their change, which are all of them."""
+        assert self.change is not None
+        conditions, columns, status = self._values_of_rows()
+        names = ["status", self.change.column]
+        low = _literals(names, [status, self.change.since or _FIRST])
+        high = _literals(names, [status, self.change.before or _LAST])
+        conditions += [_row(names) >= low, _row(names) <= high, *order.behind()]
+        by = [*columns, TABLE.c[self.change.column], TABLE.c.id]
+        found = sa.select(TABLE.c.id).where(*conditions).order_by(*by).limit(most).subquery()
+        return sa.select(found.c.id).order_by(*order.by(found.c))
+
+    def _values_of_rows(self) -> tuple[list[Condition], list[sa.ColumnElement[Any]], str | None]:
+        """Conditions on the values but the status, the columns that come first in the order, and
+        the status."""
         values = dict(self.values)
         status = values.pop("status", None)
         conditions = list(self.further)
@@ -127,13 +170,7 @@ class Branch:
                 # It is equality all the same, but to the planner no constant of the order.
                 conditions.append(TABLE.c[name] == sa.any_(postgresql.array([value])))
                 columns.append(TABLE.c[name])
-        if status is None:
-            conditions += order.behind()
-        else:
-            conditions += _between(status, order)
-            columns.append(TABLE.c.status)
-        by = [*map(order.directed, columns), *order.by(TABLE.c)]
-        return wanted.where(*conditions).order_by(*by)
+        return conditions, columns + ([] if status is None else [TABLE.c.status]), status
 
 
 def _between(status: str, order: Order) -> list[Condition]:

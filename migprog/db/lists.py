@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from migprog.core.status import ENDED, IN_PROGRESS
-from migprog.db.branch import TABLE, Branch, Condition, Order
+from migprog.db.branch import TABLE, Branch, Change, Condition, Order
 
 # What is held of a migration, without what the database makes of it.
 COLUMNS = tuple(column.name for column in TABLE.c if column.computed is None)
@@ -85,14 +85,20 @@ def select(names: Sequence[str]) -> sa.Select[Any]:
     return sa.select(*(TABLE.c[name] for name in names))
 
 
-def statement(names: Sequence[str], asked: Asked, limit: int, dialect: str = "") -> sa.Select[Any]:
-    """At most ``limit`` rows of the columns ``names``, in the order that is asked for."""
+def statement(
+    names: Sequence[str], asked: Asked, limit: int, dialect: str = "", most: int | None = None
+) -> sa.Select[Any]:
+    """At most ``limit`` rows of the columns ``names``, in the order that is asked for.
+
+    ``most``: no more of one status have changed when it is asked for; None: not known.
+    """
     order = _order(asked)
     branches = list(_branches(asked))
     if len(branches) == 1 and not asked.is_by_change:
         return branches[0].select(names, order, dialect).limit(limit)
     pages = (
-        branch.select(order.keys, order, dialect).limit(limit).subquery() for branch in branches
+        branch.select(order.keys, order, dialect, most).limit(limit).subquery()
+        for branch in branches
     )
     # SQLite wants each with its order as a table of its own.
     found = sa.union(*(sa.select(*page.c) for page in pages)).subquery("found")
@@ -106,7 +112,8 @@ def among_the_first(
     looked at, whatever their status and whenever they changed: a full page is the right one."""
     anything = replace(asked, changed_since=None, changed_before=None, statuses=None)
     first = statement(["id", "status", "updated_at"], anything, MAX_SORTED, dialect).subquery()
-    conditions = _within(asked, first.c.updated_at)
+    change = Change("updated_at", asked.changed_since, asked.changed_before)
+    conditions = change.conditions(first.c)
     if asked.statuses is not None:
         conditions.append(first.c.status.in_(sorted(asked.statuses)))
     found = sa.select(first.c.id).where(*conditions).subquery("found")
@@ -158,19 +165,15 @@ def _branches(asked: Asked) -> Iterator[Branch]:
             further.append(sa.or_(*(table[end] == asked.host for end in ends)))
         if asked.statuses is not None:
             further.append(table.status.in_(sorted(asked.statuses)))
-        yield Branch(equal, [*further, *_within(asked, table.updated_at)])
+        yield Branch(equal, further, _change(asked, "updated_at"))
         return
     hosts = [{end: asked.host} for end in ends] or [{}]
     for host, status in itertools.product(hosts, _statuses(asked)):
         if status is None:
             yield Branch(equal | host, further)
             continue
-        change = "ended_updated_at" if status in ENDED else "updated_at"
-        yield Branch(
-            equal | host | {"status": status},
-            [*further, *_within(asked, table[change])],
-            change if asked.is_by_change else None,
-        )
+        change = _change(asked, "ended_updated_at" if status in ENDED else "updated_at")
+        yield Branch(equal | host | {"status": status}, further, change)
     if asked.statuses is not None and not _statuses(asked):
         yield Branch({}, [sa.false()])
 
@@ -185,10 +188,7 @@ def _statuses(asked: Asked) -> Sequence[str | None]:
     return sorted(statuses & ENDED if asked.sort_key == "ended_at" else statuses)
 
 
-def _within(asked: Asked, column: sa.ColumnElement[Any]) -> list[Condition]:
-    conditions = []
-    if asked.changed_since is not None:
-        conditions.append(column >= asked.changed_since)
-    if asked.changed_before is not None:
-        conditions.append(column <= asked.changed_before)
-    return conditions
+def _change(asked: Asked, column: str) -> Change | None:
+    if not asked.is_by_change:
+        return None
+    return Change(column, asked.changed_since, asked.changed_before)

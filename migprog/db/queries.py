@@ -67,14 +67,16 @@ class Reader:
 
         Where more have changed than can be sorted at once, the page is usually full of those
         that come first in the list's order."""
-        dialect = self.connection.dialect.name
+        dialect, most = self.connection.dialect.name, None
         if asked.is_by_change and not asked.is_few:
             changed = self.connection.scalar(lists.changed(asked)) or 0
-            if changed > lists.MAX_SORTED:
+            if changed <= lists.MAX_SORTED:
+                most = lists.MAX_SORTED
+            else:
                 rows = self._rows(lists.among_the_first(names, asked, limit, dialect))
                 if len(rows) == limit:
                     return rows
-        return self._rows(lists.statement(names, asked, limit, dialect))
+        return self._rows(lists.statement(names, asked, limit, dialect, most))
 
     def server(self, uuid: str, project_id: str | None = None) -> Row | None:
         """With a ``project_id``, only if it is that project's."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``/os-migrations``: live migrations of all servers, those that ended too, newest first."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -36,9 +36,10 @@ class OsMigrations(Resource):
     """Live migrations of all servers."""
 
     RULES: ClassVar[Rules] = {"GET": rules.OS_MIGRATIONS_INDEX}
-    NOTE = (
-        "Of host, source_compute, user_id and changes-since or changes-before one alone may be "
-        f"given (else 400), but for few migrations: two {_FEW}"
+    NOTES: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("host", "source_compute", "user_id", *_INSTANTS),
+        "One of host, source_compute, user_id and changes-since or changes-before; two "
+        f"{_FEW}, else 400.",
     )
     QUERY = schemas.OS_MIGRATIONS
     ANSWER = documents.OS_MIGRATIONS

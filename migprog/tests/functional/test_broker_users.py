@@ -19,6 +19,7 @@ from migprog import objects
 from migprog.core.report import Ack, Batch
 from migprog.tests import soak, stores
 from migprog.tests.functional import broker, processes
+from migprog.tests.functional.deployment import wait_for_output
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(180)]
 
@@ -166,11 +167,7 @@ def site(tmp_path_factory):
                 (reports, "watching the migrations"),
                 (actions, "may be aborted"),
             ):
-                processes.wait_for(
-                    lambda program=program, said=said: program.check() or said in program.output(),
-                    _START_SECONDS,
-                    said,
-                )
+                wait_for_output(program, said)
             yield site
         site.store.close()
 
@@ -208,45 +205,30 @@ _QUEUES = (
     *(f"migprog-compute.{_OTHER}", f"reply_{_OTHER}:migprog-compute:1"),
     *("reply_controller:migprog-api:1", "of-my-own"),
 )
-_ATTEMPTS = {
+_OWN = "the own queue"
+# Methods of a channel, and their arguments.
+_ATTEMPTS: dict[str, tuple[str, list[object]]] = {
     **{
-        f"{what} {queue}": (
-            lambda channel, _own, method=method, queue=queue: method(channel, queue)
-        )
+        f"{method} {queue}": (method, [queue])
         for queue in _QUEUES
-        for what, method in {
-            "declare": lambda channel, queue: channel.queue_declare(queue, durable=True),
-            "consume": lambda channel, queue: channel.basic_consume(queue),
-            "get": lambda channel, queue: channel.basic_get(queue),
-            "delete": lambda channel, queue: channel.queue_delete(queue),
-            "purge": lambda channel, queue: channel.queue_purge(queue),
-        }.items()
+        for method in ("queue_declare", "basic_consume", "basic_get", "queue_delete", "queue_purge")
     },
+    **{f"bind its own queue by {key}": ("queue_bind", [_OWN, "amq.topic", key]) for key in _KEYS},
+    "bind the conductors' queue": ("queue_bind", ["migprog-conductor", "migprog-compute_fanout"]),
+    "bind an exchange": (
+        "exchange_bind",
+        ["migprog-compute_fanout", "amq.topic", "migprog-conductor"],
+    ),
+    "delete the exchange": ("exchange_delete", ["amq.topic"]),
+    "delete the conductors' exchange": ("exchange_delete", ["migprog-conductor_fanout"]),
+    "declare an exchange": ("exchange_declare", ["of-my-own", "topic"]),
     **{
-        f"bind its own queue by {key}": lambda channel, own, key=key: channel.queue_bind(
-            own, "amq.topic", key
-        )
-        for key in _KEYS
-    },
-    "bind the conductors' queue to its own exchange": lambda channel, _own: channel.queue_bind(
-        "migprog-conductor", "migprog-compute_fanout"
-    ),
-    "bind an exchange by #": lambda channel, _own: channel.exchange_bind(
-        "migprog-compute_fanout", "amq.topic", "migprog-conductor"
-    ),
-    "delete the exchange": lambda channel, _own: channel.exchange_delete("amq.topic"),
-    "delete the conductors' exchange": lambda channel, _own: channel.exchange_delete(
-        "migprog-conductor_fanout"
-    ),
-    "declare an exchange": lambda channel, _own: channel.exchange_declare("mine", "topic"),
-    **{
-        f"publish by {key}": lambda channel, _own, key=key: channel.basic_publish(
-            amqp.Message("{}"), "amq.topic", key
-        )
+        f"publish by {key}": ("basic_publish", [amqp.Message("{}"), "amq.topic", key])
         for key in (f"migprog-compute.{_ACTIONS}", f"migprog-compute.{_OTHER}", "migprog-compute")
     },
-    "publish to all conductors": lambda channel, _own: channel.basic_publish(
-        amqp.Message("{}"), "migprog-conductor_fanout"
+    "publish to all conductors": (
+        "basic_publish",
+        [amqp.Message("{}"), "migprog-conductor_fanout"],
     ),
 }
 
@@ -255,13 +237,15 @@ _ATTEMPTS = {
 @pytest.mark.parametrize("attempt", _ATTEMPTS)
 def test_a_host_can_neither_act_as_a_conductor_nor_as_another_host(site, attempt, host):
     own = f"migprog-compute.{host}" if host == _ACTIONS else f"reply_{host}:migprog-compute:1"
+    method, arguments = _ATTEMPTS[attempt]
+    arguments = [own if argument is _OWN else argument for argument in arguments]
     with site.connection(host) as connection, pytest.raises(amqp.AccessRefused):
-        _ATTEMPTS[attempt](connection.channel(), own)
+        getattr(connection.channel(), method)(*arguments)
 
 
 def test_a_host_that_only_reports_cannot_publish_to_a_queue(site):
-    """By the default exchange, which has no topic permissions: a host with actions answers there,
-    and so can."""
+    """By the default exchange, which has no topic permissions. A host with actions can: it answers
+    by that exchange."""
     for queue in (f"migprog-compute.{_ACTIONS}", "migprog-conductor"):
         with site.connection(_REPORTS) as connection, pytest.raises(amqp.AccessRefused):
             connection.channel().basic_publish(amqp.Message("{}"), "", queue)

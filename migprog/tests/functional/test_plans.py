@@ -5,6 +5,8 @@ The large tenant has the older half, and what is asked for is often all of long 
 (:func:`plans.fill`): a list that goes from the newest on until it has found enough is found out.
 """
 
+import functools
+
 import pytest
 
 from migprog import exception, objects
@@ -45,6 +47,10 @@ def test_a_list_reads_no_whole_table(store, question):
     assert plans.rows_read(store, ask) <= most, list(map(str, steps))
 
 
+def _listed(asked, store):
+    return objects.Migration.list(store, limit=plans.LIMIT, **asked)
+
+
 @pytest.mark.parametrize("sort_key", lists.SORT_KEYS)
 @pytest.mark.parametrize("project", [plans.LARGE, "nobody", None])
 def test_every_combination_of_filters_is_served_by_an_index_or_refused(store, project, sort_key):
@@ -53,9 +59,7 @@ def test_every_combination_of_filters_is_served_by_an_index_or_refused(store, pr
         if (asked.get("project_id"), asked["sort_key"]) != (project, sort_key):
             continue
         try:
-            rows = plans.rows_read(
-                store, lambda store, asked=asked: objects.Migration.list(store, limit=20, **asked)
-            )
+            rows = plans.rows_read(store, functools.partial(_listed, asked))
         except exception.NotTogether:
             refused += 1
             continue
