@@ -100,7 +100,8 @@ class Branch:
             return wanted.where(*conditions).order_by(*order.by(TABLE.c))
         exact = None if self.change else _INDEXES.get((*self.values, *order.keys))
         if dialect == "postgresql" and most is not None and self._is_ended:
-            return self._changed(order, most)
+            found = self._by_change().where(*order.behind()).limit(most).subquery()
+            return sa.select(found.c.id).order_by(*order.by(found.c))
         if exact is None:
             # Few, or those that have changed: in the order of the list the database would pass all
             # others. No index has the order of an expression.
@@ -111,9 +112,12 @@ class Branch:
         hinted = wanted.with_hint(TABLE, f"FORCE INDEX ({exact})", "mysql")
         return hinted.where(*self._conditions(), *order.behind()).order_by(*order.by(TABLE.c))
 
-    def count(self, most: int) -> sa.Select[Any]:
-        """How many rows there are, of at most so many, as ``rows``."""
-        some = self._hinted(sa.select(TABLE.c.id)).limit(most).subquery()
+    def count(self, most: int, dialect: str) -> sa.Select[Any]:
+        """How many rows have changed, of at most so many, as ``rows``."""
+        if dialect == "postgresql":
+            some = self._by_change().limit(most).subquery()
+        else:
+            some = self._hinted(sa.select(TABLE.c.id)).limit(most).subquery()
         return sa.select(sa.func.count().label("rows")).select_from(some)
 
     @property
@@ -144,17 +148,16 @@ class Branch:
         by = [*map(order.directed, columns), *order.by(TABLE.c)]
         return wanted.where(*conditions).order_by(*by)
 
-    def _changed(self, order: Order, most: int) -> sa.Select[Any]:
-        """The numbers of ``most`` in the order of their change, which are all of them."""
+    def _by_change(self) -> sa.Select[Any]:
+        """The numbers of ended ones in the order of their change."""
         assert self.change is not None
         conditions, columns, status = self._values_of_rows()
         names = ["status", self.change.column]
         low = _literals(names, [status, self.change.since or _FIRST])
         high = _literals(names, [status, self.change.before or _LAST])
-        conditions += [_row(names) >= low, _row(names) <= high, *order.behind()]
+        conditions += [_row(names) >= low, _row(names) <= high]
         by = [*columns, TABLE.c[self.change.column], TABLE.c.id]
-        found = sa.select(TABLE.c.id).where(*conditions).order_by(*by).limit(most).subquery()
-        return sa.select(found.c.id).order_by(*order.by(found.c))
+        return sa.select(TABLE.c.id).where(*conditions).order_by(*by)
 
     def _values_of_rows(self) -> tuple[list[Condition], list[sa.ColumnElement[Any]], str | None]:
         """Conditions on the values but the status, the columns that come first in the order, and

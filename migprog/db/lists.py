@@ -120,13 +120,13 @@ def among_the_first(
     return _whole(names, _order(asked), found, limit, dialect)
 
 
-def changed(asked: Asked) -> sa.Select[Any]:
+def changed(asked: Asked, dialect: str = "") -> sa.Select[Any]:
     """Count the ended migrations that changed when it is asked for, of each status at most one more
     than :data:`MAX_SORTED`."""
     # Those under way are few, and no index knows when they changed.
     statuses = ENDED & frozenset(_ALL if asked.statuses is None else asked.statuses)
     branches = _branches(replace(asked, statuses=statuses))
-    counts = sa.union_all(*(branch.count(MAX_SORTED + 1) for branch in branches))
+    counts = sa.union_all(*(branch.count(MAX_SORTED + 1, dialect) for branch in branches))
     return sa.select(sa.func.sum(counts.subquery("counts").c.rows))
 
 

@@ -69,7 +69,7 @@ class Reader:
         that come first in the list's order."""
         dialect, most = self.connection.dialect.name, None
         if asked.is_by_change and not asked.is_few:
-            changed = self.connection.scalar(lists.changed(asked)) or 0
+            changed = self.connection.scalar(lists.changed(asked, dialect)) or 0
             if changed <= lists.MAX_SORTED:
                 most = lists.MAX_SORTED
             else:

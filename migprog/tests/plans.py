@@ -218,7 +218,7 @@ WHOLE = ("ALL", "Seq Scan")
 
 
 def of(store: objects.Store, question: Callable[[objects.Store], object]) -> list[Step]:
-    """The steps of the plan of the last statement of a question."""
+    """The steps of the plans of the statements of a question."""
     sent: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_rest: Any) -> None:
@@ -229,19 +229,25 @@ def of(store: objects.Store, question: Callable[[objects.Store], object]) -> lis
         question(store)
     finally:
         sa.event.remove(store.engine, "before_cursor_execute", note)
-    statement, values = sent[-1]
     with store.engine.connect() as connection:
-        if connection.dialect.name == "mysql":
-            rows = connection.exec_driver_sql(f"EXPLAIN {statement}", values).mappings()
-            return [
-                Step(row["table"] or "", row["type"] or "", row["key"], float(row["rows"] or 0))
-                for row in rows
-            ]
-        told = connection.exec_driver_sql(
-            f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values
-        ).scalar_one()
-        plan = told if isinstance(told, list) else json.loads(told)
-        return list(_postgresql(plan[0]["Plan"]))
+        return [
+            step
+            for statement, values in sent
+            if statement.startswith("SELECT")
+            for step in _steps(connection, statement, values)
+        ]
+
+
+def _steps(connection: sa.Connection, statement: str, values: Any) -> Iterator[Step]:
+    if connection.dialect.name == "mysql":
+        for row in connection.exec_driver_sql(f"EXPLAIN {statement}", values).mappings():
+            yield Step(row["table"] or "", row["type"] or "", row["key"], float(row["rows"] or 0))
+        return
+    explained = connection.exec_driver_sql(
+        f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values
+    ).scalar_one()
+    plan = explained if isinstance(explained, list) else json.loads(explained)
+    yield from _postgresql(plan[0]["Plan"])
 
 
 def _postgresql(plan: dict[str, Any]) -> Iterator[Step]:
