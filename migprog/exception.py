@@ -37,3 +37,14 @@ class BadRequest(MigprogError):
         super().__init__(f"{field}: {rule}")
         self.field = field
         self.rule = rule
+
+
+class NotTogether(BadRequest):
+    """A list by ``field`` and ``other``, which no index serves together, would look through a whole
+    table."""
+
+    RULE = "only together with server_uuid, in_progress=true or a status or verdict in progress"
+
+    def __init__(self, field: str, other: str) -> None:
+        super().__init__(field, f"may be combined with {other} {self.RULE}")
+        self.other = other

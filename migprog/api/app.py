@@ -19,6 +19,7 @@ from migprog.api import (
     health,
     hosts,
     keystone,
+    local,
     migrations,
     openapi,
     servers,
@@ -29,9 +30,9 @@ from migprog.api.nova import app as nova
 from migprog.api.nova import errors as nova_errors
 from migprog.api.resource import Application, Parts, Resource
 from migprog.api.waiting import Waiting
+from migprog.conf import api as api_conf
 from migprog.conf import middleware
 from migprog.conf import nova as nova_conf
-from migprog.conf.api import KEYSTONE
 from migprog.objects import Store
 
 ROUTES: dict[str, type[Resource]] = {
@@ -77,7 +78,7 @@ def create(
         openapi=openapi.build([*ROUTES.items(), *nova.routes()], conf.api.max_limit),
         waiting=waiting or Waiting(conf.api.max_waiting or 0),
     )
-    with_keystone = conf.api.auth_strategy == KEYSTONE
+    with_keystone = conf.api.auth_strategy == api_conf.KEYSTONE
     app = _faces(parts, auth.ByToken(policies.Policy(conf)) if with_keystone else auth.Everybody())
     if with_keystone:
         with_token = functools.partial(keystone.authenticated, conf, threads=conf.api.threads)
@@ -86,7 +87,8 @@ def create(
     app = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
     app = sizelimit.RequestBodySizeLimiter(app, conf)
     if not with_keystone:
-        app = auth.LoopbackOnly(app)
+        listen = api_conf.check_listen(conf.api.listen, conf.api.auth_strategy)
+        app = local.LoopbackOnly(app, [listen.host], conf.cors.allowed_origin or ())
     app = errors.Outermost(app, _finish)
     if conf.cors.allowed_origin:
         # Outermost, as a page has to be told errors as well.

@@ -1,22 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who asks: with Keystone who has a token, without it this machine alone."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import falcon
-import webob
 
 from migprog import context, policies
-from migprog.api import access, errors
+from migprog.api import access
 from migprog.api.resource import Application
-from migprog.conf.api import is_loopback
 
 # Exactly these, as they are routed; whatever is not here is not public.
 PUBLIC = frozenset({"/", "/healthcheck", "/openapi.json", "/v2.1", "/v2.1/"})
-
-_FORWARDED_FOR = re.compile(r'\bfor="?\[?([^\s",;\]]*)', re.IGNORECASE)
 
 
 def but_public(app: Application, authenticate: Callable[[Application], Application]) -> Application:
@@ -49,37 +44,7 @@ class ByToken:
 
 
 class Everybody:
-    """Falcon middleware behind :class:`LoopbackOnly`: who can ask may do everything."""
+    """Falcon middleware behind :class:`local.LoopbackOnly`: who can ask may do everything."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         req.context.access = access.UNLIMITED
-
-
-class LoopbackOnly:
-    """WSGI middleware that answers no one but this machine.
-
-    It stands in front of what rewrites the peer's address: here only the real one counts.
-    """
-
-    def __init__(self, app: Application) -> None:
-        self._app = app
-
-    def __call__(
-        self, environ: dict[str, Any], start_response: Callable[..., Any]
-    ) -> Iterable[bytes]:
-        if is_local(environ):
-            return self._app(environ, start_response)
-        message = "[api] auth_strategy is noauth: only this machine's loopback address may ask."
-        return webob.Response(json=errors.body(403, message), status=403)(environ, start_response)
-
-
-def is_local(environ: Mapping[str, Any]) -> bool:
-    """Tell whether the peer, and whoever it says it asks for, are on this machine.
-
-    A server on a socket file tells no address, and so might answer anybody.
-    """
-    origins = [environ.get("REMOTE_ADDR") or ""]
-    if forwarded := environ.get("HTTP_X_FORWARDED_FOR"):
-        origins += forwarded.split(",")
-    origins += _FORWARDED_FOR.findall(environ.get("HTTP_FORWARDED", ""))
-    return all(is_loopback(origin.strip()) for origin in origins)

@@ -88,6 +88,11 @@ class Migrations(_Migrations):
     """``/migrations``"""
 
     RULES: ClassVar[Rules] = {"GET": policies.migrations.LIST}
+    NOTES: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("host", "changed_since", "sort_key"),
+        "One of host, changed_since and a sort_key other than created_at; two "
+        f"{exception.NotTogether.RULE}, else 400.",
+    )
     QUERY = staticmethod(schemas.migrations)
     ANSWER = documents.MIGRATIONS
 
@@ -190,7 +195,7 @@ class MigrationAction(_Migrations):
     ) -> None:
         """Force it to complete, the only action there is."""
         asked = {Action.FORCE_COMPLETE.value: None}
-        if bodies.read(req, falcon.MEDIA_JSON, "") != asked:
+        if bodies.read(req, falcon.MEDIA_JSON) != asked:
             raise exception.BadRequest("body", f"must be {json.dumps(asked)}")
         self._act(req, resp, server_uuid, id_or_uuid, Action.FORCE_COMPLETE)
 

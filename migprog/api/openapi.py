@@ -91,7 +91,11 @@ def _operation(
     ]
     if method == "GET":
         query = resource.documented_query(max_limit)
-        parameters += [{"name": name, "in": "query", "schema": query[name]} for name in query]
+        parameters += [
+            {"name": name, "in": "query", "schema": query[name]}
+            | ({"description": resource.NOTES[name]} if name in resource.NOTES else {})
+            for name in query
+        ]
     if is_nova:
         parameters.append(
             {

@@ -49,11 +49,13 @@ class Resource:
     """Something at an address, to be read.
 
     ``RULES``: the rule of each of its methods, see :mod:`migprog.api.access`.
+    ``NOTES``: what the OpenAPI document says of parameters of its GET.
     ``QUERY`` gives the parameters of its GET by ``[api] max_limit``, ``ANSWER`` is the schema of
     its document, ``BODY`` that of what may be sent to it.
     """
 
     RULES: ClassVar[Rules]
+    NOTES: ClassVar[Mapping[str, str]] = {}
     # staticmethod takes its types in stubs alone.
     QUERY: "ClassVar[staticmethod[[int], Mapping[str, Schema]]]" = staticmethod(schemas.nothing)
     ANSWER: ClassVar[Schema]

@@ -57,6 +57,7 @@ _FIGURES = (
     ("reports", "reports"),
 )
 
+Read = Callable[[str], Recording]
 Play = Callable[[Recording], Replayed]
 
 
@@ -90,16 +91,23 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="what earlier migrations between the same hosts took from the switch-over to the "
         "end, as the agent learns it; default: the recording's handover_seconds, or a guess",
     )
+    parser.add_argument(
+        "--max-mib",
+        type=int,
+        default=recording.MAX_BYTES // 2**20,
+        help="MiB at most of a recording, unpacked: see [compute] record_max_mib; it takes some "
+        "ten times as much memory; default %(default)d",
+    )
     arguments = parser.parse_args(argv)
     if arguments.plot and len(arguments.files) > 1:
         parser.error("--plot draws one recording")
     return arguments
 
 
-def _said(files: Sequence[str], play: Play, form: str) -> Iterator[str]:
+def _said(files: Sequence[str], read: Read, play: Play, form: str) -> Iterator[str]:
     """What would have been said at each sample, as lines of text."""
     for file in files:
-        lines = play(recording.read(file)).lines
+        lines = play(read(file)).lines
         named = {"file": file} if len(files) > 1 else {}
         if form == "json":
             for line in lines:
@@ -109,9 +117,9 @@ def _said(files: Sequence[str], play: Play, form: str) -> Iterator[str]:
             yield from _table(_LINE, [_rounded(dataclasses.asdict(line), 1) for line in lines])
 
 
-def _scores(files: Sequence[str], play: Play) -> Iterator[score.Score]:
+def _scores(files: Sequence[str], read: Read, play: Play) -> Iterator[score.Score]:
     for file in files:
-        recorded = recording.read(file)
+        recorded = read(file)
         facts = truth(recorded)
         if facts is None:
             print(f"{file}: not measured: it does not tell how it ended", file=sys.stderr)
@@ -119,9 +127,9 @@ def _scores(files: Sequence[str], play: Play) -> Iterator[score.Score]:
             yield score.score(file, play(recorded), facts)
 
 
-def _measured(files: Sequence[str], play: Play, form: str) -> Iterator[str]:
+def _measured(files: Sequence[str], read: Read, play: Play, form: str) -> Iterator[str]:
     """How true it was: of each recording, of each group of them, of all."""
-    scores = list(_scores(files, play))
+    scores = list(_scores(files, read, play))
     each: list[dict[str, Any]] = [
         {"name": s.name, "group": str(s.group), "end": s.end, **score.figures([s])} for s in scores
     ]
@@ -142,8 +150,8 @@ def _measured(files: Sequence[str], play: Play, form: str) -> Iterator[str]:
         yield from _table(_FIGURES, rows)
 
 
-def _draw(picture: str, file: str, play: Play) -> None:
-    recorded = recording.read(file)
+def _draw(picture: str, file: str, read: Read, play: Play) -> None:
+    recorded = read(file)
     plot.draw(picture, recorded, play(recorded), truth(recorded))
 
 
@@ -169,12 +177,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         rules=Rules(arguments.report_interval, arguments.heartbeat_interval),
         handover_seconds=arguments.handover,
     )
+    read = functools.partial(recording.read, max_bytes=arguments.max_mib * 2**20)
     try:
         if arguments.plot:
-            _draw(arguments.plot, arguments.files[0], play)
+            _draw(arguments.plot, arguments.files[0], read, play)
             return 0
         work = _measured if arguments.score else _said
-        for line in work(arguments.files, play, arguments.format):
+        for line in work(arguments.files, read, play, arguments.format):
             print(line)
         sys.stdout.flush()
     except recording.NotARecording as error:

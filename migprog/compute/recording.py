@@ -13,8 +13,9 @@ import pathlib
 import time
 import uuid
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from migprog import exception
 from migprog.core.sample import Disk
@@ -23,6 +24,12 @@ Row = dict[str, Any]
 # The gzip magic number: what a file is called does not matter.
 _GZIP = b"\x1f\x8b"
 _MAX_NAMESAKES = 100
+# Twice what [compute] record_max_mib is by default; in memory it takes some ten times as much.
+MAX_BYTES = 32 * 2**20
+# Ours have more in the mean.
+_MIN_ROW_BYTES = 256
+_MAX_LINE_BYTES = 2**20
+_CHUNK_BYTES = 2**16
 # Each stage of a recording that grows full is as long as all before it together.
 _STAGES = 12
 
@@ -63,19 +70,17 @@ class Recording:
         return float(seconds) if is_number(seconds) else None
 
 
-def read(path: str) -> Recording:
-    """Read a recording, compressed or not. Raises :class:`NotARecording`.
+def read(path: str, max_bytes: int = MAX_BYTES) -> Recording:
+    """Read a recording, compressed or not, of at most ``max_bytes`` unpacked.
 
-    A recording may break off anywhere: its writer may have been killed.
+    Raises :class:`NotARecording`.
+
+    A recording may break off anywhere: its writer may have been killed. A file that is none may
+    unpack to a thousand times its size.
     """
-    try:
-        data = pathlib.Path(path).read_bytes()
-    except OSError as error:
-        raise NotARecording(f"{path}: {error.strerror}") from error
     header: Row | None = None
-    rows = []
-    lines = _unpacked(data).split(b"\n")
-    for number, line in enumerate(lines, 1):
+    rows: list[Row] = []
+    for number, line, is_last in _numbered(path, max_bytes):
         if not line.strip():
             continue
         try:
@@ -84,8 +89,10 @@ def read(path: str) -> Recording:
                 header = _checked_header(row)
             elif (checked := _checked(row)) is not None:
                 rows.append(checked)
+                if len(rows) > max_bytes // _MIN_ROW_BYTES:
+                    raise ValueError(f"must be one of at most {len(rows) - 1} rows; see --max-mib")
         except json.JSONDecodeError as error:
-            if header is not None and number == len(lines):
+            if header is not None and is_last:
                 break
             raise NotARecording(f"{path}:{number}: is no JSON: {error.msg}") from None
         except ValueError as error:
@@ -95,19 +102,54 @@ def read(path: str) -> Recording:
     return Recording(path, header, tuple(rows))
 
 
-def _unpacked(data: bytes) -> bytes:
-    """As much as can be unpacked of what is compressed."""
+def _numbered(path: str, max_bytes: int) -> Iterator[tuple[int, bytes, bool]]:
+    """Each line with its number, and whether it is the last. Raises :class:`NotARecording`."""
+    number, line, read_bytes = 1, b"", 0
+    try:
+        with open(path, "rb") as file:
+            for chunk in _unpacked(file):
+                read_bytes += len(chunk)
+                if read_bytes > max_bytes:
+                    raise NotARecording(
+                        f"{path}:{number}: a recording must have at most {max_bytes} bytes "
+                        "unpacked; see --max-mib"
+                    )
+                *whole, line = (line + chunk).split(b"\n")
+                for each in whole:
+                    yield number, each, False
+                    number += 1
+                if len(line) > _MAX_LINE_BYTES:
+                    raise NotARecording(
+                        f"{path}:{number}: a line must have at most {_MAX_LINE_BYTES} bytes"
+                    )
+    except OSError as error:
+        raise NotARecording(f"{path}: {error.strerror}") from error
+    yield number, line, True
+
+
+def _unpacked(file: BinaryIO) -> Iterator[bytes]:
+    """Its bytes; of what is compressed, as much as can be unpacked."""
+    data = file.read(_CHUNK_BYTES)
     if not data.startswith(_GZIP):
-        return data
-    unpacked = bytearray()
+        while data:
+            yield data
+            data = file.read(_CHUNK_BYTES)
+        return
     while data.startswith(_GZIP):
         stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        try:
-            unpacked += stream.decompress(data)
-        except zlib.error:
-            break
-        data = stream.unused_data
-    return bytes(unpacked)
+        is_full = False
+        # Of a full chunk the rest is kept in the stream, also when all data has been read.
+        while (data or is_full) and not stream.eof:
+            try:
+                chunk = stream.decompress(data, _CHUNK_BYTES)
+            except zlib.error:
+                return
+            yield chunk
+            is_full = len(chunk) == _CHUNK_BYTES
+            data = stream.unconsumed_tail
+            if not data and not is_full and not stream.eof:
+                data = file.read(_CHUNK_BYTES)
+        data = stream.unused_data + (file.read(_CHUNK_BYTES) if stream.eof else b"")
 
 
 def _parsed(line: bytes) -> Row:

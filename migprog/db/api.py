@@ -7,6 +7,7 @@ This package is the only one that knows SQLAlchemy, oslo.db and alembic.
 import contextlib
 import dataclasses
 import functools
+import os
 import random
 import sqlite3
 import threading
@@ -240,8 +241,18 @@ def _prepare(limits: Deadlines, engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         busy_ms = int(1000 * limits.transaction_seconds)
         event.listen(engine, "connect", functools.partial(_prepare_sqlite, busy_ms))
+        event.listen(engine, "do_connect", _create_private)
     elif engine.dialect.name == "mysql":
         event.listen(engine, "connect", _prepare_mysql)
+
+
+def _create_private(_dialect: Any, _record: Any, arguments: list[Any], _options: Any) -> None:
+    """A file that SQLite makes is everybody's to read, with all projects' migrations; what it makes
+    beside it (-wal, -shm) has the file's own mode."""
+    path = arguments[0]
+    if path and path != ":memory:" and not path.startswith("file:"):
+        with contextlib.suppress(OSError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_EXCL, 0o600))
 
 
 def _prepare_sqlite(busy_ms: int, connection: Any, _record: Any) -> None:

@@ -2,30 +2,31 @@
 """The statement of a list of migrations, so that it reads as many rows as it gives, and few more.
 
 No database follows the order of a list through ``OR`` or ``IN``: it reads, and sorts, all that
-these find. So a list that asks for several values of a column is made of branches, each of one
-value and of at most a page, and each served by an index of :class:`migprog.db.models.Migration` in
-the list's order. Those in progress have no index of their changes, which would move with each
-report: they are few, and are looked at one by one.
+these find. So a list is a union of branches, each of one status and one end, of at most a page, and
+served by one index of :class:`migprog.db.models.Migration`: filter, status, order. What would take
+two indexes is refused (:func:`conflict`), except for migrations in progress and those of one
+server: they are few, and are looked at one by one.
 """
 
 import itertools
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from migprog.core.status import ENDED, IN_PROGRESS
-from migprog.db import models
+from migprog.db.branch import TABLE, Branch, Change, Condition, Order
 
-_TABLE: sa.Table = models.Migration.__table__  # type: ignore[assignment]
 # What is held of a migration, without what the database makes of it.
-COLUMNS = tuple(column.name for column in _TABLE.c if column.computed is None)
+COLUMNS = tuple(column.name for column in TABLE.c if column.computed is None)
 # What a list may be sorted by, with the number beside it: none of them changes with progress.
 SORT_KEYS = ("id", "started_at", "ended_at")
+# Up to so many changed migrations are sorted. Of more, so many are first tried in the list's order.
+MAX_SORTED = 20_000
 
-_Condition = sa.ColumnElement[bool]
+_ALL = ENDED | IN_PROGRESS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +35,7 @@ class Asked:
 
     ``host``: at either end. Changed: at that instant, too (UTC without a zone). ``after``: behind
     the row with these values of ``sort_key`` and id. ``named_in_nova``: only what Nova's name is
-    known of. By ``ended_at`` only those that have one are
-    listed.
+    known of. By ``ended_at`` only those that have ended are listed.
     """
 
     server_uuid: str | None = None
@@ -52,91 +52,143 @@ class Asked:
     descending: bool = True
     after: tuple[Any, int] | None = None
 
+    @property
+    def is_few(self) -> bool:
+        """Whether only migrations of one server, or in progress, are asked for."""
+        in_progress = self.statuses is not None and set(self.statuses) <= IN_PROGRESS
+        return self.server_uuid is not None or in_progress
 
-_EQUAL = ("server_uuid", "project_id", "user_id", "source_compute", "verdict")
+    @property
+    def is_by_change(self) -> bool:
+        return self.changed_since is not None or self.changed_before is not None
+
+
+_EQUAL = ("server_uuid", "project_id", "user_id", "source_compute")
+# Each has indexes of its own, with the project and the status beside it; no index has two.
+_ONE_OF = ("host", "source_compute", "user_id", "changed_since", "changed_before")
+
+
+def conflict(asked: Asked) -> tuple[str, str] | None:
+    """Two of what is asked for that no index serves together; None: the list can be given."""
+    if asked.is_few:
+        return None
+    given = [name for name in _ONE_OF if getattr(asked, name) is not None]
+    if "changed_since" in given and "changed_before" in given:
+        given.remove("changed_before")
+    if asked.sort_key != "id":
+        given.append("sort_key")
+    return (given[0], given[1]) if len(given) > 1 else None
 
 
 def select(names: Sequence[str]) -> sa.Select[Any]:
     """Migrations with these columns."""
-    return sa.select(*(_TABLE.c[name] for name in names))
+    return sa.select(*(TABLE.c[name] for name in names))
 
 
-def statement(names: Sequence[str], asked: Asked, limit: int) -> sa.Select[Any]:
-    """At most ``limit`` rows of the columns ``names``, in the order that is asked for."""
-    all_branches = _branches(asked)
-    equal = ((_TABLE.c[name], getattr(asked, name)) for name in _EQUAL)
-    always = [column == value for column, value in equal if value is not None] + _behind(asked)
-    if asked.named_in_nova:
-        always.append(_TABLE.c.nova_uuid.is_not(None))
-    order = [_direction(asked, _TABLE.c[name]) for name in dict.fromkeys((asked.sort_key, "id"))]
-    if len(all_branches) == 1:
-        return select(names).where(*always, *all_branches[0]).order_by(*order).limit(limit)
+def statement(
+    names: Sequence[str], asked: Asked, limit: int, dialect: str = "", most: int | None = None
+) -> sa.Select[Any]:
+    """At most ``limit`` rows of the columns ``names``, in the order that is asked for.
+
+    ``most``: no more of one status have changed when it is asked for; None: not known.
+    """
+    order = _order(asked)
+    branches = list(_branches(asked))
+    if len(branches) == 1 and not asked.is_by_change:
+        return branches[0].select(names, order, dialect).limit(limit)
     pages = (
-        sa.select(_TABLE.c.id).where(*always, *branch).order_by(*order).limit(limit).subquery()
-        for branch in all_branches
+        branch.select(order.keys, order, dialect, most).limit(limit).subquery()
+        for branch in branches
     )
     # SQLite wants each with its order as a table of its own.
-    found = sa.union(*(sa.select(page.c.id) for page in pages)).subquery("found")
-    joined = sa.join(found, _TABLE, found.c.id == _TABLE.c.id)
-    return select(names).select_from(joined).order_by(*order).limit(limit)
+    found = sa.union(*(sa.select(*page.c) for page in pages)).subquery("found")
+    return _whole(names, order, found, limit, dialect)
 
 
-def _branches(asked: Asked) -> list[tuple[_Condition, ...]]:
-    """Conditions whose union is what is asked for."""
-    table = _TABLE.c
-    hosts: list[tuple[_Condition, ...]] = [()]
-    if asked.host is not None:
-        hosts = [(table.source_compute == asked.host,), (table.dest_compute == asked.host,)]
-    return [host + time for host, time in itertools.product(hosts, _by_status(asked))]
+def among_the_first(
+    names: Sequence[str], asked: Asked, limit: int, dialect: str = ""
+) -> sa.Select[Any]:
+    """As :func:`statement`, but only the first :data:`MAX_SORTED` in the order of the list are
+    looked at, whatever their status and whenever they changed: a full page is the right one."""
+    anything = replace(asked, changed_since=None, changed_before=None, statuses=None)
+    first = statement(["id", "status", "updated_at"], anything, MAX_SORTED, dialect).subquery()
+    change = Change("updated_at", asked.changed_since, asked.changed_before)
+    conditions = change.conditions(first.c)
+    if asked.statuses is not None:
+        conditions.append(first.c.status.in_(sorted(asked.statuses)))
+    found = sa.select(first.c.id).where(*conditions).subquery("found")
+    return _whole(names, _order(asked), found, limit, dialect)
 
 
-def _by_status(asked: Asked) -> list[tuple[_Condition, ...]]:
-    table = _TABLE.c
-    changed = asked.changed_since is not None or asked.changed_before is not None
-    if asked.statuses is None and not changed:
-        return [()]
-    statuses = sorted(frozenset(asked.statuses) if asked.statuses is not None else _ALL)
-    if not changed:
-        return [(table.status == status,) for status in statuses] or [(sa.false(),)]
-    under_way = [
-        (table.status == status, *_within(asked, table.updated_at))
-        for status in statuses
-        if status in IN_PROGRESS
-    ]
-    ended = [status for status in statuses if status in ENDED]
-    which = () if len(ended) == len(ENDED) else (table.status.in_(ended),)
-    over = [(*_within(asked, table.ended_updated_at), *which)] if ended else []
-    return under_way + over or [(sa.false(),)]
+def changed(asked: Asked, dialect: str = "") -> sa.Select[Any]:
+    """Count the ended migrations that changed when it is asked for, of each status at most one more
+    than :data:`MAX_SORTED`."""
+    # Those under way are few, and no index knows when they changed.
+    statuses = ENDED & frozenset(_ALL if asked.statuses is None else asked.statuses)
+    branches = _branches(replace(asked, statuses=statuses))
+    counts = sa.union_all(*(branch.count(MAX_SORTED + 1, dialect) for branch in branches))
+    return sa.select(sa.func.sum(counts.subquery("counts").c.rows))
 
 
-_ALL = ENDED | IN_PROGRESS
+def _whole(
+    names: Sequence[str], order: Order, found: sa.Subquery, limit: int, dialect: str
+) -> sa.Select[Any]:
+    """The first of the rows whose numbers, and what they are sorted by, are found."""
+    # Before they are looked up: the database would rather join in the order of the whole table.
+    page = sa.select(found.c.id).order_by(*order.by(found.c)).limit(limit)
+    if dialect == "postgresql":
+        # It would, where the table is small, all the same.
+        numbers = sa.any_(sa.func.array(page.scalar_subquery()))
+        return select(names).where(TABLE.c.id == numbers).order_by(*order.by(TABLE.c))
+    ids = page.subquery("page")
+    joined = sa.join(ids, TABLE, ids.c.id == TABLE.c.id)
+    return select(names).select_from(joined).order_by(*order.by(TABLE.c))
 
 
-def _within(asked: Asked, column: sa.ColumnElement[Any]) -> tuple[_Condition, ...]:
-    since, before = asked.changed_since, asked.changed_before
-    conditions = []
-    if since is not None:
-        conditions.append(column >= since)
-    if before is not None:
-        conditions.append(column <= before)
-    return tuple(conditions)
+def _order(asked: Asked) -> Order:
+    return Order(sort_key=asked.sort_key, descending=asked.descending, after=asked.after)
 
 
-def _behind(asked: Asked) -> list[_Condition]:
-    """Behind the marker. One bound that alone says where to begin: an index is entered there."""
-    key, number = _TABLE.c[asked.sort_key], _TABLE.c.id
-    conditions: list[_Condition] = []
-    if asked.sort_key == "ended_at":
-        conditions.append(key.is_not(None))
-    if asked.after is None:
-        return conditions
-    value, after_id = asked.after
-    if asked.sort_key == "id":
-        return [number < after_id if asked.descending else number > after_id]
-    if asked.descending:
-        return [*conditions, key <= value, sa.or_(key < value, number < after_id)]
-    return [*conditions, key >= value, sa.or_(key > value, number > after_id)]
+def _branches(asked: Asked) -> Iterator[Branch]:
+    """What is asked for is their union."""
+    table = TABLE.c
+    further: list[Condition] = [table.nova_uuid.is_not(None)] if asked.named_in_nova else []
+    if asked.verdict is not None:
+        further.append(table.verdict == asked.verdict)
+    equal = {name: value for name in _EQUAL if (value := getattr(asked, name)) is not None}
+    ends = [] if asked.host is None else ["source_compute", "dest_compute"]
+    if ends and "source_compute" in equal:
+        further.append(table.source_compute == equal.pop("source_compute"))
+    if asked.server_uuid is not None:
+        # A server's are few: all are looked at.
+        if ends:
+            further.append(sa.or_(*(table[end] == asked.host for end in ends)))
+        if asked.statuses is not None:
+            further.append(table.status.in_(sorted(asked.statuses)))
+        yield Branch(equal, further, _change(asked, "updated_at"))
+        return
+    hosts = [{end: asked.host} for end in ends] or [{}]
+    for host, status in itertools.product(hosts, _statuses(asked)):
+        if status is None:
+            yield Branch(equal | host, further)
+            continue
+        change = _change(asked, "ended_updated_at" if status in ENDED else "updated_at")
+        yield Branch(equal | host | {"status": status}, further, change)
+    if asked.statuses is not None and not _statuses(asked):
+        yield Branch({}, [sa.false()])
 
 
-def _direction(asked: Asked, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    return column.desc() if asked.descending else column.asc()
+def _statuses(asked: Asked) -> Sequence[str | None]:
+    """One branch for each. None: for all together, which takes an index without the status."""
+    others = (asked.host, asked.source_compute, asked.user_id)
+    is_plain = asked.sort_key == "id" and not asked.is_by_change
+    if asked.statuses is None and is_plain and all(other is None for other in others):
+        return [None]
+    statuses = frozenset(_ALL if asked.statuses is None else asked.statuses)
+    return sorted(statuses & ENDED if asked.sort_key == "ended_at" else statuses)
+
+
+def _change(asked: Asked, column: str) -> Change | None:
+    if not asked.is_by_change:
+        return None
+    return Change(column, asked.changed_since, asked.changed_before)

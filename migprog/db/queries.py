@@ -67,10 +67,21 @@ class Reader:
         """The columns ``names`` of the one whose ``columns`` have these values."""
         return self._row(lists.select(names).filter_by(**columns))
 
-    def migrations(self, names: Sequence[str], *, limit: int, **asked: Any) -> list[Row]:
-        """The columns ``names`` of at most ``limit``; what may be asked: see
-        :class:`migprog.db.lists.Asked`."""
-        return self._rows(lists.statement(names, lists.Asked(**asked), limit))
+    def migrations(self, names: Sequence[str], asked: lists.Asked, limit: int) -> list[Row]:
+        """The columns ``names`` of at most ``limit``.
+
+        Where more have changed than can be sorted at once, the page is usually full of those
+        that come first in the list's order."""
+        dialect, most = self.connection.dialect.name, None
+        if asked.is_by_change and not asked.is_few:
+            changed = self.connection.scalar(lists.changed(asked, dialect)) or 0
+            if changed <= lists.MAX_SORTED:
+                most = lists.MAX_SORTED
+            else:
+                rows = self._rows(lists.among_the_first(names, asked, limit, dialect))
+                if len(rows) == limit:
+                    return rows
+        return self._rows(lists.statement(names, asked, limit, dialect, most))
 
     def server(self, uuid: str, project_id: str | None = None) -> Row | None:
         """With a ``project_id``, only if it is that project's."""

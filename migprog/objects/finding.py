@@ -2,6 +2,7 @@
 """Finding migrations: what of them is read is up to the object that finds them."""
 
 import uuid
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
@@ -10,7 +11,7 @@ from migprog.core import status as core_status
 from migprog.core.status import Status
 from migprog.core.verdict import Verdict
 from migprog.db import api as db
-from migprog.db import queries
+from migprog.db import lists, queries
 from migprog.objects.instant import zoneless
 
 MAX_ID = 2**31 - 1
@@ -100,24 +101,27 @@ class Finding:
             name = "nova_uuid" if named_in_nova else "uuid"
             return _marked(reader, name, marker, project_id, sort_key)
 
+        asked = lists.Asked(
+            sort_key=sort_key,
+            descending=descending,
+            host=host,
+            # That it has ended is told by the status, too, which has indexes.
+            verdict=None if verdict == Verdict.ENDED else verdict,
+            statuses=_statuses(status, in_progress, verdict),
+            server_uuid=server_uuid,
+            project_id=project_id,
+            user_id=user_id,
+            named_in_nova=named_in_nova,
+            source_compute=source_compute,
+            changed_since=zoneless(changed_since),
+            changed_before=zoneless(changed_before),
+        )
+        if (pair := lists.conflict(asked)) is not None:
+            raise exception.NotTogether(*pair)
+
         def work(reader: queries.Reader) -> list[queries.Row]:
-            return reader.migrations(
-                cls.COLUMNS,
-                limit=limit,
-                after=None if marker is None else marked(reader, marker),
-                sort_key=sort_key,
-                descending=descending,
-                host=host,
-                verdict=verdict,
-                statuses=_statuses(status, in_progress, verdict),
-                server_uuid=server_uuid,
-                project_id=project_id,
-                user_id=user_id,
-                named_in_nova=named_in_nova,
-                source_compute=source_compute,
-                changed_since=zoneless(changed_since),
-                changed_before=zoneless(changed_before),
-            )
+            after = None if marker is None else marked(reader, marker)
+            return reader.migrations(cls.COLUMNS, replace(asked, after=after), limit)
 
         return [cls._from_row(row) for row in store.read(work)]
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a database goes about the lists of the API: a store with many migrations, and its plans."""
 
+import itertools
 import json
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,11 +13,15 @@ import sqlalchemy as sa
 from migprog import objects
 from migprog.core.status import Status
 from migprog.core.verdict import Verdict
+from migprog.db import lists
 from migprog.tests import stores
 
 # One in so many is under way: the newest.
 SHARE_UNDER_WAY = 97
 LIMIT = 20
+# The project of the older half, and a user of most; the source of the oldest third.
+LARGE = "large"
+OLD_HOST = "host-old"
 
 _DIALECTS = {
     "mysql": {
@@ -38,7 +43,12 @@ def _uuid(number: str) -> str:
 
 def fill(store: objects.Store, count: int) -> None:
     """Store ``count`` migrations of 100 hosts, 500 projects and a fifth as many servers, without
-    their reports."""
+    their reports.
+
+    The older half is one project's, :data:`LARGE`. The values that the lists are asked for are not
+    spread evenly: failures, a user and a host belong to the past, so that whoever looks for them
+    from the newest on passes half of the table.
+    """
     words = _DIALECTS[store.engine.dialect.name]
     at = words["at"].format(number="seq")
     ends = words["at"].format(number="(seq + 600)")
@@ -47,14 +57,17 @@ def fill(store: objects.Store, count: int) -> None:
     migration = {
         "uuid": _uuid("seq"),
         "server_uuid": _uuid(f"mod(seq, {count // 5})"),
-        "project_id": "concat('project-', mod(seq, 500))",
-        "user_id": "concat('user-', mod(seq, 500))",
-        "source_compute": "concat('host-', mod(seq, 100))",
+        "project_id": f"CASE WHEN seq <= {count // 2} THEN '{LARGE}' "
+        "ELSE concat('project-', mod(seq, 500)) END",
+        "user_id": f"CASE WHEN seq BETWEEN {count // 10} AND {count * 9 // 10} "
+        f"THEN '{LARGE}' ELSE concat('user-', mod(seq, 500)) END",
+        "source_compute": f"CASE WHEN seq < {count // 3} THEN '{OLD_HOST}' "
+        "ELSE concat('host-', mod(seq, 100)) END",
         "source_node": "'node'",
         "dest_compute": "concat('host-', mod(seq * 7 + 1, 100))",
         "sequence": "1",
-        "status": f"CASE WHEN {under_way} THEN 'running' WHEN mod(seq, 10) = 0 THEN 'failed' "
-        "ELSE 'completed' END",
+        "status": f"CASE WHEN {under_way} THEN 'running' "
+        f"WHEN seq < {count // 10} THEN 'failed' ELSE 'completed' END",
         "phase": "'done'",
         "verdict": f"CASE WHEN {under_way} THEN 'converging' ELSE 'ended' END",
         "ended_at": f"CASE WHEN {under_way} THEN NULL ELSE {ends} END",
@@ -105,6 +118,11 @@ def questions(count: int) -> dict[str, Callable[[objects.Store], object]]:
         "source_compute": migrations(source_compute="host-7"),
         "server_uuid": migrations(server_uuid=_number(7)),
         "project_id": migrations(project_id="project-7"),
+        "project_id, status": migrations(project_id=LARGE, status=Status.FAILED),
+        "project_id, status, none": migrations(project_id=LARGE, status=Status.CANCELLED),
+        "project_id, host": migrations(project_id=LARGE, host=OLD_HOST),
+        "project_id, user_id": migrations(project_id=LARGE, user_id=LARGE),
+        "host, status": migrations(host=OLD_HOST, status=Status.FAILED),
         "project_id, in_progress=true": migrations(project_id="project-7", in_progress=True),
         "user_id": migrations(user_id="user-7"),
         "status": migrations(status=Status.FAILED),
@@ -115,20 +133,64 @@ def questions(count: int) -> dict[str, Callable[[objects.Store], object]]:
         "changed_since, lately": migrations(changed_since=lately),
         "changed_since, the middle": migrations(changed_since=middle),
         "changed_since, in_progress=true": migrations(changed_since=lately, in_progress=True),
-        "changed_since, host": migrations(changed_since=lately, host="host-7"),
+        "changed_since, host, in_progress=true": migrations(
+            changed_since=lately, host="host-7", in_progress=True
+        ),
+        "changed_since, project_id": migrations(changed_since=lately, project_id=LARGE),
+        "changed_since the middle, project_id": migrations(changed_since=middle, project_id=LARGE),
+        "changed_before the middle, project_id": migrations(
+            changed_before=middle, project_id=LARGE
+        ),
         "changed_before, long ago": migrations(changed_before=long_ago),
         "changed_since and _before": migrations(changed_since=lately, changed_before=lately),
         "sort_key=started_at": migrations(sort_key="started_at"),
         "sort_key=started_at, marker": migrations(sort_key="started_at", marker=marker),
+        "sort_key=started_at, project_id": migrations(sort_key="started_at", project_id=LARGE),
+        "sort_key=ended_at, project_id, status": migrations(
+            sort_key="ended_at", project_id=LARGE, status=Status.FAILED
+        ),
         "sort_key=ended_at": migrations(sort_key="ended_at"),
         "sort_key=ended_at, asc, marker": migrations(
             sort_key="ended_at", descending=False, marker=marker
         ),
         "servers": servers(),
         "servers, name": servers(name="server-7"),
+        "servers, name, project_id": servers(name="server-7", project_id="project-7"),
         "servers, project_id": servers(project_id="project-7"),
         "servers, project_id, marker": servers(project_id="project-7", marker=_number(7)),
     }
+
+
+def combinations(count: int) -> Iterator[dict[str, Any]]:
+    """What :meth:`objects.Migration.list` may be asked: each filter alone and with each other, in
+    each order, of the large project, of one that has nothing, and of all; refused ones too."""
+    early, middle, late = (stores.at(_EPOCH + count * part) for part in (0.1, 0.5, 0.9))
+    filters: list[dict[str, Any]] = [
+        {"host": OLD_HOST},
+        {"source_compute": OLD_HOST},
+        {"user_id": LARGE},
+        {"user_id": "nobody"},
+        {"server_uuid": _number(7)},
+        {"status": Status.FAILED},
+        {"status": Status.CANCELLED},
+        {"in_progress": True},
+        {"in_progress": False},
+        {"verdict": Verdict.STALLED},
+        {"verdict": Verdict.ENDED},
+        *({"changed_since": instant} for instant in (stores.at(0), early, middle, late)),
+        *({"changed_before": instant} for instant in (early, middle, late)),
+    ]
+    pairs = [
+        one | other
+        for one, other in itertools.combinations(filters, 2)
+        if one.keys() != other.keys()
+    ]
+    for project in (LARGE, "nobody", None):
+        of_project = {} if project is None else {"project_id": project}
+        for sort_key in lists.SORT_KEYS:
+            for descending in (True, False):
+                for asked in [{}, *filters, *pairs]:
+                    yield of_project | asked | {"sort_key": sort_key, "descending": descending}
 
 
 _EPOCH = 1_767_225_600.0  # 2026-01-01
@@ -156,7 +218,7 @@ WHOLE = ("ALL", "Seq Scan")
 
 
 def of(store: objects.Store, question: Callable[[objects.Store], object]) -> list[Step]:
-    """The steps of the plan of the last statement of a question."""
+    """The steps of the plans of the statements of a question."""
     sent: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_rest: Any) -> None:
@@ -167,19 +229,25 @@ def of(store: objects.Store, question: Callable[[objects.Store], object]) -> lis
         question(store)
     finally:
         sa.event.remove(store.engine, "before_cursor_execute", note)
-    statement, values = sent[-1]
     with store.engine.connect() as connection:
-        if connection.dialect.name == "mysql":
-            rows = connection.exec_driver_sql(f"EXPLAIN {statement}", values).mappings()
-            return [
-                Step(row["table"] or "", row["type"] or "", row["key"], float(row["rows"] or 0))
-                for row in rows
-            ]
-        told = connection.exec_driver_sql(
-            f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values
-        ).scalar_one()
-        plan = told if isinstance(told, list) else json.loads(told)
-        return list(_postgresql(plan[0]["Plan"]))
+        return [
+            step
+            for statement, values in sent
+            if statement.startswith("SELECT")
+            for step in _steps(connection, statement, values)
+        ]
+
+
+def _steps(connection: sa.Connection, statement: str, values: Any) -> Iterator[Step]:
+    if connection.dialect.name == "mysql":
+        for row in connection.exec_driver_sql(f"EXPLAIN {statement}", values).mappings():
+            yield Step(row["table"] or "", row["type"] or "", row["key"], float(row["rows"] or 0))
+        return
+    explained = connection.exec_driver_sql(
+        f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values
+    ).scalar_one()
+    plan = explained if isinstance(explained, list) else json.loads(explained)
+    yield from _postgresql(plan[0]["Plan"])
 
 
 def _postgresql(plan: dict[str, Any]) -> Iterator[Step]:

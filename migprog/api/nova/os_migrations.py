@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``/os-migrations``: live migrations of all servers, those that ended too, newest first."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -25,6 +25,10 @@ _AS_ASKED = {
     "user_id": "user_id",
     "project_id": "project_id",
 }
+_FEW = (
+    "only together with instance_uuid or a status in progress: running, running (post-copy), "
+    "post-migrating"
+)
 _INSTANTS = {"changes-since": "changed_since", "changes-before": "changed_before"}
 
 
@@ -32,6 +36,11 @@ class OsMigrations(Resource):
     """Live migrations of all servers."""
 
     RULES: ClassVar[Rules] = {"GET": rules.OS_MIGRATIONS_INDEX}
+    NOTES: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("host", "source_compute", "user_id", *_INSTANTS),
+        "One of host, source_compute, user_id and changes-since or changes-before; two "
+        f"{_FEW}, else 400.",
+    )
     QUERY = schemas.OS_MIGRATIONS
     ANSWER = documents.OS_MIGRATIONS
 
@@ -77,8 +86,16 @@ class OsMigrations(Resource):
             return kind.list(
                 self.parts.store, limit=limit, named_in_nova=self.parts.nova_names, **asked
             )
+        except exception.NotTogether as error:
+            raise falcon.HTTPBadRequest(description=_not_together(error)) from None
         except exception.BadRequest:
             raise no_marker(query["marker"]) from None
+
+
+def _not_together(error: exception.NotTogether) -> str:
+    names = {ours: theirs for theirs, ours in (_AS_ASKED | _INSTANTS).items()}
+    one, other = (names[field] for field in (error.field, error.other))
+    return f"The filters {one} and {other} may be combined {_FEW}."
 
 
 def _confined(query: dict[str, str], access: Access) -> dict[str, str]:

@@ -24,10 +24,11 @@ class Resource:
     ``RULES``: the rule of each of its methods.
     ``SINCE``: the microversion that brought a method, if not the first.
     ``QUERY`` are the parameters of its GET, ``ANSWER`` is the schema of its document, ``BODY`` that
-    of what is sent to it.
+    of what is sent to it. ``NOTES``: what the OpenAPI document says of parameters of its GET.
     """
 
     RULES: ClassVar[Rules]
+    NOTES: ClassVar[Mapping[str, str]] = {}
     SINCE: ClassVar[Mapping[str, Version]] = {}
     QUERY: ClassVar[schemas.Query]
     ANSWER: ClassVar[Schema]

@@ -129,7 +129,8 @@ def limit(text: str | None, most: int) -> int:
 
 
 _ACTIONS = {bodies.FORCE_COMPLETE: jsonschema.Draft202012Validator(bodies.ACTION)}
-_ACCEPTED = ("application/json", "application/vnd.openstack.compute+json", "text/plain", "")
+# Nova takes text/plain, too, and none: what any web page may have a browser send.
+_ACCEPTED = ("application/json", "application/vnd.openstack.compute+json")
 
 
 def action(req: falcon.Request) -> dict[str, Any]:

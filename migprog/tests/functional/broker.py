@@ -27,10 +27,10 @@ class Broker:
     port: int
     program: processes.Program
 
-    def control(self, command: str) -> None:
+    def control(self, *command: str) -> None:
         """A command of rabbitmqctl, such as stop_app, after which it serves nobody."""
         subprocess.run(
-            ["rabbitmqctl", command], env=self.environment, check=True, capture_output=True
+            ["rabbitmqctl", *command], env=self.environment, check=True, capture_output=True
         )
 
     def start_again(self) -> None:

@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No list reads a whole table, on either database: of many rows a page is read, and few more."""
+"""No list reads a whole table, on either database: of many rows a page is read, and few more.
+
+The large tenant has the older half, and what is asked for is often all of long ago
+(:func:`plans.fill`): a list that goes from the newest on until it has found enough is found out.
+"""
+
+import functools
 
 import pytest
 
+from migprog import exception, objects
+from migprog.db import lists
 from migprog.tests import plans, stores
 
 pytestmark = pytest.mark.functional
@@ -10,6 +18,9 @@ pytestmark = pytest.mark.functional
 _COUNT = 20_000
 # Those under way are looked at one by one; a page may be read once for each status and end.
 _MOST_ROWS = 6 * _COUNT / plans.SHARE_UNDER_WAY + 20 * plans.LIMIT
+# Of those that changed at some time, all are looked at in an index, and so many in their order.
+_MAX_SORTED = 500
+_MOST_CHANGED = 2 * _COUNT + 10 * _MAX_SORTED
 
 
 @pytest.fixture(scope="module", params=["mariadb", "postgresql"])
@@ -21,10 +32,57 @@ def store(request):
     store.close()
 
 
+@pytest.fixture(autouse=True)
+def max_sorted(monkeypatch):
+    monkeypatch.setattr(lists, "MAX_SORTED", _MAX_SORTED)
+
+
 @pytest.mark.parametrize("question", plans.questions(_COUNT))
 def test_a_list_reads_no_whole_table(store, question):
     ask = plans.questions(_COUNT)[question]
     steps = plans.of(store, ask)
     whole = [str(s) for s in steps if s.how in plans.WHOLE and not s.table.startswith("<")]
     assert not whole, list(map(str, steps))
-    assert plans.rows_read(store, ask) <= _MOST_ROWS, list(map(str, steps))
+    most = _MOST_CHANGED if "changed" in question else _MOST_ROWS
+    assert plans.rows_read(store, ask) <= most, list(map(str, steps))
+
+
+def _listed(asked, store):
+    return objects.Migration.list(store, limit=plans.LIMIT, **asked)
+
+
+@pytest.mark.parametrize("sort_key", lists.SORT_KEYS)
+@pytest.mark.parametrize("project", [plans.LARGE, "nobody", None])
+def test_every_combination_of_filters_is_served_by_an_index_or_refused(store, project, sort_key):
+    served, refused, costly = 0, 0, []
+    for asked in plans.combinations(_COUNT):
+        if (asked.get("project_id"), asked["sort_key"]) != (project, sort_key):
+            continue
+        try:
+            rows = plans.rows_read(store, functools.partial(_listed, asked))
+        except exception.NotTogether:
+            refused += 1
+            continue
+        served += 1
+        by_change = asked.keys() & {"changed_since", "changed_before"}
+        if rows > (_MOST_CHANGED if by_change else _MOST_ROWS):
+            costly.append((rows, asked))
+    assert not costly, sorted(costly, key=lambda each: -each[0])[:5]
+    assert served > refused / 3 > 0
+
+
+def test_what_is_listed_by_two_ways_is_the_same(store, monkeypatch):
+    """Of many changed migrations a page is looked for in the list's order first."""
+    for project in (plans.LARGE, None):
+        for asked in plans.combinations(_COUNT):
+            if asked.get("project_id") != project or not (
+                asked.keys() & {"changed_since", "changed_before"}
+            ):
+                continue
+            try:
+                monkeypatch.setattr(lists, "MAX_SORTED", 50)
+                in_order = objects.Mark.list(store, limit=30, **asked)
+            except exception.NotTogether:
+                continue
+            monkeypatch.setattr(lists, "MAX_SORTED", 10**9)
+            assert in_order == objects.Mark.list(store, limit=30, **asked), asked

@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from migprog import exception, objects
+from migprog.core.report import Agent, Batch
 from migprog.core.status import Status
 from migprog.tests import stores
 from migprog.tests.stores import START, arrival, migration, report
@@ -76,6 +77,42 @@ class Finding:
         assert found(user_id="", project_id=name) == []
         assert found(source_compute=f"{name}-a") == [mine.uuid]
         assert found(source_compute=f"{name}-b") == [other.uuid]
+
+    def test_names_that_differ_in_blanks_case_or_accents_are_different(self, store):
+        name = report().uuid
+        others = [f"{name} ", f"{name}\u00a0", name.upper(), f" {name}", f"{name}\u0301"]
+        mine = report(project_id=name, user_id=name, server_name=name)
+        theirs = [
+            report(project_id=other, user_id=other, server_name=other)
+            for other in dict.fromkeys(others)
+        ]
+        stores.store(store, mine, host=name)
+        for number, each in enumerate(theirs):
+            stores.store(store, each, host=others[number])
+
+        def found(**asked):
+            return [m.uuid for m in objects.Migration.list(store, **asked)]
+
+        for asked in ("project_id", "user_id", "source_compute", "host"):
+            assert found(**{asked: name}) == [mine.uuid], asked
+            assert found(**{asked: others[0]}) == [theirs[0].uuid], asked
+        servers = objects.ServerNow.list(store, limit=10, name=name)
+        assert [now.server.uuid for now in servers] == [mine.server_uuid]
+        assert objects.Server.get(store, mine.server_uuid, project_id=name)
+        with pytest.raises(exception.NotFound):
+            objects.Server.get(store, mine.server_uuid, project_id=f"{name} ")
+        with pytest.raises(exception.NotFound):
+            objects.Migration.get(store, mine.server_uuid, mine.uuid, project_id=f"{name} ")
+
+    def test_a_host_of_another_name_has_an_agent_of_its_own(self, store):
+        name = report().uuid
+        agent = Agent(
+            version="1", started_at=1.0, interval_seconds=5, heartbeat_seconds=30, migrations=0
+        )
+        for host in (name, f"{name} "):
+            objects.store_batch(store, Batch(host=host, node=host, agent=agent), START)
+        assert objects.Agent.get(store, name).node == name
+        assert objects.Agent.get(store, f"{name} ").node == f"{name} "
 
     def test_by_when_it_changed(self, store):
         """To the microsecond, whatever the zone in which is asked."""

@@ -88,7 +88,8 @@ class Naming:
         assert found() == found(in_progress=True) == [last.uuid, first.uuid]
         assert found(limit=1) == [last.uuid]
         assert found(marker=names[1]) == [first.uuid]
-        assert found(host="source", changed_since=stores.at(START)) == [last.uuid, first.uuid]
+        assert found(changed_since=stores.at(START)) == [last.uuid, first.uuid]
+        assert found(host="source") == [last.uuid, first.uuid]
         with pytest.raises(exception.BadRequest):
             found(marker=last.uuid)
         marks = objects.Mark.list(store, project_id=project, named_in_nova=True)

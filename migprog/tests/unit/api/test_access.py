@@ -22,6 +22,7 @@ from migprog.tests.unit.api.conftest import SERVER
 from migprog.tests.unit.api.nova.conftest import Asked
 from migprog.tests.unit.api.tokens import PROJECT, TOKENS, keystone_client
 
+JSON = {"Content-Type": "application/json"}
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 STRANGERS = ("none", "odd", "other", "other-manager", "system-none", "domain-admin", "unscoped")
 
@@ -43,7 +44,7 @@ def ask(
     return client.simulate_request(
         method,
         access.address(path, migration),
-        headers=NOVA | {"X-Auth-Token": token},
+        headers=NOVA | JSON | {"X-Auth-Token": token},
         body=access.body(method, path),
     )
 
@@ -208,7 +209,7 @@ def test_another_project_is_not_listed_by_its_name(
     def listed(token: str, project: str, path: str) -> Any:
         answer = client.simulate_get(
             f"{path}?project_id={project}",
-            headers=NOVA | {"X-Auth-Token": token},
+            headers=NOVA | JSON | {"X-Auth-Token": token},
         )
         return len(answer.json["migrations"]) if answer.status_code == 200 else answer.status_code
 
@@ -234,7 +235,7 @@ def test_another_projects_migration_cannot_be_acted_on(
             answer = client.simulate_request(
                 method,
                 path + more,
-                headers=NOVA | {"X-Auth-Token": "other-manager"},
+                headers=NOVA | JSON | {"X-Auth-Token": "other-manager"},
                 body=access.body(method, more),
             )
             assert answer.status_code == 404, method

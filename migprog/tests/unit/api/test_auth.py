@@ -2,11 +2,10 @@
 """Nobody reads who may not, by whatever way the request comes."""
 
 import pytest
-from falcon import testing
 from keystoneauth1 import loading
 
 from migprog import exception, objects
-from migprog.api import app, auth
+from migprog.api import app
 from migprog.api import keystone as api_keystone
 from migprog.tests.unit.api.conftest import SERVER, Fill, client_of, configuration
 from migprog.tests.unit.api.test_routes import paths
@@ -51,67 +50,6 @@ def test_an_admin_may(store: objects.Store, connection: str, fill: Fill, token: 
 
 _KEYSTONE = "keystone_authtoken"
 
-LOCAL = ["127.0.0.1", "127.255.0.9", "::1", "::ffff:127.0.0.1", "0:0:0:0:0:0:0:1"]
-AFAR = [
-    *("192.0.2.1", "10.0.0.1", "0.0.0.0", "::", "2001:db8::1", "::ffff:10.0.0.1", "fe80::1"),
-    *("128.0.0.1", "126.255.255.255", "127.1", "localhost", "", " ", "127.0.0.1.evil", "unknown"),
-]
-
-
-@pytest.mark.parametrize("address", LOCAL)
-def test_this_machine_needs_no_token(client: testing.TestClient, address: str) -> None:
-    assert client.simulate_get("/migrations", remote_addr=address).status_code == 200
-    assert auth.is_local({"REMOTE_ADDR": address})
-
-
-@pytest.mark.parametrize("address", AFAR)
-def test_nobody_else_is_answered_without(client: testing.TestClient, address: str) -> None:
-    assert not auth.is_local({"REMOTE_ADDR": address})
-    for path in ("/", "/healthcheck", "/migrations", "/nowhere"):
-        answer = client.simulate_get(path, extras={"REMOTE_ADDR": address})
-        assert (answer.status_code, answer.json["error"]["code"]) == (403, 403), path
-        assert answer.headers["x-openstack-request-id"]
-
-
-@pytest.mark.parametrize(
-    ("headers", "local"),
-    [
-        ({"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, True),
-        ({"HTTP_X_FORWARDED_FOR": "127.0.0.1, ::1"}, True),
-        ({"HTTP_X_FORWARDED_FOR": "192.0.2.1"}, False),
-        ({"HTTP_X_FORWARDED_FOR": "127.0.0.1, 192.0.2.1"}, False),
-        ({"HTTP_X_FORWARDED_FOR": "192.0.2.1, 127.0.0.1"}, False),
-        ({"HTTP_FORWARDED": "for=127.0.0.1"}, True),
-        ({"HTTP_FORWARDED": 'for="[::1]"; proto=https'}, True),
-        ({"HTTP_FORWARDED": "proto=https"}, True),
-        ({"HTTP_FORWARDED": "for=192.0.2.1"}, False),
-        ({"HTTP_FORWARDED": "For=127.0.0.1, for=192.0.2.1;by=127.0.0.1"}, False),
-        ({"HTTP_FORWARDED": 'for="[2001:db8::1]:4711"'}, False),
-        ({"HTTP_FORWARDED": "for=unknown"}, False),
-        ({"HTTP_FORWARDED": "for=_hidden"}, False),
-    ],
-)
-def test_a_proxy_on_this_machine_lends_nobody_its_address(
-    headers: dict[str, str], local: bool
-) -> None:
-    assert auth.is_local({"REMOTE_ADDR": "127.0.0.1", **headers}) is local
-
-
-def test_no_address_is_no_local_one() -> None:
-    assert not auth.is_local({})
-
-
-def test_a_forwarded_address_does_not_make_a_peer_local(
-    store: objects.Store, connection: str
-) -> None:
-    conf = configuration(connection)
-    application = app.create(conf, store)
-    conf.set_override("enable_proxy_headers_parsing", True, "oslo_middleware")
-    answer = client_of(application).simulate_get(
-        "/", remote_addr="192.0.2.1", headers={"X-Forwarded-For": "127.0.0.1"}
-    )
-    assert answer.status_code == 403
-
 
 def test_a_proxy_that_is_trusted_names_the_host_of_links(
     store: objects.Store, connection: str
@@ -120,7 +58,7 @@ def test_a_proxy_that_is_trusted_names_the_host_of_links(
     client = client_of(app.create(conf, store))
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "cloud.example"}
     for trusted, href in (
-        (False, "http://falconframework.org/migrations"),
+        (False, "http://localhost/migrations"),
         (True, "https://cloud.example/migrations"),
     ):
         conf.set_override("enable_proxy_headers_parsing", trusted, "oslo_middleware")

@@ -123,7 +123,7 @@ def test_sorting(client: testing.TestClient, fill: Fill, key: str, direction: st
             answer = client.simulate_get(address).json
             seen += [each["uuid"] for each in answer["migrations"]]
             (link,) = answer.get("migrations_links", [{"href": ""}])
-            address = link["href"].removeprefix("http://falconframework.org")
+            address = link["href"].removeprefix("http://localhost")
         assert seen == wanted
     if key == "ended_at":
         refused = client.simulate_get(f"{asked}&marker={running}")
@@ -156,7 +156,7 @@ def test_pages(
         seen += [each["uuid"] for each in answer["migrations"]]
         (link,) = answer.get("migrations_links", [{"href": ""}])
         assert ("migrations_links" in answer) == (len(seen) < count)
-        address = link["href"].removeprefix("http://falconframework.org")
+        address = link["href"].removeprefix("http://localhost")
         assert address.startswith("/") or not address
     assert sizes == pages
     assert seen == stored[::-1]
@@ -168,7 +168,7 @@ def test_the_next_page_keeps_the_filters(client: testing.TestClient, fill: Fill)
     query = "host=a%20b%26c&status=running%20(post-copy)&limit=1"
     answer = client.simulate_get(f"/migrations?{query}").json
     assert [each["uuid"] for each in answer["migrations"]] == [second]
-    href = answer["migrations_links"][0]["href"].removeprefix("http://falconframework.org")
+    href = answer["migrations_links"][0]["href"].removeprefix("http://localhost")
     assert listed(client, href) == [first]
 
 
@@ -180,3 +180,38 @@ def test_the_largest_page_is_configured(store: objects.Store, connection: str, f
     assert answer["migrations_links"][0]["rel"] == "next"
     refused = client.simulate_get("/migrations?limit=4").json["error"]
     assert refused["rule"] == "must be a whole number from 1 to 3"
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "other"),
+    [
+        ("host=a&changed_since=2020-01-01T00:00:00Z", "host", "changed_since"),
+        ("host=a&sort_key=started_at", "host", "sort_key"),
+        ("changed_since=2020-01-01T00:00:00Z&sort_key=ended_at", "changed_since", "sort_key"),
+    ],
+)
+def test_filters_that_no_index_serves_together_are_refused(
+    client: testing.TestClient, fill: Fill, query: str, field: str, other: str
+) -> None:
+    (running,) = fill(host="a")
+    answer = client.simulate_get(f"/migrations?{query}&project_id=p&status=failed")
+    assert answer.status_code == 400
+    error = answer.json["error"]
+    assert error["field"] == field
+    assert error["rule"].startswith(f"may be combined with {other} only together with server_uuid")
+    found = [] if "ended_at" in query else [running]
+    for few in ("in_progress=true", f"server_uuid={SERVER}", "status=running"):
+        assert listed(client, f"/migrations?{query}&{few}") == found, few
+
+
+def test_a_filter_and_an_order_that_an_index_serves_are_given(
+    client: testing.TestClient, fill: Fill
+) -> None:
+    (done,) = fill(host="a", status=Status.COMPLETED, project_id="p", ended_at=HEARD_AT)
+    for query in (
+        *("host=a&status=completed", "sort_key=ended_at&status=completed", "host=a"),
+        "changed_since=2020-01-01T00:00:00Z&status=completed",
+        "sort_key=started_at&in_progress=false&verdict=ended",
+    ):
+        for project in ("", "&project_id=p"):
+            assert listed(client, f"/migrations?{query}{project}") == [done], query

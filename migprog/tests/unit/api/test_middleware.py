@@ -124,8 +124,9 @@ def test_the_bound_is_an_option(store: objects.Store, connection: str, fill: Fil
     conf = configuration(connection)
     client = client_of(app.create(conf, store))
     conf.set_override("max_request_body_size", 10, "oslo_middleware")
-    assert client.simulate_post(ACTION, body="x" * 11).status_code == 413
-    assert client.simulate_post(ACTION, body="x" * 10).status_code == 400
+    headers = {"Content-Type": "application/json"}
+    assert client.simulate_post(ACTION, body="x" * 11, headers=headers).status_code == 413
+    assert client.simulate_post(ACTION, body="x" * 10, headers=headers).status_code == 400
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", ACTION), ("DELETE", NOVAS)])

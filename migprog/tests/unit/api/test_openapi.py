@@ -117,3 +117,20 @@ def test_parameters_are_schemas() -> None:
     for schema in schemas.migrations(1000).values():
         jsonschema.Draft202012Validator.check_schema(schema)
     assert set(openapi.METHODS) >= {"GET", "POST", "DELETE"}
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("/migrations", {"host", "changed_since", "sort_key"}),
+        (
+            "/v2.1/os-migrations",
+            {"host", "source_compute", "user_id", "changes-since", "changes-before"},
+        ),
+    ],
+)
+def test_what_cannot_be_asked_for_together_says_so(path: str, names: set[str]) -> None:
+    parameters = answers.document()["paths"][path]["get"]["parameters"]
+    noted = {each["name"]: each["description"] for each in parameters if "description" in each}
+    assert noted.keys() == names
+    assert all("else 400" in text for text in noted.values())

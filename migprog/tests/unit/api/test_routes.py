@@ -46,12 +46,12 @@ def paths(migration: str) -> list[str]:
 
 
 def test_versions(client: testing.TestClient) -> None:
-    assert client.simulate_get("/", host="api.example:8790").json == {
+    assert client.simulate_get("/", host="localhost:8790").json == {
         "versions": [
             {
                 "id": "v1",
                 "status": "CURRENT",
-                "links": [{"rel": "self", "href": "http://api.example:8790/migrations"}],
+                "links": [{"rel": "self", "href": "http://localhost:8790/migrations"}],
             },
             {
                 "id": "v2.1",
@@ -59,7 +59,7 @@ def test_versions(client: testing.TestClient) -> None:
                 "version": "2.104",
                 "min_version": "2.1",
                 "updated": "2013-07-23T11:33:21Z",
-                "links": [{"rel": "self", "href": "http://api.example:8790/v2.1/"}],
+                "links": [{"rel": "self", "href": "http://localhost:8790/v2.1/"}],
             },
         ]
     }
@@ -67,7 +67,7 @@ def test_versions(client: testing.TestClient) -> None:
 
 def test_server(client: testing.TestClient, fill: Fill) -> None:
     (migration,) = fill(percent=41, server_name="web", project_id="p", user_id="u")
-    base = f"http://falconframework.org/servers/{SERVER}"
+    base = f"http://localhost/servers/{SERVER}"
     assert client.simulate_get(f"/servers/{SERVER}").json == {
         "server": {
             "id": SERVER,
@@ -200,14 +200,14 @@ def test_how_good_the_forecasts_were(client: testing.TestClient, fill: Fill) -> 
 
 def test_links_follow_the_request(client: testing.TestClient, fill: Fill) -> None:
     (migration,) = fill()
-    shown = client.simulate_get("/migrations", host="cloud:99", protocol="https").json
+    shown = client.simulate_get("/migrations", host="localhost:99", protocol="https").json
     assert shown["migrations"][0]["links"] == [
-        {"rel": "self", "href": f"https://cloud:99/servers/{SERVER}/migrations/{migration}"},
+        {"rel": "self", "href": f"https://localhost:99/servers/{SERVER}/migrations/{migration}"},
         {
             "rel": "history",
-            "href": f"https://cloud:99/servers/{SERVER}/migrations/{migration}/history",
+            "href": f"https://localhost:99/servers/{SERVER}/migrations/{migration}/history",
         },
-        {"rel": "server", "href": f"https://cloud:99/servers/{SERVER}"},
+        {"rel": "server", "href": f"https://localhost:99/servers/{SERVER}"},
     ]
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import stat
 import time
+import tracemalloc
 
 import pytest
 
@@ -55,6 +56,50 @@ def test_a_compressed_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path):
     path = tmp_path / "cut.jsonl.gz"
     path.write_bytes(packed[: len(packed) // 2])
     assert 100 < len(recording.read(str(path)).rows) < 500
+
+
+_MANY_ROWS = [b'{"t": 0, "kind": "end"}'] * 200_000
+
+
+@pytest.mark.parametrize(
+    ("lines", "rule"),
+    [
+        ([b" " * 2**16] * 600, "must have at most 33554432 bytes unpacked"),
+        ([b'{"pad": "%s"}' % (b"x" * 2**21)], "a line must have at most"),
+        (_MANY_ROWS, "must be one of at most 131072 rows"),
+    ],
+    ids=["blanks", "a long line", "many rows"],
+)
+@pytest.mark.parametrize("pack", [gzip.compress, bytes])
+def test_a_file_that_unpacks_to_a_multiple_is_refused(tmp_path, lines, rule, pack):
+    path = tmp_path / "bomb.jsonl"
+    path.write_bytes(pack(b"\n".join([b'{"kind": "header"}', *lines])))
+    tracemalloc.start()
+    try:
+        with pytest.raises(recording.NotARecording, match=rule):
+            recording.read(str(path))
+        _now, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 128 * 2**20
+
+
+def test_a_larger_recording_is_read_where_that_is_asked_for(tmp_path):
+    path = tmp_path / "large.jsonl.gz"
+    path.write_bytes(gzip.compress(b"\n".join([b'{"kind": "header"}', *_MANY_ROWS])))
+    assert len(recording.read(str(path), 2**26).rows) == 200_000
+
+
+def test_a_compressed_file_of_any_length_is_read_whole(tmp_path):
+    """Whatever part of it is unpacked at a time, in one stream or several."""
+    path = tmp_path / "packed.jsonl.gz"
+    for pad in (0, 1, 2**16 - 1, 2**16, 2**16 + 1, 3 * 2**16, 10**5):
+        lines = [b'{"kind": "header", "pad": "%s"}\n' % (b"x" * pad), b'{"t": 1, "kind": "end"}\n']
+        path.write_bytes(gzip.compress(lines[0]) + gzip.compress(lines[1]))
+        read = recording.read(str(path))
+        assert (len(read.header["pad"]), len(read.rows)) == (pad, 1)
+        path.write_bytes(gzip.compress(b"".join(lines)))
+        assert recording.read(str(path)).rows == read.rows
 
 
 def test_what_is_not_known_does_no_harm(tmp_path):

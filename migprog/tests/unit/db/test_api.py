@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
 import sqlite3
+import stat
 import threading
 
 import pytest
@@ -126,3 +128,28 @@ def test_an_error_of_ours_is_not_run_again(url):
     with pytest.raises(ZeroDivisionError):
         stores.ready(url).write(work)
     assert len(runs) == 1
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_a_file_of_sqlite_is_readable_for_its_owner_alone(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        store = stores.ready(f"sqlite:///{tmp_path}/migprog.sqlite")
+        stores.store(store, stores.report())
+        # What SQLite keeps beside it is there as long as somebody uses it.
+        with store.engine.connect() as connection:
+            connection.execute(sa.text("SELECT 1 FROM migrations"))
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+        store.close()
+    finally:
+        os.umask(before)
+    names = ("migprog.sqlite", "migprog.sqlite-wal", "migprog.sqlite-shm")
+    assert modes == dict.fromkeys(names, 0o600)
+
+
+def test_the_mode_of_a_file_that_is_there_is_its_owners_business(tmp_path):
+    path = tmp_path / "migprog.sqlite"
+    path.touch(0o640)
+    path.chmod(0o640)
+    stores.ready(f"sqlite:///{path}").close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640

@@ -17,7 +17,7 @@ from migprog.tests.unit.api.conftest import client_of, configuration
 NOBODY = str(uuid.UUID(int=99))
 V = "/v2.1"
 NOT_FOUND = "The resource could not be found."
-BASE = "http://falconframework.org"
+BASE = "http://localhost"
 
 Ask: TypeAlias = Callable[..., testing.Result]
 
@@ -40,6 +40,8 @@ def asking(client: testing.TestClient) -> Ask:
         path: str, version: str | None = "2.104", method: str = "GET", **more: Any
     ) -> testing.Result:
         headers = more.pop("headers", {})
+        if method == "POST":
+            headers = {"Content-Type": "application/json"} | headers
         if version is not None:
             headers = {"OpenStack-API-Version": f"compute {version}"} | headers
         return client.simulate_request(method, V + path, headers=headers, **more)

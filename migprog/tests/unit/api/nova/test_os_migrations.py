@@ -291,14 +291,40 @@ def test_a_page_is_bounded_in_every_version(
 
 def test_links_follow_the_request(ask: Ask, fill: Fill) -> None:
     fill(2)
-    answer = ask(f"{LIST}?limit=1", host="cloud:99", protocol="https").json
+    answer = ask(f"{LIST}?limit=1", host="localhost:99", protocol="https").json
     for link in answer["migrations_links"] + answer["migrations"][0]["links"]:
-        assert link["href"].startswith("https://cloud:99/")
+        assert link["href"].startswith("https://localhost:99/")
 
 
-@pytest.mark.parametrize("query", ["", "&host=source", "&changes-since=2020-01-01T00:00:00"])
-def test_a_list_asks_once(ask: Ask, fill: Fill, store: objects.Store, query: str) -> None:
+@pytest.mark.parametrize(
+    ("query", "statements"),
+    # How many have changed decides how the page is found.
+    [("", 1), ("&host=source", 1), ("&changes-since=2020-01-01T00:00:00", 2)],
+)
+def test_a_list_asks_once(
+    ask: Ask, fill: Fill, store: objects.Store, query: str, statements: int
+) -> None:
     fill(5)
     with stores.statements(store) as sent:
         assert len(ask(f"{LIST}?limit=4{query}").json["migrations"]) == 4
-    assert len([each for each in sent if each.startswith("SELECT")]) == 1
+    assert len([each for each in sent if each.startswith("SELECT")]) == statements
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("host=a&changes-since=2020-01-01T00:00:00", "host and changes-since"),
+        (
+            "user_id=a&changes-before=2020-01-01T00:00:00",
+            "user_id and changes-before",
+        ),
+        ("user_id=a&host=b&status=failed", "host and user_id"),
+    ],
+)
+def test_filters_that_no_index_serves_together_are_refused(
+    ask: Ask, query: str, names: str
+) -> None:
+    code, name, message = refusal(ask(f"{LIST}?{query}", "2.80"))
+    assert (code, name) == (400, "badRequest")
+    assert f"The filters {names} may be combined only together with instance_uuid" in message
+    assert ask(f"{LIST}?{query.replace('failed', 'running')}&instance_uuid={SERVER}", "2.80").json

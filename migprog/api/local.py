@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Without tokens this machine alone is answered, and no web page that its browsers show.
+
+A browser on this machine is a loopback peer for any page that it has loaded. So the ``Host`` of a
+request must be a name of this machine: a page whose own name was made to resolve to the loopback
+address (DNS rebinding) says its own. And its ``Origin`` must be this very API: other pages may
+send, though not read.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+from urllib import parse
+
+import webob
+
+from migprog.api import errors
+from migprog.api.resource import Application
+from migprog.conf.api import is_loopback
+
+_FORWARDED_FOR = re.compile(r'\bfor="?\[?([^\s",;\]]*)', re.IGNORECASE)
+_NAME = "localhost"
+# What a browser says of requests that its user made, or a page of this API.
+_OWN_SITES = ("same-origin", "none")
+
+
+class LoopbackOnly:
+    """WSGI middleware that answers no one but this machine.
+
+    It stands in front of what rewrites the peer's address: here only the real one counts.
+    ``names``: of this machine, besides ``localhost`` and loopback addresses. ``origins``: of pages
+    that may ask, besides this API's own.
+    """
+
+    def __init__(
+        self, app: Application, names: Collection[str] = (), origins: Collection[str] = ()
+    ) -> None:
+        self._app = app
+        self._names = {name.lower() for name in names}
+        self._origins = frozenset(origins)
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        rule = self._broken_rule(environ)
+        if rule is None:
+            return self._app(environ, start_response)
+        message = f"[api] auth_strategy is noauth: {rule}."
+        return webob.Response(json=errors.body(403, message), status=403)(environ, start_response)
+
+    def _broken_rule(self, environ: Mapping[str, Any]) -> str | None:
+        if not is_local(environ):
+            return "only this machine's loopback address may ask"
+        if not names_this_machine(environ.get("HTTP_HOST"), self._names):
+            return "Host must be localhost, a loopback address or the host of [api] listen"
+        if not self._is_own_page(environ):
+            return "Origin must be this API itself or one of [cors] allowed_origin"
+        return None
+
+    def _is_own_page(self, environ: Mapping[str, Any]) -> bool:
+        """Tell whether no browser sent it, or one for a page that may ask."""
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is not None:
+            own = f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST')}"
+            return origin == own or origin in self._origins
+        # Without an Origin only what a page may link to: it reads nothing, and changes nothing.
+        site = environ.get("HTTP_SEC_FETCH_SITE")
+        return site is None or site in _OWN_SITES or environ["REQUEST_METHOD"] in ("GET", "HEAD")
+
+
+def is_local(environ: Mapping[str, Any]) -> bool:
+    """Tell whether the peer, and whoever it says it asks for, are on this machine.
+
+    A server on a socket file tells no address, and so might answer anybody. Nor does a proxy that
+    says only that it is one (``Via``).
+    """
+    if environ.get("HTTP_VIA"):
+        return False
+    origins = [environ.get("REMOTE_ADDR") or ""]
+    for header in ("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP"):
+        if forwarded := environ.get(header):
+            origins += forwarded.split(",")
+    origins += _FORWARDED_FOR.findall(environ.get("HTTP_FORWARDED", ""))
+    return all(is_loopback(origin.strip()) for origin in origins)
+
+
+def names_this_machine(host: str | None, names: Collection[str] = ()) -> bool:
+    """Tell whether a ``Host`` header, which no browser leaves out, names this machine."""
+    if host is None:
+        return True
+    try:
+        parts = parse.urlsplit(f"//{host}")
+        name = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        return False
+    if parts.netloc != host or "@" in host:
+        return False
+    return name == _NAME or name in names or is_loopback(name)
