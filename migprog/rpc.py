@@ -39,6 +39,7 @@ def transport(conf: cfg.ConfigOpts, url: str | None = None) -> messaging.Transpo
 
     Raises :class:`exception.ConfigError`.
     """
+    _parsed(conf, url)
     try:
         return messaging.get_rpc_transport(conf, url)
     except (messaging.InvalidTransportURL, messaging.DriverLoadFailure) as error:
@@ -129,6 +130,18 @@ def in_virtual_host(conf: cfg.ConfigOpts, url: str, name: str) -> str:
 
 def _parsed(conf: cfg.ConfigOpts, url: str | None) -> messaging.TransportURL:
     try:
-        return messaging.TransportURL.parse(conf, url)
+        parsed = messaging.TransportURL.parse(conf, url)
     except messaging.InvalidTransportURL as error:
         raise exception.ConfigError(f"[DEFAULT] transport_url: {error}") from error
+    except ValueError:
+        # The error's text is not shown: what it quotes may be of the password.
+        raise exception.ConfigError(
+            "[DEFAULT] transport_url: is not rabbit://USER:PASSWORD@HOST:PORT/VIRTUAL_HOST with a "
+            "number as PORT and special characters of PASSWORD as %XX"
+        ) from None
+    for host in parsed.hosts:
+        if host.port is not None and not 0 < host.port < 65536:
+            raise exception.ConfigError(
+                f"[DEFAULT] transport_url: port {host.port} must be from 1 to 65535"
+            )
+    return parsed

@@ -30,7 +30,10 @@ def keystone(conf: cfg.ConfigOpts, app: Application) -> Application:
 
     Raises :class:`exception.ConfigError` when these are not there.
     """
-    protected: Application = auth_token.AuthProtocol(app, {"oslo_config_config": conf})
+    try:
+        protected: Application = auth_token.AuthProtocol(app, {"oslo_config_config": conf})
+    except (exceptions.ClientException, cfg.Error, TypeError, ValueError) as error:
+        raise exception.ConfigError(f"[keystone_authtoken] {error}") from error
     group = conf.keystone_authtoken
     if not (group.auth_type or group.auth_section):
         raise exception.ConfigError(

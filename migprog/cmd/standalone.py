@@ -5,8 +5,10 @@ For one hypervisor, or for trying: reports go through memory (``fake://``) into 
 """
 
 from migprog import concurrency
+from migprog.cmd import extras
 
 concurrency.choose()
+extras.require("migprog-standalone", "libvirt", "libvirt")
 
 import os  # noqa: E402
 import pathlib  # noqa: E402

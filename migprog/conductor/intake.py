@@ -172,8 +172,7 @@ class Intake:
         try:
             stored = self._store_batches([*progress, *(each.heard for each in asked)])
         except Unavailable as error:
-            if progress:
-                LOG.warning("%d message(s) with progress are lost: %s", len(progress), error)
+            LOG.debug("progress of %d host(s) is dropped: %s", len(progress), error)
             _answer(asked, error)
         except Exception as error:
             self._store_apart(asked, progress, error)

@@ -5,12 +5,12 @@ This package is the only one that knows SQLAlchemy, oslo.db and alembic.
 """
 
 import contextlib
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-import sqlalchemy
 from oslo_config import cfg
 from oslo_db import api as oslo_api
 from oslo_db import exception as db_exc
@@ -20,16 +20,28 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy import exc as sa_exc
 
 from migprog import exception
-from migprog.db import queries
+from migprog.db import queries, where
+from migprog.outages import Party
 
+LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-_SUPPORTED = ("mysql", "postgresql", "sqlite")
 _SQLITE_BUSY_TIMEOUT_MS = 30_000
 
 
 class Unavailable(exception.MigprogError):
-    """The database cannot serve now: it is away, overloaded, or has no tables yet."""
+    """The database cannot serve now: it is away, overloaded, or has no tables yet.
+
+    ``why`` goes on where the database is already named.
+    """
+
+    @property
+    def why(self) -> str:
+        return str(self).removeprefix("the database ")
+
+
+class LoginRefused(Unavailable):
+    """The database answers, and refuses our user, password or name of the database."""
 
 
 class Store:
@@ -44,15 +56,37 @@ class Store:
         self.rows = 0
         event.listen(self.engine, "before_cursor_execute", self._count)
         self._one_writer = threading.Lock()
+        self._party: Party | None = None
 
     @property
     def engine(self) -> Engine:
         engine: Engine = self._facade.writer.get_engine()
         return engine
 
+    @property
+    def where(self) -> str:
+        """Name the database by its server, without user and password."""
+        return where.where(self.engine.url)
+
+    def log_outages(self, follows: str) -> None:
+        """From now on log when the database does not serve, and that then ``follows``."""
+        self._party = Party(LOG, self.where, follows)
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            with translated():
+                yield
+        except Unavailable as error:
+            if self._party is not None:
+                self._party.failed(error.why, refused=isinstance(error, LoginRefused))
+            raise
+        if self._party is not None:
+            self._party.worked()
+
     def read(self, work: Callable[[queries.Reader], _T]) -> _T:
         """Run ``work`` in a transaction that only reads. Raises :class:`Unavailable`."""
-        with translated(), self.engine.connect() as connection:
+        with self._watched(), self.engine.connect() as connection:
             return work(queries.Reader(connection))
 
     def write(self, work: Callable[[queries.Writer], _T]) -> _T:
@@ -61,7 +95,7 @@ class Store:
         It is run again when the transaction lost a race, or the database went away: it must keep
         nothing between its runs. Raises :class:`Unavailable`.
         """
-        with translated():
+        with self._watched():
             result: _T = _retry(self._write)(work)
             return result
 
@@ -121,28 +155,17 @@ def connect(conf: cfg.ConfigOpts) -> Store:
     facade.append_on_engine_create(_prepare)
     try:
         facade.writer.get_engine()
-    except (ImportError, sa_exc.ArgumentError) as error:
+    except (ImportError, sa_exc.NoSuchModuleError) as error:
+        url = where.parsed(conf.database.connection)
+        raise exception.ConfigError(where.missing_driver(url, error)) from error
+    except sa_exc.ArgumentError as error:
         raise exception.ConfigError(f"[database] connection: {error}") from error
     return Store(facade)
 
 
 def _url(connection: str | None) -> str:
-    if not connection:
-        raise exception.ConfigError(
-            "[database] connection: is not set; for instance "
-            "mysql+pymysql://migprog:PASSWORD@controller/migprog"
-        )
-    try:
-        url = sqlalchemy.make_url(connection)
-    except sa_exc.ArgumentError:
-        # The text of the error would show the password.
-        raise exception.ConfigError("[database] connection: is not a database URL") from None
-    backend = url.get_backend_name()
-    if backend not in _SUPPORTED:
-        raise exception.ConfigError(
-            f"[database] connection: {backend!r} must be one of: {', '.join(_SUPPORTED)}"
-        )
-    if backend == "mysql" and "charset" not in url.query:
+    url = where.parsed(connection)
+    if url.get_backend_name() == "mysql" and "charset" not in url.query:
         # oslo.db's default is utf8, of at most 3 bytes: not enough for all that tenants type.
         url = url.update_query_dict({"charset": "utf8mb4"})
     return url.render_as_string(hide_password=False)
@@ -205,9 +228,5 @@ def translated() -> Iterator[None]:
     except db_exc.DBNonExistentTable as error:
         raise Unavailable("the database has no tables: run migprog-manage db sync") from error
     except _OPERATIONAL as error:
-        raise Unavailable(f"the database does not serve: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    """Without the statement and its values, which SQLAlchemy adds."""
-    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        kind = LoginRefused if where.is_refusal(error) else Unavailable
+        raise kind(f"the database does not serve: {where.reason(error)}") from error
