@@ -23,16 +23,23 @@ VERSION = "1.0"
 class Unreachable(exception.MigprogError):
     """No conductor took the message: the broker is away, or nobody answered in time.
 
-    ``where`` names the broker; ``is_refusal``: it refuses our login.
+    ``where`` names the broker; ``is_refusal``: it refuses our login; ``is_silence``: it took the
+    message, and no conductor answered in time.
     """
 
     def __init__(
-        self, cause: str, where: str = "message broker", *, is_refusal: bool = False
+        self,
+        cause: str,
+        where: str = "message broker",
+        *,
+        is_refusal: bool = False,
+        is_silence: bool = False,
     ) -> None:
         super().__init__(f"{where}: {cause}")
         self.cause = cause
         self.where = where
         self.is_refusal = is_refusal
+        self.is_silence = is_silence
 
 
 class ConductorAPI:
@@ -62,7 +69,7 @@ class ConductorAPI:
             client.cast(context.for_service(), "progress", batch=batch)
         except messaging.MessagingTimeout as error:
             cause = f"no conductor answered within {self._call_timeout_seconds:g} s"
-            raise Unreachable(cause, self._where) from error
+            raise Unreachable(cause, self._where, is_silence=True) from error
         except brokers.ERRORS as error:
             why = brokers.cause(error)
             raise Unreachable(why.text, self._where, is_refusal=why.is_refusal) from error

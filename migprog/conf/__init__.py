@@ -55,7 +55,7 @@ def load(
         raise exception.ConfigError(plain(error)) from error
     validate(conf)
     _set_logging_up(conf)
-    warn_of_unknown(conf)
+    _warn_of_unknown(conf)
     return conf
 
 
@@ -136,14 +136,17 @@ def _refuse_unknown(path: str, sections: Sections) -> None:
                 raise exception.ConfigError(f"[{name}] {key}: there is no such option ({path})")
 
 
-def warn_of_unknown(conf: cfg.ConfigOpts) -> None:
-    """Log the options and groups of the files that nothing here reads, in one line a file."""
+def unknown_options(conf: cfg.ConfigOpts) -> list[str]:
+    """The options and groups of the files that nothing here reads, each as ``[group] name``."""
+    # Ours were looked at by validate(). "DEFAULT" also has the names of groups, which do no harm.
     ours: dict[str, set[str]] = {module.GROUP.name: set() for module in GROUPS}
-    # Options without a group, and the names of groups, which do no harm here.
     ours["DEFAULT"] = set(conf)
-    for path, sections in _sections(conf):
-        names = unknown.unknown(sections, ours)
-        if names:
-            LOG.warning(
-                "%s: nothing reads these, look for a misspelling: %s", path, ", ".join(names)
-            )
+    return [name for _path, sections in _sections(conf) for name in unknown.unknown(sections, ours)]
+
+
+def _warn_of_unknown(conf: cfg.ConfigOpts) -> None:
+    names = unknown_options(conf)
+    if names:
+        LOG.warning(
+            "configuration: nothing reads these, look for a misspelling: %s", ", ".join(names)
+        )
