@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The message broker in words for an operator: where it is, and why it cannot be used."""
 
+import re
 from dataclasses import dataclass
 
 import oslo_messaging as messaging
@@ -10,6 +11,8 @@ from oslo_config import cfg
 
 _AMQP_PORT = 5672
 _MOST_CHARACTERS = 300
+# The text of MessageDeliveryFailure.
+_UNDELIVERED = re.compile(r"Unable to connect to AMQP server on .* after \S+ tries: (.*)")
 
 # What oslo.messaging (18.3) lets through of itself, of kombu and of amqp. A bad login is none of
 # its own errors, nor one of kombu's.
@@ -59,6 +62,8 @@ def cause(error: Exception) -> Cause:
         return Cause(f"the conductor could not do it: {error.exc_type}: {_cut(error.value)}")
     if isinstance(error, OSError | kombu_exceptions.OperationalError):
         return Cause(f"cannot connect: {_line(error)}")
+    if failed := _UNDELIVERED.search(str(error)):
+        return Cause(f"cannot connect: {_cut(failed[1])}")
     return Cause(f"{type(error).__name__}: {_line(error)}")
 
 

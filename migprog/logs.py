@@ -30,7 +30,6 @@ _BROKER_FAILS = (
 _BROKER_WORKS = "[%(connection_id)s] Reconnected to AMQP server"
 # ... and what our code is told by an exception as well, or what happens whenever a connection ends.
 _REPORTED = {
-    "oslo_db.api": ("DB exceeded retry limit",),
     "oslo.db.api": ("DB exceeded retry limit",),
     "sqlalchemy.pool": (
         "Exception during reset",
@@ -40,7 +39,7 @@ _REPORTED = {
     ),
     "amqp": ("Received method",),
 }
-# Loggers whose records come in floods when a party is away. oslo.log renames oslo_x to oslo.x.
+# Loggers whose records come in floods when a party is away.
 _LOUD = (
     _RABBIT,
     "oslo.messaging._drivers.amqpdriver",
@@ -48,11 +47,8 @@ _LOUD = (
     "oslo.messaging._drivers.pool",
     "oslo.messaging.rpc.server",
     "oslo.messaging.server",
-    "oslo_db.api",
     "oslo.db.api",
-    "oslo_db.sqlalchemy.engines",
     "oslo.db.sqlalchemy.engines",
-    "oslo_db.sqlalchemy.exc_filters",
     "oslo.db.sqlalchemy.exc_filters",
     "keystonemiddleware.auth_token",
     "keystonemiddleware.auth_token._identity",
@@ -78,8 +74,8 @@ class _Tame(logging.Filter):
         self._seen: dict[tuple[str, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        text = str(record.msg)
-        if record.name.endswith("impl_rabbit"):
+        text, name = str(record.msg), _dotted(record.name)
+        if name == _RABBIT:
             if text.startswith(_BROKER_WORKS):
                 if self.broker is not None:
                     self.broker.worked()
@@ -94,7 +90,7 @@ class _Tame(logging.Filter):
             # An endpoint of ours says no, and its caller is told why.
             return _demoted(record)
         for logger, beginnings in _REPORTED.items():
-            if record.name.startswith(logger) and text.startswith(beginnings):
+            if name.startswith(logger) and text.startswith(beginnings):
                 return _demoted(record)
         return record.levelno < logging.WARNING or self._is_worth_it(record)
 
@@ -118,6 +114,11 @@ class _Tame(logging.Filter):
             record.msg = f"{record.getMessage()} ({kept_back} more like this in {now - at:.0f} s)"
             record.args = ()
         return True
+
+
+def _dotted(name: str) -> str:
+    """A logger's name as oslo.log has it, which some modules go through and others do not."""
+    return name.replace("oslo_", "oslo.", 1) if name.startswith("oslo_") else name
 
 
 def _told(record: logging.LogRecord) -> tuple[str, float | None]:
@@ -171,8 +172,10 @@ _TAME = _Tame()
 def tame() -> None:
     """Set the libraries' loggers and the handlers up; after oslo.log's own setup."""
     for name in _LOUD:
-        logging.getLogger(name).addFilter(_TAME)
-    logging.getLogger(_RABBIT).setLevel(logging.INFO)
+        for logger in {name, name.replace("oslo.", "oslo_", 1)}:
+            logging.getLogger(logger).addFilter(_TAME)
+    for logger in (_RABBIT, _RABBIT.replace("oslo.", "oslo_", 1)):
+        logging.getLogger(logger).setLevel(logging.INFO)
     for handler in logging.getLogger().handlers:
         if handler.formatter is not None and not isinstance(handler.formatter, _Once):
             handler.setFormatter(_Once(handler.formatter))

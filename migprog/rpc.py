@@ -17,9 +17,18 @@ _AMQP_PORT = 5672
 # Whoever waits for messages looks up after so many seconds, then more and more seldom, and anew
 # after each message: with oslo.messaging's own millisecond (18.3) that is up to two thirds of what
 # a message costs. What it looks up for is acknowledging notifications, of which we have none:
-# remote calls are acknowledged as they come in. It is no option of the library's, hence:
-LIBRARY_LOOKS_UP_SECONDS: float = amqpdriver.ACK_REQUEUE_EVERY_SECONDS_MIN
-amqpdriver.ACK_REQUEUE_EVERY_SECONDS_MIN = 0.5
+# remote calls are acknowledged as they come in. Its longest, 5 s, is what a stop takes. Neither is
+# an option of the library's; a release without these constants goes its own way.
+LIBRARY_LOOKS_UP_SECONDS: float = getattr(amqpdriver, "ACK_REQUEUE_EVERY_SECONDS_MIN", 0.001)
+_LOOKS_UP_AT_LEAST_SECONDS = 1.0
+
+
+def _look_up(constant: str, seconds: float) -> None:
+    if hasattr(amqpdriver, constant):
+        setattr(amqpdriver, constant, seconds)
+
+
+_look_up("ACK_REQUEUE_EVERY_SECONDS_MIN", 0.5)
 
 
 class Serializer(messaging.NoOpSerializer):
@@ -41,9 +50,12 @@ def transport(conf: cfg.ConfigOpts, url: str | None = None) -> messaging.Transpo
     """
     _parsed(conf, url)
     try:
-        return messaging.get_rpc_transport(conf, url)
+        made = messaging.get_rpc_transport(conf, url)
     except (messaging.InvalidTransportURL, messaging.DriverLoadFailure) as error:
         raise exception.ConfigError(f"[DEFAULT] transport_url: {error}") from error
+    # Not before: the driver's options are bounded by it when it is loaded.
+    _look_up("ACK_REQUEUE_EVERY_SECONDS_MAX", _LOOKS_UP_AT_LEAST_SECONDS)
+    return made
 
 
 def client(

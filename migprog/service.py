@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from oslo_config import cfg
 
@@ -47,8 +47,8 @@ def main(
     prog: str,
     make: Callable[[cfg.ConfigOpts], Service],
     cli_opts: Sequence[cfg.Opt] = (),
-) -> int:
-    """Run the service that ``make`` makes of the configuration; gives the exit status.
+) -> NoReturn:
+    """Run the service that ``make`` makes of the configuration, and exit.
 
     What stops it is told in one line: it is for the operator.
     """
@@ -57,8 +57,9 @@ def main(
         run(config, make(config))
     except exception.MigprogError as error:
         sys.stderr.write(f"{prog}: {error}\n")
-        return 1
-    return 0
+        _end(1)
+    # All that matters is stopped. Libraries wait for seconds for idle threads of theirs.
+    _end(0)
 
 
 def run(config: cfg.ConfigOpts, service: Service) -> None:
@@ -111,7 +112,7 @@ def _waiting_for() -> str:
     return f"; waiting for: {', '.join(failing)}" if failing else "; work at hand is finished"
 
 
-def _end(status: int) -> None:
+def _end(status: int) -> NoReturn:
     """End at once: the libraries' own clean-up at the exit would wait for the same thing."""
     logging.shutdown()
     sys.stderr.flush()

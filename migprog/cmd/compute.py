@@ -8,7 +8,7 @@ concurrency.choose()
 extras.require("migprog-compute", "libvirt", "libvirt")
 
 import logging  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import Any, NoReturn  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
 
@@ -116,5 +116,5 @@ class AgentService(ComputeService):
             self._metrics.stop()
 
 
-def main() -> int:
-    return service.main("migprog-compute", AgentService)
+def main() -> NoReturn:
+    service.main("migprog-compute", AgentService)

@@ -17,6 +17,7 @@ LOG = logging.getLogger(__name__)
 
 GROUPS = (api, compute, conductor)
 
+_QUIET = ("oslo.messaging=WARN", "oslo_messaging=WARN", "alembic=WARN")
 # How oslo.config says where a value is from, in the texts of its errors.
 _LOCATION = re.compile(r"LocationInfo\(location=<Locations\.(\w+): [^>]*>, detail='([^']*)'\)")
 
@@ -85,9 +86,7 @@ def register(conf: cfg.ConfigOpts) -> None:
     conf.set_default("use_stderr", True)
     for group in GROUPS:
         group.register_opts(conf)
-    log.set_defaults(
-        default_log_levels=[*log.get_default_log_levels(), "oslo.messaging=WARN", "alembic=WARN"]
-    )
+    log.set_defaults(default_log_levels=[*log.get_default_log_levels(), *_QUIET])
 
 
 def validate(conf: cfg.ConfigOpts) -> None:

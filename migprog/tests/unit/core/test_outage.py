@@ -50,4 +50,3 @@ def test_lines_are_few_whatever_happens(causes):
         lines += due is not None
     minutes = len(causes) / PAUSE_SECONDS + 1
     assert lines <= 2 * 8 * minutes + len(causes) / REMIND_SECONDS
-    # An outage is never begun in silence and ended aloud, nor the other way round.
