@@ -22,7 +22,6 @@ class Party:
         self._follows = follows
         self._outage = outage.Outage()
         self._lock = threading.Lock()
-        _PARTIES.add(self)
 
     def failed(
         self, cause: str, next_try_seconds: float | None = None, *, refused: bool = False
@@ -57,12 +56,28 @@ class Party:
         return f"{self.name}, failing for {self._outage.seconds(time.monotonic()):.0f} s"
 
 
-_PARTIES: "weakref.WeakSet[Party]" = weakref.WeakSet()
+_PARTIES: "weakref.WeakValueDictionary[str, Party]" = weakref.WeakValueDictionary()
+
+
+def party(log: logging.Logger, name: str, follows: str) -> Party:
+    """The party of that name: one for all that reach for the same, so that its outage is logged
+    once."""
+    found = _PARTIES.get(name)
+    if found is None:
+        found = _PARTIES[name] = Party(log, name, follows)
+    return found
+
+
+def worked(name: str) -> None:
+    """Take in that the party of that name works, if there is one."""
+    found = _PARTIES.get(name)
+    if found is not None:
+        found.worked()
 
 
 def failing() -> list[Party]:
     """The parties of this process that fail now, by name."""
-    return sorted((party for party in list(_PARTIES) if party.is_failing), key=lambda p: p.name)
+    return [each for _name, each in sorted(_PARTIES.items()) if each.is_failing]
 
 
 def _count(failures: int, seconds: float) -> str:

@@ -6,7 +6,7 @@ import logging
 
 from oslo_config import cfg
 
-from migprog import exception, objects, rpc
+from migprog import brokers, exception, logs, objects, outages, rpc
 from migprog.api import app
 from migprog.api.actions import Actions, ByAgents
 from migprog.api.waiting import Waiting
@@ -51,6 +51,8 @@ class ApiService:
             return None
         if self._transport_url is None:
             rpc.check(self._config)
+        where = brokers.where(self._config, self._transport_url)
+        logs.report_broker(outages.party(LOG, where, "actions are answered 503"))
         transport = rpc.transport(self._config, self._transport_url)
         self._opened.callback(transport.cleanup)
         return ByAgents(store, ComputeAPI(transport))

@@ -72,6 +72,8 @@ def broker(conf: cfg.ConfigOpts, needs_conductor: bool) -> str:
     conductor = rpcapi.ConductorAPI(transport, _ANSWER_SECONDS, where)
     batch = Batch(host="migprog-status", node="migprog-status")
     try:
+        # First what gives up soon: a call waits for its own connection for ever.
+        conductor.report(batch.to_wire(), acknowledged=False)
         conductor.report(batch.to_wire(), acknowledged=True)
     except rpcapi.Unreachable as error:
         if not error.is_silence:

@@ -12,11 +12,12 @@ from typing import Any, NoReturn  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
 
-from migprog import brokers, httpd, metrics, rpc, service  # noqa: E402
+from migprog import brokers, httpd, logs, metrics, outages, rpc, service  # noqa: E402
 from migprog.compute import rpcapi as compute_rpcapi  # noqa: E402
 from migprog.compute.endpoint import Endpoint  # noqa: E402
 from migprog.compute.manager import ComputeManager  # noqa: E402
 from migprog.compute.recorder import Limits  # noqa: E402
+from migprog.compute.sender import REPORTS_WAIT  # noqa: E402
 from migprog.compute.settings import Settings  # noqa: E402
 from migprog.conductor import rpcapi  # noqa: E402
 from migprog.conf.compute import metrics_address  # noqa: E402
@@ -67,6 +68,8 @@ class ComputeService:
             rpc.check(self._config)
         self._transport = rpc.transport(self._config, self._transport_url)
         where = brokers.where(self._config, self._transport_url)
+        # The sender's own words are of the same party. This one hears of what blocks a call, too.
+        logs.report_broker(outages.party(LOG, where, REPORTS_WAIT))
         conductor = rpcapi.ConductorAPI(self._transport, self._config.compute.rpc_timeout, where)
         listen = self._listen if self._config.compute.allow_actions else None
         self._manager = ComputeManager(settings(self._config, self._libvirt_uri), conductor, listen)

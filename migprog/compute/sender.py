@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from migprog import outages
 from migprog.compute import clock
 from migprog.compute.outbox import Load, Outbox
 from migprog.conductor import rpcapi
@@ -14,13 +15,14 @@ from migprog.core.pacing import Pacing
 from migprog.core.report import LASTING, Ack, Agent, Batch
 from migprog.core.throttle import Rules
 from migprog.metrics import agent as metrics
-from migprog.outages import Party
 from migprog.version import RELEASE
 
 LOG = logging.getLogger(__name__)
 # Seconds between two attempts while no conductor answers: doubled each time, up to the last.
 _RETRY_SECONDS = (0.5, 30.0)
 _WITHOUT_VITALS_SECONDS = 1.0
+# What follows for an operator when no conductor can be reached.
+REPORTS_WAIT = "reports wait in this agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Sender:
         self._started_at = time.time()
         self._answered_at = self._beats_at = time.monotonic()
         self._stopping = threading.Event()
-        self._party: Party | None = None
+        self._party: outages.Party | None = None
         # Until the next attempt, if one fails now; None while nobody would try again.
         self._next_try_seconds: float | None = None
 
@@ -125,8 +127,6 @@ class Sender:
         except rpcapi.Unreachable as error:
             self._failed(error)
             return False
-        if self._party is not None:
-            self._party.worked()
         if acknowledged:
             self._answered_at = time.monotonic()
             took_seconds = self._answered_at - now
@@ -160,7 +160,7 @@ class Sender:
 
     def _failed(self, error: rpcapi.Unreachable) -> None:
         if self._party is None or self._party.name != error.where:
-            self._party = Party(LOG, error.where, "reports wait in this agent")
+            self._party = outages.party(LOG, error.where, REPORTS_WAIT)
         self._party.failed(error.cause, self._next_try_seconds, refused=error.is_refusal)
         metrics.failed()
         self._set_pacing(self.pacing.unanswered(time.monotonic()), "no conductor is reached")

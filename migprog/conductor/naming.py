@@ -13,13 +13,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from migprog import exception, objects
+from migprog import exception, objects, outages
 from migprog.conductor.nova import NoAnswer
 from migprog.core import nova
 from migprog.core.nova import NovaMigration
 from migprog.metrics import conductor as metrics
 from migprog.metrics.conductor import Naming as Outcome
-from migprog.outages import Party
 
 LOG = logging.getLogger(__name__)
 
@@ -58,7 +57,9 @@ class Naming:
         self._waiting: list[tuple[float, int, _Appeared]] = []
         self._count = itertools.count()
         self._stopping = False
-        self._nova = Party(LOG, "Nova", "its ids of new migrations are asked for again later")
+        self._nova = outages.party(
+            LOG, "Nova", "its ids of new migrations are asked for again later"
+        )
         self._thread = threading.Thread(target=self._run, name="naming", daemon=True)
 
     def start(self) -> None:

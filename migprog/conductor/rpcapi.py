@@ -14,7 +14,7 @@ from typing import Any
 
 import oslo_messaging as messaging
 
-from migprog import brokers, context, exception, rpc
+from migprog import brokers, context, exception, outages, rpc
 
 TOPIC = "migprog-conductor"
 VERSION = "1.0"
@@ -65,8 +65,10 @@ class ConductorAPI:
         try:
             if acknowledged:
                 answer: dict[str, Any] = client.call(context.for_service(), "report", batch=batch)
+                outages.worked(self._where)
                 return answer
             client.cast(context.for_service(), "progress", batch=batch)
+            outages.worked(self._where)
         except messaging.MessagingTimeout as error:
             cause = f"no conductor answered within {self._call_timeout_seconds:g} s"
             raise Unreachable(cause, self._where, is_silence=True) from error

@@ -7,7 +7,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from migprog import brokers, exception, httpd, logs, metrics, objects, rpc
+from migprog import brokers, exception, httpd, logs, metrics, objects, outages, rpc
 from migprog.conductor import rpcapi
 from migprog.conductor.intake import Intake, StoreBatches, storing
 from migprog.conductor.manager import ConductorManager
@@ -15,12 +15,12 @@ from migprog.conductor.naming import Naming
 from migprog.conductor.nova import Nova
 from migprog.conf import nova as nova_conf
 from migprog.conf.conductor import metrics_address
-from migprog.outages import Party
 
 LOG = logging.getLogger(__name__)
 
 # Prometheus asks now and then; a client that says nothing keeps one of them for some seconds.
 _METRICS_THREADS = 4
+_WITHOUT_DATABASE = "reports wait in the agents, those of progress alone are dropped"
 # Between two attempts to reach the database at the start.
 _DATABASE_RETRY_SECONDS = 2.0
 # Where the broker is away, its connections cannot be closed in good order.
@@ -45,7 +45,7 @@ class ConductorService:
         self._intake: Intake | None = None
         self._naming: Naming | None = None
         self._metrics: httpd.Server | None = None
-        self._broker: Party | None = None
+        self._broker: outages.Party | None = None
         self._stopping = threading.Event()
 
     def start(self) -> None:
@@ -62,11 +62,11 @@ class ConductorService:
         self._wait_for_database(self._store)
         if self._stopping.is_set():
             return
-        self._store.log_outages("progress reports are dropped, all others wait in the agents")
+        self._store.log_outages(_WITHOUT_DATABASE)
         self._intake = Intake(self._storing(self._store))
         self._intake.start()
         where = brokers.where(self._conf, self._transport_url)
-        self._broker = Party(LOG, where, "no reports are received; they wait in the agents")
+        self._broker = outages.party(LOG, where, "no reports are received; they wait in the agents")
         logs.report_broker(self._broker)
         self._transport = rpc.transport(self._conf, self._transport_url)
         self._server = rpc.server(
@@ -107,7 +107,7 @@ class ConductorService:
 
     def _wait_for_database(self, store: objects.Store) -> None:
         """Return when the database serves, or when it is to stop."""
-        party = Party(LOG, store.where, "no reports are taken; they wait in the agents")
+        party = outages.party(LOG, store.where, _WITHOUT_DATABASE)
         while not self._stopping.is_set():
             try:
                 objects.check_version(store)

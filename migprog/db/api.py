@@ -19,9 +19,8 @@ from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy import exc as sa_exc
 
-from migprog import exception
+from migprog import exception, outages
 from migprog.db import queries, where
-from migprog.outages import Party
 
 LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -56,7 +55,7 @@ class Store:
         self.rows = 0
         event.listen(self.engine, "before_cursor_execute", self._count)
         self._one_writer = threading.Lock()
-        self._party: Party | None = None
+        self._party: outages.Party | None = None
 
     @property
     def engine(self) -> Engine:
@@ -70,7 +69,7 @@ class Store:
 
     def log_outages(self, follows: str) -> None:
         """From now on log when the database does not serve, and that then ``follows``."""
-        self._party = Party(LOG, self.where, follows)
+        self._party = outages.party(LOG, self.where, follows)
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:

@@ -44,7 +44,7 @@ def _required() -> set[str]:
 def _imported() -> dict[str, str]:
     """The distributions that code outside of the tests imports, each with a file that does."""
     distributions = importlib.metadata.packages_distributions()
-    found = {}
+    found: dict[str, str] = {}
     for path in sorted((ROOT / "migprog").rglob("*.py")):
         if "tests" in path.relative_to(ROOT).parts:
             continue
