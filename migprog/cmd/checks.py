@@ -98,7 +98,10 @@ def may_write(store: objects.Store) -> str:
 
 def keystone(conf: cfg.ConfigOpts) -> str:
     """Get a token as migprog-api does, and ask Keystone about it where migprog-api will ask."""
-    importlib.import_module("keystonemiddleware.auth_token")
+    # Not before it is needed: a hypervisor's check is none of Keystone's.
+    options: Any = importlib.import_module("keystonemiddleware.opts")
+    for name, opts in options.list_auth_token_opts():
+        conf.register_opts(opts, name)
     loading.register_auth_conf_options(conf, _KEYSTONE)
     group = conf[_KEYSTONE]
     if not (group.auth_type or group.auth_section):
@@ -117,7 +120,7 @@ def keystone(conf: cfg.ConfigOpts) -> str:
         session.get(
             "/auth/tokens",
             endpoint_filter={
-                "service_type": group.service_type,
+                "service_type": "identity",
                 "interface": group.interface,
                 "region_name": group.region_name,
                 "version": (3, 0),

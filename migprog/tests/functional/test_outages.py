@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.functional, pytest.mark.timeout(240)]
 
 BIN = pathlib.Path(sys.executable).parent
 SECRET = "S3CRET"
-# Sends a host's reports for as long as it lives, four at a time, and says of each what became of it.
+# Reports for four hosts for as long as it lives, and says of each what became of it.
 _REPORTING = """
 import sys, threading, time
 from oslo_config import cfg
