@@ -17,7 +17,13 @@ LOG = logging.getLogger(__name__)
 
 GROUPS = (api, compute, conductor)
 
-_QUIET = ("oslo.messaging=WARN", "oslo_messaging=WARN", "alembic=WARN")
+_QUIET = (
+    "alembic=WARN",
+    "oslo.messaging=WARN",
+    "oslo.service=WARN",
+    "oslo_messaging=WARN",
+    "oslo_service=WARN",
+)
 # How oslo.config says where a value is from, in the texts of its errors.
 _LOCATION = re.compile(r"LocationInfo\(location=<Locations\.(\w+): [^>]*>, detail='([^']*)'\)")
 
