@@ -90,8 +90,7 @@ def cloud(keystone_files):
 
 @pytest.mark.parametrize("dialect", ["mysql", "postgresql"])
 def test_database_and_user_of_the_page_take_the_tables(dialect, tmp_path):
-    make = {"mysql": databases.mariadb, "postgresql": databases.postgresql}[dialect]
-    with make() as server:
+    with databases.RUN[{"mysql": "mariadb"}.get(dialect, dialect)]() as server:
         for statement in sql(INSTALL, dialect):
             server.execute(statement)
         place = server.admin_url.rpartition("@")[2].partition("/")[0]

@@ -69,7 +69,7 @@ def own_mariadb():
 @pytest.fixture
 def start(tmp_path):
     """Starts a command with a configuration; it is gone after the test."""
-    started = []
+    started: list[processes.Program] = []
 
     def start(command, *groups, **environment):
         config = tmp_path / f"{len(started)}.conf"

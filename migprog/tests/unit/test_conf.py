@@ -155,14 +155,14 @@ def test_names_that_nothing_reads_are_one_warning(tmp_path, capfd):
 def test_whole_sample_has_no_name_that_nothing_reads(tmp_path):
     """Each option of the sample, as if it were set."""
     sample = pathlib.Path(__file__).resolve().parents[3] / "etc/migprog/migprog.conf.sample"
-    sections = {}
+    sections: dict[str, dict[str, list[str]]] = {}
     section = None
     for line in sample.read_text().splitlines():
         if named := re.fullmatch(r"\[(\w+)\]", line):
             section = sections.setdefault(named[1], {})
         elif option := re.match(r"#(\w+) = ", line):
             section[option[1]] = ["x"]
-    ours = {module.GROUP.name: set() for module in conf.GROUPS}
+    ours: dict[str, set[str]] = {module.GROUP.name: set() for module in conf.GROUPS}
     for name in ("keystone_authtoken", "nova"):
         sections[name].pop("auth_type")
     assert len(sections) > 10
