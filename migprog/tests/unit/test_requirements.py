@@ -76,6 +76,12 @@ def test_each_requirement_is_imported():
     assert _required() - set(_imported()) - _LOADED_BY_NAME == set()
 
 
+def test_requirements_of_the_tests_are_installed():
+    """pbr makes an extra of them, too: one that cannot be read breaks each installation."""
+    for needed in _requirements((ROOT / "test-requirements.txt").read_text()):
+        assert importlib.metadata.version(needed.name) in needed.specifier
+
+
 def test_documented_releases_have_constraints():
     page = (ROOT / "doc/source/install.rst").read_text()
     documented = set(re.findall(r"(?m)^(20\d\d\.[12]) ", page))
