@@ -24,7 +24,8 @@ def choose(backend: str | None = None) -> str:
     """Set the backend up, and return its name: ``backend``, or what ``MIGPROG_CONCURRENCY`` names
     (default eventlet).
 
-    Raises :class:`SystemExit` with a message when the variable names neither.
+    Raises :class:`SystemExit` with a message when the variable names neither, or names one that the
+    installed oslo.service does not have.
     """
     backend = backend or os.environ.get(_VARIABLE, EVENTLET)
     if backend not in (EVENTLET, THREADING):
@@ -35,7 +36,14 @@ def choose(backend: str | None = None) -> str:
         eventlet.monkey_patch()
     from oslo_service import backend as oslo_backend
 
-    oslo_backend.init_backend(oslo_backend.BackendType(backend))
+    try:
+        oslo_backend.init_backend(oslo_backend.BackendType(backend))
+    except (ImportError, ValueError) as error:
+        # oslo.service before 4.2 has eventlet alone; later ones need cotyledon for threads.
+        raise SystemExit(
+            f"{_VARIABLE}: {backend!r} is not possible with the installed oslo.service ({error}); "
+            f"pip install 'migprog[{backend}]', or set it to {EVENTLET}"
+        ) from None
     return backend
 
 

@@ -12,16 +12,18 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from oslo_config import cfg
 
-from migprog import concurrency, conf, exception
+from migprog import concurrency, conf, exception, outages
 
 LOG = logging.getLogger(__name__)
 # What is just starting is let come to its end, so that it can be stopped in good order.
-_START_SECONDS = 3.0
-# A broker that is away can hold up a stop for ever. systemd would kill us after 90 seconds.
+_START_SECONDS = 1.0
+# After so long it is said what a stop waits for, and then it is given up: a party that is away can
+# hold it up for ever. systemd would kill us after 90 seconds.
+_SAY_SECONDS = 2.0
 _STOP_SECONDS = 20.0
 
 # Where the service that runs is told of what must stop it.
@@ -48,8 +50,8 @@ def main(
     prog: str,
     make: Callable[[cfg.ConfigOpts], Service],
     cli_opts: Sequence[cfg.Opt] = (),
-) -> int:
-    """Run the service that ``make`` makes of the configuration; gives the exit status.
+) -> NoReturn:
+    """Run the service that ``make`` makes of the configuration, and exit.
 
     What stops it is told in one line: it is for the operator.
     """
@@ -58,8 +60,9 @@ def main(
         run(config, make(config))
     except exception.MigprogError as error:
         sys.stderr.write(f"{prog}: {error}\n")
-        return 1
-    return 0
+        _end(1)
+    # All that matters is stopped. Libraries wait for seconds for idle threads of theirs.
+    _end(0)
 
 
 def fail(error: exception.MigprogError) -> None:
@@ -98,7 +101,8 @@ def run(config: cfg.ConfigOpts, service: Service) -> None:
         _failures.remove(news)
         starting.join(_START_SECONDS)
         if starting.is_alive():
-            LOG.warning("stopping before the start was through")
+            LOG.warning("stopping before the start was through%s", _waiting_for())
+            _end(0)
         else:
             _stop(service)
 
@@ -106,12 +110,28 @@ def run(config: cfg.ConfigOpts, service: Service) -> None:
 def _stop(service: Service) -> None:
     stopping = threading.Thread(target=service.stop, name="stop", daemon=True)
     stopping.start()
-    stopping.join(_STOP_SECONDS)
+    stopping.join(_SAY_SECONDS)
+    if stopping.is_alive():
+        LOG.info(
+            "still stopping, for %.0f s at most%s", _STOP_SECONDS - _SAY_SECONDS, _waiting_for()
+        )
+        stopping.join(_STOP_SECONDS - _SAY_SECONDS)
     if stopping.is_alive():
         LOG.warning("not everything could be stopped in good order; ending all the same")
-        logging.shutdown()
-        # The libraries' own clean-up at the exit would wait for the same thing.
-        os._exit(1)
+        _end(1)
+
+
+def _waiting_for() -> str:
+    """What is likely to hold us up, for the end of a line."""
+    failing = [str(party) for party in outages.failing()]
+    return f"; waiting for: {', '.join(failing)}" if failing else "; work at hand is finished"
+
+
+def _end(status: int) -> NoReturn:
+    """End at once: the libraries' own clean-up at the exit would wait for the same thing."""
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _serve(config: cfg.ConfigOpts, service: Service, news: concurrency.Inbox) -> None:

@@ -4,3 +4,5 @@
 import pbr.version
 
 version_info = pbr.version.VersionInfo("migprog")
+# With what makes a build between two releases: 1.2.0.dev34 is none of the 1.2.0.
+RELEASE: str = version_info.release_string()

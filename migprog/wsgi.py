@@ -22,6 +22,7 @@ def _application() -> Application:
     path = os.environ.get("MIGPROG_CONFIG_FILE")
     config = conf.load(["--config-file", path] if path else [], "migprog")
     store = objects.connect(config)
+    store.log_outages("requests are answered 503")
     return app.create(config, store, actions=_actions(config, store))
 
 

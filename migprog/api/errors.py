@@ -121,7 +121,8 @@ class _Handlers:
         error: objects.Unavailable,
         params: dict[str, Any],
     ) -> None:
-        LOG.error("%s %s: %s", req.method, req.path, error)
+        # The store logs its outages; this is one of many requests that meet one.
+        LOG.debug("%s %s: %s", req.method, req.path, error)
         resp.set_header("Retry-After", RETRY_AFTER_SECONDS)
         # What the driver says of it is for the log: it may name hosts and users.
         message = "The database cannot be reached just now. Nothing is lost; try again."

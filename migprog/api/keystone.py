@@ -69,7 +69,10 @@ def authenticated(conf: cfg.ConfigOpts, app: Application, threads: int = 16) -> 
         conf.register_opts(options, group)
     for name, value in DEFAULTS.items():
         conf.set_default(name, value, _GROUP)
-    protected = _Bounded(app, {"oslo_config_config": conf}, Turns(threads))
+    try:
+        protected = _Bounded(app, {"oslo_config_config": conf}, Turns(threads))
+    except (exceptions.ClientException, cfg.Error, TypeError, ValueError) as error:
+        raise exception.ConfigError(f"[keystone_authtoken] {error}") from error
     settings = conf[_GROUP]
     if not (settings.auth_type or settings.auth_section):
         raise exception.ConfigError(

@@ -2,10 +2,11 @@
 """The API as a service of a process of ours: ``migprog-api``, ``migprog-standalone``."""
 
 import contextlib
+import logging
 
 from oslo_config import cfg
 
-from migprog import exception, objects, rpc
+from migprog import brokers, exception, logs, objects, outages, rpc
 from migprog.api import app
 from migprog.api.actions import Actions, ByAgents
 from migprog.api.auth import PUBLIC
@@ -13,6 +14,8 @@ from migprog.api.waiting import Waiting
 from migprog.compute.rpcapi import ComputeAPI
 from migprog.conf.api import check_listen
 from migprog.httpd import Bounds, Server
+
+LOG = logging.getLogger(__name__)
 
 
 class ApiService:
@@ -51,12 +54,15 @@ class ApiService:
         self._opened.callback(server.stop)
         self._opened.callback(waiting.stop)
         self.port = server.port
+        _look_at_database(store)
 
     def _actions(self, store: objects.Store) -> Actions | None:
         if not self._config.api.allow_actions:
             return None
         if self._transport_url is None:
             rpc.check(self._config)
+        where = brokers.where(self._config, self._transport_url)
+        logs.report_broker(outages.party(LOG, where, "actions are answered 503"))
         transport = rpc.transport(self._config, self._transport_url)
         self._opened.callback(transport.cleanup)
         return ByAgents(store, ComputeAPI(transport))
@@ -67,6 +73,18 @@ class ApiService:
 
     def reload(self, config: cfg.ConfigOpts) -> None:
         """None of the API's options is mutable."""
+
+
+def _look_at_database(store: objects.Store) -> None:
+    """Say at the start what each request would meet. Raises :class:`exception.ConfigError` when the
+    database refuses our login, or its tables are too old."""
+    store.log_outages("requests are answered 503")
+    try:
+        objects.check_version(store)
+    except objects.LoginRefused as error:
+        raise exception.ConfigError(f"[database] connection: {store.where}: {error.why}") from error
+    except objects.Unavailable as error:
+        LOG.warning("%s: %s; requests are answered 503 meanwhile", store.where, error.why)
 
 
 def _places(max_waiting: int | None, threads: int) -> int:

@@ -5,9 +5,11 @@ from migprog import concurrency
 
 concurrency.choose()
 
+from typing import NoReturn  # noqa: E402
+
 from migprog import service  # noqa: E402
 from migprog.api.service import ApiService  # noqa: E402
 
 
-def main() -> int:
-    return service.main("migprog-api", ApiService)
+def main() -> NoReturn:
+    service.main("migprog-api", ApiService)

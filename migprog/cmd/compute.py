@@ -2,19 +2,22 @@
 """``migprog-compute``: the agent of one hypervisor."""
 
 from migprog import concurrency
+from migprog.cmd import extras
 
 concurrency.choose()
+extras.require("migprog-compute", "libvirt", "libvirt")
 
 import logging  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import Any, NoReturn  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
 
-from migprog import httpd, metrics, rpc, service  # noqa: E402
+from migprog import brokers, httpd, logs, metrics, outages, rpc, service  # noqa: E402
 from migprog.compute import rpcapi as compute_rpcapi  # noqa: E402
 from migprog.compute.endpoint import Endpoint  # noqa: E402
 from migprog.compute.manager import ComputeManager  # noqa: E402
 from migprog.compute.recorder import Limits  # noqa: E402
+from migprog.compute.sender import REPORTS_WAIT  # noqa: E402
 from migprog.compute.settings import Settings  # noqa: E402
 from migprog.conductor import rpcapi  # noqa: E402
 from migprog.conf.compute import metrics_address  # noqa: E402
@@ -61,8 +64,13 @@ class ComputeService:
         self._server: Any = None
 
     def start(self) -> None:
+        if self._transport_url is None:
+            rpc.check(self._config)
         self._transport = rpc.transport(self._config, self._transport_url)
-        conductor = rpcapi.ConductorAPI(self._transport, self._config.compute.rpc_timeout)
+        where = brokers.where(self._config, self._transport_url)
+        # The sender's own words are of the same party. This one hears of what blocks a call, too.
+        logs.report_broker(outages.party(LOG, where, REPORTS_WAIT))
+        conductor = rpcapi.ConductorAPI(self._transport, self._config.compute.rpc_timeout, where)
         listen = self._listen if self._config.compute.allow_actions else None
         self._manager = ComputeManager(
             settings(self._config, self._libvirt_uri), conductor, listen, service.fail
@@ -113,5 +121,5 @@ class AgentService(ComputeService):
             self._metrics.stop()
 
 
-def main() -> int:
-    return service.main("migprog-compute", AgentService)
+def main() -> NoReturn:
+    service.main("migprog-compute", AgentService)

@@ -5,9 +5,11 @@ from migprog import concurrency
 
 concurrency.choose()
 
+from typing import NoReturn  # noqa: E402
+
 from migprog import service  # noqa: E402
 from migprog.conductor.service import ConductorService  # noqa: E402
 
 
-def main() -> int:
-    return service.main("migprog-conductor", ConductorService)
+def main() -> NoReturn:
+    service.main("migprog-conductor", ConductorService)

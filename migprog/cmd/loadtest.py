@@ -2,9 +2,11 @@
 """migprog-loadtest: what an interval costs on this broker and this database."""
 
 from migprog import concurrency
+from migprog.cmd import extras
 
 # The processes that do the work have the backend that the services have.
 concurrency.choose(concurrency.THREADING)
+extras.require("migprog-loadtest", "psutil", "loadtest")
 
 import argparse  # noqa: E402
 import contextlib  # noqa: E402
@@ -26,6 +28,7 @@ from migprog.loadtest import conductors, limit, place, stream, table  # noqa: E4
 from migprog.loadtest.place import Place  # noqa: E402
 from migprog.loadtest.plan import Load  # noqa: E402
 from migprog.loadtest.run import Setting, run  # noqa: E402
+from migprog.version import RELEASE  # noqa: E402
 
 PROG = "migprog-loadtest"
 _Figures = dict[str, Any]
@@ -37,6 +40,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         description="Simulate hosts whose servers migrate all the time, let real conductors store "
         "what they tell, and measure what that costs and how old it is when it can be read.",
     )
+    parser.add_argument("--version", action="version", version=RELEASE)
     where = parser.add_argument_group("where")
     where.add_argument(
         "--config-file",

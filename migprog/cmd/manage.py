@@ -2,6 +2,7 @@
 """migprog-manage: what an operator does to the database."""
 
 import argparse
+import json
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -38,21 +39,54 @@ def _db_version(store: api.Store, _asked: Any) -> None:
     print(schema.version(store) or "none: run migprog-manage db sync")
 
 
-def _agent_list(store: api.Store, _asked: Any) -> None:
+# A column of the table: its heading, and the key of its value.
+_AGENT_COLUMNS = (
+    ("HOST", "host"),
+    ("NODE", "node"),
+    ("LAST REPORT", "age"),
+    ("STATE", "state"),
+    ("EVERY", "every"),
+    ("MIGRATIONS", "migrations"),
+    ("STARTED AT", "started_at"),
+    ("VERSION", "version"),
+)
+
+
+def _agent_list(store: api.Store, asked: Any) -> None:
     now = datetime.now(UTC)
-    row = "{:32}{:>9}{:>9}{:>9}  {:20} {}"
-    print(row.format("HOST", "HEARD", "EVERY", "MOVING", "SINCE", "VERSION"))
-    for agent in objects.Agent.every(store):
-        print(
-            row.format(
-                agent.host,
-                f"{(now - agent.heard_at).total_seconds():.0f} s",
-                f"{agent.interval_seconds:g} s",
-                agent.migrations,
-                f"{agent.started_at:%Y-%m-%dT%H:%M:%SZ}",
-                agent.version,
-            )
-        )
+    agents = [_agent(each, now) for each in objects.Agent.every(store)]
+    if asked.json:
+        print(json.dumps({"agents": agents}, indent=2))
+        return
+    rows = [[heading for heading, _ in _AGENT_COLUMNS]]
+    for agent in agents:
+        shown = agent | {
+            "age": f"{agent['last_report_age_seconds']:.0f} s ago",
+            "every": f"{agent['report_interval_seconds']:g} s",
+        }
+        rows.append([str(shown[key]) for _, key in _AGENT_COLUMNS])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def _agent(agent: objects.Agent, now: datetime) -> dict[str, Any]:
+    """An agent as JSON shows it; the state is ``up``, or ``silent`` after two missed reports of
+    itself."""
+    return {
+        "host": agent.host,
+        "node": agent.node,
+        "state": "silent" if agent.is_silent(now) else "up",
+        "version": agent.version,
+        "last_reported_at": f"{agent.heard_at:%Y-%m-%dT%H:%M:%SZ}",
+        "last_report_age_seconds": round((now - agent.heard_at).total_seconds(), 1),
+        "report_interval_seconds": agent.interval_seconds,
+        "heartbeat_interval_seconds": agent.heartbeat_seconds,
+        "started_at": f"{agent.started_at:%Y-%m-%dT%H:%M:%SZ}",
+        "migrations": agent.migrations,
+        "actions_enabled": agent.takes_actions,
+    }
 
 
 def _days(text: str) -> int:
@@ -129,8 +163,9 @@ def _add_commands(subparsers: argparse._SubParsersAction) -> None:  # type: igno
     agent = subparsers.add_parser("agent", help="the agents")
     agent_actions = agent.add_subparsers(dest="action", required=True, metavar="ACTION")
     agents = agent_actions.add_parser(
-        "list", help="when each was last heard of, how often it tells, and what it watches"
+        "list", help="when each last reported, how often it does, and how much it watches"
     )
+    agents.add_argument("--json", action="store_true", help="print JSON, for programs")
     agents.set_defaults(act=_agent_list)
     version = actions.add_parser("version", help="print the version of the tables")
     version.set_defaults(act=_db_version)
@@ -142,6 +177,10 @@ def main() -> None:
     command = cfg.SubCommandOpt("command", title="Commands", handler=_add_commands)
     try:
         config = conf.load(sys.argv[1:], "migprog-manage", cli_opts=[command])
-        config.command.act(api.connect(config), config.command)
+        store = api.connect(config)
+        try:
+            config.command.act(store, config.command)
+        except api.Unavailable as error:
+            raise SystemExit(f"migprog-manage: {store.where}: {error.why}") from error
     except exception.MigprogError as error:
         raise SystemExit(f"migprog-manage: {error}") from error

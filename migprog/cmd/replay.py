@@ -19,6 +19,7 @@ from migprog.compute.recording import Recording
 from migprog.compute.replay import Replayed, replay
 from migprog.compute.truth import Group, truth
 from migprog.core.throttle import Rules
+from migprog.version import RELEASE
 
 # A column of a table: the key of its value, and its heading.
 _LINE = (
@@ -67,6 +68,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         description="Run recorded migrations through the code that judges live ones, "
         "and print what would have been said at each sample.",
     )
+    parser.add_argument("--version", action="version", version=RELEASE)
     parser.add_argument("files", nargs="+", metavar="FILE", help="a recording: .jsonl, .jsonl.gz")
     parser.add_argument("--format", choices=("table", "json"), default="table")
     what = parser.add_mutually_exclusive_group()

@@ -5,11 +5,14 @@ For one hypervisor, or for trying: reports go through memory (``fake://``) into 
 """
 
 from migprog import concurrency
+from migprog.cmd import extras
 
 concurrency.choose()
+extras.require("migprog-standalone", "libvirt", "libvirt")
 
 import os  # noqa: E402
 import pathlib  # noqa: E402
+from typing import NoReturn  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
 
@@ -95,7 +98,7 @@ def _completed(config: cfg.ConfigOpts) -> cfg.ConfigOpts:
     return config
 
 
-def main() -> int:
-    return service.main(
+def main() -> NoReturn:
+    service.main(
         "migprog-standalone", lambda config: StandaloneService(_completed(config)), CLI_OPTS
     )

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """migprog-status: what is wrong, before it hurts."""
 
+import functools
+import logging
+import os
 import socket
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,33 +16,139 @@ from oslo_upgradecheck import upgradecheck
 from oslo_upgradecheck.upgradecheck import Code, Result
 from pbr.version import SemanticVersion
 
-from migprog import conf, exception, objects, rpc
+from migprog import conf, exception, objects
+from migprog.cmd import checks
+from migprog.conf.api import KEYSTONE
 from migprog.db import api, schema
-from migprog.version import version_info
+from migprog.version import RELEASE
 
 # Of more hosts their number is told.
 _NAMED_HOSTS = 5
 
 
-class Checks(upgradecheck.UpgradeCommands):
-    """What ``migprog-status upgrade check`` looks at, where a conductor or an API is to run.
+COMPUTE, CONDUCTOR, API = "migprog-compute", "migprog-conductor", "migprog-api"
+_CLI_OPTS = [
+    cfg.MultiOpt(
+        "process",
+        item_type=cfg.types.String(choices=[COMPUTE, CONDUCTOR, API]),
+        metavar="NAME",
+        help="Check what this process needs; may be given several times. Default: "
+        f"{CONDUCTOR} and {API} where [database] connection is set, {COMPUTE} elsewhere.",
+    )
+]
 
-    Each is a method that may raise one of our errors: that is a failure, in the error's words.
+
+class Checks(upgradecheck.UpgradeCommands):
+    """What ``migprog-status upgrade check`` looks at: what the processes of this machine will use,
+    tried with this configuration.
+
+    Each is a method that gives a result, or may raise one of our errors: that is a failure, in the
+    error's words.
     """
 
     def __init__(self, config: cfg.ConfigOpts) -> None:
         self._conf = config
 
+    def check(self) -> Code:
+        """Run the checks that concern the processes."""
+        processes = self._processes()
+        self._upgrade_checks = tuple(
+            (name, functools.partial(self._result, check, sorted(set(who) & set(processes))))
+            for name, who, check in (
+                ("configuration", (COMPUTE, CONDUCTOR, API), self._configuration),
+                ("message broker", self._users_of_broker(), self._broker),
+                ("database tables", (CONDUCTOR, API), self._tables),
+                ("database rights", (CONDUCTOR,), self._rights),
+                ("Keystone", (API,), self._keystone),
+                ("Nova", (CONDUCTOR,), self._nova),
+                ("libvirt", (COMPUTE,), self._libvirt),
+                ("state directory", (COMPUTE,), self._state_dir),
+                ("agents", (CONDUCTOR, API), self._agents),
+                ("database credentials", (CONDUCTOR, API), self._credentials),
+            )
+            if set(who) & set(processes)
+        )
+        return super().check()
+
+    def _processes(self) -> list[str]:
+        asked: list[str] = self._conf.process or []
+        if asked:
+            return asked
+        return [CONDUCTOR, API] if self._has_database() else [COMPUTE]
+
+    def _has_database(self) -> bool:
+        api.register_opts(self._conf)
+        try:
+            return bool(self._conf.database.connection)
+        except ValueError:
+            return True
+
+    def _users_of_broker(self) -> tuple[str, ...]:
+        try:
+            return (
+                (COMPUTE, CONDUCTOR, API)
+                if self._conf.api.allow_actions
+                else (
+                    COMPUTE,
+                    CONDUCTOR,
+                )
+            )
+        except ValueError:
+            return (COMPUTE, CONDUCTOR, API)
+
+    def _result(
+        self, check: Callable[[], Result | str | None], who: Sequence[str], _self: object
+    ) -> Result:
+        """The result of a check that has a deadline, with who needs what it is about."""
+        needed = f" [needed by {', '.join(who)}]"
+        try:
+            found = checks.within_deadline(check)
+        except checks.Warned as error:
+            return Result(Code.WARNING, f"{error}{needed}")
+        except exception.MigprogError as error:
+            return Result(Code.FAILURE, f"{error}{needed}")
+        if isinstance(found, Result):
+            details = f"{found.details}{needed}" if found.details else found.details
+            return Result(found.code, details if found.code != Code.SUCCESS else found.details)
+        return Result(Code.SUCCESS, found)
+
     def _configuration(self) -> Result:
         conf.validate(self._conf)
-        return Result(Code.SUCCESS)
+        unknown = conf.unknown_options(self._conf)
+        if unknown:
+            return Result(
+                Code.WARNING, f"nothing reads these, look for a misspelling: {', '.join(unknown)}"
+            )
+        return Result(Code.SUCCESS, f"for {', '.join(self._processes())}")
 
-    def _broker(self) -> Result:
-        rpc.check(self._conf)
-        return Result(Code.SUCCESS)
+    def _broker(self) -> str:
+        return checks.broker(self._conf, needs_conductor=self._processes() == [COMPUTE])
+
+    def _rights(self) -> str:
+        return checks.may_write(api.connect(self._conf))
+
+    def _keystone(self) -> str:
+        if self._conf.api.auth_strategy != KEYSTONE:
+            return f"not used: [api] auth_strategy is {self._conf.api.auth_strategy}"
+        return checks.keystone(self._conf)
+
+    def _nova(self) -> str:
+        return checks.nova(self._conf) or "not used: [nova] auth_type is not set"
+
+    def _libvirt(self) -> str:
+        return checks.libvirt(self._conf)
+
+    def _state_dir(self) -> str:
+        return checks.state_dir(self._conf)
 
     def _tables(self) -> Result:
-        found = schema.version(api.connect(self._conf))
+        store = api.connect(self._conf)
+        try:
+            found = schema.version(store)
+        except api.Unavailable as error:
+            raise exception.MigprogError(
+                f"[database] connection: {store.where}: {error.why}"
+            ) from error
         head = schema.head()
         match schema.age(found):
             case schema.Age.NONE:
@@ -55,11 +165,11 @@ class Checks(upgradecheck.UpgradeCommands):
                     f"the tables are of version {found}, newer than this program, which is of "
                     f"{head}: they serve, but it is to be upgraded as the others were",
                 )
-        return Result(Code.SUCCESS, f"version {found}")
+        return Result(Code.SUCCESS, f"version {found} in {store.where}")
 
     def _agents(self) -> Result:
         agents = list(objects.Agent.every(api.connect(self._conf)))
-        return judge_agents(agents, version_info.version_string(), datetime.now(UTC))
+        return judge_agents(agents, RELEASE, datetime.now(UTC))
 
     def _credentials(self) -> Result:
         store = api.connect(self._conf)
@@ -68,14 +178,6 @@ class Checks(upgradecheck.UpgradeCommands):
         here = {socket.gethostname(), socket.getfqdn()}
         agents = objects.Agent.every(store)
         return judge_credentials([a for a in agents if {a.host, a.node} & here])
-
-    _upgrade_checks = (
-        ("configuration", lambda checks: _told(checks._configuration)),
-        ("message broker", lambda checks: _told(checks._broker)),
-        ("database tables", lambda checks: _told(checks._tables)),
-        ("agents", lambda checks: _told(checks._agents)),
-        ("database credentials", lambda checks: _told(checks._credentials)),
-    )
 
 
 def judge_agents(agents: Sequence[objects.Agent], ours: str, now: datetime) -> Result:
@@ -128,23 +230,30 @@ def _named(agents: Sequence[objects.Agent]) -> str:
     return ", ".join([*names, *([f"{more} more"] if more else [])])
 
 
-def _told(check: Callable[[], Result]) -> Result:
-    try:
-        return check()
-    except exception.MigprogError as error:
-        return Result(Code.FAILURE, str(error))
+def _quiet() -> None:
+    """The libraries' own words are not for a table; what matters is in the results."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    warnings.simplefilter("ignore")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status as that of other services' checks: 0 all is well, 1 there are warnings, 2 there
     are failures, 255 nothing could be looked at."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
     config: Any = cfg.CONF
     conf.register(config)
+    config.register_cli_opts(_CLI_OPTS)
+    if "--version" in arguments:
+        # oslo.upgradecheck does not tell oslo.config of it.
+        sys.stdout.write(f"{RELEASE}\n")
+        return 0
+    _quiet()
     try:
-        status: int = upgradecheck.main(
-            config, "migprog", Checks(config), list(sys.argv[1:] if argv is None else argv)
-        )
-    except (cfg.ConfigFilesNotFoundError, cfg.ConfigFileParseError, ValueError) as error:
-        sys.stderr.write(f"migprog-status: {error}\n")
+        status: int = upgradecheck.main(config, "migprog", Checks(config), arguments)
+    except (cfg.Error, ValueError, FileNotFoundError) as error:
+        sys.stderr.write(f"migprog-status: {conf.plain(error)}\n")
         return 255
-    return status
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A check that hangs must not hold up the end, nor must the libraries' clean-up.
+    os._exit(status)

@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from migprog import outages
 from migprog.compute import clock
 from migprog.compute.outbox import Load, Outbox
 from migprog.conductor import rpcapi
@@ -17,12 +18,14 @@ from migprog.core.seldom import Seldom
 from migprog.core.table import Dropped
 from migprog.core.throttle import Rules
 from migprog.metrics import agent as metrics
-from migprog.version import version_info
+from migprog.version import RELEASE
 
 LOG = logging.getLogger(__name__)
 # Seconds between two attempts while no conductor answers: doubled each time, up to the last.
 _RETRY_SECONDS = (0.5, 30.0)
 _WITHOUT_VITALS_SECONDS = 1.0
+# What follows for an operator when no conductor can be reached.
+REPORTS_WAIT = "reports wait in this agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,9 @@ class Sender:
         self._started_at = self._answered_at = self._beats_at = time.monotonic()
         self._stopping = threading.Event()
         self._lines = Seldom()
+        self._party: outages.Party | None = None
+        # Until the next attempt, if one fails now; None while nobody would try again.
+        self._next_try_seconds: float | None = None
 
     @property
     def pacing(self) -> Pacing:
@@ -83,12 +89,14 @@ class Sender:
             again = self._outbox.next_arrival_in(now)
             beat = max(0.0, self._beats_at - now) if self.vitals else _WITHOUT_VITALS_SECONDS
             self._outbox.wait(beat if again is None else min(beat, again))
+            # Spread by chance, so that a fleet does not come back as one.
+            self._next_try_seconds = pause = retry_seconds * random.uniform(0.5, 1.0)  # noqa: S311
             if self._try_to_send():
                 retry_seconds = _RETRY_SECONDS[0]
                 continue
-            # Spread by chance, so that a fleet does not come back as one.
-            self._stopping.wait(retry_seconds * random.uniform(0.5, 1.0))  # noqa: S311
+            self._stopping.wait(pause)
             retry_seconds = min(2 * retry_seconds, _RETRY_SECONDS[1])
+        self._next_try_seconds = None
 
     def stop(self) -> None:
         """End :meth:`run`; what is in the outbox stays there."""
@@ -100,7 +108,7 @@ class Sender:
             return self.send()
         except Exception:
             # Whatever nobody foresaw: an agent that watches and never tells would be worse.
-            LOG.exception("what is to be told could not be sent")
+            LOG.exception("failed to send reports to the conductors; they are kept and sent later")
             return False
 
     def send(self) -> bool:
@@ -120,18 +128,14 @@ class Sender:
         try:
             ack = self._deliver(load, agent, acknowledged)
         except rpcapi.Unreachable as error:
-            LOG.warning(
-                "no conductor took %d report(s), %d arrival(s): %s",
-                *(len(load.reports), len(load.arrivals), error),
-            )
-            metrics.failed()
-            self._set_pacing(self.pacing.unanswered(time.monotonic()))
+            self._failed(error)
             return False
         if acknowledged:
             self._answered_at = time.monotonic()
             took_seconds = self._answered_at - now
             metrics.called(took_seconds)
-            self._set_pacing(self.pacing.answered(took_seconds, self._answered_at))
+            slow = f"the last answer took {took_seconds:.1f} s"
+            self._set_pacing(self.pacing.answered(took_seconds, self._answered_at), slow)
         else:
             metrics.cast()
         self._outbox.sent(load, ack, time.monotonic())
@@ -147,7 +151,7 @@ class Sender:
         if vitals is None or now < self._beats_at:
             return None
         return Agent(
-            version=version_info.version_string(),
+            version=RELEASE,
             started_at=round(clock.wall(self._started_at), 3),
             interval_seconds=round(self.pacing.interval_seconds, 3),
             heartbeat_seconds=self.rules.heartbeat_interval_seconds,
@@ -157,10 +161,18 @@ class Sender:
             takes_actions=self._takes_actions,
         )
 
-    def _set_pacing(self, new: Pacing) -> None:
-        if new.is_stretched != self._pacing.is_stretched:
-            why = "the conductors are slow" if new.is_stretched else "the conductors keep up again"
-            LOG.info("progress is told of every %.1f s: %s", new.interval_seconds, why)
+    def _failed(self, error: rpcapi.Unreachable) -> None:
+        if self._party is None or self._party.name != error.where:
+            self._party = outages.party(LOG, error.where, REPORTS_WAIT)
+        self._party.failed(error.cause, self._next_try_seconds, refused=error.is_refusal)
+        metrics.failed()
+        self._set_pacing(self.pacing.unanswered(time.monotonic()), "no conductor is reached")
+
+    def _set_pacing(self, new: Pacing, why_longer: str) -> None:
+        if new.is_stretched and not self._pacing.is_stretched:
+            LOG.info("report interval raised to %.1f s: %s", new.interval_seconds, why_longer)
+        elif self._pacing.is_stretched and not new.is_stretched:
+            LOG.info("report interval back to %.1f s: conductors keep up", new.interval_seconds)
         self._pacing = new
         metrics.interval(self._address.node, new.interval_seconds)
 

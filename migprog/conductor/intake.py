@@ -191,11 +191,7 @@ class Intake:
         try:
             stored = self._store_batches([*progress, *(each.heard for each in asked)])
         except Unavailable as error:
-            LOG.warning(
-                "cannot store %d message(s): %s; agents send %d of them again, %d with progress "
-                "are dropped",
-                *(len(progress) + len(asked), error, len(asked), len(progress)),
-            )
+            LOG.debug("progress of %d host(s) is dropped: %s", len(progress), error)
             _answer(asked, error)
         except Exception as error:
             self._store_apart(asked, progress, error)

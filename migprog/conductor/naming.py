@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from migprog import exception, objects
+from migprog import exception, objects, outages
 from migprog.conductor.nova import NoAnswer
 from migprog.core import nova
 from migprog.core.nova import NovaMigration
@@ -57,6 +57,9 @@ class Naming:
         self._waiting: list[tuple[float, int, _Appeared]] = []
         self._count = itertools.count()
         self._stopping = False
+        self._nova = outages.party(
+            LOG, "Nova", "its ids of new migrations are asked for again later"
+        )
         self._thread = threading.Thread(target=self._run, name="naming", daemon=True)
 
     def start(self) -> None:
@@ -86,11 +89,14 @@ class Naming:
         while (appeared := self._next()) is not None:
             try:
                 outcome = self._name(appeared)
-            except (NoAnswer, objects.Unavailable) as error:
-                LOG.warning("Nova's name of migration %s is not known: %s", appeared.uuid, error)
+            except NoAnswer as error:
+                self._nova.failed(str(error))
+                outcome = Outcome.FAILED
+            except objects.Unavailable as error:
+                LOG.debug("Nova's id of migration %s is not known: %s", appeared.uuid, error)
                 outcome = Outcome.FAILED
             except Exception:
-                LOG.exception("Nova's name of migration %s is not known", appeared.uuid)
+                LOG.exception("Nova's id of migration %s is not known", appeared.uuid)
                 outcome = Outcome.FAILED
             self._settle(appeared, outcome)
 
@@ -130,7 +136,9 @@ class Naming:
             dest_compute=migration.dest_compute,
             started_at=migration.started_at,
         )
-        found = nova.matching(seen, self._ask(appeared.server_uuid))
+        records = self._ask(appeared.server_uuid)
+        self._nova.worked()
+        found = nova.matching(seen, records)
         if len(found) > 1:
             return Outcome.AMBIGUOUS
         if not found or not objects.name(self._store, migration, found[0], time.time()):

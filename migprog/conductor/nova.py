@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asking Nova for its records of a server's migrations."""
 
+import contextlib
 import json
 import time
 import uuid
@@ -73,8 +74,21 @@ class Nova:
             requests_exceptions.RequestException,
             OSError,
         ) as error:
-            raise NoAnswer(f"{type(error).__name__}: {error}"[:300]) from error
+            raise NoAnswer(_why(error)) from error
         return read(body)
+
+
+def _why(error: Exception) -> str:
+    """Nova's own words for a refusal, which keystoneauth does not look for where Nova has them."""
+    response = getattr(error, "response", None)
+    text = str(error)
+    if response is not None:
+        # {"forbidden": {"code": 403, "message": "Policy doesn't allow ..."}}
+        with contextlib.suppress(AttributeError, TypeError, ValueError, RecursionError):
+            (told,) = response.json().values()
+            text = str(told["message"])
+        return f"HTTP {response.status_code}: {text}"[:300]
+    return f"{type(error).__name__}: {text}"[:300]
 
 
 def read(body: bytes) -> list[NovaMigration]:

@@ -15,22 +15,46 @@ null where the field is optional; those before refuse the entry.
 from typing import Any
 
 import oslo_messaging as messaging
-from kombu import exceptions as kombu_exceptions
 
-from migprog import context, exception, rpc
+from migprog import brokers, context, exception, outages, rpc
 
 TOPIC = "migprog-conductor"
 VERSION = "1.0"
 
 
 class Unreachable(exception.MigprogError):
-    """No conductor took the message: the broker is away, or nobody answered in time."""
+    """No conductor took the message: the broker is away, or nobody answered in time.
+
+    ``where`` names the broker; ``is_refusal``: it refuses our login; ``is_silence``: it took the
+    message, and no conductor answered in time.
+    """
+
+    def __init__(
+        self,
+        cause: str,
+        where: str = "message broker",
+        *,
+        is_refusal: bool = False,
+        is_silence: bool = False,
+    ) -> None:
+        super().__init__(f"{where}: {cause}")
+        self.cause = cause
+        self.where = where
+        self.is_refusal = is_refusal
+        self.is_silence = is_silence
 
 
 class ConductorAPI:
     """Client side of :class:`migprog.conductor.manager.ConductorManager`."""
 
-    def __init__(self, transport: messaging.Transport, call_timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        transport: messaging.Transport,
+        call_timeout_seconds: float,
+        where: str = "message broker",
+    ) -> None:
+        self._where = where
+        self._call_timeout_seconds = call_timeout_seconds
         self._client = rpc.client(transport, TOPIC, VERSION, call_timeout_seconds)
 
     def report(self, batch: dict[str, Any], acknowledged: bool) -> dict[str, Any] | None:
@@ -43,12 +67,14 @@ class ConductorAPI:
         try:
             if acknowledged:
                 answer: dict[str, Any] = client.call(context.for_service(), "report", batch=batch)
+                outages.worked(self._where)
                 return answer
             client.cast(context.for_service(), "progress", batch=batch)
-        except (
-            messaging.MessagingException,
-            kombu_exceptions.KombuError,
-            OSError,
-        ) as error:
-            raise Unreachable(f"{type(error).__name__}: {error}") from error
+            outages.worked(self._where)
+        except messaging.MessagingTimeout as error:
+            cause = f"no conductor answered within {self._call_timeout_seconds:g} s"
+            raise Unreachable(cause, self._where, is_silence=True) from error
+        except brokers.ERRORS as error:
+            why = brokers.cause(error)
+            raise Unreachable(why.text, self._where, is_refusal=why.is_refusal) from error
         return None

@@ -2,11 +2,12 @@
 """The conductor as a service: a store, a transport, and the server between them."""
 
 import logging
+import threading
 from typing import Any
 
 from oslo_config import cfg
 
-from migprog import httpd, metrics, objects, rpc
+from migprog import brokers, exception, httpd, logs, metrics, objects, outages, rpc
 from migprog.conductor import rpcapi
 from migprog.conductor.intake import Intake, StoreBatches, storing
 from migprog.conductor.manager import ConductorManager
@@ -19,6 +20,11 @@ LOG = logging.getLogger(__name__)
 
 # Prometheus asks now and then; a client that says nothing keeps one of them for some seconds.
 _METRICS_THREADS = 4
+_WITHOUT_DATABASE = "reports wait in the agents, those of progress alone are dropped"
+# Between two attempts to reach the database at the start.
+_DATABASE_RETRY_SECONDS = 2.0
+# Where the broker is away, its connections cannot be closed in good order.
+_BROKER_AWAY_STOP_SECONDS = 0.5
 
 
 class ConductorService:
@@ -39,21 +45,29 @@ class ConductorService:
         self._intake: Intake | None = None
         self._naming: Naming | None = None
         self._metrics: httpd.Server | None = None
+        self._broker: outages.Party | None = None
+        self._stopping = threading.Event()
 
     def start(self) -> None:
-        """Raises :class:`exception.ConfigError`.
+        """Raises :class:`exception.ConfigError`: also when the database or the broker refuses our
+        login, or the tables are too old.
 
         A database or a broker that is away now is waited for: messages wait in the broker, and
         reports with the agents.
         """
+        if self._transport_url is None:
+            rpc.check(self._conf)
         self._store = objects.connect(self._conf)
-        try:
-            objects.check_version(self._store)
-        except objects.Unavailable as error:
-            LOG.warning("starting all the same: %s", error)
         self._serve_metrics()
+        self._wait_for_database(self._store)
+        if self._stopping.is_set():
+            return
+        self._store.log_outages(_WITHOUT_DATABASE)
         self._intake = Intake(self._storing(self._store))
         self._intake.start()
+        where = brokers.where(self._conf, self._transport_url)
+        self._broker = outages.party(LOG, where, "no reports are received; they wait in the agents")
+        logs.report_broker(self._broker)
         self._transport = rpc.transport(self._conf, self._transport_url)
         self._server = rpc.server(
             self._transport,
@@ -63,19 +77,27 @@ class ConductorService:
             # The intake has logged it.
             expected=(objects.Unavailable,),
         )
-        self._server.start()
-        LOG.info("conductor %s takes reports", self._conf.conductor.host)
+        try:
+            self._server.start()
+        except brokers.ERRORS as error:
+            why = brokers.cause(error).text
+            raise exception.ConfigError(f"[DEFAULT] transport_url: {where}: {why}") from error
+        self._broker.worked()
+        LOG.info(
+            "conductor %s takes reports from %s and stores them in %s",
+            *(self._conf.conductor.host, where, self._store.where),
+        )
 
     def stop(self) -> None:
         """Finish what is at hand and close the connections."""
+        self._stopping.set()
         if self._server is not None:
-            self._server.stop()
-            self._server.wait()
+            self._stop_serving()
         if self._intake is not None:
             self._intake.stop()
         if self._naming is not None:
             self._naming.stop()
-        if self._transport is not None:
+        if self._transport is not None and not self._is_broker_away():
             self._transport.cleanup()
         if self._metrics is not None:
             self._metrics.stop()
@@ -84,6 +106,42 @@ class ConductorService:
 
     def reload(self, conf: cfg.ConfigOpts) -> None:
         """None of its options can change while it runs."""
+
+    def _wait_for_database(self, store: objects.Store) -> None:
+        """Return when the database serves, or when it is to stop."""
+        party = outages.party(LOG, store.where, _WITHOUT_DATABASE)
+        while not self._stopping.is_set():
+            try:
+                objects.check_version(store)
+            except objects.LoginRefused as error:
+                raise exception.ConfigError(
+                    f"[database] connection: {store.where}: {error.why}"
+                ) from error
+            except objects.Unavailable as error:
+                cause = error.why
+            else:
+                party.worked()
+                return
+            party.failed(cause, _DATABASE_RETRY_SECONDS)
+            self._stopping.wait(_DATABASE_RETRY_SECONDS)
+
+    def _is_broker_away(self) -> bool:
+        return self._broker is not None and self._broker.is_failing
+
+    def _stop_serving(self) -> None:
+        """Take no more messages. oslo.messaging waits for a broker that is away for as long as that
+        lasts: then nothing more comes in anyway."""
+
+        def stop() -> None:
+            self._server.stop()
+            self._server.wait()
+
+        if not self._is_broker_away():
+            stop()
+            return
+        stopping = threading.Thread(target=stop, name="stop serving", daemon=True)
+        stopping.start()
+        stopping.join(_BROKER_AWAY_STOP_SECONDS)
 
     def _storing(self, store: objects.Store) -> StoreBatches:
         """Also has Nova asked for what appears, where ``[nova]`` says how."""

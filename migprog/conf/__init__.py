@@ -3,16 +3,29 @@
 
 import logging
 import pathlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 
 from oslo_config import cfg
 from oslo_log import log
 
-from migprog import exception
-from migprog.conf import api, compute, conductor, database, log_lines
-from migprog.version import version_info
+from migprog import exception, logs
+from migprog.conf import api, compute, conductor, database, log_lines, unknown
+from migprog.version import RELEASE
+
+LOG = logging.getLogger(__name__)
 
 GROUPS = (api, compute, conductor, database)
+
+_QUIET = (
+    "alembic=WARN",
+    "oslo.messaging=WARN",
+    "oslo.service=WARN",
+    "oslo_messaging=WARN",
+    "oslo_service=WARN",
+)
+# How oslo.config says where a value is from, in the texts of its errors.
+_LOCATION = re.compile(r"LocationInfo\(location=<Locations\.(\w+): [^>]*>, detail='([^']*)'\)")
 
 
 def load(
@@ -35,15 +48,44 @@ def load(
             list(argv),
             project="migprog",
             prog=prog,
-            version=version_info.version_string(),
+            version=RELEASE,
             default_config_files=default_config_files,
         )
-    except (cfg.ConfigFilesNotFoundError, cfg.ConfigFileParseError, ValueError) as error:
-        raise exception.ConfigError(str(error)) from error
+    except FileNotFoundError as error:
+        if "--shell_completion" not in argv:
+            raise
+        # Its template is not among what oslo.config (10.7) installs.
+        raise exception.ConfigError(
+            f"--shell_completion: the installed oslo.config has no {error.filename}"
+        ) from error
+    except (cfg.Error, ValueError) as error:
+        raise exception.ConfigError(plain(error)) from error
     validate(conf)
-    log.setup(conf, "migprog")
-    log_lines.keep_printable(logging.getLogger())
+    _set_logging_up(conf)
+    _warn_of_unknown(conf)
     return conf
+
+
+def _set_logging_up(conf: cfg.ConfigOpts) -> None:
+    try:
+        log.setup(conf, "migprog", RELEASE)
+    except (OSError, log.LogConfigError) as error:
+        option = "log_config_append" if conf.log_config_append else "log_dir, log_file"
+        raise exception.ConfigError(f"[DEFAULT] {option}: {error}") from error
+    # It leaves JSON alone, by its formatter, which the next one wraps.
+    log_lines.keep_printable(logging.getLogger())
+    logs.tame()
+
+
+def plain(error: Exception) -> str:
+    """The text of an error of oslo.config's, with the file that a value is from as an operator
+    would name it."""
+
+    def named(match: re.Match[str]) -> str:
+        where, detail = match.groups()
+        return {"command_line": "the command line", "environment": f"${detail}"}.get(where, detail)
+
+    return _LOCATION.sub(named, str(error))
 
 
 def register(conf: cfg.ConfigOpts) -> None:
@@ -52,9 +94,7 @@ def register(conf: cfg.ConfigOpts) -> None:
     conf.set_default("use_stderr", True)
     for group in GROUPS:
         group.register_opts(conf)
-    log.set_defaults(
-        default_log_levels=[*log.get_default_log_levels(), "oslo.messaging=WARN", "alembic=WARN"]
-    )
+    log.set_defaults(default_log_levels=[*log.get_default_log_levels(), *_QUIET])
 
 
 def validate(conf: cfg.ConfigOpts) -> None:
@@ -69,9 +109,9 @@ def validate(conf: cfg.ConfigOpts) -> None:
             try:
                 conf[name][opt.dest]
             except (cfg.ConfigFileValueError, cfg.RequiredOptError, ValueError) as error:
-                raise exception.ConfigError(f"[{name}] {opt.name}: {error}") from error
-    for path in _files(conf):
-        _refuse_unknown(path)
+                raise exception.ConfigError(f"[{name}] {opt.name}: {plain(error)}") from error
+    for path, sections in _sections(conf):
+        _refuse_unknown(path, sections)
     for module in GROUPS:
         module.check(conf)
 
@@ -83,12 +123,37 @@ def _files(conf: cfg.ConfigOpts) -> list[str]:
     return files
 
 
-def _refuse_unknown(path: str) -> None:
-    sections: dict[str, dict[str, list[str]]] = {}
-    cfg.ConfigParser(path, sections).parse()
+Sections = dict[str, dict[str, list[str]]]
+
+
+def _sections(conf: cfg.ConfigOpts) -> Iterator[tuple[str, Sections]]:
+    """What each configuration file has, by section and option."""
+    for path in _files(conf):
+        sections: Sections = {}
+        cfg.ConfigParser(path, sections).parse()
+        yield path, sections
+
+
+def _refuse_unknown(path: str, sections: Sections) -> None:
     for module in GROUPS:
         name = module.GROUP.name
         known = {opt.dest for opt in module.OPTS} | {opt.name for opt in module.OPTS}
         for key in sections.get(name, {}):
             if key not in known:
                 raise exception.ConfigError(f"[{name}] {key}: there is no such option ({path})")
+
+
+def unknown_options(conf: cfg.ConfigOpts) -> list[str]:
+    """The options and groups of the files that nothing here reads, each as ``[group] name``."""
+    # Ours were looked at by validate(). "DEFAULT" also has the names of groups, which do no harm.
+    ours: dict[str, set[str]] = {module.GROUP.name: set() for module in GROUPS}
+    ours["DEFAULT"] = set(conf)
+    return [name for _path, sections in _sections(conf) for name in unknown.unknown(sections, ours)]
+
+
+def _warn_of_unknown(conf: cfg.ConfigOpts) -> None:
+    names = unknown_options(conf)
+    if names:
+        LOG.warning(
+            "configuration: nothing reads these, look for a misspelling: %s", ", ".join(names)
+        )

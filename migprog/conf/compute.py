@@ -13,8 +13,8 @@ OPTS = [
     cfg.StrOpt(
         "libvirt_uri",
         default="qemu:///system",
-        help="Where libvirt is reached. Nothing but reading is done there, unless allow_actions "
-        "is on.",
+        help="Where libvirt is reached. The connection is read-only; qemu_events and "
+        "allow_actions open read-write ones besides.",
     ),
     cfg.BoolOpt(
         "qemu_events",

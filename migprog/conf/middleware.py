@@ -7,10 +7,13 @@ from oslo_middleware import cors, sizelimit
 # Nothing that is sent to us has more than a few words.
 MAX_BODY_BYTES = 16 * 1024
 
+# oslo.middleware of OpenStack 2025.1 (6.3) has no public name for them.
+_SIZE_OPTS = getattr(sizelimit, "OPTS", None) or sizelimit._opts
+
 
 def set_defaults() -> None:
     """To be called before the options are registered, and before a sample file is made of them."""
-    cfg.set_defaults(sizelimit.OPTS, max_request_body_size=MAX_BODY_BYTES)
+    cfg.set_defaults(_SIZE_OPTS, max_request_body_size=MAX_BODY_BYTES)
     cors.set_defaults(
         # There are no cookies: a token comes in a header.
         allow_credentials=False,
@@ -37,4 +40,4 @@ def set_defaults() -> None:
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Those that have to be known before it is."""
     set_defaults()
-    conf.register_opts(cors.OPTS, "cors")
+    conf.register_opts(cors.CORS_OPTS, "cors")

@@ -7,8 +7,10 @@ This package is the only one that knows SQLAlchemy, oslo.db and alembic.
 import contextlib
 import dataclasses
 import functools
+import logging
 import os
 import random
+import re
 import sqlite3
 import threading
 import time
@@ -16,7 +18,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import sqlalchemy
 from oslo_config import cfg
 from oslo_db import exception as db_exc
 from oslo_db import options
@@ -24,13 +25,14 @@ from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy import exc as sa_exc
 
-from migprog import exception
-from migprog.db import deadlines, queries
+from migprog import exception, outages
+from migprog.db import deadlines, queries, where
 from migprog.db.deadlines import Deadlines
 
+LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
+_NAMED = re.compile(r"^the database( at \S+)? ")
 
-_SUPPORTED = ("mysql", "postgresql", "sqlite")
 # Connections are plenty: who waits for one of them waits for those that have them.
 _POOL_TIMEOUT_SECONDS = 10
 # Between two runs of a transaction: doubled each time, up to the last; about 6 seconds in all.
@@ -41,7 +43,18 @@ _A_DAY_SECONDS = 86_400.0
 
 
 class Unavailable(exception.MigprogError):
-    """The database cannot serve now: it is away, overloaded, or has no tables yet."""
+    """The database cannot serve now: it is away, overloaded, or has no tables yet.
+
+    ``why`` goes on where the database is already named.
+    """
+
+    @property
+    def why(self) -> str:
+        return _NAMED.sub("", str(self))
+
+
+class LoginRefused(Unavailable):
+    """The database answers, and refuses our user, password or name of the database."""
 
 
 @dataclass(slots=True)
@@ -66,16 +79,38 @@ class Store:
         # By thread: what is counted there now.
         self._counting = threading.local()
         event.listen(self.engine, "before_cursor_execute", self._count)
+        self._party: outages.Party | None = None
 
     @property
     def engine(self) -> Engine:
         engine: Engine = self._facade.writer.get_engine()
         return engine
 
+    @property
+    def where(self) -> str:
+        """Name the database by its server, without user and password."""
+        return where.where(self.engine.url)
+
+    def log_outages(self, follows: str) -> None:
+        """From now on log when the database does not serve, and that then ``follows``."""
+        self._party = outages.party(LOG, self.where, follows)
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            with translated(self.engine):
+                yield
+        except Unavailable as error:
+            if self._party is not None:
+                self._party.failed(error.why, refused=isinstance(error, LoginRefused))
+            raise
+        if self._party is not None:
+            self._party.worked()
+
     def read(self, work: Callable[[queries.Reader], _T]) -> _T:
         """Run ``work`` in a transaction that only reads. Raises :class:`Unavailable`."""
         deadline = time.monotonic() + self._limits.transaction_seconds
-        with self._translated(), self.engine.connect() as connection, _within(connection, deadline):
+        with self._watched(), self.engine.connect() as connection, _within(connection, deadline):
             return work(queries.Reader(connection))
 
     def write(self, work: Callable[[queries.Writer], _T]) -> _T:
@@ -85,7 +120,7 @@ class Store:
         nothing between its runs. Raises :class:`Unavailable`.
         """
         deadline = time.monotonic() + self._limits.transaction_seconds
-        with self._translated():
+        with self._watched():
             return _retried(functools.partial(self._write, work, deadline), deadline)
 
     def _write(self, work: Callable[[queries.Writer], _T], deadline: float) -> _T:
@@ -156,9 +191,6 @@ class Store:
         finally:
             store.close()
 
-    def _translated(self) -> contextlib.AbstractContextManager[None]:
-        return translated(self.engine)
-
     def close(self) -> None:
         """Close idle connections. The store may be used again."""
         self._facade.dispose_pool()
@@ -208,28 +240,17 @@ def _facade(values: dict[str, Any], limits: Deadlines) -> Any:
     facade.append_on_engine_create(functools.partial(_prepare, limits))
     try:
         facade.writer.get_engine()
-    except (ImportError, sa_exc.ArgumentError) as error:
+    except (ImportError, sa_exc.NoSuchModuleError) as error:
+        url = where.parsed(values["connection"])
+        raise exception.ConfigError(where.missing_driver(url, error)) from error
+    except sa_exc.ArgumentError as error:
         raise exception.ConfigError(f"[database] connection: {error}") from error
     return facade
 
 
 def _url(connection: str | None) -> str:
-    if not connection:
-        raise exception.ConfigError(
-            "[database] connection: is not set; for instance "
-            "mysql+pymysql://migprog:PASSWORD@controller/migprog"
-        )
-    try:
-        url = sqlalchemy.make_url(connection)
-    except sa_exc.ArgumentError:
-        # The text of the error would show the password.
-        raise exception.ConfigError("[database] connection: is not a database URL") from None
-    backend = url.get_backend_name()
-    if backend not in _SUPPORTED:
-        raise exception.ConfigError(
-            f"[database] connection: {backend!r} must be one of: {', '.join(_SUPPORTED)}"
-        )
-    if backend == "mysql" and "charset" not in url.query:
+    url = where.parsed(connection)
+    if url.get_backend_name() == "mysql" and "charset" not in url.query:
         # oslo.db's default is utf8, of at most 3 bytes: not enough for all that tenants type.
         url = url.update_query_dict({"charset": "utf8mb4"})
     return url.render_as_string(hide_password=False)
@@ -308,8 +329,9 @@ def translated(engine: Engine) -> Iterator[None]:
     except db_exc.DBNonExistentTable as error:
         raise Unavailable("the database has no tables: run migprog-manage db sync") from error
     except _OPERATIONAL as error:
-        where = _address(engine)
-        raise Unavailable(f"the database{where} does not serve: {_first_line(error)}") from error
+        kind = LoginRefused if where.is_refusal(error) else Unavailable
+        text = f"the database{_address(engine)} does not serve: {where.reason(error)}"
+        raise kind(text) from error
 
 
 def _address(engine: Engine) -> str:
@@ -318,8 +340,3 @@ def _address(engine: Engine) -> str:
     if url.host is None:
         return ""
     return f" at {url.host}:{url.port}" if url.port else f" at {url.host}"
-
-
-def _first_line(error: Exception) -> str:
-    """Without the statement and its values, which SQLAlchemy adds."""
-    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]

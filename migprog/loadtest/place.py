@@ -57,7 +57,7 @@ def conductors_answer(conf: cfg.ConfigOpts, place: Place) -> bool:
     try:
         answer = rpcapi.ConductorAPI(transport, _ANSWER_SECONDS).report({}, acknowledged=True)
     except rpcapi.Unreachable as error:
-        if "MessagingTimeout" in str(error):
+        if error.is_silence:
             return False
         raise exception.ConfigError(f"[DEFAULT] transport_url: {error}") from error
     finally:

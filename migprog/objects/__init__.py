@@ -7,7 +7,7 @@
 Everything that reads or writes may raise :class:`Unavailable`.
 """
 
-from migprog.db.api import Store, Unavailable, connect
+from migprog.db.api import LoginRefused, Store, Unavailable, connect
 from migprog.db.schema import check_version
 from migprog.objects.agent import Agent
 from migprog.objects.batch import Heard, Stored, store_batch, store_batches
@@ -23,6 +23,7 @@ __all__ = [
     "Agent",
     "Finding",
     "Heard",
+    "LoginRefused",
     "Mark",
     "Migration",
     "Point",

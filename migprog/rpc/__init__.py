@@ -19,10 +19,18 @@ _AMQP_PORT = 5672
 # Whoever waits for messages looks up after so many seconds, then more and more seldom, and anew
 # after each message: with oslo.messaging's own millisecond (18.3) that is up to two thirds of what
 # a message costs. What it looks up for is acknowledging notifications, of which we have none:
-# remote calls are acknowledged as they come in. It is no option of the library's, hence; a release
-# that has no such constant works too.
-LIBRARY_LOOKS_UP_SECONDS: float = getattr(amqpdriver, "ACK_REQUEUE_EVERY_SECONDS_MIN", 0.5)
-amqpdriver.ACK_REQUEUE_EVERY_SECONDS_MIN = 0.5
+# remote calls are acknowledged as they come in. Its longest, 5 s, is what a stop takes. Neither is
+# an option of the library's; a release without these constants goes its own way.
+LIBRARY_LOOKS_UP_SECONDS: float = getattr(amqpdriver, "ACK_REQUEUE_EVERY_SECONDS_MIN", 0.001)
+_LOOKS_UP_AT_LEAST_SECONDS = 1.0
+
+
+def _look_up(constant: str, seconds: float) -> None:
+    if hasattr(amqpdriver, constant):
+        setattr(amqpdriver, constant, seconds)
+
+
+_look_up("ACK_REQUEUE_EVERY_SECONDS_MIN", 0.5)
 
 
 class Serializer(messaging.NoOpSerializer):
@@ -42,10 +50,14 @@ def transport(conf: cfg.ConfigOpts, url: str | None = None) -> messaging.Transpo
 
     Raises :class:`exception.ConfigError`.
     """
+    _parsed(conf, url)
     try:
-        return messaging.get_rpc_transport(conf, url)
+        made = messaging.get_rpc_transport(conf, url)
     except (messaging.InvalidTransportURL, messaging.DriverLoadFailure) as error:
         raise exception.ConfigError(f"[DEFAULT] transport_url: {error}") from error
+    # Not before: the driver's options are bounded by it when it is loaded.
+    _look_up("ACK_REQUEUE_EVERY_SECONDS_MAX", _LOOKS_UP_AT_LEAST_SECONDS)
+    return made
 
 
 def client(
@@ -145,6 +157,18 @@ def in_virtual_host(conf: cfg.ConfigOpts, url: str, name: str) -> str:
 
 def _parsed(conf: cfg.ConfigOpts, url: str | None) -> messaging.TransportURL:
     try:
-        return messaging.TransportURL.parse(conf, url)
+        parsed = messaging.TransportURL.parse(conf, url)
     except messaging.InvalidTransportURL as error:
         raise exception.ConfigError(f"[DEFAULT] transport_url: {error}") from error
+    except ValueError:
+        # The error's text is not shown: what it quotes may be of the password.
+        raise exception.ConfigError(
+            "[DEFAULT] transport_url: is not rabbit://USER:PASSWORD@HOST:PORT/VIRTUAL_HOST with a "
+            "number as PORT and special characters of PASSWORD as %XX"
+        ) from None
+    for host in parsed.hosts:
+        if host.port is not None and not 0 < host.port < 65536:
+            raise exception.ConfigError(
+                f"[DEFAULT] transport_url: port {host.port} must be from 1 to 65535"
+            )
+    return parsed

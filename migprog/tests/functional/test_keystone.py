@@ -2,9 +2,11 @@
 """``migprog-api`` behind a real Keystone: who gets what, with real tokens."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -270,3 +272,78 @@ def test_a_keystone_that_hangs_holds_up_unknown_tokens_only(
     processes.wait_for(
         lambda: cloud.get("/migrations", "unknown").status_code == 401, 60, "Keystone to be back"
     )
+
+
+def check(conf: pathlib.Path, process: str) -> tuple[int, dict[str, tuple[int, str]]]:
+    """What ``migprog-status upgrade check`` finds for a process: its exit status, and of each check
+    the result and its words."""
+    command = "import sys; from migprog.cmd.status import main; sys.exit(main())"
+    arguments = ["--config-file", str(conf), "--process", process, "upgrade", "check", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", command, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert "mellon" not in done.stdout + done.stderr
+    told = json.loads(done.stdout)["checks"]
+    return done.returncode, {each["check"]: (each["result"], each["details"]) for each in told}
+
+
+def configured(cloud: Cloud, path: pathlib.Path, group: str, **changes: str) -> pathlib.Path:
+    """A configuration with a database, and a way to log in to Keystone in a group."""
+    options = {
+        "auth_type": "password",
+        "auth_url": cloud.keystone.url,
+        "username": "migprog",
+        "password": PASSWORD,
+        "user_domain_id": "default",
+        "project_name": "service",
+        "project_domain_id": "default",
+    } | changes
+    lines = "".join(f"{name} = {value}\n" for name, value in options.items())
+    database = f"sqlite:///{path.parent / 'migprog.sqlite'}"
+    stores.ready(database).close()
+    path.write_text(f"[database]\nconnection = {database}\n[{group}]\n{lines}")
+    return path
+
+
+def test_check_gets_a_token_and_looks_at_it(cloud: Cloud, tmp_path: pathlib.Path) -> None:
+    conf = configured(cloud, tmp_path / "migprog.conf", _KEYSTONE)
+    code, told = check(conf, "migprog-api")
+    assert code == 0, told
+    assert told["Keystone"] == (0, f"Keystone {cloud.keystone.url}: a token was issued and checked")
+
+
+def test_check_fails_with_a_wrong_password(cloud: Cloud, tmp_path: pathlib.Path) -> None:
+    conf = configured(cloud, tmp_path / "migprog.conf", _KEYSTONE, password="mellon")
+    code, told = check(conf, "migprog-api")
+    assert (code, told["Keystone"][0]) == (2, 2)
+    assert "Unauthorized" in told["Keystone"][1]
+    assert told["Keystone"][1].endswith("[needed by migprog-api]")
+
+
+def test_check_warns_of_a_user_who_may_not_look_at_tokens(
+    cloud: Cloud, tmp_path: pathlib.Path
+) -> None:
+    conf = configured(
+        cloud, tmp_path / "migprog.conf", _KEYSTONE, username="a-reader", project_name="red"
+    )
+    code, told = check(conf, "migprog-api")
+    assert (code, told["Keystone"][0]) == (1, 1)
+    assert "user a-reader has none of the roles admin, service" in told["Keystone"][1]
+
+
+def test_check_lists_novas_migrations(cloud: Cloud, tmp_path: pathlib.Path) -> None:
+    api = NovaApi()
+    with api.serving():
+        conf = configured(
+            cloud, tmp_path / "migprog.conf", nova_conf.GROUP.name, endpoint_override=api.url
+        )
+        assert check(conf, "migprog-conductor")[1]["Nova"] == (0, "Nova lists migrations")
+        why = "Policy doesn't allow os_compute_api:os-migrations:index to be performed."
+        api.ill = 403, json.dumps({"forbidden": {"code": 403, "message": why}}).encode()
+        result, says = check(conf, "migprog-conductor")[1]["Nova"]
+    assert result == 2
+    assert says.startswith(f"[nova] os-migrations cannot be listed: HTTP 403: {why}")

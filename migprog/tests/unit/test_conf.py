@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
+import importlib.metadata
+import pathlib
+import re
+import subprocess
+import sys
+
 import pytest
 from oslo_config import cfg
 
 from migprog import conf, exception
+from migprog.conf import unknown
 
 
 def load(tmp_path, text, *arguments):
@@ -69,3 +76,150 @@ def test_what_can_be_changed_by_sighup(tmp_path):
     config.mutate_config_files()
     conf.validate(config)
     assert config.compute.poll_interval == 2
+
+
+def test_value_that_is_impossible_is_told_with_its_file(tmp_path):
+    with pytest.raises(exception.ConfigError) as error:
+        load(tmp_path, "[compute]\npoll_interval = 0\n")
+    assert str(error.value) == (
+        f"[compute] poll_interval: Value for option poll_interval from {tmp_path}/migprog.conf is "
+        "not valid: Should be greater than or equal to 0.05"
+    )
+
+
+def test_folder_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(exception.ConfigError, match="/none"):
+        conf.load(["--config-dir", "/none"], "migprog-test", conf=cfg.ConfigOpts())
+
+
+def test_log_folder_that_is_missing_is_told_by_its_option(tmp_path):
+    with pytest.raises(exception.ConfigError) as error:
+        load(tmp_path, f"[DEFAULT]\nlog_dir = {tmp_path}/none\n")
+    assert str(error.value).startswith("[DEFAULT] log_dir, log_file: ")
+    assert f"{tmp_path}/none" in str(error.value)
+
+
+SHARED = """
+[DEFAULT]
+debug = false
+transport_url = rabbit://x/
+rpc_response_timeout = 5
+transport_ulr = rabbit://x/
+[databse]
+connection = x
+[database]
+connection = sqlite://
+max-pool-size = 4
+max_pool_sise = 4
+[keystone_authtoken]
+auth_type = password
+auth_url = http://x
+project-domain-id = default
+memcached_servers = x
+passwrd = y
+[nova]
+auth_type = v3applicationcredential
+application_credential_id = x
+region_name = x
+timeout = 4
+username = x
+[oslo_messaging_rabbit]
+ssl = true
+ssl_ca = x
+[oslo_policy]
+policy_file = x
+[oslo_middleware]
+enable_proxy_headers_parsing = true
+max_request_body_size = 33
+[cors]
+allowed_origin = x
+[healthcheck]
+backends = x
+"""
+
+
+def test_names_that_nothing_reads_are_one_warning(tmp_path, capfd):
+    load(tmp_path, SHARED)
+    (warning,) = capfd.readouterr().err.splitlines()
+    assert " WARNING migprog.conf " in warning
+    names = warning.rpartition(": ")[2].split(", ")
+    assert names == [
+        "[DEFAULT] transport_ulr",
+        "[databse]",
+        "[database] max_pool_sise",
+        "[keystone_authtoken] passwrd",
+        "[oslo_messaging_rabbit] ssl_ca",
+    ]
+
+
+def test_whole_sample_has_no_name_that_nothing_reads(tmp_path):
+    """Each option of the sample, as if it were set."""
+    sample = pathlib.Path(__file__).resolve().parents[3] / "etc/migprog/migprog.conf.sample"
+    sections: dict[str, dict[str, list[str]]] = {}
+    section = None
+    for line in sample.read_text().splitlines():
+        if named := re.fullmatch(r"\[(\w+)\]", line):
+            section = sections.setdefault(named[1], {})
+        elif option := re.match(r"#(\w+) = ", line):
+            section[option[1]] = ["x"]
+    ours: dict[str, set[str]] = {module.GROUP.name: set() for module in conf.GROUPS}
+    for name in ("keystone_authtoken", "nova"):
+        sections[name].pop("auth_type")
+    assert len(sections) > 10
+    assert unknown.unknown(sections, ours) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("api", "compute", "conductor", "loadtest", "manage", "replay", "standalone", "status"),
+    ],
+)
+def test_each_command_tells_the_installed_version(command):
+    done = _command(command, "--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() == importlib.metadata.version("migprog")
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "extra"),
+    [
+        ("compute", "libvirt", "libvirt"),
+        ("standalone", "libvirt", "libvirt"),
+        ("loadtest", "psutil", "loadtest"),
+    ],
+)
+def test_missing_package_is_a_line_that_says_what_to_install(command, module, extra):
+    done = _command(command, "--help", without=module)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"migprog-{command}: needs the Python module {module}, ")
+    assert done.stderr.endswith(f"pip install 'migprog[{extra}]'\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_missing_driver_is_a_line_that_says_what_to_install(tmp_path):
+    path = tmp_path / "migprog.conf"
+    path.write_text("[database]\nconnection = mysql+pymysql://u:secret@127.0.0.1:1/x\n")
+    done = _command("manage", "--config-file", str(path), "db", "version", without="pymysql")
+    assert done.returncode == 1
+    assert "[database] connection: no driver for mysql+pymysql: " in done.stderr
+    assert done.stderr.endswith("pip install 'migprog[mysql]' brings one\n")
+    assert "secret" not in done.stderr and "Traceback" not in done.stderr
+
+
+def test_shell_completion_is_no_traceback():
+    done = _command("conductor", "--shell_completion", "bash")
+    assert "Traceback" not in done.stderr
+
+
+def _command(name, *arguments, without=None):
+    """Run a command of ours; ``without`` a module that it then cannot import."""
+    hide = f"import sys; sys.modules[{without!r}] = None; " if without else "import sys; "
+    program = f"{hide}from migprog.cmd.{name} import main; sys.exit(main())"
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )

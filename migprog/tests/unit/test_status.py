@@ -18,15 +18,17 @@ from migprog.core.report import Batch
 from migprog.db import schema
 from migprog.tests import stores
 from migprog.tests.store_cases.agents import AGENT
-from migprog.version import version_info
+from migprog.version import RELEASE
 
 _COMMAND = [
     sys.executable,
     "-c",
     "import sys; from migprog.cmd import status; sys.exit(status.main())",
 ]
-_BROKER = "[DEFAULT]\ntransport_url = rabbit://migprog:secret@broker/migprog\n"
-_OURS = version_info.version_string()
+# Where nobody listens.
+_BROKER = "[DEFAULT]\ntransport_url = rabbit://migprog:secret@127.0.0.1:1/migprog\n"
+_NOAUTH = f"{_BROKER}[api]\nauth_strategy = noauth\n"
+_OURS = RELEASE
 _SUCCESS, _WARNING, _FAILURE = 0, 1, 2
 
 
@@ -41,18 +43,19 @@ def check(tmp_path, store):
     its words."""
     database = f"[database]\nconnection = {store.engine.url}\n"
 
-    def run(config=_BROKER, *, database=database):
+    def run(config=_BROKER, *, database=database, process=()):
         (tmp_path / "migprog.conf").write_text(config + database)
-        done = _run(tmp_path / "migprog.conf", "--json")
+        done = _run(tmp_path / "migprog.conf", "--json", process=process)
         told = json.loads(done.stdout)["checks"]
         return done.returncode, {each["check"]: (each["result"], each["details"]) for each in told}
 
     return run
 
 
-def _run(config, *arguments):
+def _run(config, *arguments, process=()):
+    named = [word for name in process for word in ("--process", name)]
     return subprocess.run(
-        [*_COMMAND, "--config-file", str(config), "upgrade", "check", *arguments],
+        [*_COMMAND, "--config-file", str(config), *named, "upgrade", "check", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -66,17 +69,49 @@ def _tell(store, heard_at, **changes):
 
 
 def test_all_is_well(check, store):
+    """As far as it can be without a broker and a Keystone: the functional tests have them."""
     schema.sync(store)
     _tell(store, time.time())
-    code, told = check()
-    assert code == _SUCCESS, told
+    code, told = check(_NOAUTH)
+    assert code == _FAILURE
+    assert told.pop("message broker")[0] == _FAILURE
+    where = f"database {store.engine.url.database}"
     assert told == {
-        "configuration": (_SUCCESS, None),
-        "message broker": (_SUCCESS, None),
-        "database tables": (_SUCCESS, f"version {schema.head()}"),
+        "configuration": (_SUCCESS, "for migprog-conductor, migprog-api"),
+        "database tables": (_SUCCESS, f"version {schema.head()} in {where}"),
+        "database rights": (_SUCCESS, f"{where}: may read and write"),
+        "Keystone": (_SUCCESS, "not used: [api] auth_strategy is noauth"),
+        "Nova": (_SUCCESS, "not used: [nova] auth_type is not set"),
         "agents": (_SUCCESS, f"1, all heard of, all of version {_OURS}"),
         "database credentials": (_SUCCESS, None),
     }
+
+
+def test_broker_that_is_away_is_a_failure_with_its_address(check, store):
+    schema.sync(store)
+    result, says = check(_NOAUTH)[1]["message broker"]
+    assert result == _FAILURE
+    assert says.startswith("message broker 127.0.0.1:1, virtual host migprog: cannot connect: ")
+    assert says.endswith("[needed by migprog-conductor]")
+    assert "secret" not in says
+
+
+def test_hypervisor_needs_no_database(check):
+    code, told = check(_BROKER + "[compute]\nlibvirt_uri = test:///nowhere\n", database="")
+    assert code == _FAILURE
+    assert set(told) == {"configuration", "message broker", "libvirt", "state directory"}
+    assert told["configuration"] == (_SUCCESS, "for migprog-compute")
+    assert told["libvirt"][0] == _FAILURE
+    assert "[needed by migprog-compute]" in told["libvirt"][1]
+
+
+def test_misspelt_option_of_a_library_is_a_warning(check, store):
+    schema.sync(store)
+    result, says = check(_NOAUTH + "[oslo_messaging_rabbit]\nssll = true\n[databse]\nx = 1\n")[1][
+        "configuration"
+    ]
+    assert result == _WARNING
+    assert "[oslo_messaging_rabbit] ssll, [databse]" in says
 
 
 def test_it_is_a_table_for_people(tmp_path, check):
@@ -117,7 +152,7 @@ def test_a_configuration_that_cannot_be(check, store, config, which, says):
     ],
 )
 def test_a_database_that_does_not_serve(check, database, says):
-    code, told = check(database=database)
+    code, told = check(database=database, process=("migprog-conductor",))
     assert (code, told["database tables"][0]) == (_FAILURE, _FAILURE)
     assert says in told["database tables"][1]
     assert "secret" not in str(told)
@@ -139,17 +174,15 @@ def test_tables_of_another_version(check, store, version, result, says):
             connection.execute(
                 sa.text("UPDATE alembic_version SET version_num = :v"), {"v": version}
             )
-    code, told = check()
-    assert (code, told["database tables"][0]) == (result, result)
+    told = check()[1]
+    assert told["database tables"][0] == result
     assert says in told["database tables"][1]
 
 
 def test_agents_that_need_a_look(check, store):
     schema.sync(store)
     _tell(store, time.time() - 2 * AGENT.heartbeat_seconds - 1, version="0.0.0.1")
-    code, told = check()
-    assert code == _WARNING
-    result, says = told["agents"]
+    result, says = check()[1]["agents"]
     assert result == _WARNING
     assert "1 of 1 not heard of: compute-1 (0.0.0.1)" in says
 

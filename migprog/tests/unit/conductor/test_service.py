@@ -32,7 +32,7 @@ def conf(tmp_path):
 
 def test_a_report_is_stored_and_acknowledged(conf):
     store = stores.ready(conf.database.connection)
-    service = ConductorService(conf)
+    service = ConductorService(conf, "fake://")
     service.start()
     transport = rpc.transport(conf)
     agent = ConductorAPI(transport, call_timeout_seconds=30)
@@ -46,7 +46,7 @@ def test_a_report_is_stored_and_acknowledged(conf):
 
 
 def test_old_tables_stop_it_at_its_start(conf):
-    service = ConductorService(conf)
+    service = ConductorService(conf, "fake://")
     with pytest.raises(exception.ConfigError, match="migprog-manage db sync"):
         service.start()
     service.stop()
@@ -54,7 +54,7 @@ def test_old_tables_stop_it_at_its_start(conf):
 
 def test_no_connection_stops_it_at_its_start(conf):
     conf.set_override("connection", None, "database")
-    service = ConductorService(conf)
+    service = ConductorService(conf, "fake://")
     with pytest.raises(exception.ConfigError, match=r"\[database\] connection"):
         service.start()
     service.stop()

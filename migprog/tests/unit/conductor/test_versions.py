@@ -46,7 +46,7 @@ def _later_fields(batch):
 def conductor(conf):  # noqa: F811
     """Calls a method of this conductor's as an agent of the previous version does."""
     stores.ready(conf.database.connection).close()
-    service = ConductorService(conf)
+    service = ConductorService(conf, "fake://")
     service.start()
     transport = rpc.transport(conf)
     client = rpc.client(transport, rpcapi.TOPIC, PREVIOUS["version"], 30)

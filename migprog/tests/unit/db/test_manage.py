@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """migprog-manage as an operator runs it."""
 
+import json
 import subprocess
 import sys
 import time
@@ -53,11 +54,25 @@ def test_agents(manage, tmp_path):
     batch = Batch(host="compute-1", node="n", agent=AGENT)
     objects.store_batch(store, batch, time.time() - 61)
     heading, line = manage("agent", "list").stdout.splitlines()
-    assert heading.split() == ["HOST", "HEARD", "EVERY", "MOVING", "SINCE", "VERSION"]
-    host, seconds, _, every, _, moving, since, version = line.split()
-    assert (host, every, moving, version) == ("compute-1", "5", "1", AGENT.version)
-    assert 61 <= int(seconds) < 120
-    assert since == f"{stores.at(AGENT.started_at):%Y-%m-%dT%H:%M:%SZ}"
+    assert heading.split("  ")[0] == "HOST"
+    assert "LAST REPORT" in heading
+    assert line.startswith("compute-1  n     6")
+    assert "silent  5 s " in line
+    assert line.endswith(AGENT.version)
+    (agent,) = json.loads(manage("agent", "list", "--json").stdout)["agents"]
+    assert 61 <= agent.pop("last_report_age_seconds") < 600
+    assert agent.pop("last_reported_at")
+    assert agent == {
+        "host": "compute-1",
+        "node": "n",
+        "state": "silent",
+        "version": AGENT.version,
+        "report_interval_seconds": 5.0,
+        "heartbeat_interval_seconds": 30.0,
+        "started_at": f"{stores.at(AGENT.started_at):%Y-%m-%dT%H:%M:%SZ}",
+        "migrations": 1,
+        "actions_enabled": AGENT.takes_actions,
+    }
 
 
 def test_purge(manage, tmp_path):

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The message broker in words for an operator: where it is, and why it cannot be used."""
+
+import re
+from dataclasses import dataclass
+
+import oslo_messaging as messaging
+from amqp import exceptions as amqp_exceptions
+from kombu import exceptions as kombu_exceptions
+from oslo_config import cfg
+
+_AMQP_PORT = 5672
+_MOST_CHARACTERS = 300
+# The text of MessageDeliveryFailure.
+_UNDELIVERED = re.compile(r"Unable to connect to AMQP server on .* after \S+ tries: (.*)")
+
+# What oslo.messaging (18.3) lets through of itself, of kombu and of amqp. A bad login is none of
+# its own errors, nor one of kombu's.
+ERRORS = (
+    messaging.MessagingException,
+    kombu_exceptions.KombuError,
+    amqp_exceptions.AMQPError,
+    OSError,
+)
+# The broker answered, and said no: to try again is of no use until somebody changes something.
+_REFUSALS = (amqp_exceptions.AccessRefused, amqp_exceptions.NotAllowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a broker cannot be used; ``is_refusal``: it answered, and refuses us."""
+
+    text: str
+    is_refusal: bool = False
+
+
+def where(conf: cfg.ConfigOpts, url: str | None = None) -> str:
+    """Name the broker of ``url``, or else of the option ``transport_url``, by its hosts and virtual
+    host, without user and password."""
+    try:
+        parsed = messaging.TransportURL.parse(conf, url)
+    except (messaging.InvalidTransportURL, ValueError):
+        return "message broker"
+    hosts = ", ".join(f"{_bracketed(h.hostname)}:{h.port or _AMQP_PORT}" for h in parsed.hosts)
+    return f"message broker {hosts or parsed.transport}, virtual host {parsed.virtual_host or '/'}"
+
+
+def cause(error: Exception) -> Cause:
+    """Tell in one line what :data:`ERRORS` mean."""
+    refused = next((each for each in _chain(error) if isinstance(each, _REFUSALS)), None)
+    if refused is not None:
+        what = (
+            "wrong user or password"
+            if refused.reply_code == amqp_exceptions.AccessRefused.code
+            else "no such virtual host, or the user has no permission there"
+        )
+        text = _cut(refused.reply_text or refused)
+        return Cause(f"refuses the login of [DEFAULT] transport_url, {what}: {text}", True)
+    if isinstance(error, messaging.MessagingTimeout):
+        return Cause("no answer in time")
+    if isinstance(error, messaging.RemoteError):
+        return Cause(f"the conductor could not do it: {error.exc_type}: {_cut(error.value)}")
+    if isinstance(error, OSError | kombu_exceptions.OperationalError):
+        return Cause(f"cannot connect: {_line(error)}")
+    if failed := _UNDELIVERED.search(str(error)):
+        return Cause(f"cannot connect: {_cut(failed[1])}")
+    return Cause(f"{type(error).__name__}: {_line(error)}")
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _line(error: BaseException) -> str:
+    return _cut(str(error)) or type(error).__name__
+
+
+def _cut(text: object) -> str:
+    return str(text).strip().partition("\n")[0][:_MOST_CHARACTERS]
+
+
+def _bracketed(host: str | None) -> str:
+    return f"[{host}]" if host and ":" in host else str(host)

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether what a process needs can really be reached and used, each looked at once.
+
+Each gives what it found in one line, or raises one of our errors, whose text has no password.
+"""
+
+import importlib
+import os
+import pathlib
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from keystoneauth1 import exceptions as keystone_exceptions
+from keystoneauth1 import loading
+from keystoneauth1 import session as keystone_session
+from oslo_config import cfg
+
+from migprog import brokers, exception, objects, rpc
+from migprog.conductor import rpcapi
+from migprog.conductor.nova import NoAnswer, Nova
+from migprog.conf import nova as nova_conf
+from migprog.core.report import Batch
+from migprog.db import privileges
+
+# For each check in all; the broker's and Keystone's own are shorter.
+DEADLINE_SECONDS = 15.0
+_ANSWER_SECONDS = 3.0
+_KEYSTONE_SECONDS = 10.0
+# Who may look at other people's tokens, by Keystone's default policy.
+_TOKEN_ROLES = frozenset({"admin", "service"})
+_KEYSTONE = "keystone_authtoken"
+
+
+class Warned(exception.MigprogError):
+    """It can be used, but not for everything; the text says for what not."""
+
+
+def within_deadline(
+    check: Callable[[], str | None], seconds: float = DEADLINE_SECONDS
+) -> str | None:
+    """The result of a check, which may hang for ever: then raises :class:`exception.MigprogError`
+    and leaves it alone."""
+    done: list[Any] = []
+
+    def run() -> None:
+        try:
+            done.append(check())
+        except exception.MigprogError as error:
+            done.append(error)
+        except Exception as error:
+            # Whatever the libraries have not foreseen is a result, too.
+            done.append(exception.MigprogError(f"{type(error).__name__}: {error}"))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not done:
+        raise exception.MigprogError(f"no answer within {seconds:g} s")
+    if isinstance(done[0], exception.MigprogError):
+        raise done[0]
+    result: str | None = done[0]
+    return result
+
+
+def broker(conf: cfg.ConfigOpts, needs_conductor: bool) -> str:
+    """Connect, log in, and call a conductor with an empty batch."""
+    rpc.check(conf)
+    where = brokers.where(conf)
+    transport = rpc.transport(conf)
+    conductor = rpcapi.ConductorAPI(transport, _ANSWER_SECONDS, where)
+    batch = Batch(host="migprog-status", node="migprog-status")
+    try:
+        # First what gives up soon: a call waits for its own connection for ever.
+        conductor.report(batch.to_wire(), acknowledged=False)
+        conductor.report(batch.to_wire(), acknowledged=True)
+    except rpcapi.Unreachable as error:
+        if not error.is_silence:
+            raise
+        text = f"{where}: connected; no conductor answers"
+        if needs_conductor:
+            raise Warned(f"{text}: is migprog-conductor running?") from error
+        return f"{text} (yet)"
+    return f"{where}: connected; a conductor answers"
+
+
+def may_write(store: objects.Store) -> str:
+    """Try the rights that a conductor needs."""
+    refusal = privileges.missing(store)
+    if refusal is not None:
+        raise Warned(
+            f"{store.where}: this user may not write, which migprog-conductor must and migprog-api "
+            f"need not: {refusal}"
+        )
+    return f"{store.where}: may read and write"
+
+
+def keystone(conf: cfg.ConfigOpts) -> str:
+    """Get a token as migprog-api does, and ask Keystone about it where migprog-api will ask."""
+    # Not before it is needed: a hypervisor's check is none of Keystone's.
+    options: Any = importlib.import_module("keystonemiddleware.opts")
+    for name, opts in options.list_auth_token_opts():
+        conf.register_opts(opts, name)
+    loading.register_auth_conf_options(conf, _KEYSTONE)
+    group = conf[_KEYSTONE]
+    if not (group.auth_type or group.auth_section):
+        raise exception.ConfigError(
+            "[keystone_authtoken] auth_type: is not set, and [api] auth_strategy is keystone"
+        )
+    try:
+        auth: Any = loading.load_auth_from_conf_options(conf, _KEYSTONE)
+        session = keystone_session.Session(
+            auth,
+            verify=not group.insecure and (group.cafile or True),
+            cert=(group.certfile, group.keyfile) if group.certfile and group.keyfile else None,
+            timeout=_KEYSTONE_SECONDS,
+        )
+        access = auth.get_access(session)
+        session.get(
+            "/auth/tokens",
+            endpoint_filter={
+                "service_type": "identity",
+                "interface": group.interface,
+                "region_name": group.region_name,
+                "version": (3, 0),
+            },
+            headers={"X-Subject-Token": access.auth_token},
+            log=False,
+        )
+    except (
+        keystone_exceptions.ClientException,
+        cfg.Error,
+        OSError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise exception.ConfigError(f"[{_KEYSTONE}] {_where(conf)}{_line(error)}") from error
+    if not _TOKEN_ROLES & {role.lower() for role in access.role_names}:
+        raise Warned(
+            f"{_where(conf)}user {access.username} has none of the roles admin, service: by "
+            "Keystone's default policy it may not look at the tokens of others"
+        )
+    return f"{_where(conf)}a token was issued and checked"
+
+
+def _where(conf: cfg.ConfigOpts) -> str:
+    url = getattr(conf[_KEYSTONE], "auth_url", None)
+    # A user and a password may be in it.
+    return f"Keystone {str(url).rpartition('@')[2]}: " if url else ""
+
+
+def nova(conf: cfg.ConfigOpts) -> str | None:
+    """Ask Nova for the migrations of a server that does not exist."""
+    nova_conf.register_opts(conf)
+    if not nova_conf.is_asked(conf):
+        return None
+    try:
+        Nova(conf).migrations(str(uuid.uuid4()))
+    except NoAnswer as error:
+        raise exception.ConfigError(f"[nova] os-migrations cannot be listed: {error}") from error
+    return "Nova lists migrations"
+
+
+def libvirt(conf: cfg.ConfigOpts) -> str:
+    """Connect as the agent does."""
+    try:
+        # Only where it is asked for: controllers do not have it.
+        module = importlib.import_module("migprog.compute.probe")
+    except ImportError as error:
+        raise exception.MigprogError(
+            f"libvirt-python cannot be loaded ({error}): pip install 'migprog[libvirt]'"
+        ) from error
+    group = conf.compute
+    wants = {"qemu_events": group.qemu_events, "allow_actions": group.allow_actions}
+    named = [name for name, is_on in wants.items() if is_on]
+    found = module.probe(group.libvirt_uri, read_write=bool(named))
+    text = f"libvirt {found.version} of {found.host} at {group.libvirt_uri}"
+    if found.read_write_error:
+        raise Warned(
+            f"{text}: no read-write connection, which [compute] {', '.join(named)} needs: "
+            f"{found.read_write_error}"
+        )
+    return f"{text}: {'read-write' if named else 'read-only'} connection"
+
+
+def state_dir(conf: cfg.ConfigOpts) -> str:
+    """Look whether the agent could write there, as the user that runs this check."""
+    path = conf.compute.state_dir
+    if not path:
+        raise Warned("[compute] state_dir: is empty; what is not reported is lost with the agent")
+    found = pathlib.Path(path)
+    while not found.exists() and found != found.parent:
+        found = found.parent
+    if not found.is_dir() or not os.access(found, os.W_OK | os.X_OK):
+        raise Warned(f"[compute] state_dir: user {os.geteuid()} may not write to {found}")
+    return path if found == pathlib.Path(path) else f"{path} will be made in {found}"
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:300]}"

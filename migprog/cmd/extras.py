@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packages that only some commands need: what to install where one is missing."""
+
+import importlib
+
+
+def require(prog: str, module: str, extra: str) -> None:
+    """Exit with a line that tells what to install, if ``module`` cannot be imported."""
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise SystemExit(
+            f"{prog}: needs the Python module {module}, which cannot be loaded ({error}); "
+            f"install it with: pip install 'migprog[{extra}]'"
+        ) from None

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What libraries write to the log about a broker or a database that is away, made bearable.
+
+Each attempt of oslo.messaging, amqp, oslo.db and SQLAlchemy is a line or a traceback, without the
+address. What our own code reports (:mod:`migprog.outages`) goes to DEBUG; of what nobody foresaw
+the first is written as it is, and what is like it is counted.
+"""
+
+import logging
+import math
+import threading
+import time
+from typing import Any
+
+from migprog import exception
+from migprog.outages import Party
+
+# By the beginning of the message, as the library has it: failures to reach the broker ...
+_RABBIT = "oslo.messaging._drivers.impl_rabbit"
+_BROKER_FAILS = (
+    "Connection failed: ",
+    "[%(connection_id)s] AMQP server",
+    "Unable to connect to AMQP server",
+    "Failed to publish message",
+    "Failed to consume message",
+    "Failed to declare consumer",
+    "Unexpected error during heartbeat",
+    "A recoverable connection/channel error",
+)
+_BROKER_WORKS = "[%(connection_id)s] Reconnected to AMQP server"
+# ... and what our code is told by an exception as well, or what happens whenever a connection ends.
+_REPORTED = {
+    "oslo.db.api": ("DB exceeded retry limit",),
+    "sqlalchemy.pool": (
+        "Exception during reset",
+        "Error closing",
+        "Exception closing",
+        "Exception terminating",
+    ),
+    "amqp": ("Received method",),
+}
+# Loggers whose records come in floods when a party is away.
+_LOUD = (
+    _RABBIT,
+    "oslo.messaging._drivers.amqpdriver",
+    "oslo.messaging._drivers.common",
+    "oslo.messaging._drivers.pool",
+    "oslo.messaging.rpc.server",
+    "oslo.messaging.server",
+    "oslo.db.api",
+    "oslo.db.sqlalchemy.engines",
+    "oslo.db.sqlalchemy.exc_filters",
+    "keystonemiddleware.auth_token",
+    "keystonemiddleware.auth_token._identity",
+    "sqlalchemy.pool",
+    "sqlalchemy.pool.impl.QueuePool",
+    "sqlalchemy.pool.impl.NullPool",
+    "sqlalchemy.pool.impl.SingletonThreadPool",
+    "amqp",
+    "amqp.connection.Connection.heartbeat_tick",
+)
+_SUMMARY_SECONDS = 300.0
+_MOST_KINDS = 256
+
+
+class _Tame(logging.Filter):
+    """Drops, demotes or counts the records of one library's logger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broker: Party | None = None
+        self._lock = threading.Lock()
+        # Kind of record -> when one was written last, and how many like it were not since.
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text, name = str(record.msg), _dotted(record.name)
+        if name == _RABBIT:
+            if text.startswith(_BROKER_WORKS):
+                if self.broker is not None:
+                    self.broker.worked()
+                return _demoted(record)
+            if text.startswith(_BROKER_FAILS):
+                self._broker_failed(record)
+                return _demoted(record)
+            # The level is INFO to hear of the reconnection alone.
+            if record.levelno < logging.WARNING:
+                return _debugging()
+        if record.exc_info and isinstance(record.exc_info[1], exception.MigprogError):
+            # An endpoint of ours says no, and its caller is told why.
+            return _demoted(record)
+        for logger, beginnings in _REPORTED.items():
+            if name.startswith(logger) and text.startswith(beginnings):
+                return _demoted(record)
+        return record.levelno < logging.WARNING or self._is_worth_it(record)
+
+    def _broker_failed(self, record: logging.LogRecord) -> None:
+        if self.broker is None or record.levelno < logging.ERROR:
+            return
+        error, seconds = _told(record)
+        self.broker.failed(error, seconds)
+
+    def _is_worth_it(self, record: logging.LogRecord) -> bool:
+        kind, now = (record.name, str(record.msg)), time.monotonic()
+        with self._lock:
+            at, kept_back = self._seen.get(kind, (-math.inf, 0))
+            if now - at < _SUMMARY_SECONDS:
+                self._seen[kind] = (at, kept_back + 1)
+                return _debugging()
+            if len(self._seen) >= _MOST_KINDS:
+                self._seen.clear()
+            self._seen[kind] = (now, 0)
+        if kept_back:
+            record.msg = f"{record.getMessage()} ({kept_back} more like this in {now - at:.0f} s)"
+            record.args = ()
+        return True
+
+
+def _dotted(name: str) -> str:
+    """A logger's name as oslo.log has it, which some modules go through and others do not."""
+    return name.replace("oslo_", "oslo.", 1) if name.startswith("oslo_") else name
+
+
+def _told(record: logging.LogRecord) -> tuple[str, float | None]:
+    """The error of a record of oslo.messaging's, and in how many seconds it tries again."""
+    arguments: Any = record.args
+    if isinstance(arguments, dict):
+        seconds = arguments.get("sleep_time")
+        return _cannot_connect(arguments.get("err_str", "")), seconds
+    if isinstance(arguments, tuple) and len(arguments) == 2:
+        return _cannot_connect(arguments[0]), float(arguments[1])
+    return _cannot_connect(record.getMessage()), None
+
+
+def _cannot_connect(error: object) -> str:
+    return f"cannot connect: {str(error).strip().partition(chr(10))[0][:300]}"
+
+
+def _debugging() -> bool:
+    return logging.getLogger().isEnabledFor(logging.DEBUG)
+
+
+def _demoted(record: logging.LogRecord) -> bool:
+    record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+    return _debugging()
+
+
+class _Once(logging.Formatter):
+    """Another formatter, without the exception that is at hand where the message has its text.
+
+    oslo.log adds the exception that is being handled to each line from WARNING on.
+    """
+
+    def __init__(self, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self._formatter = formatter
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = self._formatter.format(record)
+        summary = getattr(record, "error_summary", None)
+        if summary and not record.exc_info and text.endswith(f": {summary}"):
+            error = summary.partition(": ")[2] or summary
+            without = text[: -len(summary) - 2]
+            if error[:100] in without:
+                return without
+        return text
+
+
+_TAME = _Tame()
+
+
+def tame() -> None:
+    """Set the libraries' loggers and the handlers up; after oslo.log's own setup."""
+    for name in _LOUD:
+        for logger in {name, name.replace("oslo.", "oslo_", 1)}:
+            logging.getLogger(logger).addFilter(_TAME)
+    for logger in (_RABBIT, _RABBIT.replace("oslo.", "oslo_", 1)):
+        logging.getLogger(logger).setLevel(logging.INFO)
+    for handler in logging.getLogger().handlers:
+        if handler.formatter is not None and not isinstance(handler.formatter, _Once):
+            handler.setFormatter(_Once(handler.formatter))
+
+
+def report_broker(party: Party | None) -> None:
+    """Have failures of the broker that oslo.messaging deals with by itself told to ``party``."""
+    _TAME.broker = party

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the failures of remote parties to the log: a line when they begin, change or end."""
+
+import logging
+import threading
+import time
+import weakref
+
+from migprog.core import outage
+
+
+class Party:
+    """A remote party of this process, such as a broker; any thread may use it.
+
+    ``name`` says what it is and where, never with a password; ``follows``, what its failure means
+    for the operator.
+    """
+
+    def __init__(self, log: logging.Logger, name: str, follows: str) -> None:
+        self.name = name
+        self._log = log
+        self._follows = follows
+        self._outage = outage.Outage()
+        self._lock = threading.Lock()
+
+    def failed(
+        self, cause: str, next_try_seconds: float | None = None, *, refused: bool = False
+    ) -> None:
+        """Log a failure, unless the log has it. ``refused``: the party answered, and said no."""
+        with self._lock:
+            due = self._outage.failed(cause, time.monotonic())
+        if due is None:
+            return
+        count = "" if due.failures == 1 else _count(due.failures, due.seconds)
+        again = "" if next_try_seconds is None else f"; next try in {_seconds(next_try_seconds)}"
+        self._log.log(
+            logging.ERROR if refused else logging.WARNING,
+            "%s: %s%s; %s%s",
+            *(self.name, cause, count, self._follows, again),
+        )
+
+    def worked(self) -> None:
+        """Log the end of the outage, if there was one that the log has."""
+        if not self._outage.is_open:
+            return
+        with self._lock:
+            ended = self._outage.worked(time.monotonic())
+        if ended is not None:
+            self._log.info("%s: works again%s", self.name, _count(ended.failures, ended.seconds))
+
+    @property
+    def is_failing(self) -> bool:
+        return self._outage.is_open
+
+    def __str__(self) -> str:
+        return f"{self.name}, failing for {self._outage.seconds(time.monotonic()):.0f} s"
+
+
+_PARTIES: "weakref.WeakValueDictionary[str, Party]" = weakref.WeakValueDictionary()
+
+
+def party(log: logging.Logger, name: str, follows: str) -> Party:
+    """The party of that name: one for all that reach for the same, so that its outage is logged
+    once."""
+    found = _PARTIES.get(name)
+    if found is None:
+        found = _PARTIES[name] = Party(log, name, follows)
+    return found
+
+
+def worked(name: str) -> None:
+    """Take in that the party of that name works, if there is one."""
+    found = _PARTIES.get(name)
+    if found is not None:
+        found.worked()
+
+
+def failing() -> list[Party]:
+    """The parties of this process that fail now, by name."""
+    return [each for _name, each in sorted(_PARTIES.items()) if each.is_failing]
+
+
+def _count(failures: int, seconds: float) -> str:
+    return f" ({failures} failure{'s' if failures > 1 else ''} in {_seconds(seconds)})"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"

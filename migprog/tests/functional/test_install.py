@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The README's three steps and the commands of ``doc/source/install.rst``, to the letter.
+
+Only the names of the servers, the passwords and the paths are other ones.
+"""
+
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+import requests
+
+from migprog.tests.functional import broker, databases, keystone, processes
+from migprog.tests.functional.deployment import wait_for_output
+from migprog.tests.functional.keystone import PASSWORD, of_project
+
+pytestmark = [pytest.mark.functional, pytest.mark.timeout(280)]
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+BIN = pathlib.Path(sys.executable).parent
+README = (ROOT / "README.rst").read_text()
+INSTALL = (ROOT / "doc/source/install.rst").read_text()
+SECRET = "s3cret"
+
+
+def after(page: str, heading: str) -> str:
+    """The block of indented lines that comes first after ``heading``."""
+    rest = page.partition(heading)[2]
+    assert rest, heading
+    block = re.search(r"(?m)^\n((?: {3,}\S.*\n|\n)+)", rest.partition("::")[2])
+    assert block
+    return "\n".join(line.strip() for line in block[1].splitlines())
+
+
+def sql(page: str, dialect: str) -> list[str]:
+    text = page.partition(f".. code-block:: {dialect}\n")[2]
+    block = re.search(r"\n((?: {3,}\S.*\n)+)", text)
+    assert block
+    return [line.strip().rstrip(";").replace("SECRET", SECRET) for line in block[1].splitlines()]
+
+
+def run(command: list[str], environment: dict[str, str] | None = None) -> str:
+    done = subprocess.run(
+        command,
+        env=os.environ | (environment or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert SECRET not in done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def rabbit():
+    with broker.rabbitmq() as running:
+        for line in after(INSTALL, "On a node of RabbitMQ").splitlines():
+            if line:
+                words = shlex.split(line.replace("SECRET", SECRET))
+                run(words, dict(running.environment))
+        yield running
+
+
+@pytest.fixture
+def cloud(keystone_files):
+    with keystone.serving(keystone_files, keystone_files) as identity:
+        identity.new_endpoint("identity", identity.url)
+        identity.new_project("service")
+        admin = {
+            "OS_AUTH_URL": identity.url,
+            "OS_USERNAME": "admin",
+            "OS_PASSWORD": PASSWORD,
+            "OS_PROJECT_NAME": "admin",
+            "OS_USER_DOMAIN_ID": "default",
+            "OS_PROJECT_DOMAIN_ID": "default",
+            "OS_IDENTITY_API_VERSION": "3",
+        }
+        for line in after(INSTALL, "as a user of the service project").splitlines():
+            if line:
+                words = shlex.split(line.replace("SECRET", SECRET))
+                run([str(BIN / words[0]), *words[1:]], admin)
+        yield identity
+
+
+@pytest.mark.parametrize("dialect", ["mysql", "postgresql"])
+def test_database_and_user_of_the_page_take_the_tables(dialect, tmp_path):
+    with databases.RUN[{"mysql": "mariadb"}.get(dialect, dialect)]() as server:
+        for statement in sql(INSTALL, dialect):
+            server.execute(statement)
+        place = server.admin_url.rpartition("@")[2].partition("/")[0]
+        driver = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg2"}[dialect]
+        config = tmp_path / "migprog.conf"
+        config.write_text(f"[database]\nconnection = {driver}://migprog:{SECRET}@{place}/migprog\n")
+        said = run([str(BIN / "migprog-manage"), "--config-file", str(config), "db", "sync"])
+        assert "the database is now at version" in said
+
+
+def test_steps_of_the_readme_give_an_api_that_answers_and_an_agent(
+    rabbit, cloud, mariadb_server, lab, tmp_path
+):
+    for statement in sql(INSTALL, "mysql"):
+        mariadb_server.execute(statement)
+    database = mariadb_server.admin_url.rpartition("@")[2].rstrip("/")
+    port, _ = processes.free_ports(2)
+    text = after(README, "1. On a controller write")
+    for theirs, ours in (
+        ("broker:5672", f"127.0.0.1:{rabbit.port}"),
+        ("@database/", f"@{database}/"),
+        ("http://keystone:5000/v3", cloud.url),
+        ("SECRET", SECRET),
+    ):
+        assert theirs in text
+        text = text.replace(theirs, ours)
+    controller = tmp_path / "controller.conf"
+    # The port, as others may be in use here.
+    controller.write_text(f"{text}\n[api]\nlisten = 127.0.0.1:{port}\n")
+    agent_conf = tmp_path / "agent.conf"
+    (line,) = (each for each in text.splitlines() if each.startswith("transport_url"))
+    uri = lab.hosts[0].uri
+    agent_conf.write_text(
+        f"[DEFAULT]\n{line}\n[compute]\nlibvirt_uri = {uri}\nstate_dir = {tmp_path / 'state'}\n"
+    )
+
+    def command(name: str, config: pathlib.Path, *arguments: str) -> list[str]:
+        return [str(BIN / name), "--config-file", str(config), *arguments]
+
+    run(command("migprog-manage", controller, "db", "sync"))
+    run(command("migprog-status", controller, "upgrade", "check"))
+    with (
+        processes.running(command("migprog-conductor", controller), tmp_path) as conductor,
+        processes.running(command("migprog-api", controller), tmp_path) as api,
+    ):
+        wait_for_output(conductor, "takes reports from message broker 127.0.0.1:")
+        processes.wait_for_port(port, 60, api)
+        token = cloud.token("admin", of_project("admin"))
+        answer = requests.get(
+            f"http://127.0.0.1:{port}/migrations", headers={"X-Auth-Token": token}, timeout=30
+        )
+        assert answer.status_code == 200, api.output()
+        assert answer.json()["migrations"] == []
+        run(command("migprog-status", agent_conf, "upgrade", "check"))
+        with processes.running(command("migprog-compute", agent_conf), tmp_path) as agent:
+            wait_for_output(agent, f"watching the migrations of {lab.hosts[0].name}")
+
+            def listed() -> str:
+                return run(command("migprog-manage", controller, "agent", "list"))
+
+            processes.wait_for(lambda: lab.hosts[0].name in listed(), 60, "the agent in the list")
+            assert " up " in listed()
+            for program in (conductor, api, agent):
+                assert SECRET not in program.output()
+                assert "Traceback" not in program.output()
