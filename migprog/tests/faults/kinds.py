@@ -121,6 +121,13 @@ def _database_silent(site: Site, rng: random.Random, _on_way: Sequence[Journey])
 
 
 @contextlib.contextmanager
+def _keystone_hung(site: Site, _rng: random.Random, _on_way: Sequence[Journey]) -> Iterator[None]:
+    """And asked for as many unknown tokens as the API has threads."""
+    with site.guarded.keystone_hung():
+        yield
+
+
+@contextlib.contextmanager
 def _libvirt_restarted(
     site: Site, rng: random.Random, _on_way: Sequence[Journey]
 ) -> Iterator[None]:
@@ -215,6 +222,7 @@ def every(stopped_seconds: float) -> tuple[Kind, ...]:
         Kind("RabbitMQ stopped", _broker_stopped, (stopped_seconds,) * 2, takes_long=True),
         Kind("MariaDB killed", _database_killed, (0.0, 3.0)),
         Kind("MariaDB silent", _database_silent, (1.0, 8.0)),
+        Kind("Keystone hung", _keystone_hung, (1.0, 8.0)),
         Kind("libvirtd restarted", _libvirt_restarted, (0.0, 0.0), holds_up=True),
         Kind("QEMU hung", _qemu_hung, (1.0, 4.0), holds_up=True),
         Kind("agent's network cut", _network_cut, (1.0, 6.0)),

@@ -17,6 +17,7 @@ import libvirt
 import sqlalchemy as sa
 
 from migprog.tests.faults.clock import Clock
+from migprog.tests.faults.guarded import GuardedApi, guarded_api
 from migprog.tests.faults.relay import Relay
 from migprog.tests.faults.truth import Outage, Part
 from migprog.tests.functional import broker, databases, processes, small_disk
@@ -58,6 +59,7 @@ class Site:
     """All of it; the agents are started apart. Parts that are away are in ``outages``."""
 
     agents: list[Agent]
+    _guarded: GuardedApi | None = None
 
     def __init__(self, directory: pathlib.Path) -> None:
         self._directory = directory
@@ -75,6 +77,7 @@ class Site:
             # What conductors and API reach it by.
             self.database_network = enter(Relay(direct.port or 0))
             url = direct.set(port=self.database_network.port).render_as_string(False)
+            self._database_url = url
             self.deployment = enter(
                 Deployment(self._directory, self.broker.url, url, concurrency="eventlet")
             )
@@ -122,6 +125,14 @@ class Site:
             for domain in connection.listAllDomains():
                 with contextlib.suppress(libvirt.libvirtError):
                     domain.state()
+
+    @property
+    def guarded(self) -> GuardedApi:
+        """One more API, behind a Keystone; it takes some seconds to make them, once."""
+        if self._guarded is None:
+            made = guarded_api(self._directory / "keystone", self._database_url)
+            self._guarded = self._stack.enter_context(made)
+        return self._guarded
 
     @contextlib.contextmanager
     def second_agent(self, host: Host) -> Iterator[processes.Program]:
