@@ -250,7 +250,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _quiet()
     try:
         status: int = upgradecheck.main(config, "migprog", Checks(config), arguments)
-    except (cfg.Error, ValueError, FileNotFoundError) as error:
+    except (cfg.Error, ValueError, OSError) as error:
         sys.stderr.write(f"migprog-status: {conf.plain(error)}\n")
         return 255
     sys.stdout.flush()

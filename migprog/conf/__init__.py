@@ -51,9 +51,9 @@ def load(
             version=RELEASE,
             default_config_files=default_config_files,
         )
-    except FileNotFoundError as error:
+    except OSError as error:
         if "--shell_completion" not in argv:
-            raise
+            raise exception.ConfigError(f"{error.filename}: {error.strerror}") from error
         # Its template is not among what oslo.config (10.7) installs.
         raise exception.ConfigError(
             f"--shell_completion: the installed oslo.config has no {error.filename}"

@@ -23,6 +23,7 @@ _NAMESPACES = {
     "healthcheck": ("oslo.middleware.healthcheck",),
     "keystone_authtoken": ("keystonemiddleware.auth_token",),
     "nova": ("migprog.nova",),
+    "oslo_concurrency": ("oslo.concurrency",),
     "oslo_messaging_amqp": ("oslo.messaging",),
     "oslo_messaging_kafka": ("oslo.messaging",),
     "oslo_messaging_metrics": ("oslo.messaging",),

@@ -169,6 +169,33 @@ def test_whole_sample_has_no_name_that_nothing_reads(tmp_path):
     assert unknown.unknown(sections, ours) == []
 
 
+def test_whole_documentation_has_no_name_that_nothing_reads():
+    """Each option that a page shows with its section, as an operator would copy it."""
+    pages = (pathlib.Path(__file__).resolve().parents[3] / "doc/source").glob("*.rst")
+    ours = {module.GROUP.name: {opt.dest for opt in module.OPTS} for module in conf.GROUPS}
+    shown: dict[str, dict[str, list[str]]] = {}
+    for page in pages:
+        section = None
+        for line in page.read_text().splitlines():
+            if named := re.fullmatch(r" +\[(\w+)\]", line):
+                section = shown.setdefault(named[1], {})
+            elif option := re.match(r" +#? ?(\w+) = ", line):
+                if section is not None:
+                    section[option[1]] = [line.partition("=")[2].strip()]
+            elif not line.startswith(" "):
+                section = None if line else section
+    for group in ("Unit", "Service", "Install"):
+        del shown[group]
+    assert {"DEFAULT", "api", "oslo_concurrency"} < set(shown)
+    assert unknown.unknown(shown, ours) == []
+
+
+def test_a_folder_as_configuration_file_is_a_line(tmp_path):
+    done = _command("manage", "--config-file", str(tmp_path), "db", "version")
+    assert done.returncode == 1
+    assert done.stderr == f"migprog-manage: {tmp_path}: Is a directory\n"
+
+
 @pytest.mark.parametrize(
     "command",
     [
