@@ -163,7 +163,9 @@ def _client(store: objects.Store) -> testing.TestClient:
     conf.set_override("auth_strategy", "noauth", "api")
     application = app.create(conf, store)
     # falcon looks at its arguments, and cannot see those of a decorated one.
-    return testing.TestClient(lambda environ, answer: application(environ, answer))
+    return testing.TestClient(
+        lambda environ, answer: application(environ | {"HTTP_HOST": "localhost"}, answer)
+    )
 
 
 def _milliseconds(client: testing.TestClient, question: tuple[str, int], repeats: int) -> float:

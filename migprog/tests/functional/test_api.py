@@ -239,10 +239,10 @@ def test_a_body_in_chunks_is_never_the_next_request(
     """Not when it is refused, and nobody reads it: what is in it was not asked, what comes after
     it was."""
     base, _program = api
-    hidden = "GET /healthcheck HTTP/1.1\r\nHost: x\r\n\r\n"
-    last = "GET /healthcheck HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    hidden = "GET /healthcheck HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    last = "GET /healthcheck HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     for method, path in (("POST", "/nowhere"), ("DELETE", "/migrations"), ("GET", "/migrations")):
-        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
         asked = f"{head}{len(hidden):x}\r\n{hidden}\r\n0\r\n\r\n{last}"
         with socket.create_connection(("127.0.0.1", int(base.rpartition(":")[2])), 10) as client:
             client.sendall(asked.encode())
@@ -257,9 +257,10 @@ def test_a_large_body_is_refused_and_the_connection_serves_on(
 ) -> None:
     base, _program = api
     action = f"{base}/v2.1/servers/{SERVER}/migrations/1/action"
+    as_json = {"Content-Type": "application/json"}
     with requests.Session() as session:
         for size, code in ((20_000, 413), (10_000, 400)):
-            answer = session.post(action, data=b"{}".ljust(size), timeout=10)
+            answer = session.post(action, data=b"{}".ljust(size), headers=as_json, timeout=10)
             assert answer.status_code == code
             assert answer.headers["content-type"].startswith("application/json")
             assert session.get(f"{base}/migrations", timeout=10).ok

@@ -118,7 +118,7 @@ def test_what_a_thread_counts_is_its_own(store):
 def test_an_arrival_looks_at_the_newest_migrations_of_its_server(store):
     server_uuid, now = stores.report().server_uuid, stores.START + 100
     reports = tuple(
-        stores.report(server_uuid=server_uuid, started_at=stores.START + number / 1000)
+        stores.report(server_uuid=server_uuid, started_at=stores.START - 1000 + 10 * number)
         for number in range(queries.MOST_RECENT + 30)
     )
     for some in (reports[:30], reports[30:]):

@@ -238,7 +238,7 @@ def test_a_second_agent_of_a_hypervisor_ends_whatever_its_uri(hosts, agent, tmp_
     agent()
     config = tmp_path / "migprog.conf"
     config.write_text(
-        "[DEFAULT]\ntransport_url = fake://\n"
+        "[DEFAULT]\ntransport_url = rabbit://guest:guest@127.0.0.1:1/\n"
         f"[compute]\nlibvirt_uri = {hosts.hosts[0].uri}&mode=direct\n"
         f"state_dir = {tmp_path / 'state'}\n"
     )

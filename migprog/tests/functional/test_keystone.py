@@ -123,7 +123,8 @@ def test_the_table_of_the_documentation(cloud: Cloud) -> None:
         answer = requests.request(
             method,
             cloud.api + access.address(path, cloud.migration),
-            headers=access.NOVA | {"X-Auth-Token": cloud.tokens[token]},
+            headers=access.NOVA
+            | {"X-Auth-Token": cloud.tokens[token], "Content-Type": "application/json"},
             data=access.body(method, path),
             timeout=30,
         )

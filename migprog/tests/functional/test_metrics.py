@@ -12,10 +12,10 @@ from migprog.core.throttle import Reason
 from migprog.tests import stores
 from migprog.tests.functional import processes
 
-# No broker: what oslo.messaging has for tests, in memory.
+# A broker that is away: nothing listens there.
 CONFIG = """
 [DEFAULT]
-transport_url = fake://
+transport_url = rabbit://guest:guest@127.0.0.1:1/
 [database]
 connection = {database}
 [conductor]
@@ -79,7 +79,7 @@ def test_where_nobody_can_listen_is_told_at_the_start(conductor, listen, said):
 
 AGENT = """
 [DEFAULT]
-transport_url = fake://
+transport_url = rabbit://guest:guest@127.0.0.1:1/
 [compute]
 libvirt_uri = qemu+unix:///system?socket={directory}/nobody
 metrics_listen = 127.0.0.1:{port}

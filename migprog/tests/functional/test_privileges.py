@@ -64,10 +64,12 @@ def test_conductor_and_purge(users):
     told = Batch(host="a", node="a", reports=(first,), agent=AGENT)
     for heard_at in (START, START + 1):
         objects.store_batch(store, told, heard_at)
-    stores.store(store, *(stores.later(first, sequence=n) for n in range(2, 9)))
-    stores.store(store, stores.later(first, sequence=9), stores.arrival(first.server_uuid))
+    stores.store(store, *(stores.later(first, sequence=n) for n in range(2, 9)), host="a")
+    stores.store(
+        store, stores.later(first, sequence=9), stores.arrival(first.server_uuid), host="a"
+    )
     stores.store(store, stores.arrival(first.server_uuid), host="dest")
-    stores.store(store, stores.later(first, sequence=20, status=Status.COMPLETED))
+    stores.store(store, stores.later(first, sequence=20, status=Status.COMPLETED), host="a")
     purged = objects.purge(store, stores.at(START + 9_999))
     assert (purged.migrations, purged.servers, purged.agents) == (1, 1, 1)
     with store.engine.connect() as connection:

@@ -96,7 +96,8 @@ def _client(store: objects.Store) -> testing.TestClient:
     application = app.create(conf, store)
 
     def local(environ: dict[str, Any], answer: Callable[..., Any]) -> Any:
-        return application(environ | {"REMOTE_ADDR": "127.0.0.1"}, answer)
+        from_here = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost"}
+        return application(environ | from_here, answer)
 
     return testing.TestClient(local)
 
