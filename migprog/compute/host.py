@@ -95,6 +95,8 @@ class Host:
         read = functools.partial(self._read, server_uuid, BlockJobs(time.monotonic))
         sampler = Sampler(server_uuid, read, self._inbox, self._samplers.discard)
         self._samplers.add(sampler)
+        # Whether it answers is the sampler's business from now on.
+        self._asking.drop([server_uuid])
         sampler.start()
         return sampler
 
@@ -219,7 +221,7 @@ class Host:
         if connection is None:
             return
         everything = _ALL in named
-        sampled = {sampler.server_uuid for sampler in list(self._samplers)}
+        sampled = self._sampled()
         present, found, asked = set(), [], {}
         for domain, state in self._states(connection, None if everything else named):
             server_uuid = domain.UUIDString()
@@ -234,8 +236,13 @@ class Host:
                 if server_uuid not in sampled:
                     asked[server_uuid] = (connection, domain, reader.PHASES.get(stands))
         self._asking.ask_all(asked)
+        # A sampler may have begun while its server was asked.
+        self._asking.drop(self._sampled())
         if everything:
             self._count(present, found)
+
+    def _sampled(self) -> set[str]:
+        return {sampler.server_uuid for sampler in list(self._samplers)}
 
     def _states(self, connection: Any, named: Collection[str] | None) -> Any:
         """Read how all running servers stand, or the named ones."""

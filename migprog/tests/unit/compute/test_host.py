@@ -2,7 +2,9 @@
 """When a libvirt's servers are looked at, on a connection that does nothing."""
 
 from migprog.compute import host
-
+from migprog.compute.asking import Lock
+from migprog.compute.messages import Answers, NoAnswer
+from migprog.compute.silence import SilentServers
 from migprog.concurrency import Inbox
 from migprog.tests.fixtures.driven import SERVER
 
@@ -51,3 +53,57 @@ def test_events_alone_cause_no_search_of_all_servers():
     here = Host(scan_interval_seconds=3600.0, most=4, full=40)
     here._run()
     assert [host._ALL in named for named in here.searches] == [True, False, False, False]
+
+
+class Domain:
+    """Of a server whose lock something holds: it cannot be asked for its job."""
+
+    def UUIDString(self):
+        return SERVER
+
+
+class Silent(host.Host):
+    """One server, which a search has found silent."""
+
+    def __init__(self):
+        self.inbox = Inbox()
+        super().__init__("", self.inbox, 5.0, qemu_events=False)
+        self._connection = Connection()
+        self._reader.learn = lambda _domain, _server_uuid: None
+        self._asking._no_answer(SERVER)
+
+    def _states(self, _connection, _named):
+        return [(Domain(), {})]
+
+    def _ask(self, server_uuid, _asked):
+        # Its sampler begins just now.
+        self.began = self.sampler(server_uuid)
+        self._asking._no_answer(server_uuid)
+        return False
+
+    def _lock(self, _asked):
+        return Lock.FREE
+
+
+def test_of_a_silent_server_that_is_watched_the_search_says_nothing(caplog):
+    here, silent = Silent(), SilentServers()
+    sampler = here.sampler(SERVER)
+    try:
+        began, ended = here.inbox.get_all(SECONDS)
+        assert [type(began), type(ended)] == [NoAnswer, Answers]
+        silent.begins(SERVER, began.at)
+        silent.ends(SERVER, ended.at, ended.gone)
+        silent.look(began.at + 3600.0, 10.0)
+        assert caplog.records == []
+        assert not here._asking._unanswered
+    finally:
+        sampler.stop()
+
+
+def test_a_server_that_is_found_silent_as_it_begins_to_be_watched_is_not_either():
+    here = Silent()
+    try:
+        here._search([host._ALL])
+        assert not here._asking._unanswered
+    finally:
+        here.began.stop()
