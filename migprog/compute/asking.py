@@ -33,7 +33,8 @@ class Lock(enum.Enum):
 
 
 class Asking:
-    """Used by one thread, but for ``drop``. ``ask`` asks a server and says whether it answered; ``lock`` never waits.
+    """Used by one thread, but for ``drop``. ``ask`` asks a server and says whether it answered;
+    ``lock`` never waits.
 
     ``insist`` asks, on a connection of its own, a server whose lock is held by a job, waits for the
     answer and says whether one came.

@@ -26,7 +26,9 @@ class ReportLog:
         ids = (report.server_uuid, report.uuid)
         LOG.debug("server %s: migration %s: report %d: %s", *ids, report.sequence, reason)
         if report.status in ENDED:
-            LOG.info("server %s: migration %s ended: %s", *ids, final_figures(report, self._verdict))
+            LOG.info(
+                "server %s: migration %s ended: %s", *ids, final_figures(report, self._verdict)
+            )
             return
         if reason is Reason.STATUS:
             LOG.info("server %s: migration %s is now %s", *ids, report.status)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """When a libvirt's servers are looked at, on a connection that does nothing."""
 
-from migprog.compute import host
+from migprog.compute import host, reader
 from migprog.compute.asking import Lock
 from migprog.compute.messages import Answers, NoAnswer
 from migprog.compute.silence import SilentServers
@@ -62,6 +62,11 @@ class Domain:
         return SERVER
 
 
+class Reader(reader.Reader):
+    def learn(self, domain, server_uuid):
+        pass
+
+
 class Silent(host.Host):
     """One server, which a search has found silent."""
 
@@ -69,7 +74,7 @@ class Silent(host.Host):
         self.inbox = Inbox()
         super().__init__("", self.inbox, 5.0, qemu_events=False)
         self._connection = Connection()
-        self._reader.learn = lambda _domain, _server_uuid: None
+        self._reader = Reader()
         self._asking._no_answer(SERVER)
 
     def _states(self, _connection, _named):

@@ -131,7 +131,7 @@ def test_a_reading_that_fails_as_nobody_foresaw_is_not_the_last(backend):
 
 
 def test_why_an_agent_must_not_run_is_told_once_by_whoever_ends_its_process(caplog):
-    failures = []
+    failures: list[Exception] = []
     agent = ComputeManager(SETTINGS, conductor=None, fail=failures.append)
     for _ in range(2):
         agent._refuse("another has it")
