@@ -33,7 +33,8 @@ class Lock(enum.Enum):
 
 
 class Asking:
-    """Used by one thread. ``ask`` asks a server and says whether it answered; ``lock`` never waits.
+    """Used by one thread, but for ``drop``. ``ask`` asks a server and says whether it answered;
+    ``lock`` never waits.
 
     ``insist`` asks, on a connection of its own, a server whose lock is held by a job, waits for the
     answer and says whether one came.
@@ -78,7 +79,11 @@ class Asking:
 
     def forget(self, present: Collection[str]) -> None:
         """Drop servers that are gone."""
-        for server_uuid in set(self._unanswered) - set(present):
+        self.drop(set(self._unanswered) - set(present))
+
+    def drop(self, servers: Collection[str]) -> None:
+        """Drop servers that are not to be asked any more; any thread may call this."""
+        for server_uuid in servers:
             self._answers(server_uuid, gone=True)
 
     def reset(self) -> None:

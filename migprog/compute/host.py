@@ -76,6 +76,8 @@ class Host:
         self._samplers: set[Sampler] = set()
         # Wakes the searching thread: a server to look at now, or _ALL; None to stop.
         self._wakes: queue.SimpleQueue[str | None] = native_queue()
+        # When all servers are to be looked at again, however many events come before.
+        self._all_at = 0.0
 
     def start(self) -> None:
         _run_event_loop()
@@ -93,6 +95,8 @@ class Host:
         read = functools.partial(self._read, server_uuid, BlockJobs(time.monotonic))
         sampler = Sampler(server_uuid, read, self._inbox, self._samplers.discard)
         self._samplers.add(sampler)
+        # Whether it answers is the sampler's business from now on.
+        self._asking.drop([server_uuid])
         sampler.start()
         return sampler
 
@@ -121,8 +125,8 @@ class Host:
             pause_seconds = self.scan_interval_seconds
             try:
                 if self._connection is None:
-                    self._connect()
                     named = (_ALL,)
+                    self._connect()
                 elif not self._is_alive():
                     self._lost("the connection was closed")
                     continue
@@ -134,23 +138,25 @@ class Host:
             except Exception as error:
                 # Whatever nobody foresaw: to look again is better than to look no more.
                 self._lost(repr(error))
-            woken = self._wait(pause_seconds)
+            if _ALL in named or self._connection is None:
+                self._all_at = time.monotonic() + pause_seconds
+            woken = self._wait()
             if None in woken:
                 break
             named = [each for each in woken if each is not None]
         self._close()
         self._claim.release()
 
-    def _wait(self, seconds: float) -> Collection[str | None]:
+    def _wait(self) -> Collection[str | None]:
         """Wait for the next search; return the servers to look at, None to stop."""
-        try:
-            woken = {self._wakes.get(timeout=seconds)}
-        except queue.Empty:
-            return {_ALL}
-        time_is_up = time.monotonic() + _SEARCH_PAUSE_SECONDS
+        woken: set[str | None] = set()
         with contextlib.suppress(queue.Empty):
+            woken.add(self._wakes.get(timeout=max(0.0, self._all_at - time.monotonic())))
+            time_is_up = time.monotonic() + _SEARCH_PAUSE_SECONDS
             while None not in woken and (left := time_is_up - time.monotonic()) > 0:
                 woken.add(self._wakes.get(timeout=left))
+        if time.monotonic() >= self._all_at:
+            woken.add(_ALL)
         return woken
 
     def _is_alive(self) -> bool:
@@ -215,7 +221,7 @@ class Host:
         if connection is None:
             return
         everything = _ALL in named
-        sampled = {sampler.server_uuid for sampler in list(self._samplers)}
+        sampled = self._sampled()
         present, found, asked = set(), [], {}
         for domain, state in self._states(connection, None if everything else named):
             server_uuid = domain.UUIDString()
@@ -230,8 +236,13 @@ class Host:
                 if server_uuid not in sampled:
                     asked[server_uuid] = (connection, domain, reader.PHASES.get(stands))
         self._asking.ask_all(asked)
+        # A sampler may have begun while its server was asked.
+        self._asking.drop(self._sampled())
         if everything:
             self._count(present, found)
+
+    def _sampled(self) -> set[str]:
+        return {sampler.server_uuid for sampler in list(self._samplers)}
 
     def _states(self, connection: Any, named: Collection[str] | None) -> Any:
         """Read how all running servers stand, or the named ones."""

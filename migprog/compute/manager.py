@@ -262,8 +262,10 @@ class ComputeManager:
             f"[compute] libvirt_uri {self._settings.libvirt_uri}: {why}; two agents would record "
             "each migration twice: stop one of them"
         )
-        LOG.error("%s", error)
-        if self._fail is not None:
+        # Whoever ends the process tells why.
+        if self._fail is None:
+            LOG.error("%s", error)
+        else:
             self._fail(error)
 
     def _connected(self, message: messages.Connected) -> None:

@@ -131,7 +131,7 @@ class NoAnswer(_OfServer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers(_OfServer):
-    """libvirt tells of the server's job again, or the server is ``gone``."""
+    """libvirt tells of the server's job again, or searches do not ask any more: ``gone``."""
 
     gone: bool = False
 

@@ -14,7 +14,7 @@ from migprog.compute import statement
 from migprog.compute.domain_xml import Facts
 from migprog.compute.statement import Statement
 from migprog.core import calibration, course, estimate, job, keep, pause, throttle, verdict
-from migprog.core.report import DiskFigures, Report
+from migprog.core.report import Report
 from migprog.core.sample import Disk, JobState, Sample, from_job_stats, outgoing_job
 from migprog.core.silence import Answers
 from migprog.core.status import ENDED, Phase, Status
@@ -56,8 +56,9 @@ class Monitor:
     """Watches one migration that was found at ``found_at``.
 
     ``handover_seconds`` is how long earlier ones took from their switch-over to their end; it is
-    read each ``poll_interval_seconds`` or so. ``kept`` is what an agent before has left of it; it
-    is None again as soon as the migration is known to run still, and nothing is told before.
+    read each ``poll_interval_seconds`` or so, which may change. ``kept`` is what an agent before
+    has left of it; it is None as soon as the migration is known to run still, and nothing is told
+    before.
     """
 
     def __init__(
@@ -74,7 +75,8 @@ class Monitor:
         self._found_at = found_at
         self._facts = Facts()
         self._course = course.Course(started_at=found_at, handover_seconds=handover_seconds)
-        self._answers = Answers(found_at, poll_interval_seconds)
+        self._answers = Answers(found_at)
+        self.poll_interval_seconds = poll_interval_seconds
         self._switching: Phase | None = None
         self.handover_seconds: float | None = None
         # An operator has it paused by us, or anybody else has: its pause is no measure for others.
@@ -321,7 +323,7 @@ class Monitor:
 
     def _state(self, now: float) -> Statement:
         phase = self._phase
-        silent_seconds = self._answers.silent_seconds(now)
+        silent_seconds = self._answers.silent_seconds(now, self.poll_interval_seconds)
         judgement = verdict.judge(self._course, phase, now, self._judgement, silent_seconds)
         forecast = estimate.forecast(self._course, phase, judgement.verdict)
         percent = self._percent
@@ -375,16 +377,9 @@ class Monitor:
             error=end.error if end else None,
             **statement.fields(said),
             **{name: getattr(latest, name) for name in _SHARED_FIELDS},
-            disks=self._disks(),
+            disks=statement.disks(self._course.latest),
             **self._calibration(),
         )
-
-    def _disks(self) -> tuple[DiskFigures, ...] | None:
-        """The copies of disks as they were last seen."""
-        latest = self._course.latest
-        if latest is None or not latest.disks:
-            return None
-        return tuple((disk.name, disk.total_bytes, disk.processed_bytes) for disk in latest.disks)
 
     def _one_epoch(self, epoch: float) -> float:
         """That of this migration; it is ``epoch`` for the first that asks."""

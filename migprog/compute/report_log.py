@@ -8,6 +8,7 @@ from migprog.core.report import Report
 from migprog.core.status import ENDED
 from migprog.core.throttle import Reason
 from migprog.core.turns import Turn, Turns
+from migprog.core.verdict import Verdict
 
 LOG = logging.getLogger(__name__)
 _MIB = 2**20
@@ -18,18 +19,22 @@ class ReportLog:
 
     def __init__(self) -> None:
         self._turns = Turns()
+        self._verdict: Verdict | None = None
 
     def sent(self, reason: Reason, report: Report, now: float) -> None:
         """Log what is new in a report that leaves for ``reason``."""
         ids = (report.server_uuid, report.uuid)
         LOG.debug("server %s: migration %s: report %d: %s", *ids, report.sequence, reason)
         if report.status in ENDED:
-            LOG.info("server %s: migration %s ended: %s", *ids, final_figures(report))
+            LOG.info(
+                "server %s: migration %s ended: %s", *ids, final_figures(report, self._verdict)
+            )
             return
         if reason is Reason.STATUS:
             LOG.info("server %s: migration %s is now %s", *ids, report.status)
         if report.verdict is None:
             return
+        self._verdict = report.verdict
         unlogged = self._turns.unlogged
         self._turns, turn = self._turns.after(report.verdict, now)
         if turn is None:
@@ -49,17 +54,24 @@ class ReportLog:
         )
 
 
-def final_figures(report: Report) -> str:
-    """The final figures of a migration in one line; what is not known is left out."""
+def final_figures(report: Report, verdict: Verdict | None = None) -> str:
+    """The final figures of a migration in one line; what is not known is left out.
+
+    ``verdict`` is the last before its end.
+    """
+    vfio_bytes, throughput = report.vfio_transferred_bytes, report.throughput_bytes_per_second
     known = (
         _seconds("total", report.total_seconds),
         _seconds("downtime", report.downtime_seconds, 3),
         _bytes("memory", report.memory_processed_bytes, report.memory_total_bytes),
         _bytes("disk", report.disk_processed_bytes, report.disk_total_bytes),
+        None if vfio_bytes is None else f"device state {vfio_bytes / _MIB:.0f} MiB sent",
+        None if throughput is None else f"throughput {throughput / _MIB:.1f} MiB/s",
         None if report.memory_iteration is None else f"{report.memory_iteration} iterations",
         None
         if report.auto_converge_percent is None
         else f"guest slowed by {report.auto_converge_percent} %",
+        None if verdict is None else f"last verdict {verdict}",
         None if report.error is None else f"error: {field.text(report.error)}",
     )
     return "; ".join([str(report.status), ", ".join(text for text in known if text is not None)])

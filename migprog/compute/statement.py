@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from migprog.core import estimate, throttle, verdict
+from migprog.core.report import DiskFigures
+from migprog.core.sample import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,13 @@ def fields(said: Statement) -> dict[str, Any]:
         "pause_needed_seconds": _rounded(judgement.pause_needed_seconds, 3),
         "bandwidth_needed_bytes_per_second": judgement.bandwidth_needed_bytes_per_second,
     }
+
+
+def disks(latest: Sample | None) -> tuple[DiskFigures, ...] | None:
+    """The copies of disks as they were last seen."""
+    if latest is None or not latest.disks:
+        return None
+    return tuple((disk.name, disk.total_bytes, disk.processed_bytes) for disk in latest.disks)
 
 
 def _rounded(seconds: float | None, digits: int) -> float | None:

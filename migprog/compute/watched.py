@@ -63,11 +63,15 @@ class Watched:
         """Ask for the reading that is due, if one is."""
         sampler = self.sampler
         if sampler.asked_at is None:
+            # At the same ticks for all of them: to wake up once costs less than once for each.
+            interval_seconds = settings.poll_interval_seconds
+            tick_at = (now // interval_seconds + 1) * interval_seconds
             if now >= self.next_poll_at:
-                # At the same ticks for all of them: to wake up once costs less than once for each.
-                interval_seconds = settings.poll_interval_seconds
-                self.next_poll_at = (now // interval_seconds + 1) * interval_seconds
+                self.next_poll_at = tick_at
                 sampler.ask(now)
+            else:
+                # The interval may have been longer.
+                self.next_poll_at = min(self.next_poll_at, tick_at)
         elif not self.hung and now - sampler.asked_at > settings.libvirt_timeout_seconds:
             self.hung = True
             LOG.warning(

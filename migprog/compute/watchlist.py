@@ -105,6 +105,8 @@ class WatchList:
             began_at = None if state is JobState.ACTIVE else job.began_at(reading.stats or {}, at)
             watched = self._begin(server_uuid, at if began_at is None else began_at)
         watched.answered()
+        # The next reading follows by what is set now, which a reload may have changed.
+        watched.monitor.poll_interval_seconds = self.settings.poll_interval_seconds
         watched.learn(reading.facts)
         if not watched.is_proven:
             if state is JobState.NONE:

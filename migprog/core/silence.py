@@ -13,12 +13,11 @@ _MISSED_READINGS = 3
 class Answers:
     """When libvirt last gave word of a migration, ``at``, by a reading or an event.
 
-    It is read each ``poll_interval_seconds`` or so. ``read_at`` is when it last answered a reading;
-    ``intervals`` are the seconds between the last three, where they came more seldom than that.
+    ``read_at`` is when it last answered a reading; ``intervals`` are the seconds between the last
+    three.
     """
 
     at: float
-    poll_interval_seconds: float = 0.0
     read_at: float | None = None
     intervals: tuple[float, ...] = ()
 
@@ -27,14 +26,17 @@ class Answers:
         intervals = self.intervals
         if self.read_at is not None:
             intervals = (*intervals, max(0.0, at - self.read_at))[-2:]
-        return Answers(max(at, self.at), self.poll_interval_seconds, at, intervals)
+        return Answers(max(at, self.at), at, intervals)
 
     def event(self, at: float) -> "Answers":
         """The answers after an event, which comes whether libvirt is asked or not."""
         return replace(self, at=max(at, self.at))
 
-    def silent_seconds(self, now: float) -> float | None:
-        """Seconds since libvirt last gave word; None while a next one need not have come yet."""
-        expected = max(self.poll_interval_seconds, min(self.intervals, default=0.0))
+    def silent_seconds(self, now: float, poll_interval_seconds: float) -> float | None:
+        """Seconds since libvirt last gave word; None while a next one need not have come yet.
+
+        It is read each ``poll_interval_seconds`` or so; on a busy host more seldom.
+        """
+        expected = max(poll_interval_seconds, min(self.intervals, default=0.0))
         silent = now - self.at
         return silent if silent >= max(SILENT_SECONDS, _MISSED_READINGS * expected) else None

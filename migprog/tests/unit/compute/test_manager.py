@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+from migprog.compute.manager import ComputeManager
+from migprog.tests.unit.compute.test_watchlist import SETTINGS
+
 BACKENDS = pytest.mark.parametrize("backend", ["eventlet", "threading"])
 BENCHMARKS = pathlib.Path(__file__).resolve().parents[4] / "benchmarks"
 AGENT = """
@@ -125,3 +128,20 @@ def test_one_whose_libvirt_hangs_is_told_of_all_the_same(backend):
 def test_a_reading_that_fails_as_nobody_foresaw_is_not_the_last(backend):
     result = run(NOT_AS_FORESEEN, backend, migrating=1, heartbeat_seconds=30.0)
     assert result.returncode == 0, result.stderr
+
+
+def test_why_an_agent_must_not_run_is_told_once_by_whoever_ends_its_process(caplog):
+    failures: list[Exception] = []
+    agent = ComputeManager(SETTINGS, conductor=None, fail=failures.append)
+    for _ in range(2):
+        agent._refuse("another has it")
+    assert "another has it; two agents would record" in str(failures[0])
+    assert len(failures) == 1
+    assert caplog.records == []
+
+
+def test_without_anybody_to_end_its_process_the_log_says_why_an_agent_must_not_run(caplog):
+    ComputeManager(SETTINGS, conductor=None)._refuse("another has it")
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert "another has it; two agents would record" in record.getMessage()

@@ -38,7 +38,8 @@ def test_a_switch_over_that_hangs_is_a_warning_and_its_end_has_all_figures(caplo
     assert ended == (
         "INFO",
         "ended: completed; total 109.5 s, downtime 105.049 s, "
-        "memory 89 MiB sent for 96 MiB, 4 iterations",
+        "memory 89 MiB sent for 96 MiB, throughput 0.2 MiB/s, 4 iterations, "
+        "last verdict switching-over",
     )
 
 
@@ -62,6 +63,10 @@ def test_one_that_goes_well_is_its_end_alone(caplog):
         (
             {"error": "no\nway", "disk_processed_bytes": 2**20, "disk_total_bytes": 2**21},
             "failed; disk 1 MiB sent for 2 MiB, error: no?way",
+        ),
+        (
+            {"vfio_transferred_bytes": 3 * 2**20, "throughput_bytes_per_second": 3 * 2**19},
+            "failed; device state 3 MiB sent, throughput 1.5 MiB/s",
         ),
     ],
 )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is a migration, by what libvirt was seen to tell (9.0.0) of each kind of job."""
 
+import dataclasses
 import pathlib
 import time
 
@@ -73,6 +74,10 @@ class Agent:
     def wait(self, seconds):
         self.now += seconds
         self.watches.attend(RULES, self.now, {SERVER}, beats=True)
+
+    def poll_each(self, seconds):
+        """Have the configuration read again."""
+        self.watches.settings = dataclasses.replace(SETTINGS, poll_interval_seconds=seconds)
 
     def _step(self, take, message, **values):
         take(message(server_uuid=SERVER, at=self.now, **values))
@@ -301,3 +306,29 @@ def test_nothing_can_be_done_to_a_candidate(agent):
     assert agent.watches.monitor(SERVER) is None
     agent.reads(MIGRATION_OUT)
     assert agent.watches.monitor(SERVER) is not None
+
+
+def test_readings_that_come_seldom_since_a_reload_are_no_silence_of_libvirt(agent):
+    for _ in range(3):
+        agent.reads(MIGRATION_OUT)
+    agent.poll_each(20.0)
+    # As it was to be by the interval before.
+    agent.reads(MIGRATION_OUT)
+    for _ in range(19):
+        agent.wait(1.0)
+        said = agent.watches.monitor(SERVER).preview(agent.now, agent.now)
+        assert "libvirt has not answered" not in said.reason
+    agent.wait(60.0)
+    said = agent.watches.monitor(SERVER).preview(agent.now, agent.now)
+    assert "libvirt has not answered for 79 s" in said.reason
+
+
+def test_an_interval_that_a_reload_shortens_is_taken_up_before_the_long_one_is_over(agent):
+    agent.poll_each(1e9)
+    agent.reads(MIGRATION_OUT)
+    agent.reads(MIGRATION_OUT)
+    assert agent.samplers[-1].asked_at is None
+    agent.poll_each(0.5)
+    for _ in range(2):
+        agent.wait(1.0)
+    assert agent.samplers[-1].asked_at is not None
