@@ -154,18 +154,22 @@ def test_the_time_left_is_right_whatever_the_steps_of_disks(one):
 
 
 def silences(one: Synthetic, fraction: float) -> tuple[float, float | None, float]:
-    """Stop everything after that part of the samples: how long nothing had moved before, after
-    what silence that is called stalled, and how long the longest step took."""
+    """Stop everything after that part of the samples: how long the longest step of that stage took
+    before, and after what silence it is called stalled: since something moved, and since the stop.
+    """
     *samples, _ = one.samples()
     watcher = Watcher(one)
     stop = samples[int(fraction * (len(samples) - 1))]
-    moved_at, before, longest = 0.0, None, 0.0
+    moved_at, before, longest, step_at, stage = 0.0, None, 0.0, 0.0, ""
     for shown in samples:
         watcher.see(shown)
+        if shown.stage != stage:
+            # What follows the disks is not counted by their steps.
+            stage, longest, step_at = shown.stage, 0.0, shown.at
         moving = {k: shown.stats.get(k) for k in MOVING}
         if before is None or any((moving[k] or 0) > (before[k] or 0) for k in MOVING):
-            longest = max(longest, shown.at - moved_at)
-            moved_at, before = shown.at, moving
+            longest = max(longest, shown.at - step_at)
+            moved_at, step_at, before = shown.at, shown.at, moving
         if shown is stop:
             break
     for seconds in range(1, 200):
@@ -188,4 +192,6 @@ def test_a_stall_is_called_when_nothing_moves_for_longer_than_a_step_takes(one, 
     longest, silence, _ = silences(one, fraction)
     assert silence is not None
     assert silence >= max(8.0, longest)
-    assert silence <= max(46.0, 2.5 * longest + 3)
+    # Where no step was seen by itself, the first may be one of 64 MiB, at 1 MiB/s.
+    is_seen = longest > 2 * one.poll
+    assert silence <= (max(46.0, 2.5 * longest + 3) if is_seen else 180.0)
