@@ -51,6 +51,10 @@ class Relay:
         does a server whose address another one has taken over."""
         self._loop.call_soon_threadsafe(lambda: self._silent.update(self._writers))
 
+    def forget(self) -> None:
+        """Break the connections that there are, as a host does that was off."""
+        self._loop.call_soon_threadsafe(self._break_all)
+
     def redirect(self, target_port: int) -> None:
         """Carry what connects from now on to another port."""
         self._target_port = target_port

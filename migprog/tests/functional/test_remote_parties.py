@@ -8,6 +8,7 @@ import pytest
 
 from migprog.tests.functional import parties
 from migprog.tests.functional.parties import CELLS, SHORT, SLACK_SECONDS
+from migprog.tests.lab import Lab
 
 pytestmark = pytest.mark.functional
 
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.functional
 def _asking_for(*names):
     """The cells that take these arguments."""
     return [
-        pytest.param(each, id=each.name)
+        pytest.param(each, id=each.name, marks=[pytest.mark.long] * each.long)
         for each in CELLS
         if tuple(inspect.signature(each.provoke).parameters) == names
     ]
@@ -39,6 +40,18 @@ def test_what_a_database_does_to_a_process_ends_in_time(request, kind, each):
 def test_what_a_broker_does_to_a_process_ends_in_time(rabbitmq, each):
     with parties.broker.broker(rabbitmq) as broker:
         within_its_time(each, broker)
+
+
+@pytest.fixture(scope="module")
+def hosts():
+    with Lab(hosts=("party-a", "party-b")) as lab:
+        yield lab
+
+
+@pytest.mark.parametrize("each", _asking_for("hosts"))
+def test_what_libvirt_does_to_an_agent_ends_in_time(hosts, each):
+    # Each waits for its own steps: most of the time is the host's, which it needs to get ready.
+    each.provoke(hosts)
 
 
 @pytest.mark.parametrize("each", _asking_for())

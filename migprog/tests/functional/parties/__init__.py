@@ -9,7 +9,10 @@ migprog.tests.functional.parties`` writes ``doc/source/remote-parties.csv``.
 # In the order of the table.
 from migprog.tests.functional.parties import database  # isort: skip
 from migprog.tests.functional.parties import broker  # isort: skip
+from migprog.tests.functional.parties import broker_conductor  # isort: skip
+from migprog.tests.functional.parties import actions  # isort: skip
 from migprog.tests.functional.parties import keystone, nova  # isort: skip
+from migprog.tests.functional.parties import libvirt  # isort: skip
 from migprog.tests.functional.parties import client  # isort: skip
 from migprog.tests.functional.parties.table import CELLS, CSV, SHORT, SLACK_SECONDS, rendered
 
@@ -18,10 +21,13 @@ __all__ = [
     "CSV",
     "SHORT",
     "SLACK_SECONDS",
+    "actions",
     "broker",
+    "broker_conductor",
     "client",
     "database",
     "keystone",
+    "libvirt",
     "nova",
     "rendered",
 ]

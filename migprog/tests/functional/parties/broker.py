@@ -11,13 +11,11 @@ from typing import Any
 import kombu
 from oslo_config import cfg
 
-from migprog import context, objects, rpc
-from migprog.compute.rpcapi import ComputeAPI, Unanswered
+from migprog import objects, rpc
 from migprog.conductor.intake import Intake, StoreBatches
 from migprog.conductor.manager import ConductorManager
 from migprog.conductor.rpcapi import TOPIC as CONDUCTOR_TOPIC
 from migprog.conductor.rpcapi import ConductorAPI, Unreachable
-from migprog.core.actions import Action, Target
 from migprog.core.report import Ack, Batch
 from migprog.tests import stores
 from migprog.tests.faults.relay import Relay
@@ -25,7 +23,7 @@ from migprog.tests.functional import processes
 from migprog.tests.functional.parties.table import SHORT, cell
 
 
-def _batch() -> Batch:
+def batch() -> Batch:
     return Batch(host="h", node="n", reports=(stores.report(),))
 
 
@@ -47,7 +45,8 @@ def broker(url: str) -> Iterator[Broker]:
 
 
 @contextlib.contextmanager
-def _transport(url: str) -> Iterator[Any]:
+def connected(url: str) -> Iterator[Any]:
+    """A transport to the broker there."""
     # oslo.messaging (18.3) takes no other.
     cfg.CONF([], default_config_files=[], default_config_dirs=[])
     transport = rpc.transport(cfg.CONF, url)
@@ -58,21 +57,21 @@ def _transport(url: str) -> Iterator[Any]:
         threading.Thread(target=transport.cleanup, daemon=True).start()
 
 
-def _takes_no_report(transport: Any) -> None:
-    conductor = ConductorAPI(transport, SHORT.rpc)
+def takes_no_report(transport: Any) -> None:
+    api = ConductorAPI(transport, SHORT.rpc)
     try:
-        conductor.report(_batch().to_wire(), acknowledged=True)
+        api.report(batch().to_wire(), acknowledged=True)
     except Unreachable:
         return
     raise AssertionError("the report was taken")
 
 
 @contextlib.contextmanager
-def _conductor(url: str, store_batches: StoreBatches) -> Iterator[None]:
+def conductor(url: str, store_batches: StoreBatches) -> Iterator[None]:
     """A conductor at the broker that stores by ``store_batches``."""
     intake = Intake(store_batches)
     intake.start()
-    with _transport(url) as transport:
+    with connected(url) as transport:
         manager = ConductorManager(intake)
         server = rpc.server(transport, CONDUCTOR_TOPIC, "conductor", [manager])
         server.start()
@@ -84,22 +83,22 @@ def _conductor(url: str, store_batches: StoreBatches) -> Iterator[None]:
             intake.stop()
 
 
-def _stored_at_once(heard: Sequence[objects.Heard]) -> list[objects.Stored]:
+def stored_at_once(heard: Sequence[objects.Heard]) -> list[objects.Stored]:
     return [objects.Stored(Ack()) for _ in heard]
 
 
 _KEEPS = "keeps what must arrive, goes on watching, and sends it again"
 _WAITS = "keeps what must arrive, goes on watching, and sends it when the broker is back"
 # oslo.messaging waits longer and longer between two attempts, up to so much.
-_RECONNECTS_SECONDS = 30.0
+RECONNECTS_SECONDS = 30.0
 
 
-def _is_taken_when(mended: Callable[[], None], transport: Any) -> None:
-    conductor = ConductorAPI(transport, 30)
+def is_taken_when(mended: Callable[[], None], transport: Any) -> None:
+    api = ConductorAPI(transport, 60)
     taken = threading.Event()
 
     def report() -> None:
-        conductor.report(_batch().to_wire(), acknowledged=True)
+        api.report(batch().to_wire(), acknowledged=True)
         taken.set()
 
     threading.Thread(target=report, daemon=True).start()
@@ -108,32 +107,32 @@ def _is_taken_when(mended: Callable[[], None], transport: Any) -> None:
     assert taken.wait(60)
 
 
-@cell("broker", "away", "agent", _WAITS, lambda t: _RECONNECTS_SECONDS)
+@cell("broker", "away", "agent", _WAITS, lambda t: RECONNECTS_SECONDS)
 def _(broker: Broker) -> None:
     broker.relay.cut()
-    with _conductor(broker.url, _stored_at_once), _transport(broker.through()) as transport:
-        _is_taken_when(lambda: broker.relay.mend(forgotten=True), transport)
+    with conductor(broker.url, stored_at_once), connected(broker.through()) as transport:
+        is_taken_when(lambda: broker.relay.mend(forgotten=True), transport)
 
 
-@cell("broker", "refuses", "agent", _WAITS, lambda t: _RECONNECTS_SECONDS)
+@cell("broker", "refuses", "agent", _WAITS, lambda t: RECONNECTS_SECONDS)
 def _(broker: Broker) -> None:
     (port,) = processes.free_ports(1)
     broker.relay.redirect(port)
     real = int(broker.url.rstrip("/").rpartition(":")[2])
-    with _conductor(broker.url, _stored_at_once), _transport(broker.through()) as transport:
-        _is_taken_when(lambda: broker.relay.redirect(real), transport)
+    with conductor(broker.url, stored_at_once), connected(broker.through()) as transport:
+        is_taken_when(lambda: broker.relay.redirect(real), transport)
 
 
 # Its connections for calls and for answers are opened anew, by kombu's 5 s each.
 @cell("broker", "silent", "agent", _KEEPS, lambda t: t.rpc + 15)
 def _(broker: Broker) -> None:
     with (
-        _conductor(broker.url, _stored_at_once),
-        _transport(broker.through()) as transport,
+        conductor(broker.url, stored_at_once),
+        connected(broker.through()) as transport,
     ):
-        ConductorAPI(transport, 30).report(_batch().to_wire(), acknowledged=True)
+        ConductorAPI(transport, 30).report(batch().to_wire(), acknowledged=True)
         broker.relay.cut()
-        _takes_no_report(transport)
+        takes_no_report(transport)
 
 
 @cell("broker", "slow", "agent", _KEEPS + "; it reports less often", lambda t: t.rpc)
@@ -142,11 +141,11 @@ def _(broker: Broker) -> None:
 
     def late(heard: Sequence[objects.Heard]) -> list[objects.Stored]:
         go.wait(60)
-        return _stored_at_once(heard)
+        return stored_at_once(heard)
 
-    with _conductor(broker.url, late), _transport(broker.through()) as transport:
+    with conductor(broker.url, late), connected(broker.through()) as transport:
         try:
-            _takes_no_report(transport)
+            takes_no_report(transport)
         finally:
             go.set()
 
@@ -159,18 +158,18 @@ def _(broker: Broker) -> None:
 )
 def _(broker: Broker) -> None:
     with (
-        _conductor(broker.url, _stored_at_once),
-        _transport(broker.url) as transport,
+        conductor(broker.url, stored_at_once),
+        connected(broker.url) as transport,
         kombu.Connection(broker.url.replace("rabbit:", "amqp:")) as connection,
     ):
-        conductor = ConductorAPI(transport, 60)
-        conductor.report(_batch().to_wire(), acknowledged=True)
+        api = ConductorAPI(transport, 60)
+        api.report(batch().to_wire(), acknowledged=True)
         exchange = kombu.Exchange("openstack", "topic", durable=False, passive=True)
         producer = kombu.Producer(connection.channel())
         for number in range(400):
             call = {
                 "method": "report",
-                "args": {"batch": _batch().to_wire()},
+                "args": {"batch": batch().to_wire()},
                 "version": "1.0",
                 "_msg_id": str(number),
                 "_unique_id": str(number),
@@ -183,30 +182,4 @@ def _(broker: Broker) -> None:
                 content_type="application/json",
                 content_encoding="utf-8",
             )
-        conductor.report(_batch().to_wire(), acknowledged=True)
-
-
-_NO_ACTION = "503: the agent does not answer"
-
-
-def _acts_not(transport: Any) -> None:
-    target = Target(uuid=stores.report().uuid, server_uuid=stores.report().server_uuid)
-    try:
-        ComputeAPI(transport).ask(context.for_service(), "nowhere", Action.ABORT, target)
-    except Unanswered:
-        return
-    raise AssertionError("somebody has answered")
-
-
-@cell("broker", "refuses", "API, an action", _NO_ACTION, lambda t: t.action + 1)
-def _(broker: Broker) -> None:
-    (port,) = processes.free_ports(1)
-    with _transport(broker.through(port)) as transport:
-        _acts_not(transport)
-
-
-@cell("broker", "silent", "API, an action", _NO_ACTION, lambda t: t.action + 1)
-def _(broker: Broker) -> None:
-    broker.relay.cut()
-    with _transport(broker.through()) as transport:
-        _acts_not(transport)
+        api.report(batch().to_wire(), acknowledged=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from oslo_config import cfg
+from oslo_messaging._drivers import impl_rabbit
 
 from migprog import httpd
 from migprog.api import keystone as api_keystone
@@ -40,6 +41,9 @@ class Times:
     answer: float
     rpc: float
     action: float
+    heartbeat: float
+    scan: float
+    libvirt: float
 
 
 DEFAULTS = Times(
@@ -53,6 +57,9 @@ DEFAULTS = Times(
     answer=httpd.Bounds().answer_seconds,
     rpc=_default(compute_conf.OPTS, "rpc_timeout"),
     action=CALL_TIMEOUT_SECONDS,
+    heartbeat=_default(impl_rabbit.rabbit_opts, "heartbeat_timeout_threshold"),
+    scan=_default(compute_conf.OPTS, "scan_interval"),
+    libvirt=_default(compute_conf.OPTS, "libvirt_timeout"),
 )
 SHORT = Times(
     connect=1,
@@ -65,6 +72,9 @@ SHORT = Times(
     answer=1,
     rpc=2,
     action=CALL_TIMEOUT_SECONDS,
+    heartbeat=4,
+    scan=1,
+    libvirt=1,
 )
 
 
@@ -78,6 +88,8 @@ class Cell:
     what: str
     within: Callable[[Times], float]
     provoke: Callable[..., None]
+    # It takes more than ten seconds.
+    long: bool
 
     @property
     def name(self) -> str:
@@ -88,12 +100,18 @@ CELLS: list[Cell] = []
 
 
 def cell(
-    party: str, fault: str, process: str, what: str, within: Callable[[Times], float]
+    party: str,
+    fault: str,
+    process: str,
+    what: str,
+    within: Callable[[Times], float],
+    *,
+    long: bool = False,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register what provokes a cell of the table."""
 
     def register(provoke: Callable[..., None]) -> Callable[..., None]:
-        CELLS.append(Cell(party, fault, process, what, within, provoke))
+        CELLS.append(Cell(party, fault, process, what, within, provoke, long))
         return provoke
 
     return register
@@ -104,7 +122,8 @@ def rendered() -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["Party", "Fault", "Process", "What it does", "Within"])
-    for each in CELLS:
+    of_parties = list(dict.fromkeys(each.party for each in CELLS))
+    for each in sorted(CELLS, key=lambda each: of_parties.index(each.party)):
         seconds = each.within(DEFAULTS)
         within = f"{seconds:g} s" if seconds else "at once"
         writer.writerow([each.party, each.fault, each.process, each.what, within])
