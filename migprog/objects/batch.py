@@ -12,7 +12,7 @@ from migprog.core.refusal import Refusal, Why
 from migprog.core.report import Ack, Arrival, Batch, Report
 from migprog.db import api as db
 from migprog.db import queries
-from migprog.objects import acceptance, merge, same_job, settle
+from migprog.objects import acceptance, disputed, merge, same_job, settle
 from migprog.objects import history as history_object
 from migprog.objects.instant import to_store
 from migprog.objects.merge import Row
@@ -133,6 +133,7 @@ class _Storing:
         self._migrations = self._writer.lock_migrations(uuids, for_progress=progress)
         told = [(each.batch.host, report) for each in self._heard for report in each.batch.reports]
         whole |= {report.uuid for _host, report in told if self._is_completed_again(report)}
+        whole |= {r.uuid for _host, r in told if disputed.may_be(self._migrations.get(r.uuid), r)}
         self._migrations |= self._writer.whole_migrations(whole)
         self._servers = self._writer.lock_servers(servers)
         self._look_for_records([each for each in told if each[1].uuid not in self._migrations])
@@ -257,8 +258,13 @@ class _Storing:
             self._adopt(alone, report.uuid)
         self._migrations[report.uuid] = new
         self._reported.add(report.uuid)
-        if not merge.is_progress(old, new):
+        is_undone = old is not None and disputed.is_contradicted(old, report)
+        if is_undone or not merge.is_progress(old, new):
             self._changed.add(report.uuid)
+        if is_undone:
+            self._retold.add(report.server_uuid)
+            if report.status is core_status.Status.RUNNING:
+                self._named.add(report.uuid)
         if old is not None and "id" in old:
             self._keep_point(old, new, report)
         self._tell_server(new, now)

@@ -13,7 +13,7 @@ from migprog.core import calibration, liveness
 from migprog.core import status as core_status
 from migprog.core.report import LASTING, Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Status
-from migprog.objects import disks, settle
+from migprog.objects import disks, disputed, settle
 from migprog.objects.instant import to_store
 from migprog.objects.settle import CLOCK_SKEW, SAME_ARRIVAL
 
@@ -61,14 +61,18 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
     row |= {name: getattr(new, name) for name in LASTING}
     if old is None:
         return row | {"source_compute": host, "source_node": node, "created_at": heard_at}
-    row["percent"] = max(
-        (percent for percent in (old["percent"], new.percent) if percent is not None),
-        default=None,
-    )
+    is_contradicted = disputed.is_contradicted(old, new)
+    if not (is_contradicted and old["status"] == Status.COMPLETED):
+        row["percent"] = max(
+            (percent for percent in (old["percent"], new.percent) if percent is not None),
+            default=None,
+        )
     row |= {name: old[name] for name in LASTING if old[name] is not None}
     row["started_at"] = old["started_at"]
     if new.status is Status.UNKNOWN:
         return settle.unknown(old, row)
+    if is_contradicted:
+        return disputed.undone(old, row)
     if old["status"] == Status.COMPLETED:
         return settle.completed_further(old, row)
     return old | row
@@ -76,12 +80,12 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
 
 def _may_follow(new: Report, old: Row) -> bool:
     before = Status(old["status"])
+    if disputed.is_contradicted(old, new):
+        return True
     if before is Status.COMPLETED:
         # Its arrival may have settled that before its source could tell.
         return new.status is before and settle.is_whole(old)
-    # That it has moved is its destination's word; where the source has called it back, it has not.
-    called_back = before is Status.POST_MIGRATING and new.status is Status.CANCELLED
-    return called_back or core_status.may_follow(new.status, before)
+    return core_status.may_follow(new.status, before)
 
 
 def is_progress(old: Row | None, new: Row) -> bool:
@@ -182,6 +186,9 @@ def destination(
     at = to_store(arrival.at)
     before = old.get("arrived_at")
     if before is not None and (arrival.found or at < before):
+        return None
+    is_silent = liveness.is_silent(old["heard_at"], now, heartbeat_seconds)
+    if arrival.complete and not is_silent and disputed.is_denied(old, at):
         return None
     new = old
     if at != before:
