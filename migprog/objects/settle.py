@@ -15,6 +15,7 @@ from migprog.core import calibration, liveness
 from migprog.core.report import ARRIVAL_FIGURES, LASTING, Arrival, Batch, Report
 from migprog.core.status import ENDED, IN_PROGRESS, Phase, Status
 from migprog.core.verdict import Verdict
+from migprog.objects import disks
 from migprog.objects.instant import from_store, to_store
 
 Row = dict[str, Any]
@@ -243,7 +244,8 @@ def end_of(row: Row) -> Report:
     for name in ("started_at", "sampled_at", "ended_at"):
         values[name] = from_store(row[name]).timestamp()
     values |= {"status": Status(row["status"]), "phase": Phase(row["phase"])}
-    return Report(**values | {"verdict": Verdict(row["verdict"])})
+    values |= {"verdict": row["verdict"] and Verdict(row["verdict"])}
+    return Report(**values | {"disks": disks.from_store(row["disks"])})
 
 
 def is_settled(row: Row, arrival: Arrival) -> bool:

@@ -123,6 +123,14 @@ class Settling:
         assert (end.ended_at, end.started_at) == pytest.approx((START + 5, START))
         assert objects.store_batch(store, batch, START + 10).ends == ()
 
+    def test_an_end_that_the_destination_settles_has_the_copies_of_the_disks(self, store):
+        disks = (("vda", 4000, 900),)
+        first = report(**ON_ITS_WAY, disks=disks)
+        stores.store(store, first, lost(first))
+        batch = Batch(host="dest", node="dest", arrivals=(came(first.server_uuid),))
+        (end,) = objects.store_batch(store, batch, START + 9).ends
+        assert end.disks == disks
+
     def test_a_source_that_may_tell_yet_is_waited_for(self, store):
         first = report(**ON_ITS_WAY)
         stores.store(store, first, heard_at=START + 4)
