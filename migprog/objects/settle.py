@@ -94,6 +94,8 @@ def arrived(
     row = row | figures
     if status is Status.UNKNOWN:
         return _completed(row)
+    if status is Status.COMPLETED and before is not None and row["ended_at"] == before:
+        return row | {"ended_at": at}
     if status in IN_PROGRESS:
         is_silent = liveness.is_silent(row["heard_at"], now, heartbeat_seconds)
         return _completed(row) if is_silent else row | {"status": Status.POST_MIGRATING.value}
@@ -218,7 +220,8 @@ def completed_further(old: Row, new: Row) -> Row | None:
     Where the arrival had to settle the end, the source's final figures take the place of those that
     it told on the way, and of the arrival's. What nobody told stays as it was.
     """
-    by_arrival = old["ended_at"] == old["arrived_at"]
+    ended_at, arrived_at = old["ended_at"], old["arrived_at"]
+    by_arrival = None not in (ended_at, arrived_at) and abs(ended_at - arrived_at) <= SAME_ARRIVAL
     told = {
         name: new[name]
         for name in _OF_THE_END
