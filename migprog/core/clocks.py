@@ -23,6 +23,8 @@ _STEP_SECONDS = 1.0
 SKEW_SECONDS = 60.0
 # No clock that was set wrong by more is believed.
 MAX_AHEAD_SECONDS = 7 * 86_400.0
+# No migration is under way, or its end untold, for longer.
+MAX_PAST_SECONDS = 365 * 86_400.0
 # Clocks drift, and are slewed: evidence is worth less by so much each second.
 _DRIFT = 0.001
 # One message alone may be late by more; the quickest of so many is not.
@@ -113,12 +115,12 @@ def by_ours(batch: Batch, received_at: float) -> Batch:
 
 def is_absurd(entry: Report | Arrival, now: float) -> bool:
     """Tell whether an entry, by the conductor's clock, tells of a time that no mistake explains."""
-    instants: tuple[float, ...] = (
-        (entry.at,)
-        if isinstance(entry, Arrival)
-        else (entry.started_at, entry.sampled_at, entry.ended_at or 0.0)
-    )
-    return max(instants) > now + MAX_AHEAD_SECONDS
+    latest = now + MAX_AHEAD_SECONDS
+    if isinstance(entry, Arrival):
+        return entry.at > latest
+    if entry.started_at < now - MAX_PAST_SECONDS:
+        return True
+    return max(entry.started_at, entry.sampled_at, entry.ended_at or 0.0) > latest
 
 
 def bounded(batch: Batch, now: float) -> Batch:

@@ -266,9 +266,8 @@ class _Storing:
         if is_undone or not merge.is_progress(old, new):
             self._changed.add(report.uuid)
         if is_undone:
+            self._named.add(report.uuid)
             self._retold.add(report.server_uuid)
-            if report.status is core_status.Status.RUNNING:
-                self._named.add(report.uuid)
         if old is not None and "id" in old:
             self._keep_point(old, new, report)
         self._tell_server(new, now)

@@ -26,28 +26,23 @@ def may_be(old: Row | None, report: Report) -> bool:
     return (
         old is not None
         and old["status"] in (Status.POST_MIGRATING, Status.COMPLETED)
-        and report.status in (Status.RUNNING, Status.CANCELLED)
+        and report.status is Status.RUNNING
         and report.sequence > old["sequence"]
     )
 
 
 def is_contradicted(old: Row, report: Report) -> bool:
     """Whether its source's newer ``report`` shows that the server of ``old`` has not arrived where
-    and when the row says. An end can only be doubted with the whole row."""
-    is_moved = old["status"] == Status.POST_MIGRATING
-    if not (is_moved or is_completed_by_arrival(old)):
+    and when the row says. That takes the whole row."""
+    if report.status is not Status.RUNNING or old.get("arrived_at") is None:
         return False
-    if report.status is Status.RUNNING:
-        arrived_at = old.get("arrived_at")
-        return arrived_at is not None and _is_past(to_store(report.sampled_at), arrived_at)
-    return report.status is Status.CANCELLED
+    is_moved = old["status"] == Status.POST_MIGRATING or _is_completed_by_arrival(old)
+    return is_moved and _is_past(to_store(report.sampled_at), old["arrived_at"])
 
 
 def undone(old: Row, row: Row) -> Row:
-    """The row of ``old`` after its source has told ``row``, which contradicts the arrival. The
-    percentage of an end that has not come does not count."""
-    destination = _NO_DESTINATION if row["status"] == Status.RUNNING else {}
-    return old | row | destination
+    """The row of ``old`` after its source has told ``row``, which contradicts the arrival."""
+    return old | row | _NO_DESTINATION
 
 
 def is_denied(row: Row, at: datetime) -> bool:
@@ -61,11 +56,7 @@ def _is_past(sampled_at: datetime, arrived_at: datetime) -> bool:
     return sampled_at > arrived_at + _MARGIN
 
 
-def is_completed_by_arrival(row: Row) -> bool:
+def _is_completed_by_arrival(row: Row) -> bool:
     """Whether a migration has completed by its arrival's word alone; what its source tells of its
     end has an instant of its own."""
-    return (
-        row["status"] == Status.COMPLETED
-        and row.get("arrived_at") is not None
-        and row.get("ended_at") == row["arrived_at"]
-    )
+    return row["status"] == Status.COMPLETED and row.get("ended_at") == row["arrived_at"]

@@ -62,6 +62,7 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
     if old is None:
         return row | {"source_compute": host, "source_node": node, "created_at": heard_at}
     is_contradicted = disputed.is_contradicted(old, new)
+    # The percentage of an end that has not come does not count.
     if not (is_contradicted and old["status"] == Status.COMPLETED):
         row["percent"] = max(
             (percent for percent in (old["percent"], new.percent) if percent is not None),
@@ -79,13 +80,15 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
 
 
 def _may_follow(new: Report, old: Row) -> bool:
-    before = Status(old["status"])
     if disputed.is_contradicted(old, new):
         return True
+    before = Status(old["status"])
     if before is Status.COMPLETED:
         # Its arrival may have settled that before its source could tell.
         return new.status is before and settle.is_whole(old)
-    return core_status.may_follow(new.status, before)
+    # That it has moved is its destination's word; where the source has called it back, it has not.
+    called_back = before is Status.POST_MIGRATING and new.status is Status.CANCELLED
+    return called_back or core_status.may_follow(new.status, before)
 
 
 def is_progress(old: Row | None, new: Row) -> bool:
@@ -185,7 +188,11 @@ def destination(
     """
     at = to_store(arrival.at)
     before = old.get("arrived_at")
-    if before is not None and old["dest_compute"] == batch.host and abs(at - before) <= SAME_ARRIVAL:
+    if (
+        before is not None
+        and old["dest_compute"] == batch.host
+        and abs(at - before) <= SAME_ARRIVAL
+    ):
         # What is told again may differ by as much as its clock's correction does.
         at = max(at, before)
     if before is not None and (arrival.found or at < before):

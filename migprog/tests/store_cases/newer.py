@@ -18,7 +18,7 @@ def _reworded(store, first, **words):
     columns = ", ".join(f"{name} = :{name}" for name in words)
     with store.engine.begin() as connection:
         connection.execute(
-            sa.text(f"UPDATE migrations SET {columns} WHERE uuid = :uuid"),  # noqa: S608
+            sa.text(f"UPDATE migrations SET {columns} WHERE uuid = :uuid"),
             words | {"uuid": first.uuid},
         )
 

@@ -165,10 +165,18 @@ def test_what_is_still_to_come_is_now():
 
 
 @pytest.mark.parametrize(
-    "instant", [{"started_at": 7e9}, {"sampled_at": 7e9}, {"ended_at": START + 8 * 86_400}]
+    "instant",
+    [
+        {"started_at": 0.0},
+        {"started_at": START - 366 * 86_400},
+        {"started_at": 7e9},
+        {"sampled_at": 7e9},
+        {"ended_at": START + 8 * 86_400},
+    ],
 )
 def test_a_time_that_no_clock_set_wrong_explains_is_absurd(instant):
     report = _batch(0).reports[0]
     assert not clocks.is_absurd(report, START)
     assert clocks.is_absurd(dataclasses.replace(report, **instant), START)
     assert clocks.is_absurd(dataclasses.replace(_batch(0).arrivals[0], at=7e9), START)
+    assert not clocks.is_absurd(dataclasses.replace(report, started_at=START - 364 * 86_400), START)
