@@ -107,7 +107,7 @@ def test_a_time_left_that_was_told_long_ago_is_not_one(
     client: testing.TestClient, store: objects.Store, fill: Fill, now: float
 ) -> None:
     tell(store, now, servers=1)
-    fill(heard_at=now - 3600, sampled_at=now - 3600, eta_seconds=5.0)
+    fill(heard_at=now - 3600, started_at=now - 7200, sampled_at=now - 3600, eta_seconds=5.0)
     assert drain(client)["eta_seconds"] is None
 
 
