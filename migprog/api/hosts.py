@@ -12,7 +12,7 @@ from migprog import exception, objects, policies
 from migprog.api import documents, schemas, views
 from migprog.api.access import Rules
 from migprog.api.resource import Resource
-from migprog.core import drain
+from migprog.core import drain, liveness
 from migprog.core.status import Status
 
 # More than complete off one host within the time that counts.
@@ -39,11 +39,13 @@ class Drain(Resource):
             store, source_compute=host, status=Status.COMPLETED, limit=_MOST_COMPLETED
         )
         pace = drain.pace([_completed(each) for each in completed], now.timestamp())
+        stale_after_seconds = self._stale_after_seconds(agent)
+        forecast = self._forecast(agent, off, pace, now)
         resp.media = {
-            "drain": views.drain(host, agent, now, pace, self._forecast(agent, off, pace, now))
+            "drain": views.drain(host, agent, now, pace, forecast)
             | {
                 "migrations": [
-                    views.migration(each, req.prefix, now, self.parts.stale_after_seconds, True)
+                    views.migration(each, req.prefix, now, stale_after_seconds, True)
                     for each in off
                 ]
             }
@@ -61,14 +63,25 @@ class Drain(Resource):
         return drain.forecast(
             agent.servers,
             agent.servers_memory_bytes,
-            [self._under_way(each, now) for each in off],
+            [self._under_way(each, now, self._stale_after_seconds(agent)) for each in off],
             pace,
         )
 
-    def _under_way(self, migration: objects.Migration, now: datetime) -> drain.UnderWay:
+    def _stale_after_seconds(self, agent: objects.Agent | None) -> float:
+        """An agent whose heartbeats are far apart is quiet for longer than is configured."""
+        after_seconds = self.parts.stale_after_seconds
+        if agent is None:
+            return after_seconds
+        silent_after = liveness.silent_after(agent.heartbeat_seconds)
+        return max(after_seconds, silent_after.total_seconds())
+
+    def _under_way(
+        self, migration: objects.Migration, now: datetime, stale_after_seconds: float
+    ) -> drain.UnderWay:
         """With its time left from now on; nobody knows it of one that is not heard of."""
-        after = self.parts.stale_after_seconds
-        is_stale = views.is_stale(migration.in_progress, migration.heard_at, now, after)
+        is_stale = views.is_stale(
+            migration.in_progress, migration.heard_at, now, stale_after_seconds
+        )
         told = drain.UnderWay(
             server_uuid=migration.server_uuid,
             verdict=migration.verdict,

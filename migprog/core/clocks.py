@@ -16,10 +16,15 @@ from migprog.core.report import Arrival, Batch, Report
 
 # A clock that is off by less is taken as right: a message may take so long.
 TOLERATED_SECONDS = 2.0
+# A correction that is applied is changed only where it is wrong by more: what an agent tells again
+# must not look like something else.
+_STEP_SECONDS = 1.0
 # What lies ahead of the conductor's clock by less is left alone.
 SKEW_SECONDS = 60.0
 # No clock that was set wrong by more is believed.
 MAX_AHEAD_SECONDS = 7 * 86_400.0
+# No migration is under way, or its end untold, for longer.
+MAX_PAST_SECONDS = 365 * 86_400.0
 # Clocks drift, and are slewed: evidence is worth less by so much each second.
 _DRIFT = 0.001
 # One message alone may be late by more; the quickest of so many is not.
@@ -29,11 +34,13 @@ _SURE_MESSAGES = 3
 @dataclass(frozen=True, slots=True)
 class Offset:
     """How far a host's clock is off, by what was received until ``at`` (the conductor's clock);
-    ``prompt`` counts the messages that were prompt."""
+    ``prompt`` counts the messages that were prompt, ``applied_seconds`` is the correction that was
+    applied before, 0 for none."""
 
     seconds: float
     at: float
     prompt: int = 1
+    applied_seconds: float = 0.0
 
     @property
     def correction_seconds(self) -> float:
@@ -43,8 +50,12 @@ class Offset:
         time that a prompt message may take.
         """
         may_be_late = 0 < self.seconds <= SKEW_SECONDS and self.prompt < _SURE_MESSAGES
-        is_right = abs(self.seconds) <= TOLERATED_SECONDS
-        return 0.0 if is_right or may_be_late else self.seconds
+        if may_be_late:
+            return 0.0
+        if self.applied_seconds and abs(self.seconds - self.applied_seconds) <= _STEP_SECONDS:
+            return self.applied_seconds
+        tolerated_seconds = _STEP_SECONDS if self.applied_seconds else TOLERATED_SECONDS
+        return self.seconds if abs(self.seconds) > tolerated_seconds else 0.0
 
 
 def observed(
@@ -63,7 +74,9 @@ def observed(
     at_most = before.seconds + _DRIFT * max(0.0, received_at - before.at)
     if is_prompt and seconds > at_most + SKEW_SECONDS:
         return Offset(seconds, received_at)
-    return Offset(min(seconds, at_most), received_at, before.prompt + is_prompt)
+    return Offset(
+        min(seconds, at_most), received_at, before.prompt + is_prompt, before.correction_seconds
+    )
 
 
 def moved(batch: Batch, seconds: float) -> Batch:
@@ -102,12 +115,12 @@ def by_ours(batch: Batch, received_at: float) -> Batch:
 
 def is_absurd(entry: Report | Arrival, now: float) -> bool:
     """Tell whether an entry, by the conductor's clock, tells of a time that no mistake explains."""
-    instants: tuple[float, ...] = (
-        (entry.at,)
-        if isinstance(entry, Arrival)
-        else (entry.started_at, entry.sampled_at, entry.ended_at or 0.0)
-    )
-    return max(instants) > now + MAX_AHEAD_SECONDS
+    latest = now + MAX_AHEAD_SECONDS
+    if isinstance(entry, Arrival):
+        return entry.at > latest
+    if entry.started_at < now - MAX_PAST_SECONDS:
+        return True
+    return max(entry.started_at, entry.sampled_at, entry.ended_at or 0.0) > latest
 
 
 def bounded(batch: Batch, now: float) -> Batch:

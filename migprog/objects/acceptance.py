@@ -61,6 +61,9 @@ def _absurd(entry: Report | Arrival) -> Refusal:
     if isinstance(entry, Arrival):
         text = f"at: {entry.at:.0f} must not be days ahead of the conductor's clock"
         return Refusal(Why.INSTANT, f"arrivals[{entry.server_uuid}]", text)
-    instants = (entry.started_at, entry.sampled_at, entry.ended_at or 0.0)
-    text = f"instants: {max(instants):.0f} must not be days ahead of the conductor's clock"
+    latest = max(entry.started_at, entry.sampled_at, entry.ended_at or 0.0)
+    text = (
+        f"instants: {entry.started_at:.0f} to {latest:.0f} must not be days ahead of the "
+        "conductor's clock, nor begin more than a year before it"
+    )
     return _refusal(Why.INSTANT, entry, text)

@@ -12,7 +12,7 @@ from migprog.core.refusal import Refusal, Why
 from migprog.core.report import Ack, Arrival, Batch, Report
 from migprog.db import api as db
 from migprog.db import queries
-from migprog.objects import acceptance, merge, same_job, settle
+from migprog.objects import acceptance, disputed, held, merge, same_job, settle
 from migprog.objects import history as history_object
 from migprog.objects.instant import to_store
 from migprog.objects.merge import Row
@@ -133,7 +133,11 @@ class _Storing:
         self._migrations = self._writer.lock_migrations(uuids, for_progress=progress)
         told = [(each.batch.host, report) for each in self._heard for report in each.batch.reports]
         whole |= {report.uuid for _host, report in told if self._is_completed_again(report)}
+        whole |= {r.uuid for _host, r in told if disputed.may_be(self._migrations.get(r.uuid), r)}
+        whole |= held.with_unknown_status(self._migrations)
         self._migrations |= self._writer.whole_migrations(whole)
+        rows = held.in_known_words(self._migrations.values())
+        self._migrations = {row["uuid"]: row for row in rows}
         self._servers = self._writer.lock_servers(servers)
         self._look_for_records([each for each in told if each[1].uuid not in self._migrations])
 
@@ -160,7 +164,7 @@ class _Storing:
             started_after=min(starts) - same_job.SAME_START,
             started_before=max(starts) + same_job.SAME_START,
         )
-        for record in records:
+        for record in held.in_known_words(records):
             self._heartbeats[record["uuid"]] = record.pop("heartbeat_seconds")
             is_untold = record["source_compute"] == settle.NO_SOURCE
             (self._untold if is_untold else self._rivals).append(record)
@@ -236,7 +240,8 @@ class _Storing:
         if not same_job.counts(record, report, now, self._heartbeats.get(uuid)):
             return None
         if uuid not in self._migrations:
-            self._migrations |= self._writer.whole_migrations([uuid])
+            rows = held.in_known_words(self._writer.whole_migrations([uuid]).values())
+            self._migrations |= {row["uuid"]: row for row in rows}
         row = self._migrations.get(uuid)
         if row is None:
             return None
@@ -257,8 +262,12 @@ class _Storing:
             self._adopt(alone, report.uuid)
         self._migrations[report.uuid] = new
         self._reported.add(report.uuid)
-        if not merge.is_progress(old, new):
+        is_undone = old is not None and disputed.is_contradicted(old, report)
+        if is_undone or not merge.is_progress(old, new):
             self._changed.add(report.uuid)
+        if is_undone:
+            self._named.add(report.uuid)
+            self._retold.add(report.server_uuid)
         if old is not None and "id" in old:
             self._keep_point(old, new, report)
         self._tell_server(new, now)

@@ -13,7 +13,7 @@ from migprog.core import calibration, liveness
 from migprog.core import status as core_status
 from migprog.core.report import LASTING, Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Status
-from migprog.objects import disks, settle
+from migprog.objects import disks, disputed, settle
 from migprog.objects.instant import to_store
 from migprog.objects.settle import CLOCK_SKEW, SAME_ARRIVAL
 
@@ -61,20 +61,27 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
     row |= {name: getattr(new, name) for name in LASTING}
     if old is None:
         return row | {"source_compute": host, "source_node": node, "created_at": heard_at}
-    row["percent"] = max(
-        (percent for percent in (old["percent"], new.percent) if percent is not None),
-        default=None,
-    )
+    is_contradicted = disputed.is_contradicted(old, new)
+    # The percentage of an end that has not come does not count.
+    if not (is_contradicted and old["status"] == Status.COMPLETED):
+        row["percent"] = max(
+            (percent for percent in (old["percent"], new.percent) if percent is not None),
+            default=None,
+        )
     row |= {name: old[name] for name in LASTING if old[name] is not None}
     row["started_at"] = old["started_at"]
     if new.status is Status.UNKNOWN:
         return settle.unknown(old, row)
+    if is_contradicted:
+        return disputed.undone(old, row)
     if old["status"] == Status.COMPLETED:
         return settle.completed_further(old, row)
     return old | row
 
 
 def _may_follow(new: Report, old: Row) -> bool:
+    if disputed.is_contradicted(old, new):
+        return True
     before = Status(old["status"])
     if before is Status.COMPLETED:
         # Its arrival may have settled that before its source could tell.
@@ -181,7 +188,17 @@ def destination(
     """
     at = to_store(arrival.at)
     before = old.get("arrived_at")
+    if (
+        before is not None
+        and old["dest_compute"] == batch.host
+        and abs(at - before) <= SAME_ARRIVAL
+    ):
+        # What is told again may differ by as much as its clock's correction does.
+        at = max(at, before)
     if before is not None and (arrival.found or at < before):
+        return None
+    is_silent = liveness.is_silent(old["heard_at"], now, heartbeat_seconds)
+    if arrival.complete and not is_silent and disputed.is_denied(old, at):
         return None
     new = old
     if at != before:

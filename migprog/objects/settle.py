@@ -15,6 +15,7 @@ from migprog.core import calibration, liveness
 from migprog.core.report import ARRIVAL_FIGURES, LASTING, Arrival, Batch, Report
 from migprog.core.status import ENDED, IN_PROGRESS, Phase, Status
 from migprog.core.verdict import Verdict
+from migprog.objects import disks
 from migprog.objects.instant import from_store, to_store
 
 Row = dict[str, Any]
@@ -93,6 +94,8 @@ def arrived(
     row = row | figures
     if status is Status.UNKNOWN:
         return _completed(row)
+    if status is Status.COMPLETED and before is not None and row["ended_at"] == before:
+        return row | {"ended_at": at}
     if status in IN_PROGRESS:
         is_silent = liveness.is_silent(row["heard_at"], now, heartbeat_seconds)
         return _completed(row) if is_silent else row | {"status": Status.POST_MIGRATING.value}
@@ -217,7 +220,8 @@ def completed_further(old: Row, new: Row) -> Row | None:
     Where the arrival had to settle the end, the source's final figures take the place of those that
     it told on the way, and of the arrival's. What nobody told stays as it was.
     """
-    by_arrival = old["ended_at"] == old["arrived_at"]
+    ended_at, arrived_at = old["ended_at"], old["arrived_at"]
+    by_arrival = None not in (ended_at, arrived_at) and abs(ended_at - arrived_at) <= SAME_ARRIVAL
     told = {
         name: new[name]
         for name in _OF_THE_END
@@ -243,7 +247,8 @@ def end_of(row: Row) -> Report:
     for name in ("started_at", "sampled_at", "ended_at"):
         values[name] = from_store(row[name]).timestamp()
     values |= {"status": Status(row["status"]), "phase": Phase(row["phase"])}
-    return Report(**values | {"verdict": Verdict(row["verdict"])})
+    values |= {"verdict": row["verdict"] and Verdict(row["verdict"])}
+    return Report(**values | {"disks": disks.from_store(row["disks"])})
 
 
 def is_settled(row: Row, arrival: Arrival) -> bool:

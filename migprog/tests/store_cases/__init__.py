@@ -7,6 +7,7 @@ from migprog.tests.store_cases.history import Remembering
 from migprog.tests.store_cases.late import Late
 from migprog.tests.store_cases.lists import Finding
 from migprog.tests.store_cases.naming import Naming
+from migprog.tests.store_cases.newer import Newer
 from migprog.tests.store_cases.owners import Owning
 from migprog.tests.store_cases.reports import Guarding, Keeping
 from migprog.tests.store_cases.servers import Arriving, Telling
@@ -30,6 +31,7 @@ class Cases(
     Timing,
     Late,
     Doubling,
+    Newer,
 ):
     """All of them; a subclass gives the fixtures ``store`` and ``other_store`` (the same database,
     its own connections)."""

@@ -118,6 +118,12 @@ class Owning:
         _told_by(store, "host-b", again, heard_at=START + 160)
         assert objects.Server.get(store, first.server_uuid).migration_uuid == again.uuid
 
+    def test_a_start_more_than_a_year_ago_makes_no_record(self, store):
+        evil = report(started_at=START - 366 * 86_400, sampled_at=START)
+        stored = _told_by(store, "host-a", evil)
+        assert [(each.why, stored.reports) for each in stored.refused] == [("instant", 0)]
+        assert not objects.Migration.list(store, server_uuid=evil.server_uuid)
+
     def test_an_arrival_in_the_year_2191_keeps_nobody_from_arriving(self, store):
         mine = report()
         _told_by(store, "host-b", mine)
@@ -140,6 +146,60 @@ class Owning:
         aborted = later(mine, 2, Status.CANCELLED, ended_at=START + 7)
         assert _told_by(store, "host-b", aborted, heard_at=START + 8).ends
         assert migration(store, mine).status is Status.CANCELLED
+
+    def _came(self, store, mine, host, came_at, heard_at):
+        came = arrival(mine.server_uuid, came_at, ArrivalState.RESUMED)
+        came = dataclasses.replace(came, complete=True, total_seconds=came_at - START)
+        return stores.store(store, came, host=host, heard_at=heard_at).arrived
+
+    def test_a_source_that_still_runs_undoes_a_forged_arrival(self, store):
+        mine = report(percent=10, eta_seconds=50.0, **NAMES)
+        _told_by(store, "host-b", mine, heard_at=START + 1)
+        self._came(store, mine, "rogue", START + 5, START + 6)
+        moved = migration(store, mine)
+        assert (moved.status, moved.dest_compute) == (Status.POST_MIGRATING, "rogue")
+        # Within what both hosts' clocks may be off.
+        _told_by(store, "host-b", later(mine, 9), heard_at=START + 9)
+        assert migration(store, mine).status is Status.POST_MIGRATING
+        goes_on = later(mine, 11, percent=20)
+        assert _told_by(store, "host-b", goes_on, heard_at=START + 11).reports == 1
+        undone = migration(store, mine)
+        assert (undone.status, undone.percent, undone.sequence) == (Status.RUNNING, 20, 11)
+        assert (undone.dest_compute, undone.dest_node, undone.dest_host) == (None,) * 3
+        assert (undone.arrived_at, undone.total_seconds) == (None, None)
+        # To tell it again is in vain, and the true arrival counts.
+        self._came(store, mine, "rogue", START + 5, START + 12)
+        assert migration(store, mine) == undone
+        self._came(store, mine, "host-c", START + 14, START + 15)
+        moved = migration(store, mine)
+        assert (moved.status, moved.dest_compute) == (Status.POST_MIGRATING, "host-c")
+        end = later(mine, 15, Status.COMPLETED, ended_at=START + 14.1)
+        _told_by(store, "host-b", end, heard_at=START + 16)
+        assert migration(store, mine).dest_compute == "host-c"
+        assert objects.Server.get(store, mine.server_uuid).host == "host-c"
+
+    def test_a_source_that_was_quiet_takes_back_an_end_that_an_arrival_told(self, store):
+        mine = report(percent=10, **NAMES)
+        _told_by(store, "host-b", mine, heard_at=START + 1)
+        assert self._came(store, mine, "rogue", START + 5, START + 200)
+        ended = migration(store, mine), objects.Server.get(store, mine.server_uuid)
+        assert (ended[0].status, ended[0].percent) == (Status.COMPLETED, 100)
+        assert (ended[1].host, ended[1].progress) == ("rogue", 100)
+        _told_by(store, "host-b", later(mine, 201, percent=20), heard_at=START + 201)
+        undone, server = migration(store, mine), objects.Server.get(store, mine.server_uuid)
+        assert (undone.status, undone.percent, undone.ended_at) == (Status.RUNNING, 20, None)
+        assert (undone.dest_compute, undone.total_seconds) == (None, None)
+        assert (server.host, server.progress) == ("host-b", 20)
+
+    def test_an_end_that_the_source_told_is_not_taken_back(self, store):
+        mine = report(percent=10)
+        end = later(mine, 5, Status.COMPLETED, ended_at=START + 5.25, percent=100)
+        _told_by(store, "host-b", mine, end)
+        assert self._came(store, mine, "host-c", START + 5, START + 200)
+        before = migration(store, mine)
+        for status in (Status.RUNNING, Status.CANCELLED):
+            _told_by(store, "host-b", later(mine, 99, status), heard_at=START + 201)
+        assert migration(store, mine) == before
 
     @pytest.mark.parametrize(
         ("told", "kept"), [(7e9, 3600.0), (0.0, 1.0), (3600.0, 3600.0), (30.0, 30.0)]

@@ -123,6 +123,32 @@ class Settling:
         assert (end.ended_at, end.started_at) == pytest.approx((START + 5, START))
         assert objects.store_batch(store, batch, START + 10).ends == ()
 
+    def test_an_end_that_the_destination_settles_has_the_copies_of_the_disks(self, store):
+        disks = (("vda", 4000, 900),)
+        first = report(**ON_ITS_WAY, disks=disks)
+        stores.store(store, first, lost(first))
+        batch = Batch(host="dest", node="dest", arrivals=(came(first.server_uuid),))
+        (end,) = objects.store_batch(store, batch, START + 9).ends
+        assert end.disks == disks
+
+    @pytest.mark.parametrize("off", [-0.9, -0.003, 0.003, 0.9])
+    def test_an_arrival_told_again_by_a_clock_corrected_otherwise_is_the_same(self, store, off):
+        first = report(**ON_ITS_WAY)
+        stores.store(store, first, heard_at=START + 4)
+        arrival = came(first.server_uuid)
+        again = dataclasses.replace(arrival, at=arrival.at + off)
+        assert not arrives(store, arrival, heard_at=START + 6)
+        assert arrives(store, again, heard_at=START + 200)
+        arrives(store, dataclasses.replace(arrival, at=arrival.at + abs(off)), heard_at=START + 201)
+        stored = migration(store, first)
+        assert stored.status is Status.COMPLETED
+        assert stored.ended_at == stored.arrived_at == at(START + 5 + abs(off))
+        # The source's own end takes the place of the arrival's.
+        end = later(first, 9, Status.COMPLETED, ended_at=START + 5.25, total_seconds=4.75)
+        stores.store(store, end, heard_at=START + 202)
+        stored = migration(store, first)
+        assert (stored.ended_at, stored.total_seconds) == (at(START + 5.25), 4.75)
+
     def test_a_source_that_may_tell_yet_is_waited_for(self, store):
         first = report(**ON_ITS_WAY)
         stores.store(store, first, heard_at=START + 4)

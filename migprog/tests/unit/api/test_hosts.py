@@ -25,7 +25,10 @@ def tell(store: objects.Store, heard_at: float, **values: Any) -> None:
     """A heartbeat of the agent of "source"."""
     told = {"servers": 5, "servers_memory_bytes": 10 * GIB} | values
     agent = Agent(
-        version="1", started_at=1.0, interval_seconds=5, heartbeat_seconds=30, migrations=1, **told
+        version="1",
+        started_at=1.0,
+        migrations=1,
+        **{"interval_seconds": 5, "heartbeat_seconds": 30} | told,
     )
     objects.store_batch(store, Batch("source", "node", agent=agent), heard_at)
 
@@ -104,8 +107,18 @@ def test_a_time_left_that_was_told_long_ago_is_not_one(
     client: testing.TestClient, store: objects.Store, fill: Fill, now: float
 ) -> None:
     tell(store, now, servers=1)
-    fill(heard_at=now - 3600, sampled_at=now - 3600, eta_seconds=5.0)
+    fill(heard_at=now - 3600, started_at=now - 7200, sampled_at=now - 3600, eta_seconds=5.0)
     assert drain(client)["eta_seconds"] is None
+
+
+def test_an_agent_with_rare_heartbeats_is_waited_for_by_its_own(
+    client: testing.TestClient, store: objects.Store, fill: Fill, now: float
+) -> None:
+    tell(store, now - 600, servers=1, heartbeat_seconds=600)
+    fill(heard_at=now - 600, started_at=now - 900, sampled_at=now - 600, eta_seconds=3600.0)
+    told = drain(client)
+    assert [each["stale"] for each in told["migrations"]] == [False]
+    assert told["eta_seconds"] == pytest.approx(3000, abs=60)
 
 
 def test_a_switch_over_that_does_not_end_leaves_no_time_of_zero(

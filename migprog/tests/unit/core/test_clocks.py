@@ -17,14 +17,16 @@ HOUR = 3600.0
 UUID = "00000000-0000-0000-0000-000000000007"
 
 
-def known(messages, seconds_apart=1.0):
+def known(messages, seconds_apart=1.0, within_seconds=0.1):
     """The correction after messages: how far ahead the clock is, how long each took, and whether it
     was prompt."""
     offset = None
     for number, (off, took, is_prompt) in enumerate(messages):
         received_at = START + number * seconds_apart
         offset = clocks.observed(offset, received_at - took + off, received_at, is_prompt)
-    return None if offset is None else pytest.approx(offset.correction_seconds, abs=0.1)
+    if offset is None:
+        return None
+    return pytest.approx(offset.correction_seconds, abs=within_seconds)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,26 @@ def test_correction_of_a_hosts_clock(messages, correction):
 def test_what_was_known_grows_old():
     """A clock that was slewed back by 30 s is known within a day, from messages of no hurry."""
     messages = [(0, 0.05, True)] + [(-30, 0.05, True)] * 1000
-    assert known(messages, seconds_apart=86.4) == 30
+    assert known(messages, seconds_apart=86.4, within_seconds=1.0) == 30
+
+
+def test_the_correction_of_a_clock_that_is_off_by_about_what_is_tolerated_stays_the_same():
+    offset, corrections = None, []
+    for number, took in enumerate((0.3, 0.0, 0.2, 0.05, 0.3) * 40):
+        at = START + 300 * number
+        offset = clocks.observed(offset, at - took - 1.9, at, is_prompt=True)
+        corrections.append(offset.correction_seconds)
+    applied = [each for each in corrections if each]
+    assert corrections == [0.0] * (len(corrections) - len(applied)) + applied[:1] * len(applied)
+    assert applied and applied[0] == pytest.approx(2.0, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "correction"), [(-3.0, -3.5), (-4.4, -3.5), (-4.6, -4.6), (-1.2, -1.2), (-0.9, 0)]
+)
+def test_a_correction_is_changed_where_it_is_wrong_by_more_than_a_second(seconds, correction):
+    offset = clocks.Offset(seconds, START, 9, applied_seconds=-3.5)
+    assert offset.correction_seconds == correction
 
 
 @given(st.lists(st.floats(0, 50), min_size=1, max_size=20), st.floats(-1e6, 1e6))
@@ -144,10 +165,18 @@ def test_what_is_still_to_come_is_now():
 
 
 @pytest.mark.parametrize(
-    "instant", [{"started_at": 7e9}, {"sampled_at": 7e9}, {"ended_at": START + 8 * 86_400}]
+    "instant",
+    [
+        {"started_at": 0.0},
+        {"started_at": START - 366 * 86_400},
+        {"started_at": 7e9},
+        {"sampled_at": 7e9},
+        {"ended_at": START + 8 * 86_400},
+    ],
 )
 def test_a_time_that_no_clock_set_wrong_explains_is_absurd(instant):
     report = _batch(0).reports[0]
     assert not clocks.is_absurd(report, START)
     assert clocks.is_absurd(dataclasses.replace(report, **instant), START)
     assert clocks.is_absurd(dataclasses.replace(_batch(0).arrivals[0], at=7e9), START)
+    assert not clocks.is_absurd(dataclasses.replace(report, started_at=START - 364 * 86_400), START)
