@@ -45,8 +45,8 @@ def where(conf: cfg.ConfigOpts, url: str | None = None) -> str:
     return f"message broker {hosts or parsed.transport}, virtual host {parsed.virtual_host or '/'}"
 
 
-def cause(error: Exception) -> Cause:
-    """Tell in one line what :data:`ERRORS` mean."""
+def cause(error: Exception, asked: str = "the conductor") -> Cause:
+    """Tell in one line what :data:`ERRORS` mean. ``asked`` names who was to do the call."""
     refused = next((each for each in _chain(error) if isinstance(each, _REFUSALS)), None)
     if refused is not None:
         what = (
@@ -59,7 +59,7 @@ def cause(error: Exception) -> Cause:
     if isinstance(error, messaging.MessagingTimeout):
         return Cause("no answer in time")
     if isinstance(error, messaging.RemoteError):
-        return Cause(f"the conductor could not do it: {error.exc_type}: {_cut(error.value)}")
+        return Cause(f"{asked} could not do it: {error.exc_type}: {_cut(error.value)}")
     if isinstance(error, OSError | kombu_exceptions.OperationalError):
         return Cause(f"cannot connect: {_line(error)}")
     if failed := _UNDELIVERED.search(str(error)):

@@ -76,12 +76,12 @@ class _Tame(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         text, name = str(record.msg), _dotted(record.name)
         if name == _RABBIT:
-            if text.startswith(_BROKER_WORKS):
-                if self.broker is not None:
-                    self.broker.worked()
+            # Without a party nobody else tells of it.
+            if self.broker is not None and text.startswith(_BROKER_WORKS):
+                self.broker.worked()
                 return _demoted(record)
-            if text.startswith(_BROKER_FAILS):
-                self._broker_failed(record)
+            if self.broker is not None and text.startswith(_BROKER_FAILS):
+                _broker_failed(self.broker, record)
                 return _demoted(record)
             # The level is INFO to hear of the reconnection alone.
             if record.levelno < logging.WARNING:
@@ -93,12 +93,6 @@ class _Tame(logging.Filter):
             if name.startswith(logger) and text.startswith(beginnings):
                 return _demoted(record)
         return record.levelno < logging.WARNING or self._is_worth_it(record)
-
-    def _broker_failed(self, record: logging.LogRecord) -> None:
-        if self.broker is None or record.levelno < logging.ERROR:
-            return
-        error, seconds = _told(record)
-        self.broker.failed(error, seconds)
 
     def _is_worth_it(self, record: logging.LogRecord) -> bool:
         kind, now = (record.name, str(record.msg)), time.monotonic()
@@ -119,6 +113,12 @@ class _Tame(logging.Filter):
 def _dotted(name: str) -> str:
     """A logger's name as oslo.log has it, which some modules go through and others do not."""
     return name.replace("oslo_", "oslo.", 1) if name.startswith("oslo_") else name
+
+
+def _broker_failed(broker: Party, record: logging.LogRecord) -> None:
+    if record.levelno >= logging.ERROR:
+        error, seconds = _told(record)
+        broker.failed(error, seconds)
 
 
 def _told(record: logging.LogRecord) -> tuple[str, float | None]:

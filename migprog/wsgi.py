@@ -7,15 +7,13 @@ a wrong one; each worker connects to the database by itself, at its first reques
 broker, if at all, at the first that it is needed for.
 """
 
+import contextlib
 import os
 
-from oslo_config import cfg
-
-from migprog import conf, objects, rpc
+from migprog import conf, objects
 from migprog.api import app
-from migprog.api.actions import Actions, ByAgents
 from migprog.api.resource import Application
-from migprog.compute.rpcapi import ComputeAPI
+from migprog.api.service import by_agents
 
 
 def _application() -> Application:
@@ -23,14 +21,8 @@ def _application() -> Application:
     config = conf.load(["--config-file", path] if path else [], "migprog")
     store = objects.connect(config)
     store.log_outages("requests are answered 503")
-    return app.create(config, store, actions=_actions(config, store))
-
-
-def _actions(config: cfg.ConfigOpts, store: objects.Store) -> Actions | None:
-    if not config.api.allow_actions:
-        return None
-    rpc.check(config)
-    return ByAgents(store, ComputeAPI(rpc.transport(config)))
+    # The server that imports this ends its workers as it likes; nothing is closed.
+    return app.create(config, store, actions=by_agents(config, store, contextlib.ExitStack()))
 
 
 application = _application()

@@ -14,6 +14,7 @@ from migprog.api.waiting import Waiting
 from migprog.compute.rpcapi import ComputeAPI
 from migprog.conf.api import check_listen
 from migprog.httpd import Bounds, Server
+from migprog.rpc import ending
 
 LOG = logging.getLogger(__name__)
 
@@ -39,7 +40,8 @@ class ApiService:
         store = objects.connect(self._config)
         self._opened.callback(store.close)
         waiting = Waiting(_places(group.max_waiting, group.threads))
-        application = app.create(self._config, store, actions=self._actions(store), waiting=waiting)
+        actions = by_agents(self._config, store, self._opened, self._transport_url)
+        application = app.create(self._config, store, actions=actions, waiting=waiting)
         server = Server(
             application,
             *(address.host, address.port, group.threads, "[api] listen"),
@@ -56,23 +58,35 @@ class ApiService:
         self.port = server.port
         _look_at_database(store)
 
-    def _actions(self, store: objects.Store) -> Actions | None:
-        if not self._config.api.allow_actions:
-            return None
-        if self._transport_url is None:
-            rpc.check(self._config)
-        where = brokers.where(self._config, self._transport_url)
-        logs.report_broker(outages.party(LOG, where, "actions are answered 503"))
-        transport = rpc.transport(self._config, self._transport_url)
-        self._opened.callback(transport.cleanup)
-        return ByAgents(store, ComputeAPI(transport))
-
     def stop(self) -> None:
         """What was started is ended; safe at any time, and more than once."""
         self._opened.close()
 
     def reload(self, config: cfg.ConfigOpts) -> None:
         """None of the API's options is mutable."""
+
+
+def by_agents(
+    config: cfg.ConfigOpts,
+    store: objects.Store,
+    opened: contextlib.ExitStack,
+    transport_url: str | None = None,
+) -> Actions | None:
+    """What may be done to migrations, by their agents; None where ``[api] allow_actions`` is off.
+
+    The broker's failures are logged from here on. What is to be closed is added to ``opened``.
+    Raises :class:`exception.ConfigError`.
+    """
+    if not config.api.allow_actions:
+        return None
+    if transport_url is None:
+        rpc.check(config)
+    where = brokers.where(config, transport_url)
+    broker = outages.party(LOG, where, "actions are answered 503")
+    logs.report_broker(broker)
+    transport = rpc.transport(config, transport_url)
+    opened.callback(lambda: ending.close(transport, is_away=broker.is_failing))
+    return ByAgents(store, ComputeAPI(transport))
 
 
 def _look_at_database(store: objects.Store) -> None:

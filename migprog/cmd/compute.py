@@ -8,6 +8,7 @@ concurrency.choose()
 extras.require("migprog-compute", "libvirt", "libvirt")
 
 import logging  # noqa: E402
+import threading  # noqa: E402
 from typing import Any, NoReturn  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
@@ -22,11 +23,15 @@ from migprog.compute.settings import Settings  # noqa: E402
 from migprog.conductor import rpcapi  # noqa: E402
 from migprog.conf.compute import metrics_address  # noqa: E402
 from migprog.core import throttle  # noqa: E402
+from migprog.rpc import ending  # noqa: E402
 
 LOG = logging.getLogger(__name__)
 
 # Prometheus asks now and then; a client that says nothing keeps one of them for some seconds.
 _METRICS_THREADS = 4
+# Seconds between two attempts to listen to a broker that refuses it: doubled, up to the last.
+_LISTEN_SECONDS = (0.5, 30.0)
+_DEAF = "migrations can be neither aborted nor forced to complete here"
 
 
 def settings(config: cfg.ConfigOpts, libvirt_uri: str | None = None) -> Settings:
@@ -62,14 +67,18 @@ class ComputeService:
         self._transport: Any = None
         self._manager: ComputeManager | None = None
         self._server: Any = None
+        self._where = ""
+        self._broker: outages.Party | None = None
+        self._stopping = threading.Event()
 
     def start(self) -> None:
         if self._transport_url is None:
             rpc.check(self._config)
         self._transport = rpc.transport(self._config, self._transport_url)
-        where = brokers.where(self._config, self._transport_url)
+        where = self._where = brokers.where(self._config, self._transport_url)
         # The sender's own words are of the same party. This one hears of what blocks a call, too.
-        logs.report_broker(outages.party(LOG, where, REPORTS_WAIT))
+        self._broker = outages.party(LOG, where, REPORTS_WAIT)
+        logs.report_broker(self._broker)
         conductor = rpcapi.ConductorAPI(self._transport, self._config.compute.rpc_timeout, where)
         listen = self._listen if self._config.compute.allow_actions else None
         self._manager = ComputeManager(
@@ -78,20 +87,35 @@ class ComputeService:
         self._manager.start()
 
     def _listen(self, host: str, endpoint: Endpoint) -> None:
-        """Serve the agent's remote methods; a broker that is away is waited for."""
-        server = rpc.server(self._transport, compute_rpcapi.TOPIC, host, [endpoint])
-        server.start()
-        self._server = server
-        LOG.info("%s: migrations may be aborted and forced to complete", host)
+        """Serve the agent's remote methods; a broker that is away, or refuses it, is waited for."""
+        # Not the sender's party: a broker may take reports and refuse this queue.
+        queue = f"{self._where}, queue {compute_rpcapi.TOPIC}.{host}"
+        party, pause = outages.party(LOG, queue, _DEAF), _LISTEN_SECONDS[0]
+        while not self._stopping.is_set():
+            server = rpc.server(self._transport, compute_rpcapi.TOPIC, host, [endpoint])
+            try:
+                server.start()
+            except brokers.ERRORS as error:
+                why = brokers.cause(error)
+                party.failed(why.text, pause, refused=why.is_refusal)
+                self._stopping.wait(pause)
+                pause = min(2 * pause, _LISTEN_SECONDS[1])
+                continue
+            self._server = server
+            party.worked()
+            LOG.info("%s: migrations may be aborted and forced to complete", host)
+            return
 
     def stop(self) -> None:
-        if self._server is not None:
-            self._server.stop()
-            self._server.wait()
+        self._stopping.set()
+        is_away = self._broker is not None and self._broker.is_failing
+        # First what must not be lost: where the broker is away, the rest may be.
         if self._manager is not None:
-            self._manager.stop()
+            self._manager.stop(cut_off=is_away)
+        if self._server is not None:
+            ending.stop_serving(self._server, is_away=is_away)
         if self._transport is not None:
-            self._transport.cleanup()
+            ending.close(self._transport, is_away=is_away)
 
     def reload(self, config: cfg.ConfigOpts) -> None:
         if self._manager is not None:

@@ -30,6 +30,7 @@ from migprog.metrics import agent as metrics
 
 LOG = logging.getLogger(__name__)
 _STOP_SECONDS = 5.0
+_CUT_OFF_SECONDS = 0.5
 # So long what an agent before has left is waited for, before anything is looked at.
 _LOAD_SECONDS = 5.0
 
@@ -89,8 +90,12 @@ class ComputeManager:
             self._keeper.start()
         self._loop.start()
 
-    def stop(self) -> None:
-        """Stop watching, and try once more to hand over what was not told yet."""
+    def stop(self, *, cut_off: bool = False) -> None:
+        """Stop watching, and try once more to hand over what was not told yet.
+
+        With ``cut_off`` the conductors are out of reach: that is not tried, as it would take as
+        long as a call may, for nothing.
+        """
         self._stopping = True
         self._host.stop()
         self._inbox.put(None)
@@ -99,8 +104,8 @@ class ComputeManager:
         self._ledger.release_all(time.monotonic())
         if self._sender is not None and self._sending is not None:
             self._sender.stop()
-            self._sending.join(_STOP_SECONDS)
-            if not self._sending.is_alive() and not self._ledger.outbox.empty:
+            self._sending.join(_CUT_OFF_SECONDS if cut_off else _STOP_SECONDS)
+            if not (cut_off or self._sending.is_alive() or self._ledger.outbox.empty):
                 self._sender.send()
         if self._keeper is not None:
             self._keeper.stop()

@@ -10,9 +10,8 @@ What raises the version, and what does not: as in :mod:`migprog.conductor.rpcapi
 from typing import Any
 
 import oslo_messaging as messaging
-from kombu import exceptions as kombu_exceptions
 
-from migprog import exception, rpc
+from migprog import brokers, exception, rpc
 from migprog.core.actions import Action, Answer, Target
 from migprog.rpc.bounded import Bounded
 
@@ -46,5 +45,5 @@ class ComputeAPI:
                 CALL_TIMEOUT_SECONDS + 1,
             )
             return Answer.from_wire(answer)
-        except (messaging.MessagingException, kombu_exceptions.KombuError, OSError) as error:
-            raise Unanswered(f"{type(error).__name__}: {error}") from error
+        except brokers.ERRORS as error:
+            raise Unanswered(brokers.cause(error, "the agent").text) from error

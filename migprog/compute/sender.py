@@ -72,6 +72,7 @@ class Sender:
         self._started_at = self._answered_at = self._beats_at = time.monotonic()
         self._stopping = threading.Event()
         self._lines = Seldom()
+        self._refusals = Seldom()
         self._party: outages.Party | None = None
         # Until the next attempt, if one fails now; None while nobody would try again.
         self._next_try_seconds: float | None = None
@@ -184,6 +185,18 @@ class Sender:
                 *(dropped.count, dropped.first),
             )
 
+    def _log_refused(self, ack: Ack) -> None:
+        entry, why = next(iter(ack.refused.items()))
+        # By the field that the refusal is about: what is told again is refused again.
+        held_back = self._refusals.held_back(why.partition(":")[0], time.monotonic())
+        if held_back is None:
+            return
+        LOG.error(
+            "the conductor refused %d report(s) or arrival(s), the first is %s: %s%s",
+            *(len(ack.refused), shown(entry), shown(why)),
+            f" ({held_back} more answers like this since the last line)" if held_back else "",
+        )
+
     def _deliver(self, load: Load, agent: Agent | None, acknowledged: bool) -> Ack | None:
         batch = Batch(
             host=self._address.host,
@@ -204,9 +217,5 @@ class Sender:
             return None
         ack = Ack.from_wire(answer)
         if ack.refused:
-            entry, why = next(iter(ack.refused.items()))
-            LOG.error(
-                "the conductor refused %d report(s) or arrival(s), the first is %s: %s",
-                *(len(ack.refused), shown(entry), shown(why)),
-            )
+            self._log_refused(ack)
         return ack

@@ -17,9 +17,14 @@ from typing import Any
 import oslo_messaging as messaging
 
 from migprog import brokers, context, exception, outages, rpc
+from migprog.rpc.bounded import Bounded
 
 TOPIC = "migprog-conductor"
 VERSION = "1.0"
+# Beyond its own timeout, a call that hangs is left alone after so long.
+_GRACE_SECONDS = 1.0
+# Calls that hang are delivered when the broker is reached: from each agent few of them.
+_MOST_CALLS = 4
 
 
 class Unreachable(exception.MigprogError):
@@ -56,6 +61,7 @@ class ConductorAPI:
         self._where = where
         self._call_timeout_seconds = call_timeout_seconds
         self._client = rpc.client(transport, TOPIC, VERSION, call_timeout_seconds)
+        self._calls = Bounded(_MOST_CALLS)
 
     def report(self, batch: dict[str, Any], acknowledged: bool) -> dict[str, Any] | None:
         """Send a host's reports (see ``core.report.Batch``).
@@ -66,7 +72,10 @@ class ConductorAPI:
         client = self._client.prepare(version="1.0")
         try:
             if acknowledged:
-                answer: dict[str, Any] = client.call(context.for_service(), "report", batch=batch)
+                answer: dict[str, Any] = self._calls.run(
+                    lambda: client.call(context.for_service(), "report", batch=batch),
+                    self._call_timeout_seconds + _GRACE_SECONDS,
+                )
                 outages.worked(self._where)
                 return answer
             client.cast(context.for_service(), "progress", batch=batch)

@@ -15,6 +15,7 @@ from migprog.conductor.naming import Naming
 from migprog.conductor.nova import Nova
 from migprog.conf import nova as nova_conf
 from migprog.conf.conductor import metrics_address
+from migprog.rpc import ending
 
 LOG = logging.getLogger(__name__)
 
@@ -23,8 +24,6 @@ _METRICS_THREADS = 4
 _WITHOUT_DATABASE = "reports wait in the agents, those of progress alone are dropped"
 # Between two attempts to reach the database at the start.
 _DATABASE_RETRY_SECONDS = 2.0
-# Where the broker is away, its connections cannot be closed in good order.
-_BROKER_AWAY_STOP_SECONDS = 0.5
 
 
 class ConductorService:
@@ -92,13 +91,13 @@ class ConductorService:
         """Finish what is at hand and close the connections."""
         self._stopping.set()
         if self._server is not None:
-            self._stop_serving()
+            ending.stop_serving(self._server, is_away=self._is_broker_away())
         if self._intake is not None:
             self._intake.stop()
         if self._naming is not None:
             self._naming.stop()
-        if self._transport is not None and not self._is_broker_away():
-            self._transport.cleanup()
+        if self._transport is not None:
+            ending.close(self._transport, is_away=self._is_broker_away())
         if self._metrics is not None:
             self._metrics.stop()
         if self._store is not None:
@@ -127,21 +126,6 @@ class ConductorService:
 
     def _is_broker_away(self) -> bool:
         return self._broker is not None and self._broker.is_failing
-
-    def _stop_serving(self) -> None:
-        """Take no more messages. oslo.messaging waits for a broker that is away for as long as that
-        lasts: then nothing more comes in anyway."""
-
-        def stop() -> None:
-            self._server.stop()
-            self._server.wait()
-
-        if not self._is_broker_away():
-            stop()
-            return
-        stopping = threading.Thread(target=stop, name="stop serving", daemon=True)
-        stopping.start()
-        stopping.join(_BROKER_AWAY_STOP_SECONDS)
 
     def _storing(self, store: objects.Store) -> StoreBatches:
         """Also has Nova asked for what appears, where ``[nova]`` says how."""

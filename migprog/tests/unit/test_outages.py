@@ -76,6 +76,15 @@ def test_attempts_of_the_driver_are_one_line_with_the_address(tamed, caplog):
     assert "works again (100 failures" in caplog.messages[1]
 
 
+def test_attempts_of_the_driver_are_a_line_where_no_party_tells_of_them(tamed, caplog):
+    logs.report_broker(None)
+    for _ in range(50):
+        logging.getLogger(RABBIT).error(
+            "Connection failed: %s (retrying in %s seconds)", "ECONNREFUSED", 1.0
+        )
+    assert caplog.messages == ["Connection failed: ECONNREFUSED (retrying in 1.0 seconds)"]
+
+
 def test_what_nobody_foresaw_is_written_once_in_full(tamed, caplog):
     log = logging.getLogger("oslo.db.api")
     for _ in range(50):

@@ -81,7 +81,7 @@ def test_what_takes_its_time_is_said_to_be_done(agent, monkeypatch):
 def test_nobody_listens(conf, monkeypatch):  # noqa: F811
     monkeypatch.setattr(rpcapi, "CALL_TIMEOUT_SECONDS", 0.5)
     transport = rpc.transport(conf)
-    with pytest.raises(rpcapi.Unanswered, match="MessagingTimeout"):
+    with pytest.raises(rpcapi.Unanswered, match="no answer in time"):
         rpcapi.ComputeAPI(transport).ask(ASKED, "nobody", Action.ABORT, TARGET)
     transport.cleanup()
 

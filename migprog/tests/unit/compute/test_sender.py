@@ -71,6 +71,19 @@ def test_an_entry_that_is_refused_is_not_repeated():
     assert outbox.empty
 
 
+def test_refusals_of_the_same_field_are_one_line_and_those_of_others_another(caplog):
+    refusals = ["instant: is too old", "instant: is older still", "percent: '7' is odd"]
+    outbox = Outbox()
+    conductor = Conductor(*(Ack(refused={"reports[0]": why}) for why in refusals))
+    sender = Sender(outbox, conductor, ADDRESS, RULES)
+    for number, _why in enumerate(refusals):
+        outbox.put_report(report(1 + number), needs_ack=True)
+        assert sender.send()
+    lines = [line for line in caplog.messages if "refused" in line]
+    assert len(lines) == 2
+    assert refusals[0] in lines[0] and refusals[2] in lines[1]
+
+
 @pytest.mark.parametrize("error", [Unreachable("away"), RuntimeError("nobody foresaw it")])
 def test_it_runs_until_stopped_and_retries_by_itself(error):
     outbox, conductor = Outbox(), Conductor(error)

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every process stops in good order, with a broker and while it is away; and what of actions
+becomes while a broker refuses the login.
+
+Whether a stop is held up is not measured but read: a process says so itself.
+"""
+
+import os
+import pathlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+import requests
+
+from migprog import objects
+from migprog.core.report import Agent, Batch
+from migprog.tests import stores
+from migprog.tests.functional import broker, processes
+from migprog.tests.functional.deployment import wait_for_output
+
+pytestmark = [pytest.mark.functional, pytest.mark.timeout(240)]
+
+BIN = pathlib.Path(sys.executable).parent
+HELD_UP = ("still stopping", "not everything could be stopped", "before the start was through")
+SECRET = "S3CRET"
+# The user's password is one of the two, as the test has it.
+USER = "actor"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A broker that may be stopped, a database with a migration and its agent, and a libvirt."""
+
+    broker: broker.Broker
+    connection: str
+    migration: str
+    libvirt_uri: str
+    directory: pathlib.Path
+    programs: list[processes.Program]
+
+    def start(
+        self, command: str, *groups: str, url: str | None = None, **environment: str
+    ) -> processes.Program:
+        text = [f"[DEFAULT]\ntransport_url = {url or self.broker.url}\n", *groups]
+        config = self.directory / f"{len(self.programs)}.conf"
+        config.write_text("\n".join(text))
+        program = processes.Program(
+            [str(BIN / command), "--config-file", str(config)],
+            self.directory,
+            os.environ | environment,
+        )
+        self.programs.append(program)
+        return program
+
+    def conductor(self, **environment: str) -> processes.Program:
+        conductor = self.start("migprog-conductor", self.connection, **environment)
+        wait_for_output(conductor, "takes reports")
+        return conductor
+
+    def agent(self, *options: str, says: str, **more: str) -> processes.Program:
+        lines = "\n".join(
+            (
+                f"[compute]\nlibvirt_uri = {self.libvirt_uri}",
+                f"state_dir = {self.directory / 'state'}",
+                "rpc_timeout = 2\nheartbeat_interval = 5",
+                *options,
+            )
+        )
+        agent = self.start("migprog-compute", lines, **more)
+        wait_for_output(agent, says)
+        return agent
+
+    def api(self, **more: str) -> tuple[processes.Program, str]:
+        """With the address of the migration."""
+        (port,) = processes.free_ports(1)
+        api = self.start(
+            "migprog-api",
+            self.connection,
+            f"[api]\nauth_strategy = noauth\nlisten = 127.0.0.1:{port}\nallow_actions = true\n",
+            **more,
+        )
+        processes.wait_for_port(port, 60, api)
+        return api, f"http://127.0.0.1:{port}{self.migration}"
+
+
+@pytest.fixture(scope="module")
+def own_broker() -> Iterator[broker.Broker]:
+    with broker.rabbitmq() as running:
+        running.control("add_user", USER, "right")
+        running.control("set_permissions", USER, ".*", ".*", ".*")
+        yield running
+
+
+@pytest.fixture
+def site(own_broker, lab, tmp_path) -> Iterator[Site]:
+    url = f"sqlite:///{tmp_path}/migprog.sqlite"
+    store, report = stores.ready(url), stores.report()
+    agent = Agent(
+        version="1",
+        started_at=1.0,
+        interval_seconds=5.0,
+        heartbeat_seconds=600.0,
+        migrations=1,
+        takes_actions=True,
+    )
+    batch = Batch(host="source", node="source.lab", reports=(report,), agent=agent)
+    objects.store_batch(store, batch, time.time())
+    store.close()
+    site = Site(
+        broker=own_broker,
+        connection=f"[database]\nconnection = {url}\n",
+        migration=f"/servers/{report.server_uuid}/migrations/{report.uuid}",
+        libvirt_uri=lab.hosts[0].uri,
+        directory=tmp_path,
+        programs=[],
+    )
+    yield site
+    for program in site.programs:
+        program.kill()
+
+
+def started_conductor(site: Site, **environment: str) -> tuple[processes.Program, Callable]:
+    conductor = site.conductor(**environment)
+    return conductor, lambda: wait_for_output(conductor, "cannot connect")
+
+
+def started_agent(site: Site, **environment: str) -> tuple[processes.Program, Callable]:
+    agent = site.agent(says="watching the migrations", **environment)
+    return agent, lambda: wait_for_output(agent, "cannot connect")
+
+
+def started_agent_with_actions(
+    site: Site, **environment: str
+) -> tuple[processes.Program, Callable]:
+    agent = site.agent("allow_actions = true", says="migrations may be aborted", **environment)
+    return agent, lambda: wait_for_output(agent, "cannot connect")
+
+
+def started_api(site: Site, **environment: str) -> tuple[processes.Program, Callable]:
+    api, address = site.api(**environment)
+
+    def asks() -> None:
+        assert requests.delete(address, timeout=60).status_code == 503
+
+    # It has connected before, too.
+    asks()
+    return api, asks
+
+
+EACH = pytest.mark.parametrize(
+    "started", [started_conductor, started_agent, started_agent_with_actions, started_api]
+)
+
+
+def stops(program: processes.Program) -> None:
+    """It stops when it is asked to, and nothing has held it up."""
+    program.process.send_signal(signal.SIGTERM)
+    assert program.process.wait(60) == 0, program.output()
+    said = program.output()
+    assert "SIGTERM: stopping" in said
+    assert not [words for words in HELD_UP if words in said], said
+    assert "Traceback" not in said
+
+
+@EACH
+def test_process_that_is_idle_stops_in_good_order(site, started):
+    program, _ = started(site)
+    stops(program)
+
+
+@EACH
+@pytest.mark.parametrize("concurrency", ["eventlet", "threading"])
+def test_process_stops_in_good_order_while_its_broker_is_away(site, started, concurrency):
+    program, notices = started(site, MIGPROG_CONCURRENCY=concurrency)
+    site.broker.control("stop_app")
+    try:
+        notices()
+        stops(program)
+    finally:
+        site.broker.control("start_app")
+
+
+def with_password(site: Site, password: str) -> str:
+    return site.broker.url.replace("guest:guest@", f"{USER}:{password}@")
+
+
+@pytest.mark.parametrize(("password", "may"), [(SECRET, ".*"), ("right", "^$")])
+def test_action_is_answered_503_where_the_broker_refuses(site, password, may):
+    site.broker.control("change_password", USER, "right")
+    site.broker.control("set_permissions", USER, may, may, may)
+    try:
+        api, address = site.api(url=with_password(site, password))
+        answer = requests.delete(address, timeout=60)
+    finally:
+        site.broker.control("set_permissions", USER, ".*", ".*", ".*")
+    assert answer.status_code == 503, answer.text
+    said = api.output()
+    assert "refuses the login" in said or "ACCESS_REFUSED" in said
+    assert "Traceback" not in said and SECRET not in said
+
+
+def test_agent_listens_as_soon_as_the_broker_takes_its_login(site):
+    site.broker.control("change_password", USER, SECRET)
+    agent = site.agent(
+        "allow_actions = true",
+        says="queue migprog-compute",
+        url=with_password(site, "right"),
+    )
+    site.broker.control("change_password", USER, "right")
+    wait_for_output(agent, "migrations may be aborted")
+    lines = [line for line in agent.output().splitlines() if "queue migprog-compute." in line]
+    assert "refuses the login" in lines[0] and "next try in" in lines[0]
+    assert "neither aborted nor forced to complete" in lines[0]
+    assert "works again" in lines[-1]
+    assert "Traceback" not in agent.output() and len(lines) == 2
