@@ -79,7 +79,9 @@ class Together:
 
         def arrive() -> None:
             for each in arrivals:
-                stores.store(other_store, each, host="dest")
+                # Agents repeat it until a conductor acknowledges it.
+                while each.server_uuid not in stores.store(other_store, each, host="dest").arrived:
+                    pass
 
         def tell() -> None:
             for each in ends:
