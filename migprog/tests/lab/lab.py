@@ -127,6 +127,13 @@ class Lab:
                 if path:
                     host.outside(path).unlink(missing_ok=True)
 
+    def destroy_all_guests(self) -> None:
+        """End every server of every host."""
+        for host in self.hosts:
+            with host.connect() as connection:
+                for domain in connection.listAllDomains():
+                    _destroy(connection, domain.UUIDString())
+
     # -- migrations ----------------------------------------------------------------------------
 
     def migrate(
