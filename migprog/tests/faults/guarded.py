@@ -36,7 +36,7 @@ project_domain_id = default
 
 @dataclass(frozen=True, slots=True)
 class GuardedApi:
-    """``token`` is an administrator's, which the API knows already."""
+    """``token`` is an administrator's."""
 
     url: str
     keystone: Keystone
@@ -52,6 +52,8 @@ class GuardedApi:
             threading.Thread(target=self._get, args=("/migrations", f"unknown-{number}"))
             for number in range(_UNKNOWN_TOKENS)
         ]
+        # What it was asked of a token the API remembers for five minutes.
+        self._get("/migrations", self.token)
         self.keystone.program.process.send_signal(signal.SIGSTOP)
         try:
             for thread in asking:
