@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import requests
 
 from migprog.tests.functional import keystone, processes
-from migprog.tests.functional.keystone import PASSWORD, Keystone, of_project
+from migprog.tests.functional.keystone import Keystone, of_project
 
 _START_SECONDS = 60.0
 # As many as the API has threads.
@@ -22,15 +22,6 @@ _CONF = """
 connection = {database}
 [api]
 listen = 127.0.0.1:{port}
-[keystone_authtoken]
-auth_type = password
-auth_url = {keystone}
-www_authenticate_uri = {keystone}
-username = migprog
-password = {password}
-user_domain_id = default
-project_name = service
-project_domain_id = default
 """
 
 
@@ -84,9 +75,7 @@ def guarded_api(directory: pathlib.Path, database_url: str) -> Iterator[GuardedA
         # keystonemiddleware looks for Keystone in its own catalog.
         identity.new_endpoint("identity", identity.url)
         config = directory / "migprog.conf"
-        config.write_text(
-            _CONF.format(database=database_url, port=port, keystone=identity.url, password=PASSWORD)
-        )
+        config.write_text(_CONF.format(database=database_url, port=port) + identity.authtoken)
         command = pathlib.Path(sys.executable).with_name("migprog-api")
         words = [str(command), "--config-file", str(config)]
         api = stack.enter_context(processes.running(words, directory))

@@ -45,6 +45,18 @@ key_repository = {shared}/fernet/
 enabled = false
 """
 
+_AUTHTOKEN = """
+[keystone_authtoken]
+auth_type = password
+auth_url = {url}
+www_authenticate_uri = {url}
+username = migprog
+password = {password}
+user_domain_id = default
+project_name = service
+project_domain_id = default
+"""
+
 
 def of_project(name: str) -> dict[str, Any]:
     """The scope of a token."""
@@ -73,6 +85,12 @@ class Keystone:
         )
         assert answer.status_code == 201, answer.text
         return answer.headers["X-Subject-Token"]
+
+    @property
+    def authtoken(self) -> str:
+        """The section of an API's configuration that names this Keystone; the user ``migprog`` of
+        the project ``service`` must exist."""
+        return _AUTHTOKEN.format(url=self.url, password=PASSWORD)
 
     def revoke(self, token: str) -> None:
         self._ask("DELETE", "/auth/tokens", **{"X-Subject-Token": token})

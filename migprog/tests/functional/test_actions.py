@@ -41,17 +41,6 @@ POST_COPY = {(ALONE, "sdk"), (KEYSTONE, "openstack"), (KEYSTONE, "novaclient")}
 _GUEST = {"memory_mib": 24, "fill_mib": 12, "working_set_mib": 8, "segments": ((1000, 6.0),)}
 _SLOW = {"memory_mib": 48, "fill_mib": 32, "working_set_mib": 32, "segments": ((1000, 9.0),)}
 _MIB_S = 2
-_CONF = """
-[keystone_authtoken]
-auth_type = password
-auth_url = {url}
-www_authenticate_uri = {url}
-username = migprog
-password = {password}
-user_domain_id = default
-project_name = service
-project_domain_id = default
-"""
 
 
 @dataclasses.dataclass
@@ -132,7 +121,7 @@ def site(tmp_path_factory, rabbitmq, lab, keystone_files) -> Iterator[Site]:
         deployment = stack.enter_context(
             Deployment(directory, rabbitmq, database, "eventlet", allow_actions=True)
         )
-        text = _CONF.format(url=identity.url, password=PASSWORD)
+        text = identity.authtoken
         wsgi = deployment.another_api(port, text)
         for host in lab.hosts:
             deployment.agent(

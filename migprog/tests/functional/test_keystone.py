@@ -49,15 +49,6 @@ _CONF = """
 connection = {database}
 [api]
 listen = 127.0.0.1:{port}
-[keystone_authtoken]
-auth_type = password
-auth_url = {keystone}
-www_authenticate_uri = {keystone}
-username = migprog
-password = {password}
-user_domain_id = default
-project_name = service
-project_domain_id = default
 """
 
 
@@ -101,9 +92,7 @@ def cloud(
         store = stores.ready(database)
         migration = access.fill(store, SERVER, projects["red"])
         store.close()
-        conf.write_text(
-            _CONF.format(database=database, port=port, keystone=identity.url, password=PASSWORD)
-        )
+        conf.write_text(_CONF.format(database=database, port=port) + identity.authtoken)
         with processes.running(
             [sys.executable, "-W", "ignore", "-c", _MAIN, "--config-file", str(conf)],
             directory,
