@@ -135,8 +135,8 @@ class Site:
     def upgrade_check(self, process: str, user: str, host: str) -> str:
         """What the check of the broker says to a process with that user, in one line."""
         config = self._config("migprog-status", user, host, "")
-        text = config.read_text().replace("processname = migprog-status", f"processname = {process}")
-        config.write_text(text)
+        text = config.read_text()
+        config.write_text(text.replace("= migprog-status", f"= {process}"))
         program = pathlib.Path(sys.executable).with_name("migprog-status")
         command = [str(program), "--config-file", str(config), "--process", process]
         done = subprocess.run(
