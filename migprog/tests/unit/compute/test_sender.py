@@ -100,7 +100,7 @@ def test_it_runs_until_stopped_and_retries_by_itself(error):
 
 
 def test_a_fault_that_repeats_is_written_in_full_once_and_then_counted(caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="migprog.compute.sender")
     faults = [RuntimeError("nobody foresaw it")] * 3
     outbox, conductor = Outbox(), Conductor(*faults)
     sender = Sender(outbox, conductor, ADDRESS, RULES)
