@@ -60,6 +60,9 @@ class Conductor:
         if self._answers_after_seconds:
             time.sleep(self._answers_after_seconds)
         self.messages += 1
+        if "reports" not in batch:
+            # The agent's own row alone.
+            return None if not acknowledged else Ack({}).to_wire()
         names, rows = batch["reports"]["fields"], batch["reports"]["rows"]
         self.reports += len(rows)
         self.heard_of |= {row[names.index("server_uuid")] for row in rows}

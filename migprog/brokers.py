@@ -48,6 +48,13 @@ def where(conf: cfg.ConfigOpts, url: str | None = None) -> str:
 def cause(error: Exception, asked: str = "the conductor") -> Cause:
     """Tell in one line what :data:`ERRORS` mean. ``asked`` names who was to do the call."""
     refused = next((each for each in _chain(error) if isinstance(each, _REFUSALS)), None)
+    if refused is not None and _is_of_permissions(refused):
+        text = _cut(refused.reply_text)
+        return Cause(
+            "the user of [DEFAULT] transport_url is logged in and lacks a permission for "
+            f"{refused.method_name}: {text}",
+            True,
+        )
     if refused is not None:
         what = (
             "wrong user or password"
@@ -65,6 +72,16 @@ def cause(error: Exception, asked: str = "the conductor") -> Cause:
     if failed := _UNDELIVERED.search(str(error)):
         return Cause(f"cannot connect: {_cut(failed[1])}")
     return Cause(f"{type(error).__name__}: {_line(error)}")
+
+
+def lacks_permission(error: BaseException) -> bool:
+    """Tell whether the broker took our login, and refused what came after it."""
+    return any(isinstance(each, _REFUSALS) and _is_of_permissions(each) for each in _chain(error))
+
+
+def _is_of_permissions(refused: amqp_exceptions.AMQPError) -> bool:
+    # Of a login, the method is one of the class Connection, or none.
+    return bool(refused.method_name) and not refused.method_name.startswith("Connection.")
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

@@ -34,8 +34,13 @@ def choose(backend: str | None = None) -> str:
         import eventlet
 
         eventlet.monkey_patch()
+    # Not before eventlet has patched its locks.
+    import logging
+
     from oslo_service import backend as oslo_backend
 
+    # It logs what it raises, before there is a log.
+    logging.getLogger("oslo_service.backend").addHandler(logging.NullHandler())
     try:
         oslo_backend.init_backend(oslo_backend.BackendType(backend))
     except (ImportError, ValueError) as error:

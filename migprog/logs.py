@@ -12,8 +12,7 @@ import threading
 import time
 from typing import Any
 
-from migprog import exception
-from migprog.outages import Party
+from migprog import exception, outages
 
 # By the beginning of the message, as the library has it: failures to reach the broker ...
 _RABBIT = "oslo.messaging._drivers.impl_rabbit"
@@ -52,6 +51,7 @@ _LOUD = (
     "oslo.db.sqlalchemy.exc_filters",
     "keystonemiddleware.auth_token",
     "keystonemiddleware.auth_token._identity",
+    "keystoneauth.session",
     "sqlalchemy.pool",
     "sqlalchemy.pool.impl.QueuePool",
     "sqlalchemy.pool.impl.NullPool",
@@ -68,7 +68,7 @@ class _Tame(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.broker: Party | None = None
+        self.broker: outages.Party | None = None
         self._lock = threading.Lock()
         # Kind of record -> when one was written last, and how many like it were not since.
         self._seen: dict[tuple[str, str], tuple[float, int]] = {}
@@ -115,7 +115,7 @@ def _dotted(name: str) -> str:
     return name.replace("oslo_", "oslo.", 1) if name.startswith("oslo_") else name
 
 
-def _broker_failed(broker: Party, record: logging.LogRecord) -> None:
+def _broker_failed(broker: outages.Party, record: logging.LogRecord) -> None:
     if record.levelno >= logging.ERROR:
         error, seconds = _told(record)
         broker.failed(error, seconds)
@@ -146,7 +146,7 @@ def _demoted(record: logging.LogRecord) -> bool:
 
 
 class _Once(logging.Formatter):
-    """Another formatter, without the exception that is at hand where the message has its text.
+    """Another formatter, without the exception that is at hand where the line says it already.
 
     oslo.log adds the exception that is being handled to each line from WARNING on.
     """
@@ -161,7 +161,7 @@ class _Once(logging.Formatter):
         if summary and not record.exc_info and text.endswith(f": {summary}"):
             error = summary.partition(": ")[2] or summary
             without = text[: -len(summary) - 2]
-            if error[:100] in without:
+            if getattr(record, outages.IS_COMPLETE, False) or error[:100] in without:
                 return without
         return text
 
@@ -181,6 +181,6 @@ def tame() -> None:
             handler.setFormatter(_Once(handler.formatter))
 
 
-def report_broker(party: Party | None) -> None:
+def report_broker(party: outages.Party | None) -> None:
     """Have failures of the broker that oslo.messaging deals with by itself told to ``party``."""
     _TAME.broker = party

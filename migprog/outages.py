@@ -8,6 +8,9 @@ import weakref
 
 from migprog.core import outage
 
+# Set on a record whose line has all that is to be said of the exception at hand.
+IS_COMPLETE = "is_complete"
+
 
 class Party:
     """A remote party of this process, such as a broker; any thread may use it.
@@ -37,6 +40,7 @@ class Party:
             logging.ERROR if refused else logging.WARNING,
             "%s: %s%s; %s%s",
             *(self.name, cause, count, self._follows, again),
+            extra={IS_COMPLETE: True},
         )
 
     def worked(self) -> None:

@@ -76,6 +76,9 @@ def broker(conf: cfg.ConfigOpts, needs_conductor: bool) -> str:
         conductor.report(batch.to_wire(), acknowledged=False)
         conductor.report(batch.to_wire(), acknowledged=True)
     except rpcapi.Unreachable as error:
+        if brokers.lacks_permission(error) and not needs_conductor:
+            # As it should be where each process has a user of its own.
+            return f"{where}: connected; this user may not send reports, so no conductor was asked"
         if not error.is_silence:
             raise
         text = f"{where}: connected; no conductor answers"
@@ -128,6 +131,15 @@ def keystone(conf: cfg.ConfigOpts) -> str:
             headers={"X-Subject-Token": access.auth_token},
             log=False,
         )
+    except keystone_exceptions.Unauthorized as error:
+        raise exception.ConfigError(
+            f"[{_KEYSTONE}] {_where(conf)}refuses the login: wrong user, password, project or "
+            f"domain, or no role in the project: {_line(error)}"
+        ) from error
+    except keystone_exceptions.ConnectFailure as error:
+        raise exception.ConfigError(
+            f"[{_KEYSTONE}] {_where(conf)}cannot connect: {_innermost(error)}"
+        ) from error
     except (
         keystone_exceptions.ClientException,
         cfg.Error,
@@ -174,7 +186,12 @@ def libvirt(conf: cfg.ConfigOpts) -> str:
     group = conf.compute
     wants = {"qemu_events": group.qemu_events, "allow_actions": group.allow_actions}
     named = [name for name, is_on in wants.items() if is_on]
-    found = module.probe(group.libvirt_uri, read_write=bool(named))
+    try:
+        found = module.probe(group.libvirt_uri, read_write=bool(named))
+    except module.LibvirtUnusable as error:
+        raise exception.MigprogError(
+            f"[compute] libvirt_uri: {group.libvirt_uri}: {error}"
+        ) from error
     text = f"libvirt {found.version} of {found.host} at {group.libvirt_uri}"
     if found.read_write_error:
         raise Warned(
@@ -195,6 +212,13 @@ def state_dir(conf: cfg.ConfigOpts) -> str:
     if not found.is_dir() or not os.access(found, os.W_OK | os.X_OK):
         raise Warned(f"[compute] state_dir: user {os.geteuid()} may not write to {found}")
     return path if found == pathlib.Path(path) else f"{path} will be made in {found}"
+
+
+def _innermost(error: BaseException) -> str:
+    """The system's own words for a failed connection, without those of the libraries around."""
+    while (within := error.__cause__ or error.__context__) is not None:
+        error = within
+    return str(error)[:300]
 
 
 def _line(error: Exception) -> str:

@@ -125,7 +125,7 @@ class Checks(upgradecheck.UpgradeCommands):
         return checks.broker(self._conf, needs_conductor=self._processes() == [COMPUTE])
 
     def _rights(self) -> str:
-        return checks.may_write(api.connect(self._conf))
+        return checks.may_write(self._store())
 
     def _keystone(self) -> str:
         if self._conf.api.auth_strategy != KEYSTONE:
@@ -152,7 +152,9 @@ class Checks(upgradecheck.UpgradeCommands):
         head = schema.head()
         match schema.age(found):
             case schema.Age.NONE:
-                return Result(Code.FAILURE, "there are no tables: run migprog-manage db sync")
+                return Result(
+                    Code.FAILURE, f"no tables in {store.where}: run migprog-manage db sync"
+                )
             case schema.Age.OLDER:
                 return Result(
                     Code.FAILURE,
@@ -167,14 +169,21 @@ class Checks(upgradecheck.UpgradeCommands):
                 )
         return Result(Code.SUCCESS, f"version {found} in {store.where}")
 
+    def _store(self) -> objects.Store:
+        """The database, if it has tables; the check of these says what to do where it has none."""
+        store = api.connect(self._conf)
+        if schema.version(store) is None:
+            raise checks.Warned("not checked: the database has no tables")
+        return store
+
     def _agents(self) -> Result:
-        agents = list(objects.Agent.every(api.connect(self._conf)))
+        agents = list(objects.Agent.every(self._store()))
         return judge_agents(agents, RELEASE, datetime.now(UTC))
 
     def _credentials(self) -> Result:
-        store = api.connect(self._conf)
+        store = self._store()
         if store.engine.dialect.name == "sqlite":
-            return Result(Code.SUCCESS)
+            return Result(Code.SUCCESS, "SQLite has none")
         here = {socket.gethostname(), socket.getfqdn()}
         agents = objects.Agent.every(store)
         return judge_credentials([a for a in agents if {a.host, a.node} & here])
@@ -205,7 +214,7 @@ def judge_agents(agents: Sequence[objects.Agent], ours: str, now: datetime) -> R
 def judge_credentials(agents_here: Sequence[objects.Agent]) -> Result:
     """Of the agents on this very machine, whose configuration has a database."""
     if not agents_here:
-        return Result(Code.SUCCESS)
+        return Result(Code.SUCCESS, "no agent reports from this machine")
     return Result(
         Code.WARNING,
         f"this machine is a hypervisor, {_named(agents_here)}, and [database] connection is set: "
@@ -232,7 +241,8 @@ def _named(agents: Sequence[objects.Agent]) -> str:
 
 def _quiet() -> None:
     """The libraries' own words are not for a table; what matters is in the results."""
-    logging.getLogger().addHandler(logging.NullHandler())
+    # oslo.log has put one there that writes to stderr.
+    logging.getLogger().handlers[:] = [logging.NullHandler()]
     warnings.simplefilter("ignore")
 
 

@@ -74,6 +74,7 @@ class Sender:
         self._lines = Seldom()
         self._refusals = Seldom()
         self._party: outages.Party | None = None
+        self._fault = outages.Party(LOG, "reports to the conductors", REPORTS_WAIT)
         # Until the next attempt, if one fails now; None while nobody would try again.
         self._next_try_seconds: float | None = None
 
@@ -107,9 +108,13 @@ class Sender:
     def _try_to_send(self) -> bool:
         try:
             return self.send()
-        except Exception:
+        except Exception as error:
             # Whatever nobody foresaw: an agent that watches and never tells would be worse.
-            LOG.exception("failed to send reports to the conductors; they are kept and sent later")
+            if not self._fault.is_failing:
+                LOG.exception(
+                    "failed to send reports to the conductors; they are kept and sent later"
+                )
+            self._fault.failed(f"{type(error).__name__}: {error}", self._next_try_seconds)
             return False
 
     def send(self) -> bool:
@@ -140,6 +145,7 @@ class Sender:
         else:
             metrics.cast()
         self._outbox.sent(load, ack, time.monotonic())
+        self._fault.worked()
         if agent is not None:
             # Spread by chance, so that a fleet that was started as one does not beat as one.
             spread = random.uniform(0.8, 1.0)  # noqa: S311

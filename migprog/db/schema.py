@@ -74,9 +74,9 @@ def check_version(store: api.Store) -> None:
     """
     found = version(store)
     if age(found) in (Age.NONE, Age.OLDER):
+        there = "no tables" if found is None else f"tables of version {found}, not {head()},"
         raise exception.ConfigError(
-            f"[database] connection: the tables there are of version {found or 'none'}, not "
-            f"{head()}: run migprog-manage db sync"
+            f"[database] connection: {there} in {store.where}: run migprog-manage db sync"
         )
 
 

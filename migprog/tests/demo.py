@@ -184,7 +184,7 @@ def _print_records(cases: list[Case]) -> bool:
             right = False
             CONSOLE.print(f"[bold red]{case.name} is {status!r}; it should be {case.expected!r}")
     for case in cases:
-        mark = "as it should be" if case.record.get("status") == case.expected else "WRONG"
+        mark = "expected" if case.record.get("status") == case.expected else "WRONG"
         CONSOLE.print(f"{case.name:10} {case.record.get('status')} ({mark})")
     return right
 

@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import shlex
+import subprocess
 import sys
 import time
 
@@ -131,6 +132,19 @@ class Site:
         )
         return self.run("migprog-compute", host, host, text)
 
+    def upgrade_check(self, process: str, user: str, host: str) -> str:
+        """What the check of the broker says to a process with that user, in one line."""
+        config = self._config("migprog-status", user, host, "")
+        text = config.read_text()
+        config.write_text(text.replace("= migprog-status", f"= {process}"))
+        program = pathlib.Path(sys.executable).with_name("migprog-status")
+        command = [str(program), "--config-file", str(config), "--process", process]
+        done = subprocess.run(
+            [*command, "upgrade", "check"], capture_output=True, text=True, timeout=60
+        )
+        rows = [line.strip("|+- ") for line in done.stdout.splitlines()]
+        return " ".join(rows).partition("Check: message broker")[2].partition("Check: ")[0]
+
     def connection(self, user: str) -> amqp.Connection:
         """A plain connection, for whoever does not keep to oslo.messaging."""
         connection = amqp.Connection(
@@ -249,3 +263,15 @@ def test_a_host_that_only_reports_cannot_publish_to_a_queue(site):
     for queue in (f"migprog-compute.{_ACTIONS}", "migprog-conductor"):
         with site.connection(_REPORTS) as connection, pytest.raises(amqp.AccessRefused):
             connection.channel().basic_publish(amqp.Message("{}"), "", queue)
+
+
+def test_upgrade_check_accepts_each_user_for_its_process(site):
+    command = site.upgrade_check
+    says = command("migprog-conductor", "migprog-conductor", "checked-1")
+    assert "Result: Success" in says
+    assert "this user may not send reports, so no conductor was asked" in says
+    says = command("migprog-compute", _REPORTS, _REPORTS)
+    assert "connected; " in says
+    # Who has only the API's user there cannot report, and is told why.
+    says = command("migprog-compute", "migprog-api", "checked-2")
+    assert "lacks a permission for Basic.publish: ACCESS_REFUSED - access to topic" in says

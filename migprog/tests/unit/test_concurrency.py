@@ -61,6 +61,15 @@ def test_any_other_backend_is_refused_by_name():
     assert "MIGPROG_CONCURRENCY: 'asyncio' must be one of: eventlet, threading" in result.stderr
 
 
+def test_backend_that_is_not_installed_is_one_line_with_what_to_install():
+    program = "import sys; sys.modules['cotyledon'] = None\n"
+    program += "from migprog import concurrency; concurrency.choose()"
+    result = run("threading", program)
+    assert result.returncode == 1
+    assert "pip install 'migprog[threading]', or set it to eventlet" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_eventlet_is_the_default():
     environment = {k: v for k, v in os.environ.items() if k != "MIGPROG_CONCURRENCY"}
     program = "from migprog import concurrency; print(concurrency.choose())"

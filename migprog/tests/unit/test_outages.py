@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is written to the log when something is away."""
 
+import io
 import logging
 
 import amqp
@@ -8,6 +9,7 @@ import kombu
 import oslo_messaging as messaging
 import pytest
 from oslo_config import cfg
+from oslo_log import formatters, log
 
 from migprog import brokers, exception, logs, outages, rpc
 from migprog.db import where
@@ -49,6 +51,27 @@ def test_party_of_a_name_is_one_while_somebody_holds_it():
     ]
     outages.worked("database x")
     assert held not in outages.failing()
+
+
+def test_line_has_the_exception_at_hand_once_however_that_is_worded(party, caplog):
+    conf = cfg.ConfigOpts()
+    log.register_options(conf)
+    conf([])
+    handler = logging.StreamHandler(io.StringIO())
+    handler.setFormatter(formatters.ContextFormatter(config=conf))
+    logging.getLogger().addHandler(handler)
+    try:
+        logs.tame()
+        try:
+            raise OSError("the database at 10.0.0.1 is away: refused")
+        except OSError:
+            party.failed("is away: refused")
+            LOG.warning("something else")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    of_party, other = handler.stream.getvalue().splitlines()
+    assert of_party.endswith("10.0.0.1:5672: is away: refused; reports wait in this agent")
+    assert other.endswith("something else: OSError: the database at 10.0.0.1 is away: refused")
 
 
 @pytest.fixture
@@ -119,6 +142,12 @@ def test_what_nobody_foresaw_is_written_once_in_full(tamed, caplog):
             amqp.NotAllowed("NOT_ALLOWED - vhost x not found"),
             "refuses the login of [DEFAULT] transport_url, no such virtual host, or the user has "
             "no permission there: NOT_ALLOWED - vhost x not found",
+            True,
+        ),
+        (
+            amqp.AccessRefused("ACCESS_REFUSED - access to topic 'x' refused", method_sig=(60, 40)),
+            "the user of [DEFAULT] transport_url is logged in and lacks a permission for "
+            "Basic.publish: ACCESS_REFUSED - access to topic 'x' refused",
             True,
         ),
         (

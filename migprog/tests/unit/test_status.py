@@ -83,7 +83,7 @@ def test_all_is_well(check, store):
         "Keystone": (_SUCCESS, "not used: [api] auth_strategy is noauth"),
         "Nova": (_SUCCESS, "not used: [nova] auth_type is not set"),
         "agents": (_SUCCESS, f"1, all heard of, all of version {_OURS}"),
-        "database credentials": (_SUCCESS, None),
+        "database credentials": (_SUCCESS, "SQLite has none"),
     }
 
 
@@ -94,6 +94,38 @@ def test_broker_that_is_away_is_a_failure_with_its_address(check, store):
     assert says.startswith("message broker 127.0.0.1:1, virtual host migprog: cannot connect: ")
     assert says.endswith("[needed by migprog-conductor]")
     assert "secret" not in says
+
+
+def test_libraries_write_nothing_beside_the_results(tmp_path):
+    (tmp_path / "migprog.conf").write_text(_BROKER)
+    done = _run(tmp_path / "migprog.conf", process=("migprog-conductor",))
+    assert done.returncode == _FAILURE
+    assert done.stderr == ""
+
+
+def test_libvirt_that_is_away_is_named(check):
+    told = check(_BROKER + "[compute]\nlibvirt_uri = test:///nowhere\n", database="")[1]
+    assert told["libvirt"][0] == _FAILURE
+    assert told["libvirt"][1].startswith("[compute] libvirt_uri: test:///nowhere: ")
+
+
+def test_keystone_that_is_away_is_told_in_the_systems_words(check, store):
+    schema.sync(store)
+    keystone = """[keystone_authtoken]
+auth_type = password
+auth_url = http://127.0.0.1:1/v3
+username = migprog
+password = secret
+user_domain_id = default
+project_name = service
+project_domain_id = default
+"""
+    result, says = check(_BROKER + keystone, process=("migprog-api",))[1]["Keystone"]
+    assert (result, says) == (
+        _FAILURE,
+        "[keystone_authtoken] Keystone http://127.0.0.1:1/v3: cannot connect: [Errno 111] "
+        "Connection refused [needed by migprog-api]",
+    )
 
 
 def test_hypervisor_needs_no_database(check):
@@ -162,7 +194,7 @@ def test_a_database_that_does_not_serve(check, database, says):
 @pytest.mark.parametrize(
     ("version", "result", "says"),
     [
-        (None, _FAILURE, "there are no tables: run migprog-manage db sync"),
+        (None, _FAILURE, "no tables in database"),
         ("0003", _FAILURE, "the tables are of version 0003"),
         ("9999", _WARNING, "the tables are of version 9999, newer than this program"),
     ],
@@ -177,6 +209,17 @@ def test_tables_of_another_version(check, store, version, result, says):
     told = check()[1]
     assert told["database tables"][0] == result
     assert says in told["database tables"][1]
+
+
+def test_without_tables_what_needs_them_is_not_checked(check):
+    told = check(_NOAUTH)[1]
+    assert told["database tables"][1].endswith(
+        ": run migprog-manage db sync [needed by migprog-api, migprog-conductor]"
+    )
+    for name in ("database rights", "agents", "database credentials"):
+        result, says = told[name]
+        assert result == _WARNING
+        assert says.startswith("not checked: the database has no tables [needed by "), name
 
 
 def test_agents_that_need_a_look(check, store):
@@ -228,7 +271,8 @@ def test_of_many_some_are_named():
 
 
 def test_credentials_on_a_hypervisor():
-    assert status.judge_credentials([]).code == Code.SUCCESS
+    result = status.judge_credentials([])
+    assert (result.code, result.details) == (Code.SUCCESS, "no agent reports from this machine")
     result = status.judge_credentials([_agent()])
     assert result.code == Code.WARNING
     assert "this machine is a hypervisor, compute-1 (2.0.0)" in result.details

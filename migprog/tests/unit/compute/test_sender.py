@@ -99,6 +99,26 @@ def test_it_runs_until_stopped_and_retries_by_itself(error):
     assert outbox.empty
 
 
+def test_a_fault_that_repeats_is_written_in_full_once_and_then_counted(caplog):
+    caplog.set_level("INFO", logger="migprog.compute.sender")
+    faults = [RuntimeError("nobody foresaw it")] * 3
+    outbox, conductor = Outbox(), Conductor(*faults)
+    sender = Sender(outbox, conductor, ADDRESS, RULES)
+    thread = threading.Thread(target=sender.run)
+    thread.start()
+    outbox.put_report(report(1), needs_ack=True)
+    for _ in range(4):
+        assert conductor.told.acquire(timeout=30)
+    sender.stop()
+    thread.join(10)
+    in_full = [record for record in caplog.records if record.exc_info]
+    lines = [text for text in caplog.messages if text.startswith("reports to the conductors: ")]
+    assert len(in_full) == 1
+    assert "RuntimeError: nobody foresaw it; reports wait in this agent" in lines[0]
+    assert "works again (3 failures in" in lines[-1]
+    assert len(lines) == 2
+
+
 def test_what_needs_no_answer_asks_for_one_now_and_then():
     outbox, conductor = Outbox(), Conductor()
     often = Sender(outbox, conductor, ADDRESS, Rules(1.0, heartbeat_interval_seconds=0.0))
