@@ -40,7 +40,6 @@ from migprog.compute.messages import (
 from migprog.compute.sampler import Sampler
 from migprog.concurrency import Inbox, native_queue, native_thread
 from migprog.core.actions import Action
-from migprog.core.status import Phase
 
 _ARRIVED = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_MIGRATED)
 _CHANGES = (libvirt.VIR_DOMAIN_EVENT_DEFINED, libvirt.VIR_DOMAIN_EVENT_STARTED)
@@ -234,12 +233,12 @@ class Host:
             stands = (state.get("state.state"), state.get("state.reason"))
             if stands == _ARRIVED:
                 found.append(server_uuid)
-            if stands in reader.INCOMING:
+            if reader.arrives(connection, domain, stands):
                 continue
             with contextlib.suppress(libvirt.libvirtError):
                 self._reader.learn(domain, server_uuid)
                 if server_uuid not in sampled:
-                    asked[server_uuid] = (connection, domain, reader.PHASES.get(stands))
+                    asked[server_uuid] = (connection, domain, stands)
         self._asking.ask_all(asked)
         # A sampler may have begun while its server was asked.
         self._asking.drop(self._sampled())
@@ -280,8 +279,8 @@ class Host:
     def _ask(self, own: Connection, server_uuid: str, asked: Any) -> bool:
         try:
             connection = own.get()
-            domain, phase = _asked(connection, server_uuid, asked)
-            reading = self._reader.find(connection, domain, server_uuid, phase)
+            domain, stands = _asked(connection, server_uuid, asked)
+            reading = self._reader.find(connection, domain, server_uuid, stands)
         except libvirt.libvirtError as error:
             return error.get_error_code() != libvirt.VIR_ERR_OPERATION_TIMEOUT
         if reading is not None:
@@ -378,11 +377,9 @@ class Host:
         self._wakes.put(server_uuid)
 
 
-def _asked(connection: Any, server_uuid: str, asked: Any) -> tuple[Any, Phase | None]:
-    """The server on ``connection``, and what its state tells of its migration."""
-    if asked is not None:
-        found_by, domain, phase = asked
-        return (
-            domain if found_by is connection else connection.lookupByUUIDString(server_uuid)
-        ), phase
-    return connection.lookupByUUIDString(server_uuid), None
+def _asked(connection: Any, server_uuid: str, asked: Any) -> tuple[Any, tuple[int, int] | None]:
+    """The server on ``connection``, and its state where it is known."""
+    found_by, domain, stands = asked or (None, None, None)
+    if found_by is not connection:
+        domain = connection.lookupByUUIDString(server_uuid)
+    return domain, stands

@@ -175,6 +175,10 @@ class Monitor:
         if phase is not None:
             self._turns(phase, self._answers.at)
 
+    def found_paused(self, at: float) -> None:
+        """Take up that the guest was paused already when it was first looked at."""
+        self._paused(at, by_migration=False)
+
     def lost(self, why: str, at: float, certain: bool) -> None:
         """Take up that it ended while nobody watched."""
         self._ended(Status.UNKNOWN, why, at, certain)

@@ -13,6 +13,8 @@ from migprog.compute.sampler import Sampler
 from migprog.compute.settings import Settings
 
 LOG = logging.getLogger(__name__)
+# virErrorNumber: VIR_ERR_OPERATION_TIMEOUT, where another call holds the server's job lock.
+_TIMED_OUT = 68
 
 
 @dataclass(slots=True)
@@ -33,16 +35,20 @@ class Watched:
     hung: bool = False
     log: ReportLog = dataclasses.field(default_factory=ReportLog)
 
-    def answered(self) -> None:
-        """Take up that libvirt has answered, whatever it was."""
+    def answered(self, reading: messages.Reading) -> None:
+        """Take up that a call has returned; libvirt gives up after half a minute."""
+        self.sampler.asked_at = None
+        if reading.error_code == _TIMED_OUT:
+            return
         if self.hung:
             LOG.info("server %s: libvirt answers again", self.monitor.server_uuid)
         self.hung = False
-        self.sampler.asked_at = None
 
     def read(self, reading: messages.Reading) -> None:
         """Take up a reading of the migration."""
         self.monitor.turned(reading.phase)
+        if reading.is_paused:
+            self.monitor.found_paused(reading.at)
         if reading.stats is not None:
             seen = (reading.stats, reading.pause_limit_seconds, reading.at, reading.disks)
             self.monitor.read(*seen)

@@ -219,3 +219,13 @@ def test_whenever_agents_are_killed_one_record_goes_on_to_its_end(crashes, compl
     assert host.reports[-1].status in ENDED
     if completes:
         assert ends == [Status.COMPLETED]
+
+
+def test_a_guest_that_is_found_paused_dirties_nothing():
+    monitor = Monitor(UUID, SERVER, NOW)
+    monitor.read(STATS, 0.3, NOW)
+    monitor.found_paused(NOW)
+    monitor.read(STATS | {"memory_processed": 750, "memory_remaining": 250}, 0.3, NOW + 5)
+    said = monitor.preview(NOW + 5, EPOCH + NOW + 5)
+    assert said.phase is Phase.MEMORY_FIRST_PASS
+    assert said.reason.startswith("guest paused for 5 s, by an operator or a tool")
