@@ -131,7 +131,7 @@ class Site:
         assert not thread.is_alive(), "a server that hangs holds up the search"
 
     def messages(self, kind, count=1):
-        seen = []
+        seen: list[str] = []
         while len(seen) < count:
             got = self.inbox.get_all(SECONDS / 3)
             assert got, f"waited in vain for {count} of {kind.__name__}"
