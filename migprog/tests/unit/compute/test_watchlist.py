@@ -353,3 +353,25 @@ def test_a_call_that_libvirt_gave_up_is_no_answer(caplog):
     agent.wait(1.0)
     agent.watches.read(Reading(server_uuid=SERVER, at=agent.now, stats=active))
     assert logged() == [silent, f"server {SERVER}: libvirt answers again"]
+
+
+def test_a_paused_server_whose_last_event_was_lost_is_not_watched_for_ever(agent):
+    agent.reads(MIGRATION_OUT)
+    agent.lifecycle(SUSPENDED_MIGRATED)
+    # libvirt was started anew meanwhile: the migration is gone, and nothing told so.
+    for _ in range(12):
+        agent.reads()
+        agent.wait(1.0)
+    assert agent.reported() == [Status.FAILED]
+    assert SERVER not in agent.watches
+
+
+def test_a_server_that_was_switched_over_may_be_without_a_job_before_its_end_is_told(agent):
+    agent.reads(MIGRATION_OUT)
+    agent.lifecycle(SUSPENDED_MIGRATED)
+    for _ in range(6):
+        agent.reads()
+        agent.wait(1.0)
+    assert SERVER in agent.watches
+    agent.lifecycle(STOPPED_MIGRATED)
+    assert agent.reported() == [Status.COMPLETED]
