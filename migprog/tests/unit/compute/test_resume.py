@@ -223,8 +223,10 @@ def test_whenever_agents_are_killed_one_record_goes_on_to_its_end(crashes, compl
 
 def test_a_guest_that_is_found_paused_dirties_nothing():
     monitor = Monitor(UUID, SERVER, NOW)
-    monitor.read(STATS, 0.3, NOW)
     monitor.turned(None, is_paused=True)
+    monitor.read(STATS, 0.3, NOW)
+    # 700 bytes were sent in a minute: 300 are no switch-over.
+    assert monitor.preview(NOW, EPOCH + NOW).phase is Phase.MEMORY_FIRST_PASS
     monitor.read(STATS | {"memory_processed": 750, "memory_remaining": 250}, 0.3, NOW + 5)
     said = monitor.preview(NOW + 5, EPOCH + NOW + 5)
     assert said.phase is Phase.MEMORY_FIRST_PASS
