@@ -3,10 +3,11 @@
 
 libvirt answers for one server at a time: whoever asks for a server's job waits, up to half a
 minute, while another call holds that server's lock. So a thread asks all servers one after the
-other; if one does not answer it is left waiting for that one, and another thread goes on with the
-rest. From then on libvirt is first asked, which never waits, whether a server's lock is held: those
-that would not answer are not asked. At most :data:`MAX_WAITING` threads wait: each of them keeps
-one of libvirt's own threads busy, of which there are few.
+other; if one does not answer it is left waiting for that one, with its connection, and another
+thread goes on with the rest on a new one. From then on libvirt is first asked, which never waits,
+whether a server's lock is held: those that would not answer are not asked. At most
+:data:`MAX_WAITING` threads wait: each of them keeps one of libvirt's own threads busy, of which
+there are few.
 """
 
 import collections
@@ -14,7 +15,7 @@ import enum
 import queue
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from migprog.compute.messages import Answers, NoAnswer
 from migprog.concurrency import Inbox, native_queue, native_thread
@@ -32,43 +33,56 @@ class Lock(enum.Enum):
     JOB = "job"
 
 
-class Asking:
-    """Used by one thread, but for ``drop``. ``ask`` asks a server and says whether it answered;
-    ``lock`` never waits.
+class Connection(Protocol):
+    """What one thread at a time asks by: a ``ThreadConnection``, but for tests."""
 
-    ``insist`` asks, on a connection of its own, a server whose lock is held by a job, waits for the
-    answer and says whether one came.
+    def get(self) -> Any: ...
+
+    def close(self) -> None: ...
+
+
+class Asking:
+    """Used by one thread, but for ``drop``.
+
+    ``connect`` makes a connection, which is not open yet. ``ask`` asks a server by it and says
+    whether the server answered; ``lock`` never waits for a server. Their third argument is what
+    :meth:`ask_all` was given for the server, None where a server is waited for.
     """
 
     def __init__(
         self,
         inbox: Inbox,
-        ask: Callable[[str, Any], bool],
-        lock: Callable[[Any], Lock],
-        insist: Callable[[str], bool],
+        connect: Callable[[], Connection],
+        ask: Callable[[Connection, str, Any], bool],
+        lock: Callable[[Connection, str, Any], Lock],
         patience_seconds: float = _PATIENCE_SECONDS,
     ) -> None:
         self._inbox = inbox
+        self._connect = connect
         self._ask = ask
         self._lock = lock
-        self._insist = insist
         self._patience_seconds = patience_seconds
         # Changed by single steps of the interpreter alone: no lock of eventlet's would do here.
         self._waited_for: set[str] = set()
         self._unanswered: set[str] = set()
-        # The server whose lock is asked for: not even that is answered where libvirt itself hangs.
-        self._at_lock: str | None = None
+        # Those of whom not even the lock is told.
+        self._locks_waited_for: set[str] = set()
+        self.connection = connect()
 
     def ask_all(self, servers: Mapping[str, Any]) -> None:
         """Ask servers, by UUID, for their jobs; return when all but those that hang have answered.
 
-        The values are whatever ``ask`` and ``lock`` take. Raises what these raise.
+        ``connection`` is the one to ask by; another one afterwards, if a server hangs. Raises what
+        ``ask``, ``lock`` and ``connection.get`` raise.
         """
         todo = collections.deque(servers.items())
-        while todo:
-            round_ = _Round(self, todo)
+        # Where even the locks of several are not told, libvirt itself hangs.
+        while todo and len(self._locks_waited_for) < MAX_WAITING:
+            self.connection.get()
+            round_ = _Round(self, self.connection, todo)
             native_thread(round_.run, "search")
             if not round_.ends_within(self._patience_seconds):
+                self.connection = self._connect()
                 current = round_.current
                 if not self._leave(round_, current):
                     return
@@ -87,21 +101,26 @@ class Asking:
             self._answers(server_uuid, gone=True)
 
     def reset(self) -> None:
-        """Drop all servers: the connection is gone, and all calls return."""
+        """Drop all servers: libvirt is gone, and all calls return."""
         self._unanswered.clear()
+        self.connection.close()
 
-    def take(self, server_uuid: str, server: Any) -> None:
+    def take(self, connection: Connection, server_uuid: str, server: Any) -> None:
         """Ask one server; runs in a round's thread."""
+        if server_uuid in self._locks_waited_for:
+            return
         # Only while something hangs is each asked twice.
         lock = Lock.FREE
         if self._unanswered:
-            self._at_lock = server_uuid
-            lock = self._lock(server)
-            self._at_lock = None
+            self._locks_waited_for.add(server_uuid)
+            try:
+                lock = self._lock(connection, server_uuid, server)
+            finally:
+                self._locks_waited_for.discard(server_uuid)
         if server_uuid in self._waited_for:
             return
         if lock is Lock.FREE:
-            if self._ask(server_uuid, server):
+            if self._ask(connection, server_uuid, server):
                 self._answers(server_uuid)
             return
         self._no_answer(server_uuid)
@@ -109,31 +128,37 @@ class Asking:
             self._waited_for.add(server_uuid)
             native_thread(lambda: self._wait_for(server_uuid), f"search {server_uuid}")
 
-    def waited(self, server_uuid: str, server: Any) -> None:
+    def waited(self, connection: Connection, server_uuid: str, server: Any) -> None:
         """Take up that a call has returned that was left waiting; runs in a round's thread."""
         self._waited_for.discard(server_uuid)
         if server_uuid in self._unanswered:
             # It gave up. A job that ends is shown for a moment only: there is no time to lose.
-            self.take(server_uuid, server)
+            self.take(connection, server_uuid, server)
 
     def _leave(self, round_: "_Round", current: tuple[str, Any]) -> bool:
         """Leave a round with the server that hangs; False where libvirt itself hangs."""
         server_uuid, _ = current
         self._waited_for.add(server_uuid)
-        hangs = self._at_lock == server_uuid
+        hangs = server_uuid in self._locks_waited_for
         if not hangs:
             self._no_answer(server_uuid)
         round_.left_at = current
         if round_.ended:
             self._waited_for.discard(server_uuid)
+            round_.connection.close()
         return not hangs
 
     def _wait_for(self, server_uuid: str) -> None:
+        """Wait for a server whose lock is held by a job, as long as it is."""
+        connection = self._connect()
         try:
-            if self._insist(server_uuid):
-                self._answers(server_uuid)
+            while not self._ask(connection, server_uuid, None):
+                if self._lock(connection, server_uuid, None) is not Lock.JOB:
+                    return
+            self._answers(server_uuid)
         finally:
             self._waited_for.discard(server_uuid)
+            connection.close()
 
     def _no_answer(self, server_uuid: str) -> None:
         if server_uuid not in self._unanswered:
@@ -149,8 +174,14 @@ class Asking:
 class _Round:
     """Asks what is to be asked, until it is through or is left alone with one that hangs."""
 
-    def __init__(self, asking: Asking, todo: "collections.deque[tuple[str, Any]]") -> None:
+    def __init__(
+        self,
+        asking: Asking,
+        connection: Connection,
+        todo: "collections.deque[tuple[str, Any]]",
+    ) -> None:
         self._asking = asking
+        self.connection = connection
         self._todo = todo
         self._asked = 0
         self._through: queue.SimpleQueue[bool] = native_queue()
@@ -168,13 +199,16 @@ class _Round:
                 except IndexError:
                     break
                 self._asked += 1
-                self._asking.take(*self.current)
+                self._asking.take(self.connection, *self.current)
         except Exception as error:
             self.error = error
         # In this order: whoever leaves the round sets the one and then reads the other.
         self.ended = True
         if self.left_at is not None:
-            self._asking.waited(*self.left_at)
+            try:
+                self._asking.waited(self.connection, *self.left_at)
+            finally:
+                self.connection.close()
         self._through.put(True)
 
     def ends_within(self, patience_seconds: float) -> bool:

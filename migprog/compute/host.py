@@ -2,11 +2,12 @@
 """libvirt, which it turns from calls and events into values for an inbox.
 
 Kinds of real threads that run here, whatever the concurrency backend: one runs libvirt's event
-loop. One a connection connects, starts each search for migrations, and connects again; it makes no
+loop. One a libvirt connects, starts each search for migrations, and connects again; it makes no
 call that waits for a single server. A search asks the servers in threads of its own (see
 :mod:`migprog.compute.asking`). One a migration reads its statistics, so that a call which hangs
 costs its own server's figures and nothing else. One does something that an operator asked for. None
-of them logs, locks or decides: they hand over.
+of them logs, locks or decides: they hand over. Whatever may wait for a server has a connection of
+its own (:mod:`migprog.compute.connection`); events come by one that waits for none.
 """
 
 import contextlib
@@ -20,8 +21,9 @@ import libvirt
 import libvirt_qemu
 
 from migprog.compute import acting, claim, domain_xml, reader
-from migprog.compute.asking import Asking, Lock
+from migprog.compute.asking import Asking, Connection, Lock
 from migprog.compute.block_jobs import BlockJobs
+from migprog.compute.connection import KEEPALIVE, ThreadConnection, run_event_loop
 from migprog.compute.messages import (
     Arrived,
     Connected,
@@ -42,8 +44,6 @@ from migprog.core.actions import Action
 _ARRIVED = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_MIGRATED)
 _CHANGES = (libvirt.VIR_DOMAIN_EVENT_DEFINED, libvirt.VIR_DOMAIN_EVENT_STARTED)
 _APPEARS = (libvirt.VIR_DOMAIN_EVENT_STARTED, libvirt.VIR_DOMAIN_EVENT_RESUMED)
-# A libvirt that does not answer for so long (interval × count seconds) is taken for gone.
-_KEEPALIVE = (5, 6)
 # Between two searches that events asked for: a block job changes its state in bursts.
 _SEARCH_PAUSE_SECONDS = 0.1
 # Between two attempts to take the place of another agent.
@@ -70,7 +70,7 @@ class Host:
         self._qemu_events = qemu_events
         self._qemu_connection: libvirt.virConnect | None = None
         self._reader = reader.Reader()
-        self._asking = Asking(inbox, self._ask, self._lock, self._insist)
+        self._asking = Asking(inbox, lambda: ThreadConnection(uri), self._ask, self._lock)
         self._searched = False
         # Those whose threads run; one that hangs stays until its call returns.
         self._samplers: set[Sampler] = set()
@@ -80,7 +80,7 @@ class Host:
         self._all_at = 0.0
 
     def start(self) -> None:
-        _run_event_loop()
+        run_event_loop()
         native_thread(self._run, f"libvirt {self.uri}")
 
     def stop(self) -> None:
@@ -92,8 +92,14 @@ class Host:
         ``left``: it migrated when an agent before was here; where is it now?
         """
         self._reader.begin(server_uuid, left)
-        read = functools.partial(self._read, server_uuid, BlockJobs(time.monotonic))
-        sampler = Sampler(server_uuid, read, self._inbox, self._samplers.discard)
+        connection = ThreadConnection(self.uri)
+        read = functools.partial(self._read, connection, server_uuid, BlockJobs(time.monotonic))
+
+        def ended(sampler: Sampler) -> None:
+            self._samplers.discard(sampler)
+            connection.close()
+
+        sampler = Sampler(server_uuid, read, self._inbox, ended)
         self._samplers.add(sampler)
         # Whether it answers is the sampler's business from now on.
         self._asking.drop([server_uuid])
@@ -115,7 +121,7 @@ class Host:
         what came of it handed over as :class:`Acted`."""
 
         def act() -> None:
-            self._inbox.put(acting.act(self.uri, _KEEPALIVE, action, server_uuid, seen_at))
+            self._inbox.put(acting.act(self.uri, KEEPALIVE, action, server_uuid, seen_at))
 
         native_thread(act, f"{action} {server_uuid}")
 
@@ -165,7 +171,7 @@ class Host:
 
     def _connect(self) -> None:
         connection = libvirt.openReadOnly(self.uri)
-        connection.setKeepAlive(*_KEEPALIVE)
+        connection.setKeepAlive(*KEEPALIVE)
         self._take_claim(connection)
         connection.registerCloseCallback(self._closed, None)
         for event, callback in (
@@ -204,7 +210,7 @@ class Host:
         """
         try:
             connection = libvirt.open(self.uri)
-            connection.setKeepAlive(*_KEEPALIVE)
+            connection.setKeepAlive(*KEEPALIVE)
             for name in ("MIGRATION", "JOB_STATUS_CHANGE"):
                 libvirt_qemu.qemuMonitorEventRegister(connection, None, name, self._on_qemu, None)
         except libvirt.libvirtError as error:
@@ -217,9 +223,7 @@ class Host:
 
         Those that have a sampler are its business. No call here waits for a single server.
         """
-        connection = self._connection
-        if connection is None:
-            return
+        connection = self._asking.connection.get()
         everything = _ALL in named
         sampled = self._sampled()
         present, found, asked = set(), [], {}
@@ -229,12 +233,12 @@ class Host:
             stands = (state.get("state.state"), state.get("state.reason"))
             if stands == _ARRIVED:
                 found.append(server_uuid)
-            if stands in reader.INCOMING:
+            if reader.arrives(connection, domain, stands):
                 continue
             with contextlib.suppress(libvirt.libvirtError):
                 self._reader.learn(domain, server_uuid)
                 if server_uuid not in sampled:
-                    asked[server_uuid] = (connection, domain, reader.PHASES.get(stands))
+                    asked[server_uuid] = (connection, domain, stands)
         self._asking.ask_all(asked)
         # A sampler may have begun while its server was asked.
         self._asking.drop(self._sampled())
@@ -272,48 +276,44 @@ class Host:
 
     # A search's threads call these.
 
-    def _ask(self, server_uuid: str, asked: Any) -> bool:
-        connection, domain, phase = asked
+    def _ask(self, own: Connection, server_uuid: str, asked: Any) -> bool:
         try:
-            reading = self._reader.find(connection, domain, server_uuid, phase)
+            connection = own.get()
+            domain, stands = _asked(connection, server_uuid, asked)
+            reading = self._reader.find(connection, domain, server_uuid, stands)
         except libvirt.libvirtError as error:
             return error.get_error_code() != libvirt.VIR_ERR_OPERATION_TIMEOUT
         if reading is not None:
             self._inbox.put(reading)
         return True
 
-    def _lock(self, asked: Any) -> Lock:
-        _, domain, _ = asked
+    def _lock(self, own: Connection, server_uuid: str, asked: Any) -> Lock:
+        try:
+            domain, _ = _asked(own.get(), server_uuid, asked)
+        except libvirt.libvirtError:
+            # Whatever is wrong with it, the next call says so at once.
+            return Lock.FREE
         return self._reader.lock(domain)
 
-    def _insist(self, server_uuid: str) -> bool:
-        """Wait for a server whose lock is held by a job, as long as it is."""
-        with (
-            contextlib.suppress(libvirt.libvirtError),
-            # Of its own: libvirt answers but a few calls of one connection at a time.
-            contextlib.closing(libvirt.openReadOnly(self.uri)) as connection,
-        ):
-            connection.setKeepAlive(*_KEEPALIVE)
-            domain = connection.lookupByUUIDString(server_uuid)
-            while not self._ask(server_uuid, (connection, domain, None)):
-                if self._reader.lock(domain) is not Lock.JOB:
-                    return False
-            return True
-        return False
+    # A sampler's thread calls this.
 
-    def _read(self, server_uuid: str, block_jobs: BlockJobs) -> Reading:
-        """Read a server's statistics; runs in its sampler's thread."""
-        connection = self._connection
-        if connection is None:
-            return Reading(server_uuid=server_uuid, at=time.monotonic(), error="not connected")
-        return self._reader.read(connection, server_uuid, block_jobs)
+    def _read(self, own: Connection, server_uuid: str, block_jobs: BlockJobs) -> Reading:
+        """Read a server's statistics."""
+        error = "not connected"
+        # Without the events that come by that connection nothing is read either.
+        if self._connection is not None:
+            try:
+                return self._reader.read(own.get(), server_uuid, block_jobs)
+            except libvirt.libvirtError as refused:
+                error = str(refused)
+        return Reading(server_uuid=server_uuid, at=time.monotonic(), error=error)
 
     def _lost(self, error: str) -> None:
         self._close()
-        self._asking.reset()
         self._inbox.put(Disconnected(error=error))
 
     def _close(self) -> None:
+        self._asking.reset()
         connections = (self._connection, self._qemu_connection)
         self._connection = self._qemu_connection = None
         for connection in connections:
@@ -377,15 +377,9 @@ class Host:
         self._wakes.put(server_uuid)
 
 
-@functools.cache
-def _run_event_loop() -> None:
-    """Run libvirt's event loop in a thread, once a process, before the first connection."""
-
-    def run() -> None:
-        while True:
-            with contextlib.suppress(libvirt.libvirtError):
-                libvirt.virEventRunDefaultImpl()
-
-    libvirt.registerErrorHandler(lambda _opaque, _error: None, None)
-    libvirt.virEventRegisterDefaultImpl()
-    native_thread(run, "libvirt events")
+def _asked(connection: Any, server_uuid: str, asked: Any) -> tuple[Any, tuple[int, int] | None]:
+    """The server on ``connection``, and its state where it is known."""
+    found_by, domain, stands = asked or (None, None, None)
+    if found_by is not connection:
+        domain = connection.lookupByUUIDString(server_uuid)
+    return domain, stands

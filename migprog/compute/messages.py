@@ -44,7 +44,8 @@ class Reading(_OfServer):
 
     ``gone``: libvirt does not know the server any more, or it does not run here; then ``stats`` are
     those of its last job, if libvirt still has them. ``phase`` is what the server's own state tells
-    of its migration. ``error_code`` is a number of libvirt's virErrorNumber.
+    of its migration; ``is_paused``, that it was paused as it was first looked at, by anybody or for
+    its switch-over. ``error_code`` is a number of libvirt's virErrorNumber.
     """
 
     stats: Mapping[str, Any] | None = None
@@ -52,6 +53,7 @@ class Reading(_OfServer):
     disks: tuple[Disk, ...] | None = None
     facts: domain_xml.Facts | None = None
     phase: Phase | None = None
+    is_paused: bool = False
     gone: bool = False
     error: str | None = None
     error_code: int | None = None

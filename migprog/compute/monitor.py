@@ -170,10 +170,12 @@ class Monitor:
         self.kept = None
         self.turned(phase)
 
-    def turned(self, phase: Phase | None) -> None:
+    def turned(self, phase: Phase | None, is_paused: bool = False) -> None:
         """Take up what the server's own state tells of its migration, if anything."""
         if phase is not None:
             self._turns(phase, self._answers.at)
+        if is_paused:
+            self._paused(self._answers.at, by_migration=False)
 
     def lost(self, why: str, at: float, certain: bool) -> None:
         """Take up that it ended while nobody watched."""

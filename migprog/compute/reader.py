@@ -23,9 +23,12 @@ from migprog.core.sample import JobState
 from migprog.core.status import Phase
 
 _GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID)
-# The paused states of a domain that is being received; asking for its job's statistics may block.
-INCOMING = {
-    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION),
+# A domain that is being received; or one that migrates away and is paused, by anybody or for its
+# switch-over.
+_PAUSED = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION)
+# The states of a domain that is being received; asking for its job's statistics may block.
+_INCOMING = {
+    _PAUSED,
     (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP),
     (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY),
 }
@@ -39,6 +42,9 @@ _COMPLETED = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STA
 # A server may be told to have arrived before its job is through: so often it is asked, and seconds
 # between.
 _COMPLETED_ATTEMPTS, _COMPLETED_PAUSE_SECONDS = 20, 0.1
+# A QEMU that is started to receive a server runs none of its processors: those of a server that
+# has run here have had more time than this, together.
+_RAN_NANOSECONDS = 50_000_000
 _OUTGOING = (JobState.ACTIVE, JobState.FAILED, JobState.CANCELLED)
 # An answer that took longer was waited for: its job may have begun while it was.
 _PROMPT_SECONDS = 1.0
@@ -81,6 +87,7 @@ class Reader:
         at: float,
         pause_limit_seconds: float | None = None,
         phase: Phase | None = None,
+        is_paused: bool = False,
     ) -> Reading:
         return Reading(
             server_uuid=server_uuid,
@@ -89,6 +96,7 @@ class Reader:
             pause_limit_seconds=pause_limit_seconds,
             facts=self.facts.get(server_uuid),
             phase=phase,
+            is_paused=is_paused,
         )
 
     def read(self, connection: Any, server_uuid: str, block_jobs: BlockJobs) -> Reading:
@@ -96,7 +104,7 @@ class Reader:
         try:
             domain = connection.lookupByUUIDString(server_uuid)
             if server_uuid in self._left:
-                return self._look_for(domain, server_uuid)
+                return self._look_for(connection, domain, server_uuid)
             disks = block_jobs.read(
                 lambda: _disk_targets(domain), lambda name: _block_job(domain, name)
             )
@@ -120,11 +128,15 @@ class Reader:
             )
 
     def find(
-        self, connection: Any, domain: Any, server_uuid: str, phase: Phase | None = None
+        self,
+        connection: Any,
+        domain: Any,
+        server_uuid: str,
+        stands: tuple[int, int] | None = None,
     ) -> Reading | None:
         """Read a server that migrates away, or has just failed to; None for any other.
 
-        Raises :class:`libvirtError`.
+        ``stands``: its state and the reason, where these are known. Raises :class:`libvirtError`.
         """
         before = time.monotonic()
         stats = domain.jobStats()
@@ -140,7 +152,8 @@ class Reader:
         elif began_at is not None:
             # libvirt forgets a job's time as the job fails.
             stats = stats | {"time_elapsed": max(0, round((at - began_at) * 1000))}
-        return self.reading(server_uuid, stats, at, phase=phase)
+        phase = None if stands is None else PHASES.get(stands)
+        return self.reading(server_uuid, stats, at, phase=phase, is_paused=stands == _PAUSED)
 
     def lock(self, domain: Any) -> Lock:
         """Tell whether a server's lock is held. libvirt answers this at once, whatever hangs."""
@@ -155,12 +168,12 @@ class Reader:
             return Lock.JOB
         return Lock.FREE if state == libvirt.VIR_DOMAIN_CONTROL_OK else Lock.HELD
 
-    def _look_for(self, domain: Any, server_uuid: str) -> Reading:
+    def _look_for(self, connection: Any, domain: Any, server_uuid: str) -> Reading:
         """Read a server that may be anywhere by now: on its way back here, too."""
         at = time.monotonic()
         stands = tuple(domain.state())
-        if stands in INCOMING:
-            text = "it is being switched over, or arrives here"
+        if arrives(connection, domain, stands):
+            text = "it arrives here"
             return Reading(server_uuid=server_uuid, at=at, error=text)
         if stands[0] == libvirt.VIR_DOMAIN_SHUTOFF:
             stats = domain.jobStats(_COMPLETED)
@@ -168,7 +181,9 @@ class Reader:
         stats = domain.jobStats()
         if sample.outgoing_job(stats) is JobState.ACTIVE:
             self._left.discard(server_uuid)
-        return self.reading(server_uuid, stats, at, phase=PHASES.get(stands))
+        return self.reading(
+            server_uuid, stats, at, phase=PHASES.get(stands), is_paused=stands == _PAUSED
+        )
 
     def read_resident(self, connection: Any, domain: Any, server_uuid: str) -> None:
         """Read once how much memory it has; that costs as much as its statistics do."""
@@ -187,6 +202,23 @@ class Reader:
                 self.facts[server_uuid] = dataclasses.replace(
                     facts, memory_resident_bytes=resident_bytes
                 )
+
+
+def arrives(connection: Any, domain: Any, stands: tuple[Any, ...]) -> bool:
+    """Tell whether a server in this state is being received; waits for no server."""
+    return stands in _INCOMING and not (stands == _PAUSED and _has_run(connection, domain))
+
+
+def _has_run(connection: Any, domain: Any) -> bool:
+    """Tell whether a server's processors have run on this host."""
+    nowait = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+    with contextlib.suppress(libvirt.libvirtError):
+        ((_, stats),) = connection.domainListGetStats(
+            [domain], libvirt.VIR_DOMAIN_STATS_VCPU, nowait
+        )
+        times = (stats.get(f"vcpu.{n}.time", 0) for n in range(stats.get("vcpu.maximum", 0)))
+        return sum(times) > _RAN_NANOSECONDS
+    return False
 
 
 def completed(connection: Any, server_uuid: str) -> Mapping[str, Any] | None:

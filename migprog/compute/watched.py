@@ -3,7 +3,9 @@
 
 import dataclasses
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from migprog.compute import domain_xml, messages
 from migprog.compute.monitor import Monitor
@@ -11,8 +13,15 @@ from migprog.compute.recorder import Tape
 from migprog.compute.report_log import ReportLog
 from migprog.compute.sampler import Sampler
 from migprog.compute.settings import Settings
+from migprog.core import sample
+from migprog.core.sample import JobState
+from migprog.core.status import Status
 
 LOG = logging.getLogger(__name__)
+# virErrorNumber: VIR_ERR_OPERATION_TIMEOUT, where another call holds the server's job lock.
+_TIMED_OUT = 68
+# So long a server that was paused or switched over may be here without a job.
+_LOST_EVENT_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -20,7 +29,7 @@ class Watched:
     """``judge_at``: when to see whether there is something to tell, if nothing is seen before.
 
     ``is_proven``: that it is a migration; nothing is told of it before. ``drop_at``: when to forget
-    one that is not, unless it is proven by then.
+    one that is not, unless it is proven by then. ``jobless_at``: since when it has no job.
     """
 
     monitor: Monitor
@@ -31,28 +40,44 @@ class Watched:
     is_proven: bool = False
     drop_at: float | None = None
     hung: bool = False
+    jobless_at: float | None = None
     log: ReportLog = dataclasses.field(default_factory=ReportLog)
 
-    def answered(self) -> None:
-        """Take up that libvirt has answered, whatever it was."""
+    def answered(self, reading: messages.Reading) -> None:
+        """Take up that a call has returned; libvirt gives up after half a minute."""
+        self.sampler.asked_at = None
+        if reading.error_code == _TIMED_OUT:
+            return
         if self.hung:
             LOG.info("server %s: libvirt answers again", self.monitor.server_uuid)
         self.hung = False
-        self.sampler.asked_at = None
 
     def read(self, reading: messages.Reading) -> None:
         """Take up a reading of the migration."""
-        self.monitor.turned(reading.phase)
+        self.monitor.turned(reading.phase, reading.is_paused)
         if reading.stats is not None:
             seen = (reading.stats, reading.pause_limit_seconds, reading.at, reading.disks)
             self.monitor.read(*seen)
             self.tape.sample(*seen)
+            self._look_for_job(reading.stats, reading.at)
             return
         self.tape.no_sample(reading.error, reading.error_code, reading.at)
         if reading.gone:
             self.monitor.gone(reading.error or "", reading.at)
         else:
             LOG.debug("server %s: no data: %s", self.monitor.server_uuid, reading.error)
+
+    def _look_for_job(self, stats: Mapping[str, Any], at: float) -> None:
+        """Give up a server that was paused or switched over and has had no job for long: the event
+        of its end is lost, as libvirt's connection was perhaps."""
+        if sample.outgoing_job(stats) is not JobState.NONE:
+            self.jobless_at = None
+        elif self.jobless_at is None:
+            self.jobless_at = at
+        elif at - self.jobless_at < _LOST_EVENT_SECONDS:
+            return
+        elif self.monitor.stands[0] is not Status.POST_COPY:
+            self.monitor.given_up(at)
 
     def learn(self, facts: domain_xml.Facts | None) -> None:
         self.monitor.learn(facts)

@@ -104,7 +104,7 @@ class WatchList:
             # One that has failed already began long before it was found.
             began_at = None if state is JobState.ACTIVE else job.began_at(reading.stats or {}, at)
             watched = self._begin(server_uuid, at if began_at is None else began_at)
-        watched.answered()
+        watched.answered(reading)
         # The next reading follows by what is set now, which a reload may have changed.
         watched.monitor.poll_interval_seconds = self.settings.poll_interval_seconds
         watched.learn(reading.facts)

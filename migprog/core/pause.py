@@ -12,6 +12,7 @@
 from dataclasses import replace
 
 from migprog.core.course import ANEW, Course
+from migprog.core.sample import Sample
 
 # QEMU's default max downtime, where the limit in force could not be read.
 DEFAULT_PAUSE_LIMIT_SECONDS = 0.3
@@ -107,8 +108,16 @@ def _fits(course: Course, remaining_bytes: int | None) -> bool:
     """Whether QEMU may switch over with so much remaining."""
     if remaining_bytes is None:
         return False
-    rate = course.memory_bytes_per_second
+    rate = course.memory_bytes_per_second or _mean_rate(course.latest)
     return rate is None or remaining_bytes <= _BURST * rate * pause_limit_seconds(course)
+
+
+def _mean_rate(sample: Sample | None) -> float | None:
+    """Bytes a second since the start, by one sample: it may have come late, after a pause."""
+    if sample is None or not sample.elapsed_seconds:
+        return None
+    copied = sample.memory_copied_bytes or sample.memory_processed_bytes
+    return copied / sample.elapsed_seconds if copied else None
 
 
 def pause_limit_seconds(course: Course) -> float:

@@ -188,6 +188,24 @@ def test_a_search_finds_a_migration_beside_a_server_that_hangs(hosts, agent, gue
     assert [report.server_uuid for report in conductor.ends()] == [server.uuid]
 
 
+def test_a_new_agent_finds_a_migration_whose_guest_is_paused(hosts, agent, guest):
+    source, destination = hosts.hosts
+    server = guest()
+    migration = hosts.migrate(server, source, destination, bandwidth_mib_s=4)
+    migration.wait_for(lambda stats: stats.get("memory_processed"))
+    virsh(source, "suspend", server.name)
+    conductor = agent(qemu_events=False)
+    processes.wait_for(
+        lambda: any(r.reason.startswith("guest paused for") for r in conductor.reports),
+        *(SECONDS, "the pause to be reported"),
+    )
+    migration.abort()
+    migration.wait()
+    processes.wait_for(conductor.ends, SECONDS, "an end")
+    assert len(conductor.migrations()) == 1
+    assert [report.server_uuid for report in conductor.ends()] == [server.uuid]
+
+
 def test_a_migration_whose_destination_does_not_answer_has_failed(hosts, agent, guest, caplog):
     source, destination = hosts.hosts
     server = guest()

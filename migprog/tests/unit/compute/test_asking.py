@@ -27,31 +27,60 @@ class Server:
         self.locks_asked = 0
 
 
+class Connection:
+    """Notes whether two threads use it at once, or one that is closed."""
+
+    def __init__(self):
+        self.calls = 0
+        self.closed = False
+        self.misused = False
+
+    def get(self):
+        return self
+
+    def close(self):
+        self.closed = True
+
+    def __enter__(self):
+        self.calls += 1
+        self.misused |= self.closed or self.calls > 1
+
+    def __exit__(self, *_details):
+        self.calls -= 1
+
+
 class Site:
     def __init__(self, **servers):
         self.inbox = Inbox()
         self.servers = servers
         self.insisted: list[str] = []
+        self.connections: list[Connection] = []
         # That it hangs itself, until this is set.
         self.hangs: threading.Event | None = None
         self.asking = Asking(
-            self.inbox, self._ask, self._lock, self._insist, patience_seconds=PATIENCE_SECONDS
+            self.inbox, self._connect, self._ask, self._lock, patience_seconds=PATIENCE_SECONDS
         )
 
-    def _ask(self, _uuid, server):
-        server.asked += 1
-        server.released.wait(SECONDS)
-        return server.answers
+    def _connect(self):
+        self.connections.append(Connection())
+        return self.connections[-1]
 
-    def _lock(self, server):
-        server.locks_asked += 1
-        if self.hangs is not None:
-            self.hangs.wait(SECONDS)
-        return server.lock
+    def _ask(self, connection, uuid, server):
+        with connection:
+            if server is None:
+                self.insisted.append(uuid)
+                return self.servers[uuid].released.wait(SECONDS)
+            server.asked += 1
+            server.released.wait(SECONDS)
+            return server.answers
 
-    def _insist(self, uuid):
-        self.insisted.append(uuid)
-        return self.servers[uuid].released.wait(SECONDS)
+    def _lock(self, connection, uuid, _server):
+        with connection:
+            server = self.servers[uuid]
+            server.locks_asked += 1
+            if self.hangs is not None:
+                self.hangs.wait(SECONDS)
+            return server.lock
 
     def search(self):
         self.asking.ask_all(self.servers)
@@ -79,6 +108,7 @@ def site():
     for each in sites:
         for server in each.servers.values():
             server.released.set()
+        assert not any(connection.misused for connection in each.connections)
         each.inbox.close()
 
 
@@ -152,6 +182,19 @@ def test_a_call_that_has_given_up_is_followed_by_the_next_at_once(site):
     assert here.insisted == ["a"]
 
 
+def test_a_thread_that_is_left_waiting_keeps_its_connection_until_it_has_its_answer(site):
+    here = site(a=Server(hangs=True), b=Server(hangs=True), c=Server())
+    here.search()
+    assert [server.asked for server in here.servers.values()] == [1, 1, 1]
+    left = [each for each in here.connections if each.calls]
+    assert len(left) == 2
+    assert here.asking.connection not in left
+    here.servers["a"].released.set()
+    here.servers["b"].released.set()
+    wait_for(lambda: all(each.closed for each in left))
+    assert not here.asking.connection.closed
+
+
 def test_a_libvirt_that_hangs_itself_is_not_asked_for_each_server(site):
     servers = {f"{n}": Server(hangs=True) for n in range(20)}
     here = site(**servers)
@@ -159,7 +202,11 @@ def test_a_libvirt_that_hangs_itself_is_not_asked_for_each_server(site):
     here.search()
     assert [server.asked + server.locks_asked for server in servers.values()] == [2] + [0] * 19
     assert here.messages(1) == [(NoAnswer, "0")]
+    for _ in range(2 * MAX_WAITING):
+        here.search()
+    assert sum(server.locks_asked for server in servers.values()) == MAX_WAITING
     here.hangs.set()
+    wait_for(lambda: not here.asking._locks_waited_for)
 
 
 def test_a_server_that_is_gone_is_waited_for_no_more(site):
@@ -173,4 +220,4 @@ def test_a_server_that_is_gone_is_waited_for_no_more(site):
 def test_what_nobody_foresaw_is_raised(site):
     here = site()
     with pytest.raises(AttributeError):
-        here.asking.ask_all({"a": None})
+        here.asking.ask_all({"a": "no server"})

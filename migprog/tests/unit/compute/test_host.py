@@ -12,6 +12,9 @@ SECONDS = 30.0
 
 
 class Connection:
+    def get(self):
+        return self
+
     def isAlive(self):
         return True
 
@@ -73,20 +76,20 @@ class Silent(host.Host):
     def __init__(self):
         self.inbox = Inbox()
         super().__init__("", self.inbox, 5.0, qemu_events=False)
-        self._connection = Connection()
+        self._connection = self._asking.connection = Connection()
         self._reader = Reader()
         self._asking._no_answer(SERVER)
 
     def _states(self, _connection, _named):
         return [(Domain(), {})]
 
-    def _ask(self, server_uuid, _asked):
+    def _ask(self, _connection, server_uuid, _asked):
         # Its sampler begins just now.
         self.began = self.sampler(server_uuid)
         self._asking._no_answer(server_uuid)
         return False
 
-    def _lock(self, _asked):
+    def _lock(self, _connection, _server_uuid, _asked):
         return Lock.FREE
 
 

@@ -16,8 +16,9 @@ FAILED = {"type": 4, "operation": 5, "time_elapsed": 0, "memory_total": 0}
 
 
 class Domain:
-    def __init__(self, stats, name="web", control=(0, 0, 0)):
+    def __init__(self, stats, name="web", control=(0, 0, 0), stands=(1, 1)):
         self.stats = stats
+        self.stands = stands
         self.name = name
         self.control = list(control)
 
@@ -38,16 +39,25 @@ class Domain:
     def migrateGetMaxDowntime(self):
         return 300
 
+    def state(self):
+        return list(self.stands)
+
 
 class Connection:
-    def __init__(self, domain):
+    def __init__(self, domain, cpu_nanoseconds=0):
         self.domain = domain
         self.resident_asked = 0
+        self.cpu_nanoseconds = cpu_nanoseconds
 
     def lookupByUUIDString(self, _uuid):
         return self.domain
 
-    def domainListGetStats(self, _domains, _stats, _flags):
+    def domainListGetStats(self, _domains, stats, flags):
+        assert flags == libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+        if stats == libvirt.VIR_DOMAIN_STATS_VCPU:
+            # The numbers of those that were unplugged are left out.
+            times = {"vcpu.0.time": 0, "vcpu.2.time": self.cpu_nanoseconds}
+            return [(self.domain, {"vcpu.current": 2, "vcpu.maximum": 4, **times})]
         self.resident_asked += 1
         return [(self.domain, {"balloon.rss": 2048})]
 
@@ -109,3 +119,55 @@ def test_a_migration_that_has_just_failed_is_found_with_the_time_that_it_took():
 )
 def test_whether_a_server_s_lock_is_held(control, lock):
     assert reader.Reader().lock(Domain(ACTIVE, control=control)) is lock
+
+
+PAUSED_MIGRATION = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION)
+MINUTE_NANOSECONDS = 60 * 10**9
+
+
+def left_by_an_agent_before(stands, cpu_nanoseconds):
+    """What is read first of a server whose migration an agent before has left."""
+    domain = Domain(ACTIVE, stands=stands)
+    seen = reader.Reader()
+    seen.begin(SERVER, left=True)
+    return seen.read(Connection(domain, cpu_nanoseconds), SERVER, BlockJobs(time.monotonic))
+
+
+def test_a_server_that_was_paused_while_it_migrates_is_read_by_the_next_agent():
+    reading = left_by_an_agent_before(PAUSED_MIGRATION, MINUTE_NANOSECONDS)
+    assert (reading.stats, reading.is_paused) == (ACTIVE, True)
+
+
+def test_a_server_that_comes_back_is_not_asked_for_its_job():
+    # Its state is the same, but it has not run here.
+    reading = left_by_an_agent_before(PAUSED_MIGRATION, 0)
+    assert (reading.stats, reading.gone) == (None, False)
+    assert "arrives here" in reading.error
+
+
+@pytest.mark.parametrize(
+    ("stands", "cpu_nanoseconds", "arrives"),
+    [
+        ((libvirt.VIR_DOMAIN_RUNNING, 1), 0, False),
+        (PAUSED_MIGRATION, 0, True),
+        (PAUSED_MIGRATION, MINUTE_NANOSECONDS, False),
+        ((libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER), MINUTE_NANOSECONDS, False),
+        ((libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY), 0, False),
+        ((libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY), 0, True),
+        (
+            (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY),
+            MINUTE_NANOSECONDS,
+            True,
+        ),
+    ],
+)
+def test_which_servers_are_being_received(stands, cpu_nanoseconds, arrives):
+    domain = Domain(ACTIVE)
+    assert reader.arrives(Connection(domain, cpu_nanoseconds), domain, stands) is arrives
+
+
+def test_a_server_that_a_search_finds_paused_is_known_to_be():
+    domain = Domain(ACTIVE)
+    seen = reader.Reader()
+    assert seen.find(Connection(domain), domain, SERVER, PAUSED_MIGRATION).is_paused
+    assert not seen.find(Connection(domain), domain, SERVER, (1, 1)).is_paused

@@ -219,3 +219,15 @@ def test_whenever_agents_are_killed_one_record_goes_on_to_its_end(crashes, compl
     assert host.reports[-1].status in ENDED
     if completes:
         assert ends == [Status.COMPLETED]
+
+
+def test_a_guest_that_is_found_paused_dirties_nothing():
+    monitor = Monitor(UUID, SERVER, NOW)
+    monitor.turned(None, is_paused=True)
+    monitor.read(STATS, 0.3, NOW)
+    # 700 bytes were sent in a minute: 300 are no switch-over.
+    assert monitor.preview(NOW, EPOCH + NOW).phase is Phase.MEMORY_FIRST_PASS
+    monitor.read(STATS | {"memory_processed": 750, "memory_remaining": 250}, 0.3, NOW + 5)
+    said = monitor.preview(NOW + 5, EPOCH + NOW + 5)
+    assert said.phase is Phase.MEMORY_FIRST_PASS
+    assert said.reason.startswith("guest paused for 5 s, by an operator or a tool")

@@ -332,3 +332,46 @@ def test_an_interval_that_a_reload_shortens_is_taken_up_before_the_long_one_is_o
     for _ in range(2):
         agent.wait(1.0)
     assert agent.samplers[-1].asked_at is not None
+
+
+def test_a_call_that_libvirt_gave_up_is_no_answer(caplog):
+    caplog.set_level("INFO", "migprog.compute.watched")
+    agent = Agent()
+    active = {"type": 2, "operation": MIGRATION_OUT, "time_elapsed": 2000}
+
+    def logged():
+        return [r.message for r in caplog.records if r.name == "migprog.compute.watched"]
+
+    agent.watches.read(Reading(server_uuid=SERVER, at=agent.now, stats=active))
+    for _ in range(4):
+        agent.wait(1.0)
+        agent.wait(30.0)
+        # The lock of the server's job is held.
+        agent.watches.read(Reading(server_uuid=SERVER, at=agent.now, error="?", error_code=68))
+    (silent,) = logged()
+    assert "libvirt has not answered for" in silent
+    agent.wait(1.0)
+    agent.watches.read(Reading(server_uuid=SERVER, at=agent.now, stats=active))
+    assert logged() == [silent, f"server {SERVER}: libvirt answers again"]
+
+
+def test_a_paused_server_whose_last_event_was_lost_is_not_watched_for_ever(agent):
+    agent.reads(MIGRATION_OUT)
+    agent.lifecycle(SUSPENDED_MIGRATED)
+    # libvirt was started anew meanwhile: the migration is gone, and nothing told so.
+    for _ in range(12):
+        agent.reads()
+        agent.wait(1.0)
+    assert agent.reported() == [Status.FAILED]
+    assert SERVER not in agent.watches
+
+
+def test_a_server_that_was_switched_over_may_be_without_a_job_before_its_end_is_told(agent):
+    agent.reads(MIGRATION_OUT)
+    agent.lifecycle(SUSPENDED_MIGRATED)
+    for _ in range(6):
+        agent.reads()
+        agent.wait(1.0)
+    assert SERVER in agent.watches
+    agent.lifecycle(STOPPED_MIGRATED)
+    assert agent.reported() == [Status.COMPLETED]

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read-only connections to a libvirt, each of them used by one thread at a time.
+
+A call that may wait for a server is made on a connection that no other thread uses. Where several
+threads call on one connection, libvirt's client has the thread that waits for the first answer send
+the calls of the others; it can miss that it is to do so (measured with libvirt 9.0: 1 % of calls
+that follow each other at once, up to 5 s each). So a call that hangs would delay those about other
+servers. libvirt also answers no more than five calls of one connection at a time.
+"""
+
+import contextlib
+import functools
+from typing import Any
+
+import libvirt
+
+from migprog.concurrency import native_thread
+
+# A libvirt that does not answer for so long (interval × count seconds) is taken for gone.
+KEEPALIVE = (5, 6)
+
+
+class ThreadConnection:
+    """A connection to the libvirt behind ``uri`` for one thread. It is opened when it is first
+    needed, and again when it has broken."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._connection: libvirt.virConnect | None = None
+
+    def get(self) -> Any:
+        """The connection. Raises :class:`libvirtError`; may hang for as long as libvirt does."""
+        if self._connection is not None and not self._connection.isAlive():
+            self.close()
+        if self._connection is None:
+            self._connection = libvirt.openReadOnly(self._uri)
+            self._connection.setKeepAlive(*KEEPALIVE)
+        return self._connection
+
+    def close(self) -> None:
+        """Close it, if it is open."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(libvirt.libvirtError):
+                connection.close()
+
+
+@functools.cache
+def run_event_loop() -> None:
+    """Run libvirt's event loop in a thread, once a process, before the first connection."""
+
+    def run() -> None:
+        while True:
+            with contextlib.suppress(libvirt.libvirtError):
+                libvirt.virEventRunDefaultImpl()
+
+    libvirt.registerErrorHandler(lambda _opaque, _error: None, None)
+    libvirt.virEventRegisterDefaultImpl()
+    native_thread(run, "libvirt events")
