@@ -244,7 +244,11 @@ def test_broker_that_goes_away_is_a_few_lines_with_its_address(
     wait_for_output(conductor, "takes reports")
     source = reporting(*groups)
     wait_for_more(source, "stored", 4)
+    # It has messages at hand when its connection breaks.
+    conductor.process.send_signal(signal.SIGSTOP)
+    wait_for_more(source, "sent", 4)
     own_broker.control("stop_app")
+    conductor.process.send_signal(signal.SIGCONT)
     wait_for_more(source, "failed", 6)
     own_broker.control("start_app")
     wait_for_more(source, "stored", 4)
