@@ -37,6 +37,9 @@ _REPORTED = {
         "Exception terminating",
     ),
     "amqp": ("Received method",),
+    # The connection broke while a message came in; the broker delivers it again.
+    "oslo.messaging._drivers.amqpdriver": ("Discarding RPC request due to failed acknowledge",),
+    "oslo.messaging._drivers.common": ("Fail to reset the connection",),
 }
 # Loggers whose records come in floods when a party is away.
 _LOUD = (

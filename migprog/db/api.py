@@ -40,6 +40,10 @@ _RETRIES = 10
 _RETRY_SECONDS = (0.01, 2.0)
 # For changes of the tables, which may take long and which somebody watches.
 _A_DAY_SECONDS = 86_400.0
+# SQLite: how long a transaction without a deadline waits for the lock of another process.
+_LOCK_SECONDS = 600.0
+# Between two attempts to get it, drawn from this range.
+_LOCK_RETRY_SECONDS = (0.001, 0.005)
 
 
 class Unavailable(exception.MigprogError):
@@ -143,8 +147,7 @@ class Store:
             with engine.connect() as connection, _within(connection, deadline), connection.begin():
                 yield connection
             return
-        # SQLite has one writer at a time and waits in C: under eventlet that stops everybody,
-        # the writer waited for too. So the writers of one process queue up here.
+        # SQLite has one writer at a time. The writers of one process queue up here.
         left = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
         if not self._one_writer.acquire(timeout=left):
             raise sa_exc.TimeoutError("the transaction before has not ended in time")
@@ -154,7 +157,7 @@ class Store:
                 # fails if another wrote in between: this one says at its start that it will write.
                 connection.info["in_transaction"] = True
                 with connection.begin():
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                    _begin_immediate(connection, deadline)
                     yield connection
         finally:
             self._one_writer.release()
@@ -206,6 +209,40 @@ def _within(connection: Connection, deadline: float | None) -> Iterator[None]:
         yield
     finally:
         deadlines.end(connection)
+
+
+def _begin_immediate(connection: Connection, deadline: float | None) -> None:
+    """Begin a transaction that writes, as soon as no other process has one.
+
+    SQLite itself waits in C, which under eventlet stops all threads, and tries every 100 ms: a
+    process that writes one transaction after the other leaves the lock for a millisecond at a time,
+    and others wait for half a minute in vain.
+    """
+    give_up_at = time.monotonic() + _LOCK_SECONDS if deadline is None else deadline
+    driver: Any = connection.connection.dbapi_connection
+    (waits_ms,) = driver.execute("PRAGMA busy_timeout").fetchone()
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        while not _has_begun(connection, give_up_at):
+            time.sleep(random.uniform(*_LOCK_RETRY_SECONDS))  # noqa: S311
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {waits_ms}")
+
+
+def _has_begun(connection: Connection, give_up_at: float) -> bool:
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    except sa_exc.OperationalError as error:
+        if not _is_locked(error) or time.monotonic() + max(_LOCK_RETRY_SECONDS) >= give_up_at:
+            raise
+        return False
+    return True
+
+
+def _is_locked(error: sa_exc.OperationalError) -> bool:
+    # The lower byte of what sqlite3_extended_errcode() gives.
+    code: int = getattr(error.orig, "sqlite_errorcode", 0)
+    return code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
 import os
 import sqlite3
 import stat
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from oslo_db.exception import DBDuplicateEntry
 
 from migprog import exception, objects
+from migprog.db import schema
 from migprog.tests import stores
 
 
@@ -100,6 +102,30 @@ def test_writers_wait_for_each_other(url):
     outside.execute("COMMIT")
     thread.join(30)
     assert stores.migration(store, report)
+
+
+def test_sync_waits_for_another_process_longer_than_a_transaction_may(url):
+    stores.ready(url).close()
+    store = stores.connect(url, statement=1, transaction=1)
+    outside = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    errors = []
+
+    def sync():
+        try:
+            schema.sync(store)
+        except objects.Unavailable as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=sync)
+    with contextlib.closing(outside):
+        outside.execute("BEGIN IMMEDIATE")
+        thread.start()
+        with pytest.raises(objects.Unavailable):
+            stores.store(stores.connect(url, statement=1, transaction=1), stores.report())
+        thread.join(0.3)
+        assert thread.is_alive() and not errors
+    thread.join(60)
+    assert not thread.is_alive() and not errors
 
 
 def test_a_lost_race_is_run_again(url):
