@@ -31,6 +31,7 @@ _BROKER_WORKS = "[%(connection_id)s] Reconnected to AMQP server"
 # ... and what our code is told by an exception as well, or what happens whenever a connection ends.
 _REPORTED = {
     "oslo.db.api": ("DB exceeded retry limit",),
+    "oslo.db.sqlalchemy.exc_filters": ("DBAPIError exception wrapped",),
     "sqlalchemy.pool": (
         "Exception during reset",
         "Error closing",
@@ -38,6 +39,7 @@ _REPORTED = {
         "Exception terminating",
     ),
     "amqp": ("Received method",),
+    "keystonemiddleware.auth_token": ("Unable to validate token",),
 }
 # Loggers whose records come in floods when a party is away.
 _LOUD = (
