@@ -20,12 +20,16 @@ from typing import Any
 from migprog import objects
 from migprog.conductor.refusals import Refusals
 from migprog.core.report import Batch, Report
+from migprog.core.seldom import Seldom
 from migprog.metrics import conductor as metrics
 from migprog.objects import Heard, Stored, Unavailable
 
 LOG = logging.getLogger(__name__)
 # Of progress, in one transaction: it must not make those wait long who want an answer.
 _MAX_REPORTS = 1000
+# Of progress, and of what agents tell of themselves: more than a cloud has at a time. Whoever invents
+# migrations could fill the memory else.
+_MOST_WAITING = 20_000
 # Nobody waits for an answer that takes longer; what is sent again is stored once.
 _ANSWER_SECONDS = 30.0
 
@@ -106,10 +110,13 @@ class Intake:
         store_batches: StoreBatches,
         gathering: Gathering = Gathering(),
         answer_seconds: float = _ANSWER_SECONDS,
+        most_waiting: int = _MOST_WAITING,
     ) -> None:
         self._store_batches = store_batches
         self._gathering = gathering
         self._answer_seconds = answer_seconds
+        self._most_waiting = most_waiting
+        self._lines = Seldom()
         self._changed = threading.Condition()
         self._asked: list[_Asked] = []
         self._progress: dict[tuple[str, str], _Progress] = {}
@@ -155,12 +162,25 @@ class Intake:
                 before = self._progress.get(key)
                 if before is not None:
                     metrics.superseded()
+                elif len(self._progress) >= self._most_waiting:
+                    self._overflowed(batch.host)
+                    continue
                 if before is None or before.report.sequence < report.sequence:
                     self._progress[key] = _Progress(report, batch, at)
-            if batch.agent is not None:
+            known = (batch.host, batch.node) in self._agents
+            if batch.agent is not None and (known or len(self._agents) < self._most_waiting):
                 alone = dataclasses.replace(batch, reports=(), arrivals=())
                 self._agents[batch.host, batch.node] = Heard(alone, at)
             self._changed.notify()
+
+    def _overflowed(self, host: str) -> None:
+        metrics.overflowed()
+        if self._lines.held_back("", time.monotonic()) is not None:
+            LOG.warning(
+                "%d reports of progress wait to be stored; further ones are dropped, the first is "
+                "from host %r: the database is slow, or somebody floods the broker",
+                *(self._most_waiting, host),
+            )
 
     def _run(self) -> None:
         gathering = self._gathering

@@ -21,7 +21,7 @@ class Application:
     def __init__(self):
         self.go = threading.Event()
         self.begun = threading.Semaphore(0)
-        self.served = collections.Counter()
+        self.served: collections.Counter[str] = collections.Counter()
 
     def __call__(self, environ, start_response):
         self.served[environ["PATH_INFO"]] += 1
