@@ -27,8 +27,8 @@ from migprog.objects import Heard, Stored, Unavailable
 LOG = logging.getLogger(__name__)
 # Of progress, in one transaction: it must not make those wait long who want an answer.
 _MAX_REPORTS = 1000
-# Of progress, and of what agents tell of themselves: more than a cloud has at a time. Whoever invents
-# migrations could fill the memory else.
+# Of progress, and of what agents tell of themselves: more than a cloud has at a time. Without it
+# whoever invents migrations could fill the memory.
 _MOST_WAITING = 20_000
 # Nobody waits for an answer that takes longer; what is sent again is stored once.
 _ANSWER_SECONDS = 30.0
