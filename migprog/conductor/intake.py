@@ -27,6 +27,8 @@ from migprog.objects import Heard, Stored, Unavailable
 LOG = logging.getLogger(__name__)
 # Of progress, in one transaction: it must not make those wait long who want an answer.
 _MAX_REPORTS = 1000
+# Of those who want an answer: all of a transaction are lost when it takes too long.
+_MAX_ENTRIES = 2000
 # Of progress, and of what agents tell of themselves: more than a cloud has at a time. Without it
 # whoever invents migrations could fill the memory.
 _MOST_WAITING = 20_000
@@ -196,7 +198,7 @@ class Intake:
                 )
                 self._wait_until(begun + gathering.for_answers_seconds, lambda: self._stopping)
                 begun = time.monotonic()
-                asked, self._asked = self._asked, []
+                asked, self._asked = _together(self._asked)
                 agents, self._agents = self._agents, {}
                 progress = [self._progress.pop(key) for key in list(self._progress)[:_MAX_REPORTS]]
             if not asked and not progress and not agents:
@@ -230,6 +232,16 @@ class Intake:
             self._store([], [heard])
         for each in asked:
             self._store([each], [])
+
+
+def _together(asked: list[_Asked]) -> tuple[list[_Asked], list[_Asked]]:
+    """Those of one transaction, the first and as many as there may be, and the rest."""
+    entries = 0
+    for number, each in enumerate(asked):
+        entries += len(each.heard.batch.reports) + len(each.heard.batch.arrivals)
+        if number and entries > _MAX_ENTRIES:
+            return asked[:number], asked[number:]
+    return asked, []
 
 
 def _answer(asked: list[_Asked], error: Exception) -> None:

@@ -112,6 +112,17 @@ def test_what_came_in_meanwhile_is_stored_together(database, intake):
     assert [len(transaction) for transaction in database.transactions] == [1, 5]
 
 
+def test_what_is_stored_together_is_bounded(database, intake):
+    first = busy(database, intake)
+    large = tuple(stores.report() for _ in range(500))
+    others = [Asking(intake, batch(*large, host=str(n))) for n in range(6)]
+    waiting(intake, 6)
+    database.go.release(3)
+    for each in (first, *others):
+        each.answer()
+    assert [len(transaction) for transaction in database.transactions] == [1, 4, 2]
+
+
 def test_of_progress_the_latest_is_kept(database, intake):
     first = busy(database, intake)
     one, two = stores.report(), stores.report()
