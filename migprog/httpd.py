@@ -10,7 +10,6 @@ Where the API has many clients, or serves TLS, uWSGI or gunicorn behind a proxy 
 ``migprog.wsgi:application`` instead.
 """
 
-import collections
 import contextlib
 import logging
 import queue
@@ -36,6 +35,8 @@ _MAX_BODY_BYTES = 1024 * 1024
 _RESERVED_THREADS = 2
 # What a client that reads slowly makes us keep goes to a file beyond this.
 _ANSWER_IN_MEMORY_BYTES = 4 * 1024 * 1024
+# What a client may leave unread of its answers before its next request is served.
+_UNREAD_BYTES = 64 * 1024
 _LOOK_SECONDS = 0.5
 _STOP_SECONDS = 5.0
 _LOG_SECONDS = 60.0
@@ -62,6 +63,8 @@ class _Channel(channel.HTTPChannel):
     def __init__(self, server: "_Waitress", *arguments: Any, **more: Any) -> None:
         self._awaited_since = time.monotonic()
         self._served_once = self._is_served = False
+        # Another request of it has been read, and waits until its client has read more answers.
+        self.is_put_off = False
         super().__init__(server, *arguments, **more)
 
     def received(self, data: bytes) -> bool:
@@ -83,9 +86,17 @@ class _Channel(channel.HTTPChannel):
         """Nothing of it is being computed or sent."""
         return not (self.requests or self._is_served or self.total_outbufs_len)
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether its client has left so much of its answers unread that the next one waits.
+
+        waitress would have the thread that computes the next answer wait for the client.
+        """
+        return bool(self.total_outbufs_len > _UNREAD_BYTES)
+
     def is_late(self, now: float, bounds: Bounds) -> bool:
         """Whether its client has taken too long."""
-        if self.requests or self._is_served:
+        if self._is_served or (self.requests and not self.is_put_off):
             return False
         if self.total_outbufs_len:
             seconds = bounds.answer_seconds
@@ -117,6 +128,13 @@ class _Waitress(server.TcpWSGIServer):
             if each.is_late(now, self._bounds):
                 each.handle_close()
 
+    def take_up(self) -> None:
+        """Go on with requests that were put off, where the client has read enough."""
+        for each in list(self.active_channels.values()):
+            if each.is_put_off and not each.has_unread:
+                each.is_put_off = False
+                self.add_task(each)
+
     @property
     def is_sending(self) -> bool:
         """Whether a part of an answer has not been sent yet."""
@@ -128,20 +146,23 @@ class _Waitress(server.TcpWSGIServer):
         if accepted is None:
             return None
         client = accepted[1][0]
-        per_client = collections.Counter(each.addr[0] for each in self.active_channels.values())
-        if per_client[client] >= self._bounds.connections_per_client:
-            self._say("closed a connection of %s: it has %d already", client, per_client[client])
-            accepted[0].close()
-            return None
-        if per_client.total() >= self._bounds.connections and not self._make_room():
-            self._say("closed a connection of %s: there are %d", client, per_client.total())
+        there_are = list(self.active_channels.values())
+        its = [each for each in there_are if each.addr[0] == client]
+        if len(its) >= self._bounds.connections_per_client:
+            self._say("closed a connection of %s: it has %d already", client, len(its))
+            if not self._make_room(its):
+                accepted[0].close()
+                return None
+        elif len(there_are) >= self._bounds.connections and not self._make_room(there_are):
+            self._say("closed a connection of %s: there are %d", client, len(there_are))
             accepted[0].close()
             return None
         return accepted
 
-    def _make_room(self) -> bool:
-        """Close the connection that has been idle for the longest, if one is."""
-        idle = [each for each in self.active_channels.values() if each.is_idle]
+    def _make_room(self, among: Iterable[_Channel]) -> bool:
+        """Close the connection that has been idle for the longest, if one is: what says nothing
+        gives way to what may."""
+        idle = [each for each in among if each.is_idle]
         if not idle:
             return False
         min(idle, key=lambda each: each.last_activity).handle_close()
@@ -170,6 +191,9 @@ class _Threads:
 
     def add_task(self, task: Any) -> None:
         """Have a request served; ``task`` is the channel that it came by."""
+        if task.has_unread:
+            task.is_put_off = True
+            return
         path = getattr(task.requests[0], "path", None)
         which = self._reserved_queue if path in self._reserved else self._queue
         which.put(task)
@@ -272,6 +296,7 @@ class Server:
         look_at = 0.0
         while not self._stopping:
             wasyncore.loop(timeout=_LOOK_SECONDS, use_poll=use_poll, map=self._map, count=1)
+            self._server.take_up()
             if time.monotonic() >= look_at:
                 self._server.close_late()
                 look_at = time.monotonic() + _LOOK_SECONDS

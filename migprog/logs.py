@@ -30,6 +30,7 @@ _BROKER_WORKS = "[%(connection_id)s] Reconnected to AMQP server"
 # ... and what our code is told by an exception as well, or what happens whenever a connection ends.
 _REPORTED = {
     "oslo.db.api": ("DB exceeded retry limit",),
+    "oslo.db.sqlalchemy.exc_filters": ("DBAPIError exception wrapped",),
     "sqlalchemy.pool": (
         "Exception during reset",
         "Error closing",
@@ -40,6 +41,7 @@ _REPORTED = {
     # The connection broke while a message came in; the broker delivers it again.
     "oslo.messaging._drivers.amqpdriver": ("Discarding RPC request due to failed acknowledge",),
     "oslo.messaging._drivers.common": ("Fail to reset the connection",),
+    "keystonemiddleware.auth_token": ("Unable to validate token",),
 }
 # Loggers whose records come in floods when a party is away.
 _LOUD = (

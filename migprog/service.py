@@ -56,8 +56,9 @@ def main(
     What stops it is told in one line: it is for the operator.
     """
     try:
-        config = conf.load(sys.argv[1:], prog, cli_opts=cli_opts)
-        run(config, make(config))
+        with conf.references_explained(cfg.CONF):
+            config = conf.load(sys.argv[1:], prog, cli_opts=cli_opts)
+            run(config, make(config))
     except exception.MigprogError as error:
         sys.stderr.write(f"{prog}: {error}\n")
         _end(1)

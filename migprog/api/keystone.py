@@ -13,16 +13,22 @@ from keystonemiddleware import auth_token
 from keystonemiddleware import opts as keystone_opts
 from oslo_config import cfg
 
-from migprog import exception
+from migprog import exception, httpc, outages
 from migprog.api import errors
 from migprog.api.resource import Application
 
 LOG = logging.getLogger(__name__)
 
 _GROUP = "keystone_authtoken"
+# What an answer's failure means.
+_FOLLOWS = "requests with tokens that are not known yet are answered 503"
 # The library's own are none, and 3: a Keystone that hangs would be waited for, for ever.
 DEFAULTS = {"http_connect_timeout": 5, "http_request_max_retries": 1}
 _TURN_SECONDS = 1.0
+
+
+class _Busy(exceptions.ConnectFailure):
+    """Others wait for Keystone already."""
 
 
 class Turns:
@@ -45,10 +51,10 @@ class Turns:
             yield
             return
         if not self._places.acquire(blocking=False):
-            raise exceptions.ConnectFailure("too many requests wait for Keystone")
+            raise _Busy("too many requests wait for Keystone")
         try:
             if not self._turns.acquire(timeout=_TURN_SECONDS):
-                raise exceptions.ConnectFailure("too many requests wait for Keystone")
+                raise _Busy("too many requests wait for Keystone")
             self._mine.has = True
             try:
                 yield
@@ -95,7 +101,7 @@ def authenticated(conf: cfg.ConfigOpts, app: Application, threads: int = 16) -> 
         except exceptions.ClientException as error:
             # Where a 401 has to say where Keystone is, it is asked outside of the middleware's
             # own care.
-            LOG.error("cannot ask Keystone: %.300s", error)
+            protected.keystone.failed(str(error)[:300])
             message = "The Keystone service is temporarily unavailable."
         refusal = webob.Response(json=errors.body(503, message), status=503)
         return refusal(environ, start_response)
@@ -104,14 +110,68 @@ def authenticated(conf: cfg.ConfigOpts, app: Application, threads: int = 16) -> 
 
 
 class _Bounded(auth_token.AuthProtocol):
-    """All that the middleware asks Keystone goes through its session."""
+    """The middleware, which asks Keystone about a token, and for its own, in turn."""
 
     def __init__(self, app: Application, conf: dict[str, Any], turns: Turns) -> None:
         self._turns = turns
+        self._logging_in = threading.Lock()
+        self.keystone = outages.party(LOG, "Keystone", _FOLLOWS)
         super().__init__(app, conf)
+
+    def _create_identity_server(self) -> Any:
+        server = super()._create_identity_server()
+        verify = server.verify_token
+
+        def in_turn(*arguments: Any, **more: Any) -> Any:
+            with self._turns.one():
+                return self._asked(verify, *arguments, **more)
+
+        server.verify_token = in_turn
+        return server
+
+    def _asked(self, verify: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+        """What Keystone says of a token; its failures are logged as those of one party."""
+        try:
+            self._log_in()
+            told = verify(*arguments, **more)
+        except _Busy:
+            raise
+        except auth_token.ksm_exceptions.InvalidToken:
+            self.keystone.worked()
+            raise
+        except (RecursionError, ValueError) as error:
+            self.keystone.failed(f"its answer cannot be read: {type(error).__name__}")
+            raise auth_token.ksm_exceptions.ServiceError(str(error)) from error
+        except Exception as error:
+            self.keystone.failed(str(error)[:300])
+            raise
+        self.keystone.worked()
+        return told
+
+    def _log_in(self) -> None:
+        """Have a token of our own, or fail soon.
+
+        keystoneauth has all who need one wait until one of them has fetched it; if that fails, the
+        next one tries, and the last waits for all.
+        """
+        if self._auth is None:
+            return
+        if not self._logging_in.acquire(timeout=_TURN_SECONDS):
+            raise _Busy("another request waits for the login at Keystone")
+        try:
+            self._session.get_token(self._auth)
+        except (exceptions.ConnectFailure, exceptions.DiscoveryFailure):
+            raise
+        except exceptions.ClientException:
+            # A refusal: the middleware has words for it.
+            LOG.debug("cannot log in at Keystone", exc_info=True)
+        finally:
+            self._logging_in.release()
 
     def _create_session(self, **options: Any) -> Any:
         session = super()._create_session(**options)
+        if session.timeout:
+            httpc.bound(session, session.timeout)
         request = session.request
 
         def in_turn(*arguments: Any, **more: Any) -> Any:

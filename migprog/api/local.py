@@ -19,6 +19,11 @@ from migprog.api.resource import Application
 from migprog.conf.api import is_loopback
 
 _FORWARDED_FOR = re.compile(r'\bfor="?\[?([^\s",;\]]*)', re.IGNORECASE)
+# Where proxies say who asks, besides Forwarded.
+_CLIENTS = (
+    *("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_X_CLIENT_IP", "HTTP_CLIENT_IP"),
+    *("HTTP_X_CLUSTER_CLIENT_IP", "HTTP_TRUE_CLIENT_IP", "HTTP_CF_CONNECTING_IP"),
+)
 _NAME = "localhost"
 # What a browser says of requests that its user made, or a page of this API.
 _OWN_SITES = ("same-origin", "none")
@@ -72,12 +77,15 @@ def is_local(environ: Mapping[str, Any]) -> bool:
     """Tell whether the peer, and whoever it says it asks for, are on this machine.
 
     A server on a socket file tells no address, and so might answer anybody. Nor does a proxy that
-    says only that it is one (``Via``).
+    says only that it is one (``Via``, ``X-Forwarded-Server``), or by which name it was asked.
     """
-    if environ.get("HTTP_VIA"):
+    if environ.get("HTTP_VIA") or environ.get("HTTP_X_FORWARDED_SERVER"):
+        return False
+    named = environ.get("HTTP_X_FORWARDED_HOST")
+    if named and not all(names_this_machine(name.strip()) for name in named.split(",")):
         return False
     origins = [environ.get("REMOTE_ADDR") or ""]
-    for header in ("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP"):
+    for header in _CLIENTS:
         if forwarded := environ.get(header):
             origins += forwarded.split(",")
     origins += _FORWARDED_FOR.findall(environ.get("HTTP_FORWARDED", ""))

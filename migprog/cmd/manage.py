@@ -176,8 +176,9 @@ def main() -> None:
     """Exit status 1: it could not be done, and why; 2: bad arguments."""
     command = cfg.SubCommandOpt("command", title="Commands", handler=_add_commands)
     try:
-        config = conf.load(sys.argv[1:], "migprog-manage", cli_opts=[command])
-        store = api.connect(config)
+        with conf.references_explained(cfg.CONF):
+            config = conf.load(sys.argv[1:], "migprog-manage", cli_opts=[command])
+            store = api.connect(config)
         try:
             config.command.act(store, config.command)
         except api.Unavailable as error:

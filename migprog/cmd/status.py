@@ -80,7 +80,7 @@ class Checks(upgradecheck.UpgradeCommands):
         api.register_opts(self._conf)
         try:
             return bool(self._conf.database.connection)
-        except ValueError:
+        except (ValueError, cfg.Error):
             return True
 
     def _users_of_broker(self) -> tuple[str, ...]:
@@ -93,7 +93,7 @@ class Checks(upgradecheck.UpgradeCommands):
                     CONDUCTOR,
                 )
             )
-        except ValueError:
+        except (ValueError, cfg.Error):
             return (COMPUTE, CONDUCTOR, API)
 
     def _result(
@@ -101,8 +101,13 @@ class Checks(upgradecheck.UpgradeCommands):
     ) -> Result:
         """The result of a check that has a deadline, with who needs what it is about."""
         needed = f" [needed by {', '.join(who)}]"
+
+        def explained() -> Result | str | None:
+            with conf.references_explained(self._conf):
+                return check()
+
         try:
-            found = checks.within_deadline(check)
+            found = checks.within_deadline(explained)
         except checks.Warned as error:
             return Result(Code.WARNING, f"{error}{needed}")
         except exception.MigprogError as error:
@@ -261,7 +266,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status: int = upgradecheck.main(config, "migprog", Checks(config), arguments)
     except (cfg.Error, ValueError, OSError) as error:
-        sys.stderr.write(f"migprog-status: {conf.plain(error)}\n")
+        sys.stderr.write(f"migprog-status: {conf.why_unread(error, arguments)}\n")
         return 255
     sys.stdout.flush()
     sys.stderr.flush()

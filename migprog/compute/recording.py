@@ -155,8 +155,10 @@ def _unpacked(file: BinaryIO) -> Iterator[bytes]:
 def _parsed(line: bytes) -> Row:
     try:
         row = json.loads(line)
-    except (UnicodeDecodeError, RecursionError):
+    except UnicodeDecodeError:
         raise json.JSONDecodeError("not text in UTF-8", "", 0) from None
+    except RecursionError:
+        raise json.JSONDecodeError("lists and objects are nested too deeply", "", 0) from None
     if not isinstance(row, dict):
         raise ValueError("a line must be a JSON object")
     return row

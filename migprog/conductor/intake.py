@@ -20,12 +20,18 @@ from typing import Any
 from migprog import objects
 from migprog.conductor.refusals import Refusals
 from migprog.core.report import Batch, Report
+from migprog.core.seldom import Seldom
 from migprog.metrics import conductor as metrics
 from migprog.objects import Heard, Stored, Unavailable
 
 LOG = logging.getLogger(__name__)
 # Of progress, in one transaction: it must not make those wait long who want an answer.
 _MAX_REPORTS = 1000
+# Of those who want an answer: all of a transaction are lost when it takes too long.
+_MAX_ENTRIES = 2000
+# Of progress, and of what agents tell of themselves: more than a cloud has at a time. Without it
+# whoever invents migrations could fill the memory.
+_MOST_WAITING = 20_000
 # Nobody waits for an answer that takes longer; what is sent again is stored once.
 _ANSWER_SECONDS = 30.0
 
@@ -106,10 +112,13 @@ class Intake:
         store_batches: StoreBatches,
         gathering: Gathering = Gathering(),
         answer_seconds: float = _ANSWER_SECONDS,
+        most_waiting: int = _MOST_WAITING,
     ) -> None:
         self._store_batches = store_batches
         self._gathering = gathering
         self._answer_seconds = answer_seconds
+        self._most_waiting = most_waiting
+        self._lines = Seldom()
         self._changed = threading.Condition()
         self._asked: list[_Asked] = []
         self._progress: dict[tuple[str, str], _Progress] = {}
@@ -155,12 +164,25 @@ class Intake:
                 before = self._progress.get(key)
                 if before is not None:
                     metrics.superseded()
+                elif len(self._progress) >= self._most_waiting:
+                    self._overflowed(batch.host)
+                    continue
                 if before is None or before.report.sequence < report.sequence:
                     self._progress[key] = _Progress(report, batch, at)
-            if batch.agent is not None:
+            known = (batch.host, batch.node) in self._agents
+            if batch.agent is not None and (known or len(self._agents) < self._most_waiting):
                 alone = dataclasses.replace(batch, reports=(), arrivals=())
                 self._agents[batch.host, batch.node] = Heard(alone, at)
             self._changed.notify()
+
+    def _overflowed(self, host: str) -> None:
+        metrics.overflowed()
+        if self._lines.held_back("", time.monotonic()) is not None:
+            LOG.warning(
+                "%d reports of progress wait to be stored; further ones are dropped, the first is "
+                "from host %r: the database is slow, or somebody floods the broker",
+                *(self._most_waiting, host),
+            )
 
     def _run(self) -> None:
         gathering = self._gathering
@@ -176,7 +198,7 @@ class Intake:
                 )
                 self._wait_until(begun + gathering.for_answers_seconds, lambda: self._stopping)
                 begun = time.monotonic()
-                asked, self._asked = self._asked, []
+                asked, self._asked = _together(self._asked)
                 agents, self._agents = self._agents, {}
                 progress = [self._progress.pop(key) for key in list(self._progress)[:_MAX_REPORTS]]
             if not asked and not progress and not agents:
@@ -210,6 +232,16 @@ class Intake:
             self._store([], [heard])
         for each in asked:
             self._store([each], [])
+
+
+def _together(asked: list[_Asked]) -> tuple[list[_Asked], list[_Asked]]:
+    """Those of one transaction, the first and as many as there may be, and the rest."""
+    entries = 0
+    for number, each in enumerate(asked):
+        entries += len(each.heard.batch.reports) + len(each.heard.batch.arrivals)
+        if number and entries > _MAX_ENTRIES:
+            return asked[:number], asked[number:]
+    return asked, []
 
 
 def _answer(asked: list[_Asked], error: Exception) -> None:

@@ -13,7 +13,7 @@ from keystoneauth1 import loading
 from oslo_config import cfg
 from requests import exceptions as requests_exceptions
 
-from migprog import exception
+from migprog import exception, httpc
 from migprog.conf import nova as nova_conf
 from migprog.core.nova import LIVE_MIGRATION, NovaMigration
 from migprog.objects import MAX_ID
@@ -40,6 +40,7 @@ class Nova:
             session = loading.load_session_from_conf_options(conf, group, auth=auth)
             self._adapter = loading.load_adapter_from_conf_options(conf, group, session=session)
             self._deadline_seconds = 3 * float(conf[group].timeout)
+            httpc.bound(session, self._deadline_seconds)
         except (keystone_exceptions.ClientException, cfg.Error, TypeError, ValueError) as error:
             raise exception.ConfigError(f"[{group}] {error}") from error
 

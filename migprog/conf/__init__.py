@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configuration: one module a group; read by the wiring, handed down as values."""
 
+import contextlib
 import logging
 import pathlib
 import re
@@ -10,7 +11,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from migprog import exception, logs
-from migprog.conf import api, compute, conductor, database, log_lines, unknown
+from migprog.conf import api, compute, conductor, database, log_lines, references, unknown
 from migprog.version import RELEASE
 
 LOG = logging.getLogger(__name__)
@@ -51,19 +52,24 @@ def load(
             version=RELEASE,
             default_config_files=default_config_files,
         )
-    except OSError as error:
-        if "--shell_completion" not in argv:
-            raise exception.ConfigError(f"{error.filename}: {error.strerror}") from error
-        # Its template is not among what oslo.config (10.7) installs.
-        raise exception.ConfigError(
-            f"--shell_completion: the installed oslo.config has no {error.filename}"
-        ) from error
-    except (cfg.Error, ValueError) as error:
-        raise exception.ConfigError(plain(error)) from error
+    except (cfg.Error, OSError, ValueError) as error:
+        raise exception.ConfigError(why_unread(error, argv)) from error
     validate(conf)
     _set_logging_up(conf)
     _warn_of_unknown(conf)
     return conf
+
+
+def why_unread(error: Exception, argv: Sequence[str]) -> str:
+    """Say in a line why oslo.config could not read its files and ``argv``."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"a configuration file must be UTF-8: {error}"
+    if isinstance(error, OSError) and "--shell_completion" in argv:
+        # Its template is not among what oslo.config (10.7) installs.
+        return f"--shell_completion: the installed oslo.config has no {error.filename}"
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}"
+    return plain(error)
 
 
 def _set_logging_up(conf: cfg.ConfigOpts) -> None:
@@ -72,9 +78,45 @@ def _set_logging_up(conf: cfg.ConfigOpts) -> None:
     except (OSError, log.LogConfigError) as error:
         option = "log_config_append" if conf.log_config_append else "log_dir, log_file"
         raise exception.ConfigError(f"[DEFAULT] {option}: {error}") from error
+    except ValueError as error:
+        raise exception.ConfigError(f"[DEFAULT] default_log_levels: {error}") from error
+    _try_formats()
     # It leaves JSON alone, by its formatter, which the next one wraps.
     log_lines.keep_printable(logging.getLogger())
     logs.tame()
+
+
+def _try_formats() -> None:
+    """Raises :class:`exception.ConfigError` where no line of the log could be written."""
+    record = LOG.makeRecord(LOG.name, logging.INFO, __file__, 0, "a line", (), None)
+    for handler in logging.getLogger().handlers:
+        try:
+            handler.format(record)
+        except (KeyError, TypeError, ValueError) as error:
+            raise exception.ConfigError(
+                "[DEFAULT] logging_context_format_string, logging_default_format_string, "
+                f"log_date_format: {type(error).__name__}: {error}"
+            ) from error
+
+
+@contextlib.contextmanager
+def references_explained(conf: cfg.ConfigOpts) -> Iterator[None]:
+    """Raise :class:`exception.ConfigError` where an option cannot be read since its value refers to
+    one that does not exist."""
+
+    def exists(group: str, name: str) -> bool:
+        try:
+            return name in (conf if group == "DEFAULT" else conf[group])
+        except cfg.Error:
+            return False
+
+    try:
+        yield
+    except (cfg.NoSuchOptError, cfg.TemplateSubstitutionError) as error:
+        for path, sections in _sections(conf):
+            for what in references.dangling(sections, exists):
+                raise exception.ConfigError(f"{what} ({path})") from error
+        raise
 
 
 def plain(error: Exception) -> str:

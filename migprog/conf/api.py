@@ -61,9 +61,9 @@ OPTS = [
         min=1,
         max=500,
         help="Connections that one address may have to migprog-api and migprog-standalone at a "
-        "time; further ones are closed at once. Of all addresses together there may be 500; for "
-        "one more the connection is closed that has been idle for the longest. All clients of a "
-        "proxy have its address.",
+        "time. Of all addresses together there may be 500. For one more the connection is closed "
+        "that has been idle for the longest; where none is idle the new one is closed. All clients "
+        "of a proxy have its address.",
     ),
     cfg.IntOpt(
         "max_waiting",

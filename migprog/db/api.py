@@ -369,6 +369,10 @@ def translated(engine: Engine) -> Iterator[None]:
         kind = LoginRefused if where.is_refusal(error) else Unavailable
         text = f"the database{_address(engine)} does not serve: {where.reason(error)}"
         raise kind(text) from error
+    except (db_exc.DBError, sa_exc.DatabaseError) as error:
+        if not where.is_damage(error):
+            raise
+        raise Unavailable(f"the database does not serve: {where.reason(error)}") from error
 
 
 def _address(engine: Engine) -> str:

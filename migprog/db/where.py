@@ -12,6 +12,8 @@ SUPPORTED = ("mysql", "postgresql", "sqlite")
 PORTS = {"mysql": 3306, "postgresql": 5432}
 _EXTRAS = {"mysql": "mysql", "postgresql": "postgresql"}
 _LINE = "\n"
+# SQLite's words for SQLITE_NOTADB and SQLITE_CORRUPT.
+_DAMAGE = ("file is not a database", "database disk image is malformed")
 
 # What servers answer to a login that cannot succeed until somebody changes something. MySQL and
 # MariaDB have numbers: access denied (three kinds), host not allowed, no such database.
@@ -89,6 +91,11 @@ def is_refusal(error: BaseException) -> bool:
     if origin.args and isinstance(origin.args[0], int):
         return origin.args[0] in _MYSQL_REFUSALS
     return _POSTGRESQL_REFUSALS.search(str(origin)) is not None
+
+
+def is_damage(error: BaseException) -> bool:
+    """Tell whether the file is none of SQLite's, or a damaged one."""
+    return str(_origin(error)) in _DAMAGE
 
 
 def _origin(error: BaseException) -> BaseException:

@@ -46,6 +46,11 @@ _SUPERSEDED = Counter(
     "Reports of progress that a newer one took the place of before they were stored.",
     registry=REGISTRY,
 )
+_OVERFLOWED = Counter(
+    "migprog_reports_overflowed",
+    "Reports of progress that were dropped since too many waited to be stored.",
+    registry=REGISTRY,
+)
 _ENDED = Counter(
     "migprog_migrations_ended",
     "Migrations that ended, by their outcome.",
@@ -133,6 +138,11 @@ def naming(outcome: Naming) -> None:
 def superseded() -> None:
     """Count a report that was never stored, since a newer one came in before."""
     _SUPERSEDED.inc()
+
+
+def overflowed() -> None:
+    """Count a report of progress that is dropped since too many wait to be stored."""
+    _OVERFLOWED.inc()
 
 
 def dropped(values: int) -> None:

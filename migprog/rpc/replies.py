@@ -25,6 +25,8 @@ LOG = logging.getLogger(__name__)
 _GIVE_UP_SECONDS = 10.0
 _PAUSES_SECONDS = (0.25, 4.0)
 _MOST_WAITING = 200
+# AMQP's.
+_MAX_NAME_BYTES = 255
 _LOOK_SECONDS = 0.1
 # Between two lines of the log about answers that were given up.
 _LOG_SECONDS = 60.0
@@ -61,8 +63,16 @@ class Replies:
         self._given_up = 0
         self._logged_at = float("-inf")
 
-    def send(self, queue: str, send: Send) -> None:
-        """Call ``send``; if its queue is missing, again later, in another thread."""
+    def send(self, queue: Any, send: Send) -> None:
+        """Call ``send``; if its queue is missing, again later, in another thread.
+
+        ``queue`` is what whoever called has put there. What cannot be a queue's name is not sent:
+        the driver takes that for a broker that fails, and closes the connection.
+        """
+        if not _is_name(queue):
+            with self._lock:
+                self._give_up(queue)
+            return
         try:
             send()
         except _MISSING:
@@ -118,7 +128,7 @@ class Replies:
             else:
                 heapq.heappush(self._late, late)
 
-    def _give_up(self, queue: str) -> None:
+    def _give_up(self, queue: Any) -> None:
         self._given_up += 1
         now = time.monotonic()
         if now - self._logged_at >= _LOG_SECONDS:
@@ -128,6 +138,13 @@ class Replies:
                 *(self._given_up, queue),
             )
             self._logged_at, self._given_up = now, 0
+
+
+def _is_name(queue: Any) -> bool:
+    try:
+        return isinstance(queue, str) and 0 < len(queue.encode()) <= _MAX_NAME_BYTES
+    except UnicodeEncodeError:
+        return False
 
 
 class Dispatcher(messaging.RPCDispatcher):
@@ -158,7 +175,7 @@ class Dispatcher(messaging.RPCDispatcher):
                     with driver._get_connection(common.PURPOSE_SEND) as connection:
                         send(connection, reply, failure)
 
-                self._replies.send(str(incoming.reply_q), attempt)
+                self._replies.send(incoming.reply_q, attempt)
 
             incoming.reply = reply
         try:

@@ -9,7 +9,7 @@ import pytest
 from oslo_config import cfg
 
 from migprog import conf, exception
-from migprog.conf import unknown
+from migprog.conf import references, unknown
 
 
 def load(tmp_path, text, *arguments):
@@ -234,9 +234,59 @@ def test_missing_driver_is_a_line_that_says_what_to_install(tmp_path):
     assert "secret" not in done.stderr and "Traceback" not in done.stderr
 
 
-def test_shell_completion_is_no_traceback():
-    done = _command("conductor", "--shell_completion", "bash")
+@pytest.mark.parametrize("command", ["conductor", "status"])
+def test_shell_completion_is_no_traceback(command):
+    done = _command(command, "--shell_completion", "bash")
     assert "Traceback" not in done.stderr
+    assert not done.stderr or done.stderr.startswith(f"migprog-{command}: --shell_completion: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("default_log_levels = a=LOUD", "[DEFAULT] default_log_levels: Unknown level: 'LOUD'"),
+        ("logging_default_format_string = %(none)s", "[DEFAULT] logging_context_format_string, "),
+        ("logging_default_format_string = %(message)d", "[DEFAULT] logging_context_format_string"),
+    ],
+)
+def test_settings_of_the_log_that_cannot_be_are_told_by_their_option(tmp_path, text, said):
+    with pytest.raises(exception.ConfigError) as error:
+        load(tmp_path, f"[DEFAULT]\n{text}\n")
+    assert str(error.value).startswith(said)
+
+
+def test_a_file_that_is_no_utf_8_is_a_line(tmp_path):
+    path = tmp_path / "migprog.conf"
+    path.write_bytes(b"[DEFAULT]\n# gr\xfc\xdfe\n")
+    with pytest.raises(exception.ConfigError, match=r"^a configuration file must be UTF-8: "):
+        conf.load(["--config-file", str(path)], "migprog-test", conf=cfg.ConfigOpts())
+
+
+@pytest.mark.parametrize("command", ["manage", "conductor", "status"])
+def test_a_dollar_sign_in_a_password_is_a_line_without_it(tmp_path, command):
+    path = tmp_path / "migprog.conf"
+    path.write_text(
+        "[DEFAULT]\ntransport_url = rabbit://x:y@127.0.0.1:1/\n"
+        "[database]\nconnection = mysql+pymysql://u:x$Ecret@127.0.0.1:1/x\n"
+    )
+    actions = {
+        "manage": ["db", "version"],
+        "status": ["upgrade", "check"],
+    }
+    done = _command(command, "--config-file", str(path), *actions.get(command, []))
+    text = " ".join((done.stdout + done.stderr).replace("|", " ").split())
+    assert done.returncode in (1, 2)
+    assert "[database] connection: $E... must be the name of an option; a dollar sign that" in text
+    assert "Ecret" not in text and "Traceback" not in text
+
+
+def test_values_may_refer_to_options_that_exist():
+    sections = {
+        "DEFAULT": {"a": ["$b ${c.d} $$e $1 $"], "b": ["x"]},
+        "c": {"d": ["$b $known ${DEFAULT.b}"], "f": ["$g", "x $H"]},
+    }
+    found = list(references.dangling(sections, lambda group, name: name == "known"))
+    assert [each.partition(":")[0] for each in found] == ["[c] f"]
 
 
 def _command(name, *arguments, without=None):

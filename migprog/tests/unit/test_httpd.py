@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What slow, silent and greedy clients do to an HTTP server of ours: little."""
 
+import collections
 import contextlib
 import socket
 import threading
@@ -20,12 +21,16 @@ class Application:
     def __init__(self):
         self.go = threading.Event()
         self.begun = threading.Semaphore(0)
+        self.served: collections.Counter[str] = collections.Counter()
 
     def __call__(self, environ, start_response):
+        self.served[environ["PATH_INFO"]] += 1
         if environ["PATH_INFO"] == "/slow":
             self.begun.release()
             self.go.wait(_SECONDS)
-        body = b"x" * 50_000_000 if environ["PATH_INFO"] == "/large" else b"well\n"
+        body = {"/large": b"x" * 50_000_000, "/some": b"x" * 1_000_000}.get(
+            environ["PATH_INFO"], b"well\n"
+        )
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 
@@ -136,16 +141,40 @@ def test_reserved_paths_are_answered_while_every_thread_is_busy():
 
 
 def test_one_client_has_so_many_connections_and_no_more(caplog):
-    asks = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    asks = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
     with (
-        serving(connections_per_client=3) as (_, port),
-        connections(port, 3),
-        # Those are accepted before this one, in their order.
-        connections(port, 1, asks) as (one_more,),
-        contextlib.suppress(ConnectionResetError),
+        serving(connections_per_client=3, threads=3) as (application, port),
+        connections(port, 3, asks),
     ):
-        assert one_more.recv(100) == b""
+        for _ in range(3):
+            assert application.begun.acquire(timeout=_SECONDS)
+        with connections(port, 1) as (one_more,), contextlib.suppress(ConnectionResetError):
+            assert one_more.recv(100) == b""
     assert "closed a connection of 127.0.0.1: it has 3 already" in caplog.text
+
+
+def test_what_a_client_asks_is_answered_whatever_its_silent_connections_are():
+    with serving(connections_per_client=3) as (_, port), connections(port, 10) as silent:
+        assert status(port, "/healthcheck") == 200
+        with contextlib.suppress(ConnectionResetError):
+            assert silent[0].recv(100) == b""
+
+
+def test_a_client_that_asks_on_and_does_not_read_takes_no_thread():
+    asks = b"GET /some HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with (
+        serving(threads=1, reserved=()) as (application, port),
+        connections(port, 1, 40 * asks + last) as (greedy,),
+    ):
+        assert greedy.recv(1) == b"H"
+        # Both are served in turn: in the end more of its answers are unread than are kept.
+        for _ in range(60):
+            assert status(port) == 200
+        # Without reading, it gets no more than what the system takes for it, and one answer.
+        assert application.served["/some"] < 15
+        answered = greedy.makefile("rb").read().count(b"HTTP/1.1 200 OK")
+    assert answered == 40, "the first begins with what was read already"
 
 
 def test_a_new_connection_takes_the_place_of_the_one_that_is_idle_for_the_longest():

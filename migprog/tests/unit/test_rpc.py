@@ -50,6 +50,14 @@ def test_replies_tries_again_while_the_queue_is_missing():
     assert len(attempts) == 3
 
 
+@pytest.mark.parametrize("queue", ["", "x" * 256, "\ud800", {"a": 1}, 5, None])
+def test_replies_does_not_bother_the_broker_with_what_is_no_queues_name(caplog, queue):
+    sent = []
+    Replies().send(queue, lambda: sent.append(queue))
+    assert not sent
+    assert "dropped 1 answer(s)" in caplog.text
+
+
 def test_replies_gives_up_and_says_so_once(caplog):
     replies = Replies(give_up_seconds=0.3)
     gone = threading.Semaphore(0)

@@ -49,6 +49,16 @@ def test_nobody_else_is_answered_without(client: testing.TestClient, address: st
         ({"HTTP_X_REAL_IP": "127.0.0.1"}, True),
         ({"HTTP_X_REAL_IP": "192.0.2.1"}, False),
         ({"HTTP_VIA": "1.1 proxy.example"}, False),
+        ({"HTTP_X_CLIENT_IP": "127.0.0.1"}, True),
+        ({"HTTP_X_CLIENT_IP": "192.0.2.1"}, False),
+        ({"HTTP_CLIENT_IP": "192.0.2.1"}, False),
+        ({"HTTP_X_CLUSTER_CLIENT_IP": "192.0.2.1"}, False),
+        ({"HTTP_TRUE_CLIENT_IP": "192.0.2.1"}, False),
+        ({"HTTP_CF_CONNECTING_IP": "192.0.2.1"}, False),
+        ({"HTTP_X_FORWARDED_SERVER": "proxy.example"}, False),
+        ({"HTTP_X_FORWARDED_HOST": "cloud.example"}, False),
+        ({"HTTP_X_FORWARDED_HOST": "localhost:8790"}, True),
+        ({"HTTP_X_FORWARDED_HOST": "localhost, cloud.example"}, False),
     ],
 )
 def test_a_proxy_on_this_machine_lends_nobody_its_address(

@@ -112,6 +112,17 @@ def test_what_came_in_meanwhile_is_stored_together(database, intake):
     assert [len(transaction) for transaction in database.transactions] == [1, 5]
 
 
+def test_what_is_stored_together_is_bounded(database, intake):
+    first = busy(database, intake)
+    large = tuple(stores.report() for _ in range(500))
+    others = [Asking(intake, batch(*large, host=str(n))) for n in range(6)]
+    waiting(intake, 6)
+    database.go.release(3)
+    for each in (first, *others):
+        each.answer()
+    assert [len(transaction) for transaction in database.transactions] == [1, 4, 2]
+
+
 def test_of_progress_the_latest_is_kept(database, intake):
     first = busy(database, intake)
     one, two = stores.report(), stores.report()
@@ -125,6 +136,24 @@ def test_of_progress_the_latest_is_kept(database, intake):
     ((kept,),) = database.transactions[1:]
     assert sorted(report.sequence for report in kept.reports) == [1, 4]
     assert REGISTRY.get_sample_value("migprog_reports_superseded_total") == superseded + 4
+
+
+def test_more_progress_than_may_wait_is_dropped_counted_and_logged_once(database, caplog):
+    intake = Intake(database.store, most_waiting=3)
+    intake.start()
+    first = busy(database, intake)
+    overflowed = REGISTRY.get_sample_value("migprog_reports_overflowed_total")
+    known = [stores.report() for _ in range(3)]
+    intake.keep(batch(*known, *(stores.report() for _ in range(4)), host="flood"))
+    intake.keep(batch(*(stores.later(each, sequence=5) for each in known), host="flood"))
+    database.go.release(2)
+    first.answer()
+    assert database.begun.acquire(timeout=_SECONDS)
+    intake.stop()
+    ((kept,),) = database.transactions[1:]
+    assert {(each.uuid, each.sequence) for each in kept.reports} == {(k.uuid, 5) for k in known}
+    assert REGISTRY.get_sample_value("migprog_reports_overflowed_total") == overflowed + 4
+    assert caplog.text.count("3 reports of progress wait to be stored") == 1
 
 
 def test_when_the_database_is_away_those_who_ask_hear_it(database, intake):

@@ -179,3 +179,12 @@ def test_the_mode_of_a_file_that_is_there_is_its_owners_business(tmp_path):
     path.chmod(0o640)
     stores.ready(f"sqlite:///{path}").close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_file_that_is_no_database_is_one_that_does_not_serve(tmp_path):
+    path = tmp_path / "x.sqlite"
+    path.write_bytes(b"root:x:0:0:root:/root:/bin/bash\n" * 100)
+    store = stores.connect(f"sqlite:///{path}")
+    with pytest.raises(objects.Unavailable, match="file is not a database"):
+        list(objects.Agent.every(store))
+    store.close()

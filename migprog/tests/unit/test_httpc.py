@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers that take too long, or have too much, end in time."""
+
+import contextlib
+import itertools
+import socket
+import ssl
+import threading
+import time
+
+import pytest
+from keystoneauth1 import exceptions
+from keystoneauth1 import session as keystone_session
+
+from migprog import httpc
+from migprog.tests.functional import tls
+
+_SECONDS = 0.5
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+
+
+@contextlib.contextmanager
+def answering(parts, certificates=None):
+    """A server that answers each request on each connection by the parts."""
+
+    def answer(client):
+        with contextlib.suppress(OSError), client:
+            if certificates is not None:
+                client = certificates.wrap_socket(client, server_side=True)
+            while client.recv(65536):
+                for part in parts():
+                    client.sendall(part)
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                threading.Thread(target=answer, args=(client,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def dripping(data):
+    """One byte after the other, for ever."""
+
+    def parts():
+        for byte in itertools.chain(data, itertools.repeat(ord(" "))):
+            yield bytes([byte])
+            time.sleep(0.05)
+
+    return parts
+
+
+def bounded_session(**options):
+    session = keystone_session.Session(timeout=60, **options)
+    httpc.bound(session, _SECONDS, max_bytes=1000)
+    return session
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nX: ", _HEAD])
+def test_an_answer_that_drips_is_waited_for_until_the_deadline(head):
+    with answering(dripping(head)) as port, pytest.raises(exceptions.ConnectTimeout):
+        bounded_session().get(f"http://127.0.0.1:{port}/", connect_retries=0)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_with_too_many_bytes_is_not_read(stream):
+    with (
+        answering(lambda: itertools.repeat(_HEAD)) as port,
+        pytest.raises(exceptions.ClientException, match="more than 1000 bytes"),
+    ):
+        bounded_session().get(f"http://127.0.0.1:{port}/", stream=stream)
+
+
+def test_a_connection_serves_on_after_the_deadline_of_one_request():
+    with answering(lambda: [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"]) as port:
+        session = bounded_session()
+        for _ in range(2):
+            assert session.get(f"http://127.0.0.1:{port}/").json() == {}
+            time.sleep(_SECONDS + 0.2)
+
+
+def test_it_is_the_same_by_tls(tmp_path):
+    authority = tls.Authority(tmp_path / "ca")
+    files = authority.issue("server")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    whole = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"]
+    for parts, error in ((lambda: whole, None), (dripping(_HEAD), exceptions.ConnectTimeout)):
+        with answering(parts, context) as port:
+            session = bounded_session(verify=files.ca)
+            with pytest.raises(error) if error else contextlib.nullcontext():
+                session.get(f"https://127.0.0.1:{port}/", connect_retries=0)
