@@ -35,12 +35,15 @@ class Asked:
 
     ``host``: at either end. Changed: at that instant, too (UTC without a zone). ``after``: behind
     the row with these values of ``sort_key`` and id. ``named_in_nova``: only what Nova's name is
-    known of. By ``ended_at`` only those that have ended are listed.
+    known of; ``nova_user_id``, ``nova_project_id``: of who asked Nova for it. By ``ended_at`` only
+    those that have ended are listed.
     """
 
     server_uuid: str | None = None
     project_id: str | None = None
     user_id: str | None = None
+    nova_user_id: str | None = None
+    nova_project_id: str | None = None
     source_compute: str | None = None
     verdict: str | None = None
     named_in_nova: bool = False
@@ -63,9 +66,17 @@ class Asked:
         return self.changed_since is not None or self.changed_before is not None
 
 
-_EQUAL = ("server_uuid", "project_id", "user_id", "source_compute")
+_EQUAL = (
+    *("server_uuid", "project_id", "user_id", "source_compute"),
+    *("nova_user_id", "nova_project_id"),
+)
 # Each has indexes of its own, with the project and the status beside it; no index has two.
-_ONE_OF = ("host", "source_compute", "user_id", "changed_since", "changed_before")
+_ONE_OF = (
+    *("host", "source_compute", "user_id", "nova_user_id", "nova_project_id"),
+    *("changed_since", "changed_before"),
+)
+# Pairs of these that one index serves all the same: of a user most are in the same project.
+_TOGETHER = ({"nova_user_id", "nova_project_id"}, {"nova_project_id", "changed_since"})
 
 
 def conflict(asked: Asked) -> tuple[str, str] | None:
@@ -75,6 +86,8 @@ def conflict(asked: Asked) -> tuple[str, str] | None:
     given = [name for name in _ONE_OF if getattr(asked, name) is not None]
     if "changed_since" in given and "changed_before" in given:
         given.remove("changed_before")
+    if {name.replace("_before", "_since") for name in given} in _TOGETHER:
+        given = given[:1]
     if asked.sort_key != "id":
         given.append("sort_key")
     return (given[0], given[1]) if len(given) > 1 else None
@@ -156,6 +169,8 @@ def _branches(asked: Asked) -> Iterator[Branch]:
     if asked.verdict is not None:
         further.append(table.verdict == asked.verdict)
     equal = {name: value for name in _EQUAL if (value := getattr(asked, name)) is not None}
+    if "nova_user_id" in equal and "nova_project_id" in equal:
+        further.append(table.nova_project_id == equal.pop("nova_project_id"))
     ends = [] if asked.host is None else ["source_compute", "dest_compute"]
     if ends and "source_compute" in equal:
         further.append(table.source_compute == equal.pop("source_compute"))
@@ -181,6 +196,7 @@ def _branches(asked: Asked) -> Iterator[Branch]:
 def _statuses(asked: Asked) -> Sequence[str | None]:
     """One branch for each. None: for all together, which takes an index without the status."""
     others = (asked.host, asked.source_compute, asked.user_id)
+    others += (asked.nova_user_id, asked.nova_project_id)
     is_plain = asked.sort_key == "id" and not asked.is_by_change
     if asked.statuses is None and is_plain and all(other is None for other in others):
         return [None]
