@@ -83,9 +83,7 @@ class _Told:
 class Naming:
     """Names the migrations of ``store`` by what ``asked`` answers."""
 
-    def __init__(
-        self, store: objects.Store, asked: Asked, patience: Patience = Patience()
-    ) -> None:
+    def __init__(self, store: objects.Store, asked: Asked, patience: Patience = Patience()) -> None:
         self._store = store
         self._asked = asked
         self._patience = patience
@@ -155,8 +153,8 @@ class Naming:
         with self._changed:
             self._changed.wait_for(lambda: self._stopping, self._patience.pause_seconds)
             while not self._stopping:
-                next_at = min((each.due for each in self._waiting.values()), default=self._search_at)
-                left = min(next_at, self._search_at) - time.monotonic()
+                due = [each.due for each in self._waiting.values()]
+                left = min([self._search_at, *due]) - time.monotonic()
                 if left <= 0:
                     return
                 self._changed.wait(left)
@@ -241,14 +239,14 @@ class Naming:
             if objects.name(self._store, ours[uuid], record, time.time(), told.is_alone(record)):
                 named[uuid] = record
         for each in due:
-            record, migration = named.get(each.uuid), ours[each.uuid]
-            if record is None:
+            its, migration = named.get(each.uuid), ours[each.uuid]
+            if its is None:
                 is_one_of = each.uuid in pairs.ambiguous
                 outcome = Outcome.AMBIGUOUS if is_one_of else Outcome.ABSENT
                 self._again(each, migration, outcome)
-            elif told.is_alone(record) or not migration.in_progress:
+            elif told.is_alone(its) or not migration.in_progress:
                 if migration.nova_uuid is not None:
-                    objects.name(self._store, migration, record, time.time())
+                    objects.name(self._store, migration, its, time.time())
                 self._done(each, Outcome.NAMED)
             else:
                 self._again(each, migration, Outcome.NAMED)

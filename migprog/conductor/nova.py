@@ -156,12 +156,18 @@ def _record(told: dict[str, Any]) -> NovaMigration:
         server_uuid=_uuid(told, "instance_uuid"),
         created_at=_instant(told["created_at"]),
         updated_at=None if told["updated_at"] is None else _instant(told["updated_at"]),
-        **{name: _text(told, name) for name in ("migration_type", "status")},
-        **{name: _text(told, name) for name in ("source_compute", "source_node")},
-        **{name: _text(told, name) for name in ("dest_compute", "dest_node", "dest_host")},
+        migration_type=_text(told, "migration_type"),
+        status=_text(told, "status"),
         # Not before 2.80.
-        **{name: _text({name: None, **told}, name) for name in ("user_id", "project_id")},
-        **{name: _number(told, name) for name in ("old_instance_type_id", "new_instance_type_id")},
+        user_id=_text({"user_id": None, **told}, "user_id"),
+        project_id=_text({"project_id": None, **told}, "project_id"),
+        source_compute=_text(told, "source_compute"),
+        source_node=_text(told, "source_node"),
+        dest_compute=_text(told, "dest_compute"),
+        dest_node=_text(told, "dest_node"),
+        dest_host=_text(told, "dest_host"),
+        old_instance_type_id=_number(told, "old_instance_type_id"),
+        new_instance_type_id=_number(told, "new_instance_type_id"),
     )
 
 

@@ -41,7 +41,6 @@ class NovaMigration:
     updated_at: datetime | None
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """A migration as agents saw it.
@@ -116,7 +115,8 @@ def _in_their_order(records: Iterable[NovaMigration]) -> list[_Theirs]:
         if record.status in ENDED:
             theirs.append(_Theirs(record, True, record.updated_at))
         else:
-            theirs.append(_Theirs(record, newer is not None, newer and newer.created_at))
+            over_at = None if newer is None else newer.created_at
+            theirs.append(_Theirs(record, newer is not None, over_at))
     return theirs
 
 

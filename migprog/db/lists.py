@@ -195,8 +195,10 @@ def _branches(asked: Asked) -> Iterator[Branch]:
 
 def _statuses(asked: Asked) -> Sequence[str | None]:
     """One branch for each. None: for all together, which takes an index without the status."""
-    others = (asked.host, asked.source_compute, asked.user_id)
-    others += (asked.nova_user_id, asked.nova_project_id)
+    others = (
+        *(asked.host, asked.source_compute, asked.user_id),
+        *(asked.nova_user_id, asked.nova_project_id),
+    )
     is_plain = asked.sort_key == "id" and not asked.is_by_change
     if asked.statuses is None and is_plain and all(other is None for other in others):
         return [None]

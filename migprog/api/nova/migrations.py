@@ -46,16 +46,17 @@ class _OfServer(Resource):
     def named(self, migration: objects.Migration) -> objects.Migration:
         return views.named(migration, self.parts.nova_names)
 
-    def speaks_for_nova(self, found: objects.Finding) -> bool:
+    def speaks_for_nova(self, found: objects.Migration | objects.Mark) -> bool:
         """Whether what we say of a migration in progress is what Nova would say, and newer.
 
         Nova alone knows what becomes of one whose source is silent, or whose server has left it.
         """
-        if isinstance(found, objects.Migration):
-            if found.nova_record is None or not found.nova_record.is_alone:
-                return False
         age_seconds = (self.parts.clock() - found.heard_at).total_seconds()
-        return found.status is not Status.POST_MIGRATING and age_seconds <= _FRESH_SECONDS
+        if found.status is Status.POST_MIGRATING or age_seconds > _FRESH_SECONDS:
+            return False
+        if isinstance(found, objects.Mark):
+            return True
+        return found.nova_record is not None and found.nova_record.is_alone
 
     def _find(self, server_id: str, number: str, access: Access, kind: type[_Kind]) -> _Kind | None:
         """By its number: here, as in Nova, its UUID is no address."""
@@ -89,10 +90,10 @@ class _OfServer(Resource):
                 description=f"Migration {number[:64]} not found for instance {server_id}"
             )
         if migration.status not in step.possible_in:
+            status = views.status(migration.status)
             raise falcon.HTTPBadRequest(
-                description=f"Migration {number} state of instance {server_id} is "
-                f"{views.status(migration.status)}. Cannot {step.of_migration} while the migration is in this "
-                "state."
+                description=f"Migration {number} state of instance {server_id} is {status}. "
+                f"Cannot {step.of_migration} while the migration is in this state."
             )
         return migration
 
@@ -132,8 +133,7 @@ class Migrations(_OfServer):
                 ]
             }
 
-
-    def _check_complete(self, found: Sequence[objects.Finding], server_id: str) -> None:
+    def _check_complete(self, found: Sequence[_Kind], server_id: str) -> None:
         """Raise :class:`falcon.HTTPNotFound` where Nova may list what we do not.
 
         It does while it prepares a migration and after libvirt has ended one, where it has another

@@ -140,12 +140,12 @@ def named(migration: Migration, nova_names: bool) -> Migration:
     if not nova_names:
         return migration
     assert migration.nova_id is not None and migration.nova_uuid is not None
-    values = {} if migration.nova_record is None else {
-        name: getattr(migration.nova_record, name) for name in _OF_RECORD
-    }
-    return dataclasses.replace(
-        migration, id=migration.nova_id, uuid=migration.nova_uuid, **values
+    values = (
+        {}
+        if migration.nova_record is None
+        else {name: getattr(migration.nova_record, name) for name in _OF_RECORD}
     )
+    return dataclasses.replace(migration, id=migration.nova_id, uuid=migration.nova_uuid, **values)
 
 
 def migration_path(migration: Migration) -> str:

@@ -27,7 +27,7 @@ def upgrade() -> None:
     """MySQL cannot undo an ALTER TABLE: what an interrupted run added is kept."""
     inspector = sa.inspect(op.get_bind())
     there = {column["name"] for column in inspector.get_columns("migrations")}
-    there |= {index["name"] for index in inspector.get_indexes("migrations")}
+    there |= {str(index["name"]) for index in inspector.get_indexes("migrations")}
     columns = [f"ADD COLUMN {name} {kind}" for name, kind in _COLUMNS.items() if name not in there]
     indexes = {
         name: columns

@@ -155,14 +155,16 @@ def test_what_is_under_way_is_asked_for_until_nova_answers(store, naming) -> Non
     """However often it is away, refuses, or does not know it yet; and a while after its end."""
     report = stores.report()
     stores.store(store, report)
-    answers = [NoAnswer("away"), [], NoAnswer("HTTP 403")] * 5
+    answers = ["away", None, "HTTP 403"] * 5
     theirs = stores.nova_record(report)
 
     def ask(_server: str) -> list[NovaMigration]:
-        answer = answers.pop() if answers else [theirs]
-        if isinstance(answer, NoAnswer):
-            raise answer
-        return answer
+        if not answers:
+            return [theirs]
+        why = answers.pop()
+        if why is not None:
+            raise NoAnswer(why)
+        return []
 
     naming(ask)
     wait_for(lambda: stores.migration(store, report).nova_uuid, 20, "its name")

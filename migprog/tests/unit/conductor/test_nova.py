@@ -92,9 +92,8 @@ def test_one_that_is_older_still(api: NovaApi, nova: Nova) -> None:
 def several(count: int, status: str = "running") -> list[dict[str, object]]:
     """Newest first, a second apart."""
     return [
-        record(
-            str(uuid.uuid4()), number, str(uuid.uuid4()), AT + timedelta(seconds=number)
-        ) | {"status": status}
+        record(str(uuid.uuid4()), number, str(uuid.uuid4()), AT + timedelta(seconds=number))
+        | {"status": status}
         for number in range(count, 0, -1)
     ]
 

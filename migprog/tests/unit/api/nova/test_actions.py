@@ -8,9 +8,9 @@ from falcon import testing
 
 from migprog import exception, objects
 from migprog.api import app
+from migprog.api.nova import views
 from migprog.core.actions import Action
 from migprog.core.report import Batch
-from migprog.api.nova import views
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
 from migprog.tests.stores import START

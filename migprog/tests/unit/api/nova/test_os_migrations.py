@@ -323,7 +323,10 @@ def test_a_list_asks_once(
     ("query", "names"),
     [
         ("host=a&changes-since=2020-01-01T00:00:00", "host and changes-since"),
-        ("source_compute=a&changes-before=2020-01-01T00:00:00", "source_compute and changes-before"),
+        (
+            "source_compute=a&changes-before=2020-01-01T00:00:00",
+            "source_compute and changes-before",
+        ),
     ],
 )
 def test_filters_that_no_index_serves_together_are_refused(
