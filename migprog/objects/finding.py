@@ -93,9 +93,10 @@ class Finding:
 
         ``status`` is one or several; ``host`` is a compute host at either end; ``marker`` the UUID
         of the last migration of the page before, of the same project. The row was last changed at
-        or after ``changed_since``, at or before ``changed_before`` (with their zones). A verdict is one on what is in progress,
-        or that it has ended. ``named_in_nova``: only those that Nova's name is known of, and the
-        marker is Nova's UUID; ``nova_user_id``, ``nova_project_id``: of who asked Nova for it.
+        or after ``changed_since``, at or before ``changed_before`` (with their zones). A verdict is
+        one on what is in progress, or that it has ended. ``named_in_nova``: only those that Nova's
+        name is known of, and the marker is Nova's UUID; ``nova_user_id``, ``nova_project_id``: of
+        who asked Nova for it.
         Raises :class:`exception.BadRequest`, :class:`db.Unavailable`.
         """
         if server_uuid is not None and (server_uuid := _uuid(server_uuid)) is None:
