@@ -10,10 +10,11 @@ import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from migprog import objects, outages
+from migprog.conductor import failures
 from migprog.conductor.nova import NoAnswer
 from migprog.core import nova
 from migprog.core.nova import NovaMigration
@@ -26,6 +27,8 @@ LOG = logging.getLogger(__name__)
 _MOST_RECORDS = 20
 # Nova's record changed last, at the latest, so long before the data began to move; generous.
 _BEFORE = timedelta(seconds=60)
+# What failed longer ago is not looked for.
+_LATELY = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,8 @@ class Patience:
     """``most``: those that may be waited with. A migration is asked for at once, and again after
     each of these delays: of what is under way the last one counts again and again. Of what ended
     the last one is the last. Between two rounds of questions there is a pause; of more than ``few``
-    servers Nova is asked together. The store is searched for what nobody told us of at each of
-    these intervals."""
+    servers Nova is asked together. The store is searched for what nobody told us of, and Nova for
+    what failed before it began, at each of these intervals."""
 
     most: int = 1000
     under_way_seconds: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0)
@@ -42,6 +45,7 @@ class Patience:
     pause_seconds: float = 0.2
     few: int = 5
     search_interval_seconds: float = 60.0
+    failures_interval_seconds: float = 15.0
 
 
 class Asked(Protocol):
@@ -91,6 +95,7 @@ class Naming:
         # By our UUIDs.
         self._waiting: dict[str, _Waiting] = {}
         self._search_at = 0.0
+        self._failures_at = time.monotonic() + patience.failures_interval_seconds
         self._stopping = False
         self._nova = outages.party(
             LOG, "Nova", "its ids of new migrations are asked for again later"
@@ -122,6 +127,7 @@ class Naming:
             try:
                 self._search()
                 self._round(self._due())
+                self._record_failures()
             except objects.Unavailable as error:
                 LOG.debug("Nova's ids of migrations are not asked for: %s", error)
             except Exception:
@@ -137,6 +143,20 @@ class Naming:
         self._search_at = now + self._patience.search_interval_seconds
         for server_uuid, uuid in objects.unnamed(self._store, self._patience.most):
             self.appeared(server_uuid, uuid)
+
+    def _record_failures(self) -> None:
+        """Take over Nova's records of what failed lately and nobody has seen."""
+        now = time.monotonic()
+        if now < self._failures_at:
+            return
+        self._failures_at = now + self._patience.failures_interval_seconds
+        try:
+            records, _ = self._asked.changed_since(datetime.now(UTC) - _LATELY)
+        except NoAnswer as error:
+            self._nova.failed(str(error))
+            return
+        self._nova.worked()
+        failures.record(self._store, records)
 
     def _due(self) -> list[_Waiting]:
         now = time.monotonic()
@@ -154,7 +174,7 @@ class Naming:
             self._changed.wait_for(lambda: self._stopping, self._patience.pause_seconds)
             while not self._stopping:
                 due = [each.due for each in self._waiting.values()]
-                left = min([self._search_at, *due]) - time.monotonic()
+                left = min([self._search_at, self._failures_at, *due]) - time.monotonic()
                 if left <= 0:
                     return
                 self._changed.wait(left)

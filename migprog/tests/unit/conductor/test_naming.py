@@ -23,6 +23,7 @@ from migprog.tests.functional.processes import wait_for
 from migprog.tests.stores import START
 
 AT_ONCE = Patience(under_way_seconds=(0.01,), ended_seconds=(0.01, 0.01), pause_seconds=0.001)
+EARLY = dataclasses.replace(AT_ONCE, failures_interval_seconds=0.01)
 Ask = Callable[[str], list[NovaMigration]]
 
 
@@ -279,3 +280,9 @@ def test_reports_are_stored_while_nova_does_not_answer(store, naming) -> None:
     assert len(objects.Migration.list(store)) == 200
     answer.set()
     intake.stop()
+
+
+def test_what_failed_before_anybody_saw_it_is_looked_for(store, naming) -> None:
+    asked = Nova(lambda _server: [])
+    naming(asked, EARLY)
+    wait_for(lambda: asked.asked.count("changed") > 3, 20, "it to ask for what has changed")
