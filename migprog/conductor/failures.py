@@ -83,9 +83,9 @@ def _take_over(store: objects.Store, record: NovaMigration) -> None:
         ended_at=record.updated_at.timestamp(),
         error=f"Nova calls it {record.status!r}, and libvirt has not begun to move its data: "
         f"nova-compute's log on {record.source_compute} has the reason",
-        server_name=server and server.name,
-        project_id=server and server.project_id,
-        user_id=server and server.user_id,
+        server_name=None if server is None else server.name,
+        project_id=None if server is None else server.project_id,
+        user_id=None if server is None else server.user_id,
     )
     host, node = record.source_compute, record.source_node or record.source_compute
     stored = objects.store_batch(store, Batch(host=host, node=node, reports=(report,)), time.time())
