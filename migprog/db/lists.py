@@ -75,7 +75,7 @@ _ONE_OF = (
     *("host", "source_compute", "user_id", "nova_user_id", "nova_project_id"),
     *("changed_since", "changed_before"),
 )
-# Pairs of these that one index serves all the same: of a user most are in the same project.
+# Pairs of these that have an index.
 _TOGETHER = ({"nova_user_id", "nova_project_id"}, {"nova_project_id", "changed_since"})
 
 
@@ -88,6 +88,8 @@ def conflict(asked: Asked) -> tuple[str, str] | None:
         given.remove("changed_before")
     if {name.replace("_before", "_since") for name in given} in _TOGETHER:
         given = given[:1]
+    if asked.project_id is not None and any(name.startswith("nova_") for name in given):
+        given.append("project_id")
     if asked.sort_key != "id":
         given.append("sort_key")
     return (given[0], given[1]) if len(given) > 1 else None
@@ -169,8 +171,6 @@ def _branches(asked: Asked) -> Iterator[Branch]:
     if asked.verdict is not None:
         further.append(table.verdict == asked.verdict)
     equal = {name: value for name in _EQUAL if (value := getattr(asked, name)) is not None}
-    if "nova_user_id" in equal and "nova_project_id" in equal:
-        further.append(table.nova_project_id == equal.pop("nova_project_id"))
     ends = [] if asked.host is None else ["source_compute", "dest_compute"]
     if ends and "source_compute" in equal:
         further.append(table.source_compute == equal.pop("source_compute"))

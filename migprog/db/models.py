@@ -50,6 +50,7 @@ LIST_INDEXES = (
 # Of Nova's face alone: by who asked Nova for it.
 NOVA_INDEXES = (
     ("nova_user_id", "status", "id"),
+    ("nova_user_id", "nova_project_id", "status", "id"),
     ("nova_project_id", "status", "id"),
     ("nova_project_id", "status", "ended_updated_at", "id"),
 )

@@ -18,6 +18,7 @@ _COLUMNS = {
 }
 _INDEXES = (
     ("nova_user_id", "status", "id"),
+    ("nova_user_id", "nova_project_id", "status", "id"),
     ("nova_project_id", "status", "id"),
     ("nova_project_id", "status", "ended_updated_at", "id"),
 )
