@@ -14,7 +14,8 @@ from migprog.objects import Agent, Migration, Point, Server
 
 # What is shown as it is held; the order is that of the documents.
 AS_HELD = (
-    *("id", "uuid", "nova_id", "nova_uuid", "server_uuid", "server_name", "project_id", "user_id"),
+    *("id", "uuid", "nova_id", "nova_uuid", "nova_project_id", "nova_user_id"),
+    *("server_uuid", "server_name", "project_id", "user_id"),
     *("source_compute", "source_node", "dest_compute", "dest_node", "dest_host"),
     *("sequence", "status", "phase", "percent"),
     *("eta_seconds", "eta_low_seconds", "eta_high_seconds", "verdict", "reason"),

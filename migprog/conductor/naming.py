@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learning how Nova calls a migration that appeared, in nobody's way.
+"""Learning how Nova calls the migrations that appear, in nobody's way.
 
-One thread asks, one migration after the other. Whoever stores reports only leaves word here, and
-waits for nothing: what is too much is dropped, and counted.
+One thread asks, for all that are due together. Whoever stores reports only leaves word here, and
+waits for nothing. A migration is asked for as long as it is under way; what ended, a while longer.
 """
 
-import heapq
-import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
-from migprog import exception, objects, outages
+from migprog import objects, outages
+from migprog.conductor import failures
 from migprog.conductor.nova import NoAnswer
 from migprog.core import nova
 from migprog.core.nova import NovaMigration
@@ -22,40 +23,79 @@ from migprog.metrics.conductor import Naming as Outcome
 
 LOG = logging.getLogger(__name__)
 
+# Of a server's migrations, as many as Nova is asked for.
+_MOST_RECORDS = 20
+# Nova's record changed last, at the latest, so long before the data began to move; generous.
+_BEFORE = timedelta(seconds=60)
+# What failed longer ago is not looked for.
+_LATELY = timedelta(minutes=10)
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
     """``most``: those that may be waited with. A migration is asked for at once, and again after
-    each of these delays, as long as Nova does not answer, or does not know it yet."""
+    each of these delays: of what is under way the last one counts again and again. Of what ended
+    the last one is the last. Between two rounds of questions there is a pause; of more than ``few``
+    servers Nova is asked together. The store is searched for what nobody told us of, and Nova for
+    what failed before it began, at each of these intervals."""
 
     most: int = 1000
-    delays_seconds: tuple[float, ...] = (2.0, 15.0, 60.0, 300.0, 900.0)
+    under_way_seconds: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0)
+    ended_seconds: tuple[float, ...] = (2.0, 15.0, 60.0, 300.0, 900.0)
+    pause_seconds: float = 0.2
+    few: int = 5
+    search_interval_seconds: float = 60.0
+    failures_interval_seconds: float = 15.0
+
+
+class Asked(Protocol):
+    """Nova, see :class:`migprog.conductor.nova.Nova`. Each may raise :class:`NoAnswer`."""
+
+    def migrations(self, server_uuid: str) -> list[NovaMigration]: ...
+
+    def changed_since(self, at: datetime) -> tuple[list[NovaMigration], bool]: ...
+
+    def listed(self) -> tuple[list[NovaMigration], bool]: ...
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """One that has no name, or may not be shown by it alone. ``asked``: how often while it was
+    under way, ``asked_since``: since it ended."""
+
+    server_uuid: str
+    uuid: str
+    due: float
+    asked: int = 0
+    asked_since: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class _Appeared:
-    server_uuid: str
-    uuid: str
-    asked: int = 0
+class _Told:
+    """What Nova said of a server; not ``all_listed``: it may list more as in progress."""
+
+    records: Sequence[NovaMigration]
+    all_listed: bool
+
+    def is_alone(self, record: NovaMigration) -> bool:
+        """Whether Nova lists no other migration of the server as being in progress."""
+        return self.all_listed and not any(
+            each.status in nova.LISTED and each.uuid != record.uuid for each in self.records
+        )
 
 
 class Naming:
-    """Names the migrations of ``store``. ``ask`` gives Nova's records of a server's migrations, and
-    may raise :class:`NoAnswer`."""
+    """Names the migrations of ``store`` by what ``asked`` answers."""
 
-    def __init__(
-        self,
-        store: objects.Store,
-        ask: Callable[[str], list[NovaMigration]],
-        patience: Patience = Patience(),
-    ) -> None:
+    def __init__(self, store: objects.Store, asked: Asked, patience: Patience = Patience()) -> None:
         self._store = store
-        self._ask = ask
+        self._asked = asked
         self._patience = patience
         self._changed = threading.Condition()
-        # By the instant when to ask; the count is for those of one instant.
-        self._waiting: list[tuple[float, int, _Appeared]] = []
-        self._count = itertools.count()
+        # By our UUIDs.
+        self._waiting: dict[str, _Waiting] = {}
+        self._search_at = 0.0
+        self._failures_at = time.monotonic() + patience.failures_interval_seconds
         self._stopping = False
         self._nova = outages.party(
             LOG, "Nova", "its ids of new migrations are asked for again later"
@@ -73,84 +113,191 @@ class Naming:
 
     def appeared(self, server_uuid: str, uuid: str) -> None:
         """Have a migration named, some time. Never waits."""
-        self._put(_Appeared(server_uuid, uuid), 0.0)
-
-    def _put(self, appeared: _Appeared, delay_seconds: float) -> None:
         with self._changed:
+            if uuid in self._waiting:
+                return
             if len(self._waiting) >= self._patience.most:
                 metrics.naming(Outcome.DROPPED)
                 return
-            due = time.monotonic() + delay_seconds
-            heapq.heappush(self._waiting, (due, next(self._count), appeared))
+            self._waiting[uuid] = _Waiting(server_uuid, uuid, time.monotonic())
             self._changed.notify()
 
     def _run(self) -> None:
-        self._find_unnamed()
-        while (appeared := self._next()) is not None:
+        while not self._stopping:
             try:
-                outcome = self._name(appeared)
-            except NoAnswer as error:
-                self._nova.failed(str(error))
-                outcome = Outcome.FAILED
+                self._search()
+                self._round(self._due())
+                self._record_failures()
             except objects.Unavailable as error:
-                LOG.debug("Nova's id of migration %s is not known: %s", appeared.uuid, error)
-                outcome = Outcome.FAILED
+                LOG.debug("Nova's ids of migrations are not asked for: %s", error)
             except Exception:
-                LOG.exception("Nova's id of migration %s is not known", appeared.uuid)
-                outcome = Outcome.FAILED
-            self._settle(appeared, outcome)
+                LOG.exception("failed to ask for Nova's ids of migrations; trying again")
+            self._wait()
 
-    def _find_unnamed(self) -> None:
-        """Those under way that a conductor before us did not get to."""
-        try:
-            found = objects.Migration.list(self._store, in_progress=True, limit=self._patience.most)
-        except objects.Unavailable as error:
-            LOG.warning("migrations without a name of Nova's are not looked for: %s", error)
+    def _search(self) -> None:
+        """Take up what is under way and no conductor asks for: one that has stopped did, or too
+        many were waited with."""
+        now = time.monotonic()
+        if now < self._search_at:
             return
-        for migration in found:
-            if migration.nova_id is None:
-                self.appeared(migration.server_uuid, migration.uuid)
+        self._search_at = now + self._patience.search_interval_seconds
+        for server_uuid, uuid in objects.unnamed(self._store, self._patience.most):
+            self.appeared(server_uuid, uuid)
 
-    def _next(self) -> _Appeared | None:
-        """The next to ask for, when it is time; None: no more."""
-        with self._changed:
-            while not self._stopping:
-                if not self._waiting:
-                    self._changed.wait()
-                elif (left := self._waiting[0][0] - time.monotonic()) > 0:
-                    self._changed.wait(left)
-                else:
-                    return heapq.heappop(self._waiting)[2]
-            return None
-
-    def _name(self, appeared: _Appeared) -> Outcome:
+    def _record_failures(self) -> None:
+        """Take over Nova's records of what failed lately and nobody has seen."""
+        now = time.monotonic()
+        if now < self._failures_at:
+            return
+        self._failures_at = now + self._patience.failures_interval_seconds
         try:
-            migration = objects.Migration.get(self._store, appeared.server_uuid, appeared.uuid)
-        except exception.NotFound:
-            return Outcome.PURGED
-        if migration.nova_id is not None:
-            return Outcome.NAMED
-        seen = nova.Seen(
-            source_compute=migration.source_compute,
-            source_node=migration.source_node,
-            dest_compute=migration.dest_compute,
-            started_at=migration.started_at,
-        )
-        records = self._ask(appeared.server_uuid)
+            records, _ = self._asked.changed_since(datetime.now(UTC) - _LATELY)
+        except NoAnswer as error:
+            self._nova.failed(str(error))
+            return
         self._nova.worked()
-        found = nova.matching(seen, records)
-        if len(found) > 1:
-            return Outcome.AMBIGUOUS
-        if not found or not objects.name(self._store, migration, found[0], time.time()):
-            return Outcome.ABSENT
-        return Outcome.NAMED
+        failures.record(self._store, records)
 
-    def _settle(self, appeared: _Appeared, outcome: Outcome) -> None:
-        delays = self._patience.delays_seconds
-        if outcome in (Outcome.FAILED, Outcome.ABSENT) and appeared.asked < len(delays):
-            again = _Appeared(appeared.server_uuid, appeared.uuid, appeared.asked + 1)
-            self._put(again, delays[appeared.asked])
+    def _due(self) -> list[_Waiting]:
+        now = time.monotonic()
+        with self._changed:
+            due = [each for each in self._waiting.values() if each.due <= now]
+        for each in due:
+            # Unless it is settled before.
+            each.asked += 1
+            each.due = now + self._delay_seconds(each)
+        return due
+
+    def _wait(self) -> None:
+        """Wait until something is due, and for the pause at least."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping, self._patience.pause_seconds)
+            while not self._stopping:
+                due = [each.due for each in self._waiting.values()]
+                left = min([self._search_at, self._failures_at, *due]) - time.monotonic()
+                if left <= 0:
+                    return
+                self._changed.wait(left)
+
+    def _round(self, due: Collection[_Waiting]) -> None:
+        """Ask for those that are due, and name what can be."""
+        ours = {server: self._migrations(server) for server in {each.server_uuid for each in due}}
+        left = [each for each in due if not self._is_settled(each, ours[each.server_uuid])]
+        if not left:
             return
-        if outcome in (Outcome.ABSENT, Outcome.AMBIGUOUS):
-            LOG.info("migration %s: of Nova's records %s", appeared.uuid, outcome.value)
+        asked_for = {each.server_uuid: ours[each.server_uuid] for each in left}
+        told = self._answers(asked_for)
+        for server, migrations in asked_for.items():
+            mine = [each for each in left if each.server_uuid == server]
+            try:
+                if server in told:
+                    self._name(mine, migrations, told[server])
+                    continue
+            except objects.Unavailable as error:
+                LOG.debug("Nova's ids of server %s's migrations are not stored: %s", server, error)
+            except Exception:
+                LOG.exception("server %s: failed to take up Nova's ids of its migrations", server)
+            for each in mine:
+                self._again(each, migrations[each.uuid], Outcome.FAILED)
+
+    def _answers(
+        self, servers: Mapping[str, Mapping[str, objects.Migration]]
+    ) -> Mapping[str, _Told]:
+        """Nova's records of each of these servers; none of those that it did not tell of."""
+        try:
+            told = self._ask(servers)
+        except NoAnswer as error:
+            self._nova.failed(str(error))
+        except Exception:
+            LOG.exception("failed to ask Nova for the ids of migrations")
+        else:
+            self._nova.worked()
+            return told
+        return {}
+
+    def _migrations(self, server_uuid: str) -> dict[str, objects.Migration]:
+        """The newest of a server, by our UUIDs."""
+        found = objects.Migration.list(self._store, server_uuid=server_uuid, limit=_MOST_RECORDS)
+        return {each.uuid: each for each in found}
+
+    def _is_settled(self, waiting: _Waiting, ours: Mapping[str, objects.Migration]) -> bool:
+        """Whether there is nothing left to ask."""
+        migration = ours.get(waiting.uuid)
+        if migration is not None and not _is_complete(migration):
+            return False
+        self._done(waiting, Outcome.PURGED if migration is None else Outcome.NAMED)
+        return True
+
+    def _ask(self, servers: Mapping[str, Mapping[str, objects.Migration]]) -> dict[str, _Told]:
+        """Nova's records of each of these servers. Raises :class:`NoAnswer`."""
+        if len(servers) <= self._patience.few:
+            return {each: _Told(self._asked.migrations(each), True) for each in servers}
+        begun = min(
+            migration.started_at
+            for migrations in servers.values()
+            for migration in migrations.values()
+            if not _is_complete(migration)
+        )
+        changed, _ = self._asked.changed_since(begun - _BEFORE)
+        listed, is_all = self._asked.listed()
+        records = {each.uuid: each for each in (*changed, *listed)}.values()
+        return {
+            server: _Told([each for each in records if each.server_uuid == server], is_all)
+            for server in servers
+        }
+
+    def _name(
+        self, due: Sequence[_Waiting], ours: Mapping[str, objects.Migration], told: _Told
+    ) -> None:
+        """Name a server's migrations, and settle what becomes of those that are due."""
+        pairs = nova.pair(map(objects.seen, ours.values()), told.records)
+        known = {each.uuid: each for each in told.records}
+        named = {
+            each.uuid: known[each.nova_uuid] for each in ours.values() if each.nova_uuid in known
+        }
+        for uuid, record in pairs.named.items():
+            if objects.name(self._store, ours[uuid], record, time.time(), told.is_alone(record)):
+                named[uuid] = record
+        for each in due:
+            its, migration = named.get(each.uuid), ours[each.uuid]
+            if its is None:
+                is_one_of = each.uuid in pairs.ambiguous
+                outcome = Outcome.AMBIGUOUS if is_one_of else Outcome.ABSENT
+                self._again(each, migration, outcome)
+            elif told.is_alone(its) or not migration.in_progress:
+                if migration.nova_uuid is not None:
+                    objects.name(self._store, migration, its, time.time())
+                self._done(each, Outcome.NAMED)
+            else:
+                self._again(each, migration, Outcome.NAMED)
+
+    def _again(self, waiting: _Waiting, migration: objects.Migration, outcome: Outcome) -> None:
+        """Have it asked for again, if it is time for that."""
+        patience, now = self._patience, time.monotonic()
+        if migration.in_progress:
+            waiting.due = now + self._delay_seconds(waiting)
+        elif waiting.asked_since < len(patience.ended_seconds):
+            waiting.due = now + patience.ended_seconds[waiting.asked_since]
+            waiting.asked_since += 1
+        else:
+            LOG.info(
+                "migration %s of server %s has no id of Nova's, and is not asked for again: %s",
+                *(waiting.uuid, waiting.server_uuid, outcome.value),
+            )
+            self._done(waiting, outcome)
+
+    def _delay_seconds(self, waiting: _Waiting) -> float:
+        """Of one that is under way."""
+        delays = self._patience.under_way_seconds
+        return delays[min(waiting.asked, len(delays)) - 1]
+
+    def _done(self, waiting: _Waiting, outcome: Outcome) -> None:
+        with self._changed:
+            self._waiting.pop(waiting.uuid, None)
         metrics.naming(outcome)
+
+
+def _is_complete(migration: objects.Migration) -> bool:
+    """Whether all is known of Nova's record that is shown."""
+    record = migration.nova_record
+    return record is not None and (record.is_alone or not migration.in_progress)

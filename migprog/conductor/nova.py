@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking Nova for its records of a server's migrations."""
+"""Asking Nova for its records of migrations."""
 
 import contextlib
 import json
+import logging
 import time
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,15 +17,22 @@ from requests import exceptions as requests_exceptions
 
 from migprog import exception, httpc
 from migprog.conf import nova as nova_conf
-from migprog.core.nova import LIVE_MIGRATION, NovaMigration
+from migprog.core.nova import LISTED, LIVE_MIGRATION, NovaMigration
 from migprog.objects import MAX_ID
 
-# The first that has UUIDs; and limits.
-MICROVERSION = "2.59"
-# Newest first: of those that a server had before, one needs none.
-_MOST_RECORDS = 20
+LOG = logging.getLogger(__name__)
+
+# The first that says who asked for a migration; and, of a Nova that has not got that one, the first
+# that has UUIDs, and limits.
+MICROVERSION = "2.80"
+OLDEST_MICROVERSION = "2.59"
+# Newest first, of one server; one that Nova has forgotten to end should be among them.
+_MOST_RECORDS = 100
+# Of all servers: so many at a time, and so many times.
+_PAGE, _MOST_PAGES = 200, 5
 _MAX_ANSWER_BYTES = 256 * 1024
 _CHUNK_BYTES = 16 * 1024
+_MAX_TEXT = 255
 
 
 class NoAnswer(exception.MigprogError):
@@ -39,6 +48,7 @@ class Nova:
             auth = loading.load_auth_from_conf_options(conf, group)
             session = loading.load_session_from_conf_options(conf, group, auth=auth)
             self._adapter = loading.load_adapter_from_conf_options(conf, group, session=session)
+            self._microversion = MICROVERSION
             self._deadline_seconds = 3 * float(conf[group].timeout)
             httpc.bound(session, self._deadline_seconds)
         except (keystone_exceptions.ClientException, cfg.Error, TypeError, ValueError) as error:
@@ -46,30 +56,44 @@ class Nova:
 
     def migrations(self, server_uuid: str) -> list[NovaMigration]:
         """The newest live migrations of a server, ended ones too. Raises :class:`NoAnswer`."""
-        begun = time.monotonic()
+        return self._page({"instance_uuid": server_uuid, "limit": _MOST_RECORDS})
+
+    def changed_since(self, at: datetime) -> tuple[list[NovaMigration], bool]:
+        """The live migrations of all servers that changed at an instant (with its zone) or later,
+        the newest, and whether these are all. Raises :class:`NoAnswer`."""
+        since = at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+        return self._pages({"changes-since": since})
+
+    def listed(self) -> tuple[list[NovaMigration], bool]:
+        """What Nova lists as in progress, of all servers, and whether these are all. Raises
+        :class:`NoAnswer`."""
+        answers = [self._pages({"status": status}) for status in sorted(LISTED)]
+        return [each for found, _all in answers for each in found], all(a for _, a in answers)
+
+    def _pages(self, params: Mapping[str, str]) -> tuple[list[NovaMigration], bool]:
+        found: list[NovaMigration] = []
+        marker: dict[str, str] = {}
+        for _ in range(_MOST_PAGES):
+            page = self._page({**params, **marker, "limit": _PAGE})
+            found += page
+            if len(page) < _PAGE:
+                return found, True
+            marker = {"marker": page[-1].uuid}
+        return found, False
+
+    def _page(self, params: Mapping[str, str | int]) -> list[NovaMigration]:
         try:
-            answer = self._adapter.get(
-                "/os-migrations",
-                params={
-                    "instance_uuid": server_uuid,
-                    "migration_type": LIVE_MIGRATION,
-                    "limit": _MOST_RECORDS,
-                },
-                headers={"Accept": "application/json"},
-                microversion=MICROVERSION,
-                # What is not bounded is not read.
-                stream=True,
-                log=False,
-            )
-            body = b""
-            for chunk in answer.iter_content(_CHUNK_BYTES):
-                body += chunk
-                if len(body) > _MAX_ANSWER_BYTES:
-                    answer.close()
-                    raise NoAnswer(f"its answer has more than {_MAX_ANSWER_BYTES} bytes")
-                if time.monotonic() - begun > self._deadline_seconds:
-                    answer.close()
-                    raise NoAnswer(f"its answer took more than {self._deadline_seconds} s")
+            try:
+                body = self._get(params)
+            except keystone_exceptions.NotAcceptable:
+                if self._microversion == OLDEST_MICROVERSION:
+                    raise
+                LOG.info(
+                    "Nova has no microversion %s: who asked it for a migration is not known",
+                    self._microversion,
+                )
+                self._microversion = OLDEST_MICROVERSION
+                body = self._get(params)
         except (
             keystone_exceptions.ClientException,
             requests_exceptions.RequestException,
@@ -77,6 +101,28 @@ class Nova:
         ) as error:
             raise NoAnswer(_why(error)) from error
         return read(body)
+
+    def _get(self, params: Mapping[str, str | int]) -> bytes:
+        begun = time.monotonic()
+        answer = self._adapter.get(
+            "/os-migrations",
+            params={**params, "migration_type": LIVE_MIGRATION},
+            headers={"Accept": "application/json"},
+            microversion=self._microversion,
+            # What is not bounded is not read.
+            stream=True,
+            log=False,
+        )
+        body = b""
+        for chunk in answer.iter_content(_CHUNK_BYTES):
+            body += chunk
+            if len(body) > _MAX_ANSWER_BYTES:
+                answer.close()
+                raise NoAnswer(f"its answer has more than {_MAX_ANSWER_BYTES} bytes")
+            if time.monotonic() - begun > self._deadline_seconds:
+                answer.close()
+                raise NoAnswer(f"its answer took more than {self._deadline_seconds} s")
+        return body
 
 
 def _why(error: Exception) -> str:
@@ -107,18 +153,40 @@ def _record(told: dict[str, Any]) -> NovaMigration:
         raise ValueError(f"id: {number!r} must be a number from 1 to {MAX_ID}")
     return NovaMigration(
         id=number,
-        uuid=str(uuid.UUID(_text(told, "uuid") or "")),
+        uuid=_uuid(told, "uuid"),
+        server_uuid=_uuid(told, "instance_uuid"),
         created_at=_instant(told["created_at"]),
         updated_at=None if told["updated_at"] is None else _instant(told["updated_at"]),
-        **{name: _text(told, name) for name in ("migration_type", "status", "dest_compute")},
-        **{name: _text(told, name) for name in ("source_compute", "source_node")},
+        migration_type=_text(told, "migration_type"),
+        status=_text(told, "status"),
+        # Not before 2.80.
+        user_id=_text({"user_id": None, **told}, "user_id"),
+        project_id=_text({"project_id": None, **told}, "project_id"),
+        source_compute=_text(told, "source_compute"),
+        source_node=_text(told, "source_node"),
+        dest_compute=_text(told, "dest_compute"),
+        dest_node=_text(told, "dest_node"),
+        dest_host=_text(told, "dest_host"),
+        old_instance_type_id=_number(told, "old_instance_type_id"),
+        new_instance_type_id=_number(told, "new_instance_type_id"),
     )
+
+
+def _uuid(told: dict[str, Any], name: str) -> str:
+    return str(uuid.UUID(_text(told, name) or ""))
 
 
 def _text(told: dict[str, Any], name: str) -> str | None:
     value = told[name]
-    if value is not None and not isinstance(value, str):
-        raise ValueError(f"{name}: {value!r} must be text, or null")
+    if value is not None and (not isinstance(value, str) or len(value) > _MAX_TEXT):
+        raise ValueError(f"{name}: {value!r} must be text of at most {_MAX_TEXT}, or null")
+    return value
+
+
+def _number(told: dict[str, Any], name: str) -> int | None:
+    value = told[name]
+    if value is not None and (type(value) is not int or abs(value) > MAX_ID):
+        raise ValueError(f"{name}: {value!r} must be a number of at most {MAX_ID}, or null")
     return value
 
 

@@ -132,7 +132,7 @@ class ConductorService:
         nova_conf.register_opts(self._conf)
         if not nova_conf.is_asked(self._conf):
             return storing(store)
-        self._naming = Naming(store, Nova(self._conf).migrations)
+        self._naming = Naming(store, Nova(self._conf))
         self._naming.start()
         return storing(store, self._naming.appeared)
 

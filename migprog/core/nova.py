@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of Nova's records of a server's migrations is one that libvirt was seen to run."""
+"""Which of Nova's records of a server's migrations are those that libvirt was seen to run."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 LIVE_MIGRATION = "live-migration"
 # Of Nova's words those that nothing follows.
 ENDED = frozenset({"completed", "failed", "error", "cancelled"})
+# Nova writes "running" before it asks libvirt to begin.
+NOT_BEGUN = frozenset({"accepted", "queued", "preparing", "pre-migrating"})
+# What Nova lists as a server's migrations in progress.
+LISTED = frozenset({"queued", "preparing", "running", "post-migrating"})
 # The clocks of a controller and of a hypervisor, at most; Nova writes its record before libvirt
 # begins, and its end after libvirt's.
 CLOCK_SKEW = timedelta(seconds=5)
@@ -16,62 +21,176 @@ CLOCK_SKEW = timedelta(seconds=5)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NovaMigration:
     """A record of Nova's. Instants are by the controllers' clock, with their zone; None: Nova does
-    not say."""
+    not say. ``user_id`` and ``project_id`` are of who asked for the migration."""
 
     id: int
     uuid: str
+    server_uuid: str
     migration_type: str | None
     status: str | None
+    user_id: str | None
+    project_id: str | None
     source_compute: str | None
     source_node: str | None
     dest_compute: str | None
+    dest_node: str | None
+    dest_host: str | None
+    old_instance_type_id: int | None
+    new_instance_type_id: int | None
     created_at: datetime
     updated_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A migration as agents saw it. ``started_at``: when its data began to move, by the source's
-    clock."""
+    """A migration as agents saw it.
 
+    ``started_at``: when its data began to move; ``seen_at``: when it last ran, or ended. Both by
+    the hypervisors' clocks. ``nova_uuid``: of Nova's record of it, if that is known.
+    """
+
+    uuid: str
     source_compute: str | None
     source_node: str | None
     dest_compute: str | None
+    dest_node: str | None
     started_at: datetime
+    seen_at: datetime
+    in_progress: bool
+    nova_uuid: str | None = None
 
 
-def matching(seen: Seen, records: Iterable[NovaMigration]) -> list[NovaMigration]:
-    """The records that may be the migration that was seen: it is known by exactly one, and never
-    guessed among several."""
-    return [record for record in records if _may_be(seen, record)]
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """``named``: Nova's records, by the UUIDs of our migrations; ``ambiguous``: those of ours that
+    several records may be, or one that cannot be told yet. The others have no record."""
+
+    named: Mapping[str, NovaMigration] = field(default_factory=dict)
+    ambiguous: Collection[str] = ()
 
 
-def _may_be(seen: Seen, record: NovaMigration) -> bool:
+def pair(seen: Iterable[Seen], records: Iterable[NovaMigration]) -> Pairs:
+    """Pair a server's migrations that have no name with Nova's records; nothing is guessed.
+
+    A server has one migration at a time, here and in Nova: so both are in the same order, and a
+    record is one migration's alone. A record is named where no other way to pair all of them
+    exists. ``seen`` are the server's migrations, those that have their names, too.
+    """
+    ours = sorted(seen, key=lambda each: each.started_at)
+    theirs = _in_their_order(records)
+    places = {each.record.uuid: place for place, each in enumerate(theirs)}
+    unnamed = [
+        (each, may)
+        for number, each in enumerate(ours)
+        if each.nova_uuid is None and (may := _candidates(number, ours, theirs, places))
+    ]
+    named: dict[str, NovaMigration] = {}
+    ambiguous: list[str] = []
+    for apart in _apart(unnamed):
+        found = _only_way([may for _each, may in apart])
+        for (each, _may), place in zip(apart, found, strict=True):
+            # That Nova says of what runs that it has ended: it may be the one before it.
+            if place is None or (each.in_progress and theirs[place].is_over):
+                ambiguous.append(each.uuid)
+            else:
+                named[each.uuid] = theirs[place].record
+    return Pairs(named, ambiguous)
+
+
+@dataclass(frozen=True, slots=True)
+class _Theirs:
+    """A record, and when Nova was through with it, where that is known."""
+
+    record: NovaMigration
+    is_over: bool
+    over_at: datetime | None
+
+
+def _in_their_order(records: Iterable[NovaMigration]) -> list[_Theirs]:
+    """Nova begins none while another one of the server is in progress: one that it has not ended
+    is over, and forgotten, as soon as there is a newer one."""
+    ordered = sorted(records, key=lambda each: (each.created_at, each.id))
+    theirs = []
+    for record, newer in itertools.zip_longest(ordered, ordered[1:]):
+        if record.status in ENDED:
+            theirs.append(_Theirs(record, True, record.updated_at))
+        else:
+            over_at = None if newer is None else newer.created_at
+            theirs.append(_Theirs(record, newer is not None, over_at))
+    return theirs
+
+
+_Unnamed = list[tuple[Seen, list[int]]]
+
+
+def _apart(unnamed: _Unnamed) -> Iterator[_Unnamed]:
+    """Those that share no candidates, apart: what is wrong with some is nothing to the others."""
+    begin, highest = 0, -1
+    for number, (_each, may) in enumerate(unnamed):
+        lowest_behind = min(min(behind) for _other, behind in unnamed[number:])
+        if number > begin and highest < lowest_behind:
+            yield unnamed[begin:number]
+            begin = number
+        highest = max(highest, *may)
+    if unnamed:
+        yield unnamed[begin:]
+
+
+def _only_way(candidates: Sequence[Sequence[int]]) -> list[int | None]:
+    """Of each the candidate that it has in every way to give each its own, in their order."""
+    first = _in_order(candidates)
+    # The same from the other end, where the last are taken first.
+    last = _in_order([[-place for place in reversed(may)] for may in reversed(candidates)])
+    if first is None or last is None:
+        return [None] * len(candidates)
+    return [
+        one if one == -other else None for one, other in zip(first, reversed(last), strict=True)
+    ]
+
+
+def _candidates(
+    number: int, ours: Sequence[Seen], theirs: Sequence[_Theirs], places: Mapping[str, int]
+) -> list[int]:
+    """The places of the records that the migration may be: between those of the migrations before
+    and after it, if these have their names."""
+    before = [places.get(each.nova_uuid or "", -1) for each in ours[:number]]
+    after = [places.get(each.nova_uuid or "", len(theirs)) for each in ours[number:]]
+    between = range(max(before, default=-1) + 1, min(after, default=len(theirs)))
+    return [place for place in between if _may_be(ours[number], theirs[place])]
+
+
+def _in_order(candidates: Sequence[Sequence[int]]) -> list[int] | None:
+    """The lowest of each one's candidates that is behind the one before; None: there is none."""
+    taken: list[int] = []
+    for each in candidates:
+        place = next((place for place in each if not taken or place > taken[-1]), None)
+        if place is None:
+            return None
+        taken.append(place)
+    return taken
+
+
+def _may_be(seen: Seen, theirs: _Theirs) -> bool:
+    """Tell whether a record may be the migration that was seen, whatever else there is."""
+    record = theirs.record
     return (
         record.migration_type == LIVE_MIGRATION
-        and _is_from(seen, record)
+        and record.status not in NOT_BEGUN
+        and _is_host(
+            seen.source_compute, seen.source_node, record.source_compute, record.source_node
+        )
         and (
             None in (seen.dest_compute, record.dest_compute)
-            or seen.dest_compute == record.dest_compute
+            or _is_host(seen.dest_compute, seen.dest_node, record.dest_compute, record.dest_node)
         )
         and record.created_at <= seen.started_at + CLOCK_SKEW
-        and not _was_over(record, seen.started_at)
+        and (theirs.over_at is None or theirs.over_at >= seen.seen_at - CLOCK_SKEW)
     )
 
 
-def _is_from(seen: Seen, record: NovaMigration) -> bool:
+def _is_host(
+    compute: str | None, node: str | None, nova_compute: str | None, nova_node: str | None
+) -> bool:
     """By either name of the host, as their ``host`` options may differ."""
-    names = (
-        (seen.source_compute, record.source_compute),
-        (seen.source_node, record.source_node),
-    )
+    names = ((compute, nova_compute), (node, nova_node))
     return any(ours is not None and ours == theirs for ours, theirs in names)
-
-
-def _was_over(record: NovaMigration, at: datetime) -> bool:
-    """Whether it had ended before then; what changed it last, if it has ended, was its end."""
-    return (
-        record.status in ENDED
-        and record.updated_at is not None
-        and record.updated_at < at - CLOCK_SKEW
-    )

@@ -35,12 +35,15 @@ class Asked:
 
     ``host``: at either end. Changed: at that instant, too (UTC without a zone). ``after``: behind
     the row with these values of ``sort_key`` and id. ``named_in_nova``: only what Nova's name is
-    known of. By ``ended_at`` only those that have ended are listed.
+    known of; ``nova_user_id``, ``nova_project_id``: of who asked Nova for it. By ``ended_at`` only
+    those that have ended are listed.
     """
 
     server_uuid: str | None = None
     project_id: str | None = None
     user_id: str | None = None
+    nova_user_id: str | None = None
+    nova_project_id: str | None = None
     source_compute: str | None = None
     verdict: str | None = None
     named_in_nova: bool = False
@@ -63,9 +66,17 @@ class Asked:
         return self.changed_since is not None or self.changed_before is not None
 
 
-_EQUAL = ("server_uuid", "project_id", "user_id", "source_compute")
+_EQUAL = (
+    *("server_uuid", "project_id", "user_id", "source_compute"),
+    *("nova_user_id", "nova_project_id"),
+)
 # Each has indexes of its own, with the project and the status beside it; no index has two.
-_ONE_OF = ("host", "source_compute", "user_id", "changed_since", "changed_before")
+_ONE_OF = (
+    *("host", "source_compute", "user_id", "nova_user_id", "nova_project_id"),
+    *("changed_since", "changed_before"),
+)
+# Pairs of these that have an index.
+_TOGETHER = ({"nova_user_id", "nova_project_id"}, {"nova_project_id", "changed_since"})
 
 
 def conflict(asked: Asked) -> tuple[str, str] | None:
@@ -75,6 +86,10 @@ def conflict(asked: Asked) -> tuple[str, str] | None:
     given = [name for name in _ONE_OF if getattr(asked, name) is not None]
     if "changed_since" in given and "changed_before" in given:
         given.remove("changed_before")
+    if {name.replace("_before", "_since") for name in given} in _TOGETHER:
+        given = given[:1]
+    if asked.project_id is not None and any(name.startswith("nova_") for name in given):
+        given.append("project_id")
     if asked.sort_key != "id":
         given.append("sort_key")
     return (given[0], given[1]) if len(given) > 1 else None
@@ -180,7 +195,10 @@ def _branches(asked: Asked) -> Iterator[Branch]:
 
 def _statuses(asked: Asked) -> Sequence[str | None]:
     """One branch for each. None: for all together, which takes an index without the status."""
-    others = (asked.host, asked.source_compute, asked.user_id)
+    others = (
+        *(asked.host, asked.source_compute, asked.user_id),
+        *(asked.nova_user_id, asked.nova_project_id),
+    )
     is_plain = asked.sort_key == "id" and not asked.is_by_change
     if asked.statuses is None and is_plain and all(other is None for other in others):
         return [None]

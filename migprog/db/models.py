@@ -47,6 +47,13 @@ LIST_INDEXES = (
     ("status", "ended_at", "id"),
     ("status", "ended_updated_at", "id"),
 )
+# Of Nova's face alone: by who asked Nova for it.
+NOVA_INDEXES = (
+    ("nova_user_id", "status", "id"),
+    ("nova_user_id", "nova_project_id", "status", "id"),
+    ("nova_project_id", "status", "id"),
+    ("nova_project_id", "status", "ended_updated_at", "id"),
+)
 _IF_ENDED = (
     "CASE WHEN status IN ('cancelled', 'completed', 'failed', 'unknown') THEN updated_at END"
 )
@@ -89,6 +96,10 @@ class Migration(Base):
     # Nova's own names of it, where Nova is asked.
     nova_id: Mapped[int | None]
     nova_uuid: Mapped[Uuid | None]
+    # Who asked Nova for it, and what else Nova's record of it says: JSON, see objects/naming.py.
+    nova_user_id: Mapped[Text | None]
+    nova_project_id: Mapped[Text | None]
+    nova_record: Mapped[LongText | None]
 
     sequence: Mapped[Count]
     status: Mapped[Word]
@@ -156,6 +167,7 @@ class Migration(Base):
             for end in LIST_INDEXES
             for columns in ((*project, *end),)
         ),
+        *(Index(f"ix_migrations_{'_'.join(columns)}", *columns) for columns in NOVA_INDEXES),
         OPTIONS,
     )
 

@@ -20,7 +20,7 @@ _HISTORY: sa.Table = models.History.__table__  # type: ignore[assignment]
 _AGENTS: sa.Table = models.Agent.__table__  # type: ignore[assignment]
 
 _DESTINATION = ("dest_compute", "dest_node", "dest_host", "arrived_at")
-_IN_NOVA = ("nova_id", "nova_uuid")
+_IN_NOVA = ("nova_id", "nova_uuid", "nova_user_id", "nova_project_id", "nova_record")
 # A migration's server, source, start and first mention never change.
 _SOURCE = ("source_compute", "source_node", "started_at")
 _FIXED = ("uuid", "server_uuid", *_SOURCE, "created_at")
@@ -131,6 +131,16 @@ class Reader:
         both = _SERVERS.outerjoin(_MIGRATIONS, _MIGRATIONS.c.uuid == table.migration_uuid)
         query = sa.select(_SERVERS, status).select_from(both)
         return self._rows(query.where(*asked).order_by(table.uuid).limit(limit))
+
+    def unnamed_in_nova(self, statuses: Collection[str], limit: int) -> list[tuple[str, str]]:
+        """The UUIDs of servers and migrations whose record in Nova is not known, the newest; by
+        their statuses, which few have."""
+        table = _MIGRATIONS.c
+        query = sa.select(table.server_uuid, table.uuid).where(
+            table.status.in_(sorted(statuses)), table.nova_record.is_(None)
+        )
+        found = self.connection.execute(query.order_by(table.id.desc()).limit(limit))
+        return [(server_uuid, uuid) for server_uuid, uuid in found]
 
     def migrations_met(
         self,
@@ -280,14 +290,16 @@ class Writer(Reader):
         """Locked ones: the destination and nothing else."""
         self._update(_MIGRATIONS, "id", (*_DESTINATION, "updated_at"), rows)
 
-    def name_in_nova(self, uuid: str, nova_id: int, nova_uuid: str, now: datetime) -> bool:
-        """Give a migration Nova's names; False: it is gone, or another one has them."""
+    def name_in_nova(self, uuid: str, values: Row) -> bool:
+        """Give a migration Nova's names, with all that is known by them; False: it is gone, or
+        another one has them."""
         table = _MIGRATIONS.c
-        others = sa.select(table.id).where(table.nova_uuid == nova_uuid, table.uuid != uuid)
+        others = sa.select(table.id).where(
+            table.nova_uuid == values["nova_uuid"], table.uuid != uuid
+        )
         if self._row(others) is not None:
             return False
         named = sa.update(_MIGRATIONS).where(table.uuid == uuid)
-        values = {"nova_id": nova_id, "nova_uuid": nova_uuid, "updated_at": now}
         rows: int = self.connection.execute(named.values(values)).rowcount
         self.rows += rows
         return rows > 0

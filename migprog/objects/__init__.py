@@ -14,7 +14,8 @@ from migprog.objects.batch import Heard, Stored, store_batch, store_batches
 from migprog.objects.finding import MAX_ID, Finding
 from migprog.objects.history import Point
 from migprog.objects.migration import Mark, Migration
-from migprog.objects.naming import name
+from migprog.objects.naming import name, seen, unnamed
+from migprog.objects.nova_record import NovaRecord
 from migprog.objects.purge import Purged, purge
 from migprog.objects.server import Server, ServerNow
 
@@ -26,6 +27,7 @@ __all__ = [
     "LoginRefused",
     "Mark",
     "Migration",
+    "NovaRecord",
     "Point",
     "Purged",
     "Server",
@@ -37,6 +39,8 @@ __all__ = [
     "connect",
     "name",
     "purge",
+    "seen",
     "store_batch",
     "store_batches",
+    "unnamed",
 ]

@@ -2,6 +2,7 @@
 """Finding migrations: what of them is read is up to the object that finds them."""
 
 import uuid
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, Self
@@ -23,6 +24,7 @@ class Finding:
     __slots__ = ()
     COLUMNS: ClassVar[tuple[str, ...]]
     status: Status
+    heard_at: datetime
 
     @property
     def in_progress(self) -> bool:
@@ -70,10 +72,12 @@ class Finding:
         *,
         server_uuid: str | None = None,
         host: str | None = None,
-        status: Status | None = None,
+        status: Status | Collection[Status] | None = None,
         in_progress: bool | None = None,
         project_id: str | None = None,
         user_id: str | None = None,
+        nova_user_id: str | None = None,
+        nova_project_id: str | None = None,
         source_compute: str | None = None,
         changed_since: datetime | None = None,
         changed_before: datetime | None = None,
@@ -87,11 +91,12 @@ class Finding:
         """Newest first, unless another of :data:`migprog.db.lists.SORT_KEYS` is asked for: by
         ``ended_at`` only those that have one. What is None is not asked for.
 
-        ``host`` is a compute host at either end; ``marker`` the UUID of the last migration of the
-        page before, of the same project. The row was last changed at or after ``changed_since``,
-        at or before ``changed_before`` (with their zones). A verdict is one on what is in progress,
-        or that it has ended. ``named_in_nova``: only those that Nova's name is known of, and the
-        marker is Nova's UUID.
+        ``status`` is one or several; ``host`` is a compute host at either end; ``marker`` the UUID
+        of the last migration of the page before, of the same project. The row was last changed at
+        or after ``changed_since``, at or before ``changed_before`` (with their zones). A verdict is
+        one on what is in progress, or that it has ended. ``named_in_nova``: only those that Nova's
+        name is known of, and the marker is Nova's UUID; ``nova_user_id``, ``nova_project_id``: of
+        who asked Nova for it.
         Raises :class:`exception.BadRequest`, :class:`db.Unavailable`.
         """
         if server_uuid is not None and (server_uuid := _uuid(server_uuid)) is None:
@@ -111,6 +116,8 @@ class Finding:
             server_uuid=server_uuid,
             project_id=project_id,
             user_id=user_id,
+            nova_user_id=nova_user_id,
+            nova_project_id=nova_project_id,
             named_in_nova=named_in_nova,
             source_compute=source_compute,
             changed_since=zoneless(changed_since),
@@ -127,11 +134,13 @@ class Finding:
 
 
 def _statuses(
-    status: Status | None, in_progress: bool | None, verdict: Verdict | None
+    status: Status | Collection[Status] | None, in_progress: bool | None, verdict: Verdict | None
 ) -> frozenset[Status] | None:
     if status is None and in_progress is None and verdict is None:
         return None
-    asked = frozenset(Status) if status is None else frozenset({status})
+    if isinstance(status, Status):
+        status = {status}
+    asked = frozenset(Status if status is None else status)
     if in_progress is not None:
         asked &= core_status.IN_PROGRESS if in_progress else core_status.ENDED
     if verdict is not None:

@@ -13,6 +13,7 @@ from migprog.db import lists
 from migprog.objects import disks
 from migprog.objects.finding import Finding
 from migprog.objects.instant import with_zones
+from migprog.objects.nova_record import NovaRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,9 @@ class Migration(Finding):
     ``updated_at`` are by the conductor's clock, the others by the hypervisors'. ``arrived_at`` is
     the instant of the arrival that named the destination. ``percent`` never goes back. How the
     forecasts at 25, 50 and 75 % turned out is in :mod:`migprog.core.calibration`'s fields.
-    ``nova_id`` and ``nova_uuid`` are Nova's own names of it. None: not known.
+    ``nova_id`` and ``nova_uuid`` are Nova's own names of it, ``nova_user_id`` and
+    ``nova_project_id`` of who asked Nova for it, where ``user_id`` and ``project_id`` are the
+    server's owner. None: not known.
     """
 
     COLUMNS: ClassVar = lists.COLUMNS
@@ -42,6 +45,9 @@ class Migration(Finding):
 
     nova_id: int | None
     nova_uuid: str | None
+    nova_user_id: str | None
+    nova_project_id: str | None
+    nova_record: NovaRecord | None
 
     sequence: int
     status: Status
@@ -99,6 +105,7 @@ class Migration(Finding):
         row["status"] = words.status(row["status"], row["ended_at"] is not None)
         row["phase"] = words.phase(row["phase"], row["status"])
         row["verdict"] = words.verdict(row["verdict"])
+        row["nova_record"] = NovaRecord.from_store(row["nova_record"])
         row["disks"] = disks.from_store(row["disks"])
         return cls(**with_zones(row, INSTANTS))
 

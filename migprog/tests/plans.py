@@ -61,6 +61,10 @@ def fill(store: objects.Store, count: int) -> None:
         "ELSE concat('project-', mod(seq, 500)) END",
         "user_id": f"CASE WHEN seq BETWEEN {count // 10} AND {count * 9 // 10} "
         f"THEN '{LARGE}' ELSE concat('user-', mod(seq, 500)) END",
+        "nova_project_id": f"CASE WHEN seq <= {count // 2} THEN '{LARGE}' "
+        "ELSE concat('project-', mod(seq, 500)) END",
+        "nova_user_id": f"CASE WHEN seq BETWEEN {count // 10} AND {count * 9 // 10} "
+        f"THEN '{LARGE}' ELSE concat('user-', mod(seq, 500)) END",
         "source_compute": f"CASE WHEN seq < {count // 3} THEN '{OLD_HOST}' "
         "ELSE concat('host-', mod(seq, 100)) END",
         "source_node": "'node'",
@@ -125,6 +129,12 @@ def questions(count: int) -> dict[str, Callable[[objects.Store], object]]:
         "host, status": migrations(host=OLD_HOST, status=Status.FAILED),
         "project_id, in_progress=true": migrations(project_id="project-7", in_progress=True),
         "user_id": migrations(user_id="user-7"),
+        "nova_user_id": migrations(nova_user_id="user-7"),
+        "nova_project_id": migrations(nova_project_id="project-7"),
+        "nova_project_id, status": migrations(nova_project_id=LARGE, status=Status.FAILED),
+        "nova_project_id, nova_user_id": migrations(nova_project_id=LARGE, nova_user_id=LARGE),
+        "nova_project_id, changed_since": migrations(nova_project_id=LARGE, changed_since=lately),
+        "nova_project_id, in_progress=true": migrations(nova_project_id=LARGE, in_progress=True),
         "status": migrations(status=Status.FAILED),
         "in_progress=true": migrations(in_progress=True),
         "in_progress=false": migrations(in_progress=False),
@@ -170,6 +180,9 @@ def combinations(count: int) -> Iterator[dict[str, Any]]:
         {"source_compute": OLD_HOST},
         {"user_id": LARGE},
         {"user_id": "nobody"},
+        {"nova_user_id": LARGE},
+        {"nova_project_id": LARGE},
+        {"nova_project_id": "nobody"},
         {"server_uuid": _number(7)},
         {"status": Status.FAILED},
         {"status": Status.CANCELLED},

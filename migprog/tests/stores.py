@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from oslo_config import cfg
 
 from migprog import objects
+from migprog.core.nova import NovaMigration
 from migprog.core.report import Ack, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Phase, Status
 from migprog.db import api, schema
@@ -97,6 +98,29 @@ def store(
         ),
         heard_at,
     ).ack
+
+
+def nova_record(report: Report, number: int = 17, **values: Any) -> NovaMigration:
+    """Nova's record of the migration that is reported, asked for by an admin."""
+    known = {
+        "id": number,
+        "uuid": str(uuid.uuid4()),
+        "server_uuid": report.server_uuid,
+        "migration_type": "live-migration",
+        "status": "running",
+        "user_id": "admin",
+        "project_id": "admins",
+        "source_compute": "source",
+        "source_node": "source.example.org",
+        "dest_compute": "dest",
+        "dest_node": "dest.example.org",
+        "dest_host": None,
+        "old_instance_type_id": 3,
+        "new_instance_type_id": 3,
+        "created_at": at(report.started_at) - datetime.timedelta(seconds=2),
+        "updated_at": None,
+    }
+    return NovaMigration(**(known | values))
 
 
 def migration(store: objects.Store, report: Report) -> objects.Migration:

@@ -2,7 +2,7 @@
 """``/servers/{id}/migrations``: a server's live migrations that are in progress, and what may be
 done to them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
@@ -20,6 +20,8 @@ from migprog.core.status import Status
 from migprog.policies import nova as rules
 
 _Kind = TypeVar("_Kind", objects.Migration, objects.Mark)
+# Beside Nova, what was heard of longer ago says nothing: Nova's own figures are newer.
+_FRESH_SECONDS = 15.0
 
 V2_22, V2_23, V2_24 = Version(2, 22), Version(2, 23), Version(2, 24)
 
@@ -43,6 +45,18 @@ ABORT = Step("abort live migration", "abort live migration", falcon.HTTPNotFound
 class _OfServer(Resource):
     def named(self, migration: objects.Migration) -> objects.Migration:
         return views.named(migration, self.parts.nova_names)
+
+    def speaks_for_nova(self, found: objects.Migration | objects.Mark) -> bool:
+        """Whether what we say of a migration in progress is what Nova would say, and newer.
+
+        Nova alone knows what becomes of one whose source is silent, or whose server has left it.
+        """
+        age_seconds = (self.parts.clock() - found.heard_at).total_seconds()
+        if found.status is Status.POST_MIGRATING or age_seconds > _FRESH_SECONDS:
+            return False
+        if isinstance(found, objects.Mark):
+            return True
+        return found.nova_record is not None and found.nova_record.is_alone
 
     def _find(self, server_id: str, number: str, access: Access, kind: type[_Kind]) -> _Kind | None:
         """By its number: here, as in Nova, its UUID is no address."""
@@ -76,10 +90,10 @@ class _OfServer(Resource):
                 description=f"Migration {number[:64]} not found for instance {server_id}"
             )
         if migration.status not in step.possible_in:
+            status = views.status(migration.status)
             raise falcon.HTTPBadRequest(
-                description=f"Migration {number} state of instance {server_id} is "
-                f"{migration.status}. Cannot {step.of_migration} while the migration is in this "
-                "state."
+                description=f"Migration {number} state of instance {server_id} is {status}. "
+                f"Cannot {step.of_migration} while the migration is in this state."
             )
         return migration
 
@@ -104,10 +118,11 @@ class Migrations(_OfServer):
                 project_id=access.only_project(),
                 in_progress=True,
                 limit=self.parts.max_limit,
-                named_in_nova=self.parts.nova_names,
             )
             if not found:
                 known(self.parts, server_id, access)
+            if self.parts.nova_names:
+                self._check_complete(found, server_id)
             return found
 
         found = conditional.migrations(req, resp, self.parts, find, version, hosts)
@@ -117,6 +132,19 @@ class Migrations(_OfServer):
                     views.server_migration(self.named(each), version, hosts) for each in found
                 ]
             }
+
+    def _check_complete(self, found: Sequence[_Kind], server_id: str) -> None:
+        """Raise :class:`falcon.HTTPNotFound` where Nova may list what we do not.
+
+        It does while it prepares a migration and after libvirt has ended one, where it has another
+        one that it has not ended, and while we do not know its name of ours. A proxy asks Nova
+        next. What is found may be marks: what else is looked at of a migration cannot change while
+        its mark stays the same.
+        """
+        if not found or not all(self.speaks_for_nova(each) for each in found):
+            raise falcon.HTTPNotFound(
+                description=f"Nova may know more of the migrations of instance {server_id}."
+            )
 
 
 class Migration(_OfServer):
@@ -152,7 +180,9 @@ class Migration(_OfServer):
                 description=f"In-progress live migration {number[:64]} is not found for server "
                 f"{server_id}."
             )
-        if not migration.in_progress:
+        if not migration.in_progress or (
+            self.parts.nova_names and not self.speaks_for_nova(migration)
+        ):
             raise falcon.HTTPNotFound(
                 description=f"Live migration {number} for server {server_id} is not in progress."
             )

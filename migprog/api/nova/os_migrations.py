@@ -22,13 +22,19 @@ _AS_ASKED = {
     "host": "host",
     "instance_uuid": "server_uuid",
     "source_compute": "source_compute",
-    "user_id": "user_id",
-    "project_id": "project_id",
+    "user_id": "nova_user_id",
+    "project_id": "nova_project_id",
 }
-_FEW = (
-    "only together with instance_uuid or a status in progress: running, running (post-copy), "
-    "post-migrating"
-)
+# Who asked Nova for a migration nobody else can tell.
+_INITIATORS = frozenset({"user_id", "project_id"})
+_FEW = "only together with instance_uuid or a status in progress: running, running (post-copy)"
+# By the words of this face, ours that have them.
+_STATUSES = {
+    views.status(status).value: frozenset(
+        each for each in Status if views.status(each) is views.status(status)
+    )
+    for status in Status
+}
 _INSTANTS = {"changes-since": "changed_since", "changes-before": "changed_before"}
 
 
@@ -37,9 +43,9 @@ class OsMigrations(Resource):
 
     RULES: ClassVar[Rules] = {"GET": rules.OS_MIGRATIONS_INDEX}
     NOTES: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("host", "source_compute", "user_id", *_INSTANTS),
-        "One of host, source_compute, user_id and changes-since or changes-before; two "
-        f"{_FEW}, else 400.",
+        ("host", "source_compute", "user_id", "project_id", *_INSTANTS),
+        "One of host, source_compute, user_id, project_id and changes-since or changes-before, or "
+        f"project_id with user_id or these; two others {_FEW}, else 400.",
     )
     QUERY = schemas.OS_MIGRATIONS
     ANSWER = documents.OS_MIGRATIONS
@@ -50,13 +56,13 @@ class OsMigrations(Resource):
         limit = schemas.limit(query.get("limit"), self.parts.max_limit)
         access = req.context.access
         hosts = access.may(rules.OS_MIGRATIONS_HOST)
-        asked = _confined(query, access)
+        _check_allowed(query, access)
         addresses = req.context.addresses
         found = conditional.migrations(
             req,
             resp,
             self.parts,
-            lambda kind: self._found(asked, limit, kind) if limit else [],
+            lambda kind: self._found(query, limit, kind) if limit else [],
             *(version, hosts),
         )
         if found is None:
@@ -78,10 +84,10 @@ class OsMigrations(Resource):
         asked |= _instants(query)
         if "marker" in query:
             asked["marker"] = query["marker"]
-        if not _is_possible(query):
+        if not _is_possible(query) or (_INITIATORS & query.keys() and not self.parts.nova_names):
             return []
         if "status" in query:
-            asked["status"] = Status(query["status"])
+            asked["status"] = _STATUSES[query["status"]]
         try:
             return kind.list(
                 self.parts.store, limit=limit, named_in_nova=self.parts.nova_names, **asked
@@ -98,27 +104,21 @@ def _not_together(error: exception.NotTogether) -> str:
     return f"The filters {one} and {other} may be combined {_FEW}."
 
 
-def _confined(query: dict[str, str], access: Access) -> dict[str, str]:
-    """The query, of the project alone that the request is confined to.
-
-    Raises :class:`falcon.HTTPForbidden` when it asks for another, or by hosts that it may not see:
-    their migrations would tell where they are.
-    """
+def _check_allowed(query: dict[str, str], access: Access) -> None:
+    """Raise :class:`falcon.HTTPForbidden` where a request may not ask for this: by hosts that it
+    may not see, as their migrations would tell where they are; or, as in Nova, for more than what
+    was asked for in its own project."""
     if "host" in query or "source_compute" in query:
         access.check(rules.OS_MIGRATIONS_HOST)
-    own = access.only_project(rules.OS_MIGRATIONS_ALL)
-    if own is None:
-        return query
-    if query.get("project_id", own) != own:
+    if not access.project or query.get("project_id") != access.project:
         access.check(rules.OS_MIGRATIONS_ALL)
-    return query | {"project_id": own}
 
 
 def _is_possible(query: dict[str, str]) -> bool:
     """Tell whether any migration of ours could be the answer. Nova's other kinds are not ours."""
     return (
         query.get("migration_type", views.MIGRATION_TYPE) == views.MIGRATION_TYPE
-        and ("status" not in query or query["status"] in set(Status))
+        and ("status" not in query or query["status"] in _STATUSES)
         and all(is_storable(query[name]) for name in _AS_ASKED if name in query)
     )
 

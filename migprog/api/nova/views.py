@@ -6,6 +6,7 @@ Instants are UTC without a zone, as Nova writes them.
 """
 
 import dataclasses
+import functools
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -27,7 +28,6 @@ V2_59, V2_80 = Version(2, 59), Version(2, 80)
 # All that our agents watch.
 MIGRATION_TYPE = "live-migration"
 
-_NULL: Schema = {"type": "null"}
 _TEXT_OR_NULL = documents.nullable(TEXT)
 _INTEGER_OR_NULL: Schema = {"type": ["integer", "null"]}
 _FLAVOR: Schema = {"type": "object", "additionalProperties": TEXT}
@@ -74,38 +74,78 @@ def _held(*names: str, since: Version = microversion.MIN) -> tuple[Key, ...]:
     return tuple(Key(name, known[name], operator.attrgetter(name), since) for name in names)
 
 
+def status(ours: Status) -> Status:
+    """Nova's word for how a live migration stands: ``post-migrating`` is one for others alone."""
+    return Status.RUNNING if ours is Status.POST_MIGRATING else ours
+
+
+_STATUS: Schema = {
+    "type": "string",
+    "enum": [each.value for each in Status if each is not Status.POST_MIGRATING],
+}
+_COUNTERS = tuple(
+    f"{what}_{which}_bytes"
+    for what in ("memory", "disk")
+    for which in ("total", "processed", "remaining")
+)
+
+
+def _counter(name: str, migration: Migration) -> int | None:
+    """As in Nova, what libvirt says nothing of is 0 as soon as it says anything."""
+    is_read = any(getattr(migration, each) is not None for each in _COUNTERS)
+    value: int | None = getattr(migration, name)
+    return 0 if value is None and is_read else value
+
+
+def _of_nova(migration: Migration, name: str) -> Any:
+    """What Nova alone knows; None: it has not told."""
+    return None if migration.nova_record is None else getattr(migration.nova_record, name)
+
+
 _OF_EVERY_MIGRATION = (
-    *_held("id", "source_compute", "source_node", "dest_compute", "dest_node", "dest_host"),
-    *_held("status"),
+    *_held("id", "source_compute", "source_node", "dest_compute", "dest_node"),
+    Key("dest_host", _TEXT_OR_NULL, functools.partial(_of_nova, name="dest_host")),
+    Key("status", _STATUS, lambda migration: status(migration.status)),
     Key("created_at", TEXT, lambda migration: instant(migration.created_at)),
     Key("updated_at", TEXT, lambda migration: instant(migration.updated_at)),
     *_held("uuid", since=V2_59),
-    *_held("user_id", "project_id", since=V2_80),
+    # Of who asked for it, as in Nova: not the server's owner.
+    Key("user_id", _TEXT_OR_NULL, operator.attrgetter("nova_user_id"), V2_80),
+    Key("project_id", _TEXT_OR_NULL, operator.attrgetter("nova_project_id"), V2_80),
 )
 
 SERVER_MIGRATION = (
     *_OF_EVERY_MIGRATION,
     *_held("server_uuid"),
-    *_held("memory_total_bytes", "memory_processed_bytes", "memory_remaining_bytes"),
-    *_held("disk_total_bytes", "disk_processed_bytes", "disk_remaining_bytes"),
+    *(Key(name, _INTEGER_OR_NULL, functools.partial(_counter, name)) for name in _COUNTERS),
 )
 
 OS_MIGRATION = (
     *_OF_EVERY_MIGRATION,
     Key("instance_uuid", UUID, operator.attrgetter("server_uuid")),
-    # A live migration changes no flavor.
-    Key("old_instance_type_id", _NULL, lambda _migration: None),
-    Key("new_instance_type_id", _NULL, lambda _migration: None),
+    *(
+        Key(name, _INTEGER_OR_NULL, functools.partial(_of_nova, name=name))
+        for name in ("old_instance_type_id", "new_instance_type_id")
+    ),
     Key("migration_type", TEXT, lambda _migration: MIGRATION_TYPE, since=V2_23),
 )
 
 
+# What Nova's record says, ours may say otherwise: when it was asked for, and where it goes.
+_OF_RECORD = ("created_at", "source_compute", "source_node", "dest_compute", "dest_node")
+
+
 def named(migration: Migration, nova_names: bool) -> Migration:
-    """The migration by the names that this face has for it."""
+    """The migration by the names that this face has for it, and its hosts."""
     if not nova_names:
         return migration
     assert migration.nova_id is not None and migration.nova_uuid is not None
-    return dataclasses.replace(migration, id=migration.nova_id, uuid=migration.nova_uuid)
+    values = (
+        {}
+        if migration.nova_record is None
+        else {name: getattr(migration.nova_record, name) for name in _OF_RECORD}
+    )
+    return dataclasses.replace(migration, id=migration.nova_id, uuid=migration.nova_uuid, **values)
 
 
 def migration_path(migration: Migration) -> str:

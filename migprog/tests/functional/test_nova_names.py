@@ -115,6 +115,6 @@ def test_nova_is_in_nobodys_way(tmp_path, rabbitmq, nova, concurrency) -> None:
     for number, each in enumerate(reports, 1001):
         named = stores.migration(store, each)
         assert (named.nova_id, named.nova_uuid) == (number, theirs[each.server_uuid])
-    # One call a migration.
-    assert len(nova.asked) == len(objects.Migration.list(store)) == 40
+    # Those that waited were asked for together.
+    assert len(nova.asked) < len(objects.Migration.list(store)) == 40
     store.close()

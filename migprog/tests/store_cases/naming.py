@@ -7,24 +7,13 @@ import uuid
 import pytest
 
 from migprog import exception, objects
-from migprog.core.nova import NovaMigration
 from migprog.core.status import Status
 from migprog.tests import stores
 from migprog.tests.stores import START, arrival, later, migration, report
 
 
-def _name(store, which, number, nova_uuid=None):
-    record = NovaMigration(
-        id=number,
-        uuid=nova_uuid or str(uuid.uuid4()),
-        migration_type="live-migration",
-        status="running",
-        source_compute="source",
-        source_node=None,
-        dest_compute=None,
-        created_at=stores.at(START),
-        updated_at=None,
-    )
+def _name(store, which, number, nova_uuid=None, **values):
+    record = stores.nova_record(which, number, uuid=nova_uuid or str(uuid.uuid4()), **values)
     named = objects.name(store, migration(store, which), record, START + 200)
     return record.uuid if named else None
 
@@ -40,13 +29,22 @@ class Naming:
         theirs = _name(store, first, 17)
         named = migration(store, first)
         assert named == dataclasses.replace(
-            old, nova_id=17, nova_uuid=theirs, updated_at=stores.at(START + 200)
+            old,
+            nova_id=17,
+            nova_uuid=theirs,
+            nova_user_id="admin",
+            nova_project_id="admins",
+            nova_record=objects.NovaRecord.of(
+                stores.nova_record(first, 17, uuid=theirs), is_alone=True
+            ),
+            updated_at=stores.at(START + 200),
         )
         stores.store(store, later(first))
         stores.store(store, arrival(first.server_uuid), host="dest")
         stores.store(store, later(first, sequence=9, status=Status.COMPLETED))
         named = migration(store, first)
         assert (named.nova_id, named.nova_uuid) == (17, theirs)
+        assert (named.nova_user_id, named.nova_record.dest_compute) == ("admin", "dest")
         assert (named.status, named.dest_compute) == (Status.COMPLETED, "dest")
 
     def test_it_is_one_migrations_alone(self, store, other_store):
@@ -94,3 +92,40 @@ class Naming:
             found(marker=last.uuid)
         marks = objects.Mark.list(store, project_id=project, named_in_nova=True)
         assert [mark.id for mark in marks] == [migration(store, e).id for e in (last, first)]
+
+    def test_found_by_who_asked_nova_for_it(self, store):
+        owner, admins, user = (str(uuid.uuid4()) for _ in range(3))
+        one, other, last = (report(project_id=owner, user_id=owner) for _ in range(3))
+        for each in (one, other, last):
+            stores.store(store, each)
+        _name(store, one, 1, project_id=admins, user_id=user)
+        _name(store, other, 2, project_id=admins, user_id=None)
+        _name(store, last, 3, project_id=None, user_id=user)
+        stores.store(store, later(other, status=Status.COMPLETED))
+
+        def found(**asked):
+            return [each.uuid for each in objects.Migration.list(store, **asked)]
+
+        assert found(nova_project_id=admins) == [other.uuid, one.uuid]
+        assert found(nova_user_id=user) == [last.uuid, one.uuid]
+        assert found(nova_user_id=user, nova_project_id=admins) == [one.uuid]
+        assert found(nova_project_id=admins, status=Status.COMPLETED) == [other.uuid]
+        assert found(nova_project_id=admins, in_progress=True) == [one.uuid]
+        since = stores.at(START)
+        assert found(nova_project_id=admins, changed_since=since) == [other.uuid, one.uuid]
+        assert found(nova_project_id=admins, host="source", in_progress=True) == [one.uuid]
+        assert found(nova_project_id=owner) == found(nova_user_id=owner) == []
+        for more in ({"host": "source"}, {"sort_key": "ended_at"}):
+            with pytest.raises(exception.NotTogether):
+                found(nova_project_id=admins, **more)
+
+    def test_what_is_under_way_without_a_record(self, store):
+        named, unnamed, over = report(), report(), report()
+        for each in (named, unnamed, over):
+            stores.store(store, each)
+        _name(store, named, 1)
+        stores.store(store, later(over, status=Status.FAILED))
+        found = objects.unnamed(store, 10_000)
+        assert (unnamed.server_uuid, unnamed.uuid) in found
+        assert not {named.uuid, over.uuid} & {each for _server, each in found}
+        assert len(objects.unnamed(store, 1)) == 1

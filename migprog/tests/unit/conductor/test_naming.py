@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova's names are learned beside the storing, over a real store; Nova is a list, or ill."""
 
+import dataclasses
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime
 
 import pytest
 
@@ -12,30 +13,39 @@ from migprog import objects
 from migprog.conductor.intake import Gathering, Intake, storing
 from migprog.conductor.naming import Naming, Patience
 from migprog.conductor.nova import NoAnswer
+from migprog.core import nova
 from migprog.core.nova import NovaMigration
-from migprog.core.report import Batch, Report
+from migprog.core.report import Batch
 from migprog.core.status import Status
 from migprog.metrics import REGISTRY
 from migprog.tests import stores
 from migprog.tests.functional.processes import wait_for
 from migprog.tests.stores import START
 
-AT_ONCE = Patience(delays_seconds=(0.01, 0.01))
+AT_ONCE = Patience(under_way_seconds=(0.01,), ended_seconds=(0.01, 0.01), pause_seconds=0.001)
+EARLY = dataclasses.replace(AT_ONCE, failures_interval_seconds=0.01)
+Ask = Callable[[str], list[NovaMigration]]
 
 
-def nova_of(report: Report, number: int = 17, **more: object) -> NovaMigration:
-    known = {
-        "id": number,
-        "uuid": str(uuid.uuid4()),
-        "migration_type": "live-migration",
-        "status": "running",
-        "source_compute": "source",
-        "source_node": None,
-        "dest_compute": "dest",
-        "created_at": stores.at(report.started_at) - timedelta(seconds=2),
-        "updated_at": None,
-    }
-    return NovaMigration(**(known | more))
+class Nova:
+    """Answers for one server what a function does, and for all of them all that is ``known``."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self.known: list[NovaMigration] = []
+        self.asked: list[str] = []
+
+    def migrations(self, server_uuid: str) -> list[NovaMigration]:
+        self.asked.append(server_uuid)
+        return self._ask(server_uuid)
+
+    def changed_since(self, at: datetime) -> tuple[list[NovaMigration], bool]:
+        self.asked.append("changed")
+        return [each for each in self.known if (each.updated_at or each.created_at) >= at], True
+
+    def listed(self) -> tuple[list[NovaMigration], bool]:
+        self.asked.append("listed")
+        return [each for each in self.known if each.status in nova.LISTED], True
 
 
 def counted(outcome: str) -> float:
@@ -54,8 +64,9 @@ def naming(store: objects.Store) -> Iterator[Callable[..., Naming]]:
     """Starts one that asks a function."""
     started = []
 
-    def start(ask: Callable[[str], list[NovaMigration]], patience: Patience = AT_ONCE) -> Naming:
-        started.append(Naming(store, ask, patience))
+    def start(ask: Ask | Nova, patience: Patience = AT_ONCE) -> Naming:
+        asked = ask if isinstance(ask, Nova) else Nova(ask)
+        started.append(Naming(store, asked, patience))
         started[-1].start()
         return started[-1]
 
@@ -70,7 +81,7 @@ def settled(outcome: str, before: float) -> None:
 
 def test_one_that_appears_is_named_once_and_for_all(store, naming) -> None:
     report = stores.report()
-    theirs, asked = nova_of(report), []
+    theirs, asked = stores.nova_record(report), []
     before = counted("named")
 
     def ask(server_uuid: str) -> list[NovaMigration]:
@@ -95,9 +106,10 @@ def test_one_that_appears_is_named_once_and_for_all(store, naming) -> None:
 
 @pytest.mark.parametrize(("number_of_records", "outcome"), [(0, "absent"), (2, "ambiguous")])
 def test_it_is_not_guessed(store, naming, number_of_records: int, outcome: str) -> None:
-    report = stores.report()
+    report = stores.report(status=Status.FAILED)
     stores.store(store, report)
-    before, records = counted(outcome), [nova_of(report, n) for n in range(number_of_records)]
+    before = counted(outcome)
+    records = [stores.nova_record(report, n, status="failed") for n in range(number_of_records)]
     naming(lambda _server: records).appeared(report.server_uuid, report.uuid)
     settled(outcome, before)
     assert stores.migration(store, report).nova_id is None
@@ -105,9 +117,11 @@ def test_it_is_not_guessed(store, naming, number_of_records: int, outcome: str) 
 
 def test_a_record_is_one_migrations_alone(store, naming) -> None:
     """Another attempt follows so soon that the first one's record could be its own."""
-    first = stores.report()
-    second = stores.report(server_uuid=first.server_uuid, started_at=START + 1)
-    theirs = nova_of(first)
+    first = stores.report(status=Status.FAILED)
+    second = stores.report(
+        server_uuid=first.server_uuid, started_at=START + 1, status=Status.FAILED
+    )
+    theirs = stores.nova_record(first)
     started = naming(lambda _server: [theirs])
     for report, outcome in ((first, "named"), (second, "absent")):
         before = counted(outcome)
@@ -119,8 +133,8 @@ def test_a_record_is_one_migrations_alone(store, naming) -> None:
 
 
 @pytest.mark.parametrize("fault", [NoAnswer("503"), RuntimeError("nobody foresaw it")])
-def test_it_asks_again_and_gives_up(store, naming, fault: Exception) -> None:
-    report, asked = stores.report(), []
+def test_of_what_has_ended_it_asks_again_and_gives_up(store, naming, fault: Exception) -> None:
+    report, asked = stores.report(status=Status.FAILED), []
     stores.store(store, report)
     before = counted("failed")
 
@@ -129,18 +143,100 @@ def test_it_asks_again_and_gives_up(store, naming, fault: Exception) -> None:
         raise fault
 
     started = naming(ask)
+    started.appeared(report.server_uuid, report.uuid)
     wait_for(lambda: counted("failed") > before, 20, "it to give up")
-    tries = len(AT_ONCE.delays_seconds) + 1
+    tries = len(AT_ONCE.ended_seconds) + 1
     assert len(asked) == tries
     # And serves on.
     started.appeared(report.server_uuid, report.uuid)
     wait_for(lambda: len(asked) == 2 * tries, 20, "it to ask again")
 
 
+def test_what_is_under_way_is_asked_for_until_nova_answers(store, naming) -> None:
+    """However often it is away, refuses, or does not know it yet; and a while after its end."""
+    report = stores.report()
+    stores.store(store, report)
+    answers = ["away", None, "HTTP 403"] * 5
+    theirs = stores.nova_record(report)
+
+    def ask(_server: str) -> list[NovaMigration]:
+        if not answers:
+            return [theirs]
+        why = answers.pop()
+        if why is not None:
+            raise NoAnswer(why)
+        return []
+
+    naming(ask)
+    wait_for(lambda: stores.migration(store, report).nova_uuid, 20, "its name")
+    assert stores.migration(store, report).nova_uuid == theirs.uuid and not answers
+
+
+def test_an_attempt_and_the_next_at_once_are_both_named(store, naming) -> None:
+    """Nova says for a moment of both that they run, and was away when the first one did."""
+    first = stores.report()
+    stores.store(store, first, stores.later(first, status=Status.CANCELLED, ended_at=START + 3))
+    second = stores.report(server_uuid=first.server_uuid, started_at=START + 6)
+    stores.store(store, second)
+    at = stores.at(START + 3)
+    theirs = [
+        stores.nova_record(second, 18, created_at=at),
+        stores.nova_record(first, 17, status="cancelled", updated_at=at),
+    ]
+    started = naming(lambda _server: theirs)
+    for each in (first, second):
+        started.appeared(each.server_uuid, each.uuid)
+    wait_for(lambda: stores.migration(store, second).nova_id, 20, "the second's name")
+    assert stores.migration(store, second).nova_id == 18
+    assert stores.migration(store, first).nova_id == 17
+
+
+def test_one_that_nova_lists_beside_another_is_not_alone_until_that_has_ended(
+    store, naming
+) -> None:
+    report = stores.report(sequence=9)
+    stores.store(store, report)
+    stale = stores.nova_record(report, 9, created_at=stores.at(START - 9000))
+    listed = [stores.nova_record(report), stale]
+    naming(lambda _server: listed)
+
+    def record() -> objects.NovaRecord | None:
+        return stores.migration(store, report).nova_record
+
+    wait_for(record, 20, "its name")
+    assert not record().is_alone
+    listed[1] = dataclasses.replace(stale, status="error")
+    wait_for(lambda: record().is_alone, 20, "Nova to list no other")
+    assert stores.migration(store, report).nova_id == 17
+
+
+def test_many_are_asked_for_together(store, naming) -> None:
+    reports = [stores.report() for _ in range(40)]
+    stores.store(store, *reports)
+    asked = Nova(lambda _server: [])
+    asked.known = [stores.nova_record(each, n) for n, each in enumerate(reports, 1)]
+    naming(asked)
+    wait_for(lambda: all(stores.migration(store, each).nova_id for each in reports), 20, "names")
+    assert [stores.migration(store, each).nova_id for each in reports] == list(range(1, 41))
+    assert asked.asked == ["changed", "listed"]
+    assert all(stores.migration(store, each).nova_record.is_alone for each in reports)
+
+
+def test_those_that_nobody_told_it_of_are_found_later(store, naming) -> None:
+    """Another conductor was told, and has stopped since; or it was one too many."""
+    soon = dataclasses.replace(AT_ONCE, search_interval_seconds=0.05)
+    theirs: dict[str, NovaMigration] = {}
+    naming(lambda server: [theirs[server]], soon)
+    report = stores.report()
+    theirs[report.server_uuid] = stores.nova_record(report)
+    stores.store(store, report)
+    wait_for(lambda: stores.migration(store, report).nova_id, 20, "its name")
+
+
 def test_it_finds_those_that_a_conductor_before_did_not_get_to(store, naming) -> None:
     running, over = stores.report(), stores.report(status=Status.COMPLETED)
     stores.store(store, running, over)
-    naming(lambda server: [nova_of(running)] if server == running.server_uuid else [])
+    naming(lambda server: [stores.nova_record(running)] if server == running.server_uuid else [])
     wait_for(lambda: stores.migration(store, running).nova_id, 20, "its name")
     assert stores.migration(store, over).nova_id is None
 
@@ -156,11 +252,12 @@ def test_too_many_are_dropped_and_counted(store, naming) -> None:
     report = stores.report()
     stores.store(store, report)
     before = counted("dropped")
-    started = naming(ask, Patience(most=3))
+    started = naming(ask, dataclasses.replace(AT_ONCE, most=3))
     assert asking.wait(20)
     for _ in range(5):
         started.appeared(report.server_uuid, str(uuid.uuid4()))
-    assert counted("dropped") == before + 2
+    # With the one that is asked for.
+    assert counted("dropped") == before + 3
     answer.set()
 
 
@@ -183,3 +280,9 @@ def test_reports_are_stored_while_nova_does_not_answer(store, naming) -> None:
     assert len(objects.Migration.list(store)) == 200
     answer.set()
     intake.stop()
+
+
+def test_what_failed_before_anybody_saw_it_is_looked_for(store, naming) -> None:
+    asked = Nova(lambda _server: [])
+    naming(asked, EARLY)
+    wait_for(lambda: asked.asked.count("changed") > 3, 20, "it to ask for what has changed")

@@ -4,7 +4,7 @@
 import json
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from oslo_config import cfg
@@ -48,19 +48,78 @@ def test_what_it_says(api: NovaApi, nova: Nova) -> None:
         NovaMigration(
             id=17,
             uuid=ITS,
+            server_uuid=SERVER,
             migration_type="live-migration",
             status="running",
+            user_id="admin",
+            project_id="admins",
             source_compute="source",
             source_node="source.example.org",
             dest_compute="dest",
+            dest_node="dest.example.org",
+            dest_host="192.0.2.7",
+            old_instance_type_id=2,
+            new_instance_type_id=2,
             created_at=AT,
             updated_at=AT,
         )
     ]
     ((path, query, headers),) = api.asked
     assert path == "/v2.1/os-migrations"
-    assert query == {"instance_uuid": SERVER, "migration_type": "live-migration", "limit": "20"}
-    assert headers["OpenStack-API-Version"] == "compute 2.59"
+    assert query == {"instance_uuid": SERVER, "migration_type": "live-migration", "limit": "100"}
+    assert headers["OpenStack-API-Version"] == "compute 2.80"
+
+
+def test_an_older_nova_does_not_say_who_asked_for_it(api: NovaApi, nova: Nova) -> None:
+    api.newest = 79
+    told = record(SERVER, 17, ITS, AT)
+    del told["user_id"], told["project_id"]
+    api.records = [told]
+    for _ in range(2):
+        (found,) = nova.migrations(SERVER)
+        assert (found.id, found.user_id, found.project_id) == (17, None, None)
+    versions = [headers["OpenStack-API-Version"] for _path, _query, headers in api.asked]
+    assert versions == ["compute 2.80", "compute 2.59", "compute 2.59"]
+
+
+def test_one_that_is_older_still(api: NovaApi, nova: Nova) -> None:
+    api.newest = 58
+    for _ in range(2):
+        with pytest.raises(NoAnswer, match="406"):
+            nova.migrations(SERVER)
+
+
+def several(count: int, status: str = "running") -> list[dict[str, object]]:
+    """Newest first, a second apart."""
+    return [
+        record(str(uuid.uuid4()), number, str(uuid.uuid4()), AT + timedelta(seconds=number))
+        | {"status": status}
+        for number in range(count, 0, -1)
+    ]
+
+
+def test_what_has_changed_of_all_servers(api: NovaApi, nova: Nova) -> None:
+    api.records = several(450)
+    found, is_all = nova.changed_since(AT + timedelta(seconds=11))
+    assert is_all and [each.id for each in found] == list(range(450, 10, -1))
+    assert len(api.asked) == 3
+    query = api.asked[0][1]
+    assert query["changes-since"] == "2026-09-01T12:00:11"
+    assert all(int(asked["limit"]) <= 200 for _path, asked, _headers in api.asked)
+
+
+def test_what_nova_lists_as_in_progress(api: NovaApi, nova: Nova) -> None:
+    words = ("queued", "preparing", "running", "post-migrating", "running (post-copy)", "error")
+    api.records = [each for word in words for each in several(2, word)]
+    found, is_all = nova.listed()
+    assert is_all
+    assert sorted({each.status for each in found}) == sorted(words[:4]) and len(found) == 8
+
+
+def test_no_more_is_read_than_is_good(api: NovaApi, nova: Nova) -> None:
+    api.records = several(1200)
+    found, is_all = nova.changed_since(AT)
+    assert not is_all and len(found) == 1000 and len(api.asked) == 5
 
 
 def test_it_has_none(nova: Nova) -> None:
@@ -109,6 +168,10 @@ def test_nobody_is_there(tmp_path: object) -> None:
         *({"created_at": value} for value in (None, 7, "", "yesterday", "2026-99-01T00:00:00")),
         {"updated_at": 7},
         {"source_compute": ["a"]},
+        {"user_id": "u" * 256},
+        {"instance_uuid": None},
+        {"old_instance_type_id": "1"},
+        {"new_instance_type_id": 2**31},
         {"status": 7},
     ],
 )

@@ -8,6 +8,7 @@ from falcon import testing
 
 from migprog import exception, objects
 from migprog.api import app
+from migprog.api.nova import views
 from migprog.core.actions import Action
 from migprog.core.report import Batch
 from migprog.core.status import Phase, Status
@@ -128,7 +129,7 @@ def test_one_that_is_past_it(ask_to_act: Ask, actions: Asked, fill: Fill, status
         (force(ask_to_act), "force complete"),
     ):
         message = (
-            f"Migration 1 state of instance {SERVER} is {status.value}. "
+            f"Migration 1 state of instance {SERVER} is {views.status(status).value}. "
             f"Cannot {what} while the migration is in this state."
         )
         assert refusal(answer) == (400, "badRequest", message)

@@ -71,15 +71,15 @@ def test_values(ask: Ask, fill: Fill, store: objects.Store) -> None:
             "source_node": "source.lab",
             "dest_compute": "target",
             "dest_node": "target.example.org",
-            "dest_host": "192.0.2.7",
+            "dest_host": None,
             "memory_total_bytes": 2**40,
             "memory_processed_bytes": 0,
             "memory_remaining_bytes": 7,
             "disk_total_bytes": 3,
             "disk_processed_bytes": 1,
             "disk_remaining_bytes": 2,
-            "user_id": "u",
-            "project_id": "p",
+            "user_id": None,
+            "project_id": None,
             "created_at": "2023-11-14T22:13:20.500000",
             "updated_at": "2023-11-14T22:13:22.750000",
         }
@@ -96,16 +96,29 @@ def test_what_is_not_known_is_null(ask: Ask, fill: Fill) -> None:
     }
 
 
+def test_counters_of_what_libvirt_does_not_tell_are_0_as_soon_as_it_tells_any(
+    ask: Ask, fill: Fill
+) -> None:
+    """While disks are copied it says nothing of memory."""
+    fill(disk_total_bytes=3, disk_processed_bytes=1, disk_remaining_bytes=2)
+    shown = ask(f"{LIST}/1").json["migration"]
+    assert [shown[f"memory_{which}_bytes"] for which in ("total", "processed", "remaining")] == [
+        *(0, 0, 0)
+    ]
+    assert shown["disk_total_bytes"] == 3
+
+
 @pytest.mark.parametrize("status", Status)
 def test_in_progress_is_what_has_not_ended(ask: Ask, fill: Fill, status: Status) -> None:
-    """Post-copy too, which Nova forgets."""
+    """Post-copy too, which Nova forgets; post-migrating is a word of Nova's for others."""
     (migration,) = fill(status=status, phase=Phase.DONE)
     in_progress = status in ("running", "running (post-copy)", "post-migrating")
     listed = ask(LIST).json["migrations"]
     assert [each["uuid"] for each in listed] == ([migration] if in_progress else [])
     shown = ask(f"{LIST}/1")
     if in_progress:
-        assert shown.json["migration"]["status"] == status.value
+        word = "running" if status == "post-migrating" else status.value
+        assert shown.json["migration"]["status"] == word
     else:
         message = f"Live migration 1 for server {SERVER} is not in progress."
         assert refusal(shown) == (404, "itemNotFound", message)

@@ -97,8 +97,8 @@ def test_values(ask: Ask, few: Few) -> None:
             "dest_host": None,
             "old_instance_type_id": None,
             "new_instance_type_id": None,
-            "user_id": "u",
-            "project_id": "p",
+            "user_id": None,
+            "project_id": None,
             "created_at": "2023-11-14T22:13:23.500000",
             "updated_at": "2023-11-14T22:13:23.500000",
             "links": [
@@ -107,6 +107,14 @@ def test_values(ask: Ask, few: Few) -> None:
             ],
         }
     ]
+
+
+def test_a_server_that_has_left_is_running_still(ask: Ask, fill: Fill) -> None:
+    """Nova has another word for that, but not for live migrations."""
+    fill(status=Status.POST_MIGRATING, phase=Phase.SWITCHOVER)
+    (listed,) = ask(f"{LIST}?status=running").json["migrations"]
+    assert listed["status"] == "running"
+    assert ask(f"{LIST}?status=post-migrating").json["migrations"] == []
 
 
 def test_links_lead_to_what_is_shown(ask: Ask, few: Few) -> None:
@@ -185,10 +193,11 @@ TABLE: list[tuple[str, dict[str, str | int]]] = [
     (f"changes-since={ENDED}&changes-before={ENDED}", {"2.66": "ended"}),
     (f"changes-since={RUNNING}&changes-before={ENDED}", {"2.65": 400, "2.66": 400}),
     (
+        # Nobody knows who asked for them.
         "user_id=u",
-        {"2.58": IGNORED, "2.79": 400, "2.80": "running ended", "2.104": "running ended"},
+        {"2.58": IGNORED, "2.79": 400, "2.80": "", "2.104": ""},
     ),
-    ("project_id=q", {"2.58": IGNORED, "2.79": 400, "2.80": "past post-copy"}),
+    ("project_id=q", {"2.58": IGNORED, "2.79": 400, "2.80": ""}),
     ("user_id=u&project_id=q", {"2.80": ""}),
     ("user_id=u&user_id=v", {"2.80": 400}),
     ("foo=1", {"2.1": IGNORED, "2.58": IGNORED, "2.59": 400, "2.80": 400, "2.104": 400}),
@@ -315,10 +324,9 @@ def test_a_list_asks_once(
     [
         ("host=a&changes-since=2020-01-01T00:00:00", "host and changes-since"),
         (
-            "user_id=a&changes-before=2020-01-01T00:00:00",
-            "user_id and changes-before",
+            "source_compute=a&changes-before=2020-01-01T00:00:00",
+            "source_compute and changes-before",
         ),
-        ("user_id=a&host=b&status=failed", "host and user_id"),
     ],
 )
 def test_filters_that_no_index_serves_together_are_refused(

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Nova's record of a migration says that is nobody's to find out: one column, in JSON."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from typing import Self
+
+from migprog.core.nova import NovaMigration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NovaRecord:
+    """Nova's words for where a migration goes, and of which flavors; ``created_at`` is by Nova's
+    clock, with its zone. ``is_alone``: when it was read Nova listed no other migration of the
+    server as being in progress."""
+
+    source_compute: str | None
+    source_node: str | None
+    dest_compute: str | None
+    dest_node: str | None
+    dest_host: str | None
+    old_instance_type_id: int | None
+    new_instance_type_id: int | None
+    created_at: datetime
+    is_alone: bool
+
+    @classmethod
+    def of(cls, record: NovaMigration, is_alone: bool) -> Self:
+        same = (field.name for field in fields(cls) if field.name != "is_alone")
+        return cls(**{name: getattr(record, name) for name in same}, is_alone=is_alone)
+
+    @classmethod
+    def from_store(cls, text: str | None) -> Self | None:
+        """None: not known, as of what a conductor of before has named."""
+        if text is None:
+            return None
+        held = json.loads(text)
+        at = datetime.fromisoformat(held["created_at"]).astimezone(UTC)
+        return cls(**{field.name: held[field.name] for field in fields(cls)} | {"created_at": at})
+
+    def to_store(self) -> str:
+        held = asdict(self) | {"created_at": self.created_at.isoformat()}
+        return json.dumps(held, separators=(",", ":"))
