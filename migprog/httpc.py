@@ -6,6 +6,7 @@ for as long as it likes, and what it sends is kept in memory, however much it is
 """
 
 import contextlib
+import functools
 import socket
 import threading
 import time
@@ -13,7 +14,6 @@ from typing import Any
 
 import requests
 from keystoneauth1 import session as keystone_session
-from urllib3 import connection, connectionpool
 
 _MAX_BYTES = 4 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
@@ -71,20 +71,11 @@ class _Watched:
         super().request(*arguments, **more)  # type: ignore[misc]
 
 
-class _Http(_Watched, connection.HTTPConnection):
-    pass
-
-
-class _Https(_Watched, connection.HTTPSConnection):
-    pass
-
-
-class _HttpPool(connectionpool.HTTPConnectionPool):
-    ConnectionCls = _Http
-
-
-class _HttpsPool(connectionpool.HTTPSConnectionPool):
-    ConnectionCls = _Https
+@functools.cache
+def _watched(pool: type) -> type:
+    """urllib3's kind of pool, with connections that are watched."""
+    connection = type("_Connection", (_Watched, pool.ConnectionCls), {})  # type: ignore[attr-defined]
+    return type("_Pool", (pool,), {"ConnectionCls": connection})
 
 
 class _Bounded(keystone_session.TCPKeepAliveAdapter):
@@ -95,7 +86,10 @@ class _Bounded(keystone_session.TCPKeepAliveAdapter):
 
     def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
         super().init_poolmanager(*arguments, **more)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+        pools = self.poolmanager.pool_classes_by_scheme
+        self.poolmanager.pool_classes_by_scheme = {
+            scheme: _watched(pool) for scheme, pool in pools.items()
+        }
 
     def send(self, request: Any, *arguments: Any, **more: Any) -> requests.Response:
         deadline = _mine.deadline = _Deadline(self._seconds)

@@ -56,10 +56,10 @@ def test_a_proxy_that_is_trusted_names_the_host_of_links(
 ) -> None:
     conf = configuration(connection)
     client = client_of(app.create(conf, store))
-    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "cloud.example"}
+    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "localhost:8443"}
     for trusted, href in (
         (False, "http://localhost/migrations"),
-        (True, "https://cloud.example/migrations"),
+        (True, "https://localhost:8443/migrations"),
     ):
         conf.set_override("enable_proxy_headers_parsing", trusted, "oslo_middleware")
         version = client.simulate_get("/", headers=headers).json["versions"][0]
