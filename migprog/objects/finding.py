@@ -138,8 +138,9 @@ def _statuses(
 ) -> frozenset[Status] | None:
     if status is None and in_progress is None and verdict is None:
         return None
-    if isinstance(status, Status):
-        status = {status}
+    if isinstance(status, str):
+        # A Status, or its word.
+        status = {Status(status)}
     asked = frozenset(Status if status is None else status)
     if in_progress is not None:
         asked &= core_status.IN_PROGRESS if in_progress else core_status.ENDED

@@ -132,6 +132,9 @@ def test_who_may_see_more_has_another_tag(
 ) -> None:
     client = keystone_client(store, connection)
     headers = [{"X-Auth-Token": token} for token in ("manager", "admin")]
+    if path.endswith("/os-migrations"):
+        # What a manager may ask for.
+        path += f"?project_id={PROJECT}"
     answers = [ask(client, path, migration, **each) for each in headers]
     tags = [each.headers["etag"] for each in answers]
     assert tags[0] != tags[1]

@@ -125,7 +125,10 @@ def test_parameters_are_schemas() -> None:
         ("/migrations", {"host", "changed_since", "sort_key"}),
         (
             "/v2.1/os-migrations",
-            {"host", "source_compute", "user_id", "changes-since", "changes-before"},
+            {
+                *("host", "source_compute", "user_id", "project_id"),
+                *("changes-since", "changes-before"),
+            },
         ),
     ],
 )

@@ -17,9 +17,10 @@ from migprog.tests.unit.api.conftest import HEARD_AT, SERVER, Fill
 
 KEYS = set(
     """
-id uuid nova_id nova_uuid server_uuid server_name project_id user_id source_compute source_node
-dest_compute dest_node dest_host sequence status phase percent eta_seconds eta_low_seconds
-eta_high_seconds verdict reason memory_total_bytes memory_processed_bytes memory_remaining_bytes
+id uuid nova_id nova_uuid nova_project_id nova_user_id server_uuid server_name project_id user_id
+source_compute source_node dest_compute dest_node dest_host sequence status phase percent
+eta_seconds eta_low_seconds eta_high_seconds verdict reason
+memory_total_bytes memory_processed_bytes memory_remaining_bytes
 disk_total_bytes disk_processed_bytes disk_remaining_bytes memory_iteration
 throughput_bytes_per_second dirty_bytes_per_second boundary_remaining_bytes pause_needed_seconds
 pause_limit_seconds bandwidth_needed_bytes_per_second vfio_transferred_bytes disks
