@@ -7,8 +7,17 @@ import tempfile
 
 import pytest
 
-from migprog.tests.functional import broker, databases, keystone
+from migprog.tests.functional import broker, databases, keystone, processes
 from migprog.tests.lab import Lab
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Show with a failure what the programs that run beside the test have written meanwhile."""
+    report = yield
+    if report.failed:
+        report.sections += processes.Program.wrote_since(call.start)
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,9 @@ import socket
 import subprocess
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 T = TypeVar("T")
 LOOPBACK = "127.0.0.1"
@@ -19,6 +20,7 @@ LOOPBACK = "127.0.0.1"
 _FIRST_PORT, _LAST_PORT, _RANGE_PORTS = 10000, 19999, 50
 _PR_SET_PDEATHSIG = 1
 _STOP_SECONDS = 20.0
+_SHOWN_CHARACTERS = 4000
 _LIBC = ctypes.CDLL(None)
 
 
@@ -32,6 +34,8 @@ class Program:
     It ends with the thread that starts it.
     """
 
+    _all: ClassVar["weakref.WeakSet[Program]"] = weakref.WeakSet()
+
     def __init__(
         self,
         command: Sequence[str],
@@ -42,6 +46,19 @@ class Program:
         self._directory = pathlib.Path(directory)
         self._environment = environment
         self.start()
+        self._all.add(self)
+
+    @classmethod
+    def wrote_since(cls, seconds: float) -> list[tuple[str, str]]:
+        """Name each program that has written since that time of the clock, and give the end of its
+        output."""
+        wrote = []
+        for program in cls._all:
+            # With its folder goes the output.
+            with contextlib.suppress(FileNotFoundError):
+                if program.log.stat().st_mtime >= seconds:
+                    wrote.append((program.log.name, program.output()[-_SHOWN_CHARACTERS:]))
+        return sorted(wrote)
 
     def start(self) -> None:
         """Start it, anew if it has ended; each time with an output of its own."""

@@ -160,32 +160,16 @@ def site(tmp_path_factory, rabbitmq, lab, keystone_files) -> Iterator[Site]:
             assert "Traceback" not in program.output()
 
 
-def _instant(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + seconds))
-
-
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_openstack_lists_and_shows(site: Site, cloud: str) -> None:
     every = sorted((each.record for each in site.running.values()), key=lambda r: -r["id"])
     uuids = [record["uuid"] for record in every]
     one = every[3]
     server = one["server_uuid"]
-    lists = {
-        "": uuids,
-        f"--server {server}": [one["uuid"]],
-        "--status running": uuids,
-        "--status completed": [],
-        "--host lab-a": uuids,
-        "--type live-migration": uuids,
-        "--type cold-migration": [],
-        f"--limit 2 --marker {uuids[1]}": uuids[2:4],
-        f"--changes-since {_instant(-3600)} --changes-before {_instant(3600)}": uuids,
-        f"--changes-since {_instant(3600)}": [],
-        f"--server {server} --status running --host lab-a --limit 1": [one["uuid"]],
-    }
+    # Each filter has its test in test_nova_clients.
+    lists = {"": uuids, f"--server {server}": [one["uuid"]], "--status completed": []}
     if cloud == KEYSTONE:
-        lists["--project acting --user operator"] = uuids
-        lists["--user reader"] = []
+        lists = {"--project acting --user operator": uuids, "--user reader": []}
     shows = [f"server migration show {server} {one['uuid']}", f"server show {server}"]
     *found, migration, shown = nova_clients.json_of(
         site.readers[cloud], [*(f"server migration list {each}" for each in lists), *shows]

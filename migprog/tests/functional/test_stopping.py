@@ -10,7 +10,7 @@ import pathlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -21,6 +21,7 @@ from migprog.core.report import Agent, Batch
 from migprog.tests import stores
 from migprog.tests.functional import broker, processes
 from migprog.tests.functional.deployment import wait_for_output
+from migprog.tests.lab import Host
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(240)]
 
@@ -38,7 +39,7 @@ class Site:
     broker: broker.Broker
     connection: str
     migration: str
-    libvirt_uri: str
+    hosts: tuple[Host, ...]
     directory: pathlib.Path
     programs: list[processes.Program]
 
@@ -61,10 +62,10 @@ class Site:
         wait_for_output(conductor, "takes reports")
         return conductor
 
-    def agent(self, *options: str, says: str, **more: str) -> processes.Program:
+    def agent(self, host: Host, *options: str, says: str, **more: str) -> processes.Program:
         lines = "\n".join(
             (
-                f"[compute]\nlibvirt_uri = {self.libvirt_uri}",
+                f"[compute]\nlibvirt_uri = {host.uri}",
                 f"state_dir = {self.directory / 'state'}",
                 "rpc_timeout = 2\nheartbeat_interval = 5",
                 *options,
@@ -114,7 +115,7 @@ def site(own_broker, lab, tmp_path) -> Iterator[Site]:
         broker=own_broker,
         connection=f"[database]\nconnection = {url}\n",
         migration=f"/servers/{report.server_uuid}/migrations/{report.uuid}",
-        libvirt_uri=lab.hosts[0].uri,
+        hosts=tuple(lab.hosts),
         directory=tmp_path,
         programs=[],
     )
@@ -123,63 +124,45 @@ def site(own_broker, lab, tmp_path) -> Iterator[Site]:
         program.kill()
 
 
-def started_conductor(site: Site, **environment: str) -> tuple[processes.Program, Callable]:
+def started(site: Site, **environment: str) -> dict[str, processes.Program]:
+    """One of each kind, and an agent with actions beside; each has connected to its broker."""
     conductor = site.conductor(**environment)
-    return conductor, lambda: wait_for_output(conductor, "cannot connect")
-
-
-def started_agent(site: Site, **environment: str) -> tuple[processes.Program, Callable]:
-    agent = site.agent(says="watching the migrations", **environment)
-    return agent, lambda: wait_for_output(agent, "cannot connect")
-
-
-def started_agent_with_actions(
-    site: Site, **environment: str
-) -> tuple[processes.Program, Callable]:
-    agent = site.agent("allow_actions = true", says="migrations may be aborted", **environment)
-    return agent, lambda: wait_for_output(agent, "cannot connect")
-
-
-def started_api(site: Site, **environment: str) -> tuple[processes.Program, Callable]:
+    agent = site.agent(site.hosts[0], says="watching the migrations", **environment)
+    acting = site.agent(
+        site.hosts[1], "allow_actions = true", says="migrations may be aborted", **environment
+    )
     api, address = site.api(**environment)
-
-    def asks() -> None:
-        assert requests.delete(address, timeout=60).status_code == 503
-
-    # It has connected before, too.
-    asks()
-    return api, asks
+    assert requests.delete(address, timeout=60).status_code == 503
+    return {address: api, "agent": agent, "acting": acting, "conductor": conductor}
 
 
-EACH = pytest.mark.parametrize(
-    "started", [started_conductor, started_agent, started_agent_with_actions, started_api]
-)
+def stop(programs: Iterable[processes.Program]) -> None:
+    """They stop when they are asked to, and nothing has held them up."""
+    for program in programs:
+        program.process.send_signal(signal.SIGTERM)
+    for program in programs:
+        assert program.process.wait(60) == 0, program.output()
+        said = program.output()
+        assert "SIGTERM: stopping" in said
+        assert not [words for words in HELD_UP if words in said], said
+        assert "Traceback" not in said
 
 
-def stops(program: processes.Program) -> None:
-    """It stops when it is asked to, and nothing has held it up."""
-    program.process.send_signal(signal.SIGTERM)
-    assert program.process.wait(60) == 0, program.output()
-    said = program.output()
-    assert "SIGTERM: stopping" in said
-    assert not [words for words in HELD_UP if words in said], said
-    assert "Traceback" not in said
+def test_processes_that_are_idle_stop_in_good_order(site):
+    stop(started(site).values())
 
 
-@EACH
-def test_process_that_is_idle_stops_in_good_order(site, started):
-    program, _ = started(site)
-    stops(program)
-
-
-@EACH
 @pytest.mark.parametrize("concurrency", ["eventlet", "threading"])
-def test_process_stops_in_good_order_while_its_broker_is_away(site, started, concurrency):
-    program, notices = started(site, MIGPROG_CONCURRENCY=concurrency)
+def test_processes_stop_in_good_order_while_their_broker_is_away(site, concurrency):
+    programs = started(site, MIGPROG_CONCURRENCY=concurrency)
     site.broker.control("stop_app")
     try:
-        notices()
-        stops(program)
+        for name, program in programs.items():
+            if name.startswith("http"):
+                assert requests.delete(name, timeout=60).status_code == 503
+            else:
+                wait_for_output(program, "cannot connect")
+        stop(programs.values())
     finally:
         site.broker.control("start_app")
 
@@ -206,6 +189,7 @@ def test_action_is_answered_503_where_the_broker_refuses(site, password, may):
 def test_agent_listens_as_soon_as_the_broker_takes_its_login(site):
     site.broker.control("change_password", USER, SECRET)
     agent = site.agent(
+        site.hosts[0],
         "allow_actions = true",
         says="queue migprog-compute",
         url=with_password(site, "right"),

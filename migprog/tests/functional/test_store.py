@@ -144,6 +144,7 @@ def test_connections_cut_are_made_anew(server, store):
         server.execute(f"KILL {mine}")
     else:
         server.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            f"WHERE datname = '{store.engine.url.database}'"
         )
     assert stores.store(store, stores.later(first)).stored == {first.uuid: 2}

@@ -112,15 +112,22 @@ def url(request, tmp_path):
     return request.getfixturevalue(f"{request.param}_server").new_database()
 
 
-@pytest.mark.parametrize("start", schema.versions()[:-1])
-def test_step_by_step_from_each_version(url, start):
+VERSIONS = schema.versions()
+# Each step from the first on, and from each of the others at once.
+WAYS = [pytest.param(VERSIONS, id="step by step")] + [
+    pytest.param([start, VERSIONS[-1]], id=f"from {start}") for start in VERSIONS[1:-1]
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_conductor_of_another_version_stores_while_the_tables_change(url, way):
+    start, *versions = way
     store = stores.connect(url)
     schema.sync(store, to=start)
     conductor = _ConductorOfThen(url)
-    versions = schema.versions()
     with conductor.storing():
         conductor.goes_on()
-        for version in versions[versions.index(start) + 1 :]:
+        for version in versions:
             schema.sync(store, to=version)
             assert schema.version(store) == version
             conductor.goes_on()

@@ -63,8 +63,10 @@ def suite(tmp_path):
 
     def run(*arguments):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+        # Some of them take seconds to be imported, in each process.
+        environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "xdist", *arguments],
             cwd=tmp_path,
             env=environment,
             capture_output=True,

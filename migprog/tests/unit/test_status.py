@@ -3,8 +3,6 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 import time
 from datetime import timedelta
 
@@ -17,14 +15,10 @@ from migprog.cmd import status
 from migprog.core.report import Batch
 from migprog.db import schema
 from migprog.tests import stores
+from migprog.tests.fixtures import commands
 from migprog.tests.store_cases.agents import AGENT
 from migprog.version import RELEASE
 
-_COMMAND = [
-    sys.executable,
-    "-c",
-    "import sys; from migprog.cmd import status; sys.exit(status.main())",
-]
 # Where nobody listens.
 _BROKER = "[DEFAULT]\ntransport_url = rabbit://migprog:secret@127.0.0.1:1/migprog\n"
 _NOAUTH = f"{_BROKER}[api]\nauth_strategy = noauth\n"
@@ -54,12 +48,8 @@ def check(tmp_path, store):
 
 def _run(config, *arguments, process=()):
     named = [word for name in process for word in ("--process", name)]
-    return subprocess.run(
-        [*_COMMAND, "--config-file", str(config), *named, "upgrade", "check", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
+    return commands.run(
+        "status", "--config-file", str(config), *named, "upgrade", "check", *arguments
     )
 
 

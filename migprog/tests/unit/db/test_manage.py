@@ -2,8 +2,6 @@
 """migprog-manage as an operator runs it."""
 
 import json
-import subprocess
-import sys
 import time
 
 import pytest
@@ -13,10 +11,10 @@ from migprog.core.report import Batch
 from migprog.core.status import Status
 from migprog.db import schema
 from migprog.tests import stores
+from migprog.tests.fixtures import commands
 from migprog.tests.store_cases.agents import AGENT
 
 _DAY = 86_400
-_COMMAND = [sys.executable, "-c", "from migprog.cmd import manage; manage.main()"]
 
 
 @pytest.fixture
@@ -26,13 +24,7 @@ def manage(tmp_path):
     )
 
     def run(*arguments, config="migprog.conf"):
-        return subprocess.run(
-            [*_COMMAND, "--config-file", str(tmp_path / config), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        return commands.run("manage", "--config-file", str(tmp_path / config), *arguments)
 
     return run
 
