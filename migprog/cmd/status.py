@@ -232,7 +232,8 @@ def _named(agents: Sequence[objects.Agent]) -> str:
 
 def _quiet() -> None:
     """The libraries' own words are not for a table; what matters is in the results."""
-    logging.getLogger().addHandler(logging.NullHandler())
+    # Whichever handler a library has set up when it was imported.
+    logging.disable()
     warnings.simplefilter("ignore")
 
 
