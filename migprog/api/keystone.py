@@ -13,7 +13,7 @@ from keystonemiddleware import auth_token
 from keystonemiddleware import opts as keystone_opts
 from oslo_config import cfg
 
-from migprog import exception
+from migprog import exception, http_calls
 from migprog.api import errors
 from migprog.api.resource import Application
 
@@ -23,37 +23,49 @@ _GROUP = "keystone_authtoken"
 # The library's own are none, and 3: a Keystone that hangs would be waited for, for ever.
 DEFAULTS = {"http_connect_timeout": 5, "http_request_max_retries": 1}
 _TURN_SECONDS = 1.0
+# keystoneauth waits as long before its second attempt.
+RETRY_SECONDS = 0.5
 
 
 class Turns:
     """Lets some requests at a time ask Keystone, and some more wait a moment for their turn.
 
     The others fail at once: so a Keystone that hangs leaves threads for requests whose tokens are
-    known already.
+    known already. What it is asked has a deadline, whatever it sends meanwhile.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, deadline_seconds: float) -> None:
+        self._calls = http_calls.Calls("Keystone", deadline_seconds, threads)
         self._places = threading.BoundedSemaphore(max(1, 3 * threads // 4))
         self._turns = threading.BoundedSemaphore(max(1, threads // 2))
         self._mine = threading.local()
 
-    @contextlib.contextmanager
-    def one(self) -> Iterator[None]:
-        """Raises :class:`keystoneauth1.exceptions.ConnectFailure`."""
+    def run(self, ask: Callable[[], Any]) -> Any:
+        """Return what ``ask`` returns. Raises :class:`keystoneauth1.exceptions.ConnectFailure`."""
         # To check a token the middleware may have to fetch its own.
         if getattr(self._mine, "has", False):
-            yield
-            return
+            return ask()
+
+        def ask_in_turn() -> Any:
+            self._mine.has = True
+            return ask()
+
+        with self._one():
+            try:
+                return self._calls.run(ask_in_turn)
+            except TimeoutError as error:
+                raise exceptions.ConnectFailure(str(error)) from error
+
+    @contextlib.contextmanager
+    def _one(self) -> Iterator[None]:
         if not self._places.acquire(blocking=False):
             raise exceptions.ConnectFailure("too many requests wait for Keystone")
         try:
             if not self._turns.acquire(timeout=_TURN_SECONDS):
                 raise exceptions.ConnectFailure("too many requests wait for Keystone")
-            self._mine.has = True
             try:
                 yield
             finally:
-                self._mine.has = False
                 self._turns.release()
         finally:
             self._places.release()
@@ -70,7 +82,9 @@ def authenticated(conf: cfg.ConfigOpts, app: Application, threads: int = 16) -> 
     for name, value in DEFAULTS.items():
         conf.set_default(name, value, _GROUP)
     try:
-        protected = _Bounded(app, {"oslo_config_config": conf}, Turns(threads))
+        protected = _Bounded(
+            app, {"oslo_config_config": conf}, Turns(threads, deadline_seconds(conf))
+        )
     except (exceptions.ClientException, cfg.Error, TypeError, ValueError) as error:
         raise exception.ConfigError(f"[keystone_authtoken] {error}") from error
     settings = conf[_GROUP]
@@ -103,6 +117,13 @@ def authenticated(conf: cfg.ConfigOpts, app: Application, threads: int = 16) -> 
     return answered
 
 
+def deadline_seconds(conf: cfg.ConfigOpts) -> float:
+    """What Keystone may take to check a token, all attempts and our own login among them."""
+    settings = conf[_GROUP]
+    attempts = 1 + int(settings.http_request_max_retries)
+    return attempts * float(settings.http_connect_timeout) + RETRY_SECONDS * (attempts - 1)
+
+
 class _Bounded(auth_token.AuthProtocol):
     """All that the middleware asks Keystone goes through its session."""
 
@@ -115,8 +136,8 @@ class _Bounded(auth_token.AuthProtocol):
         request = session.request
 
         def in_turn(*arguments: Any, **more: Any) -> Any:
-            with self._turns.one():
-                return request(*arguments, **more)
+            return self._turns.run(lambda: request(*arguments, **more))
 
         session.request = in_turn
+        http_calls.mount(session.session)
         return session

@@ -8,8 +8,8 @@ import oslo_messaging as messaging
 import pytest
 
 from migprog import context
+from migprog.bounded import Bounded
 from migprog.conf import log_lines
-from migprog.rpc.bounded import Bounded
 from migprog.rpc.replies import Replies
 
 _SECONDS = 10

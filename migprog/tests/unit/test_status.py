@@ -6,7 +6,8 @@ import json
 import subprocess
 import sys
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from migprog.cmd import status
 from migprog.core.report import Batch
 from migprog.db import schema
 from migprog.tests import stores
+from migprog.tests.fixtures.nova import NovaApi, record
 from migprog.tests.store_cases.agents import AGENT
 from migprog.version import RELEASE
 
@@ -94,6 +96,52 @@ def test_broker_that_is_away_is_a_failure_with_its_address(check, store):
     assert says.startswith("message broker 127.0.0.1:1, virtual host migprog: cannot connect: ")
     assert says.endswith("[needed by migprog-conductor]")
     assert "secret" not in says
+
+
+def test_nothing_but_the_table_is_written(tmp_path, check, store):
+    """oslo.messaging logs each attempt to reach the broker, which is away here."""
+    schema.sync(store)
+    check(_NOAUTH)
+    done = _run(tmp_path / "migprog.conf")
+    assert done.stderr == ""
+    assert {line[0] for line in done.stdout.splitlines()} == {"+", "|"}
+
+
+def _nova(api):
+    return f"[nova]\nauth_type = none\nendpoint_override = {api.url}\n"
+
+
+def test_nova_user_without_rights_is_a_failure_with_the_policy_that_is_missing(check, store):
+    schema.sync(store)
+    rule = "Policy doesn't allow os_compute_api:os-migrations:index:all_projects to be performed."
+    api = NovaApi()
+    api.ill = 403, json.dumps({"forbidden": {"code": 403, "message": rule}}).encode()
+    with api.serving():
+        result, says = check(_NOAUTH + _nova(api))[1]["Nova"]
+    assert result == _FAILURE
+    assert rule in says
+    assert "let [nova] username's role do os_compute_api:os-migrations:index, " in says
+
+
+def test_nova_user_that_may_not_see_hosts_is_a_failure(check, store):
+    schema.sync(store)
+    api, at = NovaApi(), datetime(2026, 9, 1, tzinfo=UTC)
+    hosts = ("dest_compute", "dest_host", "dest_node", "source_compute", "source_node")
+    with api.serving():
+        result, says = check(_NOAUTH + _nova(api))[1]["Nova"]
+        assert (result, says) == (
+            _SUCCESS,
+            "Nova lists migrations; it has none yet that shows whether it tells their hosts",
+        )
+        api.records = [record(str(UUID(int=1)), 1, str(UUID(int=2)), at)]
+        assert check(_NOAUTH + _nova(api))[1]["Nova"] == (
+            _SUCCESS,
+            "Nova lists migrations with their hosts",
+        )
+        api.records[0] |= dict.fromkeys(hosts)
+        result, says = check(_NOAUTH + _nova(api))[1]["Nova"]
+    assert result == _FAILURE
+    assert "without their hosts" in says
 
 
 def test_hypervisor_needs_no_database(check):

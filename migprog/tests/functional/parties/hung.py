@@ -18,11 +18,3 @@ def full_backlog() -> Iterator[int]:
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
         yield listener.getsockname()[1]
-
-
-def begin_to_answer(listener: socket.socket) -> None:
-    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-        while True:
-            client, _ = listener.accept()
-            stack.enter_context(client)
-            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")

@@ -17,8 +17,9 @@ from migprog.api import keystone as api_keystone
 from migprog.conf import api as api_conf
 from migprog.db import api as db
 from migprog.tests import stores
+from migprog.tests.fixtures.dripping import dripping
 from migprog.tests.functional import processes
-from migprog.tests.functional.parties.hung import begin_to_answer, full_backlog
+from migprog.tests.functional.parties.hung import full_backlog
 from migprog.tests.functional.parties.table import SHORT, SLACK_SECONDS, Times, cell
 
 
@@ -105,7 +106,5 @@ def _() -> None:
 
 @cell("Keystone", "slow", "API", _ONLY_NEW, _keystone_seconds)
 def _() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        # It begins to answer, and does not go on.
-        threading.Thread(target=begin_to_answer, args=(listener,), daemon=True).start()
-        _others_are_served(f"http://127.0.0.1:{listener.getsockname()[1]}/v3")
+    with dripping() as server:
+        _others_are_served(f"http://127.0.0.1:{server.port}/v3")
