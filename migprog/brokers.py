@@ -3,6 +3,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import oslo_messaging as messaging
 from amqp import exceptions as amqp_exceptions
@@ -49,13 +50,7 @@ def cause(error: Exception, asked: str = "the conductor") -> Cause:
     """Tell in one line what :data:`ERRORS` mean. ``asked`` names who was to do the call."""
     refused = next((each for each in _chain(error) if isinstance(each, _REFUSALS)), None)
     if refused is not None:
-        what = (
-            "wrong user or password"
-            if refused.reply_code == amqp_exceptions.AccessRefused.code
-            else "no such virtual host, or the user has no permission there"
-        )
-        text = _cut(refused.reply_text or refused)
-        return Cause(f"refuses the login of [DEFAULT] transport_url, {what}: {text}", True)
+        return Cause(f"refuses {_refusal(refused)}", True)
     if isinstance(error, messaging.MessagingTimeout):
         return Cause("no answer in time")
     if isinstance(error, messaging.RemoteError):
@@ -65,6 +60,22 @@ def cause(error: Exception, asked: str = "the conductor") -> Cause:
     if failed := _UNDELIVERED.search(str(error)):
         return Cause(f"cannot connect: {_cut(failed[1])}")
     return Cause(f"{type(error).__name__}: {_line(error)}")
+
+
+def _refusal(refused: Any) -> str:
+    """RabbitMQ has the same code for a bad login and for a permission that is missing: what tells
+    them apart is the text, "Login was refused ..." or "access to queue 'x' in vhost ..."."""
+    text = _cut(refused.reply_text or refused)
+    if refused.reply_code != amqp_exceptions.AccessRefused.code:
+        what = "no such virtual host, or the user has no permission there"
+    elif "access to " in text:
+        return (
+            f"what the user of [DEFAULT] transport_url asks for: {text}; rabbitmqctl "
+            "list_permissions and list_topic_permissions tell what it may do"
+        )
+    else:
+        what = "wrong user or password"
+    return f"the login of [DEFAULT] transport_url, {what}: {text}"
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

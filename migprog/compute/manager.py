@@ -38,8 +38,8 @@ _LOAD_SECONDS = 5.0
 class ComputeManager:
     """Watches one libvirt and reports to the conductor behind ``conductor``.
 
-    ``listen`` has an endpoint served by the name of its host, in a thread of its own; without it
-    nothing is done to a migration. ``fail`` is called, once and in any thread, with the reason why
+    ``listen`` has an endpoint served by the name of its host, in a thread of its own, and calls what
+    it gets as third with whether it is; without it nothing is done to a migration. ``fail`` is called, once and in any thread, with the reason why
     the agent must not run: another one watches the same hypervisor.
     """
 
@@ -47,7 +47,7 @@ class ComputeManager:
         self,
         settings: Settings,
         conductor: rpcapi.ConductorAPI,
-        listen: Callable[[str, Endpoint], None] | None = None,
+        listen: Callable[[str, Endpoint, Callable[[bool], None]], None] | None = None,
         fail: Callable[[exception.MigprogError], None] | None = None,
     ) -> None:
         self._settings = settings
@@ -293,10 +293,7 @@ class ComputeManager:
             address = Address(self._settings.host or node, node, self._settings.my_ip)
             self._recorder.host = address.host
             rules = self._settings.rules
-            takes_actions = self._listen is not None
-            self._sender = Sender(
-                self._ledger.outbox, self._conductor, address, rules, takes_actions
-            )
+            self._sender = Sender(self._ledger.outbox, self._conductor, address, rules)
             metrics.interval(node, rules.report_interval_seconds)
             self._sending = threading.Thread(
                 target=self._sender.run, name=f"sender {node}", daemon=True
@@ -305,7 +302,7 @@ class ComputeManager:
             if self._listen is not None:
                 threading.Thread(
                     target=self._listen,
-                    args=(address.host, Endpoint(self._inbox)),
+                    args=(address.host, Endpoint(self._inbox), self._sender.take_actions),
                     name=f"listen {node}",
                     daemon=True,
                 ).start()

@@ -116,6 +116,15 @@ def test_what_nobody_foresaw_is_written_once_in_full(tamed, caplog):
             True,
         ),
         (
+            amqp.AccessRefused(
+                "ACCESS_REFUSED - configure access to queue 'q' in vhost '/' refused for user 'u'"
+            ),
+            "refuses what the user of [DEFAULT] transport_url asks for: ACCESS_REFUSED - configure "
+            "access to queue 'q' in vhost '/' refused for user 'u'; rabbitmqctl list_permissions "
+            "and list_topic_permissions tell what it may do",
+            True,
+        ),
+        (
             amqp.NotAllowed("NOT_ALLOWED - vhost x not found"),
             "refuses the login of [DEFAULT] transport_url, no such virtual host, or the user has "
             "no permission there: NOT_ALLOWED - vhost x not found",
