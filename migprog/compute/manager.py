@@ -33,14 +33,17 @@ _STOP_SECONDS = 5.0
 _CUT_OFF_SECONDS = 0.5
 # So long what an agent before has left is waited for, before anything is looked at.
 _LOAD_SECONDS = 5.0
+# A connection to libvirt, which may be by TLS or ssh, has so many times libvirt_timeout.
+_OPEN_TIMEOUTS = 3
 
 
 class ComputeManager:
     """Watches one libvirt and reports to the conductor behind ``conductor``.
 
-    ``listen`` has an endpoint served by the name of its host, in a thread of its own, and calls what
-    it gets as third with whether it is; without it nothing is done to a migration. ``fail`` is called, once and in any thread, with the reason why
-    the agent must not run: another one watches the same hypervisor.
+    ``listen`` has an endpoint served by the name of its host, in a thread of its own, and calls
+    what it gets as third with whether it is; without it nothing is done to a migration. ``fail`` is
+    called, once and in any thread, with the reason why the agent must not run: another one watches
+    the same hypervisor.
     """
 
     def __init__(
@@ -59,11 +62,13 @@ class ComputeManager:
             self._keeper = Keeper(directory, self._inbox)
         self._ledger = Ledger(self._keeper, settings.libvirt_uri, statedir.boot_id())
         self._loaded = self._keeper is None
+        self._key = statedir.new_key() if self._loaded else None
         self._host = host.Host(
             settings.libvirt_uri,
             self._inbox,
             settings.scan_interval_seconds,
             settings.qemu_events,
+            _OPEN_TIMEOUTS * settings.libvirt_timeout_seconds,
         )
         self._arrivals = arrivals.Arrivals(self._host.read_completed, self._ledger.tell_arrival)
         self._listen = listen
@@ -294,6 +299,7 @@ class ComputeManager:
             self._recorder.host = address.host
             rules = self._settings.rules
             self._sender = Sender(self._ledger.outbox, self._conductor, address, rules)
+            self._sender.key = self._key
             metrics.interval(node, rules.report_interval_seconds)
             self._sending = threading.Thread(
                 target=self._sender.run, name=f"sender {node}", daemon=True
@@ -310,6 +316,10 @@ class ComputeManager:
     def _take_up_all(self, loaded: Loaded) -> None:
         """Go on with what an agent before has left."""
         self._loaded, self._waits_since = True, None
+        kept = None if loaded.contents is None else loaded.contents.key
+        self._key = kept or self._key or statedir.new_key()
+        if self._sender is not None:
+            self._sender.key = self._key
         self._ledger.fails(loaded.error)
         if loaded.contents is None:
             return

@@ -49,9 +49,9 @@ class Vitals:
 class Sender:
     """Sends until stopped; :meth:`run` belongs in a thread of its own.
 
-    ``rules`` and ``vitals`` may be replaced at any time. Every heartbeat interval it tells of the
-    agent itself, with what leaves then or alone; not before it has vitals. It is told at once that
-    the agent takes actions, or takes none any more.
+    ``rules``, ``vitals`` and ``key`` may be replaced at any time. Every heartbeat interval it tells
+    of the agent itself, with what leaves then or alone; not before it has vitals. It is told at
+    once that the agent takes actions, or takes none any more.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Sender:
         self._takes_actions = self._told_takes_actions = False
         self._pacing = Pacing(rules.report_interval_seconds, rules.heartbeat_interval_seconds)
         self.vitals: Vitals | None = None
+        self.key: str | None = None
         self._started_at = self._answered_at = self._beats_at = time.monotonic()
         self._stopping = threading.Event()
         self._lines = Seldom()
@@ -169,6 +170,7 @@ class Sender:
             servers=vitals.servers,
             servers_memory_bytes=vitals.servers_memory_bytes,
             takes_actions=self._takes_actions,
+            key=self.key,
         )
 
     def _failed(self, error: rpcapi.Unreachable) -> None:

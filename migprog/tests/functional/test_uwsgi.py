@@ -38,7 +38,7 @@ _SECONDS = 60.0
 
 
 class _Endpoint:
-    """An agent that refuses each of ``refused`` with its UUID as the reason, and does the others."""
+    """An agent that refuses those of ``refused``, with their UUIDs, and does the others."""
 
     target = messaging.Target(version=rpcapi.VERSION)
 
@@ -58,7 +58,7 @@ class _Endpoint:
 
 @dataclass
 class Site:
-    """A uWSGI with the API, of whose ``migrations`` (server, UUID) the agent refuses every other."""
+    """A uWSGI with the API; of ``migrations`` (server, UUID) the agent refuses every other."""
 
     url: str
     program: processes.Program
@@ -73,7 +73,8 @@ class Site:
 
     def workers(self) -> set[int]:
         """Those that have answered an abort."""
-        return {int(pid) for pid in re.findall(r"^served-by (\d+) DELETE", self.program.output(), re.M)}
+        output = self.program.output()
+        return {int(pid) for pid in re.findall(r"^served-by (\d+) DELETE", output, re.MULTILINE)}
 
     def gives_each_its_own_answer(self, migrations: list[tuple[str, str]]) -> None:
         before = collections.Counter(self.endpoint.asked)
@@ -98,7 +99,10 @@ def site(rabbitmq: str, tmp_path: pathlib.Path) -> Iterator[Site]:
         for _ in range(_MIGRATIONS)
     ]
     agent = Agent(
-        **{"version": "1", "started_at": 1.0, "interval_seconds": 5.0, "migrations": _MIGRATIONS},
+        version="1",
+        started_at=1.0,
+        interval_seconds=5.0,
+        migrations=_MIGRATIONS,
         heartbeat_seconds=600.0,
         takes_actions=True,
     )
