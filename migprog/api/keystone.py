@@ -125,11 +125,25 @@ def deadline_seconds(conf: cfg.ConfigOpts) -> float:
 
 
 class _Bounded(auth_token.AuthProtocol):
-    """All that the middleware asks Keystone goes through its session."""
+    """All that the middleware asks Keystone goes through its session.
+
+    Where it has no token of its own, one thread at a time fetches that, under a lock of
+    keystoneauth's: a token takes its turn before, or all threads would wait for that lock.
+    """
 
     def __init__(self, app: Application, conf: dict[str, Any], turns: Turns) -> None:
         self._turns = turns
         super().__init__(app, conf)
+
+    def _create_identity_server(self) -> Any:
+        server = super()._create_identity_server()
+        verify = server.verify_token
+
+        def in_turn(*arguments: Any, **more: Any) -> Any:
+            return self._turns.run(lambda: verify(*arguments, **more))
+
+        server.verify_token = in_turn
+        return server
 
     def _create_session(self, **options: Any) -> Any:
         session = super()._create_session(**options)
