@@ -30,8 +30,8 @@ _MAX_BAD = 100
 _BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
 _SUFFIX, _NEW, _BAD = ".json", ".new", ".bad"
 _PROBE = "probe"
-# No entry: it has another suffix.
-_KEY = "agent.key"
+# Beside the folder: it is no entry.
+_KEY = ".key"
 _KEYS = re.compile(r"[0-9a-f]{32}")
 
 _LOCKS = pathlib.Path("/proc/locks")
@@ -51,7 +51,7 @@ class Contents:
 
     entries: Mapping[str, Entry]
     remarks: tuple[str, ...] = ()
-    key: str | None = None
+    key: str | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
 def name_of(entry: Entry) -> str:
@@ -205,7 +205,7 @@ class StateDir:
     def _key(self) -> str:
         """The agent's key, made where there is none; another one each time where none can be
         kept."""
-        path = self.path / _KEY
+        path = self.path.with_name(f"{self.path.name}{_KEY}")
         with contextlib.suppress(OSError, ValueError):
             key = _read(path, MAX_WORD).decode()
             if _KEYS.fullmatch(key):

@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import libvirt
-
 from migprog.compute.rpcapi import ANSWER_SECONDS
 from migprog.context import for_service
 from migprog.core.actions import Answer, Target
@@ -23,7 +21,7 @@ from migprog.tests.functional.parties.libvirt import (
     refusing,
 )
 from migprog.tests.functional.parties.table import SHORT, SLACK_SECONDS, cell
-from migprog.tests.lab import Lab
+from migprog.tests.lab import Lab, LabError
 
 _REFUSED = "libvirt did not do it; the agent's log says why"
 _ANSWERS_NO = "answers that libvirt did not do it; libvirt's reason is in the log"
@@ -59,7 +57,7 @@ def _asking(hosts: Lab, name: str, uri: str | None = None) -> Iterator[Any]:
             yield server, log, ask
         finally:
             # It may be over, or libvirtd may have lost it.
-            with contextlib.suppress(libvirt.libvirtError):
+            with contextlib.suppress(LabError):
                 migration.abort()
             migration.wait()
 

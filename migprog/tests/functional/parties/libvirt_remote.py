@@ -6,6 +6,8 @@ import socket
 import threading
 from collections.abc import Iterator
 
+from eventlet import patcher
+
 from migprog.compute.opening import ATTEMPT
 from migprog.tests.faults.relay import Relay
 from migprog.tests.functional import processes
@@ -67,7 +69,8 @@ def _await_another_attempt() -> None:
     """While the one before hangs."""
 
     def attempts() -> int:
-        return sum(each.name == ATTEMPT for each in threading.enumerate())
+        real = patcher.original("threading").enumerate()
+        return sum(each.name == ATTEMPT for each in real)
 
     seconds = in_time(2 * _open_seconds(SHORT))
     processes.wait_for(lambda: attempts() > 1, seconds, "another attempt to connect")
