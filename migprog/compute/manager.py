@@ -316,8 +316,8 @@ class ComputeManager:
     def _take_up_all(self, loaded: Loaded) -> None:
         """Go on with what an agent before has left."""
         self._loaded, self._waits_since = True, None
-        kept = None if loaded.contents is None else loaded.contents.key
-        self._key = kept or self._key or statedir.new_key()
+        its_key = None if loaded.contents is None else loaded.contents.key
+        self._key = its_key or self._key or statedir.new_key()
         if self._sender is not None:
             self._sender.key = self._key
         self._ledger.fails(loaded.error)

@@ -60,7 +60,7 @@ def test_what_another_party_does_to_a_process_ends_in_time(each):
 
 
 def test_the_table_has_every_fault_of_every_party_for_each_process_that_needs_it():
-    faults = {}
+    faults: dict[tuple[str, str], set[str]] = {}
     for each in CELLS:
         faults.setdefault((each.party, each.process), set()).add(each.fault)
     needed = {"away", "refuses", "silent", "slow"}
