@@ -52,7 +52,8 @@ def cause(error: Exception, asked: str = "the conductor") -> Cause:
         text = _cut(refused.reply_text)
         return Cause(
             "the user of [DEFAULT] transport_url is logged in and lacks a permission for "
-            f"{refused.method_name}: {text}",
+            f"{refused.method_name}: {text}; rabbitmqctl list_permissions and "
+            "list_topic_permissions tell what it may do",
             True,
         )
     if refused is not None:

@@ -73,7 +73,8 @@ _NOT_HERE = (
 )
 _NOT_THERE = (
     "Steering is not enabled on the source's host: its agent watches migrations and does nothing "
-    "to them, unless [compute] allow_actions is on. Nova itself can do it."
+    "to them, unless [compute] allow_actions is on and the message broker lets it take requests. "
+    "Nova itself can do it."
 )
 _SILENT = "The agent of the source's host is not heard of; nothing has been asked of it."
 _NO_ANSWER = "The agent of the source's host does not answer. It may yet do it: look again."

@@ -13,7 +13,7 @@ from keystonemiddleware import auth_token
 from keystonemiddleware import opts as keystone_opts
 from oslo_config import cfg
 
-from migprog import exception, httpc, outages
+from migprog import exception, http_calls, outages
 from migprog.api import errors
 from migprog.api.resource import Application
 
@@ -25,6 +25,8 @@ _FOLLOWS = "requests with tokens that are not known yet are answered 503"
 # The library's own are none, and 3: a Keystone that hangs would be waited for, for ever.
 DEFAULTS = {"http_connect_timeout": 5, "http_request_max_retries": 1}
 _TURN_SECONDS = 1.0
+# keystoneauth waits as long before its second attempt.
+RETRY_SECONDS = 0.5
 
 
 class _Busy(exceptions.ConnectFailure):
@@ -35,31 +37,41 @@ class Turns:
     """Lets some requests at a time ask Keystone, and some more wait a moment for their turn.
 
     The others fail at once: so a Keystone that hangs leaves threads for requests whose tokens are
-    known already.
+    known already. What it is asked has a deadline, whatever it sends meanwhile.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, deadline_seconds: float) -> None:
+        self._calls = http_calls.Calls("Keystone", deadline_seconds, threads)
         self._places = threading.BoundedSemaphore(max(1, 3 * threads // 4))
         self._turns = threading.BoundedSemaphore(max(1, threads // 2))
         self._mine = threading.local()
 
-    @contextlib.contextmanager
-    def one(self) -> Iterator[None]:
-        """Raises :class:`keystoneauth1.exceptions.ConnectFailure`."""
+    def run(self, ask: Callable[[], Any]) -> Any:
+        """Return what ``ask`` returns. Raises :class:`keystoneauth1.exceptions.ConnectFailure`."""
         # To check a token the middleware may have to fetch its own.
         if getattr(self._mine, "has", False):
-            yield
-            return
+            return ask()
+
+        def ask_in_turn() -> Any:
+            self._mine.has = True
+            return ask()
+
+        with self._one():
+            try:
+                return self._calls.run(ask_in_turn)
+            except TimeoutError as error:
+                raise exceptions.ConnectFailure(str(error)) from error
+
+    @contextlib.contextmanager
+    def _one(self) -> Iterator[None]:
         if not self._places.acquire(blocking=False):
             raise _Busy("too many requests wait for Keystone")
         try:
             if not self._turns.acquire(timeout=_TURN_SECONDS):
                 raise _Busy("too many requests wait for Keystone")
-            self._mine.has = True
             try:
                 yield
             finally:
-                self._mine.has = False
                 self._turns.release()
         finally:
             self._places.release()
@@ -76,7 +88,9 @@ def authenticated(conf: cfg.ConfigOpts, app: Application, threads: int = 16) -> 
     for name, value in DEFAULTS.items():
         conf.set_default(name, value, _GROUP)
     try:
-        protected = _Bounded(app, {"oslo_config_config": conf}, Turns(threads))
+        protected = _Bounded(
+            app, {"oslo_config_config": conf}, Turns(threads, deadline_seconds(conf))
+        )
     except (exceptions.ClientException, cfg.Error, TypeError, ValueError) as error:
         raise exception.ConfigError(f"[keystone_authtoken] {error}") from error
     settings = conf[_GROUP]
@@ -109,8 +123,19 @@ def authenticated(conf: cfg.ConfigOpts, app: Application, threads: int = 16) -> 
     return answered
 
 
+def deadline_seconds(conf: cfg.ConfigOpts) -> float:
+    """What Keystone may take to check a token, all attempts and our own login among them."""
+    settings = conf[_GROUP]
+    attempts = 1 + int(settings.http_request_max_retries)
+    return attempts * float(settings.http_connect_timeout) + RETRY_SECONDS * (attempts - 1)
+
+
 class _Bounded(auth_token.AuthProtocol):
-    """The middleware, which asks Keystone about a token, and for its own, in turn."""
+    """All that the middleware asks Keystone goes through its session.
+
+    Where it has no token of its own, one thread at a time fetches that, under a lock of
+    keystoneauth's: a token takes its turn before, or all threads would wait for that lock.
+    """
 
     def __init__(self, app: Application, conf: dict[str, Any], turns: Turns) -> None:
         self._turns = turns
@@ -123,17 +148,19 @@ class _Bounded(auth_token.AuthProtocol):
         verify = server.verify_token
 
         def in_turn(*arguments: Any, **more: Any) -> Any:
-            with self._turns.one():
-                return self._asked(verify, *arguments, **more)
+            def ask() -> Any:
+                self._log_in()
+                return verify(*arguments, **more)
+
+            return self._asked(lambda: self._turns.run(ask))
 
         server.verify_token = in_turn
         return server
 
-    def _asked(self, verify: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+    def _asked(self, ask: Callable[[], Any]) -> Any:
         """What Keystone says of a token; its failures are logged as those of one party."""
         try:
-            self._log_in()
-            told = verify(*arguments, **more)
+            told = ask()
         except _Busy:
             raise
         except auth_token.ksm_exceptions.InvalidToken:
@@ -170,13 +197,11 @@ class _Bounded(auth_token.AuthProtocol):
 
     def _create_session(self, **options: Any) -> Any:
         session = super()._create_session(**options)
-        if session.timeout:
-            httpc.bound(session, session.timeout)
         request = session.request
 
         def in_turn(*arguments: Any, **more: Any) -> Any:
-            with self._turns.one():
-                return request(*arguments, **more)
+            return self._turns.run(lambda: request(*arguments, **more))
 
         session.request = in_turn
+        http_calls.mount(session.session)
         return session

@@ -8,7 +8,6 @@ import importlib
 import os
 import pathlib
 import threading
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -163,15 +162,17 @@ def _where(conf: cfg.ConfigOpts) -> str:
 
 
 def nova(conf: cfg.ConfigOpts) -> str | None:
-    """Ask Nova for the migrations of a server that does not exist."""
+    """Ask Nova for migrations, as the conductor does."""
     nova_conf.register_opts(conf)
     if not nova_conf.is_asked(conf):
         return None
     try:
-        Nova(conf).migrations(str(uuid.uuid4()))
+        has_shown_one = Nova(conf).check()
     except NoAnswer as error:
         raise exception.ConfigError(f"[nova] os-migrations cannot be listed: {error}") from error
-    return "Nova lists migrations"
+    if not has_shown_one:
+        return "Nova lists migrations; it has none yet that shows whether it tells their hosts"
+    return "Nova lists migrations with their hosts"
 
 
 def libvirt(conf: cfg.ConfigOpts) -> str:

@@ -9,6 +9,7 @@ extras.require("migprog-compute", "libvirt", "libvirt")
 
 import logging  # noqa: E402
 import threading  # noqa: E402
+from collections.abc import Callable  # noqa: E402
 from typing import Any, NoReturn  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
@@ -86,7 +87,7 @@ class ComputeService:
         )
         self._manager.start()
 
-    def _listen(self, host: str, endpoint: Endpoint) -> None:
+    def _listen(self, host: str, endpoint: Endpoint, listens: Callable[[bool], None]) -> None:
         """Serve the agent's remote methods; a broker that is away, or refuses it, is waited for."""
         # Not the sender's party: a broker may take reports and refuse this queue.
         queue = f"{self._where}, queue {compute_rpcapi.TOPIC}.{host}"
@@ -103,6 +104,7 @@ class ComputeService:
                 continue
             self._server = server
             party.worked()
+            listens(True)
             LOG.info("%s: migrations may be aborted and forced to complete", host)
             return
 

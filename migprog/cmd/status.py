@@ -246,8 +246,8 @@ def _named(agents: Sequence[objects.Agent]) -> str:
 
 def _quiet() -> None:
     """The libraries' own words are not for a table; what matters is in the results."""
-    # oslo.log has put one there that writes to stderr.
-    logging.getLogger().handlers[:] = [logging.NullHandler()]
+    # Whichever handler a library has set up when it was imported.
+    logging.disable()
     warnings.simplefilter("ignore")
 
 

@@ -37,6 +37,7 @@ from migprog.compute.messages import (
     Reading,
     Rival,
 )
+from migprog.compute.opening import Opening
 from migprog.compute.sampler import Sampler
 from migprog.concurrency import Inbox, native_queue, native_thread
 from migprog.core.actions import Action
@@ -60,9 +61,15 @@ class Host:
     """A libvirt that is watched; what it sees goes to ``inbox`` as :data:`messages.Message`."""
 
     def __init__(
-        self, uri: str, inbox: Inbox, scan_interval_seconds: float, qemu_events: bool
+        self,
+        uri: str,
+        inbox: Inbox,
+        scan_interval_seconds: float,
+        qemu_events: bool,
+        open_seconds: float = 30.0,
     ) -> None:
         self.uri = uri
+        self._opening = Opening(open_seconds)
         self.scan_interval_seconds = scan_interval_seconds
         self._inbox = inbox
         self._claim = claim.Claim()
@@ -139,7 +146,7 @@ class Host:
                 self._search(named)
             except _RivalError:
                 pause_seconds = _CLAIM_SECONDS
-            except libvirt.libvirtError as error:
+            except (libvirt.libvirtError, TimeoutError) as error:
                 self._lost(str(error))
             except Exception as error:
                 # Whatever nobody foresaw: to look again is better than to look no more.
@@ -170,7 +177,7 @@ class Host:
         return all(each is None or each.isAlive() for each in connections)
 
     def _connect(self) -> None:
-        connection = libvirt.openReadOnly(self.uri)
+        connection = self._opening.open(lambda: libvirt.openReadOnly(self.uri))
         connection.setKeepAlive(*KEEPALIVE)
         self._take_claim(connection)
         connection.registerCloseCallback(self._closed, None)
@@ -209,11 +216,11 @@ class Host:
         libvirt tells them on read-write connections alone, so this one is for nothing else.
         """
         try:
-            connection = libvirt.open(self.uri)
+            connection = self._opening.open(lambda: libvirt.open(self.uri))
             connection.setKeepAlive(*KEEPALIVE)
             for name in ("MIGRATION", "JOB_STATUS_CHANGE"):
                 libvirt_qemu.qemuMonitorEventRegister(connection, None, name, self._on_qemu, None)
-        except libvirt.libvirtError as error:
+        except (libvirt.libvirtError, TimeoutError) as error:
             return str(error)
         self._qemu_connection = connection
         return None

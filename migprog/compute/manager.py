@@ -33,21 +33,24 @@ _STOP_SECONDS = 5.0
 _CUT_OFF_SECONDS = 0.5
 # So long what an agent before has left is waited for, before anything is looked at.
 _LOAD_SECONDS = 5.0
+# A connection to libvirt, which may be by TLS or ssh, has so many times libvirt_timeout.
+_OPEN_TIMEOUTS = 3
 
 
 class ComputeManager:
     """Watches one libvirt and reports to the conductor behind ``conductor``.
 
-    ``listen`` has an endpoint served by the name of its host, in a thread of its own; without it
-    nothing is done to a migration. ``fail`` is called, once and in any thread, with the reason why
-    the agent must not run: another one watches the same hypervisor.
+    ``listen`` has an endpoint served by the name of its host, in a thread of its own, and calls
+    what it gets as third with whether it is; without it nothing is done to a migration. ``fail`` is
+    called, once and in any thread, with the reason why the agent must not run: another one watches
+    the same hypervisor.
     """
 
     def __init__(
         self,
         settings: Settings,
         conductor: rpcapi.ConductorAPI,
-        listen: Callable[[str, Endpoint], None] | None = None,
+        listen: Callable[[str, Endpoint, Callable[[bool], None]], None] | None = None,
         fail: Callable[[exception.MigprogError], None] | None = None,
     ) -> None:
         self._settings = settings
@@ -59,11 +62,13 @@ class ComputeManager:
             self._keeper = Keeper(directory, self._inbox)
         self._ledger = Ledger(self._keeper, settings.libvirt_uri, statedir.boot_id())
         self._loaded = self._keeper is None
+        self._key = statedir.new_key() if self._loaded else None
         self._host = host.Host(
             settings.libvirt_uri,
             self._inbox,
             settings.scan_interval_seconds,
             settings.qemu_events,
+            _OPEN_TIMEOUTS * settings.libvirt_timeout_seconds,
         )
         self._arrivals = arrivals.Arrivals(self._host.read_completed, self._ledger.tell_arrival)
         self._listen = listen
@@ -293,10 +298,8 @@ class ComputeManager:
             address = Address(self._settings.host or node, node, self._settings.my_ip)
             self._recorder.host = address.host
             rules = self._settings.rules
-            takes_actions = self._listen is not None
-            self._sender = Sender(
-                self._ledger.outbox, self._conductor, address, rules, takes_actions
-            )
+            self._sender = Sender(self._ledger.outbox, self._conductor, address, rules)
+            self._sender.key = self._key
             metrics.interval(node, rules.report_interval_seconds)
             self._sending = threading.Thread(
                 target=self._sender.run, name=f"sender {node}", daemon=True
@@ -305,7 +308,7 @@ class ComputeManager:
             if self._listen is not None:
                 threading.Thread(
                     target=self._listen,
-                    args=(address.host, Endpoint(self._inbox)),
+                    args=(address.host, Endpoint(self._inbox), self._sender.take_actions),
                     name=f"listen {node}",
                     daemon=True,
                 ).start()
@@ -313,6 +316,10 @@ class ComputeManager:
     def _take_up_all(self, loaded: Loaded) -> None:
         """Go on with what an agent before has left."""
         self._loaded, self._waits_since = True, None
+        its_key = None if loaded.contents is None else loaded.contents.key
+        self._key = its_key or self._key or statedir.new_key()
+        if self._sender is not None:
+            self._sender.key = self._key
         self._ledger.fails(loaded.error)
         if loaded.contents is None:
             return

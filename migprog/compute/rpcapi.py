@@ -12,8 +12,8 @@ from typing import Any
 import oslo_messaging as messaging
 
 from migprog import brokers, exception, rpc
+from migprog.bounded import Bounded
 from migprog.core.actions import Action, Answer, Target
-from migprog.rpc.bounded import Bounded
 
 TOPIC = "migprog-compute"
 VERSION = "1.0"

@@ -49,9 +49,9 @@ class Vitals:
 class Sender:
     """Sends until stopped; :meth:`run` belongs in a thread of its own.
 
-    ``rules`` and ``vitals`` may be replaced at any time. Every heartbeat interval it tells of the
-    agent itself, with what leaves then or alone; not before it has vitals. ``takes_actions``:
-    whether the agent does what operators ask for.
+    ``rules``, ``vitals`` and ``key`` may be replaced at any time. Every heartbeat interval it tells
+    of the agent itself, with what leaves then or alone; not before it has vitals. It is told at
+    once that the agent takes actions, or takes none any more.
     """
 
     def __init__(
@@ -60,15 +60,15 @@ class Sender:
         conductor: rpcapi.ConductorAPI,
         address: Address,
         rules: Rules,
-        takes_actions: bool = False,
     ) -> None:
         self.rules = rules
         self._outbox = outbox
         self._conductor = conductor
         self._address = address
-        self._takes_actions = takes_actions
+        self._takes_actions = self._told_takes_actions = False
         self._pacing = Pacing(rules.report_interval_seconds, rules.heartbeat_interval_seconds)
         self.vitals: Vitals | None = None
+        self.key: str | None = None
         self._started_at = self._answered_at = self._beats_at = time.monotonic()
         self._stopping = threading.Event()
         self._lines = Seldom()
@@ -89,7 +89,7 @@ class Sender:
         while not self._stopping.is_set():
             now = time.monotonic()
             again = self._outbox.next_arrival_in(now)
-            beat = max(0.0, self._beats_at - now) if self.vitals else _WITHOUT_VITALS_SECONDS
+            beat = self._beats_in(now) if self.vitals else _WITHOUT_VITALS_SECONDS
             self._outbox.wait(beat if again is None else min(beat, again))
             # Spread by chance, so that a fleet does not come back as one.
             self._next_try_seconds = pause = retry_seconds * random.uniform(0.5, 1.0)  # noqa: S311
@@ -99,6 +99,11 @@ class Sender:
             self._stopping.wait(pause)
             retry_seconds = min(2 * retry_seconds, _RETRY_SECONDS[1])
         self._next_try_seconds = None
+
+    def take_actions(self, takes_actions: bool) -> None:
+        """Whether the agent does what operators ask for: it does as soon as it listens."""
+        self._takes_actions = takes_actions
+        self._outbox.wake()
 
     def stop(self) -> None:
         """End :meth:`run`; what is in the outbox stays there."""
@@ -150,12 +155,17 @@ class Sender:
             # Spread by chance, so that a fleet that was started as one does not beat as one.
             spread = random.uniform(0.8, 1.0)  # noqa: S311
             self._beats_at = now + spread * self.rules.heartbeat_interval_seconds
+            self._told_takes_actions = bool(agent.takes_actions)
         return True
+
+    def _beats_in(self, now: float) -> float:
+        is_news = self._takes_actions is not self._told_takes_actions
+        return 0.0 if is_news else max(0.0, self._beats_at - now)
 
     def _agent(self, now: float) -> Agent | None:
         """What is to be told of ourselves, if that is due."""
         vitals = self.vitals
-        if vitals is None or now < self._beats_at:
+        if vitals is None or self._beats_in(now) > 0:
             return None
         return Agent(
             version=RELEASE,
@@ -166,6 +176,7 @@ class Sender:
             servers=vitals.servers,
             servers_memory_bytes=vitals.servers_memory_bytes,
             takes_actions=self._takes_actions,
+            key=self.key,
         )
 
     def _failed(self, error: rpcapi.Unreachable) -> None:

@@ -5,17 +5,20 @@ Everything here blocks, may raise :class:`OSError`, and belongs in a native thre
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import json
 import os
 import pathlib
 import re
+import secrets
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from migprog.core import table
+from migprog.core.field import MAX_WORD
 from migprog.core.keep import Kept
 from migprog.core.report import Arrival, Report
 
@@ -27,6 +30,9 @@ _MAX_BAD = 100
 _BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
 _SUFFIX, _NEW, _BAD = ".json", ".new", ".bad"
 _PROBE = "probe"
+# Beside the folder: it is no entry.
+_KEY = ".key"
+_KEYS = re.compile(r"[0-9a-f]{32}")
 
 _LOCKS = pathlib.Path("/proc/locks")
 
@@ -40,10 +46,12 @@ class TakenError(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What was found, by its name, and what about it is worth a line in the log."""
+    """What was found, by its name, and what about it is worth a line in the log. ``key``: the
+    agent's own, which the conductors know."""
 
     entries: Mapping[str, Entry]
     remarks: tuple[str, ...] = ()
+    key: str | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
 def name_of(entry: Entry) -> str:
@@ -93,7 +101,7 @@ class StateDir:
         """
         descriptor = self._take()
         try:
-            contents = self._read_all()
+            contents = dataclasses.replace(self._read_all(), key=self._key())
         except OSError:
             os.close(descriptor)
             raise
@@ -194,6 +202,19 @@ class StateDir:
         self._remove_bad()
         return Contents(entries, tuple(remarks))
 
+    def _key(self) -> str:
+        """The agent's key, made where there is none; another one each time where none can be
+        kept."""
+        path = self.path.with_name(f"{self.path.name}{_KEY}")
+        with contextlib.suppress(OSError, ValueError):
+            key = _read(path, MAX_WORD).decode()
+            if _KEYS.fullmatch(key):
+                return key
+        key = new_key()
+        with contextlib.suppress(OSError):
+            _write(path, key.encode(), 0o600)
+        return key
+
     def _read(self, path: pathlib.Path) -> Entry:
         entry = decode(_read(path, MAX_BYTES))
         if name_of(entry) != path.stem:
@@ -241,11 +262,16 @@ def _read(path: pathlib.Path, max_bytes: int) -> bytes:
     return data
 
 
-def _write(path: pathlib.Path, data: bytes) -> None:
+def new_key() -> str:
+    """A secret that nobody guesses."""
+    return secrets.token_hex(MAX_WORD // 2)
+
+
+def _write(path: pathlib.Path, data: bytes, mode: int = 0o640) -> None:
     """Write a new file in place of whatever has this name, and have it on disk."""
     path.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, 0o640), "wb") as file:
+    with os.fdopen(os.open(path, flags, mode), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

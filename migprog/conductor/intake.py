@@ -101,7 +101,7 @@ class _Progress:
     at: float
 
 
-_Agents = dict[tuple[str, str], Heard]
+_Agents = dict[tuple[str, str, str | None], Heard]
 
 
 class Intake:
@@ -122,7 +122,8 @@ class Intake:
         self._changed = threading.Condition()
         self._asked: list[_Asked] = []
         self._progress: dict[tuple[str, str], _Progress] = {}
-        # What agents told last of themselves, by host and node; batches without anything else.
+        # What agents told last of themselves, by host, node and key: none takes the place of
+        # another host's. Batches without anything else.
         self._agents: _Agents = {}
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
@@ -172,7 +173,7 @@ class Intake:
             known = (batch.host, batch.node) in self._agents
             if batch.agent is not None and (known or len(self._agents) < self._most_waiting):
                 alone = dataclasses.replace(batch, reports=(), arrivals=())
-                self._agents[batch.host, batch.node] = Heard(alone, at)
+                self._agents[batch.host, batch.node, batch.agent.key] = Heard(alone, at)
             self._changed.notify()
 
     def _overflowed(self, host: str) -> None:

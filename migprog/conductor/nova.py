@@ -4,19 +4,20 @@
 import contextlib
 import json
 import logging
-import time
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib import parse
 
+import requests
 from keystoneauth1 import exceptions as keystone_exceptions
 from keystoneauth1 import loading
 from oslo_config import cfg
-from requests import exceptions as requests_exceptions
 
-from migprog import exception, httpc
+from migprog import exception, http_calls
 from migprog.conf import nova as nova_conf
+from migprog.core.field import text
 from migprog.core.nova import LISTED, LIVE_MIGRATION, NovaMigration
 from migprog.objects import MAX_ID
 
@@ -30,8 +31,20 @@ OLDEST_MICROVERSION = "2.59"
 _MOST_RECORDS = 100
 # Of all servers: so many at a time, and so many times.
 _PAGE, _MOST_PAGES = 200, 5
-_MAX_ANSWER_BYTES = 256 * 1024
-_CHUNK_BYTES = 16 * 1024
+# All of a call is done within so many of the timeout: a login, and the question.
+_DEADLINE = 3
+# One is under way at a time; others are left over.
+_MOST_CALLS = 4
+_ALLOW = (
+    "let [nova] username's role do os_compute_api:os-migrations:index, :index:all_projects and "
+    ":index:host in Nova's policy"
+)
+_WHAT_TO_DO = {
+    401: "; look at user, password, project and domains in [nova]",
+    403: f"; {_ALLOW}",
+    404: "; look at [nova] auth_url and endpoint_override, and at Nova's endpoint in the catalog",
+    406: f"; Nova must know microversion {OLDEST_MICROVERSION}",
+}
 _MAX_TEXT = 255
 
 
@@ -46,17 +59,23 @@ class Nova:
         group = nova_conf.GROUP.name
         try:
             auth = loading.load_auth_from_conf_options(conf, group)
-            session = loading.load_session_from_conf_options(conf, group, auth=auth)
+            session = loading.load_session_from_conf_options(
+                conf, group, auth=auth, session=http_calls.mount(requests.Session())
+            )
             self._adapter = loading.load_adapter_from_conf_options(conf, group, session=session)
             self._microversion = MICROVERSION
-            self._deadline_seconds = 3 * float(conf[group].timeout)
-            httpc.bound(session, self._deadline_seconds)
+            self._calls = http_calls.Calls(
+                "Nova or its Keystone", _DEADLINE * float(conf[group].timeout), _MOST_CALLS
+            )
         except (keystone_exceptions.ClientException, cfg.Error, TypeError, ValueError) as error:
             raise exception.ConfigError(f"[{group}] {error}") from error
 
     def migrations(self, server_uuid: str) -> list[NovaMigration]:
         """The newest live migrations of a server, ended ones too. Raises :class:`NoAnswer`."""
-        return self._page({"instance_uuid": server_uuid, "limit": _MOST_RECORDS})
+        found = self._page({"instance_uuid": server_uuid, "limit": _MOST_RECORDS})
+        if found and not any(_has_hosts(each) for each in found):
+            raise NoAnswer(f"lists migrations without their hosts: {_ALLOW}")
+        return found
 
     def changed_since(self, at: datetime) -> tuple[list[NovaMigration], bool]:
         """The live migrations of all servers that changed at an instant (with its zone) or later,
@@ -69,6 +88,17 @@ class Nova:
         :class:`NoAnswer`."""
         answers = [self._pages({"status": status}) for status in sorted(LISTED)]
         return [each for found, _all in answers for each in found], all(a for _, a in answers)
+
+    def check(self) -> bool:
+        """Ask as :meth:`migrations` does, of all servers; whether there was one to be seen.
+
+        Raises :class:`NoAnswer`, also where Nova does not show the hosts.
+        """
+        self.migrations(str(uuid.uuid4()))
+        found = self._page({"limit": 1})
+        if found and not _has_hosts(found[0]):
+            raise NoAnswer(f"lists migrations without their hosts: {_ALLOW}")
+        return bool(found)
 
     def _pages(self, params: Mapping[str, str]) -> tuple[list[NovaMigration], bool]:
         found: list[NovaMigration] = []
@@ -84,7 +114,7 @@ class Nova:
     def _page(self, params: Mapping[str, str | int]) -> list[NovaMigration]:
         try:
             try:
-                body = self._get(params)
+                body = self._calls.run(lambda: self._get(params))
             except keystone_exceptions.NotAcceptable:
                 if self._microversion == OLDEST_MICROVERSION:
                     raise
@@ -93,49 +123,49 @@ class Nova:
                     self._microversion,
                 )
                 self._microversion = OLDEST_MICROVERSION
-                body = self._get(params)
+                body = self._calls.run(lambda: self._get(params))
         except (
             keystone_exceptions.ClientException,
-            requests_exceptions.RequestException,
+            requests.RequestException,
             OSError,
         ) as error:
             raise NoAnswer(_why(error)) from error
         return read(body)
 
     def _get(self, params: Mapping[str, str | int]) -> bytes:
-        begun = time.monotonic()
-        answer = self._adapter.get(
+        answer: bytes = self._adapter.get(
             "/os-migrations",
             params={**params, "migration_type": LIVE_MIGRATION},
             headers={"Accept": "application/json"},
             microversion=self._microversion,
-            # What is not bounded is not read.
-            stream=True,
             log=False,
-        )
-        body = b""
-        for chunk in answer.iter_content(_CHUNK_BYTES):
-            body += chunk
-            if len(body) > _MAX_ANSWER_BYTES:
-                answer.close()
-                raise NoAnswer(f"its answer has more than {_MAX_ANSWER_BYTES} bytes")
-            if time.monotonic() - begun > self._deadline_seconds:
-                answer.close()
-                raise NoAnswer(f"its answer took more than {self._deadline_seconds} s")
-        return body
+        ).content
+        return answer
+
+
+def _has_hosts(record: NovaMigration) -> bool:
+    return any((record.source_compute, record.source_node, record.dest_compute))
 
 
 def _why(error: Exception) -> str:
-    """Nova's own words for a refusal, which keystoneauth does not look for where Nova has them."""
+    """The status and the other side's own words, which keystoneauth does not look for where Nova
+    has them, and what to do about them."""
     response = getattr(error, "response", None)
-    text = str(error)
-    if response is not None:
-        # {"forbidden": {"code": 403, "message": "Policy doesn't allow ..."}}
-        with contextlib.suppress(AttributeError, TypeError, ValueError, RecursionError):
-            (told,) = response.json().values()
-            text = str(told["message"])
-        return f"HTTP {response.status_code}: {text}"[:300]
-    return f"{type(error).__name__}: {text}"[:300]
+    if response is None:
+        return f"{type(error).__name__}: {text(str(error))}"
+    told = str(error)
+    # {"forbidden": {"code": 403, "message": "Policy doesn't allow ..."}}
+    with contextlib.suppress(AttributeError, TypeError, ValueError, LookupError, RecursionError):
+        (its,) = response.json().values()
+        told = str(its["message"])
+    what_to_do = _WHAT_TO_DO.get(response.status_code, "")
+    return f"HTTP {response.status_code} from {_where(response.url)}: {text(told)}{what_to_do}"
+
+
+def _where(url: str) -> str:
+    """Without what it asks for, and without a user and a password."""
+    split = parse.urlsplit(url)
+    return text(f"{split.scheme}://{split.netloc.rpartition('@')[2]}{split.path}")
 
 
 def read(body: bytes) -> list[NovaMigration]:
@@ -190,6 +220,6 @@ def _number(told: dict[str, Any], name: str) -> int | None:
     return value
 
 
-def _instant(text: str) -> datetime:
+def _instant(told: str) -> datetime:
     """``2016-01-29T13:42:02.000000``, in UTC."""
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    return datetime.fromisoformat(told).replace(tzinfo=UTC)

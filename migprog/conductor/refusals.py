@@ -13,6 +13,9 @@ LOG = logging.getLogger(__name__)
 _LINES = dict.fromkeys(Why, "from host %r: %s is refused: %s") | {
     Why.DUPLICATE: "two agents of host %r report the same migration: %s is not stored as another, "
     "%s; stop one of the agents",
+    Why.AGENT: "another agent reports itself as host %r while its own does: %s is refused: %s; "
+    "stop one of them, or look who it is; an agent that has lost its state directory is taken when "
+    "the other is not heard of any more",
     Why.PROJECT: "from host %r: %s does not change its server's progress: %s",
 }
 

@@ -17,7 +17,7 @@ from typing import Any
 import oslo_messaging as messaging
 
 from migprog import brokers, context, exception, outages, rpc
-from migprog.rpc.bounded import Bounded
+from migprog.bounded import Bounded
 
 TOPIC = "migprog-conductor"
 VERSION = "1.0"

@@ -34,7 +34,8 @@ def refusal(action: Action, status: Status, phase: Phase) -> str | None:
     """Why this cannot be done to a migration that stands so; None: it can, as far as we know."""
     if status in ENDED:
         return OVER
-    if status is not Status.RUNNING:
+    # That it has arrived may be its destination's word alone: the agent of its source knows.
+    if status not in (Status.RUNNING, Status.POST_MIGRATING):
         return _ARRIVED
     if action is Action.ABORT:
         # During a switch-over too: one that was forced by a pause may take long.

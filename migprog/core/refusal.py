@@ -12,6 +12,7 @@ class Why(enum.StrEnum):
     its sequence leaps further than an agent's can. ``instant``: it tells of a time that is to come.
     ``duplicate``: another agent of the same host tells of the same job. ``project``: a migration of
     a server that is known as another project's; it is stored, but does not speak for the server.
+    ``agent``: what another agent tells of itself in a host's name.
     """
 
     MALFORMED = "malformed"
@@ -20,6 +21,7 @@ class Why(enum.StrEnum):
     INSTANT = "instant"
     DUPLICATE = "duplicate"
     PROJECT = "project"
+    AGENT = "agent"
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,8 @@ class Agent:
     ``started_at`` is when it began. It tells of progress every ``interval_seconds`` now, and of
     itself every ``heartbeat_seconds``. ``migrations`` are those that it watches; ``servers`` run on
     its host and have ``servers_memory_bytes`` together, None while libvirt does not tell.
-    ``takes_actions``: whether it does something to a migration where it is asked to.
+    ``takes_actions``: whether it does something to a migration where it is asked to. ``key`` is a
+    secret of the agent's, by which the conductors know it again.
     """
 
     version: str = needed(field.word)
@@ -152,6 +153,7 @@ class Agent:
     servers: int | None = optional(field.small_count)
     servers_memory_bytes: int | None = optional(field.count)
     takes_actions: bool | None = optional(field.yes_or_no)
+    key: str | None = optional(field.text)
 
 
 # What a destination knows of how a migration went.

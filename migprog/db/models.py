@@ -60,6 +60,8 @@ _IF_ENDED = (
 
 Uuid = Annotated[str, mapped_column(String(36))]
 Text = Annotated[str, mapped_column(String(255))]
+# Of SHA-256, in hexadecimal.
+Digest = Annotated[str, mapped_column(String(64))]
 LongText = Annotated[str, mapped_column(types.Text)]
 Word = Annotated[str, mapped_column(String(32))]
 Count = Annotated[int, mapped_column(BigInteger)]
@@ -230,5 +232,6 @@ class Agent(Base):
     servers_memory_bytes: Mapped[Count | None]
     takes_actions: Mapped[bool | None]
     heard_at: Mapped[Instant]
+    key_digest: Mapped[Digest | None]
 
     __table_args__ = (_OPTIONS_OF_KEYED,)

@@ -337,6 +337,15 @@ class Writer(Reader):
             which = sa.tuple_(table.migration_id, table.number).in_(points)
             self.connection.execute(sa.delete(_HISTORY).where(which))
 
+    def known_agents(self, hosts: Collection[str]) -> dict[str, Row]:
+        """What there is of agents to know them again by, by their hosts. Nothing is locked."""
+        if not hosts:
+            return {}
+        table = _AGENTS.c
+        columns = table.host, table.key_digest, table.heard_at, table.heartbeat_seconds
+        query = sa.select(*columns).where(table.host.in_(hosts))
+        return {row["host"]: row for row in self._rows(query)}
+
     def put_agents(self, rows: Sequence[Row]) -> None:
         """In the order of their hosts."""
         self._put(_AGENTS, ("host",), rows)

@@ -6,10 +6,11 @@ it has; what is already stored belongs to the host that told it first.
 """
 
 import dataclasses
+import hashlib
 from datetime import datetime
 from typing import Any
 
-from migprog.core import clocks
+from migprog.core import clocks, liveness
 from migprog.core.refusal import Refusal, Why
 from migprog.core.report import Arrival, Batch, Report
 
@@ -51,6 +52,25 @@ def foreign(old: Row | None, report: Report, host: str, now: datetime) -> Refusa
         text = f"sequence: {report.sequence} must be at most {at_most} now"
         return _refusal(Why.SEQUENCE, report, text)
     return None
+
+
+def digest(key: str | None) -> str | None:
+    """What is stored of an agent's key: who reads the database is no agent."""
+    return None if key is None else hashlib.sha256(key.encode()).hexdigest()
+
+
+def impostor(old: Row | None, key: str | None, host: str, now: datetime) -> Refusal | None:
+    """Why what an agent tells of itself in the name of ``host`` is refused, given the row that is
+    there; None: it is not.
+
+    As long as an agent with a key is heard of, no other speaks for its host. One that has lost its
+    key waits until the row is silent.
+    """
+    if old is None or old["key_digest"] in (None, digest(key)):
+        return None
+    if liveness.is_silent(old["heard_at"], now, old["heartbeat_seconds"]):
+        return None
+    return Refusal(Why.AGENT, f"agent[{host}]", "key: must be that of the agent that is heard of")
 
 
 def _refusal(why: Why, report: Report, text: str) -> Refusal:

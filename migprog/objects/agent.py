@@ -61,4 +61,5 @@ class Agent:
 
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:
-        return cls(**with_zones(row, ("started_at", "heard_at")))
+        told = {name: value for name, value in row.items() if name != "key_digest"}
+        return cls(**with_zones(told, ("started_at", "heard_at")))

@@ -9,7 +9,7 @@ from datetime import datetime
 from migprog.core import history
 from migprog.core import status as core_status
 from migprog.core.refusal import Refusal, Why
-from migprog.core.report import Ack, Arrival, Batch, Report
+from migprog.core.report import Ack, Agent, Arrival, Batch, Report
 from migprog.db import api as db
 from migprog.db import queries
 from migprog.objects import acceptance, disputed, held, merge, same_job, settle
@@ -99,6 +99,8 @@ class _Storing:
         # Points of histories by migration and number; of those to thin out, the age in seconds.
         self._points: dict[tuple[int, int], Row] = {}
         self._outgrown: dict[int, float] = {}
+        # As they were, and those to write.
+        self._known_agents: dict[str, Row] = {}
         self._agents: dict[str, Row] = {}
         self._told: set[str] = set()
         self._retold: set[str] = set()
@@ -139,6 +141,9 @@ class _Storing:
         rows = held.in_known_words(self._migrations.values())
         self._migrations = {row["uuid"]: row for row in rows}
         self._servers = self._writer.lock_servers(servers)
+        self._known_agents = self._writer.known_agents(
+            {each.batch.host for each in self._heard if each.batch.agent is not None}
+        )
         self._look_for_records([each for each in told if each[1].uuid not in self._migrations])
 
     def _is_completed_again(self, report: Report) -> bool:
@@ -189,7 +194,7 @@ class _Storing:
         ends: list[Report] = []
         appeared: list[Report] = []
         if batch.agent is not None:
-            self._agents[batch.host] = merge.agent(batch.agent, batch.host, batch.node, now)
+            self._agent(batch.agent, batch, now, refused)
         for report in sorted(
             batch.reports, key=lambda report: (report.started_at, report.sequence)
         ):
@@ -222,6 +227,14 @@ class _Storing:
         told_back = {r.entry: r.text for r in refused if r.why in _TOLD_BACK}
         ack = Ack(settled, tuple(dict.fromkeys(arrived)), told_back)
         return Stored(ack, applied, tuple(ends), tuple(appeared), tuple(refused))
+
+    def _agent(self, told: Agent, batch: Batch, now: datetime, refused: list[Refusal]) -> None:
+        old = self._agents.get(batch.host) or self._known_agents.get(batch.host)
+        refusal = acceptance.impostor(old, told.key, batch.host, now)
+        if refusal is None:
+            self._agents[batch.host] = merge.agent(told, batch.host, batch.node, now)
+        else:
+            refused.append(refusal)
 
     def _of_its_record(
         self, report: Report, batch: Batch, now: datetime, refused: list[Refusal]

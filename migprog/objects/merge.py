@@ -13,7 +13,7 @@ from migprog.core import calibration, liveness
 from migprog.core import status as core_status
 from migprog.core.report import LASTING, Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Status
-from migprog.objects import disks, disputed, settle
+from migprog.objects import acceptance, disks, disputed, settle
 from migprog.objects.instant import to_store
 from migprog.objects.settle import CLOCK_SKEW, SAME_ARRIVAL
 
@@ -214,7 +214,7 @@ def destination(
 
 def agent(told: Agent, host: str, node: str, heard_at: datetime) -> Row:
     """The row of the agent of ``host``; its intervals are bounded by what its options allow."""
-    return dataclasses.asdict(told) | {
+    row = dataclasses.asdict(told) | {
         "host": host,
         "node": node,
         "interval_seconds": liveness.bounded_interval(told.interval_seconds),
@@ -222,6 +222,7 @@ def agent(told: Agent, host: str, node: str, heard_at: datetime) -> Row:
         "started_at": to_store(told.started_at),
         "heard_at": heard_at,
     }
+    return row | {"key_digest": acceptance.digest(row.pop("key"))}
 
 
 def _may_have_arrived(row: Row, arrival: Arrival, at: datetime, host: str) -> bool:

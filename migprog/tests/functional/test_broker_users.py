@@ -16,7 +16,7 @@ import pytest
 import requests
 
 import migprog
-from migprog import objects
+from migprog import brokers, objects
 from migprog.core.report import Ack, Batch
 from migprog.tests import soak, stores
 from migprog.tests.functional import broker, processes
@@ -253,8 +253,12 @@ def test_a_host_can_neither_act_as_a_conductor_nor_as_another_host(site, attempt
     own = f"migprog-compute.{host}" if host == _ACTIONS else f"reply_{host}:migprog-compute:1"
     method, arguments = _ATTEMPTS[attempt]
     arguments = [own if argument is _OWN else argument for argument in arguments]
-    with site.connection(host) as connection, pytest.raises(amqp.AccessRefused):
+    with site.connection(host) as connection, pytest.raises(amqp.AccessRefused) as raised:
         getattr(connection.channel(), method)(*arguments)
+    # In RabbitMQ's own words, which are not those of a wrong password.
+    cause = brokers.cause(raised.value)
+    assert cause.is_refusal
+    assert cause.text.startswith("refuses what the user of [DEFAULT] transport_url asks for: ")
 
 
 def test_a_host_that_only_reports_cannot_publish_to_a_queue(site):

@@ -59,6 +59,22 @@ def test_what_another_party_does_to_a_process_ends_in_time(each):
     within_its_time(each)
 
 
+def test_the_table_has_every_fault_of_every_party_for_each_process_that_needs_it():
+    faults: dict[tuple[str, str], set[str]] = {}
+    for each in CELLS:
+        faults.setdefault((each.party, each.process), set()).add(each.fault)
+    needed = {"away", "refuses", "silent", "slow"}
+    assert {key: needed - has for key, has in faults.items() if needed - has} == {}
+    assert set(faults) >= {
+        *(("database", process) for process in ("conductor", "API")),
+        *(("broker", process) for process in ("agent", "conductor", "API, an action")),
+        *(("Keystone", process) for process in ("conductor", "API")),
+        *((party, process) for party, process in (("Nova", "conductor"), ("client", "API"))),
+        *(("libvirt", process) for process in ("agent", "agent, an action")),
+        ("libvirt by TCP", "agent"),
+    }
+
+
 def test_the_documentation_has_the_table():
     assert parties.CSV.read_text() == parties.rendered(), (
         "to write it anew: python -m migprog.tests.functional.parties"

@@ -201,3 +201,30 @@ def test_agent_listens_as_soon_as_the_broker_takes_its_login(site):
     assert "neither aborted nor forced to complete" in lines[0]
     assert "works again" in lines[-1]
     assert "Traceback" not in agent.output() and len(lines) == 2
+
+
+def test_agent_says_that_it_takes_actions_as_soon_as_the_broker_lets_it(site):
+    site.broker.control("change_password", USER, "right")
+    # It may report, and gets the answers; the queue of its actions it may not declare.
+    not_that = "^(?!migprog-compute).*$"
+    site.broker.control("set_permissions", USER, not_that, ".*", ".*")
+    store = stores.connect(site.connection.partition(" = ")[2].strip())
+
+    def takes_actions() -> list[bool | None]:
+        agents = objects.Agent.every(store)
+        return [each.takes_actions for each in agents if each.host != "source"]
+
+    try:
+        site.conductor()
+        agent = site.agent(
+            "allow_actions = true",
+            says="refuses what the user of [DEFAULT] transport_url asks for: ",
+            url=with_password(site, "right"),
+        )
+        processes.wait_for(lambda: takes_actions() == [False], 60, "the agent's heartbeat")
+        assert "wrong user or password" not in agent.output()
+        site.broker.control("set_permissions", USER, ".*", ".*", ".*")
+        processes.wait_for(lambda: takes_actions() == [True], 90, "the agent to take actions")
+    finally:
+        site.broker.control("set_permissions", USER, ".*", ".*", ".*")
+        store.close()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every database has to do: run on SQLite as unit tests, on the others as functional ones."""
 
-from migprog.tests.store_cases.agents import Living
+from migprog.tests.store_cases.agents import Impersonated, Living
 from migprog.tests.store_cases.clocks import Timing
 from migprog.tests.store_cases.history import Remembering
 from migprog.tests.store_cases.late import Late
@@ -26,6 +26,7 @@ class Cases(
     Together,
     Remembering,
     Living,
+    Impersonated,
     Naming,
     Owning,
     Timing,

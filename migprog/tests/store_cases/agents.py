@@ -33,7 +33,8 @@ class Living:
     def test_what_it_told_last(self, store):
         host = "ünï 🐎'; --"
         tell(store, host, AGENT, START + 1)
-        assert dataclasses.asdict(known(store, host)) == dataclasses.asdict(AGENT) | {
+        told = {name: value for name, value in dataclasses.asdict(AGENT).items() if name != "key"}
+        assert dataclasses.asdict(known(store, host)) == told | {
             "host": host,
             "node": "node",
             "started_at": at(START),
@@ -64,3 +65,45 @@ class Living:
         objects.store_batches(store, heard)
         hosts = [agent.host for agent in objects.Agent.list(store, marker="order-", limit=3)]
         assert hosts == ["order-01", "order-02", "order-03"]
+
+
+class Impersonated:
+    """A host's row is its own agent's as long as that is heard of."""
+
+    def _refusals(self, store, host, heard_at, **told):
+        agent = dataclasses.replace(AGENT, **told)
+        stored = objects.store_batch(store, Batch(host=host, node="node", agent=agent), heard_at)
+        return [each.why for each in stored.refused]
+
+    def test_another_agent_changes_nothing_while_the_hosts_own_is_heard_of(self, store):
+        assert not self._refusals(store, "owned", START, key="mine", version="1")
+        before = known(store, "owned")
+        for key in ("another", "", None):
+            refused = self._refusals(
+                store, "owned", START + 50, key=key, version="6.6.6", heartbeat_seconds=3600.0
+            )
+            assert refused == ["agent"]
+        assert known(store, "owned") == before
+        assert not self._refusals(store, "owned", START + 59, key="mine", version="2")
+        assert known(store, "owned").version == "2"
+
+    def test_in_one_transaction_too(self, store):
+        batches = [
+            Batch("at-once", "node", agent=dataclasses.replace(AGENT, key=key, version=key))
+            for key in ("mine", "another")
+        ]
+        stored = objects.store_batches(store, [objects.Heard(each, START) for each in batches])
+        assert [len(each.refused) for each in stored] == [0, 1]
+        assert known(store, "at-once").version == "mine"
+
+    def test_an_agent_that_has_lost_its_key_is_taken_when_the_row_is_silent(self, store):
+        assert not self._refusals(store, "lost", START, key="before")
+        assert self._refusals(store, "lost", START + 60, key="after") == ["agent"]
+        assert not self._refusals(store, "lost", START + 61, key="after")
+        assert self._refusals(store, "lost", START + 62, key="before") == ["agent"]
+
+    def test_an_agent_of_before_has_no_key_until_it_is_upgraded(self, store):
+        assert not self._refusals(store, "older", START)
+        assert not self._refusals(store, "older", START + 1, version="2")
+        assert not self._refusals(store, "older", START + 2, key="mine")
+        assert self._refusals(store, "older", START + 3) == ["agent"]

@@ -2,14 +2,16 @@
 """Remote calls that hang, answers that cannot be delivered, and contexts that anybody may send."""
 
 import logging
+import subprocess
+import sys
 import threading
 
 import oslo_messaging as messaging
 import pytest
 
 from migprog import context
+from migprog.bounded import Bounded
 from migprog.conf import log_lines
-from migprog.rpc.bounded import Bounded
 from migprog.rpc.replies import Replies
 
 _SECONDS = 10
@@ -131,3 +133,20 @@ def test_a_traceback_keeps_its_lines_and_is_printable(logged):
     assert lines[:2] == ["prefix it failed", "Traceback (most recent call last):"]
     assert "\\x1b[31mzzz" in lines[-2] + lines[-1]
     assert max(map(len, lines)) < 5000
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("", 15), ("[oslo_messaging_rabbit]\nheartbeat_timeout_threshold = 42\n", 42)],
+)
+def test_silent_broker_is_noticed_soon_unless_the_operator_wants_otherwise(tmp_path, text, seconds):
+    path = tmp_path / "x.conf"
+    path.write_text(f"[DEFAULT]\ntransport_url = rabbit://u:p@127.0.0.1:1/\n{text}")
+    read = "import sys; from oslo_config import cfg; from migprog import rpc; c = cfg.CONF"
+    show = "rpc.transport(c); print(c.oslo_messaging_rabbit.heartbeat_timeout_threshold)"
+    # oslo.messaging takes no other than the process's configuration.
+    code = f"{read}; c(['--config-file', sys.argv[1]], default_config_dirs=[]); {show}"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(path)], capture_output=True, check=True
+    )
+    assert int(done.stdout) == seconds

@@ -4,7 +4,8 @@
 import dataclasses
 import json
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from migprog.core.report import Batch
 from migprog.db import schema
 from migprog.tests import stores
 from migprog.tests.fixtures import commands
+from migprog.tests.fixtures.nova import NovaApi, record
 from migprog.tests.store_cases.agents import AGENT
 from migprog.version import RELEASE
 
@@ -116,6 +118,52 @@ project_domain_id = default
         "[keystone_authtoken] Keystone http://127.0.0.1:1/v3: cannot connect: [Errno 111] "
         "Connection refused [needed by migprog-api]",
     )
+
+
+def test_nothing_but_the_table_is_written(tmp_path, check, store):
+    """oslo.messaging logs each attempt to reach the broker, which is away here."""
+    schema.sync(store)
+    check(_NOAUTH)
+    done = _run(tmp_path / "migprog.conf")
+    assert done.stderr == ""
+    assert {line[0] for line in done.stdout.splitlines()} == {"+", "|"}
+
+
+def _nova(api):
+    return f"[nova]\nauth_type = none\nendpoint_override = {api.url}\n"
+
+
+def test_nova_user_without_rights_is_a_failure_with_the_policy_that_is_missing(check, store):
+    schema.sync(store)
+    rule = "Policy doesn't allow os_compute_api:os-migrations:index:all_projects to be performed."
+    api = NovaApi()
+    api.ill = 403, json.dumps({"forbidden": {"code": 403, "message": rule}}).encode()
+    with api.serving():
+        result, says = check(_NOAUTH + _nova(api))[1]["Nova"]
+    assert result == _FAILURE
+    assert rule in says
+    assert "let [nova] username's role do os_compute_api:os-migrations:index, " in says
+
+
+def test_nova_user_that_may_not_see_hosts_is_a_failure(check, store):
+    schema.sync(store)
+    api, at = NovaApi(), datetime(2026, 9, 1, tzinfo=UTC)
+    hosts = ("dest_compute", "dest_host", "dest_node", "source_compute", "source_node")
+    with api.serving():
+        result, says = check(_NOAUTH + _nova(api))[1]["Nova"]
+        assert (result, says) == (
+            _SUCCESS,
+            "Nova lists migrations; it has none yet that shows whether it tells their hosts",
+        )
+        api.records = [record(str(UUID(int=1)), 1, str(UUID(int=2)), at)]
+        assert check(_NOAUTH + _nova(api))[1]["Nova"] == (
+            _SUCCESS,
+            "Nova lists migrations with their hosts",
+        )
+        api.records[0] |= dict.fromkeys(hosts)
+        result, says = check(_NOAUTH + _nova(api))[1]["Nova"]
+    assert result == _FAILURE
+    assert "without their hosts" in says
 
 
 def test_hypervisor_needs_no_database(check):
@@ -222,6 +270,7 @@ def test_agents_that_need_a_look(check, store):
 
 def _agent(host="compute-1", version="2.0.0", heard_at=stores.START):
     told = dataclasses.asdict(dataclasses.replace(AGENT, version=version))
+    del told["key"]
     return objects.Agent(
         **told | {"host": host, "node": host, "started_at": stores.at(stores.START)},
         heard_at=stores.at(heard_at),

@@ -13,6 +13,7 @@ from migprog.tests.functional.parties import broker_conductor  # isort: skip
 from migprog.tests.functional.parties import actions  # isort: skip
 from migprog.tests.functional.parties import keystone, nova  # isort: skip
 from migprog.tests.functional.parties import libvirt  # isort: skip
+from migprog.tests.functional.parties import libvirt_actions, libvirt_remote  # isort: skip
 from migprog.tests.functional.parties import client  # isort: skip
 from migprog.tests.functional.parties.table import CELLS, CSV, SHORT, SLACK_SECONDS, rendered
 
@@ -28,6 +29,8 @@ __all__ = [
     "database",
     "keystone",
     "libvirt",
+    "libvirt_actions",
+    "libvirt_remote",
     "nova",
     "rendered",
 ]

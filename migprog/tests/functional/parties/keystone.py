@@ -17,8 +17,9 @@ from migprog.api import keystone as api_keystone
 from migprog.conf import api as api_conf
 from migprog.db import api as db
 from migprog.tests import stores
+from migprog.tests.fixtures.dripping import dripping
 from migprog.tests.functional import processes
-from migprog.tests.functional.parties.hung import dripping, full_backlog
+from migprog.tests.functional.parties.hung import full_backlog
 from migprog.tests.functional.parties.table import SHORT, SLACK_SECONDS, Times, cell
 
 
@@ -111,6 +112,5 @@ def _() -> None:
 
 @cell("Keystone", "slow", "API", _ONLY_NEW, _keystone_seconds)
 def _() -> None:
-    # A byte now and then, for hours.
-    with dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n") as port:
-        _others_are_served(f"http://127.0.0.1:{port}/v3")
+    with dripping() as server:
+        _others_are_served(f"http://127.0.0.1:{server.port}/v3")

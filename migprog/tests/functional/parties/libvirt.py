@@ -23,10 +23,10 @@ from migprog.tests.functional.parties.table import SHORT, SLACK_SECONDS, Times, 
 from migprog.tests.lab import Guest, Host, Lab, Server
 
 # The first thing that a host of the lab does, on a machine that does much else.
-_READY_SECONDS = 60.0
-_WATCHES = "watching the migrations of"
-_ANSWERS = "libvirt answers after"
-_FAILS = "cannot reach libvirt: "
+READY_SECONDS = 60.0
+WATCHES = "watching the migrations of"
+ANSWERS = "libvirt answers after"
+FAILS = "cannot reach libvirt: "
 
 
 class _Log(logging.Handler):
@@ -71,13 +71,15 @@ class _Conductor:
         seen = len(self.reports)
         processes.wait_for(
             lambda: any(each.server_uuid == server.uuid for each in self.reports[seen:]),
-            _READY_SECONDS,
+            READY_SECONDS,
             f"a report of {server.name}",
         )
 
 
 @contextlib.contextmanager
-def _agent(host: Host, uri: str | None = None, qemu_events: bool = True) -> Iterator[Any]:
+def agent(
+    host: Host, uri: str | None = None, qemu_events: bool = True, listen: Any = None
+) -> Iterator[Any]:
     """An agent of ``host``, which reaches it by ``uri``; gives its log and its conductor."""
     settings = Settings(
         libvirt_uri=uri or host.uri,
@@ -97,7 +99,7 @@ def _agent(host: Host, uri: str | None = None, qemu_events: bool = True) -> Iter
     level = logger.level
     logger.addHandler(log)
     logger.setLevel(logging.INFO)
-    manager = ComputeManager(settings, conductor)
+    manager = ComputeManager(settings, conductor, listen)
     manager.start()
     try:
         yield log, conductor
@@ -108,10 +110,10 @@ def _agent(host: Host, uri: str | None = None, qemu_events: bool = True) -> Iter
 
 
 @contextlib.contextmanager
-def _guest(hosts: Lab, name: str, disk_mib: int = 0) -> Iterator[Server]:
+def guest(hosts: Lab, name: str, disk_mib: int = 0) -> Iterator[Server]:
     """A server on the first host."""
-    guest = Guest(name=f"party-{name}", memory_mib=64, fill_mib=48, disk_mib=disk_mib)
-    server = hosts.start_guest(hosts.hosts[0], guest)
+    its = Guest(name=f"party-{name}", memory_mib=64, fill_mib=48, disk_mib=disk_mib)
+    server = hosts.start_guest(hosts.hosts[0], its)
     try:
         yield server
     finally:
@@ -130,7 +132,7 @@ def _migration(hosts: Lab, server: Server) -> Iterator[None]:
         migration.wait()
 
 
-def _in_time(seconds: float) -> float:
+def in_time(seconds: float) -> float:
     return 2 * seconds + SLACK_SECONDS
 
 
@@ -140,19 +142,19 @@ _AGAIN = "a line in the log; tries again until it works, then watches as before"
 @cell("libvirt", "away", "agent", _AGAIN, lambda t: t.scan)
 def _(hosts: Lab) -> None:
     host = hosts.hosts[0]
-    with _agent(host) as (log, _conductor):
-        log.await_line(_WATCHES, _READY_SECONDS)
+    with agent(host) as (log, _conductor):
+        log.await_line(WATCHES, READY_SECONDS)
         host.kill_libvirtd()
         try:
-            log.await_line(_FAILS, _in_time(SHORT.scan))
+            log.await_line(FAILS, in_time(SHORT.scan))
         finally:
-            host.start_libvirtd(_READY_SECONDS)
-        log.await_line(_ANSWERS, _in_time(SHORT.scan))
-        assert log.count(_WATCHES) == 2
+            host.start_libvirtd(READY_SECONDS)
+        log.await_line(ANSWERS, in_time(SHORT.scan))
+        assert log.count(WATCHES) == 2
 
 
 @contextlib.contextmanager
-def _refusing(directory: str) -> Iterator[str]:
+def refusing(directory: str) -> Iterator[str]:
     """A socket that takes connections and closes them."""
     path = f"{directory}/refuses"
 
@@ -177,20 +179,20 @@ def _refusing(directory: str) -> Iterator[str]:
 def _(hosts: Lab) -> None:
     host = hosts.hosts[0]
     # It has no such driver, and says so.
-    with _agent(host, host.uri.replace("/system", "/nonsense")) as (log, _conductor):
-        log.await_line("'/nonsense', try qemu:///system", _in_time(SHORT.scan))
-        assert log.count(_FAILS) == log.count("/nonsense") == 1
+    with agent(host, host.uri.replace("/system", "/nonsense")) as (log, _conductor):
+        log.await_line("'/nonsense', try qemu:///system", in_time(SHORT.scan))
+        assert log.count(FAILS) == log.count("/nonsense") == 1
     with tempfile.TemporaryDirectory(prefix="migprog-") as directory:
         link = pathlib.Path(directory, "socket")
-        with _refusing(directory) as path:
+        with refusing(directory) as path:
             link.symlink_to(path)
-            with _agent(host, f"qemu+unix:///system?socket={link}") as (log, _conductor):
-                log.await_line(_FAILS, _in_time(SHORT.scan))
+            with agent(host, f"qemu+unix:///system?socket={link}") as (log, _conductor):
+                log.await_line(FAILS, in_time(SHORT.scan))
                 instead = pathlib.Path(directory, "instead")
                 instead.symlink_to(host.uri.partition("socket=")[2])
                 os.replace(instead, link)
-                log.await_line(_WATCHES, _in_time(SHORT.scan))
-                log.await_line(_ANSWERS, _in_time(SHORT.scan))
+                log.await_line(WATCHES, in_time(SHORT.scan))
+                log.await_line(ANSWERS, in_time(SHORT.scan))
 
 
 def _silent_seconds(times: Times) -> float:
@@ -205,18 +207,18 @@ def _silent_seconds(times: Times) -> float:
 def _(hosts: Lab) -> None:
     host = hosts.hosts[0]
     with (
-        _guest(hosts, "silent") as server,
-        _agent(host) as (log, conductor),
+        guest(hosts, "silent") as server,
+        agent(host) as (log, conductor),
         _migration(hosts, server),
     ):
         conductor.await_report(server)
         host.signal_libvirtd(signal.SIGSTOP)
         try:
             warning = f"{host.uri}: libvirt has not answered for"
-            log.await_line(warning, _in_time(_silent_seconds(SHORT)))
+            log.await_line(warning, in_time(_silent_seconds(SHORT)))
         finally:
             host.signal_libvirtd(signal.SIGCONT)
-        log.await_line(_ANSWERS, _READY_SECONDS)
+        log.await_line(ANSWERS, READY_SECONDS)
         conductor.await_report(server)
         assert len(conductor.migrations()) == 1
 
@@ -230,8 +232,8 @@ def _(hosts: Lab) -> None:
 def _(hosts: Lab) -> None:
     host = hosts.hosts[0]
     with (
-        _guest(hosts, "hangs") as hung,
-        _guest(hosts, "other", disk_mib=64) as other,
+        guest(hosts, "hangs") as hung,
+        guest(hosts, "other", disk_mib=64) as other,
         contextlib.closing(host.connect_read_only()) as connection,
     ):
         domain = connection.lookupByUUIDString(hung.uuid)
@@ -241,19 +243,19 @@ def _(hosts: Lab) -> None:
         asker = subprocess.Popen([*command, "info version"], stderr=subprocess.DEVNULL)
         try:
             held = "the job lock to be held"
-            processes.wait_for(lambda: domain.controlInfo()[0] != 0, _READY_SECONDS, held)
+            processes.wait_for(lambda: domain.controlInfo()[0] != 0, READY_SECONDS, held)
             # Without QEMU's events only a search finds a migration whose disk is being copied.
             with (
-                _agent(host, qemu_events=False) as (log, conductor),
+                agent(host, qemu_events=False) as (log, conductor),
                 _migration(hosts, other),
             ):
-                log.await_line(_WATCHES, _READY_SECONDS)
+                log.await_line(WATCHES, READY_SECONDS)
                 warning = f"server {hung.uuid}: libvirt has not answered for"
-                log.await_line(warning, _in_time(_silent_seconds(SHORT)))
+                log.await_line(warning, in_time(_silent_seconds(SHORT)))
                 conductor.await_report(other)
                 assert asker.poll() is None
                 assert conductor.servers() == {other.uuid}
                 assert log.count(warning) == 1
         finally:
             host.signal_guest(hung.name, signal.SIGCONT)
-            asker.wait(_READY_SECONDS)
+            asker.wait(READY_SECONDS)

@@ -2,16 +2,16 @@
 """Nova, and Keystone, where the conductor logs in for it, in a thread that nobody waits for."""
 
 import socket
-import threading
 
 from keystoneauth1 import loading
 from oslo_config import cfg
 
 from migprog.conductor.nova import NoAnswer, Nova
 from migprog.conf import nova as nova_conf
+from migprog.tests.fixtures.dripping import dripping
 from migprog.tests.fixtures.nova import NovaApi
 from migprog.tests.functional import processes
-from migprog.tests.functional.parties.hung import begin_to_answer, full_backlog
+from migprog.tests.functional.parties.hung import full_backlog
 from migprog.tests.functional.parties.table import SHORT, cell
 
 
@@ -62,9 +62,8 @@ def _() -> None:
 
 @cell("Nova", "slow", "conductor", _LATER, lambda t: 3 * t.nova)
 def _() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=begin_to_answer, args=(listener,), daemon=True).start()
-        _no_name_of(f"http://127.0.0.1:{listener.getsockname()[1]}/v2.1")
+    with dripping() as server:
+        _no_name_of(f"http://127.0.0.1:{server.port}/v2.1")
 
 
 def _no_login(url: str) -> None:
@@ -98,8 +97,7 @@ def _() -> None:
         _no_login(f"http://127.0.0.1:{silent.getsockname()[1]}/v3")
 
 
-@cell("Keystone", "slow", "conductor", _LATER, lambda t: 2 * t.nova)
+@cell("Keystone", "slow", "conductor", _LATER, lambda t: 3 * t.nova)
 def _() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=begin_to_answer, args=(listener,), daemon=True).start()
-        _no_login(f"http://127.0.0.1:{listener.getsockname()[1]}/v3")
+    with dripping() as server:
+        _no_login(f"http://127.0.0.1:{server.port}/v3")

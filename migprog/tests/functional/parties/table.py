@@ -8,9 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from oslo_config import cfg
-from oslo_messaging._drivers import impl_rabbit
 
-from migprog import httpd
+from migprog import httpd, rpc
 from migprog.api import keystone as api_keystone
 from migprog.compute.rpcapi import CALL_TIMEOUT_SECONDS
 from migprog.conf import api as api_conf
@@ -57,7 +56,7 @@ DEFAULTS = Times(
     answer=httpd.Bounds().answer_seconds,
     rpc=_default(compute_conf.OPTS, "rpc_timeout"),
     action=CALL_TIMEOUT_SECONDS,
-    heartbeat=_default(impl_rabbit.rabbit_opts, "heartbeat_timeout_threshold"),
+    heartbeat=float(rpc.HEARTBEAT_SECONDS),
     scan=_default(compute_conf.OPTS, "scan_interval"),
     libvirt=_default(compute_conf.OPTS, "libvirt_timeout"),
 )

@@ -2,25 +2,30 @@
 """How many requests wait for Keystone at a time."""
 
 import threading
+import time
 
 import pytest
-from keystoneauth1 import exceptions
+import webob
+from keystoneauth1 import exceptions, loading
 from oslo_config import cfg
 
 from migprog.api import keystone
+from migprog.tests.fixtures.dripping import BEGINNINGS, dripping
 
 _SECONDS = 10
 
 
 def test_half_of_the_threads_ask_and_a_quarter_waits_and_the_others_fail_at_once():
-    turns = keystone.Turns(threads=8)
+    turns = keystone.Turns(threads=8, deadline_seconds=_SECONDS)
     hung, asking, failed = threading.Event(), threading.Semaphore(0), threading.Semaphore(0)
+
+    def wait():
+        asking.release()
+        hung.wait(_SECONDS)
 
     def ask():
         try:
-            with turns.one():
-                asking.release()
-                hung.wait(_SECONDS)
+            turns.run(wait)
         except exceptions.ConnectFailure:
             failed.release()
 
@@ -36,16 +41,40 @@ def test_half_of_the_threads_ask_and_a_quarter_waits_and_the_others_fail_at_once
     hung.set()
     for each in threads:
         each.join(_SECONDS)
-    with turns.one():
-        pass
+    assert turns.run(lambda: 7) == 7
 
 
 def test_what_is_asked_to_ask_takes_no_further_turn():
-    turns = keystone.Turns(threads=1)
-    with turns.one(), turns.one():
-        pass
-    with turns.one():
-        pass
+    turns = keystone.Turns(threads=1, deadline_seconds=_SECONDS)
+    assert turns.run(lambda: turns.run(lambda: 7)) == 7
+    assert turns.run(lambda: 8) == 8
+
+
+@pytest.mark.parametrize("where", ["in its status", "in its body"])
+def test_a_keystone_that_drips_is_given_up_by_its_deadline(where):
+    """By keystonemiddleware, whose first question is about a token that nobody knows."""
+    with dripping(BEGINNINGS[where]) as server:
+        conf = cfg.ConfigOpts()
+        loading.register_auth_conf_options(conf, "keystone_authtoken")
+        conf.register_opts(loading.get_auth_plugin_conf_options("v3token"), "keystone_authtoken")
+        for group, options in keystone.keystone_opts.list_auth_token_opts():
+            conf.register_opts(options, group)
+        url = f"http://127.0.0.1:{server.port}/v3"
+        for name, value in {
+            "auth_type": "v3token",
+            "auth_url": url,
+            "token": "ours",
+            "www_authenticate_uri": url,
+            "http_connect_timeout": 1,
+        }.items():
+            conf.set_override(name, value, "keystone_authtoken")
+        conf([], default_config_files=[], default_config_dirs=[])
+        app = keystone.authenticated(conf, lambda environ, start: [])
+        begun = time.monotonic()
+        answer = webob.Request.blank("/", headers={"X-Auth-Token": "unknown"}).get_response(app)
+        assert answer.status_code == 503
+        assert time.monotonic() - begun < _SECONDS
+        assert server.left.wait(_SECONDS)
 
 
 @pytest.mark.parametrize(

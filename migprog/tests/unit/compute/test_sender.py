@@ -200,6 +200,20 @@ def test_it_tells_of_itself_at_once_and_then_at_its_heartbeat():
         assert batch.agent.heartbeat_seconds == 0.2
 
 
+def test_that_it_takes_actions_is_told_at_once_and_again_until_somebody_hears_it():
+    conductor = Conductor(None, Unreachable("away"))
+    sender = Sender(Outbox(), conductor, ADDRESS, RULES)
+    sender.vitals = Vitals(migrations=0)
+    assert sender.send()
+    sender.take_actions(True)
+    assert not sender.send()
+    assert sender.send()
+    # Nothing is new any more, and the next heartbeat is far.
+    assert sender.send()
+    told = [batch.agent.takes_actions for batch, _acknowledged in conductor.sent]
+    assert told == [False, True, True]
+
+
 def test_of_itself_it_tells_with_what_leaves_anyway_and_once():
     outbox, conductor = Outbox(), Conductor()
     sender = Sender(outbox, conductor, ADDRESS, RULES)

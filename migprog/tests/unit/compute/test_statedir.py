@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pathlib
+import re
 import shutil
 
 import pytest
@@ -230,3 +231,21 @@ def test_an_end_with_an_odd_figure_is_kept_and_read_without_it(opened, odd):
     directory.write(name_of(end), json.dumps({"ended": before}).encode())
     directory.sync()
     assert opened()[1] == statedir.Contents({end.uuid: known})
+
+
+def test_an_agent_keeps_its_key_which_nobody_else_may_read(tmp_path):
+    def key():
+        directory = StateDir(str(tmp_path), "qemu:///system")
+        contents = directory.open()
+        directory.close()
+        return contents.key, next(tmp_path.glob("agent-*.key"))
+
+    first, path = key()
+    assert re.fullmatch("[0-9a-f]{32}", first)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert key()[0] == first
+    for spoilt in (b"", b"x" * 32, b"\xff" * 32, b"a" * 1000):
+        path.write_bytes(spoilt)
+        made = key()[0]
+        assert re.fullmatch("[0-9a-f]{32}", made)
+        assert key()[0] == made != first

@@ -237,6 +237,18 @@ def test_progress_is_gathered_the_longer_the_slower_the_database_is(took, second
     assert Gathering().progress_seconds(took) == pytest.approx(seconds)
 
 
+def test_another_agents_heartbeat_does_not_take_the_place_of_the_hosts_own(database, intake):
+    first = busy(database, intake)
+    for key in ("mine", "another"):
+        told = dataclasses.replace(AGENT, key=key)
+        intake.keep(Batch(host="h", node="n", agent=told))
+    database.go.release(2)
+    assert first.answer()
+    assert database.begun.acquire(timeout=_SECONDS)
+    wait_for(lambda: len(database.transactions) == 2, _SECONDS, "the heartbeats to be stored")
+    assert [each.agent.key for each in database.transactions[1]] == ["mine", "another"]
+
+
 def test_another_hosts_progress_does_not_take_the_place_of_the_sources(database, intake):
     first = busy(database, intake)
     mine = stores.report(3, percent=40)

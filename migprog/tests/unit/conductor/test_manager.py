@@ -16,6 +16,7 @@ from migprog.core.report import Ack, Batch
 from migprog.core.status import Status
 from migprog.metrics import REGISTRY
 from migprog.tests import stores
+from migprog.tests.store_cases.agents import AGENT
 
 # How to send is the caller's side alone.
 _SENDING = {"acknowledged"}
@@ -142,6 +143,20 @@ def test_another_hosts_report_is_refused_counted_and_logged_once(manager, store,
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert len(warnings) == 1
     assert "'host-a'" in warnings[0] and mine.uuid in warnings[0]
+
+
+def test_another_agents_heartbeat_is_refused_counted_and_logged_once(manager, store, caplog):
+    def tell(key, version):
+        agent = dataclasses.replace(AGENT, key=key, version=version)
+        manager.report({}, batch=Batch("owned", "owned", agent=agent).to_wire())
+
+    tell("mine", "1")
+    counted = _counted(lambda: [tell("another", "6.6.6") for _ in range(20)])
+    assert counted == {("entries_refused_total", "agent"): 20}
+    assert objects.Agent.get(store, "owned").version == "1"
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert "another agent reports itself as host 'owned'" in warning
+    assert "mine" not in warning and "'another'" not in warning
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,47 @@ def test_it_hangs(api: NovaApi, nova: Nova) -> None:
         nova.migrations(SERVER)
 
 
+def test_403_is_told_with_novas_words_and_what_to_do(api: NovaApi, nova: Nova) -> None:
+    rule = "Policy doesn't allow os_compute_api:os-migrations:index to be performed."
+    api.ill = 403, json.dumps({"forbidden": {"code": 403, "message": rule}}).encode()
+    with pytest.raises(NoAnswer) as raised:
+        nova.migrations(SERVER)
+    assert str(raised.value) == (
+        f"HTTP 403 from {api.url}/os-migrations: {rule}; let [nova] username's role do "
+        "os_compute_api:os-migrations:index, :index:all_projects and :index:host in Nova's policy"
+    )
+
+
+def test_the_words_of_an_error_are_bounded_and_printable(api: NovaApi, nova: Nova) -> None:
+    api.ill = 403, json.dumps({"forbidden": {"message": "\x1b[2J\n" + "x" * 100_000}}).encode()
+    with pytest.raises(NoAnswer) as raised:
+        nova.migrations(SERVER)
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 600
+
+
+_HIDDEN = dict.fromkeys(
+    ("dest_compute", "dest_host", "dest_node", "source_compute", "source_node"), None
+)
+
+
+def test_records_whose_hosts_nova_does_not_show_are_no_answer(api: NovaApi, nova: Nova) -> None:
+    api.records = [record(SERVER, 17, ITS, AT, **_HIDDEN)]
+    with pytest.raises(NoAnswer, match=r"without their hosts: .*index:host in Nova's policy"):
+        nova.migrations(SERVER)
+
+
+def test_check_tells_whether_nova_shows_migrations_with_their_hosts(
+    api: NovaApi, nova: Nova
+) -> None:
+    assert not nova.check()
+    api.records = [record(SERVER, 17, ITS, AT)]
+    assert nova.check()
+    api.records = [record(SERVER, 17, ITS, AT, **_HIDDEN)]
+    with pytest.raises(NoAnswer, match="without their hosts"):
+        nova.check()
+
+
 def test_nobody_is_there(tmp_path: object) -> None:
     given = "auth_type = none\nendpoint_override = http://127.0.0.1:1/v2.1\n"
     with pytest.raises(NoAnswer):

@@ -2,7 +2,7 @@
 """Calls that may hang, with a deadline.
 
 Until it has reached the broker for the first time, oslo.messaging (18.3) tries for ever, whatever
-the timeout of a call.
+the timeout of a call; the timeout of requests is not one of a whole call either.
 """
 
 import threading
@@ -13,10 +13,11 @@ _T = TypeVar("_T")
 
 
 class Bounded:
-    """Runs at most ``most`` calls at a time, each in a thread of its own."""
+    """Runs at most ``most`` calls to ``whom`` at a time, each in a thread of its own."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, whom: str = "the broker") -> None:
         self._free = threading.BoundedSemaphore(most)
+        self._whom = whom
 
     def run(self, call: Callable[[], _T], seconds: float) -> _T:
         """Return what ``call`` returns, or raise what it raises.
@@ -25,7 +26,7 @@ class Bounded:
         many go on already.
         """
         if not self._free.acquire(blocking=False):
-            raise TimeoutError("too many calls wait for the broker")
+            raise TimeoutError(f"too many calls wait for {self._whom}")
         results: list[_T] = []
         errors: list[BaseException] = []
         done = threading.Event()
@@ -41,7 +42,7 @@ class Bounded:
 
         threading.Thread(target=work, name="remote call", daemon=True).start()
         if not done.wait(seconds):
-            raise TimeoutError(f"no answer from the broker within {seconds:g} s")
+            raise TimeoutError(f"no answer from {self._whom} within {seconds:g} s")
         if errors:
             raise errors[0]
         return results[0]

@@ -9,14 +9,16 @@ import threading
 import time
 
 import pytest
+import requests
 from keystoneauth1 import exceptions
 from keystoneauth1 import session as keystone_session
 
-from migprog import httpc
+from migprog import http_calls
 from migprog.tests.functional import tls
 
 _SECONDS = 0.5
-_HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"
+_MUCH = bytes(2**16)
 
 
 @contextlib.contextmanager
@@ -54,33 +56,38 @@ def dripping(data):
     return parts
 
 
+def get(url, session=None, **options):
+    session = session or bounded_session()
+    calls = http_calls.Calls("the server", _SECONDS, 1)
+    return calls.run(lambda: session.get(url, connect_retries=0, **options))
+
+
 def bounded_session(**options):
-    session = keystone_session.Session(timeout=60, **options)
-    httpc.bound(session, _SECONDS, max_bytes=1000)
-    return session
+    return keystone_session.Session(
+        session=http_calls.mount(requests.Session()), timeout=60, **options
+    )
 
 
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nX: ", _HEAD])
 def test_an_answer_that_drips_is_waited_for_until_the_deadline(head):
-    with answering(dripping(head)) as port, pytest.raises(exceptions.ConnectTimeout):
-        bounded_session().get(f"http://127.0.0.1:{port}/", connect_retries=0)
+    with answering(dripping(head)) as port, pytest.raises(TimeoutError, match="the server"):
+        get(f"http://127.0.0.1:{port}/")
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_answer_with_too_many_bytes_is_not_read(stream):
     with (
-        answering(lambda: itertools.repeat(_HEAD)) as port,
-        pytest.raises(exceptions.ClientException, match="more than 1000 bytes"),
+        answering(lambda: itertools.chain([_HEAD], itertools.repeat(_MUCH))) as port,
+        pytest.raises(exceptions.ClientException, match="more than 1048576 bytes"),
     ):
-        bounded_session().get(f"http://127.0.0.1:{port}/", stream=stream)
+        get(f"http://127.0.0.1:{port}/", stream=stream)
 
 
-def test_a_connection_serves_on_after_the_deadline_of_one_request():
+def test_a_connection_serves_one_call_after_the_other():
     with answering(lambda: [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"]) as port:
         session = bounded_session()
         for _ in range(2):
-            assert session.get(f"http://127.0.0.1:{port}/").json() == {}
-            time.sleep(_SECONDS + 0.2)
+            assert get(f"http://127.0.0.1:{port}/", session).json() == {}
 
 
 def test_it_is_the_same_by_tls(tmp_path):
@@ -89,8 +96,8 @@ def test_it_is_the_same_by_tls(tmp_path):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.certificate, files.key)
     whole = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"]
-    for parts, error in ((lambda: whole, None), (dripping(_HEAD), exceptions.ConnectTimeout)):
+    for parts, error in ((lambda: whole, None), (dripping(_HEAD), TimeoutError)):
         with answering(parts, context) as port:
             session = bounded_session(verify=files.ca)
             with pytest.raises(error) if error else contextlib.nullcontext():
-                session.get(f"https://127.0.0.1:{port}/", connect_retries=0)
+                get(f"https://127.0.0.1:{port}/", session)
