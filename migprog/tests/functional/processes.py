@@ -53,7 +53,7 @@ class Program:
         """Name each program that has written since that time of the clock, and give the end of its
         output."""
         wrote = []
-        for program in cls._all:
+        for program in list(cls._all):
             # With its folder goes the output.
             with contextlib.suppress(FileNotFoundError):
                 if program.log.stat().st_mtime >= seconds:
