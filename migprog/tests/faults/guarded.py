@@ -75,7 +75,7 @@ def guarded_api(directory: pathlib.Path, database_url: str) -> Iterator[GuardedA
         # keystonemiddleware looks for Keystone in its own catalog.
         identity.new_endpoint("identity", identity.url)
         config = directory / "migprog.conf"
-        config.write_text(_CONF.format(database=database_url, port=port) + identity.authtoken)
+        config.write_text(_CONF.format(database=database_url, port=port) + identity.authtoken(10))
         command = pathlib.Path(sys.executable).with_name("migprog-api")
         words = [str(command), "--config-file", str(config)]
         api = stack.enter_context(processes.running(words, directory))

@@ -15,7 +15,7 @@ from migprog.tests.functional.tls import Tls
 
 # Debian's /usr/sbin/rabbitmq-server changes to the rabbitmq user and its own folders.
 _SERVER = pathlib.Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from migprog.tests.functional import processes
 from migprog.tests.functional.tls import Tls
 
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 _SEARCH_PATH = os.pathsep.join(
     [
         *sorted(map(str, pathlib.Path("/usr/lib/postgresql").glob("*/bin")), reverse=True),

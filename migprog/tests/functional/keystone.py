@@ -19,6 +19,7 @@ BIN = pathlib.Path(sys.prefix) / "keystone/bin"
 PASSWORD = "open sesame"
 DOMAIN = {"id": "default"}
 SYSTEM = {"system": {"all": True}}
+_PATIENCE_SECONDS = 60
 
 # Keystone reads the command line when it is imported, and has no use for ours.
 _SERVE = """
@@ -55,6 +56,8 @@ password = {password}
 user_domain_id = default
 project_name = service
 project_domain_id = default
+http_connect_timeout = {timeout}
+http_request_max_retries = 0
 """
 
 
@@ -86,11 +89,10 @@ class Keystone:
         assert answer.status_code == 201, answer.text
         return answer.headers["X-Subject-Token"]
 
-    @property
-    def authtoken(self) -> str:
+    def authtoken(self, timeout_seconds: int = _PATIENCE_SECONDS) -> str:
         """The section of an API's configuration that names this Keystone; the user ``migprog`` of
-        the project ``service`` must exist."""
-        return _AUTHTOKEN.format(url=self.url, password=PASSWORD)
+        the project ``service`` must exist. Where processors are short Keystone takes its time."""
+        return _AUTHTOKEN.format(url=self.url, password=PASSWORD, timeout=timeout_seconds)
 
     def revoke(self, token: str) -> None:
         self._ask("DELETE", "/auth/tokens", **{"X-Subject-Token": token})

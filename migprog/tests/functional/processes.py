@@ -20,7 +20,7 @@ LOOPBACK = "127.0.0.1"
 _FIRST_PORT, _LAST_PORT, _RANGE_PORTS = 10000, 19999, 50
 _PR_SET_PDEATHSIG = 1
 _STOP_SECONDS = 20.0
-_SHOWN_CHARACTERS = 4000
+_SHOWN_CHARACTERS = 2000
 _LIBC = ctypes.CDLL(None)
 
 
@@ -53,7 +53,7 @@ class Program:
         """Name each program that has written since that time of the clock, and give the end of its
         output."""
         wrote = []
-        for program in cls._all:
+        for program in list(cls._all):
             # With its folder goes the output.
             with contextlib.suppress(FileNotFoundError):
                 if program.log.stat().st_mtime >= seconds:

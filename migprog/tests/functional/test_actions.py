@@ -121,8 +121,7 @@ def site(tmp_path_factory, rabbitmq, lab, keystone_files) -> Iterator[Site]:
         deployment = stack.enter_context(
             Deployment(directory, rabbitmq, database, "eventlet", allow_actions=True)
         )
-        text = identity.authtoken
-        wsgi = deployment.another_api(port, text)
+        wsgi = deployment.another_api(port, identity.authtoken())
         for host in lab.hosts:
             deployment.agent(
                 host,

