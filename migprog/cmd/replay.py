@@ -78,7 +78,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument(
         "--plot", metavar="FILE.png", help="draw one recording instead of printing what was said"
     )
-    for name, default in (("report", 5.0), ("heartbeat", 30.0)):
+    for name, default in (("report", 10.0), ("heartbeat", 30.0)):
         parser.add_argument(
             f"--{name}-interval",
             type=float,

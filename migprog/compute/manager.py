@@ -5,9 +5,8 @@ All that it knows is touched by this loop alone; threads that block (libvirt's, 
 hand over. So nothing here needs a lock, and no domain waits for another.
 """
 
-import dataclasses
 import logging
-import random
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -75,7 +74,8 @@ class ComputeManager:
         self._fail = fail
         # Since when another agent has had what this one needs.
         self._waits_since: float | None = None
-        self._beat = throttle.Beat(time.monotonic())
+        # When the last message with progress was sent.
+        self._sent_at = -math.inf
         self._sender: Sender | None = None
         self._node: str | None = None
         self._hosted: messages.Hosted | None = None
@@ -328,14 +328,12 @@ class ComputeManager:
         """Report what is due, and ask for the readings that are. ``seen_of``: whose news came."""
         rules = self._settings.rules
         if self._sender is not None:
-            interval_seconds = self._sender.pacing.interval_seconds
-            rules = dataclasses.replace(rules, report_interval_seconds=interval_seconds)
-        rules_now, beats = self._beat.rules(rules, now), now >= self._beat.next_at
-        self._watches.attend(rules_now, now, seen_of, beats)
+            rules = self._sender.pacing.rules(rules)
+        if self._watches.attend(throttle.HostRules(rules, self._sent_at), now, seen_of):
+            self._sent_at = now
         if self._sender is not None and self._node is not None:
             self._sender.vitals = self._vitals()
             metrics.watched(self._node, len(self._watches))
-        self._beat = self._beat.after(now, rules.report_interval_seconds, random.random())  # noqa: S311
 
     def _vitals(self) -> Vitals:
         if self._hosted is None:

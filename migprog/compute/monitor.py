@@ -332,7 +332,11 @@ class Monitor:
         elif self._end.status is Status.COMPLETED:
             percent = 100
         has_eta = forecast.eta_seconds is not None
-        telling = throttle.Telling(now, self._status, phase, judgement.verdict, percent, has_eta)
+        latest = self._course.latest
+        telling = throttle.Telling(
+            *(now, self._status, phase, judgement.verdict, percent, has_eta),
+            sampled_at=latest.at if latest else None,
+        )
         return Statement(telling, judgement, statement.told(forecast))
 
     @property

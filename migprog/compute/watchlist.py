@@ -12,6 +12,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Collection
+from typing import Any
 
 from migprog.compute import clock, messages, resume
 from migprog.compute.echo import Echo
@@ -252,38 +253,46 @@ class WatchList:
     # What is to be told, and to be asked.
 
     def attend(
-        self,
-        rules: throttle.Rules,
-        now: float,
-        seen_of: Collection[str | None],
-        beats: bool,
-    ) -> None:
+        self, rules: throttle.HostRules, now: float, seen_of: Collection[str | None]
+    ) -> bool:
         """Report what is due, and ask for the readings that are. ``seen_of``: whose news came.
+        Return whether a message with progress is sent.
 
         To judge a migration costs more than all the rest. So it is done when there is news of it,
-        and for all of them when the host may tell of progress, that is when it ``beats``.
+        and for all of them when a message is sent, which takes along what has moved.
         """
+        alone = rules.at(now)
+        sends = False
         for server_uuid, watched in list(self._watched.items()):
-            try:
-                if watched.drop_at is not None and now >= watched.drop_at:
-                    self._drop(server_uuid)
-                    continue
-                if beats or server_uuid in seen_of or now >= watched.judge_at:
-                    self._judge(watched, rules, now)
-                if not watched.monitor.over:
-                    watched.ask(self.settings, now)
-            except Exception:
-                LOG.exception(
-                    "server %s: failed to evaluate the migration; no report in this cycle",
-                    server_uuid,
-                )
+            if watched.drop_at is not None and now >= watched.drop_at:
+                self._drop(server_uuid)
+            elif server_uuid in seen_of or now >= watched.judge_at:
+                sends |= self._try(watched, self._judge, alone, now)
+        sends &= rules.may_send(now)
+        for watched in list(self._watched.values()):
+            if sends:
+                self._try(watched, self._judge, rules.along, now)
+            if not watched.monitor.over:
+                self._try(watched, Watched.ask, self.settings, now)
+        return sends
 
-    def _judge(self, watched: Watched, rules: throttle.Rules, now: float) -> None:
-        """Report what is due."""
+    def _try(self, watched: Watched, work: Callable[..., bool | None], *arguments: Any) -> bool:
+        """Return whether ``work`` on a migration did it; another one's failure is its own."""
+        try:
+            return bool(work(watched, *arguments))
+        except Exception:
+            LOG.exception(
+                "server %s: failed to evaluate the migration; no report in this cycle",
+                watched.monitor.server_uuid,
+            )
+            return False
+
+    def _judge(self, watched: Watched, rules: throttle.Rules, now: float) -> bool:
+        """Report the migration if that is due; return whether it is."""
         # The next reading will come before, if none hangs.
         watched.judge_at = now + 2 * self.settings.poll_interval_seconds
         if not watched.is_proven:
-            return
+            return False
         due = watched.monitor.report_if_due(rules, now, clock.wall(now))
         if due is not None:
             reason, report = due
@@ -295,6 +304,7 @@ class WatchList:
                 watched.tape.end(report.status, report.error, now)
         if watched.monitor.over:
             self._forget(watched, now)
+        return due is not None
 
     def _forget(self, watched: Watched, now: float) -> None:
         monitor = watched.monitor

@@ -1,16 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When is there something worth telling?
+"""Decides when a migration is reported.
 
-Three clocks are kept apart: a migration is sampled every poll interval, told of at most every
-report interval, and at least every heartbeat interval. What changes its meaning does not wait.
+1. A change of status, phase or verdict is reported at once, and so is the first percentage.
+2. The percentage is reported as it moves by two points, the counters once they are as old as the
+   report interval.
+3. A host sends one message a second of these at most; each carries all its migrations that moved.
 """
 
 import enum
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from migprog.core.status import ENDED, Phase, Status
 from migprog.core.verdict import Verdict
+
+# A message with progress takes along what has moved by so many points.
+_ALONG_POINTS = 1
+STEP_POINTS = 2
+# A report interval counts as over this share of it early: a reading comes each poll interval or so,
+# and the next one would be late.
+_EARLY = 0.05
 
 
 class Reason(enum.StrEnum):
@@ -22,6 +31,7 @@ class Reason(enum.StrEnum):
     VERDICT = "verdict"
     NUMBER = "number"
     STEP = "step"
+    FIGURES = "figures"
     HEARTBEAT = "heartbeat"
 
 
@@ -31,46 +41,52 @@ ACKNOWLEDGED: frozenset[Reason] = frozenset({Reason.FIRST, Reason.STATUS, Reason
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Seconds at least between two reports of progress, and at most between any two."""
+    """How old what is displayed may get.
+
+    ``step_points``: so many points of the percentage are worth a report, if the last one was
+    ``step_seconds`` ago. ``report_interval_seconds`` is the age at which counters are reported
+    again, ``heartbeat_interval_seconds`` the longest time between any two reports.
+    """
 
     report_interval_seconds: float
     heartbeat_interval_seconds: float
+    step_seconds: float = 1.0
+    step_points: int = STEP_POINTS
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
-    """A host's clock for what can wait: all its migrations are told of in one message.
+class HostRules:
+    """The rules of all migrations of a host, of which the last message with progress was sent at
+    ``sent_at`` (a monotonic clock's seconds)."""
 
-    It beats at ``next_at``. What was told of less than half an interval before waits for the next
-    beat; what changes its meaning waits for none.
-    """
+    rules: Rules
+    sent_at: float = -math.inf
 
-    next_at: float
+    def may_send(self, now: float) -> bool:
+        """Return whether a message with progress may be sent."""
+        return now - self.sent_at >= self.rules.step_seconds
 
-    def rules(self, rules: Rules, now: float) -> Rules:
-        """The rules for each migration now, from those for one alone."""
-        interval, heartbeat = rules.report_interval_seconds, rules.heartbeat_interval_seconds
-        if now < self.next_at:
-            return Rules(math.inf, heartbeat)
-        return Rules(interval / 2, max(interval / 2, heartbeat - interval))
+    def at(self, now: float) -> Rules:
+        """Return the rules for each migration by itself."""
+        if self.may_send(now):
+            return self.rules
+        return replace(self.rules, report_interval_seconds=math.inf, step_seconds=math.inf)
 
-    def after(self, now: float, interval_seconds: float, chance: float) -> "Beat":
-        """The clock after ``now``. ``chance`` is from 0 to 1: so hosts do not beat as one.
-
-        It keeps its pace, whatever the polls that it falls between. Where none asked for longer
-        than an interval it does not catch up, but begins anew; so it does when the interval has
-        become shorter than what is left to the next beat.
-        """
-        if now < self.next_at <= now + interval_seconds:
-            return self
-        if self.next_at <= now < self.next_at + interval_seconds:
-            return Beat(self.next_at + interval_seconds)
-        return Beat(now + interval_seconds * (0.5 + 0.5 * chance))
+    @property
+    def along(self) -> Rules:
+        """Return the rules for the other migrations of a host that sends a message."""
+        return replace(
+            self.rules,
+            report_interval_seconds=self.rules.report_interval_seconds / 2,
+            step_seconds=0.0,
+            step_points=min(_ALONG_POINTS, self.rules.step_points),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """What a report would say, as far as it matters here; ``at`` is a monotonic clock's seconds."""
+    """What a report would say, as far as it matters here. ``at`` and ``sampled_at`` are a monotonic
+    clock's seconds; the latter is when the counters were read, None if they never were."""
 
     at: float
     status: Status
@@ -78,12 +94,13 @@ class Telling:
     verdict: Verdict | None
     percent: int | None
     has_eta: bool = False
+    sampled_at: float | None = None
 
 
 def reason_to_report(new: Telling, last: Telling | None, rules: Rules) -> Reason | None:
-    """Why ``new`` should be told now that ``last`` was what was told before; None to wait.
+    """Return why ``new`` is reported now that ``last`` was reported before; None to wait.
 
-    What has ended and was told has nothing more to say.
+    What has ended and was reported is not reported again.
     """
     if last is None:
         return Reason.FIRST
@@ -99,9 +116,19 @@ def reason_to_report(new: Telling, last: Telling | None, rules: Rules) -> Reason
         # The first percentage; it is never lost again, so this is one report a migration.
         return Reason.NUMBER
     waited_seconds = new.at - last.at
-    differs = (new.percent, new.has_eta) != (last.percent, last.has_eta)
-    if differs and waited_seconds >= rules.report_interval_seconds:
+    if _has_moved(new, last, rules.step_points) and waited_seconds >= rules.step_seconds:
         return Reason.STEP
+    age_seconds = new.at - (last.at if last.sampled_at is None else last.sampled_at)
+    is_newer = new.sampled_at is not None and new.sampled_at != last.sampled_at
+    if is_newer and age_seconds >= (1 - _EARLY) * rules.report_interval_seconds:
+        return Reason.FIGURES
     if waited_seconds >= rules.heartbeat_interval_seconds:
         return Reason.HEARTBEAT
     return None
+
+
+def _has_moved(new: Telling, last: Telling, points: int) -> bool:
+    """Return whether the percentage has moved by so much, or the time left was lost or found."""
+    if new.has_eta != last.has_eta:
+        return True
+    return (new.percent or 0) - (last.percent or 0) >= points

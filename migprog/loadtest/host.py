@@ -2,7 +2,7 @@
 """A simulated host: the agent's throttle, beat, outbox and sender are the real ones."""
 
 import dataclasses
-import random
+import math
 import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from migprog.compute.sender import Sender, Vitals
 from migprog.core import throttle
 from migprog.core.report import Arrival, ArrivalState, Report
 from migprog.core.status import ENDED, Status
-from migprog.core.throttle import Beat, Reason, Rules, Telling
+from migprog.core.throttle import HostRules, Reason, Rules, Telling
 from migprog.loadtest.stream import Stream
 from migprog.metrics import agent as metrics
 
@@ -46,7 +46,7 @@ class Host:
         self._rules = rules
         self._streams = streams
         self._peer = peer
-        self._beat = Beat(0.0)
+        self._sent_at = -math.inf
         sender.vitals = Vitals(len(streams))
         self._migrations: list[_Migration] = []
 
@@ -55,12 +55,17 @@ class Host:
         epoch's."""
         if not self._migrations:
             self._migrations = [_Migration(stream, now - gone) for stream, gone in self._streams]
-        interval_seconds = self.sender.pacing.interval_seconds
-        rules = dataclasses.replace(self._rules, report_interval_seconds=interval_seconds)
-        rules_now = self._beat.rules(rules, now)
+        rules = HostRules(self.sender.pacing.rules(self._rules), self._sent_at)
+        told = self._report(rules.at(now), now, wall)
+        if told and rules.may_send(now):
+            told += self._report(rules.along, now, wall)
+            self._sent_at = now
+        return told
+
+    def _report(self, rules: Rules, now: float, wall: float) -> list[Told]:
         told = []
         for number, migration in enumerate(self._migrations):
-            due = migration.report_if_due(rules_now, now, wall)
+            due = migration.report_if_due(rules, now, wall)
             if due is None:
                 continue
             metrics.told(due.reason)
@@ -69,7 +74,6 @@ class Host:
             told.append(due)
             if due.report.status in ENDED:
                 self._migrations[number] = _Migration(migration.stream, now)
-        self._beat = self._beat.after(now, interval_seconds, random.random())  # noqa: S311
         return told
 
     def _arrive(self, told: Told, now: float, wall: float) -> None:
@@ -96,10 +100,8 @@ class _Migration:
 
     def report_if_due(self, rules: Rules, now: float, wall: float) -> Told | None:
         at = self.stream.at(now - self._began_at)
-        # Every sample has news, which is the worst that an interval can cost: a real percentage
-        # may well be the same at the next one.
-        news = int(1000 * now)
-        new = Telling(now, at.status, at.phase, at.verdict, news)
+        has_eta = at.eta_seconds is not None
+        new = Telling(now, at.status, at.phase, at.verdict, at.percent, has_eta, sampled_at=now)
         reason = throttle.reason_to_report(new, self._told, rules)
         if reason is None:
             return None
