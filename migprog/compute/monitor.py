@@ -13,7 +13,17 @@ from typing import Any
 from migprog.compute import statement
 from migprog.compute.domain_xml import Facts
 from migprog.compute.statement import Statement
-from migprog.core import calibration, course, estimate, job, keep, pause, throttle, verdict
+from migprog.core import (
+    calibration,
+    course,
+    estimate,
+    job,
+    keep,
+    pause,
+    progress,
+    throttle,
+    verdict,
+)
 from migprog.core.report import Report
 from migprog.core.sample import Disk, JobState, Sample, from_job_stats, outgoing_job
 from migprog.core.silence import Answers
@@ -328,7 +338,7 @@ class Monitor:
         forecast = estimate.forecast(self._course, phase, judgement.verdict)
         percent = self._percent
         if self._end is None:
-            percent = estimate.percent(self._course, forecast, percent)
+            percent = progress.percent(self._course, forecast, percent)
         elif self._end.status is Status.COMPLETED:
             percent = 100
         has_eta = forecast.eta_seconds is not None

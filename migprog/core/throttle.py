@@ -19,7 +19,7 @@ _ALONG_POINTS = 1
 STEP_POINTS = 2
 # A report interval counts as over this share of it early: a reading comes each poll interval or so,
 # and the next one would be late.
-_EARLY = 0.05
+_EARLY = 0.02
 
 
 class Reason(enum.StrEnum):
