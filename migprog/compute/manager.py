@@ -193,6 +193,7 @@ class ComputeManager:
                 self._ledger.take(message, time.monotonic())
             case messages.Arrived():
                 self._arrivals.take(message)
+                self._watches.arrived(message)
             case messages.Found():
                 self._arrivals.found(message.server_uuids)
             case Request():
@@ -209,6 +210,8 @@ class ComputeManager:
         match message:
             case messages.Reading():
                 self._watches.read(message)
+            case messages.Destinations():
+                self._watches.destinations(message)
             case messages.Iteration():
                 self._watches.iteration(message)
             case messages.Lifecycle():
@@ -295,7 +298,8 @@ class ComputeManager:
             rules = self._settings.rules
             takes_actions = self._listen is not None
             self._sender = Sender(
-                self._ledger.outbox, self._conductor, address, rules, takes_actions
+                *(self._ledger.outbox, self._conductor, address, rules, takes_actions),
+                told_destinations=lambda found: self._inbox.put(messages.Destinations(found)),
             )
             metrics.interval(node, rules.report_interval_seconds)
             self._sending = threading.Thread(

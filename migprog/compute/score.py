@@ -91,9 +91,7 @@ class Score:
     reports: dict[str, int]
 
 
-def score(
-    name: str, replayed: Replayed, truth: Truth, recording: Recording | None = None
-) -> Score:
+def score(name: str, replayed: Replayed, truth: Truth, recording: Recording | None = None) -> Score:
     """Measure what was said of one migration; Nova's progress only with its recording."""
     lines = [line for line in replayed.lines if line.t < truth.end]
     measured = [line for line in lines if truth.completed and line.t >= truth.settled_at]

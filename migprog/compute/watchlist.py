@@ -23,7 +23,7 @@ from migprog.compute.sampler import Sampler
 from migprog.compute.settings import Settings
 from migprog.compute.watched import Watched
 from migprog.core import job, keep, sample, throttle
-from migprog.core.completion import CompletionTimes
+from migprog.core.completion import CompletionTimes, ResentShares, resent_share
 from migprog.core.sample import JobState
 from migprog.metrics import agent as metrics
 
@@ -51,8 +51,9 @@ class WatchList:
         self._ledger = ledger
         self._watched: dict[str, Watched] = {}
         self._echo = Echo()
-        # Of the migrations that this host has seen end.
+        # Of the migrations that this host has seen end, or arrive.
         self._completions = CompletionTimes()
+        self._resent = ResentShares()
 
     def __len__(self) -> int:
         """How many migrations are under way."""
@@ -200,6 +201,25 @@ class WatchList:
             watched.monitor.qemu_migration(event.qemu_status, event.at)
             watched.tape.event("qemu_migration", event.at, status=event.qemu_status)
 
+    def arrived(self, message: messages.Arrived) -> None:
+        """Learn from the final statistics of a migration that brought a server here."""
+        if message.stats is not None and sample.is_completed_migration(message.stats):
+            final = sample.from_job_stats(message.stats, message.at)
+            self._learn_resent(message.server_uuid, resent_share(final))
+
+    def _learn_resent(self, server_uuid: str, share: float | None) -> None:
+        if share is not None:
+            self._resent = self._resent.after(server_uuid, share)
+
+    def destinations(self, message: messages.Destinations) -> None:
+        """Take up which hosts migrations go to."""
+        for watched in self._watched.values():
+            monitor = watched.monitor
+            destination = message.by_migration.get(monitor.uuid)
+            if destination is not None and destination != monitor.destination:
+                expected_seconds = self._completions.expected_seconds(destination)
+                monitor.goes_to(destination, expected_seconds)
+
     def _is_echo(self, reading: messages.Reading, state: JobState) -> bool:
         """Whether a reading is of a migration that is not watched any more, as it has ended."""
         if state is not JobState.ACTIVE:
@@ -226,15 +246,18 @@ class WatchList:
         if watched.monitor.kept is not None:
             watched.monitor.lost(keep.LEFT_RUNNING, at, certain=False)
         else:
-            watched.monitor.given_up(at)
+            watched.monitor.ending.given_up(at)
 
     def _begin(self, server_uuid: str, at: float, kept: keep.Kept | None = None) -> Watched:
         """Watch a server; ``kept`` is what an agent before has left of its migration."""
         name = str(uuid.uuid4()) if kept is None else kept.uuid
-        handover_seconds = self._completions.expected_seconds
+        handover_seconds = self._completions.expected_seconds()
         interval_seconds = self.settings.poll_interval_seconds
         watched = self._watched[server_uuid] = Watched(
-            monitor=Monitor(name, server_uuid, at, handover_seconds, kept, interval_seconds),
+            monitor=Monitor(
+                *(name, server_uuid, at, handover_seconds, kept, interval_seconds),
+                resent_share=self._resent.expected(server_uuid),
+            ),
             sampler=self._sampler(server_uuid, kept is not None),
             tape=self._recorder.tape(server_uuid, handover_seconds),
             next_poll_at=at,
@@ -308,8 +331,10 @@ class WatchList:
 
     def _forget(self, watched: Watched, now: float) -> None:
         monitor = watched.monitor
-        if monitor.handover_seconds is not None:
-            self._completions = self._completions.after(monitor.handover_seconds)
+        handover_seconds = monitor.ending.handover_seconds
+        if handover_seconds is not None:
+            self._completions = self._completions.after(handover_seconds, monitor.destination)
+        self._learn_resent(monitor.server_uuid, monitor.ending.resent_share())
         watched.sampler.stop()
         del self._watched[monitor.server_uuid]
         self._echo.ended(monitor.server_uuid, monitor.ended_clock or now, now)

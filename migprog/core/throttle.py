@@ -36,7 +36,10 @@ class Reason(enum.StrEnum):
 
 
 # A lost one of these is not healed soon enough by the next: they are repeated until acknowledged.
-ACKNOWLEDGED: frozenset[Reason] = frozenset({Reason.FIRST, Reason.STATUS, Reason.HEARTBEAT})
+# The answer to a change of phase tells the destination, too.
+ACKNOWLEDGED: frozenset[Reason] = frozenset(
+    {Reason.FIRST, Reason.STATUS, Reason.PHASE, Reason.HEARTBEAT}
+)
 
 
 @dataclass(frozen=True, slots=True)

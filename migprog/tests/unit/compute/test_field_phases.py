@@ -77,7 +77,7 @@ def test_a_switch_over_that_hangs_is_stalled_within_seconds_without_a_time_left(
 
 def test_a_switch_over_that_hung_is_no_measure_for_others():
     monitor = monitored("lab-destination-hangs-at-switch-over")
-    assert monitor.handover_seconds is None
+    assert monitor.ending.handover_seconds is None
 
 
 def test_a_pause_by_another_is_no_switch_over_and_what_remains_is_believed():
@@ -100,25 +100,25 @@ def test_a_pause_by_another_is_no_switch_over_and_what_remains_is_believed():
 
 def test_a_pause_by_another_is_no_measure_for_others():
     monitor = monitored("lab-paused-by-another")
-    assert monitor.handover_seconds is None
+    assert monitor.ending.handover_seconds is None
 
 
 def test_a_usual_switch_over_is():
     driven = brought_to(Phase.SWITCHOVER)
     driven.now += 0.7
     driven.lifecycle(5, 3)
-    assert driven.monitor.handover_seconds == pytest.approx(0.7)
+    assert driven.monitor.ending.handover_seconds == pytest.approx(0.7)
 
 
 def test_one_odd_completion_time_does_not_change_what_is_expected():
     times = CompletionTimes()
-    assert times.expected_seconds is None
+    assert times.expected_seconds() is None
     for seconds in (1.5, 1.7, 40.0, 1.6):
         times = times.after(seconds)
-    assert times.expected_seconds == pytest.approx(1.65)
+    assert times.expected_seconds() == pytest.approx(1.65)
     for _ in range(20):
         times = times.after(0.5)
-    assert times.expected_seconds == 0.5
+    assert times.expected_seconds() == 0.5
     assert len(times.latest) < 20
 
 

@@ -77,7 +77,8 @@ def test_progress_alone_never_leaves_twice_within_a_second(last):
 def test_counters_are_as_old_as_their_sample():
     """A report may leave late: what is displayed is as old as what was read for it."""
     last = replace(TOLD, sampled_at=98.0)
-    assert reason_to_report(replace(last, at=102.9, sampled_at=102.9), last, RULES) is Reason.FIGURES
+    new = replace(last, at=102.9, sampled_at=102.9)
+    assert reason_to_report(new, last, RULES) is Reason.FIGURES
 
 
 def progress(rules, now, waited, points):
