@@ -154,6 +154,7 @@ Message = (
     Connected
     | Disconnected
     | Hosted
+    | Destinations
     | Reading
     | Iteration
     | Lifecycle

@@ -216,7 +216,7 @@ class WatchList:
         for watched in self._watched.values():
             monitor = watched.monitor
             destination = message.by_migration.get(monitor.uuid)
-            if destination is not None and destination != monitor.destination:
+            if isinstance(destination, str) and destination != monitor.destination:
                 expected_seconds = self._completions.expected_seconds(destination)
                 monitor.goes_to(destination, expected_seconds)
 

@@ -118,7 +118,8 @@ def test_a_message_takes_along_what_has_moved_and_what_is_half_an_interval_old(
 
 def sent(rules, migrations, seconds, poll=0.5):
     """Messages of a host and the reports in each: ``migrations`` are points a second each."""
-    host, told, messages = HostRules(rules), {}, []
+    host, messages = HostRules(rules), []
+    told: dict[int, Telling] = {}
 
     def report(now, rules):
         due = []
