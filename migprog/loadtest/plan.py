@@ -20,8 +20,8 @@ class Load:
     """So many hosts migrate so many servers each, all the time, and tell of it every interval.
 
     ``step_points``: within the interval it is reported as the percentage moves by so many points;
-    ``NO_STEPS`` for the interval alone. ``migration_seconds`` is what a migration lasts on average. Of the ``seconds`` measured nothing
-    counts that was before all had begun.
+    ``NO_STEPS`` for the interval alone. ``migration_seconds`` is what a migration lasts on average.
+    Of the ``seconds`` measured nothing counts that was before all had begun.
     """
 
     hosts: int

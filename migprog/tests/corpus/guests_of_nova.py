@@ -9,11 +9,7 @@ from migprog.tests.corpus.scenario import Scenario, steady
 NOVA = (
     Scenario("quiet", "nova-quiet-half-of-12", 256, 8, steady(0.5), 12, fill_mib=200),
     Scenario("slow", "nova-slow-5-of-12", 256, 60, steady(5), 12, fill_mib=230),
-    Scenario(
-        "disk", "nova-disk-150-quiet", 256, 8, steady(0.5), 12, fill_mib=200, disk_mib=150
-    ),
-    Scenario(
-        "pair", "nova-pair-a-quiet", 256, 8, steady(0.5), 12, fill_mib=200, together="nova"
-    ),
+    Scenario("disk", "nova-disk-150-quiet", 256, 8, steady(0.5), 12, fill_mib=200, disk_mib=150),
+    Scenario("pair", "nova-pair-a-quiet", 256, 8, steady(0.5), 12, fill_mib=200, together="nova"),
     Scenario("pair", "nova-pair-b-slow", 256, 60, steady(5), 12, fill_mib=230, together="nova"),
 )
