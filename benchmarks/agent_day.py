@@ -20,7 +20,7 @@ from migprog.compute.domain_xml import Facts
 from migprog.compute.monitor import Monitor
 from migprog.compute.outbox import Outbox
 from migprog.core.report import Ack, Batch
-from migprog.core.throttle import ACKNOWLEDGED, Rules
+from migprog.core.throttle import Rules, needs_ack
 from migprog.tests.fixtures import driven
 from migprog.tests.fixtures.simulated import MIB, Guest, precopy
 
@@ -67,7 +67,7 @@ def _samples(seconds: float) -> Iterator[float]:
         due = monitor.report_if_due(_RULES, at, driven.EPOCH + at)
         if due is not None:
             reason, report = due
-            outbox.put_report(report, reason in ACKNOWLEDGED)
+            outbox.put_report(report, needs_ack(reason, True))
         if int(at // 3600) % 2 == 0:
             _send(outbox, at)
         yield at

@@ -6,7 +6,6 @@ hand over. So nothing here needs a lock, and no domain waits for another.
 """
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from migprog.compute.silence import Libvirt, SilentServers
 from migprog.compute.watchlist import WatchList
 from migprog.concurrency import Inbox
 from migprog.conductor import rpcapi
-from migprog.core import keep, throttle
+from migprog.core import keep
 from migprog.metrics import agent as metrics
 
 LOG = logging.getLogger(__name__)
@@ -74,8 +73,6 @@ class ComputeManager:
         self._fail = fail
         # Since when another agent has had what this one needs.
         self._waits_since: float | None = None
-        # When the last message with progress was sent.
-        self._sent_at = -math.inf
         self._sender: Sender | None = None
         self._node: str | None = None
         self._hosted: messages.Hosted | None = None
@@ -333,8 +330,7 @@ class ComputeManager:
         rules = self._settings.rules
         if self._sender is not None:
             rules = self._sender.pacing.rules(rules)
-        if self._watches.attend(throttle.HostRules(rules, self._sent_at), now, seen_of):
-            self._sent_at = now
+        self._watches.attend(rules, now, seen_of)
         if self._sender is not None and self._node is not None:
             self._sender.vitals = self._vitals()
             metrics.watched(self._node, len(self._watches))

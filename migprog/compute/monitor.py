@@ -124,6 +124,15 @@ class Monitor:
         return self._found_at if latest is None else latest.at
 
     @property
+    def reported_clock(self) -> float | None:
+        """When the counters that were last reported had been read, by the same clock; None where
+        none are newer."""
+        latest, told = self._course.latest, self._told
+        if latest is None or told is None or latest.at == told.sampled_at:
+            return None
+        return told.read_at
+
+    @property
     def stands(self) -> tuple[Status, Phase]:
         """How it stands now."""
         return self._status, self._phase

@@ -9,12 +9,14 @@ another, or is gone.
 """
 
 import logging
+import math
 import time
 import uuid
 from collections.abc import Callable, Collection
 from typing import Any
 
-from migprog.compute import clock, messages, resume
+from migprog.compute import clock as clocks
+from migprog.compute import messages, resume
 from migprog.compute.echo import Echo
 from migprog.compute.ledger import Ledger
 from migprog.compute.monitor import DEPARTURES, Monitor
@@ -51,6 +53,8 @@ class WatchList:
         self._ledger = ledger
         self._watched: dict[str, Watched] = {}
         self._echo = Echo()
+        # When the last message with progress was sent.
+        self._sent_at = -math.inf
         # Of the migrations that this host has seen end, or arrive.
         self._completions = CompletionTimes()
         self._resent = ResentShares()
@@ -276,28 +280,34 @@ class WatchList:
     # What is to be told, and to be asked.
 
     def attend(
-        self, rules: throttle.HostRules, now: float, seen_of: Collection[str | None]
-    ) -> bool:
+        self,
+        rules: throttle.Rules,
+        now: float,
+        seen_of: Collection[str | None],
+    ) -> None:
         """Report what is due, and ask for the readings that are. ``seen_of``: whose news came.
-        Return whether a message with progress is sent.
 
         To judge a migration costs more than all the rest. So it is done when there is news of it,
         and for all of them when a message is sent, which takes along what has moved.
         """
-        alone = rules.at(now)
+        reported = (watched.monitor.reported_clock for watched in self._watched.values())
+        oldest_at = min((at for at in reported if at is not None), default=None)
+        clock = throttle.HostClock(self._sent_at, oldest_at)
+        alone, all_are_due = clock.rules(rules, now), clock.figures_are_due(rules, now)
         sends = False
         for server_uuid, watched in list(self._watched.items()):
             if watched.drop_at is not None and now >= watched.drop_at:
                 self._drop(server_uuid)
-            elif server_uuid in seen_of or now >= watched.judge_at:
+            elif all_are_due or server_uuid in seen_of or now >= watched.judge_at:
                 sends |= self._try(watched, self._judge, alone, now)
-        sends &= rules.may_send(now)
+        along = clock.along(rules, now)
         for watched in list(self._watched.values()):
             if sends:
-                self._try(watched, self._judge, rules.along, now)
+                self._try(watched, self._judge, along, now)
             if not watched.monitor.over:
                 self._try(watched, Watched.ask, self.settings, now)
-        return sends
+        if sends and clock.may_send(rules, now):
+            self._sent_at = now
 
     def _try(self, watched: Watched, work: Callable[..., bool | None], *arguments: Any) -> bool:
         """Return whether ``work`` on a migration did it; another one's failure is its own."""
@@ -316,12 +326,12 @@ class WatchList:
         watched.judge_at = now + 2 * self.settings.poll_interval_seconds
         if not watched.is_proven:
             return False
-        due = watched.monitor.report_if_due(rules, now, clock.wall(now))
+        due = watched.monitor.report_if_due(rules, now, clocks.wall(now))
         if due is not None:
             reason, report = due
             watched.log.sent(reason, report, now)
             metrics.told(reason)
-            needs_ack = reason in throttle.ACKNOWLEDGED
+            needs_ack = throttle.needs_ack(reason, watched.monitor.destination is not None)
             self._ledger.tell(report, needs_ack, watched.monitor.started_clock, now)
             if watched.monitor.over:
                 watched.tape.end(report.status, report.error, now)

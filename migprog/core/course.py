@@ -54,9 +54,10 @@ class Course:
     (QEMU may go on counting from a cancelled one), ``first_pass_bytes`` what that had to send;
     ``passes`` are the later ones. ``pass_began_at`` is when the latest pass began, ``told_at`` when
     QEMU last said that one begins, and ``pass_bytes_per_second`` what the pace was at the first
-    sample of it. ``moved_at`` is when a byte was last seen moving, of whatever kind. ``paused_at`` is since when the guest is
-    paused at its source (:mod:`migprog.core.pause`), ``paused_seconds`` how long it was before,
-    within the latest pass. ``turned_at`` is when post-copy began, was interrupted or went on.
+    sample of it. ``moved_at`` is when a byte was last seen moving, of whatever kind. ``paused_at``
+    is since when the guest is paused at its source (:mod:`migprog.core.pause`), ``paused_seconds``
+    how long it was before, within the latest pass. ``turned_at`` is when post-copy began, was
+    interrupted or went on.
 
     ``memory`` is the pace of the guest's bytes: before the second pass of those that are not zeros,
     which ``filled`` has the share of; ``scanned`` is then the pace of all, ``zeros`` that of

@@ -4,7 +4,7 @@
 1. A change of status, phase or verdict is reported at once, and so is the first percentage.
 2. The percentage is reported as it moves by two points, the counters once they are as old as the
    report interval.
-3. A host sends one message a second of these at most; each carries all its migrations that moved.
+3. A host sends one message a second of these at most, each with all its migrations that moved.
 """
 
 import enum
@@ -17,9 +17,11 @@ from migprog.core.verdict import Verdict
 # A message with progress takes along what has moved by so many points.
 _ALONG_POINTS = 1
 STEP_POINTS = 2
-# A report interval counts as over this share of it early: a reading comes each poll interval or so,
-# and the next one would be late.
-_EARLY = 0.02
+# An interval counts as over this share of it, and so many seconds, early: readings come each poll
+# interval or so, and the next one would be late.
+_EARLY, _EARLY_SECONDS = 0.05, 0.25
+# Counters that were read so lately wait for the next time.
+_FRESH_SECONDS = 0.5
 
 
 class Reason(enum.StrEnum):
@@ -36,10 +38,7 @@ class Reason(enum.StrEnum):
 
 
 # A lost one of these is not healed soon enough by the next: they are repeated until acknowledged.
-# The answer to a change of phase tells the destination, too.
-ACKNOWLEDGED: frozenset[Reason] = frozenset(
-    {Reason.FIRST, Reason.STATUS, Reason.PHASE, Reason.HEARTBEAT}
-)
+_ACKNOWLEDGED: frozenset[Reason] = frozenset({Reason.FIRST, Reason.STATUS, Reason.HEARTBEAT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,32 +57,42 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class HostRules:
-    """The rules of all migrations of a host, of which the last message with progress was sent at
-    ``sent_at`` (a monotonic clock's seconds)."""
+class HostClock:
+    """When a host may send messages with progress; a monotonic clock's seconds.
 
-    rules: Rules
+    The last one was sent at ``sent_at``. Of its migrations that have newer counters than those that
+    were reported, ``oldest_at`` is when the oldest ones reported were read; None without any.
+    """
+
     sent_at: float = -math.inf
+    oldest_at: float | None = None
 
-    def may_send(self, now: float) -> bool:
+    def may_send(self, rules: Rules, now: float) -> bool:
         """Return whether a message with progress may be sent."""
-        return now - self.sent_at >= self.rules.step_seconds
+        return now - self.sent_at >= rules.step_seconds
 
-    def at(self, now: float) -> Rules:
-        """Return the rules for each migration by itself."""
-        if self.may_send(now):
-            return self.rules
-        return replace(self.rules, report_interval_seconds=math.inf, step_seconds=math.inf)
+    def figures_are_due(self, rules: Rules, now: float) -> bool:
+        """Return whether it is time for the counters of all migrations."""
+        return self.oldest_at is not None and now - self.oldest_at >= _interval_seconds(rules)
 
-    @property
-    def along(self) -> Rules:
-        """Return the rules for the other migrations of a host that sends a message."""
-        return replace(
-            self.rules,
-            report_interval_seconds=self.rules.report_interval_seconds / 2,
-            step_seconds=0.0,
-            step_points=min(_ALONG_POINTS, self.rules.step_points),
-        )
+    def rules(self, rules: Rules, now: float) -> Rules:
+        """Return the rules for each migration now, by those for one alone."""
+        if self.may_send(rules, now) and self.figures_are_due(rules, now):
+            fresh_seconds = min(_FRESH_SECONDS, rules.report_interval_seconds / 2)
+            return replace(rules, report_interval_seconds=fresh_seconds, step_seconds=0.0)
+        # What will be reported within a second waits for that.
+        is_soon = self.figures_are_due(rules, now + rules.step_seconds)
+        if not self.may_send(rules, now) or is_soon:
+            return replace(rules, report_interval_seconds=math.inf, step_seconds=math.inf)
+        return replace(rules, report_interval_seconds=math.inf)
+
+    def along(self, rules: Rules, now: float) -> Rules:
+        """Return the rules for the other migrations, where one is reported now."""
+        of_now = self.rules(rules, now)
+        if math.isinf(of_now.step_seconds):
+            return of_now
+        points = min(_ALONG_POINTS, rules.step_points)
+        return replace(of_now, step_seconds=0.0, step_points=points)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,11 @@ class Telling:
     percent: int | None
     has_eta: bool = False
     sampled_at: float | None = None
+
+    @property
+    def read_at(self) -> float:
+        """When its counters were read, or it was found to have none."""
+        return self.at if self.sampled_at is None else self.sampled_at
 
 
 def reason_to_report(new: Telling, last: Telling | None, rules: Rules) -> Reason | None:
@@ -121,13 +135,28 @@ def reason_to_report(new: Telling, last: Telling | None, rules: Rules) -> Reason
     waited_seconds = new.at - last.at
     if _has_moved(new, last, rules.step_points) and waited_seconds >= rules.step_seconds:
         return Reason.STEP
-    age_seconds = new.at - (last.at if last.sampled_at is None else last.sampled_at)
     is_newer = new.sampled_at is not None and new.sampled_at != last.sampled_at
-    if is_newer and age_seconds >= (1 - _EARLY) * rules.report_interval_seconds:
+    age_seconds = new.at - last.read_at
+    if is_newer and age_seconds >= _interval_seconds(rules):
         return Reason.FIGURES
     if waited_seconds >= rules.heartbeat_interval_seconds:
         return Reason.HEARTBEAT
     return None
+
+
+def _interval_seconds(rules: Rules) -> float:
+    """The report interval, a little early."""
+    interval = rules.report_interval_seconds
+    return interval if math.isinf(interval) else interval - min(_EARLY_SECONDS, _EARLY * interval)
+
+
+def needs_ack(reason: Reason, destination_is_known: bool) -> bool:
+    """Return whether a report is repeated until it is acknowledged.
+
+    A conductor's answer tells the destination of a migration, too: until it is known, a change of
+    phase asks for one.
+    """
+    return reason in _ACKNOWLEDGED or (reason is Reason.PHASE and not destination_is_known)
 
 
 def _has_moved(new: Telling, last: Telling, points: int) -> bool:

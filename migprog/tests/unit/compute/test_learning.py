@@ -14,7 +14,6 @@ from migprog.compute.messages import (
 )
 from migprog.compute.recorder import Recorder
 from migprog.compute.watchlist import WatchList
-from migprog.core.throttle import HostRules
 from migprog.tests.fixtures.driven import SERVER
 from migprog.tests.fixtures.simulated import Guest, precopy
 from migprog.tests.unit.compute.test_watchlist import RULES, SETTINGS, Sampler
@@ -59,11 +58,11 @@ class Agent:
                 monitor.forced = forced
                 if destination is not None and row["t"] > 1:
                     self.watches.destinations(Destinations({monitor.uuid: destination}))
-            self.watches.attend(HostRules(RULES), self.now, {server_uuid})
+            self.watches.attend(RULES, self.now, {server_uuid})
             for report in self.ledger.outbox.load(self.now).reports:
                 reports[report.sequence] = report
         self.now += 10.0
-        self.watches.attend(HostRules(RULES), self.now, {server_uuid})
+        self.watches.attend(RULES, self.now, {server_uuid})
         self.now += 100.0
         return list(reports.values())
 

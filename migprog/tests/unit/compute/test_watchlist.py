@@ -15,7 +15,7 @@ from migprog.compute.settings import Settings
 from migprog.compute.watchlist import WatchList
 from migprog.core import keep
 from migprog.core.status import Status
-from migprog.core.throttle import HostRules, Rules
+from migprog.core.throttle import Rules
 from migprog.tests import corpus
 from migprog.tests.fixtures.driven import SERVER
 from migprog.tests.unit.core.test_keep import KEPT
@@ -73,7 +73,7 @@ class Agent:
 
     def wait(self, seconds):
         self.now += seconds
-        self.watches.attend(HostRules(RULES), self.now, {SERVER})
+        self.watches.attend(RULES, self.now, {SERVER})
 
     def poll_each(self, seconds):
         """Have the configuration read again."""

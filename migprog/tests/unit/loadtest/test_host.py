@@ -86,7 +86,7 @@ def test_migrations_are_spread_over_streams_and_time(streams):
         assert max(b - a for a, b in zip([0, *shares], [*shares, 1], strict=True)) < 0.05
 
 
-@pytest.mark.parametrize(("step_points", "reports"), [(2, 26), (NO_STEPS, 15)])
+@pytest.mark.parametrize(("step_points", "reports"), [(2, 34), (NO_STEPS, 15)])
 def test_within_the_interval_percentages_are_reported_as_they_move(streams, step_points, reports):
     (only,) = [s for s in streams if s.reports[-1].status is Status.COMPLETED][:1]
     outbox, rules = Outbox(), Rules(10.0, 30.0, step_points=step_points)
