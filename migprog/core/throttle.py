@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from migprog.core.status import ENDED, Phase, Status
 from migprog.core.verdict import Verdict
 
-# A message with progress takes along what has moved by so many points.
-_ALONG_POINTS = 1
+# So many points of the percentage are worth a report.
 STEP_POINTS = 2
 # An interval counts as over this share of it, and so many seconds, early: readings come each poll
 # interval or so, and the next one would be late.
@@ -91,7 +90,8 @@ class HostClock:
         of_now = self.rules(rules, now)
         if math.isinf(of_now.step_seconds):
             return of_now
-        points = min(_ALONG_POINTS, rules.step_points)
+        # What has moved by half a step goes along.
+        points = max(1, rules.step_points // 2)
         return replace(of_now, step_seconds=0.0, step_points=points)
 
 
