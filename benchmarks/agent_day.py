@@ -20,7 +20,7 @@ from migprog.compute.domain_xml import Facts
 from migprog.compute.monitor import Monitor
 from migprog.compute.outbox import Outbox
 from migprog.core.report import Ack, Batch
-from migprog.core.throttle import ACKNOWLEDGED, Beat, Rules
+from migprog.core.throttle import Rules, needs_ack
 from migprog.tests.fixtures import driven
 from migprog.tests.fixtures.simulated import MIB, Guest, precopy
 
@@ -57,18 +57,17 @@ def day(hours: float) -> list[Hour]:
 
 def _samples(seconds: float) -> Iterator[float]:
     """Drives a monitor and an outbox; gives the time of each sample."""
-    monitor, outbox, beat = Monitor(driven.UUID, driven.SERVER, found_at=0.0), Outbox(), Beat(0.0)
+    monitor, outbox = Monitor(driven.UUID, driven.SERVER, found_at=0.0), Outbox()
     monitor.learn(Facts(memory_size_bytes=_GUEST.memory_mib * MIB))
     for row in precopy(_GUEST, _POLL_SECONDS, give_up_seconds=seconds):
         at = row["t"]
         driven.feed(monitor, row)
         if row["kind"] != "sample":
             continue
-        due = monitor.report_if_due(beat.rules(_RULES, at), at, driven.EPOCH + at)
-        beat = beat.after(at, _RULES.report_interval_seconds, 0.5)
+        due = monitor.report_if_due(_RULES, at, driven.EPOCH + at)
         if due is not None:
             reason, report = due
-            outbox.put_report(report, reason in ACKNOWLEDGED)
+            outbox.put_report(report, needs_ack(reason, True))
         if int(at // 3600) % 2 == 0:
             _send(outbox, at)
         yield at

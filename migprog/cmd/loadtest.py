@@ -22,11 +22,12 @@ from typing import Any  # noqa: E402
 from oslo_config import cfg  # noqa: E402
 
 from migprog import conf, exception, objects, rpc  # noqa: E402
+from migprog.core.throttle import STEP_POINTS  # noqa: E402
 from migprog.db import api as db  # noqa: E402
 from migprog.db import schema, scratch  # noqa: E402
 from migprog.loadtest import conductors, limit, place, stream, table  # noqa: E402
 from migprog.loadtest.place import Place  # noqa: E402
-from migprog.loadtest.plan import Load  # noqa: E402
+from migprog.loadtest.plan import NO_STEPS, Load  # noqa: E402
 from migprog.loadtest.run import Setting, run  # noqa: E402
 from migprog.version import RELEASE  # noqa: E402
 
@@ -109,6 +110,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         type=_intervals,
         metavar="SECONDS,...",
         help="one run for each of these intervals",
+    )
+    many.add_argument(
+        "--compare",
+        action="store_true",
+        help="two runs: progress each interval alone, then as agents report it, also as the "
+        "percentage moves",
     )
     many.add_argument(
         "--find-limit",
@@ -224,18 +231,22 @@ def _written(where: Place, directory: pathlib.Path) -> str:
 def _runs(
     config: cfg.ConfigOpts, setting: Setting, arguments: argparse.Namespace
 ) -> list[_Figures]:
-    def load(hosts: int, interval: float) -> Load:
+    def load(hosts: int, interval: float, step_points: int = STEP_POINTS) -> Load:
         return Load(
             hosts=hosts,
             per_host=arguments.per_host,
             interval_seconds=interval,
             heartbeat_seconds=max(interval, config.compute.heartbeat_interval),
+            step_points=step_points,
             poll_seconds=min(interval, config.compute.poll_interval),
             migration_seconds=arguments.migration_seconds,
             seconds=arguments.seconds,
         )
 
     interval = arguments.interval or config.compute.report_interval
+    if arguments.compare:
+        loads = [load(arguments.hosts, interval, points) for points in (NO_STEPS, STEP_POINTS)]
+        return [run(setting, each) for each in loads]
     if not arguments.find_limit:
         loads = [load(arguments.hosts, each) for each in arguments.sweep or [interval]]
         return [run(setting, each) for each in loads]
@@ -265,7 +276,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("given up")
         return 130
-    document: Any = results if arguments.sweep or arguments.find_limit else results[0]
+    is_list = arguments.sweep or arguments.compare or arguments.find_limit
+    document: Any = results if is_list else results[0]
     if arguments.json == "-":
         print(json.dumps(document, indent=2))
         return 0

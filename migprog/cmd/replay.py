@@ -42,6 +42,8 @@ _FIGURES = (
     ("percent_above_99", "% > 99"),
     ("percent_lost", "% lost"),
     ("percent_distance", "% off"),
+    ("displayed_distance", "seen off"),
+    ("nova_distance", "nova off"),
     ("eta_error_median", "eta p50"),
     ("eta_error_p90", "eta p90"),
     ("without_eta", "no eta"),
@@ -78,7 +80,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument(
         "--plot", metavar="FILE.png", help="draw one recording instead of printing what was said"
     )
-    for name, default in (("report", 5.0), ("heartbeat", 30.0)):
+    for name, default in (("report", 10.0), ("heartbeat", 30.0)):
         parser.add_argument(
             f"--{name}-interval",
             type=float,
@@ -126,7 +128,7 @@ def _scores(files: Sequence[str], read: Read, play: Play) -> Iterator[score.Scor
         if facts is None:
             print(f"{file}: not measured: it does not tell how it ended", file=sys.stderr)
         else:
-            yield score.score(file, play(recorded), facts)
+            yield score.score(file, play(recorded), facts, recorded)
 
 
 def _measured(files: Sequence[str], read: Read, play: Play, form: str) -> Iterator[str]:

@@ -5,9 +5,7 @@ All that it knows is touched by this loop alone; threads that block (libvirt's, 
 hand over. So nothing here needs a lock, and no domain waits for another.
 """
 
-import dataclasses
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -25,7 +23,7 @@ from migprog.compute.silence import Libvirt, SilentServers
 from migprog.compute.watchlist import WatchList
 from migprog.concurrency import Inbox
 from migprog.conductor import rpcapi
-from migprog.core import keep, throttle
+from migprog.core import keep
 from migprog.metrics import agent as metrics
 
 LOG = logging.getLogger(__name__)
@@ -80,7 +78,6 @@ class ComputeManager:
         self._fail = fail
         # Since when another agent has had what this one needs.
         self._waits_since: float | None = None
-        self._beat = throttle.Beat(time.monotonic())
         self._sender: Sender | None = None
         self._node: str | None = None
         self._hosted: messages.Hosted | None = None
@@ -198,6 +195,7 @@ class ComputeManager:
                 self._ledger.take(message, time.monotonic())
             case messages.Arrived():
                 self._arrivals.take(message)
+                self._watches.arrived(message)
             case messages.Found():
                 self._arrivals.found(message.server_uuids)
             case Request():
@@ -214,6 +212,8 @@ class ComputeManager:
         match message:
             case messages.Reading():
                 self._watches.read(message)
+            case messages.Destinations():
+                self._watches.destinations(message)
             case messages.Iteration():
                 self._watches.iteration(message)
             case messages.Lifecycle():
@@ -298,7 +298,10 @@ class ComputeManager:
             address = Address(self._settings.host or node, node, self._settings.my_ip)
             self._recorder.host = address.host
             rules = self._settings.rules
-            self._sender = Sender(self._ledger.outbox, self._conductor, address, rules)
+            self._sender = Sender(
+                *(self._ledger.outbox, self._conductor, address, rules),
+                told_destinations=lambda found: self._inbox.put(messages.Destinations(found)),
+            )
             self._sender.key = self._key
             metrics.interval(node, rules.report_interval_seconds)
             self._sending = threading.Thread(
@@ -335,14 +338,11 @@ class ComputeManager:
         """Report what is due, and ask for the readings that are. ``seen_of``: whose news came."""
         rules = self._settings.rules
         if self._sender is not None:
-            interval_seconds = self._sender.pacing.interval_seconds
-            rules = dataclasses.replace(rules, report_interval_seconds=interval_seconds)
-        rules_now, beats = self._beat.rules(rules, now), now >= self._beat.next_at
-        self._watches.attend(rules_now, now, seen_of, beats)
+            rules = self._sender.pacing.rules(rules)
+        self._watches.attend(rules, now, seen_of)
         if self._sender is not None and self._node is not None:
             self._sender.vitals = self._vitals()
             metrics.watched(self._node, len(self._watches))
-        self._beat = self._beat.after(now, rules.report_interval_seconds, random.random())  # noqa: S311
 
     def _vitals(self) -> Vitals:
         if self._hosted is None:

@@ -94,6 +94,13 @@ class JobEvent(_OfServer):
 
 
 @dataclass(frozen=True, slots=True)
+class Destinations:
+    """The hosts that migrations go to, by the migrations' UUIDs, as a conductor tells them."""
+
+    by_migration: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Hosted:
     """The servers that run on the host, and their memory together as far as it is known."""
 
@@ -149,6 +156,7 @@ Message = (
     Connected
     | Disconnected
     | Hosted
+    | Destinations
     | Reading
     | Iteration
     | Lifecycle

@@ -7,13 +7,23 @@ code. ``at`` and ``now`` are one monotonic clock's seconds.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from migprog.compute import statement
 from migprog.compute.domain_xml import Facts
+from migprog.compute.ending import Ending
 from migprog.compute.statement import Statement
-from migprog.core import calibration, course, estimate, job, keep, pause, throttle, verdict
+from migprog.core import (
+    calibration,
+    course,
+    estimate,
+    job,
+    keep,
+    pause,
+    progress,
+    throttle,
+    verdict,
+)
 from migprog.core.report import Report
 from migprog.core.sample import Disk, JobState, Sample, from_job_stats, outgoing_job
 from migprog.core.silence import Answers
@@ -31,9 +41,6 @@ DEPARTURES = {
 }
 # A migration is told of once its statistics were read, or after so long without them.
 _FIRST_READING_SECONDS = 1.0
-# libvirt sends the end and its final statistics as two events in either order, and answers to
-# calls may overtake events: so long a first word of the end waits for a better one.
-_LAST_EVENTS_SECONDS = 2.0
 # QEMU's own words (MigrationStatus in its QAPI) for its switch-over.
 _QEMU_SWITCHES_OVER = ("pre-switchover", "device")
 _POST_COPY = (Phase.POST_COPY, Phase.POST_COPY_PAUSED)
@@ -42,23 +49,13 @@ _SHARED_FIELDS = {field.name for field in dataclasses.fields(Sample)} & {
 } - {"disks"}
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    """How it ended. What is not ``certain`` gives way to what is, until it is told."""
-
-    status: Status
-    error: str | None
-    at: float
-    certain: bool
-
-
 class Monitor:
     """Watches one migration that was found at ``found_at``.
 
-    ``handover_seconds`` is how long earlier ones took from their switch-over to their end; it is
-    read each ``poll_interval_seconds`` or so, which may change. ``kept`` is what an agent before
-    has left of it; it is None as soon as the migration is known to run still, and nothing is told
-    before.
+    ``handover_seconds`` is how long earlier ones took from their switch-over to their end,
+    ``resent_share`` what those of the same server had to send again. It is read each
+    ``poll_interval_seconds`` or so, which may change. ``kept`` is what an agent before has left of
+    it; it is None as soon as the migration is known to run still, and nothing is told before.
     """
 
     def __init__(
@@ -69,26 +66,26 @@ class Monitor:
         handover_seconds: float | None = None,
         kept: keep.Kept | None = None,
         poll_interval_seconds: float = 0.0,
+        resent_share: float | None = None,
     ) -> None:
         self.uuid = uuid
         self.server_uuid = server_uuid
         self._found_at = found_at
         self._facts = Facts()
-        self._course = course.Course(started_at=found_at, handover_seconds=handover_seconds)
+        self._course = course.Course(
+            started_at=found_at, handover_seconds=handover_seconds, resent_share=resent_share
+        )
+        # The host that it goes to, once a conductor has told it.
+        self.destination: str | None = None
         self._answers = Answers(found_at)
         self.poll_interval_seconds = poll_interval_seconds
         self._switching: Phase | None = None
-        self.handover_seconds: float | None = None
+        self.ending = Ending()
         # An operator has it paused by us, or anybody else has: its pause is no measure for others.
         self.forced = False
-        self._pause_is_unusual = False
-        self._cancelled = False
         self._percent: int | None = None
         self._judgement: verdict.Judgement | None = None
         self._notes = calibration.Notes()
-        self._final: Sample | None = None
-        self._stopped = False
-        self._end: _End | None = None
         self._sequence = 0
         self._started_at_epoch: float | None = None
         # Added to the monotonic clock's seconds: all instants of one migration are by one clock,
@@ -118,13 +115,22 @@ class Monitor:
     @property
     def ended_clock(self) -> float | None:
         """When its end was seen, by the same clock."""
-        return None if self._end is None else self._end.at
+        return None if self.ending.end is None else self.ending.end.at
 
     @property
     def seen_clock(self) -> float:
         """When it was last seen to run, by the same clock."""
         latest = self._course.latest
         return self._found_at if latest is None else latest.at
+
+    @property
+    def reported_clock(self) -> float | None:
+        """When the counters that were last reported had been read, by the same clock; None where
+        none are newer."""
+        latest, told = self._course.latest, self._told
+        if latest is None or told is None or latest.at == told.sampled_at:
+            return None
+        return told.read_at
 
     @property
     def stands(self) -> tuple[Status, Phase]:
@@ -144,6 +150,12 @@ class Monitor:
                 has_host_devices=facts.has_host_devices,
             )
 
+    def goes_to(self, destination: str, handover_seconds: float | None) -> None:
+        """Take up the host that it goes to, and how long earlier migrations to it took from their
+        switch-over to their end."""
+        self.destination = destination
+        self._course = dataclasses.replace(self._course, handover_seconds=handover_seconds)
+
     def read(
         self,
         stats: Mapping[str, Any],
@@ -158,12 +170,12 @@ class Monitor:
             new = from_job_stats(stats, at, pause_limit_seconds, disks)
             self._sampled(new, job.began_at(stats, at))
         elif state is JobState.CANCELLED:
-            self._ended(Status.CANCELLED, "the migration was aborted", at)
+            self.ending.ended(Status.CANCELLED, "the migration was aborted", at)
         elif state is JobState.FAILED:
-            self._ended(Status.FAILED, "libvirt says that the migration failed", at)
+            self.ending.ended(Status.FAILED, "libvirt says that the migration failed", at)
         elif self._switching is None and self._course.paused_at is None:
             # After a switch-over the job's end is told by events; before one, it was given up.
-            self.given_up(at)
+            self.ending.given_up(at)
 
     def runs_still(self, phase: Phase | None) -> None:
         """Take up that the migration that an agent before has left goes on, maybe in post-copy."""
@@ -179,7 +191,7 @@ class Monitor:
 
     def lost(self, why: str, at: float, certain: bool) -> None:
         """Take up that it ended while nobody watched."""
-        self._ended(Status.UNKNOWN, why, at, certain)
+        self.ending.ended(Status.UNKNOWN, why, at, certain)
 
     def pass_begins(self, at: float) -> None:
         """Take up that QEMU begins a pass over the server's memory."""
@@ -189,7 +201,7 @@ class Monitor:
     def gone(self, error: str, at: float) -> None:
         """Take up that libvirt does not know the server any more."""
         text = f"the server is gone from its source, and nothing told how it ended: {error}"
-        self._ended(Status.UNKNOWN, text, at, certain=False)
+        self.ending.ended(Status.UNKNOWN, text, at, certain=False)
 
     def lifecycle(self, event: int, detail: int, at: float) -> None:
         """Take up libvirt's lifecycle event of the server."""
@@ -204,11 +216,11 @@ class Monitor:
             self._course = pause.resumed(self._course, at)
             self._switching = None
         elif (event, detail) == (_STOPPED, _STOPPED_MIGRATED):
-            self._stopped = True
-            self._learn_handover(at)
-            self._ended(Status.COMPLETED, None, at)
+            self.ending.pause_is_unusual |= self.forced
+            self.ending.arrives(self._course, at, self._phase_under_way)
         elif event == _STOPPED:
-            self._ended(Status.FAILED, "the server stopped at its source while it migrated", at)
+            text = "the server stopped at its source while it migrated"
+            self.ending.ended(Status.FAILED, text, at)
 
     def _paused(self, at: float, by_migration: bool) -> None:
         """Take up that the guest is paused at its source. libvirt says of any pause during a
@@ -216,7 +228,7 @@ class Monitor:
         if self._switching in _POST_COPY or self._course.paused_at is not None:
             return
         self._course = pause.paused(self._course, at)
-        self._pause_is_unusual = not (by_migration and pause.is_switch_over(self._course))
+        self.ending.pause_is_unusual = not (by_migration and pause.is_switch_over(self._course))
 
     def _turns(self, phase: Phase, at: float) -> None:
         """Take up that post-copy begins, was interrupted or goes on."""
@@ -224,19 +236,13 @@ class Monitor:
             self._course = pause.post_copy_begins(self._course, at)
         self._switching = phase
 
-    def _learn_handover(self, at: float) -> None:
-        switched_at = pause.switched_at(self._course)
-        is_usual = not self.forced and not self._pause_is_unusual
-        if switched_at is not None and is_usual and self._phase is Phase.SWITCHOVER:
-            self.handover_seconds = at - switched_at
-
     def qemu_migration(self, status: str, at: float) -> None:
         """Take up QEMU's own word for the state of its migration."""
         self._answers = self._answers.event(at)
         if status in ("cancelling", "cancelled"):
-            self._cancelled = True
+            self.ending.cancelled = True
         elif status == "failed":
-            self._ended(Status.FAILED, "QEMU says that the migration failed", at)
+            self.ending.ended(Status.FAILED, "QEMU says that the migration failed", at)
         elif status == "postcopy-paused":
             self._turns(Phase.POST_COPY_PAUSED, at)
         elif status in ("postcopy-active", "postcopy-recover"):
@@ -248,8 +254,9 @@ class Monitor:
     def job_completed(self, stats: Mapping[str, Any], at: float) -> None:
         """Take up the final statistics of a migration that succeeded."""
         before = self._course.latest
-        self._final = from_job_stats(stats, at, before.pause_limit_seconds if before else None)
-        self._ended(Status.COMPLETED, None, at)
+        limit_seconds = before.pause_limit_seconds if before else None
+        self.ending.final = from_job_stats(stats, at, limit_seconds)
+        self.ending.ended(Status.COMPLETED, None, at)
 
     def _sampled(self, new: Sample, began_at: float | None) -> None:
         begins = self._course.latest is None and not self._taken_up
@@ -257,20 +264,7 @@ class Monitor:
             self._course = dataclasses.replace(self._course, started_at=began_at)
         self._course = course.observe(self._course, new)
         if self._course.paused_at is not None and self._phase is not Phase.SWITCHOVER:
-            self._pause_is_unusual = True
-
-    def given_up(self, at: float) -> None:
-        """Take up that its job is gone, and the server runs on at its source."""
-        if self._cancelled:
-            # QEMU says the same when the destination's libvirt was lost, but rarely.
-            self._ended(Status.CANCELLED, "the migration was aborted", at, certain=False)
-        else:
-            text = "the migration was given up; the server goes on running at its source"
-            self._ended(Status.FAILED, text, at, certain=False)
-
-    def _ended(self, status: Status, error: str | None, at: float, certain: bool = True) -> None:
-        if self._end is None or (certain and not self._end.certain):
-            self._end = _End(status, error, at, certain)
+            self.ending.pause_is_unusual = True
 
     # What is to be told.
 
@@ -290,10 +284,10 @@ class Monitor:
             return None
         said = self._state(now)
         self._percent = said.telling.percent
-        if self._end is None:
+        if self.ending.end is None:
             self._judgement = said.judgement
             # A switch-over that was stuck is no measure for others.
-            self._pause_is_unusual |= said.judgement.verdict is verdict.Verdict.STALLED
+            self.ending.pause_is_unusual |= said.judgement.verdict is verdict.Verdict.STALLED
             latest = self._course.latest
             self._notes = calibration.note(
                 self._notes, now, latest.at if latest else now, said.forecast
@@ -303,9 +297,9 @@ class Monitor:
             return None
         self._told = said.telling
         self._sequence += 1
-        if self.kept is not None and self._end is not None and self._status is Status.UNKNOWN:
-            ended_at = self._end.at + self._one_epoch(wall - now)
-            return reason, keep.settled(self.kept, self._end.error or "", ended_at)
+        if self.kept is not None and self.ending.end is not None and self._status is Status.UNKNOWN:
+            ended_at = self.ending.end.at + self._one_epoch(wall - now)
+            return reason, keep.settled(self.kept, self.ending.end.error or "", ended_at)
         return reason, self._report(said, wall - now)
 
     def preview(self, now: float, wall: float) -> Report:
@@ -313,15 +307,12 @@ class Monitor:
         return self._report(self._state(now), wall - now)
 
     def _waits(self, now: float) -> bool:
-        if self._end is None and self.kept is not None:
+        if self.ending.end is None and self.kept is not None:
             return True
-        if self._end is None:
+        if self.ending.end is None:
             unread = self._course.latest is None
             return unread and now < self._found_at + _FIRST_READING_SECONDS
-        both_told = self._final is not None and self._stopped
-        complete = both_told or self._end.status is not Status.COMPLETED
-        settled = self._end.certain and complete
-        return not settled and now < self._end.at + _LAST_EVENTS_SECONDS
+        return self.ending.may_change(now)
 
     def _state(self, now: float) -> Statement:
         phase = self._phase
@@ -329,40 +320,49 @@ class Monitor:
         judgement = verdict.judge(self._course, phase, now, self._judgement, silent_seconds)
         forecast = estimate.forecast(self._course, phase, judgement.verdict)
         percent = self._percent
-        if self._end is None:
-            percent = estimate.percent(self._course, forecast, percent)
-        elif self._end.status is Status.COMPLETED:
+        if self.ending.end is None:
+            percent = progress.percent(self._course, forecast, percent)
+        elif self.ending.end.status is Status.COMPLETED:
             percent = 100
         has_eta = forecast.eta_seconds is not None
-        telling = throttle.Telling(now, self._status, phase, judgement.verdict, percent, has_eta)
+        latest = self._course.latest
+        telling = throttle.Telling(
+            *(now, self._status, phase, judgement.verdict, percent, has_eta),
+            sampled_at=latest.at if latest else None,
+        )
         return Statement(telling, judgement, statement.told(forecast))
 
     @property
     def _status(self) -> Status:
-        if self._end is not None:
-            return self._end.status
+        if self.ending.end is not None:
+            return self.ending.end.status
         if self._switching in _POST_COPY:
             return Status.POST_COPY
         return Status.RUNNING
 
     @property
     def _phase(self) -> Phase:
-        if self._end is not None:
+        if self.ending.end is not None:
             return Phase.DONE
+        return self._phase_under_way
+
+    @property
+    def _phase_under_way(self) -> Phase:
+        """What it does, or did until it ended."""
         if self._switching is None and pause.is_switch_over(self._course):
             return Phase.SWITCHOVER
         return self._switching or estimate.phase_of(self._course)
 
     def _report(self, said: Statement, epoch: float) -> Report:
         """``epoch`` added to a time of the monotonic clock gives seconds since the epoch."""
-        end, epoch = self._end, self._one_epoch(epoch)
+        end, epoch = self.ending.end, self._one_epoch(epoch)
         if self._started_at_epoch is None:
             # Told once, however it is known better later on.
             self._started_at_epoch = epoch + self._course.started_at
-        latest = self._final or self._course.latest or Sample(at=said.telling.at)
+        latest = self.ending.final or self._course.latest or Sample(at=said.telling.at)
         total_seconds = max(0.0, end.at - self._course.started_at) if end else None
-        if self._final is not None:
-            total_seconds = self._final.elapsed_seconds
+        if self.ending.final is not None:
+            total_seconds = self.ending.final.elapsed_seconds
         return Report(
             uuid=self.uuid,
             server_uuid=self.server_uuid,
@@ -391,7 +391,7 @@ class Monitor:
 
     def _calibration(self) -> dict[str, Any]:
         """How good the forecasts were, as a report's fields; empty unless it has completed."""
-        end = self._end
+        end = self.ending.end
         if end is None or end.status is not Status.COMPLETED:
             return {}
         quarters = calibration.compare(self._notes, self._course.started_at, end.at)

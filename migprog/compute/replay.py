@@ -62,16 +62,20 @@ class Replayed:
 
 
 def replay(
-    recording: Recording, rules: throttle.Rules, handover_seconds: float | None = None
+    recording: Recording,
+    rules: throttle.Rules,
+    handover_seconds: float | None = None,
+    resent_share: float | None = None,
 ) -> Replayed:
     """Run a recording through a monitor of its own.
 
     ``handover_seconds`` is what earlier migrations between the same hosts had shown; the
-    recording may tell it, too.
+    recording may tell it, too. ``resent_share`` is what earlier migrations of the server had to
+    send again.
     """
     if handover_seconds is None:
         handover_seconds = recording.handover_seconds
-    player = _Player(recording, rules, handover_seconds)
+    player = _Player(recording, rules, handover_seconds, resent_share)
     lines = []
     for row in recording.rows:
         player.play(row)
@@ -83,9 +87,13 @@ def replay(
 
 class _Player:
     def __init__(
-        self, recording: Recording, rules: throttle.Rules, handover_seconds: float | None
+        self,
+        recording: Recording,
+        rules: throttle.Rules,
+        handover_seconds: float | None,
+        resent_share: float | None,
     ) -> None:
-        self._handover_seconds = handover_seconds
+        self._handover_seconds, self._resent_share = handover_seconds, resent_share
         self.sent: list[Sent] = []
         self.now = recording.rows[0]["t"] if recording.rows else 0.0
         self._facts = Facts(
@@ -104,7 +112,9 @@ class _Player:
         if row["kind"] == "action" and row.get("action") == "downtime":
             self._set_pause_limit(row.get("arg"))
         if self._monitor is None and _begins(row):
-            self._monitor = Monitor(_UUID, _UUID, row["t"], self._handover_seconds)
+            self._monitor = Monitor(
+                *(_UUID, _UUID, row["t"], self._handover_seconds), resent_share=self._resent_share
+            )
             self._monitor.learn(self._facts)
         if self._monitor is not None:
             self._feed(self._monitor, row)

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from migprog.compute import displayed
+from migprog.compute.recording import Recording
 from migprog.compute.replay import Line, Replayed
 from migprog.compute.truth import Group, Truth
 from migprog.core.status import Phase
@@ -48,6 +50,8 @@ class Score:
     one before, above 99, or null after it had been known.
     ``percent_distances``: points from the percentage to the share of the time that had passed;
     empty unless it completed and nobody intervened.
+    ``displayed_distances``: the same of what a reader sees by the reports that left, looked at five
+    times a second, 0 before the first number; ``nova_distances``: of Nova's progress.
     ``eta_errors_early``, ``eta_errors_late``: distance from the ETA to the time really left, as a
     share of the latter (of 2 s at least), before and after the second boundary, which is the start
     of the second pass. ``without_eta``: samples after that boundary that had no ETA.
@@ -71,6 +75,8 @@ class Score:
     percent_above_99: int
     percent_lost: int
     percent_distances: tuple[float, ...]
+    displayed_distances: tuple[float, ...]
+    nova_distances: tuple[float, ...]
     eta_errors_early: tuple[float, ...]
     eta_errors_late: tuple[float, ...]
     without_eta: int
@@ -85,8 +91,8 @@ class Score:
     reports: dict[str, int]
 
 
-def score(name: str, replayed: Replayed, truth: Truth) -> Score:
-    """Measure what was said of one migration."""
+def score(name: str, replayed: Replayed, truth: Truth, recording: Recording | None = None) -> Score:
+    """Measure what was said of one migration; Nova's progress only with its recording."""
     lines = [line for line in replayed.lines if line.t < truth.end]
     measured = [line for line in lines if truth.completed and line.t >= truth.settled_at]
     early = [line for line in measured if line.t < truth.second_boundary]
@@ -105,6 +111,8 @@ def score(name: str, replayed: Replayed, truth: Truth) -> Score:
         percent_above_99=sum(percent > _MAX_PERCENT_UNDER_WAY for percent in known),
         percent_lost=sum(a is not None and b is None for a, b in itertools.pairwise(percents)),
         percent_distances=_percent_distances(lines, truth),
+        displayed_distances=_displayed_distances(replayed, truth),
+        nova_distances=_nova_distances(recording, truth),
         eta_errors_early=_eta_errors(early, truth),
         eta_errors_late=_eta_errors(late, truth),
         without_eta=sum(line.eta_seconds is None for line in late),
@@ -128,6 +136,18 @@ def _percent_distances(lines: Sequence[Line], truth: Truth) -> tuple[float, ...]
     return tuple(
         abs(line.percent - 100 * line.t / truth.end) for line in lines if line.percent is not None
     )
+
+
+def _displayed_distances(replayed: Replayed, truth: Truth) -> tuple[float, ...]:
+    if not truth.completed or truth.interventions:
+        return ()
+    return displayed.distances(displayed.reported(replayed.reports, truth.end), truth.end)
+
+
+def _nova_distances(recording: Recording | None, truth: Truth) -> tuple[float, ...]:
+    if recording is None or not truth.completed or truth.interventions:
+        return ()
+    return displayed.distances(displayed.novas_progress(recording, truth.end), truth.end)
 
 
 def _eta_errors(lines: Sequence[Line], truth: Truth) -> tuple[float, ...]:
@@ -190,6 +210,8 @@ def figures(scores: Sequence[Score]) -> Figures:
         "percent_above_99": sum(score.percent_above_99 for score in scores),
         "percent_lost": sum(score.percent_lost for score in scores),
         "percent_distance": _mean(_all(score.percent_distances for score in scores)),
+        "displayed_distance": _mean(_all(score.displayed_distances for score in scores)),
+        "nova_distance": _mean(_all(score.nova_distances for score in scores)),
         "eta_error_median": _quantile(late, 0.5),
         "eta_error_p90": _quantile(late, 0.9),
         "without_eta": _share(without_eta, without_eta + len(late)),

@@ -5,6 +5,7 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from migprog import outages
@@ -51,7 +52,8 @@ class Sender:
 
     ``rules``, ``vitals`` and ``key`` may be replaced at any time. Every heartbeat interval it tells
     of the agent itself, with what leaves then or alone; not before it has vitals. It is told at
-    once that the agent takes actions, or takes none any more.
+    once that the agent takes actions, or takes none any more. ``told_destinations`` is called with
+    the hosts that migrations go to, by the migrations' UUIDs, as a conductor tells them.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class Sender:
         conductor: rpcapi.ConductorAPI,
         address: Address,
         rules: Rules,
+        told_destinations: Callable[[Mapping[str, str]], None] = lambda found: None,
     ) -> None:
         self.rules = rules
         self._outbox = outbox
         self._conductor = conductor
         self._address = address
         self._takes_actions = self._told_takes_actions = False
+        self._told_destinations = told_destinations
         self._pacing = Pacing(rules.report_interval_seconds, rules.heartbeat_interval_seconds)
         self.vitals: Vitals | None = None
         self.key: str | None = None
@@ -233,6 +237,8 @@ class Sender:
         if not acknowledged:
             return None
         ack = Ack.from_wire(answer)
+        if ack.destinations:
+            self._told_destinations(ack.destinations)
         if ack.refused:
             self._log_refused(ack)
         return ack

@@ -9,11 +9,14 @@ another, or is gone.
 """
 
 import logging
+import math
 import time
 import uuid
 from collections.abc import Callable, Collection
+from typing import Any
 
-from migprog.compute import clock, messages, resume
+from migprog.compute import clock as clocks
+from migprog.compute import messages, resume
 from migprog.compute.echo import Echo
 from migprog.compute.ledger import Ledger
 from migprog.compute.monitor import DEPARTURES, Monitor
@@ -22,7 +25,7 @@ from migprog.compute.sampler import Sampler
 from migprog.compute.settings import Settings
 from migprog.compute.watched import Watched
 from migprog.core import job, keep, sample, throttle
-from migprog.core.completion import CompletionTimes
+from migprog.core.completion import CompletionTimes, ResentShares, resent_share
 from migprog.core.sample import JobState
 from migprog.metrics import agent as metrics
 
@@ -50,8 +53,11 @@ class WatchList:
         self._ledger = ledger
         self._watched: dict[str, Watched] = {}
         self._echo = Echo()
-        # Of the migrations that this host has seen end.
+        # When the last message with progress was sent.
+        self._sent_at = -math.inf
+        # Of the migrations that this host has seen end, or arrive.
         self._completions = CompletionTimes()
+        self._resent = ResentShares()
 
     def __len__(self) -> int:
         """How many migrations are under way."""
@@ -199,6 +205,25 @@ class WatchList:
             watched.monitor.qemu_migration(event.qemu_status, event.at)
             watched.tape.event("qemu_migration", event.at, status=event.qemu_status)
 
+    def arrived(self, message: messages.Arrived) -> None:
+        """Learn from the final statistics of a migration that brought a server here."""
+        if message.stats is not None and sample.is_completed_migration(message.stats):
+            final = sample.from_job_stats(message.stats, message.at)
+            self._learn_resent(message.server_uuid, resent_share(final))
+
+    def _learn_resent(self, server_uuid: str, share: float | None) -> None:
+        if share is not None:
+            self._resent = self._resent.after(server_uuid, share)
+
+    def destinations(self, message: messages.Destinations) -> None:
+        """Take up which hosts migrations go to."""
+        for watched in self._watched.values():
+            monitor = watched.monitor
+            destination = message.by_migration.get(monitor.uuid)
+            if isinstance(destination, str) and destination != monitor.destination:
+                expected_seconds = self._completions.expected_seconds(destination)
+                monitor.goes_to(destination, expected_seconds)
+
     def _is_echo(self, reading: messages.Reading, state: JobState) -> bool:
         """Whether a reading is of a migration that is not watched any more, as it has ended."""
         if state is not JobState.ACTIVE:
@@ -225,15 +250,18 @@ class WatchList:
         if watched.monitor.kept is not None:
             watched.monitor.lost(keep.LEFT_RUNNING, at, certain=False)
         else:
-            watched.monitor.given_up(at)
+            watched.monitor.ending.given_up(at)
 
     def _begin(self, server_uuid: str, at: float, kept: keep.Kept | None = None) -> Watched:
         """Watch a server; ``kept`` is what an agent before has left of its migration."""
         name = str(uuid.uuid4()) if kept is None else kept.uuid
-        handover_seconds = self._completions.expected_seconds
+        handover_seconds = self._completions.expected_seconds()
         interval_seconds = self.settings.poll_interval_seconds
         watched = self._watched[server_uuid] = Watched(
-            monitor=Monitor(name, server_uuid, at, handover_seconds, kept, interval_seconds),
+            monitor=Monitor(
+                *(name, server_uuid, at, handover_seconds, kept, interval_seconds),
+                resent_share=self._resent.expected(server_uuid),
+            ),
             sampler=self._sampler(server_uuid, kept is not None),
             tape=self._recorder.tape(server_uuid, handover_seconds),
             next_poll_at=at,
@@ -256,50 +284,67 @@ class WatchList:
         rules: throttle.Rules,
         now: float,
         seen_of: Collection[str | None],
-        beats: bool,
     ) -> None:
         """Report what is due, and ask for the readings that are. ``seen_of``: whose news came.
 
         To judge a migration costs more than all the rest. So it is done when there is news of it,
-        and for all of them when the host may tell of progress, that is when it ``beats``.
+        and for all of them when a message is sent, which takes along what has moved.
         """
+        reported = (watched.monitor.reported_clock for watched in self._watched.values())
+        oldest_at = min((at for at in reported if at is not None), default=None)
+        clock = throttle.HostClock(self._sent_at, oldest_at)
+        alone, all_are_due = clock.rules(rules, now), clock.figures_are_due(rules, now)
+        sends = False
         for server_uuid, watched in list(self._watched.items()):
-            try:
-                if watched.drop_at is not None and now >= watched.drop_at:
-                    self._drop(server_uuid)
-                    continue
-                if beats or server_uuid in seen_of or now >= watched.judge_at:
-                    self._judge(watched, rules, now)
-                if not watched.monitor.over:
-                    watched.ask(self.settings, now)
-            except Exception:
-                LOG.exception(
-                    "server %s: failed to evaluate the migration; no report in this cycle",
-                    server_uuid,
-                )
+            if watched.drop_at is not None and now >= watched.drop_at:
+                self._drop(server_uuid)
+            elif all_are_due or server_uuid in seen_of or now >= watched.judge_at:
+                sends |= self._try(watched, self._judge, alone, now)
+        along = clock.along(rules, now)
+        for watched in list(self._watched.values()):
+            if sends:
+                self._try(watched, self._judge, along, now)
+            if not watched.monitor.over:
+                self._try(watched, Watched.ask, self.settings, now)
+        if sends and clock.may_send(rules, now):
+            self._sent_at = now
 
-    def _judge(self, watched: Watched, rules: throttle.Rules, now: float) -> None:
-        """Report what is due."""
+    def _try(self, watched: Watched, work: Callable[..., bool | None], *arguments: Any) -> bool:
+        """Return whether ``work`` on a migration did it; another one's failure is its own."""
+        try:
+            return bool(work(watched, *arguments))
+        except Exception:
+            LOG.exception(
+                "server %s: failed to evaluate the migration; no report in this cycle",
+                watched.monitor.server_uuid,
+            )
+            return False
+
+    def _judge(self, watched: Watched, rules: throttle.Rules, now: float) -> bool:
+        """Report the migration if that is due; return whether it is."""
         # The next reading will come before, if none hangs.
         watched.judge_at = now + 2 * self.settings.poll_interval_seconds
         if not watched.is_proven:
-            return
-        due = watched.monitor.report_if_due(rules, now, clock.wall(now))
+            return False
+        due = watched.monitor.report_if_due(rules, now, clocks.wall(now))
         if due is not None:
             reason, report = due
             watched.log.sent(reason, report, now)
             metrics.told(reason)
-            needs_ack = reason in throttle.ACKNOWLEDGED
+            needs_ack = throttle.needs_ack(reason, watched.monitor.destination is not None)
             self._ledger.tell(report, needs_ack, watched.monitor.started_clock, now)
             if watched.monitor.over:
                 watched.tape.end(report.status, report.error, now)
         if watched.monitor.over:
             self._forget(watched, now)
+        return due is not None
 
     def _forget(self, watched: Watched, now: float) -> None:
         monitor = watched.monitor
-        if monitor.handover_seconds is not None:
-            self._completions = self._completions.after(monitor.handover_seconds)
+        handover_seconds = monitor.ending.handover_seconds
+        if handover_seconds is not None:
+            self._completions = self._completions.after(handover_seconds, monitor.destination)
+        self._learn_resent(monitor.server_uuid, monitor.ending.resent_share())
         watched.sampler.stop()
         del self._watched[monitor.server_uuid]
         self._echo.ended(monitor.server_uuid, monitor.ended_clock or now, now)

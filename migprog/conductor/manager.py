@@ -4,6 +4,7 @@
 import logging
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import oslo_messaging as messaging
@@ -45,7 +46,7 @@ class ConductorManager:
             "from %r: %d reports, %d arrivals of which %d found their migration, %d refused",
             *(read.host, len(read.reports), len(read.arrivals), len(ack.arrived), len(refused)),
         )
-        return Ack(ack.stored, ack.arrived, {**ack.refused, **refused}).to_wire()
+        return replace(ack, refused={**ack.refused, **refused}).to_wire()
 
     def progress(self, ctxt: Any, batch: Any) -> None:
         """Have a host's reports of progress stored: of each migration the latest."""

@@ -48,13 +48,14 @@ OPTS = [
     ),
     cfg.FloatOpt(
         "report_interval",
-        default=5,
+        default=10,
         min=0.1,
         max=600,
         mutable=True,
-        help="Seconds between two messages with the progress of this host's migrations. A change "
-        "of status, phase or verdict does not wait. Conductors that answer slowly stretch it up "
-        "to heartbeat_interval. Not shorter than poll_interval.",
+        help="Seconds after which the counters of a migration are reported again. Its percentage "
+        "is reported as it moves by two points, by one message a second of this host at most; a "
+        "change of status, phase or verdict does not wait. Conductors that answer slowly stretch "
+        "both up to heartbeat_interval. Not shorter than poll_interval.",
     ),
     cfg.FloatOpt(
         "heartbeat_interval",

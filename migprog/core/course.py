@@ -49,13 +49,15 @@ class Course:
     ``memory_resident_bytes`` how much its QEMU has of memory: what was never written is not among
     it. ``has_host_devices``: it has devices of the host, whose state is moved, too.
     ``handover_seconds`` is how long earlier migrations took from their switch-over to their
-    end. ``first_iteration`` is the number of this migration's first pass (QEMU may go on counting
-    from a cancelled one), ``first_pass_bytes`` what that had to send; ``passes`` are the later
-    ones. ``pass_began_at`` is when the latest pass began, ``told_at`` when QEMU last said that one
-    begins, and ``pass_bytes_per_second`` what the pace was at the first sample of it. ``moved_at``
-    is when a byte was last seen moving, of whatever kind. ``paused_at`` is since when the guest is
-    paused at its source (:mod:`migprog.core.pause`), ``paused_seconds`` how long it was before,
-    within the latest pass. ``turned_at`` is when post-copy began, was interrupted or went on.
+    end, ``resent_share`` what earlier migrations of the server had to send again, as a share of
+    what the first pass sent. ``first_iteration`` is the number of this migration's first pass
+    (QEMU may go on counting from a cancelled one), ``first_pass_bytes`` what that had to send;
+    ``passes`` are the later ones. ``pass_began_at`` is when the latest pass began, ``told_at`` when
+    QEMU last said that one begins, and ``pass_bytes_per_second`` what the pace was at the first
+    sample of it. ``moved_at`` is when a byte was last seen moving, of whatever kind. ``paused_at``
+    is since when the guest is paused at its source (:mod:`migprog.core.pause`), ``paused_seconds``
+    how long it was before, within the latest pass. ``turned_at`` is when post-copy began, was
+    interrupted or went on.
 
     ``memory`` is the pace of the guest's bytes: before the second pass of those that are not zeros,
     which ``filled`` has the share of; ``scanned`` is then the pace of all, ``zeros`` that of
@@ -70,6 +72,7 @@ class Course:
     memory_resident_bytes: int | None = None
     has_host_devices: bool = False
     handover_seconds: float | None = None
+    resent_share: float | None = None
     latest: Sample | None = None
     moved_at: float | None = None
     disks: Copies = field(default_factory=Copies)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from migprog.core.copies import Left
 from migprog.core.course import SLICE_SECONDS, Course
 from migprog.core.dirtying import Dirtying
+from migprog.core.first_pass import first_pass
 from migprog.core.pause import (
     DEFAULT_PAUSE_LIMIT_SECONDS,
     handover_seconds,
@@ -27,13 +28,6 @@ from migprog.core.verdict import Verdict, auto_converge_goes_on
 _MIRRORS_END_SECONDS = 0.25
 # Between the disks and the memory.
 _TURN_SECONDS = 0.5
-# Before the first pass is through nobody knows what the guest dirties, and how much of its memory
-# is zeros, which cost nothing: as shares of the whole pass.
-_GUESSED_DIRTIED = 0.08
-_GUESSED_ZEROS = 0.10
-# It cannot be taken back, so percent is reckoned with so much of the way from the estimate to the
-# end of its range while nothing is known of the guest.
-_CAUTION = 0.15
 # After so many passes the guest is taken for straight.
 _BENT_PASSES = 8
 # A guest with a smaller bend writes the same pages again and again.
@@ -51,7 +45,6 @@ _THROTTLE_ENOUGH = 75
 # and while they do not get shorter. Measured over the tuned half of the corpus.
 _SPREADS = ((0.8, 3.0), (0.5, 2.0), (0.7, 1.5))
 _PLATEAU_SPREAD = (0.25, 2.5)
-MAX_PERCENT_UNDER_WAY = 99
 # What may take years is not known at all.
 _LONGEST_SECONDS = 3 * 365 * 86400.0
 
@@ -169,57 +162,22 @@ def _paused(
 def _before_first_boundary(course: Course, pace: float) -> Estimate:
     sample = course.latest
     assert sample is not None
-    size = course.memory_size_bytes or sample.memory_total_bytes
-    total = size if course.first_pass_bytes is None else course.first_pass_bytes
-    if total is None:
-        return Estimate()
+    known = first_pass(course, pace)
     disks: Left | None = Left(0.0, 0.0, 0.0)
-    memory = sample.memory_remaining_bytes
-    if memory is None and sample.memory_total_bytes is not None:
-        # What remains is not told.
-        memory = max(0, total - (sample.memory_copied_bytes or sample.memory_processed_bytes or 0))
-    elif memory is None:
-        disks, memory = course.disks.left(sample), total
-    if disks is None:
+    turn = 0.0
+    if sample.memory_total_bytes is None:
+        turn = _TURN_SECONDS
+        disks = course.disks.left(sample) if sample.memory_remaining_bytes is None else disks
+    if known is None or disks is None:
         return Estimate()
-    turn = _TURN_SECONDS if sample.memory_total_bytes is None else 0.0
-    this_pass = memory / pace
-    likely = _first_pass_seconds(course, total, memory, pace)
-    in_pass = course.in_pass_seconds(sample.at)
-    whole_pass = in_pass + _filled_bytes(course, total, memory) / pace
     handover = handover_seconds(course)
     return Estimate(
-        eta_seconds=disks.seconds + turn + likely + _GUESSED_DIRTIED * whole_pass + handover,
-        eta_low_seconds=0.95 * (disks.low_seconds + turn + 0.75 * likely),
-        eta_high_seconds=1.05 * (disks.high_seconds + turn + this_pass)
-        + 2 * whole_pass
+        eta_seconds=disks.seconds + turn + known.rest_seconds + known.following_seconds + handover,
+        eta_low_seconds=0.95 * (disks.low_seconds + turn + 0.75 * known.rest_seconds),
+        eta_high_seconds=1.05 * (disks.high_seconds + turn + known.longest_seconds)
+        + 2 * known.whole_seconds
         + 2 * handover,
     )
-
-
-def _first_pass_seconds(course: Course, total: int, remaining: int, pace: float) -> float:
-    """The rest of the first pass: pages that were never written are zeros, and cost little."""
-    filled = _filled_bytes(course, total, remaining)
-    share = course.filled.share
-    if course.memory_resident_bytes is None and (share is None or share > 1 - _GUESSED_ZEROS):
-        # None are seen; there will be some.
-        filled = max(0.0, min(filled, remaining - _GUESSED_ZEROS * total))
-    scanned = course.zeros.bytes_per_second
-    return filled / pace + ((remaining - filled) / scanned if scanned else 0.0)
-
-
-def _filled_bytes(course: Course, total: int, remaining: int) -> float:
-    """What of the rest of the first pass is not zeros, by what QEMU has in memory, or else by what
-    was sent of late."""
-    resident, sample = course.memory_resident_bytes, course.latest
-    if resident is None or sample is None:
-        share = course.filled.share
-        return remaining if share is None else share * remaining
-    zeros_sent = sample.memory_zero_bytes or 0
-    if total - remaining - zeros_sent > resident:
-        # Some of it was elsewhere, swapped out perhaps.
-        return remaining
-    return remaining - min(float(remaining), max(0.0, total - resident - zeros_sent))
 
 
 def _iterating(course: Course, known: Dirtying, pace: float) -> Estimate:
@@ -299,17 +257,3 @@ def _passes_seconds(
     if ratio > _MAX_RATIO:
         return None
     return seconds + following / (1 - ratio) + SLICE_SECONDS / 2
-
-
-def percent(course: Course, estimate: Estimate, shown: int | None) -> int | None:
-    """The share of the time that has passed; never below what was ``shown`` before, at most 99."""
-    if course.latest is None or estimate.eta_seconds is None:
-        return shown
-    elapsed = max(0.0, course.latest.at - course.started_at)
-    left = estimate.eta_seconds
-    if not course.passes and estimate.eta_high_seconds is not None:
-        # It cannot be taken back: while nothing is known of the guest, rather lag behind.
-        left += _CAUTION * (estimate.eta_high_seconds - left)
-    whole = elapsed + left
-    share = int(100 * elapsed / whole) if whole > 0 else 0
-    return max(shown or 0, min(MAX_PERCENT_UNDER_WAY, share))

@@ -7,6 +7,10 @@ conductors can bear, as TCP's flows do (Chiu and Jain, 1989).
 
 from dataclasses import dataclass, replace
 
+from migprog.core.throttle import Rules
+
+# Seconds at least between two messages with progress of one host.
+STEP_SECONDS = 1.0
 # A conductor that keeps up answers in hundredths of a second. Slow is what takes half an interval,
 # but not less than the first of these and not more than the second.
 _SLOW_SHARE = 0.5
@@ -36,8 +40,21 @@ class Pacing:
         )
 
     @property
+    def step_seconds(self) -> float:
+        """Seconds at least between two messages with progress: stretched by as much."""
+        return min(STEP_SECONDS, self.asked_seconds) + self.interval_seconds - self.asked_seconds
+
+    @property
     def is_stretched(self) -> bool:
         return self.extra_seconds > 0
+
+    def rules(self, rules: Rules) -> Rules:
+        """Return the rules that are in force, of those asked for."""
+        return replace(
+            rules,
+            report_interval_seconds=self.interval_seconds,
+            step_seconds=self.step_seconds,
+        )
 
     def asked(self, asked_seconds: float, most_seconds: float) -> "Pacing":
         """The pacing after somebody has asked for another interval."""

@@ -186,12 +186,17 @@ def _why_not(course: Course, downtime: float | None, bandwidth: int | None) -> s
     text = f"each pass begins with as much as the one before ({left:.0f} MiB)"
     limit = course.latest.pause_limit_seconds if course.latest else None
     if downtime is not None:
-        text += f"; a pause of {downtime:.1f} s would do"
-        text += "" if limit is None else f", {limit:.1f} s are allowed"
+        text += f"; a pause of {_seconds(downtime)} s would do"
+        text += "" if limit is None else f", {_seconds(limit)} s are allowed"
     pace = course.wire.bytes_per_second
     if bandwidth is not None and pace is not None:
         text += f"; or more than {max(bandwidth, pace) / _MIB:.0f} MiB/s"
     return text + (_slowed(course) or "; or auto-converge or post-copy, if they were permitted")
+
+
+def _seconds(seconds: float) -> str:
+    """Seconds to a tenth, less than one to a millisecond as it is set: limits begin at 50 ms."""
+    return f"{seconds:.1f}" if seconds >= 1 else f"{round(seconds, 3):g}"
 
 
 def _devices(course: Course) -> str:

@@ -38,11 +38,11 @@ _SERVER = tuple(c.name for c in _SERVERS.c)
 _SERVER_PROGRESS = ("progress", "sampled_at", "updated_at")
 # What it takes to decide, and no more: reading it is a good part of the cost of a report.
 _HELD = (
-    *("id", "uuid", "server_uuid", *LASTING, "source_compute"),
+    *("id", "uuid", "server_uuid", *LASTING, "source_compute", "dest_compute"),
     *("sequence", "status", "percent", "started_at", "sampled_at", "heard_at"),
 )
 # The same where there is more than progress.
-_HELD_MORE = (*_HELD, "dest_compute", "ended_at", "arrived_at")
+_HELD_MORE = (*_HELD, "ended_at", "arrived_at")
 _SERVER_HELD = (
     *("uuid", "name", "project_id", "user_id"),
     *("migration_uuid", "migration_started_at"),

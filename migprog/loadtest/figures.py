@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from migprog.loadtest.plan import Load
+from migprog.loadtest.plan import NO_STEPS, Load
 from migprog.loadtest.usage import Usage
 
 PROCESSES = ("agent", "conductor", "broker", "database")
@@ -61,6 +61,7 @@ def figures(
         "per_host": load.per_host,
         "migrations": load.migrations,
         "interval_s": load.interval_seconds,
+        "step_points": load.step_points if load.step_points < NO_STEPS else None,
         "seconds": round(seconds, 1),
         "updates_per_s": _ratio(updates, seconds),
         "reports_told_per_s": _ratio(told, seconds),
@@ -71,6 +72,7 @@ def figures(
         },
         "age_ms": percentiles_ms(latencies.age),
         "change_age_ms": percentiles_ms(latencies.change_age),
+        "messages_per_s": _ratio(messages["cast"] + 2 * messages["called"], seconds),
         "messages_per_update": _ratio(messages["cast"] + 2 * messages["called"], updates),
         "bytes_per_update": _ratio(sent + received, updates),
         "sql_per_batch": _ratio(statements, batches),

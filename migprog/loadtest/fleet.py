@@ -72,7 +72,7 @@ class Fleet:
         share, load = self._share, self._share.load
         streams = stream.load(share.recordings, load.migration_seconds)
         chosen = stream.phases(streams, load.migrations)
-        rules = Rules(load.interval_seconds, load.heartbeat_seconds)
+        rules = Rules(load.interval_seconds, load.heartbeat_seconds, step_points=load.step_points)
         names = share.host_names
         outboxes = [Outbox() for _ in names]
         return [

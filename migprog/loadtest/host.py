@@ -2,7 +2,7 @@
 """A simulated host: the agent's throttle, beat, outbox and sender are the real ones."""
 
 import dataclasses
-import random
+import math
 import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from migprog.compute.sender import Sender, Vitals
 from migprog.core import throttle
 from migprog.core.report import Arrival, ArrivalState, Report
 from migprog.core.status import ENDED, Status
-from migprog.core.throttle import Beat, Reason, Rules, Telling
+from migprog.core.throttle import HostClock, Reason, Rules, Telling
 from migprog.loadtest.stream import Stream
 from migprog.metrics import agent as metrics
 
@@ -46,7 +46,7 @@ class Host:
         self._rules = rules
         self._streams = streams
         self._peer = peer
-        self._beat = Beat(0.0)
+        self._sent_at = -math.inf
         sender.vitals = Vitals(len(streams))
         self._migrations: list[_Migration] = []
 
@@ -55,21 +55,28 @@ class Host:
         epoch's."""
         if not self._migrations:
             self._migrations = [_Migration(stream, now - gone) for stream, gone in self._streams]
-        interval_seconds = self.sender.pacing.interval_seconds
-        rules = dataclasses.replace(self._rules, report_interval_seconds=interval_seconds)
-        rules_now = self._beat.rules(rules, now)
+        rules = self.sender.pacing.rules(self._rules)
+        read = [each.read_at for each in self._migrations if each.read_at is not None]
+        clock = HostClock(self._sent_at, min(read, default=None))
+        told = self._report(clock.rules(rules, now), now, wall)
+        if told:
+            told += self._report(clock.along(rules, now), now, wall)
+            if clock.may_send(rules, now):
+                self._sent_at = now
+        return told
+
+    def _report(self, rules: Rules, now: float, wall: float) -> list[Told]:
         told = []
         for number, migration in enumerate(self._migrations):
-            due = migration.report_if_due(rules_now, now, wall)
+            due = migration.report_if_due(rules, now, wall)
             if due is None:
                 continue
             metrics.told(due.reason)
-            self.outbox.put_report(due.report, due.reason in throttle.ACKNOWLEDGED)
+            self.outbox.put_report(due.report, migration.needs_ack(due.reason))
             self._arrive(due, now, wall)
             told.append(due)
             if due.report.status in ENDED:
                 self._migrations[number] = _Migration(migration.stream, now)
-        self._beat = self._beat.after(now, interval_seconds, random.random())  # noqa: S311
         return told
 
     def _arrive(self, told: Told, now: float, wall: float) -> None:
@@ -93,13 +100,25 @@ class _Migration:
         self._started_at: float | None = None
         self._sequence = 0
         self._told: Telling | None = None
+        self._asked = False
+
+    @property
+    def read_at(self) -> float | None:
+        """When its counters that were last reported were read."""
+        return None if self._told is None else self._told.read_at
+
+    def needs_ack(self, reason: Reason) -> bool:
+        """Return whether a report needs an answer; the first change of phase has the destination
+        told by it."""
+        needed = throttle.needs_ack(reason, destination_is_known=self._asked)
+        self._asked |= reason is Reason.PHASE
+        return needed
 
     def report_if_due(self, rules: Rules, now: float, wall: float) -> Told | None:
-        at = self.stream.at(now - self._began_at)
-        # Every sample has news, which is the worst that an interval can cost: a real percentage
-        # may well be the same at the next one.
-        news = int(1000 * now)
-        new = Telling(now, at.status, at.phase, at.verdict, news)
+        passed_seconds = now - self._began_at
+        at, percent = self.stream.at(passed_seconds), self.stream.percent(passed_seconds)
+        has_eta = at.eta_seconds is not None
+        new = Telling(now, at.status, at.phase, at.verdict, percent, has_eta, sampled_at=now)
         reason = throttle.reason_to_report(new, self._told, rules)
         if reason is None:
             return None
@@ -111,6 +130,7 @@ class _Migration:
             reason,
             dataclasses.replace(
                 at,
+                percent=percent,
                 uuid=self._uuid,
                 server_uuid=self._server_uuid,
                 server_name=f"server-{self._server_uuid[:8]}",

@@ -7,23 +7,28 @@ from dataclasses import dataclass
 from typing import Self
 
 from migprog import exception
+from migprog.core.throttle import STEP_POINTS
 
 # Of all names of simulated hosts: by it their rows are found again.
 HOST_PREFIX = "loadtest-"
+# No percentage moves by so much.
+NO_STEPS = 101
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
     """So many hosts migrate so many servers each, all the time, and tell of it every interval.
 
-    ``migration_seconds`` is what a migration lasts on average. Of the ``seconds`` measured nothing
-    counts that was before all had begun.
+    ``step_points``: within the interval it is reported as the percentage moves by so many points;
+    ``NO_STEPS`` for the interval alone. ``migration_seconds`` is what a migration lasts on average.
+    Of the ``seconds`` measured nothing counts that was before all had begun.
     """
 
     hosts: int
     per_host: int
     interval_seconds: float
     heartbeat_seconds: float = 30.0
+    step_points: int = STEP_POINTS
     poll_seconds: float = 0.5
     migration_seconds: float = 300.0
     seconds: float = 60.0
@@ -60,6 +65,7 @@ _RANGES = (
     ("per_host", 1, 500),
     ("interval_seconds", 0.1, 600),
     ("heartbeat_seconds", 1, 3600),
+    ("step_points", 1, NO_STEPS),
     ("poll_seconds", 0.05, 60),
     ("migration_seconds", 10, 86_400),
     ("seconds", 1, 86_400),

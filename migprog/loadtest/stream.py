@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from migprog import exception
 from migprog.compute import recording
 from migprog.compute.replay import replay
+from migprog.core.progress import MAX_UNDER_WAY
 from migprog.core.report import Report
 from migprog.core.status import ENDED, Phase, Status
 from migprog.core.throttle import Rules
@@ -35,7 +36,25 @@ class Stream:
     reports: tuple[Report, ...]
 
     def at(self, seconds: float) -> Report:
-        return self.reports[max(0, bisect.bisect_right(self.times, seconds) - 1)]
+        return self.reports[self._index(seconds)]
+
+    def percent(self, seconds: float) -> int | None:
+        """Return the percentage then. It moves by single points, as that of a migration of this
+        length does: a stretched one is read so seldom that it would leap."""
+        index = self._index(seconds)
+        now = self.reports[index].percent
+        if now is None or index + 1 == len(self.times):
+            return now
+        following = self.reports[index + 1].percent
+        begin, end = self.times[index], self.times[index + 1]
+        if following is None or end <= begin:
+            return now
+        share = max(0.0, seconds - begin) / (end - begin)
+        # 100 % is told with the end alone.
+        return now + int(share * max(0, min(following, MAX_UNDER_WAY) - now))
+
+    def _index(self, seconds: float) -> int:
+        return max(0, bisect.bisect_right(self.times, seconds) - 1)
 
 
 def load(paths: Iterable[str], mean_seconds: float) -> list[Stream]:

@@ -225,7 +225,12 @@ class _Storing:
             if self._arrival(arrival, batch, now, ends)
         ]
         told_back = {r.entry: r.text for r in refused if r.why in _TOLD_BACK}
-        ack = Ack(settled, tuple(dict.fromkeys(arrived)), told_back)
+        destinations = {
+            uuid: host
+            for uuid in settled
+            if (host := self._migrations.get(uuid, {}).get("dest_compute")) is not None
+        }
+        ack = Ack(settled, tuple(dict.fromkeys(arrived)), told_back, destinations)
         return Stored(ack, applied, tuple(ends), tuple(appeared), tuple(refused))
 
     def _agent(self, told: Agent, batch: Batch, now: datetime, refused: list[Refusal]) -> None:

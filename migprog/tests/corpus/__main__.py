@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="tools/record-corpus", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these scenarios")
-    parser.add_argument("--half", choices=files.HALVES, help="the scenarios of this half")
+    parser.add_argument("--half", choices=files.RECORDED, help="the scenarios of this folder")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="labs at once")
     parser.add_argument("--out", type=Path, default=files.HERE, metavar="DIR")
     parser.add_argument(
@@ -72,7 +72,7 @@ def _record_all(arguments: argparse.Namespace) -> Iterator[Result]:
     """Record what is asked for; each recording is in its place as soon as it is complete."""
     chosen = [
         (group, arguments.out / half)
-        for half, scenarios in files.HALVES.items()
+        for half, scenarios in files.RECORDED.items()
         for group in _groups(scenarios)
         if arguments.half in (None, half) and _is_chosen(group, arguments.only)
     ]

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from migprog.tests.corpus.guests_of_nova import NOVA
 from migprog.tests.corpus.half_tuned import TUNED
 from migprog.tests.corpus.half_untouched import UNTOUCHED
 
@@ -15,6 +16,8 @@ Row = dict[str, Any]
 
 HERE = Path(__file__).parent
 HALVES = {"tuned": TUNED, "untouched": UNTOUCHED}
+# All that are recorded in the lab, by folder.
+RECORDED = HALVES | {"nova": NOVA}
 SUFFIX = ".jsonl.gz"
 
 

@@ -127,12 +127,16 @@ class _Recorder:
         return [header, *sorted(rows, key=lambda row: row["t"]), end]
 
     def _header(self) -> Row:
-        versions = {
+        ((_, stats),) = self._connection.domainListGetStats(
+            [self._domain], libvirt.VIR_DOMAIN_STATS_BALLOON
+        )
+        facts = {
+            "resident_mib": round(stats["balloon.rss"] / 1024, 1),
             "uuid": self._server.uuid,
             "libvirt": self._connection.getLibVersion(),
             "hypervisor": self._connection.getVersion(),
         }
-        return {"kind": "header"} | self._scenario.header() | versions
+        return {"kind": "header"} | self._scenario.header() | facts
 
     def _row(self, kind: str, **values: Any) -> Row:
         """Keep a row of now."""

@@ -5,7 +5,7 @@ import pytest
 
 from migprog import objects
 from migprog.core.report import ArrivalState, Report
-from migprog.core.status import Status
+from migprog.core.status import Phase, Status
 from migprog.tests import stores
 from migprog.tests.stores import START, arrival, at, later, migration, report
 
@@ -92,6 +92,13 @@ class Arriving:
             unknown.server_uuid,
             known.server_uuid,
         )
+
+    def test_the_source_is_told_the_destination_once_it_is_known(self, store):
+        first = report()
+        assert stores.store(store, first).destinations == {}
+        stores.store(store, arrival(first.server_uuid, state=ArrivalState.INCOMING), host="dest")
+        answer = stores.store(store, later(first, phase=Phase.MEMORY_ITERATIONS))
+        assert answer.destinations == {first.uuid: "dest"}
 
     def test_at_its_own_source_is_none(self, store):
         first = report()

@@ -23,7 +23,7 @@ def load(tmp_path, text, *arguments):
 def test_an_empty_file_is_sound(tmp_path):
     config = load(tmp_path, "")
     assert config.compute.poll_interval == 0.5
-    assert config.compute.report_interval == 5
+    assert config.compute.report_interval == 10
     assert config.compute.heartbeat_interval == 30
 
 
@@ -35,7 +35,7 @@ def test_an_empty_file_is_sound(tmp_path):
         ("poll_interval = soon", "[compute] poll_interval: "),
         ("report_interval = -1", "[compute] report_interval: "),
         ("heartbeat_interval = 4000", "[compute] heartbeat_interval: "),
-        ("poll_interval = 6", "[compute] report_interval: 5.0 must not be shorter than poll_in"),
+        ("poll_interval = 11", "[compute] report_interval: 10.0 must not be shorter than poll_in"),
         ("heartbeat_interval = 4", "[compute] heartbeat_interval: 4.0 must not be shorter than"),
         ("pol_interval = 1", "[compute] pol_interval: there is no such option"),
         ("libvirt_timeout = 0", "[compute] libvirt_timeout: "),

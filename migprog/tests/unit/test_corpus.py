@@ -27,12 +27,12 @@ def made():
 
 RECORDED = [
     pytest.param(half, scenario, id=scenario.name)
-    for half, scenarios in files.HALVES.items()
+    for half, scenarios in files.RECORDED.items()
     for scenario in scenarios
 ]
 PATHS = {
     name: path
-    for folder in (*files.HALVES, "handmade")
+    for folder in (*files.RECORDED, "handmade")
     for name, path in files.recordings(folder).items()
 }
 ALL = [pytest.param(path, id=name) for name, path in PATHS.items()]
@@ -107,7 +107,7 @@ def test_what_was_done_was_done_in_time(half, scenario):
 
 
 def test_the_folders_have_these_recordings_and_no_others():
-    for half, scenarios in files.HALVES.items():
+    for half, scenarios in files.RECORDED.items():
         assert sorted(files.recordings(half)) == sorted(scenario.name for scenario in scenarios)
     assert len(RECORDED) >= 40
 

@@ -196,7 +196,7 @@ def test_what_a_pause_makes_of_the_forecast(actions):
     assert report.phase is Phase.MEMORY_FIRST_PASS
     assert report.eta_seconds == pytest.approx(2**29 / 2**26, rel=0.25)
     one.lifecycle(5, 3, NOW + 9)
-    assert one.handover_seconds is None
+    assert one.ending.handover_seconds is None
 
 
 def test_what_was_not_paused_after_all(actions):
@@ -205,4 +205,4 @@ def test_what_was_not_paused_after_all(actions):
     actions.done(Acted(server_uuid=SERVER, at=NOW, error="no"))
     one.lifecycle(3, 1, NOW + 1)
     one.lifecycle(5, 3, NOW + 1.5)
-    assert one.handover_seconds == 0.5
+    assert one.ending.handover_seconds == 0.5

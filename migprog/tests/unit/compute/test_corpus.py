@@ -6,6 +6,7 @@ worse fails here, one that makes it better may tighten them.
 """
 
 import functools
+import itertools
 import pathlib
 from typing import Any
 
@@ -15,11 +16,14 @@ from migprog.compute import recording
 from migprog.compute.replay import replay
 from migprog.compute.score import figures, score
 from migprog.compute.truth import Group, truth
+from migprog.core.completion import resent_share
+from migprog.core.sample import from_job_stats
 from migprog.core.throttle import Rules
 from migprog.core.verdict import Verdict
 
 CORPUS = pathlib.Path(__file__).parents[2] / "corpus"
-RULES = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
+# The agent's defaults.
+RULES = Rules(report_interval_seconds=10.0, heartbeat_interval_seconds=30.0)
 # What a hand-over took in the lab that made the recordings.
 HANDOVER_SECONDS = 0.27
 
@@ -31,8 +35,9 @@ def scores(half):
         recorded = recording.read(str(path))
         known = truth(recorded)
         if known is not None:
-            found.append(score(path.name, replay(recorded, RULES, HANDOVER_SECONDS), known))
-    assert len(found) >= 40
+            said = replay(recorded, RULES, HANDOVER_SECONDS)
+            found.append(score(path.name, said, known, recorded))
+    assert len(found) >= (5 if half == "nova" else 40)
     return found
 
 
@@ -48,6 +53,76 @@ def figured(some) -> Any:
 def test_percent_never_goes_back_or_above_99_or_away(half):
     every = figured(scores(half))
     assert (every["percent_back"], every["percent_above_99"], every["percent_lost"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("group", [Group.STEADY, Group.CHANGING])
+@pytest.mark.parametrize("half", ["tuned", "untouched"])
+def test_what_a_reader_sees_is_nearer_to_the_truth_than_novas_progress(half, group):
+    seen = of(half, group)
+    assert seen["displayed_distance"] < seen["nova_distance"]
+    # What is lost between the samples and the reader, by age, is little.
+    assert seen["displayed_distance"] < seen["percent_distance"] + 1.5
+
+
+def test_each_guest_of_a_real_nova_is_nearer_to_the_truth_than_novas_progress():
+    for each in scores("nova"):
+        seen = figured([each])
+        assert seen["displayed_distance"] < seen["nova_distance"], each.name
+        if "slow" in each.name:
+            assert seen["displayed_distance"] <= 5
+        if "disk" in each.name:
+            assert seen["displayed_distance"] <= 10
+
+
+@pytest.mark.parametrize("name", ["nova-slow-5-of-12", "nova-quiet-half-of-12"])
+def test_a_server_that_has_migrated_before_is_judged_by_it(name):
+    """Its destination knows it by the final statistics, as its source does."""
+    recorded = recording.read(str(CORPUS / "nova" / f"{name}.jsonl.gz"))
+    known = truth(recorded)
+    assert known is not None
+    final = next(row for row in recorded.rows if row.get("event") == "job_completed")["stats"]
+    share = resent_share(from_job_stats(final | {"type": 3}, known.end))
+    distances = [
+        figured([score(name, replay(recorded, RULES, HANDOVER_SECONDS, of), known)])[
+            "displayed_distance"
+        ]
+        for of in (None, share)
+    ]
+    assert distances[1] <= min(7, distances[0])
+
+
+@pytest.mark.parametrize("name", ["nova-slow-5-of-12", "nova-disk-150-quiet"])
+def test_what_is_displayed_is_never_old_and_begins_soon(name):
+    recorded = recording.read(str(CORPUS / "nova" / f"{name}.jsonl.gz"))
+    sent = replay(recorded, RULES, HANDOVER_SECONDS).reports
+    for before, after in itertools.pairwise(sent):
+        assert after.t - before.report.sampled_at <= RULES.report_interval_seconds + 1
+    moved = next(
+        each.t
+        for each in sent
+        if each.report.memory_processed_bytes or each.report.disk_processed_bytes
+    )
+    first = next(each.t for each in sent if each.report.percent is not None)
+    assert first - moved <= 1.5
+
+
+def test_between_reports_a_reader_may_count_down_to_the_end():
+    """``ends_at`` is when it was sampled and the time left then."""
+    recorded = recording.read(str(CORPUS / "nova" / "nova-slow-5-of-12.jsonl.gz"))
+    known = truth(recorded)
+    assert known is not None
+    sent = [
+        each
+        for each in replay(recorded, RULES, HANDOVER_SECONDS).reports
+        if known.second_boundary <= each.t < known.end
+    ]
+    assert len(sent) >= 6
+    for each in sent:
+        ends_at = each.report.sampled_at + (each.report.eta_seconds or 0.0)
+        assert ends_at == pytest.approx(known.end, abs=1.5)
+    # It stays the same while it is right, so reports may be far apart.
+    last = sent[-1].report
+    assert last.sampled_at + (last.eta_seconds or 0.0) == pytest.approx(known.end, abs=0.5)
 
 
 @pytest.mark.parametrize("half", ["tuned", "untouched"])

@@ -77,7 +77,7 @@ def test_a_switch_over_that_hangs_is_stalled_within_seconds_without_a_time_left(
 
 def test_a_switch_over_that_hung_is_no_measure_for_others():
     monitor = monitored("lab-destination-hangs-at-switch-over")
-    assert monitor.handover_seconds is None
+    assert monitor.ending.handover_seconds is None
 
 
 def test_a_pause_by_another_is_no_switch_over_and_what_remains_is_believed():
@@ -89,7 +89,7 @@ def test_a_pause_by_another_is_no_switch_over_and_what_remains_is_believed():
         assert line.verdict == Verdict.CONVERGING
         assert re.match(r"guest paused for \d+ s", line.reason)
         assert line.eta_low_seconds <= 45.4 - line.t <= line.eta_high_seconds
-        assert line.percent <= 100 * line.t / 45.4 + 17
+        assert line.percent <= 100 * line.t / 45.4 + 20
     # What the guest dirtied before it was paused shows when the second iteration begins.
     for line in paused:
         if line.t > 25.5:
@@ -100,25 +100,25 @@ def test_a_pause_by_another_is_no_switch_over_and_what_remains_is_believed():
 
 def test_a_pause_by_another_is_no_measure_for_others():
     monitor = monitored("lab-paused-by-another")
-    assert monitor.handover_seconds is None
+    assert monitor.ending.handover_seconds is None
 
 
 def test_a_usual_switch_over_is():
     driven = brought_to(Phase.SWITCHOVER)
     driven.now += 0.7
     driven.lifecycle(5, 3)
-    assert driven.monitor.handover_seconds == pytest.approx(0.7)
+    assert driven.monitor.ending.handover_seconds == pytest.approx(0.7)
 
 
 def test_one_odd_completion_time_does_not_change_what_is_expected():
     times = CompletionTimes()
-    assert times.expected_seconds is None
+    assert times.expected_seconds() is None
     for seconds in (1.5, 1.7, 40.0, 1.6):
         times = times.after(seconds)
-    assert times.expected_seconds == pytest.approx(1.65)
+    assert times.expected_seconds() == pytest.approx(1.65)
     for _ in range(20):
         times = times.after(0.5)
-    assert times.expected_seconds == 0.5
+    assert times.expected_seconds() == 0.5
     assert len(times.latest) < 20
 
 
@@ -208,14 +208,15 @@ def test_post_copy_goes_by_its_own_rate():
     assert driven.said.eta_seconds == pytest.approx(1.0 + 1.45, abs=0.3)
 
 
-def test_setup_says_for_how_long_and_no_more_often_than_a_heartbeat():
+def test_setup_says_for_how_long_each_interval_and_seldom_more_often():
+    """It is read each 3 s: of two readings in an interval the later one is reported at its end."""
     sent = reports("setup-for-9-minutes")
     for t in range(30, 540):
         report = shown_at(sent, t)
         assert (report.verdict, report.eta_seconds) == (Verdict.STARTING, None)
         (seconds,) = map(int, re.findall(r"copied for (\d+) s since it started", report.reason))
-        assert t - 31 <= seconds <= t
-    assert len(sent) <= 2 + 540 / 30
+        assert t - 12 <= seconds <= t
+    assert len(sent) <= 2 + 540 / 3
 
 
 def test_a_sample_without_an_iteration_is_one_of_memory_if_memory_has_moved():

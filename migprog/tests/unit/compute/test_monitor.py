@@ -60,8 +60,13 @@ def test_reports_are_few(guest):
     reasons = [reason for reason, _ in told]
     assert reasons[0] is Reason.FIRST
     assert reasons.count(Reason.FIRST) == 1
-    steps = [report.sampled_at for reason, report in told if reason is Reason.STEP]
-    assert all(b - a >= RULES.report_interval_seconds - 0.6 for a, b in itertools.pairwise(steps))
+    progress = (Reason.STEP, Reason.FIGURES)
+    steps = [report.sampled_at for reason, report in told if reason in progress]
+    assert all(b - a >= RULES.step_seconds - 0.6 for a, b in itertools.pairwise(steps))
+    points = sum(reason is Reason.STEP for reason in reasons)
+    assert points <= 100 / RULES.step_points + 5
+    figures = reasons.count(Reason.FIGURES)
+    assert figures <= 1.2 * told[-1][1].total_seconds / RULES.report_interval_seconds + 1
 
 
 def test_the_final_report_has_libvirts_final_counters():

@@ -230,7 +230,7 @@ def test_the_throttles_rules_can_be_given(tmp_path, capsys):
     counts = []
     for interval in ("0", "20"):
         command.main(["--format=json", f"--report-interval={interval}", path])
-        counts.append(capsys.readouterr().out.count('"reported": "step"'))
+        counts.append(capsys.readouterr().out.count('"reported": "figures"'))
     assert counts[0] > counts[1]
 
 

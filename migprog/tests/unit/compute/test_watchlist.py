@@ -73,7 +73,7 @@ class Agent:
 
     def wait(self, seconds):
         self.now += seconds
-        self.watches.attend(RULES, self.now, {SERVER}, beats=True)
+        self.watches.attend(RULES, self.now, {SERVER})
 
     def poll_each(self, seconds):
         """Have the configuration read again."""

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migprog.core.pacing import Pacing
+from migprog.core.throttle import Rules
 
 QUICK, SLOW = 0.01, 2.0
 
@@ -61,3 +62,16 @@ def test_it_stays_between_what_was_asked_for_and_the_heartbeat(answers, asked, m
 def test_what_is_slow_depends_on_the_interval(asked, slow):
     assert after(slow, asked=asked, most=120.0) == asked
     assert after(slow + 0.01, asked=asked, most=120.0) == 2 * asked
+
+
+def test_slow_answers_stretch_the_second_between_messages_by_as_much():
+    rules = Rules(report_interval_seconds=10.0, heartbeat_interval_seconds=30.0)
+    pacing = Pacing(10.0, 30.0)
+    assert pacing.rules(rules) == rules
+    stretched = pacing.answered(SLOW, 0.0).rules(rules)
+    assert (stretched.report_interval_seconds, stretched.step_seconds) == (20.0, 11.0)
+    assert stretched.heartbeat_interval_seconds == 30.0
+
+
+def test_an_interval_of_less_than_a_second_is_the_time_between_messages():
+    assert Pacing(0.2, 30.0).step_seconds == 0.2

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from migprog.compute.domain_xml import Facts
 from migprog.compute.monitor import Monitor
+from migprog.core.first_pass import QEMU_BYTES
 from migprog.core.sample import Disk
 from migprog.core.verdict import Verdict
 from migprog.tests.fixtures.synthetic import Compression, Copy, Shown, Synthetic
@@ -36,7 +37,8 @@ class Watcher:
         self.monitor = Monitor(UUID, UUID, 0.0, handover_seconds=0.0)
         # How much of it is zeros is not known at first, but is soon seen where they are anywhere.
         is_seen = not one.zeros_last and one.zeros >= one.filled
-        resident = None if is_seen else int(1.01 * one.filled)
+        qemu_bytes = min(QEMU_BYTES, one.total // 8)
+        resident = None if is_seen else int(1.01 * one.filled) + qemu_bytes
         self.monitor.learn(Facts(memory_size_bytes=one.total, memory_resident_bytes=resident))
 
     def see(self, shown: Shown) -> Said:

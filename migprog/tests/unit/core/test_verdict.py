@@ -83,6 +83,20 @@ def test_not_converging_says_what_would_help():
 
 
 @pytest.mark.parametrize(
+    ("limit_seconds", "words"),
+    [
+        (0.05, "4.0 s would do, 0.05 s are allowed"),
+        (0.3, "0.3 s are"),
+        (2.5, "2.5 s are"),
+        (0.122, "0.122 s are"),
+    ],
+)
+def test_what_is_allowed_is_told_as_it_is_set(limit_seconds, words):
+    """Nova begins with 50 ms."""
+    assert words in judged(passes(200, 100, 100, 100, limit=limit_seconds)).reason
+
+
+@pytest.mark.parametrize(
     ("throttle", "words"), [(30, "by 30 % and goes on"), (99, "by 99 % and is at its end")]
 )
 def test_not_converging_says_how_far_auto_converge_is(throttle, words):

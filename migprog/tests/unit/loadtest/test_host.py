@@ -13,7 +13,7 @@ from migprog.core.status import ENDED, Status
 from migprog.core.throttle import Reason, Rules
 from migprog.loadtest import stream
 from migprog.loadtest.host import Host
-from migprog.loadtest.plan import Load, Share, host_name
+from migprog.loadtest.plan import NO_STEPS, Load, Share, host_name
 
 RULES = Rules(report_interval_seconds=2.0, heartbeat_interval_seconds=30.0)
 EPOCH = 1_700_000_000.0
@@ -52,7 +52,8 @@ def test_a_migration_is_told_of_every_interval_and_changes_at_once(streams):
     told = ticked(host([(only, 0.0)], Outbox()), only.times[-1] - 1)
     assert told[0][1].reason is Reason.FIRST
     assert {each.report.uuid for _, each in told} == {told[0][1].report.uuid}
-    steps = [now for now, each in told if each.reason is Reason.STEP]
+    progress = (Reason.STEP, Reason.FIGURES)
+    steps = [now for now, each in told if each.reason in progress]
     assert len(steps) >= 0.3 * only.times[-1]
     gaps = [b - a for (a, _), (b, _) in itertools.pairwise(told)]
     assert max(gaps) <= 3.0
@@ -83,6 +84,17 @@ def test_migrations_are_spread_over_streams_and_time(streams):
         shares = sorted(gone / s.times[-1] for s, gone in chosen if s is each)
         assert len(shares) >= 90
         assert max(b - a for a, b in zip([0, *shares], [*shares, 1], strict=True)) < 0.05
+
+
+@pytest.mark.parametrize(("step_points", "reports"), [(2, 34), (NO_STEPS, 15)])
+def test_within_the_interval_percentages_are_reported_as_they_move(streams, step_points, reports):
+    (only,) = [s for s in streams if s.reports[-1].status is Status.COMPLETED][:1]
+    outbox, rules = Outbox(), Rules(10.0, 30.0, step_points=step_points)
+    sender = Sender(outbox, None, Address("a", "a", None), rules)
+    one = Host("a", rules, [(only, 0.0)], outbox, sender, Outbox())
+    told = [each.reason for _, each in ticked(one, only.times[-1] - 1)]
+    assert len(told) == pytest.approx(reports, abs=3)
+    assert (Reason.STEP in told) == (step_points < NO_STEPS)
 
 
 def test_a_share_goes_through_json_and_shares_are_everybodys():

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far is it: the share of the time that has passed, as one number that never goes back.
+
+A number that is too high stands still until it is true; one that is too low is wrong as long. So
+where the time left may be anything, the number is that of a guest between a quiet one and one that
+dirties a good deal: exact for both as the first pass begins, between them as it ends.
+"""
+
+from migprog.core.course import Course
+from migprog.core.estimate import Estimate
+from migprog.core.first_pass import first_pass
+from migprog.core.pause import pause_limit_seconds
+
+MAX_UNDER_WAY = 99
+# What a guest that dirties a good deal has to send again, as a share of its first pass; and how
+# late in that pass the number begins to allow for it.
+_RESENT = 0.6
+_LATENESS = 3
+# Whether passes get shorter is not known before the second boundary: so much of the second pass is
+# expected again.
+_SECOND_PASS_AGAIN = 0.35
+
+
+def percent(course: Course, estimate: Estimate, displayed: int | None) -> int | None:
+    """Return the share of the time that has passed, in percent; never below what was ``displayed``
+    before, at most 99, None while it is not known."""
+    if course.latest is None or estimate.eta_seconds is None:
+        return displayed
+    elapsed = max(0.0, course.latest.at - course.started_at)
+    whole = elapsed + max(0.0, estimate.eta_seconds + _correction_seconds(course))
+    share = int(100 * elapsed / whole) if whole > 0 else 0
+    return max(displayed or 0, min(MAX_UNDER_WAY, share))
+
+
+def _correction_seconds(course: Course) -> float:
+    """Return what is added to the time left, while too little is known of the guest."""
+    pace = course.memory_bytes_per_second or course.disk_bytes_per_second
+    if not pace or course.resent_share is not None:
+        return 0.0
+    if not course.passes:
+        known = first_pass(course, pace)
+        if known is None:
+            return 0.0
+        return _RESENT * known.share**_LATENESS * known.whole_seconds - known.following_seconds
+    last = course.passes[-1].remaining_bytes
+    if len(course.passes) == 1 and last > pace * pause_limit_seconds(course):
+        return _SECOND_PASS_AGAIN * last / pace
+    return 0.0

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an agent learns from migrations for the next ones of the same server and hosts."""
+
+import pytest
+
+from migprog.compute.ledger import Ledger
+from migprog.compute.messages import (
+    Arrived,
+    Destinations,
+    Iteration,
+    JobCompleted,
+    Lifecycle,
+    Reading,
+)
+from migprog.compute.recorder import Recorder
+from migprog.compute.watchlist import WatchList
+from migprog.tests.fixtures.driven import SERVER
+from migprog.tests.fixtures.simulated import Guest, precopy
+from migprog.tests.unit.compute.test_watchlist import RULES, SETTINGS, Sampler
+
+OTHER = "1c6c1f5e-55b1-4f4b-8e2b-3f1f1c1f0f21"
+BUSY = Guest(dirty_mib_s=10)
+
+
+def counted(stats):
+    """The statistics with the pages that were sent whole."""
+    pages = stats["memory_processed"] // 4096
+    return stats | {"memory_normal": pages, "memory_constant": 0, "memory_page_size": 4096}
+
+
+class Agent:
+    def __init__(self):
+        self.ledger = Ledger(None, "here", "boot")
+        recorder = Recorder(None, SETTINGS.record_limits)
+        self.watches = WatchList(SETTINGS, lambda *_: Sampler(), recorder, self.ledger)
+        self.now = 1000.0
+
+    def _see(self, row, server_uuid, begun):
+        values = {"server_uuid": server_uuid, "at": begun + row["t"]}
+        match row:
+            case {"kind": "sample", "stats": stats}:
+                self.watches.read(Reading(**values, stats=counted(stats), pause_limit_seconds=0.3))
+            case {"event": "iteration", "iteration": number}:
+                self.watches.iteration(Iteration(**values, number=number))
+            case {"event": "lifecycle", "code": code, "detail": detail}:
+                self.watches.lifecycle(Lifecycle(**values, event=code, detail=detail))
+            case {"event": "job_completed", "stats": stats}:
+                self.watches.job_completed(JobCompleted(**values, stats=counted(stats)))
+
+    def migrates(self, server_uuid=SERVER, guest=BUSY, destination=None, forced=False):
+        """See a migration from begin to end; return its reports."""
+        begun, reports = self.now, {}
+        for row in precopy(guest):
+            self.now = begun + row["t"]
+            self._see(row, server_uuid, begun)
+            monitor = self.watches.monitor(server_uuid)
+            if monitor is not None:
+                monitor.forced = forced
+                if destination is not None and row["t"] > 1:
+                    self.watches.destinations(Destinations({monitor.uuid: destination}))
+            self.watches.attend(RULES, self.now, {server_uuid})
+            for report in self.ledger.outbox.load(self.now).reports:
+                reports[report.sequence] = report
+        self.now += 10.0
+        self.watches.attend(RULES, self.now, {server_uuid})
+        self.now += 100.0
+        return list(reports.values())
+
+
+def percent_at_the_end_of_the_first_pass(reports):
+    return max(r.percent or 0 for r in reports if r.phase == "memory-first-pass")
+
+
+def test_a_server_that_has_migrated_before_is_expected_to_do_it_again():
+    quiet, agent = Guest(dirty_mib_s=0), Agent()
+    first = percent_at_the_end_of_the_first_pass(agent.migrates(guest=quiet))
+    again = percent_at_the_end_of_the_first_pass(agent.migrates(guest=quiet))
+    other = percent_at_the_end_of_the_first_pass(agent.migrates(OTHER, quiet))
+    assert first <= 75 and other <= 75
+    assert again >= 80
+
+
+def test_the_host_where_a_server_arrives_learns_it_as_well():
+    quiet, agent = Guest(dirty_mib_s=0), Agent()
+    (final,) = [row["stats"] for row in precopy(quiet) if row.get("event") == "job_completed"]
+    arrived = counted(final) | {"operation": 4, "type": 3}
+    agent.watches.arrived(Arrived(server_uuid=SERVER, at=agent.now, stats=arrived))
+    assert percent_at_the_end_of_the_first_pass(agent.migrates(guest=quiet)) >= 80
+
+
+@pytest.mark.parametrize("stats", [None, {"type": 0}, {"type": 3, "operation": 2}])
+def test_no_figures_of_an_arrival_teach_nothing(stats):
+    agent = Agent()
+    agent.watches.arrived(Arrived(server_uuid=SERVER, at=agent.now, stats=stats))
+    assert percent_at_the_end_of_the_first_pass(agent.migrates(guest=Guest(dirty_mib_s=0))) <= 75
+
+
+def test_a_destination_that_a_conductor_tells_is_the_migrations():
+    agent = Agent()
+    agent.watches.iteration(Iteration(server_uuid=SERVER, at=agent.now, number=1))
+    outgoing = {"type": 2, "operation": 5, "time_elapsed": 500, "memory_total": 2**28}
+    agent.watches.read(Reading(server_uuid=SERVER, at=agent.now, stats=outgoing))
+    monitor = agent.watches.monitor(SERVER)
+    agent.watches.destinations(Destinations({"another": "x", monitor.uuid: "far"}))
+    assert monitor.destination == "far"
+    agent.watches.destinations(Destinations({"another": "x"}))
+    assert monitor.destination == "far"
+
+
+def test_nothing_is_learned_from_a_migration_that_was_forced():
+    quiet, agent = Guest(dirty_mib_s=0), Agent()
+    agent.migrates(guest=quiet, forced=True)
+    assert percent_at_the_end_of_the_first_pass(agent.migrates(guest=quiet)) <= 75
