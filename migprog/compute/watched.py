@@ -77,7 +77,7 @@ class Watched:
         elif at - self.jobless_at < _LOST_EVENT_SECONDS:
             return
         elif self.monitor.stands[0] is not Status.POST_COPY:
-            self.monitor.given_up(at)
+            self.monitor.ending.given_up(at)
 
     def learn(self, facts: domain_xml.Facts | None) -> None:
         self.monitor.learn(facts)

@@ -170,10 +170,11 @@ class Intake:
                     continue
                 if before is None or before.report.sequence < report.sequence:
                     self._progress[key] = _Progress(report, batch, at)
-            known = (batch.host, batch.node) in self._agents
-            if batch.agent is not None and (known or len(self._agents) < self._most_waiting):
-                alone = dataclasses.replace(batch, reports=(), arrivals=())
-                self._agents[batch.host, batch.node, batch.agent.key] = Heard(alone, at)
+            if batch.agent is not None:
+                agent = batch.host, batch.node, batch.agent.key
+                if agent in self._agents or len(self._agents) < self._most_waiting:
+                    alone = dataclasses.replace(batch, reports=(), arrivals=())
+                    self._agents[agent] = Heard(alone, at)
             self._changed.notify()
 
     def _overflowed(self, host: str) -> None:
