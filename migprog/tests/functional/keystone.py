@@ -111,16 +111,20 @@ class Keystone:
     def new_user(self, name: str, role: str, project_id: str | None) -> str:
         """A user with a role in a project; without one, on the system. Gives its id."""
         user = self._new("user", name=name, domain_id=DOMAIN["id"], password=PASSWORD)
-        (found,) = self._ask("GET", f"/roles?name={role}")["roles"]
-        place = "/system" if project_id is None else f"/projects/{project_id}"
-        self._ask("PUT", f"{place}/users/{user}/roles/{found['id']}")
+        self.grant(user, role, project_id)
         return user
 
-    def new_endpoint(self, service_type: str, url: str) -> None:
-        """A service, and where it is."""
+    def grant(self, user_id: str, role: str, project_id: str | None) -> None:
+        """Give a user a role in a project; without one, on the system."""
+        (found,) = self._ask("GET", f"/roles?name={role}")["roles"]
+        place = "/system" if project_id is None else f"/projects/{project_id}"
+        self._ask("PUT", f"{place}/users/{user_id}/roles/{found['id']}")
+
+    def new_endpoint(self, service_type: str, url: str, public_url: str | None = None) -> None:
+        """A service, and where it is; for the public elsewhere, if so."""
         service = self._new("service", name=service_type, type=service_type)
-        for interface in ("public", "internal"):
-            self._new("endpoint", service_id=service, interface=interface, url=url)
+        for interface, place in (("public", public_url or url), ("internal", url)):
+            self._new("endpoint", service_id=service, interface=interface, url=place)
 
     def _new(self, what: str, **values: Any) -> str:
         made: str = self._ask("POST", f"/{what}s", json={what: values})[what]["id"]

@@ -57,11 +57,12 @@ def bind(source: Path, target: Path, read_only: bool = False) -> None:
         mount(str(source), str(target), MS_BIND | MS_REMOUNT | MS_RDONLY)
 
 
-def build_root(root: Path, lab_directory: Path, devices: list[str]) -> None:
+def build_root(root: Path, lab_directory: Path, devices: list[str], visible: list[str]) -> None:
     """Complete `root`, which holds the host's own /etc, /run and /var, to a system that can run.
 
     /sys is bound without what is mounted below it: no control groups, so libvirt leaves them alone.
-    The lab's directory keeps its path, so that a socket in it has one address inside and outside.
+    The lab's directory keeps its path, so that a socket in it has one address inside and outside;
+    so do the directories in `visible`, read-only.
     """
     for name in SYSTEM_DIRECTORIES:
         system = Path("/", name)
@@ -74,7 +75,8 @@ def build_root(root: Path, lab_directory: Path, devices: list[str]) -> None:
         bind(Path("/dev", device), root / "dev" / device)
     (root / "proc").mkdir()
     mount("proc", str(root / "proc"), kind="proc")
-    bind(lab_directory, root / lab_directory.relative_to("/"))
+    for path in (lab_directory, *map(Path, visible)):
+        bind(path, root / path.relative_to("/"), read_only=path != lab_directory)
 
 
 class HostInit:
@@ -188,7 +190,8 @@ def main() -> None:
     os.set_inheritable(settings["owner_pidfd"], False)
     try:
         socket.sethostname(settings["hostname"])
-        build_root(Path(settings["root"]), Path(settings["lab_directory"]), settings["devices"])
+        root, lab_directory = Path(settings["root"]), Path(settings["lab_directory"])
+        build_root(root, lab_directory, settings["devices"], settings["visible"])
     except OSError as error:
         print("error", error, flush=True)
         return
