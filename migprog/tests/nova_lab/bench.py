@@ -176,7 +176,7 @@ class Bench:
 
     # -- the lab -----------------------------------------------------------------------------------
 
-    def keeper(self, verb: str, **arguments: Any) -> Any:
+    def keeper(self, verb: str, /, **arguments: Any) -> Any:
         """Have the keeper of the lab do something."""
         return control.ask(self._state, verb, **arguments)
 

@@ -57,18 +57,14 @@ class Cloud:
         """An answer's document. Raises :class:`Refused`."""
         is_data = isinstance(body, bytes)
         kind = {"Content-Type": "application/octet-stream"} if is_data else {}
-        for attempt in (1, 2):
-            answer = self._session.request(
-                method,
-                url,
-                data=body if is_data else None,
-                json=None if is_data else body,
-                headers={"X-Auth-Token": self.token(), **kind, **(headers or {})},
-                timeout=_SECONDS,
-            )
-            if answer.status_code != 401 or attempt == 2:
-                break
-            self._token = ""
+        answer = self._session.request(
+            method,
+            url,
+            data=body if is_data else None,
+            json=None if is_data else body,
+            headers={"X-Auth-Token": self.token(), **kind, **(headers or {})},
+            timeout=_SECONDS,
+        )
         if answer.status_code >= 400:
             raise Refused(f"{method} {url}", answer)
         return answer.json() if "json" in answer.headers.get("content-type", "") else None

@@ -45,7 +45,7 @@ def serve_one(listener: socket.socket, commands: Commands) -> bool:
     return verb != "down"
 
 
-def ask(state: Path, verb: str, **arguments: Any) -> Any:
+def ask(state: Path, verb: str, /, **arguments: Any) -> Any:
     """Have the keeper do something, and wait for that.
 
     Raises :class:`ControlError`, and :class:`OSError` when there is no keeper.

@@ -48,7 +48,7 @@ def _install_openstack(wanted: Path) -> None:
     shutil.rmtree(wanted, ignore_errors=True)
     with step(f"making {wanted}"):
         run([PYTHON, "-m", "venv", wanted])
-    pip = [wanted / "bin/pip", "install", "--quiet"]
+    pip: list[str | Path] = [wanted / "bin/pip", "install", "--quiet"]
     for line in requirements():
         with step(f"installing {line}"):
             run([*pip, "-c", CONSTRAINTS, line])

@@ -114,8 +114,10 @@ def up(state: Path, cache: Path, source: Path) -> None:
     log = state / LOG
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "migprog.tests.nova_lab", "keeper"]
-            + [f"--state={state}", f"--cache={cache}", f"--source={source}"],
+            [
+                *(sys.executable, "-m", "migprog.tests.nova_lab", "keeper"),
+                *(f"--state={state}", f"--cache={cache}", f"--source={source}"),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

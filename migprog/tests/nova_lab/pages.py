@@ -22,7 +22,7 @@ class Page:
 
     def after(self, text: str) -> str:
         """The first literal block after a piece of text."""
-        before, found, rest = self._text.partition(text)
+        _, found, rest = self._text.partition(text)
         block = re.search(r"::\n\n((?: {3,}\S.*\n|[ \t]*\n)+)", rest)
         return self._adapted(block if found else None, text)
 

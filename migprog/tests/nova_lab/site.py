@@ -168,7 +168,7 @@ class Site:
 
     def wait_for_computes(self, discover: bool = False) -> None:
         """Wait until Nova takes both hosts for up."""
-        manage = [self._environment / "bin/nova-manage", "--config-file"]
+        manage: list[str | Path] = [self._environment / "bin/nova-manage", "--config-file"]
         manage.append(self.directory / "etc/nova/nova.conf")
 
         def both_are_up() -> bool:

@@ -94,7 +94,7 @@ class Watch:
                 self.samples.errors.append(f"{look.__name__}: {error}"[:300])
             self._over.wait(max(0.0, seconds - (time.monotonic() - began)))
 
-    # -- each of these is a thread -------------------------------------------------------------------
+    # -- each of these is a thread -----------------------------------------------------------------
 
     def _look_at_job(self) -> None:
         with contextlib.suppress(libvirt.libvirtError):

@@ -180,7 +180,7 @@ def test_options_are_added_to_sections():
     more = options.with_options(sections, ["a.y=2", "b.z=3=4"])
     assert more == {"a": {"x": 1, "y": "2"}, "b": {"z": "3=4"}}
     assert sections == {"a": {"x": 1}}
-    with pytest.raises(ValueError, match="SECTION.NAME=VALUE"):
+    with pytest.raises(ValueError, match=r"SECTION\.NAME=VALUE"):
         options.with_options({}, ["x=1"])
 
 
