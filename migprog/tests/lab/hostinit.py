@@ -37,10 +37,10 @@ SYSTEM_DIRECTORIES = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def mount(source: str, target: str, flags: int = 0, kind: str = "none") -> None:
+def mount(source: str, target: str, flags: int = 0, kind: str = "none", options: str = "") -> None:
     """mount(2), by name; raises OSError."""
     arguments = (source.encode(), target.encode(), kind.encode())
-    if _libc.mount(*arguments, ctypes.c_ulong(flags), None) != 0:
+    if _libc.mount(*arguments, ctypes.c_ulong(flags), options.encode()) != 0:
         code = ctypes.get_errno()
         raise OSError(code, f"cannot mount {source} at {target}: {os.strerror(code)}")
 
@@ -73,6 +73,10 @@ def build_root(root: Path, lab_directory: Path, devices: list[str], visible: lis
     bind(Path("/sys"), root / "sys")
     for device in devices:
         bind(Path("/dev", device), root / "dev" / device)
+    # For consoles, as Nova's servers have them.
+    (root / "dev/pts").mkdir()
+    mount("devpts", str(root / "dev/pts"), kind="devpts", options="ptmxmode=0666")
+    (root / "dev/ptmx").symlink_to("pts/ptmx")
     (root / "proc").mkdir()
     mount("proc", str(root / "proc"), kind="proc")
     for path in (lab_directory, *map(Path, visible)):

@@ -97,8 +97,10 @@ class Beside:
         )
         for host in self._site.hosts.values():
             ours = {"compute-1": host.name, "192.0.2.11": host.address}
-            text = self._page("install.rst", self._places() | ours).after("#. Write ``/etc/migprog")
-            hypervisor = _sections(text.rpartition("[DEFAULT]")[1:])
+            text = self._page("install.rst", self._places() | ours).after(
+                "Hypervisors\n===", "#. Write"
+            )
+            hypervisor = _sections(text)
             wanted = [each for each in self._options if each.startswith("compute.")]
             file = host.root / "etc/migprog/migprog.conf"
             options.write(file, options.with_options(hypervisor, wanted))
@@ -125,9 +127,9 @@ class Beside:
             self._has_user = True
 
     def _write_controller(self, page: pages.Page) -> None:
-        sections = _sections([page.after("Controllers\n===")])
+        sections = _sections(page.after("Controllers\n==="))
         proxied = self._page("beside-nova.rst", {}).after("migprog-api\n===")
-        sections |= _sections([proxied])
+        sections |= _sections(proxied)
         ports = self._site.ports
         sections["api"] = {"listen": f"127.0.0.1:{ports['migprog']}"}
         sections["conductor"] = {"metrics_listen": f"127.0.0.1:{ports['migprog-metrics']}"}
@@ -217,11 +219,11 @@ class Beside:
             processes.wait_for_port(proxy.compute, _START_SECONDS, program)
 
 
-def _sections(texts: Iterable[str]) -> options.Sections:
+def _sections(text: str) -> options.Sections:
     """The sections of a configuration file's text."""
     found: options.Sections = {}
     section: dict[str, str] = {}
-    for line in "".join(texts).splitlines():
+    for line in text.splitlines():
         line = line.strip()
         if line.startswith("["):
             section = found.setdefault(line.strip("[]"), {})

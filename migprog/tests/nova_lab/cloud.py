@@ -64,6 +64,8 @@ class Cloud:
             json=None if is_data else body,
             headers={"X-Auth-Token": self.token(), **kind, **(headers or {})},
             timeout=_SECONDS,
+            # Given with the session, the environment would override it.
+            verify=self.lab.certificate or True,
         )
         if answer.status_code >= 400:
             raise Refused(f"{method} {url}", answer)
@@ -74,7 +76,6 @@ class Cloud:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = requests.Session()
-            session.verify = self.lab.certificate
         return session
 
     def token(self) -> str:

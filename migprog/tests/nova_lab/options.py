@@ -102,7 +102,8 @@ def neutron(places: Places) -> Sections:
         "DEFAULT": {
             "use_stderr": True,
             "core_plugin": "ml2",
-            "service_plugins": "",
+            # Without their tables in its model, Neutron lists no ports.
+            "service_plugins": "router,port_forwarding",
             "transport_url": places.broker,
             "api_paste_config": places.environment / "etc/neutron/api-paste.ini",
             "state_path": places.directory / "neutron",

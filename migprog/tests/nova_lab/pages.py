@@ -20,11 +20,15 @@ class Page:
         self._text = (source / "doc/source" / name).read_text()
         self._ours = ours
 
-    def after(self, text: str) -> str:
-        """The first literal block after a piece of text."""
-        _, found, rest = self._text.partition(text)
+    def after(self, *texts: str) -> str:
+        """The first literal block after a piece of text, found after another, and so on."""
+        rest = self._text
+        for text in texts:
+            _, found, rest = rest.partition(text)
+            if not found:
+                return self._adapted(None, text)
         block = re.search(r"::\n\n((?: {3,}\S.*\n|[ \t]*\n)+)", rest)
-        return self._adapted(block if found else None, text)
+        return self._adapted(block, texts[-1])
 
     def named(self, name: str) -> str:
         """The code block with ``:name: NAME``."""

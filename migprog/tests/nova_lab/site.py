@@ -117,6 +117,9 @@ class Site:
                 self.services.start(name, command)
             for name in _PYTHON_WSGI:
                 self._wait_for(name)
+            # Before it has read anything else, Neutron 29 fails to list ports.
+            networks = f"http://127.0.0.1:{self.ports['neutron']}/v2.0/networks"
+            self.cloud().ask("GET", networks, None)
 
     def start_api(self, name: str) -> None:
         """Start the API of a service; it may read its configuration anew."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One case of the check while it runs: what is watched, what is expected, what came of it."""
 
+import collections
 import contextlib
 import time
 from collections.abc import Iterator
@@ -84,7 +85,8 @@ class Trial:
         self.result.moments += len(watch.samples.moments)
         self.result.differences += watch.samples.differences
         self.result.hidden += clients.hidden(watch.samples.moments)
-        self.result.faults += [f"{self.case}: {error}" for error in watch.samples.errors]
+        for error, count in collections.Counter(watch.samples.errors).items():
+            self.result.faults.append(f"{self.case}: {count} times: {error}")
 
     # -- the end ----------------------------------------------------------------------------------
 

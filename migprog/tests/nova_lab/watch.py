@@ -91,7 +91,7 @@ class Watch:
             try:
                 look()
             except (Refused, requests.RequestException, libvirt.libvirtError) as error:
-                self.samples.errors.append(f"{look.__name__}: {error}"[:300])
+                self.samples.errors.append(f"{look.__name__}: {error}"[:400])
             self._over.wait(max(0.0, seconds - (time.monotonic() - began)))
 
     # -- each of these is a thread -----------------------------------------------------------------
