@@ -13,9 +13,15 @@ from migprog.tests.nova_lab.hosts import AGENT_USER
 from migprog.tests.nova_lab.progress import step
 
 if TYPE_CHECKING:
+    from migprog.tests.nova_lab.hosts import ComputeHost
     from migprog.tests.nova_lab.site import Site
 
 SECRET = "s3cret"
+# The blocks of beside-nova.rst that are carried out here, and by the case "page".
+BLOCKS = (
+    *("beside-conductor", "beside-api", "beside-agent", "beside-test", "beside-catalog"),
+    "beside-look",
+)
 _START_SECONDS = 120.0
 _ROLES = ("controller", "hypervisor")
 # The lab's tenant chooses the host, and has servers whose disk is as large as the image.
@@ -88,7 +94,9 @@ class Beside:
         rules = page.after("``/etc/nova/policy.yaml``")
         (self._site.directory / "etc/nova/policy.yaml").write_text(_LAB_RULES + rules)
         self._write_controller(page)
-        for words in (["migprog-manage", "db", "sync"], ["migprog-status", "upgrade", "check"]):
+        run(self._command(["migprog-manage", "db", "sync"]))
+        nova = self._page("beside-nova.rst", self._places())
+        for words in pages.commands(nova.named("beside-test")):
             run(self._command(words))
         for name in _CONTROLLERS:
             self._site.services.start(name, self._command([name]))
@@ -96,14 +104,7 @@ class Beside:
             self._site.ports["migprog"], _START_SECONDS, self._site.services["migprog-api"]
         )
         for host in self._site.hosts.values():
-            ours = {"compute-1": host.name, "192.0.2.11": host.address}
-            text = self._page("install.rst", self._places() | ours).after(
-                "Hypervisors\n===", "#. Write"
-            )
-            hypervisor = _sections(text)
-            wanted = [each for each in self._options if each.startswith("compute.")]
-            file = host.root / "etc/migprog/migprog.conf"
-            options.write(file, options.with_options(hypervisor, wanted))
+            self._write_agent(host)
         self.agents("start")
 
     def _make_database(self, page: pages.Page) -> None:
@@ -122,14 +123,30 @@ class Beside:
 
     def _make_user(self, page: pages.Page) -> None:
         if not self._has_user:
-            for words in pages.commands(page.after("as a user of the service project")):
-                self.openstack(words)
+            own = f"https://127.0.0.1:{self._site.proxies['nginx'].own}"
+            nova = self._page("beside-nova.rst", {"https://cloud.example.org:8790": own})
+            for block in (
+                page.after("as a user of the service project"),
+                nova.named("beside-catalog"),
+            ):
+                for words in pages.commands(block):
+                    self.openstack(words)
             self._has_user = True
+
+    def _write_agent(self, host: "ComputeHost") -> None:
+        ours = self._places() | {"compute-1": host.name, "192.0.2.11": host.address}
+        written = self._page("install.rst", ours).after("Hypervisors\n===", "#. Write")
+        more = self._page("beside-nova.rst", ours).named("beside-agent")
+        sections = _sections(written) | _sections(more)
+        wanted = [each for each in self._options if each.startswith("compute.")]
+        file = host.root / "etc/migprog/migprog.conf"
+        options.write(file, options.with_options(sections, wanted))
 
     def _write_controller(self, page: pages.Page) -> None:
         sections = _sections(page.after("Controllers\n==="))
-        proxied = self._page("beside-nova.rst", {}).after("migprog-api\n===")
-        sections |= _sections(proxied)
+        nova = self._page("beside-nova.rst", self._places())
+        for name in ("beside-conductor", "beside-api"):
+            sections |= _sections(nova.named(name))
         ports = self._site.ports
         sections["api"] = {"listen": f"127.0.0.1:{ports['migprog']}"}
         sections["conductor"] = {"metrics_listen": f"127.0.0.1:{ports['migprog-metrics']}"}

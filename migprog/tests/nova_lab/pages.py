@@ -11,6 +11,9 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
+# As far as lines have the indentation of the first one.
+_BLOCK = r"\n\n(( {3,})\S.*\n(?:\2.*\n|[ \t]*\n)*)"
+
 
 class Page:
     """A page of ``doc/source`` in a checkout; ``ours`` is what stands for the page's own names."""
@@ -27,18 +30,20 @@ class Page:
             _, found, rest = rest.partition(text)
             if not found:
                 return self._adapted(None, text)
-        block = re.search(r"::\n\n((?: {3,}\S.*\n|[ \t]*\n)+)", rest)
-        return self._adapted(block, texts[-1])
+        return self._adapted(re.search("::" + _BLOCK, rest), texts[-1])
 
     def named(self, name: str) -> str:
         """The code block with ``:name: NAME``."""
-        found = rf":name: {re.escape(name)}\n\n((?: {{3,}}\S.*\n|[ \t]*\n)+)"
-        return self._adapted(re.search(found, self._text), name)
+        return self._adapted(re.search(f":name: {re.escape(name)}{_BLOCK}", self._text), name)
 
     def of_language(self, language: str) -> str:
         """The first code block in a language."""
-        found = rf"code-block:: {re.escape(language)}\n(?: +:.*\n)*\n((?: {{3,}}\S.*\n|[ \t]*\n)+)"
+        found = f"code-block:: {re.escape(language)}(?:\n +:.*)*{_BLOCK}"
         return self._adapted(re.search(found, self._text), language)
+
+    def names(self) -> list[str]:
+        """The names of all code blocks that have one."""
+        return re.findall(r"(?m)^ *:name: (\S+)$", self._text)
 
     def _adapted(self, block: re.Match[str] | None, what: str) -> str:
         if block is None:

@@ -2,11 +2,21 @@
 """What the Nova lab decides: figures of a run, differences of documents, what clients saw."""
 
 import pathlib
+import re
 
 import pytest
 
-from migprog.tests.nova_lab import clients, differences, figures, options, pages
-from migprog.tests.nova_lab.cases import cost
+from migprog.tests.nova_lab import (
+    beside,
+    check,
+    clients,
+    differences,
+    environments,
+    figures,
+    options,
+    pages,
+)
+from migprog.tests.nova_lab.cases import CASES, cost
 from migprog.tests.nova_lab.clients import Moment
 from migprog.tests.nova_lab.differences import Allowed, Difference
 
@@ -166,6 +176,15 @@ class TestPages:
         assert pages.statements(page.named("tables")) == ["CREATE a", "CREATE b"]
         assert page.of_language("mysql") == page.named("tables")
 
+    def test_block_ends_where_its_indentation_does(self, tmp_path):
+        (tmp_path / "doc/source").mkdir(parents=True)
+        (tmp_path / "doc/source/page.rst").write_text(
+            "#. Write:\n\n   .. code-block:: ini\n      :name: file\n\n      [a]\n\n      x = 1\n\n"
+            "   That is all.\n"
+        )
+        page = pages.Page(tmp_path, "page.rst", {})
+        assert page.named("file") == page.of_language("ini") == "[a]\n\nx = 1\n"
+
     def test_output_is_no_command(self):
         assert pages.commands("$ one --now\nThat is said.\n$ two\n") == [["one", "--now"], ["two"]]
 
@@ -173,6 +192,24 @@ class TestPages:
     def test_block_that_is_not_there_is_an_error(self, page, text):
         with pytest.raises(LookupError, match=text):
             page.after(text)
+
+
+def test_every_block_of_the_manual_is_carried_out():
+    page = pages.Page(environments.ROOT, "beside-nova.rst", {})
+    assert sorted(page.names()) == sorted(beside.BLOCKS)
+    text = (environments.ROOT / "doc/source/beside-nova.rst").read_text()
+    # Of the blocks without a name, the last one is the lab's own usage.
+    assert text.count("code-block::") == len(beside.BLOCKS) + 1
+    assert not re.search(r"(?m)^(?! *\.\. ).*::$", text)
+
+
+def test_table_of_the_manual_can_be_read():
+    assert all(row.reason for row in differences.read(check.TABLE))
+
+
+def test_cases_of_the_table_are_cases_of_the_check():
+    named = {case for row in differences.read(check.TABLE) for case in row.case.split()}
+    assert named - {"*"} <= CASES.keys()
 
 
 def test_options_are_added_to_sections():

@@ -51,6 +51,7 @@ CASES: dict[str, Case] = {
         (*_TIMEOUT, "libvirt.live_migration_timeout_action=force_complete"),
     ),
     "unprivileged": Case(plain.unprivileged, "agents without rights", user="migprog"),
+    "page": Case(plain.by_the_page, "as the manual says"),
     "cost": Case(cost.total_times, "libvirt's times with and without migprog"),
 }
 SHORT = ("block", "abort")

@@ -3,6 +3,7 @@
 
 import contextlib
 
+from migprog.tests.nova_lab import environments, pages
 from migprog.tests.nova_lab.bench import Server
 from migprog.tests.nova_lab.trial import Trial
 
@@ -44,6 +45,20 @@ def renamed(trial: Trial) -> None:
     _migrate(trial, server)
     (newest, *_) = trial.bench.records(server)
     trial.require(newest["server_name"] == "renamed", f"the name is {newest['server_name']}")
+
+
+def by_the_page(trial: Trial) -> None:
+    """What beside-nova.rst says last: migrate a server, and look at it."""
+    server = trial.boot("quiet")
+    page = pages.Page(environments.ROOT, "beside-nova.rst", {" web": f" {server.uuid}"})
+    with trial.watching(server):
+        migrate, *looks = pages.commands(page.named("beside-look"))
+        trial.bench.cli(*migrate[1:])
+        trial.bench.wait_until_moving(server, "host-a", mib=20)
+        for words in looks:
+            said = trial.bench.cli(*words[1:])
+            trial.require("running" in said or "MIGRATING" in said, f"{words} says {said}")
+        _wait_for_arrival(trial, server, "host-b")
 
 
 def unprivileged(trial: Trial) -> None:
