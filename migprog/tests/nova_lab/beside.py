@@ -74,7 +74,8 @@ class Beside:
     # -- the documents ---------------------------------------------------------------------------
 
     def _page(self, name: str, more: dict[str, str]) -> pages.Page:
-        return pages.Page(self._checkout, name, {"SECRET": SECRET, **more})
+        """Of the lab's own checkout, so that an older or a newer migprog can be installed, too."""
+        return pages.Page(environments.ROOT, name, {"SECRET": SECRET, **more})
 
     def _places(self) -> dict[str, str]:
         """What the pages' own names stand for here."""
