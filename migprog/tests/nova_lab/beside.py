@@ -22,7 +22,7 @@ BLOCKS = (
     *("beside-conductor", "beside-api", "beside-agent", "beside-test", "beside-catalog"),
     "beside-look",
 )
-_START_SECONDS = 120.0
+_START_SECONDS = 600.0
 _ROLES = ("controller", "hypervisor")
 # The lab's tenant chooses the host, and has servers whose disk is as large as the image.
 _LAB_RULES = """\

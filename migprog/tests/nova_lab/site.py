@@ -20,7 +20,7 @@ from migprog.tests.nova_lab.options import Places
 from migprog.tests.nova_lab.progress import say, step
 from migprog.tests.nova_lab.services import Services
 
-_START_SECONDS = 180.0
+_START_SECONDS = 600.0
 _TOKEN_SECONDS = 24 * 3600
 _PYTHON_WSGI = {
     "placement": "placement.wsgi.api",

@@ -149,8 +149,15 @@ class Watch:
                 )
 
     def _list(self, proxy: str | None = None) -> list[Document]:
+        """What Nova lists of the server, or a proxy; a client that is told that there is nothing
+        sees nothing."""
         path = f"/servers/{self.server.uuid}/migrations"
-        found: list[Document] = self._bench.cloud.nova("GET", path, by=proxy)["migrations"]
+        try:
+            found: list[Document] = self._bench.cloud.nova("GET", path, by=proxy)["migrations"]
+        except Refused as refused:
+            if refused.code == 404:
+                return []
+            raise
         return found
 
 
