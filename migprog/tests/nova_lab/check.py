@@ -17,6 +17,8 @@ from migprog.tests.nova_lab.progress import say
 from migprog.tests.nova_lab.trial import Result, Trial
 
 TABLE = environments.ROOT / "doc/source/nova-differences.csv"
+# [compute] report_interval by default, and a second.
+_OLDEST_SECONDS = 6.0
 _COLUMNS = (
     ("percent_mean_distance", "migprog off by"),
     ("nova_mean_distance", "Nova off by"),
@@ -95,17 +97,26 @@ def report(results: Iterable[Result], table: Iterable[differences.Allowed]) -> d
         "missing_records": [each for result in found for each in result.missing_records],
         "hidden_from_clients": [watch.as_json(each) for result in found for each in result.hidden],
         "foreign_to_clients": [watch.as_json(each) for result in found for each in result.foreign],
+        "old_or_falling_figures": [
+            run for result in found for run in result.runs if not _is_fresh(run)
+        ],
         "faults": [each for result in found for each in result.faults],
         "moments": sum(result.moments for result in found),
         **{key: value for result in found for key, value in result.more.items()},
     }
 
 
+def _is_fresh(run: dict[str, Any]) -> bool:
+    """Tell whether a percentage never fell, and no figure was older than the interval of reports
+    and a second."""
+    return not run["percent_back"] and (run["oldest_figure_seconds"] or 0) <= _OLDEST_SECONDS
+
+
 def is_as_documented(found: dict[str, Any]) -> bool:
     """Tell whether nothing in a report is a fault."""
     faults = (
         *("undocumented_differences", "false_records", "missing_records"),
-        *("hidden_from_clients", "foreign_to_clients", "faults"),
+        *("hidden_from_clients", "foreign_to_clients", "old_or_falling_figures", "faults"),
     )
     return not any(found[name] for name in faults)
 

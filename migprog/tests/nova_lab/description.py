@@ -21,7 +21,7 @@ class HostDescription:
 @dataclass(frozen=True)
 class Description:
     """URLs of the services, of Nova's API alone and through the proxies, and what else a client
-    needs. ``interval`` is migprog's ``report_interval`` in seconds."""
+    needs."""
 
     keystone: str
     password: str
@@ -32,7 +32,6 @@ class Description:
     certificate: str
     commands: str
     hosts: tuple[HostDescription, ...]
-    interval: float = 5.0
 
     def host(self, name: str) -> HostDescription:
         return next(host for host in self.hosts if host.name == name)
@@ -59,4 +58,5 @@ class Description:
     def read(cls, state: Path) -> "Description":
         found = json.loads((state / NAME).read_text())
         hosts = tuple(HostDescription(**host) for host in found.pop("hosts"))
-        return cls(**found, hosts=hosts)
+        known = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: found[name] for name in known & found.keys()}, hosts=hosts)

@@ -19,6 +19,7 @@ from migprog.tests.nova_lab import (
 from migprog.tests.nova_lab.cases import CASES, cost
 from migprog.tests.nova_lab.clients import Moment
 from migprog.tests.nova_lab.differences import Allowed, Difference
+from migprog.tests.nova_lab.trial import Result
 
 TENTHS = [number / 10 for number in range(101)]
 
@@ -230,3 +231,36 @@ def test_lines_of_a_log_that_differ_by_chance_are_of_one_kind():
     )
     assert len({cost.kind(line) for line in lines}) == 1
     assert cost.kind(lines[0]) != cost.kind(lines[0].replace("took", "lost"))
+
+
+RUN = {"name": "base", "percent_back": 0.0, "oldest_figure_seconds": 5.9}
+
+
+def test_check_without_a_fault_is_as_documented():
+    report = check.report([Result(runs=[RUN], differences=[difference()])], [allowed("any")])
+    assert report["runs"] == [RUN]
+    assert check.is_as_documented(report)
+
+
+@pytest.mark.parametrize(
+    ("result", "where"),
+    [
+        (Result(differences=[difference(), difference()]), "undocumented_differences"),
+        (Result(false_records=["one"]), "false_records"),
+        (Result(missing_records=["one"]), "missing_records"),
+        (Result(hidden=[moment(seen=())]), "hidden_from_clients"),
+        (Result(foreign=[moment(seen=((7, "x"),))]), "foreign_to_clients"),
+        (Result(faults=["one"]), "faults"),
+        (Result(runs=[RUN | {"percent_back": 0.5}]), "old_or_falling_figures"),
+        (Result(runs=[RUN | {"oldest_figure_seconds": 6.1}]), "old_or_falling_figures"),
+    ],
+)
+def test_check_with_a_fault_is_not_as_documented(result, where):
+    report = check.report([Result(), result], [])
+    assert len(report[where]) == 1
+    assert not check.is_as_documented(report)
+
+
+def test_run_without_data_has_no_figures_to_be_wrong():
+    run = RUN | {"percent_back": None, "oldest_figure_seconds": None}
+    assert check.is_as_documented(check.report([Result(runs=[run])], []))
