@@ -14,25 +14,16 @@ from migprog.tests.nova_lab.services import Services, inside
 NAMES = ("host-a", "host-b")
 _ADDRESSES = {"host-a": "127.0.7.2", "host-b": "127.0.7.3"}
 AGENT_USER = "migprog"
-_ACCOUNTS = {"sshd": 65531, AGENT_USER: 65530}
+_ACCOUNTS = {AGENT_USER: 65530}
 _DIRECTORIES = (
-    *("run/sshd", "etc/ssh", "etc/nova", "etc/migprog", "var/lib/nova/instances"),
+    *(".ssh", "etc/ssh", "etc/nova", "etc/migprog", "var/lib/nova/instances"),
     *("var/lib/nova/lock", "var/lib/migprog"),
 )
 # Nova copies files of servers that are resized or moved cold, as root of one host to the other.
-_SSHD = """\
-ListenAddress {address}:{port}
-HostKey /etc/ssh/key
-AuthorizedKeysFile /etc/ssh/key.pub
-PermitRootLogin prohibit-password
-StrictModes no
-PidFile none
-Subsystem sftp internal-sftp
-"""
 _SSH = """\
 Host *
   Port {port}
-  IdentityFile /etc/ssh/key
+  IdentityFile /.ssh/key
   StrictHostKeyChecking no
   UserKnownHostsFile /dev/null
   LogLevel ERROR
@@ -41,16 +32,18 @@ Host *
 
 @dataclass(frozen=True)
 class SshAccess:
-    """The key that opens all hosts, and the port of all their sshd."""
+    """The key that opens all hosts, that of the hosts themselves, and the port of their sshd."""
 
     key: Path
+    host_key: Path
     port: int
 
     @classmethod
     def make(cls, directory: Path, port: int) -> "SshAccess":
-        key = directory / "ssh-key"
-        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key])
-        return cls(key, port)
+        made = cls(directory / "ssh-key", directory / "ssh-host-key", port)
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", made.key])
+        run(["dropbearkey", "-t", "ed25519", "-f", made.host_key])
+        return made
 
 
 class ComputeHost:
@@ -74,14 +67,19 @@ class ComputeHost:
         return f"{role}@{self.name}"
 
     def start_sshd(self, ssh: SshAccess) -> None:
-        etc = self.root / "etc/ssh"
-        for suffix in ("", ".pub"):
-            copy = etc / f"key{suffix}"
-            copy.write_bytes(Path(f"{ssh.key}{suffix}").read_bytes())
-            copy.chmod(0o600)
+        """Start an SSH server. It is Dropbear: Debian's package of OpenSSH's would start one of the
+        machine's own."""
+        home, etc = self.root / ".ssh", self.root / "etc/ssh"
+        for file, source in (
+            (home / "key", ssh.key),
+            (home / "authorized_keys", Path(f"{ssh.key}.pub")),
+            (etc / "host-key", ssh.host_key),
+        ):
+            file.write_bytes(source.read_bytes())
+            file.chmod(0o600)
         (etc / "ssh_config").write_text(_SSH.format(port=ssh.port))
-        (etc / "sshd_config").write_text(_SSHD.format(address=self.address, port=ssh.port))
-        self.run("sshd", ["/usr/sbin/sshd", "-D", "-e"])
+        listen = f"{self.address}:{ssh.port}"
+        self.run("sshd", ["dropbear", "-F", "-E", "-s", "-r", "/etc/ssh/host-key", "-p", listen])
 
     def start_nova_compute(self, more: Iterable[str] = ()) -> None:
         """Start nova-compute, anew if it runs; ``more`` are options, SECTION.NAME=VALUE."""
@@ -105,6 +103,7 @@ class ComputeHost:
             for name, number in _ACCOUNTS.items():
                 passwd.write(f"{name}:x:{number}:{number}::/:\n")
                 group.write(f"{name}:x:{number}:\n")
+        (self.root / ".ssh").chmod(0o700)
         # The sockets where a libvirt client of this host looks for them.
         (self.root / "var/run").symlink_to("../run")
         (self.root / "run/libvirt").mkdir(exist_ok=True)
