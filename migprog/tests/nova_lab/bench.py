@@ -22,6 +22,8 @@ Document = dict[str, Any]
 _BOOT_SECONDS = 180.0
 _MIGRATE_SECONDS = 300.0
 _numbers = itertools.count(1)
+# Errors are raised: no need to print them too.
+libvirt.registerErrorHandler(lambda *_: None, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,15 +114,14 @@ class Trial:
         rows = {row["uuid"]: row for row in self.bench.rows(server)}
         records = self.bench.records(server)
         for record in records:
-            if record["nova_uuid"] not in rows:
-                self.result.false_records.append(
-                    f"{self.case}: {record['uuid']} {record['status']} is {record['nova_uuid']}"
-                )
+            what = f"{self.case}: {record['uuid']}, {record['status']},"
+            if record["nova_uuid"] is None and len(records) <= expected:
+                self.result.faults.append(f"{what} has no name of Nova's")
+            elif record["nova_uuid"] not in rows:
+                self.result.false_records.append(f"{what} is {record['nova_uuid']} in Nova")
         missing = expected - len(records)
         if missing > 0:
             self.result.missing_records.append(f"{self.case}: {missing} of {server.name}")
-        elif missing < 0:
-            self.result.false_records.append(f"{self.case}: {-missing} more of {server.name}")
         for ours in self._in_novas_words(server):
             if ours["uuid"] in rows:
                 self.result.differences += between(

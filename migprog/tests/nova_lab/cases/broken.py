@@ -6,6 +6,7 @@ import contextlib
 import libvirt
 
 from migprog.tests.nova_lab.bench import Server
+from migprog.tests.nova_lab.cloud import wait_for
 from migprog.tests.nova_lab.trial import Trial
 
 _NAMESAKE = """<domain type="qemu"><name>{name}</name><memory unit="MiB">8</memory>
@@ -73,8 +74,7 @@ def _libvirtd_killed(trial: Trial, host: str) -> None:
 
 def _wait_until_gone(trial: Trial, server: Server) -> None:
     """Wait until libvirt has finished the job."""
-    while trial.bench.job(server, "host-a"):
-        pass
+    wait_for("the job's end", lambda: not trial.bench.job(server, "host-a"), 300)
 
 
 def _wait_until_over(trial: Trial, server: Server) -> None:
