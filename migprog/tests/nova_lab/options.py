@@ -140,6 +140,7 @@ def nova_compute(places: Places, address: str, uri: str) -> Sections:
         "my_ip": address,
         "compute_driver": "libvirt.LibvirtDriver",
         "max_concurrent_live_migrations": 2,
+        "cpu_allocation_ratio": 32,
         "resume_guests_state_on_host_boot": False,
     }
     helper = f"{places.environment}/bin/privsep-helper --config-file /etc/nova/nova.conf"
@@ -170,8 +171,9 @@ def _nova(places: Places, state: Path) -> Sections:
             "use_stderr": True,
             "transport_url": places.broker,
             "state_path": state,
-            "report_interval": 5,
-            "service_down_time": 20,
+            # For a machine that is busy with more than this.
+            "rpc_response_timeout": 120,
+            "service_down_time": 120,
         },
         "api": {"auth_strategy": "keystone"},
         "keystone_authtoken": places.authtoken("nova"),
