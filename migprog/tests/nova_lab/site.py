@@ -5,6 +5,7 @@ import contextlib
 import shutil
 import signal
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -174,11 +175,15 @@ class Site:
         manage: list[str | Path] = [self._environment / "bin/nova-manage", "--config-file"]
         manage.append(self.directory / "etc/nova/nova.conf")
 
+        began = datetime.now(UTC).replace(tzinfo=None, microsecond=0).isoformat()
+
         def both_are_up() -> bool:
             for host in self.hosts.values():
                 self.services[host.service("compute")].check()
             services = self.cloud().nova("GET", "/os-services?binary=nova-compute")["services"]
-            return [each["state"] for each in services].count("up") == len(self.hosts)
+            # Of one that was killed, the state stays "up" for a while.
+            fresh = [each for each in services if (each["updated_at"] or "") > began]
+            return [each["state"] for each in fresh].count("up") == len(self.hosts)
 
         processes.wait_for(both_are_up, _START_SECONDS, "both hosts in Nova")
         if discover:
