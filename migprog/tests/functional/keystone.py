@@ -42,7 +42,8 @@ key_repository = {shared}/fernet/
 [fernet_receipts]
 key_repository = {shared}/fernet/
 [cache]
-enabled = false
+enabled = {cached}
+backend = oslo_cache.dict
 """
 
 _AUTHTOKEN = """
@@ -164,10 +165,14 @@ def make(shared: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def serving(
-    shared: pathlib.Path, directory: pathlib.Path, expiration_seconds: int = 3600
+    shared: pathlib.Path,
+    directory: pathlib.Path,
+    expiration_seconds: int = 3600,
+    cached: bool = False,
 ) -> Iterator[Keystone]:
-    """A process over what :func:`make` made, whose tokens are good for so long."""
-    _configure(shared, directory, expiration_seconds)
+    """A process over what :func:`make` made, whose tokens are good for so long; ``cached``: it need
+    not tell at once what has changed."""
+    _configure(shared, directory, expiration_seconds, cached)
     (port,) = processes.free_ports(1)
     with processes.running(
         [str(BIN / "python"), "-W", "ignore", "-c", _SERVE, str(port)],
@@ -179,8 +184,8 @@ def serving(
 
 
 def _configure(
-    shared: pathlib.Path, directory: pathlib.Path, expiration_seconds: int
+    shared: pathlib.Path, directory: pathlib.Path, expiration_seconds: int, cached: bool = False
 ) -> pathlib.Path:
     path = directory / "keystone.conf"
-    path.write_text(_CONF.format(shared=shared, expiration=expiration_seconds))
+    path.write_text(_CONF.format(shared=shared, expiration=expiration_seconds, cached=cached))
     return path

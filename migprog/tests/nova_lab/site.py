@@ -79,7 +79,7 @@ class Site:
             shared = self.directory / "keystone"
             shared.mkdir()
             keystone.make(shared)
-            self.keystone = enter(keystone.serving(shared, shared, _TOKEN_SECONDS))
+            self.keystone = enter(keystone.serving(shared, shared, _TOKEN_SECONDS, cached=True))
         self.places = Places(
             broker=self.broker.url,
             database=self.database.admin_url,
