@@ -11,8 +11,13 @@ from oslo_config import cfg
 GROUP = cfg.OptGroup("nova", title="Nova, which is asked where auth_type is set, and not else")
 
 # What is not keystoneauth's own default. The timeout is that of a connection, and of each part of
-# an answer; whom it holds up is a thread that nobody waits for.
-DEFAULTS = {"timeout": 10, "service_type": "compute"}
+# an answer; whom it holds up is a thread that nobody waits for. OpenStack services ask each other
+# by the internal endpoint: a controller may not reach the public one, or not trust its certificate.
+DEFAULTS = {
+    "timeout": 10,
+    "service_type": "compute",
+    "valid_interfaces": ["internal", "public"],
+}
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:

@@ -43,7 +43,8 @@ key_repository = {shared}/fernet/
 [fernet_receipts]
 key_repository = {shared}/fernet/
 [cache]
-enabled = false
+enabled = {cached}
+backend = oslo_cache.dict
 """
 
 _AUTHTOKEN = """
@@ -113,16 +114,20 @@ class Keystone:
     def new_user(self, name: str, role: str, project_id: str | None) -> str:
         """A user with a role in a project; without one, on the system. Gives its id."""
         user = self._new("user", name=name, domain_id=DOMAIN["id"], password=PASSWORD)
-        (found,) = self._ask("GET", f"/roles?name={role}")["roles"]
-        place = "/system" if project_id is None else f"/projects/{project_id}"
-        self._ask("PUT", f"{place}/users/{user}/roles/{found['id']}")
+        self.grant(user, role, project_id)
         return user
 
-    def new_endpoint(self, service_type: str, url: str) -> None:
-        """A service, and where it is."""
+    def grant(self, user_id: str, role: str, project_id: str | None) -> None:
+        """Give a user a role in a project; without one, on the system."""
+        (found,) = self._ask("GET", f"/roles?name={role}")["roles"]
+        place = "/system" if project_id is None else f"/projects/{project_id}"
+        self._ask("PUT", f"{place}/users/{user_id}/roles/{found['id']}")
+
+    def new_endpoint(self, service_type: str, url: str, public_url: str | None = None) -> None:
+        """A service, and where it is; for the public elsewhere, if so."""
         service = self._new("service", name=service_type, type=service_type)
-        for interface in ("public", "internal"):
-            self._new("endpoint", service_id=service, interface=interface, url=url)
+        for interface, place in (("public", public_url or url), ("internal", url)):
+            self._new("endpoint", service_id=service, interface=interface, url=place)
 
     def _new(self, what: str, **values: Any) -> str:
         made: str = self._ask("POST", f"/{what}s", json={what: values})[what]["id"]
@@ -162,10 +167,14 @@ def make(shared: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def serving(
-    shared: pathlib.Path, directory: pathlib.Path, expiration_seconds: int = 3600
+    shared: pathlib.Path,
+    directory: pathlib.Path,
+    expiration_seconds: int = 3600,
+    cached: bool = False,
 ) -> Iterator[Keystone]:
-    """A process over what :func:`make` made, whose tokens are good for so long."""
-    _configure(shared, directory, expiration_seconds)
+    """A process over what :func:`make` made, whose tokens are good for so long; ``cached``: it need
+    not tell at once what has changed."""
+    _configure(shared, directory, expiration_seconds, cached)
     (port,) = processes.free_ports(1)
     with processes.running(
         [str(BIN / "python"), "-W", "ignore", "-c", _SERVE, str(port)],
@@ -177,8 +186,8 @@ def serving(
 
 
 def _configure(
-    shared: pathlib.Path, directory: pathlib.Path, expiration_seconds: int
+    shared: pathlib.Path, directory: pathlib.Path, expiration_seconds: int, cached: bool = False
 ) -> pathlib.Path:
     path = directory / "keystone.conf"
-    path.write_text(_CONF.format(shared=shared, expiration=expiration_seconds))
+    path.write_text(_CONF.format(shared=shared, expiration=expiration_seconds, cached=cached))
     return path

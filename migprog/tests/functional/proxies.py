@@ -82,19 +82,38 @@ def running(
     acting: bool = False,
 ) -> Iterator[Proxy]:
     """``acting``: with the lines for where migprog may act."""
-    compute, own = processes.free_ports(2)
+    proxy = Proxy(name, *processes.free_ports(2))
+    command = configure(proxy, directory, nova_port, migprog_port, tls, acting=acting)
+    with processes.running(command, directory) as program:
+        processes.wait_for_port(proxy.compute, 20, program)
+        yield proxy
+        program.check()
+
+
+def configure(
+    proxy: Proxy,
+    directory: pathlib.Path,
+    nova_port: int,
+    migprog_port: int,
+    tls: Certificate,
+    *,
+    acting: bool = False,
+    root: pathlib.Path = ROOT,
+) -> list[str]:
+    """Write a proxy's configuration, from the file of the checkout in ``root``; the command that
+    runs it."""
     places = {
         "192.0.2.11:8774": f"127.0.0.1:{nova_port}",
         "192.0.2.12:8790": f"127.0.0.1:{migprog_port}",
-        "listen 8774": f"listen 127.0.0.1:{compute}",
-        "listen 8790": f"listen 127.0.0.1:{own}",
-        "bind :8774": f"bind 127.0.0.1:{compute}",
-        "bind :8790": f"bind 127.0.0.1:{own}",
+        "listen 8774": f"listen 127.0.0.1:{proxy.compute}",
+        "listen 8790": f"listen 127.0.0.1:{proxy.own}",
+        "bind :8774": f"bind 127.0.0.1:{proxy.compute}",
+        "bind :8790": f"bind 127.0.0.1:{proxy.own}",
         "/etc/nginx/tls/cloud.pem": str(tls.certificate),
         "/etc/nginx/tls/cloud.key": str(tls.key),
         "/etc/haproxy/tls/cloud.pem": str(tls.pem),
     }
-    (given,) = (ROOT / "etc" / name).glob("migprog.*")
+    (given,) = (root / "etc" / proxy.name).glob("migprog.*")
     text = given.read_text()
     for theirs, ours in places.items():
         text = text.replace(theirs, ours)
@@ -102,14 +121,9 @@ def running(
         text = text.replace("#act# ", "")
     file = directory / given.name
     file.write_text(text)
-    if name == "nginx":
-        whole = directory / "nginx.conf"
-        user = "user root;" if directory.owner() == "root" else ""
-        whole.write_text(_NGINX.format(directory=directory, file=file, user=user))
-        command = ["nginx", "-c", str(whole), "-e", "stderr"]
-    else:
-        command = ["haproxy", "-db", "-f", str(file)]
-    with processes.running(command, directory) as program:
-        processes.wait_for_port(compute, 20, program)
-        yield Proxy(name, compute, own)
-        program.check()
+    if proxy.name == "haproxy":
+        return ["haproxy", "-db", "-f", str(file)]
+    whole = directory / "nginx.conf"
+    user = "user root;" if directory.owner() == "root" else ""
+    whole.write_text(_NGINX.format(directory=directory, file=file, user=user))
+    return ["nginx", "-c", str(whole), "-e", "stderr"]

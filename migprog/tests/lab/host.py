@@ -34,6 +34,7 @@ class Host:
         lab_directory: Path,
         programs: Programs,
         kvm: bool,
+        visible: tuple[Path, ...] = (),
     ):
         self.name = name
         self.directory = lab_directory / name
@@ -45,7 +46,7 @@ class Host:
         self._lock = threading.Lock()
         self._ports = PortBlock()
         write_root(self.root, self.directory, host_names, self._ports, programs)
-        self._process = self._launch(lab_directory, programs, kvm)
+        self._process = self._launch(lab_directory, programs, kvm, visible)
 
     # -- libvirt -------------------------------------------------------------------------------
 
@@ -90,6 +91,16 @@ class Host:
         pid = (self.root / "run/libvirt/qemu" / f"{name}.pid").read_text().strip()
         self._command("signal", pid, str(int(number)))
 
+    def enter(self, *command: str | Path) -> list[str]:
+        """The command line that runs `command` in here: another process of the host, in its root.
+
+        What it starts ends with the host. nsenter hands no signal on: signal the process group.
+        """
+        unshare = self._process.pid
+        init = Path(f"/proc/{unshare}/task/{unshare}/children").read_text().strip()
+        namespaces = ["nsenter", "--target", init, "--mount", "--uts", "--pid", "--"]
+        return [*namespaces, "chroot", str(self.root), *map(str, command)]
+
     def log(self, lines: int = 20) -> str:
         """The last `lines` that libvirtd had to say."""
         text = ""
@@ -120,7 +131,9 @@ class Host:
         self._process.communicate()  # the end of its input ends process 1, and that all others
         self._ports.release()
 
-    def _launch(self, lab_directory: Path, programs: Programs, kvm: bool) -> subprocess.Popen[str]:
+    def _launch(
+        self, lab_directory: Path, programs: Programs, kvm: bool, visible: tuple[Path, ...]
+    ) -> subprocess.Popen[str]:
         """Start the host's process 1, bound to the life of this process."""
         owner_pidfd = os.pidfd_open(os.getpid())
         settings = {
@@ -128,6 +141,7 @@ class Host:
             "hostname": self.name,
             "root": str(self.root),
             "lab_directory": str(lab_directory),
+            "visible": [str(path) for path in visible],
             "devices": ["null", "zero", "full", "random", "urandom"] + ["kvm"] * kvm,
             "command": [str(programs.libvirtd)],
             "environment": {"PATH": PROGRAMS, "LIBVIRT_DRIVER_DIR": DRIVERS},

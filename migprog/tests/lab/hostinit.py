@@ -37,10 +37,10 @@ SYSTEM_DIRECTORIES = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def mount(source: str, target: str, flags: int = 0, kind: str = "none") -> None:
+def mount(source: str, target: str, flags: int = 0, kind: str = "none", options: str = "") -> None:
     """mount(2), by name; raises OSError."""
     arguments = (source.encode(), target.encode(), kind.encode())
-    if _libc.mount(*arguments, ctypes.c_ulong(flags), None) != 0:
+    if _libc.mount(*arguments, ctypes.c_ulong(flags), options.encode()) != 0:
         code = ctypes.get_errno()
         raise OSError(code, f"cannot mount {source} at {target}: {os.strerror(code)}")
 
@@ -57,11 +57,12 @@ def bind(source: Path, target: Path, read_only: bool = False) -> None:
         mount(str(source), str(target), MS_BIND | MS_REMOUNT | MS_RDONLY)
 
 
-def build_root(root: Path, lab_directory: Path, devices: list[str]) -> None:
+def build_root(root: Path, lab_directory: Path, devices: list[str], visible: list[str]) -> None:
     """Complete `root`, which holds the host's own /etc, /run and /var, to a system that can run.
 
     /sys is bound without what is mounted below it: no control groups, so libvirt leaves them alone.
-    The lab's directory keeps its path, so that a socket in it has one address inside and outside.
+    The lab's directory keeps its path, so that a socket in it has one address inside and outside;
+    so do the directories in `visible`, read-only.
     """
     for name in SYSTEM_DIRECTORIES:
         system = Path("/", name)
@@ -72,9 +73,14 @@ def build_root(root: Path, lab_directory: Path, devices: list[str]) -> None:
     bind(Path("/sys"), root / "sys")
     for device in devices:
         bind(Path("/dev", device), root / "dev" / device)
+    # For consoles, as Nova's servers have them.
+    (root / "dev/pts").mkdir()
+    mount("devpts", str(root / "dev/pts"), kind="devpts", options="ptmxmode=0666")
+    (root / "dev/ptmx").symlink_to("pts/ptmx")
     (root / "proc").mkdir()
     mount("proc", str(root / "proc"), kind="proc")
-    bind(lab_directory, root / lab_directory.relative_to("/"))
+    for path in (lab_directory, *map(Path, visible)):
+        bind(path, root / path.relative_to("/"), read_only=path != lab_directory)
 
 
 class HostInit:
@@ -188,7 +194,8 @@ def main() -> None:
     os.set_inheritable(settings["owner_pidfd"], False)
     try:
         socket.sethostname(settings["hostname"])
-        build_root(Path(settings["root"]), Path(settings["lab_directory"]), settings["devices"])
+        root, lab_directory = Path(settings["root"]), Path(settings["lab_directory"])
+        build_root(root, lab_directory, settings["devices"], settings["visible"])
     except OSError as error:
         print("error", error, flush=True)
         return

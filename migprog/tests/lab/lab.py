@@ -49,7 +49,8 @@ class Server:
 class Lab:
     """Hosts named `hosts`, in a directory of their own below `state_dir` (by default /run).
 
-    Guests are emulated in software, unless `kvm` asks for /dev/kvm. Needs root.
+    Guests are emulated in software, unless `kvm` asks for /dev/kvm. Needs root. Hosts see the
+    directories in `visible` too, read-only, at the same paths.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class Lab:
         hosts: tuple[str, ...] = ("lab-a", "lab-b"),
         kvm: bool = False,
         state_dir: Path | str | None = None,
+        visible: tuple[Path, ...] = (),
     ):
         self.host_names = tuple(hosts)
         self.kvm = kvm
         self.hosts: tuple[Host, ...] = ()
         self._base = Path(state_dir) if state_dir else None
+        self._visible = visible
         self._cleanup = contextlib.ExitStack()
         self._migrations: list[Migration] = []
 
@@ -89,7 +92,10 @@ class Lab:
             self._program = assemble(self.directory)
             hosts = []
             for name in self.host_names:
-                hosts.append(Host(name, self.host_names, self.directory, programs, self.kvm))
+                host = Host(
+                    name, self.host_names, self.directory, programs, self.kvm, self._visible
+                )
+                hosts.append(host)
                 cleanup.callback(hosts[-1].stop)
             with ThreadPoolExecutor() as pool:
                 list(pool.map(Host.start_libvirtd, hosts))
@@ -115,7 +121,7 @@ class Lab:
         with host.connect() as connection:
             domain = connection.defineXML(guest.domain_xml(kernel, disk, self.kvm))
             domain.create()
-            _wait_until_filled(domain)
+            wait_until_filled(domain)
         return Server(guest)
 
     def destroy_guest(self, server: Server) -> None:
@@ -178,7 +184,7 @@ def _destroy(connection: libvirt.virConnect, uuid: str) -> None:
         domain.undefine()
 
 
-def _wait_until_filled(domain: libvirt.virDomain) -> None:
+def wait_until_filled(domain: libvirt.virDomain) -> None:
     deadline = time.monotonic() + GUEST_TIMEOUT_S
     while domain.memoryPeek(READY_ADDRESS, 4, libvirt.VIR_MEMORY_PHYSICAL) != b"\1\0\0\0":
         if time.monotonic() > deadline:

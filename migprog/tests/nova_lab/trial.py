@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One case of the check while it runs: what is watched, what is expected, what came of it."""
+
+import collections
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from migprog.tests.nova_lab import clients
+from migprog.tests.nova_lab.bench import Bench, Document, Server
+from migprog.tests.nova_lab.differences import Difference, between
+from migprog.tests.nova_lab.watch import Watch
+
+_SETTLE_SECONDS = 40.0
+
+
+@dataclass
+class Result:
+    """What a case showed; everything but ``runs`` is a fault unless it is empty."""
+
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+    false_records: list[str] = field(default_factory=list)
+    missing_records: list[str] = field(default_factory=list)
+    hidden: list[clients.Moment] = field(default_factory=list)
+    foreign: list[clients.Moment] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    moments: int = 0
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+class Trial:
+    """What a case does goes through this; ``result`` is complete after :meth:`finish`."""
+
+    def __init__(self, bench: Bench, case: str) -> None:
+        self.bench = bench
+        self.case = case
+        self.result = Result()
+        self._expected: dict[Server, int] = {}
+        self._discarded: list[Server] = []
+        self._watches: list[Watch] = []
+
+    def boot(self, image: str, host: str = "host-a") -> Server:
+        """A server whose records are looked at in the end."""
+        server = self.bench.boot(image, host)
+        self._expected[server] = 0
+        return server
+
+    @contextlib.contextmanager
+    def watching(self, server: Server, records: int = 1) -> Iterator[Watch]:
+        """Watch one migration; it shall make so many records."""
+        self._expected[server] += records
+        watch = Watch(self.bench, self.case, server, self.bench.host_of(server))
+        with watch:
+            yield watch
+        self._watches.append(watch)
+        self._add_run(watch, records)
+
+    def discard(self, server: Server) -> None:
+        """Look at no record of a server in the end."""
+        del self._expected[server]
+        self._discarded.append(server)
+
+    def require(self, condition: object, what: str) -> None:
+        """Keep a fault when something is not as it should be."""
+        if not condition:
+            self.result.faults.append(f"{self.case}: {what}")
+
+    def _add_run(self, watch: Watch, records: int) -> None:
+        found = watch.figures()
+        self.result.runs.append(
+            {
+                "name": self.case,
+                "migrations": records,
+                "data_seconds": found and found.data_seconds,
+                "percent_mean_distance": found and found.percent_mean_distance,
+                "nova_mean_distance": found and found.nova_mean_distance,
+                "percent_back": found and found.percent_back,
+                "first_number_after_seconds": found and found.first_number_after_seconds,
+                "oldest_figure_seconds": found and found.oldest_figure_seconds,
+            }
+        )
+        self.result.moments += len(watch.samples.moments)
+        self.result.differences += watch.samples.differences
+        self.result.hidden += clients.hidden(watch.samples.moments)
+        for error, count in collections.Counter(watch.samples.errors).items():
+            self.result.faults.append(f"{self.case}: {count} times: {error}")
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Hold all records of the servers against Nova's rows, and delete the servers."""
+        for server, expected in self._expected.items():
+            self._settle(server, expected)
+            self._compare(server, expected)
+        for server in (*self._expected, *self._discarded):
+            with contextlib.suppress(Exception):
+                self.bench.delete(server)
+
+    def _settle(self, server: Server, expected: int) -> None:
+        """Wait until the records have ended and have Nova's names, but not for ever."""
+
+        def settled(records: list[Document]) -> bool:
+            named = [each for each in records if each["nova_id"] and not each["in_progress"]]
+            return len(records) == len(named) >= expected
+
+        give_up_at = time.monotonic() + _SETTLE_SECONDS
+        while not settled(self.bench.records(server)) and time.monotonic() < give_up_at:
+            time.sleep(0.5)
+
+    def _compare(self, server: Server, expected: int) -> None:
+        rows = {row["uuid"]: row for row in self.bench.rows(server)}
+        records = self.bench.records(server)
+        for record in records:
+            what = f"{self.case}: {record['uuid']}, {record['status']},"
+            if record["nova_uuid"] is None and len(records) <= expected:
+                self.result.faults.append(f"{what} has no name of Nova's")
+            elif record["nova_uuid"] not in rows:
+                self.result.false_records.append(f"{what} is {record['nova_uuid']} in Nova")
+        missing = expected - len(records)
+        if missing > 0:
+            self.result.missing_records.append(f"{self.case}: {missing} of {server.name}")
+        for ours in self._in_novas_words(server):
+            if ours["uuid"] in rows:
+                self.result.differences += between(
+                    self.case, "os-migrations", rows[ours["uuid"]], ours
+                )
+        mine = [watch for watch in self._watches if watch.server == server]
+        moments = [moment for watch in mine for moment in watch.samples.moments]
+        self.result.foreign += clients.foreign(moments, clients.names(rows.values()))
+
+    def _in_novas_words(self, server: Server) -> list[Document]:
+        path = f"/v2.1/os-migrations?instance_uuid={server.uuid}"
+        return list(self.bench.cloud.migprog(path)["migrations"])
