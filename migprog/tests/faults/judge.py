@@ -12,7 +12,9 @@ The rules:
 * Where a libvirt was restarted under a migration, libvirt itself cancels it as it cleans up. Nobody
   else aborted it, so it failed; but QEMU's word for it is cancelled: both are right.
 * One that has completed names its destination and has libvirt's final figures.
-* The source may be missing where its agent was dead from the begin, or nearly so, to the end.
+* The source may be missing where its agent was dead from the begin, or nearly so, to the end; or
+  from soon after the begin, and had nothing of it on disk: where processors are short it takes a
+  while to find a migration.
 * A percentage never goes back, and does not become unknown again.
 * A server's progress is that of its newest migration, whatever the hosts' clocks show.
 * The API answers with an error of its own (5xx) only while its database is away.
@@ -33,6 +35,8 @@ _CERTAIN_SECONDS = 3.0
 _LOOK_SECONDS = 2.0
 # It takes a moment from libvirt's begin until the agent has heard of it, and has it on disk.
 _FOUND_SECONDS = 1.0
+# And at the latest.
+_FOUND_LATEST_SECONDS = 10.0
 # A pool of connections finds out one by one, and the database's start was not seen at its instant.
 _RECOVERY_SECONDS = 1.0
 # At the destination libvirt's job looks shorter, as it begins when the source has prepared it: by
@@ -103,10 +107,16 @@ def is_unseen(truth: Truth, outages: Iterable[Outage]) -> bool:
     return any(
         outage.part is Part.AGENT
         and outage.host == truth.source
-        and outage.began_at <= truth.began_at + _FOUND_SECONDS
+        and outage.began_at <= truth.began_at + _found_seconds(truth, outage)
         and outage.ended_at >= truth.ended_at - _LOOK_SECONDS
         for outage in outages
     )
+
+
+def _found_seconds(truth: Truth, outage: Outage) -> float:
+    """How long its source's agent may have taken to find a migration, when it died."""
+    had_found = outage.kept is None or truth.server_uuid in outage.kept
+    return _FOUND_SECONDS if had_found else _FOUND_LATEST_SECONDS
 
 
 def does_not_speak(truth: Truth, records: Sequence[Record], server: Record) -> list[Finding]:

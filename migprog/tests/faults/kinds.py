@@ -46,10 +46,8 @@ class Kind:
 @contextlib.contextmanager
 def _agent_killed(site: Site, rng: random.Random, _on_way: Sequence[Journey]) -> Iterator[None]:
     agent = rng.choice(site.agents)
-    with site.outage(Part.AGENT, agent.host):
-        agent.program.kill()
+    with site.agent_killed(agent):
         yield
-        agent.start_again()
 
 
 @contextlib.contextmanager
@@ -186,9 +184,8 @@ def _clock_set_forward(
     next faults meet an agent that is an hour ahead, until one of them has it started again."""
     agent = rng.choice(site.agents)
     agent.clock.set_forward(_HOUR_SECONDS)
-    with site.outage(Part.AGENT, agent.host):
-        agent.program.kill()
-        agent.start_again()
+    with site.agent_killed(agent):
+        pass
     yield
     agent.clock.set_forward(0)
     time.sleep(TAKEN_UP_SECONDS)

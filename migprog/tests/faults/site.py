@@ -46,6 +46,12 @@ class Agent:
     clock: Clock
 
     @property
+    def kept(self) -> str:
+        """All that it has on disk."""
+        paths = self.state.glob("agent-*/*-*.json")
+        return "\n".join(path.read_text(errors="replace") for path in paths)
+
+    @property
     def keeps_something(self) -> bool:
         """Whether it has something on disk that no conductor has acknowledged."""
         return any(self.state.glob("agent-*/*-*.json"))
@@ -111,6 +117,17 @@ class Site:
         began_at = time.time()
         yield
         self.outages.append(Outage(part, host and host.name, began_at, time.time()))
+
+    @contextlib.contextmanager
+    def agent_killed(self, agent: Agent) -> Iterator[None]:
+        """Kill an agent, and start it again after the block."""
+        began_at = time.time()
+        agent.program.kill()
+        kept = agent.kept
+        yield
+        agent.start_again()
+        away = Outage(Part.AGENT, agent.host.name, began_at, time.time(), kept)
+        self.outages.append(away)
 
     def restart_libvirt(self, host: Host, kill: bool, away_seconds: float) -> None:
         """End a host's libvirtd, in order or not, and start it after so long."""

@@ -45,12 +45,14 @@ class Part(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A part was away, at a host if it is one of a host's."""
+    """A part was away, at a host if it is one of a host's. ``kept``: of an agent, what it had on
+    disk then."""
 
     part: Part
     host: str | None
     began_at: float
     ended_at: float
+    kept: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,20 @@ def test_what_the_sources_agent_missed_altogether(host, from_, until, unseen):
         assert (wrongs(truth, without, outages=outages) == []) is unseen
 
 
+@pytest.mark.parametrize(
+    ("from_", "kept", "unseen"),
+    [
+        (103.5, "", True),
+        (103.5, f'{{"server_uuid": "{TRUTH.server_uuid}"}}', False),
+        (111.0, "", False),
+    ],
+)
+def test_source_is_missing_where_its_agent_had_nothing_of_it_on_disk(from_, kept, unseen):
+    outages = [Outage(Part.AGENT, "a", from_, 120.0, kept)]
+    without = RECORD | {"source_compute": None}
+    assert (wrongs(TRUTH, without, outages=outages) == []) is unseen
+
+
 def test_what_libvirt_gave_up_as_it_was_restarted_has_two_right_names():
     outages = [Outage(Part.LIBVIRT, "b", 102.0, 103.0)]
     assert wrongs(FAILED, ended("cancelled"), outages=outages) == []
