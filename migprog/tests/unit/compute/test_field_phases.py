@@ -182,6 +182,13 @@ def test_post_copy_that_stands_still_is_stalled_without_a_time_left():
             assert line.eta_seconds == pytest.approx(82.4 - line.t, rel=0.3, abs=4)
 
 
+def test_the_time_left_does_not_leap_as_post_copy_comes_to_a_standstill():
+    said = [line for line in lines("lab-post-copy-stuck") if 5 < line.t < 17.5]
+    assert len(said) > 20
+    for line in said:
+        assert 35 < line.eta_seconds < 45
+
+
 def test_post_copy_that_is_interrupted_has_no_time_left_and_then_its_own():
     """Interrupted from 7.8 to 19.9 s; it ends at 45.5 s."""
     said = lines("lab-post-copy-recovered")
