@@ -137,6 +137,28 @@ def test_a_guest_that_is_resumed_goes_on_in_memory_and_dirties_again():
     assert resumed.eta_seconds > paused.eta_seconds
 
 
+def test_what_a_paused_guest_has_dirtied_is_sent_before_it_switches_over():
+    """With the end of the iteration in which it was paused little remains, and then all of that."""
+    driven = brought_to(Phase.MEMORY_FIRST_PASS)
+    driven.lifecycle(SUSPENDED, MIGRATED)
+    driven.copies(19.5, lambda sent: first_pass(200 + sent))
+    driven.now += 0.4
+    driven.monitor.pass_begins(driven.now)
+    driven.report()
+    assert driven.said.phase is Phase.MEMORY_FIRST_PASS
+    percent = driven.said.percent
+    driven.now += 0.1
+    driven.read(second_pass(0))
+    assert driven.said.phase is Phase.MEMORY_ITERATIONS
+    assert driven.said.percent - percent < 10
+    driven.copies(19.5, second_pass)
+    driven.now += 0.4
+    # In this one it has dirtied nothing: what remained is what there is.
+    driven.monitor.pass_begins(driven.now)
+    driven.report()
+    assert driven.said.phase is Phase.SWITCHOVER
+
+
 def test_a_guest_that_is_paused_before_its_memory_moves_leaves_nothing_to_be_sent_again():
     driven = Driven()
     driven.read({})
