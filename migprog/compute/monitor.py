@@ -187,7 +187,7 @@ class Monitor:
         if phase is not None:
             self._turns(phase, self._answers.at)
         if is_paused:
-            self._paused(self._answers.at, by_migration=False)
+            self._paused(self._answers.at, by_migration=False, was_found=True)
 
     def lost(self, why: str, at: float, certain: bool) -> None:
         """Take up that it ended while nobody watched."""
@@ -222,12 +222,12 @@ class Monitor:
             text = "the server stopped at its source while it migrated"
             self.ending.ended(Status.FAILED, text, at)
 
-    def _paused(self, at: float, by_migration: bool) -> None:
+    def _paused(self, at: float, by_migration: bool, was_found: bool = False) -> None:
         """Take up that the guest is paused at its source. libvirt says of any pause during a
         migration that it is the migration's."""
         if self._switching in _POST_COPY or self._course.paused_at is not None:
             return
-        self._course = pause.paused(self._course, at)
+        self._course = pause.paused(self._course, at, was_found)
         self.ending.pause_is_unusual = not (by_migration and pause.is_switch_over(self._course))
 
     def _turns(self, phase: Phase, at: float) -> None:

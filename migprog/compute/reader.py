@@ -42,9 +42,9 @@ _COMPLETED = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STA
 # A server may be told to have arrived before its job is through: so often it is asked, and seconds
 # between.
 _COMPLETED_ATTEMPTS, _COMPLETED_PAUSE_SECONDS = 20, 0.1
-# A QEMU that is started to receive a server runs none of its processors: those of a server that
-# has run here have had more time than this, together.
-_RAN_NANOSECONDS = 50_000_000
+# A QEMU that is started to receive a server runs none of its processors: none of them has had more
+# time than this, which is counted in hundredths of a second. One of a server that has run here has.
+_RECEIVING_NANOSECONDS = 10_000_000
 _OUTGOING = (JobState.ACTIVE, JobState.FAILED, JobState.CANCELLED)
 # An answer that took longer was waited for: its job may have begun while it was.
 _PROMPT_SECONDS = 1.0
@@ -217,7 +217,7 @@ def _has_run(connection: Any, domain: Any) -> bool:
             [domain], libvirt.VIR_DOMAIN_STATS_VCPU, nowait
         )
         times = (stats.get(f"vcpu.{n}.time", 0) for n in range(stats.get("vcpu.maximum", 0)))
-        return sum(times) > _RAN_NANOSECONDS
+        return max(times, default=0) > _RECEIVING_NANOSECONDS
     return False
 
 

@@ -56,8 +56,8 @@ class Course:
     QEMU last said that one begins, and ``pass_bytes_per_second`` what the pace was at the first
     sample of it. ``moved_at`` is when a byte was last seen moving, of whatever kind. ``paused_at``
     is since when the guest is paused at its source (:mod:`migprog.core.pause`), ``paused_seconds``
-    how long it was before, within the latest pass. ``turned_at`` is when post-copy began, was
-    interrupted or went on.
+    how long it was before, within the latest pass; ``was_found_paused``: it may have been paused
+    for longer than that. ``turned_at`` is when post-copy began, was interrupted or went on.
 
     ``memory`` is the pace of the guest's bytes: before the second pass of those that are not zeros,
     which ``filled`` has the share of; ``scanned`` is then the pace of all, ``zeros`` that of
@@ -95,6 +95,7 @@ class Course:
     stays_level: bool = False
     paused_at: float | None = None
     paused_seconds: float = 0.0
+    was_found_paused: bool = False
     turned_at: float | None = None
 
     @property

@@ -136,9 +136,12 @@ def _switching_over(course: Course, pace: float) -> Estimate:
 
 
 def _ran_seconds(course: Course, paused_at: float) -> float | None:
-    """How long a paused guest ran in this iteration; None before the first."""
+    """How long a paused guest ran in this iteration; None before the first, and where it was
+    paused when it was found."""
     began_at = course.pass_began_at
-    return None if began_at is None else max(0.0, paused_at - began_at - course.paused_seconds)
+    if began_at is None or (course.was_found_paused and not course.passes):
+        return None
+    return max(0.0, paused_at - began_at - course.paused_seconds)
 
 
 def _paused(

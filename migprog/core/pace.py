@@ -72,11 +72,13 @@ class Share:
 class MemoryPace:
     """The pace of memory: long measured while it stays the same, measured anew when it changes.
 
-    ``lately`` gathers the readings of the latest second.
+    ``lately`` gathers the readings of the latest second; nothing has moved for ``still_seconds``
+    since the last of them.
     """
 
     rate: Rate = Rate()
     lately: Rate = Rate()
+    still_seconds: float = 0.0
 
     @property
     def bytes_per_second(self) -> float | None:
@@ -88,9 +90,16 @@ class MemoryPace:
 
     def after(self, moved_bytes: int, seconds: float) -> "MemoryPace":
         """The pace after one more reading. While nothing at all moves it is what it was: a network
-        that comes back has the pace that it had."""
-        if not moved_bytes and not self.lately.moved_bytes:
-            return self
+        that comes back has the pace that it had. A second in which everything came to a halt is no
+        measurement; where bytes move again sooner, the time between counts."""
+        if not moved_bytes:
+            if not self.lately.moved_bytes:
+                return self
+            still_seconds = self.still_seconds + seconds
+            if still_seconds >= _LATELY_SECONDS:
+                return MemoryPace(self.rate)
+            return replace(self, still_seconds=still_seconds)
+        seconds += self.still_seconds
         new = Rate(self.lately.moved_bytes + moved_bytes, self.lately.seconds + seconds)
         if new.seconds < _LATELY_SECONDS:
             return MemoryPace(self.rate, new)

@@ -25,9 +25,12 @@ _TOGETHER_SECONDS = 0.3
 _BURST = 2.0
 
 
-def paused(course: Course, at: float) -> Course:
-    """The course after the guest was paused, by anybody."""
-    return course if course.paused_at is not None else replace(course, paused_at=at)
+def paused(course: Course, at: float, was_found: bool = False) -> Course:
+    """The course after the guest was paused, by anybody; ``was_found``: ``at`` is when that was
+    first seen, and it may have been so for long."""
+    if course.paused_at is not None:
+        return course
+    return replace(course, paused_at=at, was_found_paused=was_found)
 
 
 def resumed(course: Course, at: float) -> Course:
@@ -62,7 +65,26 @@ def is_switch_over(course: Course) -> bool:
     begins = began_at is not None and began_at >= paused_at - _TOGETHER_SECONDS
     if sample.at < paused_at:
         return begins or may_fit(course, paused_at)
+    if began_at is not None and began_at > max(sample.at, paused_at + _TOGETHER_SECONDS):
+        # What the guest dirtied before it was paused is sent now, and not in what remained then.
+        begins = begins and not _ran_in_iteration(course, paused_at)
     return begins and _fits(course, sample.memory_remaining_bytes)
+
+
+def told(course: Course, now: float) -> str:
+    """For how long a guest has been paused, in words; empty while it runs."""
+    if course.paused_at is None:
+        return ""
+    least = "at least " if course.was_found_paused else ""
+    return f"guest paused for {least}{now - course.paused_at:.0f} s"
+
+
+def _ran_in_iteration(course: Course, paused_at: float) -> bool:
+    """Whether a paused guest may have run in the latest iteration that was sampled."""
+    began_at = course.pass_began_at
+    if began_at is None or began_at < paused_at:
+        return True
+    return course.was_found_paused and not course.passes
 
 
 def is_seen(course: Course) -> bool:

@@ -62,7 +62,7 @@ def silence(seconds: float) -> str:
 
 
 def _paused(course: Course, now: float) -> str:
-    return "" if course.paused_at is None else f"; guest paused for {now - course.paused_at:.0f} s"
+    return "" if course.paused_at is None else f"; {pause.told(course, now)}"
 
 
 def _still_seconds(course: Course, now: float) -> float | None:
@@ -76,8 +76,8 @@ def _still_seconds(course: Course, now: float) -> float | None:
 def _switch_over(course: Course, now: float, silent_seconds: float | None) -> str | None:
     """Why a switch-over is stuck: QEMU answers nothing while it sends what remains, so that only
     the time tells."""
-    paused_at, since = course.paused_at, pause.waits_since(course)
-    if paused_at is None or since is None:
+    since = pause.waits_since(course)
+    if since is None:
         return None
     completion_seconds = pause.handover_seconds(course)
     patience = max(STANDSTILL_SECONDS, _COMPLETION_TIMES * completion_seconds)
@@ -85,7 +85,7 @@ def _switch_over(course: Course, now: float, silent_seconds: float | None) -> st
         patience += pause.pause_limit_seconds(course)
     if now - since < patience:
         return None
-    text = f"guest paused for {now - paused_at:.0f} s"
+    text = pause.told(course, now)
     if silent_seconds is not None:
         return (
             f"{text} by a switch-over that does not end; {silence(silent_seconds)}: look at QEMU "

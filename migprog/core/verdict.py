@@ -85,7 +85,7 @@ def judge(
     if phase in _BY_PHASE:
         return _of_phase(course, phase, now, silent_seconds)
     if course.paused_at is not None and pause.is_seen(course) and phase is not Phase.DISK_COPY:
-        return Judgement(Verdict.CONVERGING, _while_paused(course, now - course.paused_at))
+        return Judgement(Verdict.CONVERGING, _while_paused(course, now))
     if phase is Phase.DISK_COPY and course.disks.never_end:
         return Judgement(
             Verdict.NOT_CONVERGING,
@@ -104,12 +104,12 @@ def _of_phase(course: Course, phase: Phase, now: float, silent_seconds: float | 
     return Judgement(word, reason)
 
 
-def _while_paused(course: Course, seconds: float) -> str:
+def _while_paused(course: Course, now: float) -> str:
     remaining = course.latest.memory_remaining_bytes if course.latest else None
     left = "" if remaining is None else f" {remaining / _MIB:.0f} MiB"
     return (
-        f"guest paused for {seconds:.0f} s, by an operator or a tool: it dirties no memory, and "
-        f"waits until the remaining{left} are copied"
+        f"{pause.told(course, now)}, by an operator or a tool: it dirties no memory, and waits "
+        f"until the remaining{left} are copied"
     )
 
 

@@ -190,13 +190,13 @@ def test_a_search_finds_a_migration_beside_a_server_that_hangs(hosts, agent, gue
 
 def test_a_new_agent_finds_a_migration_whose_guest_is_paused(hosts, agent, guest):
     source, destination = hosts.hosts
-    server = guest()
+    server = guest(memory_mib=128, fill_mib=112)
     migration = hosts.migrate(server, source, destination, bandwidth_mib_s=4)
     migration.wait_for(lambda stats: stats.get("memory_processed"))
     virsh(source, "suspend", server.name)
     conductor = agent(qemu_events=False)
     processes.wait_for(
-        lambda: any(r.reason.startswith("guest paused for") for r in conductor.reports),
+        lambda: any(r.reason.startswith("guest paused for at least ") for r in conductor.reports),
         *(SECONDS, "the pause to be reported"),
     )
     migration.abort()

@@ -137,6 +137,28 @@ def test_a_guest_that_is_resumed_goes_on_in_memory_and_dirties_again():
     assert resumed.eta_seconds > paused.eta_seconds
 
 
+def test_what_a_paused_guest_has_dirtied_is_sent_before_it_switches_over():
+    """With the end of the iteration in which it was paused little remains, and then all of that."""
+    driven = brought_to(Phase.MEMORY_FIRST_PASS)
+    driven.lifecycle(SUSPENDED, MIGRATED)
+    driven.copies(19.5, lambda sent: first_pass(200 + sent))
+    driven.now += 0.4
+    driven.monitor.pass_begins(driven.now)
+    driven.report()
+    said = [driven.said]
+    driven.now += 0.1
+    driven.read(second_pass(0))
+    said.append(driven.said)
+    driven.copies(19.5, second_pass)
+    driven.now += 0.4
+    # In this one it has dirtied nothing: what remained is what there is.
+    driven.monitor.pass_begins(driven.now)
+    driven.report()
+    said.append(driven.said)
+    assert [each.phase for each in said] == [*MEMORY, Phase.SWITCHOVER]
+    assert said[1].percent - said[0].percent < 10
+
+
 def test_a_guest_that_is_paused_before_its_memory_moves_leaves_nothing_to_be_sent_again():
     driven = Driven()
     driven.read({})
@@ -180,6 +202,13 @@ def test_post_copy_that_stands_still_is_stalled_without_a_time_left():
     for line in lines("lab-post-copy-stuck"):
         if 51 < line.t < 82:
             assert line.eta_seconds == pytest.approx(82.4 - line.t, rel=0.3, abs=4)
+
+
+def test_the_time_left_does_not_leap_as_post_copy_comes_to_a_standstill():
+    said = [line for line in lines("lab-post-copy-stuck") if 5 < line.t < 17.5]
+    assert len(said) > 20
+    for line in said:
+        assert 35 < line.eta_seconds < 45
 
 
 def test_post_copy_that_is_interrupted_has_no_time_left_and_then_its_own():

@@ -150,6 +150,9 @@ def test_a_server_that_comes_back_is_not_asked_for_its_job():
     [
         ((libvirt.VIR_DOMAIN_RUNNING, 1), 0, False),
         (PAUSED_MIGRATION, 0, True),
+        # The clock has counted once as its thread was started; a small guest that has run a little.
+        (PAUSED_MIGRATION, 10_000_000, True),
+        (PAUSED_MIGRATION, 30_000_000, False),
         (PAUSED_MIGRATION, MINUTE_NANOSECONDS, False),
         ((libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER), MINUTE_NANOSECONDS, False),
         ((libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY), 0, False),

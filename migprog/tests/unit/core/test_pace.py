@@ -32,3 +32,13 @@ def test_a_network_that_comes_back_has_the_pace_that_it_had():
     stopped = [(100, 1.0)] * 10 + [(0, 0.5)] * 40
     assert after(*stopped) == 100
     assert after(*stopped, (100, 1.0)) == pytest.approx(100)
+
+
+def test_the_second_in_which_a_network_stops_is_no_measurement():
+    assert after(*[(100, 1.0)] * 10, (15, 0.5), *[(0, 0.5)] * 16) == 100
+    # However seldom it is read.
+    assert after(*[(100, 1.0)] * 10, (15, 0.5), *[(0, 5.0)] * 2) == 100
+
+
+def test_a_short_interruption_counts():
+    assert after(*[(100, 1.0)] * 10, (15, 0.25), (0, 0.5), (15, 0.25)) == 30
