@@ -71,8 +71,8 @@ def _run_case(bench: Bench, name: str, case: Case) -> Result:
     try:
         case.run(trial)
     except Exception as error:
-        trial.result.faults.append(f"{name}: {type(error).__name__}: {error}")
-        traceback.print_exc()
+        place = traceback.extract_tb(error.__traceback__)[1:2]
+        trial.result.faults.append(f"{name}: {error!r} at {place}"[:1000])
     try:
         trial.finish()
     except Exception as error:
