@@ -17,7 +17,7 @@ from migprog.tests.nova_lab.progress import say
 from migprog.tests.nova_lab.trial import Result, Trial
 
 TABLE = environments.ROOT / "doc/source/nova-differences.csv"
-# [compute] report_interval by default and a second; and two steps, as the truth is looked at in steps.
+# [compute] report_interval by default, and a second; and two steps, in which it is looked at.
 _OLDEST_SECONDS = 6.0 + 2 * figures.STEP_SECONDS
 _COLUMNS = (
     ("percent_mean_distance", "migprog off by"),
