@@ -50,15 +50,17 @@ class Trial:
         return server
 
     @contextlib.contextmanager
-    def watching(self, server: Server, completes: bool = True) -> Iterator[Watch]:
+    def watching(
+        self, server: Server, completes: bool = True, agents_run: bool = True
+    ) -> Iterator[Watch]:
         """Watch one migration, of which there shall be a record. Of one that does not complete, no
-        percentage is true or false."""
+        percentage is true or false; while no agent runs, figures grow old."""
         self._expected[server] += 1
         watch = Watch(self.bench, self.case, server, self.bench.host_of(server))
         with watch:
             yield watch
         self._watches.append(watch)
-        self._add_run(watch, completes)
+        self._add_run(watch, completes, agents_run)
 
     def discard(self, server: Server) -> None:
         """Look at no record of a server in the end."""
@@ -70,12 +72,14 @@ class Trial:
         if not condition:
             self.result.faults.append(f"{self.case}: {what}")
 
-    def _add_run(self, watch: Watch, completes: bool) -> None:
+    def _add_run(self, watch: Watch, completes: bool, agents_run: bool) -> None:
         found = watch.figures()
         run = dict.fromkeys(field.name for field in dataclasses.fields(figures.Figures))
         run |= dataclasses.asdict(found) if found else {}
         if not completes:
             run |= dict.fromkeys(("percent_mean_distance", "nova_mean_distance"))
+        if not agents_run:
+            run["oldest_figure_seconds"] = None
         self.result.runs.append({"name": self.case, "migrations": 1, **run})
         self.result.moments += len(watch.samples.moments)
         self.result.differences += watch.samples.differences

@@ -32,7 +32,7 @@ def prepare_fails(trial: Trial) -> None:
 
 def agents_killed(trial: Trial) -> None:
     server = trial.boot("steady")
-    with trial.watching(server):
+    with trial.watching(server, agents_run=False):
         trial.bench.live_migrate(server)
         trial.bench.wait_until_moving(server, "host-a", mib=60)
         trial.bench.keeper("agents", verb="kill")
