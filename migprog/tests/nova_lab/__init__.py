@@ -5,5 +5,5 @@ Keystone, Glance, Placement, Neutron's API, nova-api, nova-conductor and nova-sc
 releases of ``constraints/nova-lab``; the hosts, their libvirtd and the guests are those of
 ``migprog.tests.lab``, and migprog is installed as its documents say.
 
-One process, the keeper, owns everything: whatever way it ends, nothing that it started outlives it.
+One process, the keeper, owns everything, and ends it when it ends.
 """

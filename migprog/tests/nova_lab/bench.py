@@ -61,7 +61,7 @@ class Bench:
         server = Server(made, name)
         shown = self.wait_until_idle(server, _BOOT_SECONDS)
         if shown["status"] != "ACTIVE":
-            raise RuntimeError(f"{name} did not boot: {shown.get('fault')}")
+            raise RuntimeError(f"{name} is {shown['status']}: {shown.get('fault')}")
         with self.domain(server, host) as domain:
             wait_until_filled(domain.found)
         return server

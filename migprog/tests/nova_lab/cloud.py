@@ -69,7 +69,8 @@ class Cloud:
         )
         if answer.status_code >= 400:
             raise Refused(f"{method} {url}", answer)
-        return answer.json() if "json" in answer.headers.get("content-type", "") else None
+        is_document = answer.content and "json" in answer.headers.get("content-type", "")
+        return answer.json() if is_document else None
 
     @property
     def _session(self) -> requests.Session:

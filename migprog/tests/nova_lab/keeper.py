@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process that owns the lab: brings it up, does what others ask for, and takes it down.
 
-Whatever it starts is bound to its life by the kernel (a parent-death signal, or a pidfd that the
-hosts' process 1 watches): killed outright, it leaves files behind, but no process.
+What it starts is bound to its life by the kernel (a parent-death signal, or a pidfd that the hosts'
+process 1 watches): killed outright, it leaves files behind, and RabbitMQ, which ``down`` ends.
 """
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -83,6 +84,18 @@ def _clear(state: Path) -> None:
     shutil.rmtree(state / RUN, ignore_errors=True)
 
 
+def _end_leftovers(state: Path) -> None:
+    """Kill what outlived a keeper that was killed: RabbitMQ, whose script starts another process.
+
+    The mark of the lab's processes is the directory for temporary files in their environment.
+    """
+    mark = f"TMPDIR={state / RUN}".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                os.kill(int(process.name), signal.SIGKILL)
+
+
 def is_up(state: Path) -> bool:
     """Tell whether the lab there is ready."""
     return _has_said_so(state) and _is_kept(state)
@@ -110,7 +123,8 @@ def up(state: Path, cache: Path, source: Path) -> None:
     state.mkdir(parents=True, exist_ok=True)
     if _is_kept(state):
         raise KeeperError(f"there is a lab in {state} already: tools/nova-lab down ends it")
-    _clear(state)  # of a lab that was killed
+    _end_leftovers(state)
+    _clear(state)
     log = state / LOG
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -151,6 +165,7 @@ def down(state: Path) -> None:
         if time.monotonic() > give_up_at:
             raise KeeperError(f"the keeper does not end; see {state / LOG}")
         time.sleep(0.1)
+    _end_leftovers(state)
     _clear(state)
     (state / PID).unlink(missing_ok=True)
     os.close(lock)

@@ -3,12 +3,13 @@
 
 import collections
 import contextlib
+import dataclasses
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from migprog.tests.nova_lab import clients
+from migprog.tests.nova_lab import clients, figures
 from migprog.tests.nova_lab.bench import Bench, Document, Server
 from migprog.tests.nova_lab.differences import Difference, between
 from migprog.tests.nova_lab.watch import Watch
@@ -49,14 +50,17 @@ class Trial:
         return server
 
     @contextlib.contextmanager
-    def watching(self, server: Server, records: int = 1) -> Iterator[Watch]:
-        """Watch one migration; it shall make so many records."""
-        self._expected[server] += records
+    def watching(
+        self, server: Server, completes: bool = True, agents_run: bool = True
+    ) -> Iterator[Watch]:
+        """Watch one migration, of which there shall be a record. Of one that does not complete, no
+        percentage is true or false; while no agent runs, figures grow old."""
+        self._expected[server] += 1
         watch = Watch(self.bench, self.case, server, self.bench.host_of(server))
         with watch:
             yield watch
         self._watches.append(watch)
-        self._add_run(watch, records)
+        self._add_run(watch, completes, agents_run)
 
     def discard(self, server: Server) -> None:
         """Look at no record of a server in the end."""
@@ -68,20 +72,15 @@ class Trial:
         if not condition:
             self.result.faults.append(f"{self.case}: {what}")
 
-    def _add_run(self, watch: Watch, records: int) -> None:
+    def _add_run(self, watch: Watch, completes: bool, agents_run: bool) -> None:
         found = watch.figures()
-        self.result.runs.append(
-            {
-                "name": self.case,
-                "migrations": records,
-                "data_seconds": found and found.data_seconds,
-                "percent_mean_distance": found and found.percent_mean_distance,
-                "nova_mean_distance": found and found.nova_mean_distance,
-                "percent_back": found and found.percent_back,
-                "first_number_after_seconds": found and found.first_number_after_seconds,
-                "oldest_figure_seconds": found and found.oldest_figure_seconds,
-            }
-        )
+        run = dict.fromkeys(field.name for field in dataclasses.fields(figures.Figures))
+        run |= dataclasses.asdict(found) if found else {}
+        if not completes:
+            run |= dict.fromkeys(("percent_mean_distance", "nova_mean_distance"))
+        if not agents_run:
+            run["oldest_figure_seconds"] = None
+        self.result.runs.append({"name": self.case, "migrations": 1, **run})
         self.result.moments += len(watch.samples.moments)
         self.result.differences += watch.samples.differences
         self.result.hidden += clients.hidden(watch.samples.moments)
@@ -104,11 +103,15 @@ class Trial:
 
         def settled(records: list[Document]) -> bool:
             named = [each for each in records if each["nova_id"] and not each["in_progress"]]
-            return len(records) == len(named) >= expected
+            return len(records) == len(named) >= expected and self._has_ended_in_nova(server)
 
         give_up_at = time.monotonic() + _SETTLE_SECONDS
         while not settled(self.bench.records(server)) and time.monotonic() < give_up_at:
             time.sleep(0.5)
+
+    def _has_ended_in_nova(self, server: Server) -> bool:
+        """Nova writes the end of a migration after that of what it does to the server."""
+        return not any("links" in row for row in self.bench.rows(server))
 
     def _compare(self, server: Server, expected: int) -> None:
         rows = {row["uuid"]: row for row in self.bench.rows(server)}

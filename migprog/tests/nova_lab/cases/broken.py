@@ -22,7 +22,7 @@ def prepare_fails(trial: Trial) -> None:
     with contextlib.closing(connection):
         namesake = connection.defineXML(_NAMESAKE.format(name=name))
         try:
-            with trial.watching(server):
+            with trial.watching(server, completes=False):
                 trial.bench.live_migrate(server)
                 trial.bench.wait_until_idle(server)
         finally:
@@ -32,7 +32,7 @@ def prepare_fails(trial: Trial) -> None:
 
 def agents_killed(trial: Trial) -> None:
     server = trial.boot("steady")
-    with trial.watching(server):
+    with trial.watching(server, agents_run=False):
         trial.bench.live_migrate(server)
         trial.bench.wait_until_moving(server, "host-a", mib=60)
         trial.bench.keeper("agents", verb="kill")
@@ -63,7 +63,7 @@ def dest_libvirtd_killed(trial: Trial) -> None:
 
 def _libvirtd_killed(trial: Trial, host: str) -> None:
     server = trial.boot("steady")
-    with trial.watching(server):
+    with trial.watching(server, completes=False):
         trial.bench.live_migrate(server)
         trial.bench.wait_until_moving(server, "host-a", mib=60)
         trial.bench.keeper("libvirtd", host=host, verb="kill")

@@ -7,14 +7,14 @@ from migprog.tests.nova_lab.trial import Trial
 
 def abort(trial: Trial) -> None:
     server = trial.boot("busy")
-    with trial.watching(server):
+    with trial.watching(server, completes=False):
         _abort(trial, server)
     _require_status(trial, server, "cancelled")
 
 
 def abort_and_retry(trial: Trial) -> None:
     server = trial.boot("steady")
-    with trial.watching(server):
+    with trial.watching(server, completes=False):
         _abort(trial, server)
     trial.bench.set_active(server)
     with trial.watching(server):
@@ -59,7 +59,7 @@ def _force(trial: Trial) -> None:
 
 def _leave_to_nova(trial: Trial, status: str) -> None:
     server = trial.boot("busy")
-    with trial.watching(server):
+    with trial.watching(server, completes=status == "completed"):
         trial.bench.live_migrate(server)
         trial.bench.wait_until_idle(server)
     _require_status(trial, server, status)

@@ -65,7 +65,7 @@ def by_the_page(trial: Trial) -> None:
 def unprivileged(trial: Trial) -> None:
     _migrate(trial, trial.boot("steady"))
     server = trial.boot("busy")
-    with trial.watching(server):
+    with trial.watching(server, completes=False):
         trial.bench.live_migrate(server)
         trial.bench.wait_until_moving(server, "host-a", mib=20)
         trial.bench.abort(server)
