@@ -15,8 +15,6 @@ from typing import Any, TypeVar
 
 import requests
 from keystoneauth1 import session as keystone_session
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from migprog.bounded import Bounded
 
@@ -112,34 +110,28 @@ class _Cut:
         super().putrequest(*arguments, **options)  # type: ignore[misc]
 
 
-class _Connection(_Cut, HTTPConnection):
-    pass
+def _cutting(manager: Any) -> Any:
+    """Have the connections of a pool manager of urllib3's cut."""
+    manager.pool_classes_by_scheme = {
+        scheme: type(pool.__name__, (pool,), {"ConnectionCls": _cut(pool.ConnectionCls)})
+        for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
+    return manager
 
 
-class _TlsConnection(_Cut, HTTPSConnection):
-    pass
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-_POOLS = {"http": _Pool, "https": _TlsPool}
+def _cut(connection: type) -> type:
+    return type(connection.__name__, (_Cut, connection), {})
 
 
 class _Adapter(keystone_session.TCPKeepAliveAdapter):
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        _cutting(self.poolmanager)
 
-    def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
-        manager = super().proxy_manager_for(*arguments, **options)
-        manager.pool_classes_by_scheme = _POOLS
-        return manager
+    def proxy_manager_for(self, proxy: Any, **options: Any) -> Any:
+        if (made := self.proxy_manager.get(proxy)) is not None:
+            return made
+        return _cutting(super().proxy_manager_for(proxy, **options))
 
     def send(self, request: Any, *_stream: Any, **options: Any) -> requests.Response:
         """The answer, read to its end."""

@@ -197,7 +197,7 @@ def test_it_is_a_table_for_people(tmp_path, check):
     [
         ("[compute]\npoll_interval = 0\n", "configuration", "[compute] poll_interval: "),
         ("[api]\nlistn = x\n", "configuration", "[api] listn: there is no such option"),
-        ("[compute]\npoll_interval = 6\n", "configuration", "[compute] report_interval: "),
+        ("[compute]\npoll_interval = 11\n", "configuration", "[compute] report_interval: "),
         ("", "message broker", "[DEFAULT] transport_url: is not set"),
         ("[DEFAULT]\ntransport_url = rabbit://\n", "message broker", "names no broker"),
         ("[DEFAULT]\ntransport_url = fake://\n", "message broker", "[DEFAULT] transport_url: fake"),

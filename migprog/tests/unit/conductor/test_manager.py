@@ -117,7 +117,12 @@ def test_a_second_agent_is_counted_and_logged_once(manager, store, caplog):
     counted = _counted(lambda: [tell(stores.later(other, n)) for n in range(1, 21)])
     assert counted == {("entries_refused_total", "duplicate"): 20}
     # It need not know, and need not tell again.
-    assert tell(other) == {"stored": {other.uuid: 1}, "arrived": [], "refused": {}}
+    assert tell(other) == {
+        "stored": {other.uuid: 1},
+        "arrived": [],
+        "refused": {},
+        "destinations": {},
+    }
     (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert "two agents of host 'h' report the same migration" in warning
     assert mine.uuid in warning and mine.server_uuid in warning
@@ -137,6 +142,7 @@ def test_another_hosts_report_is_refused_counted_and_logged_once(manager, store,
         "stored": {},
         "arrived": [],
         "refused": {f"reports[{mine.uuid}]": "host: 'host-a' must be the migration's source"},
+        "destinations": {},
     }
     assert tell("host-b", stores.later(mine))["stored"] == {mine.uuid: 2}
     assert stores.migration(store, mine).status is Status.RUNNING
