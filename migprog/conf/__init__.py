@@ -2,12 +2,14 @@
 """Configuration: one module a group; read by the wiring, handed down as values."""
 
 import contextlib
+import itertools
 import logging
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
 
 from oslo_config import cfg
+from oslo_context.context import RequestContext
 from oslo_log import log
 
 from migprog import exception, logs
@@ -88,8 +90,12 @@ def _set_logging_up(conf: cfg.ConfigOpts) -> None:
 
 def _try_formats() -> None:
     """Raises :class:`exception.ConfigError` where no line of the log could be written."""
-    record = LOG.makeRecord(LOG.name, logging.INFO, __file__, 0, "a line", (), None)
-    for handler in logging.getLogger().handlers:
+    # Lines about a request and others have a format each.
+    contexts = (None, RequestContext(overwrite=False))
+    for handler, context in itertools.product(logging.getLogger().handlers, contexts):
+        record = LOG.makeRecord(
+            *(LOG.name, logging.INFO, __file__, 0, "a line", (), None), extra={"context": context}
+        )
         try:
             handler.format(record)
         except (KeyError, TypeError, ValueError) as error:

@@ -258,7 +258,9 @@ def test_a_host_can_neither_act_as_a_conductor_nor_as_another_host(site, attempt
     # In RabbitMQ's own words, which are not those of a wrong password.
     cause = brokers.cause(raised.value)
     assert cause.is_refusal
-    assert cause.text.startswith("refuses what the user of [DEFAULT] transport_url asks for: ")
+    assert cause.text.startswith(
+        "the user of [DEFAULT] transport_url is logged in and lacks a permission for "
+    )
 
 
 def test_a_host_that_only_reports_cannot_publish_to_a_queue(site):

@@ -67,7 +67,7 @@ class Site:
             (
                 f"[compute]\nlibvirt_uri = {host.uri}",
                 f"state_dir = {self.directory / 'state'}",
-                "rpc_timeout = 2\nheartbeat_interval = 5",
+                "rpc_timeout = 2\nreport_interval = 5\nheartbeat_interval = 5",
                 *options,
             )
         )
@@ -217,8 +217,9 @@ def test_agent_says_that_it_takes_actions_as_soon_as_the_broker_lets_it(site):
     try:
         site.conductor()
         agent = site.agent(
+            site.hosts[0],
             "allow_actions = true",
-            says="refuses what the user of [DEFAULT] transport_url asks for: ",
+            says="is logged in and lacks a permission for ",
             url=with_password(site, "right"),
         )
         processes.wait_for(lambda: takes_actions() == [False], 60, "the agent's heartbeat")

@@ -179,6 +179,8 @@ class _Soak:
             return [dict(row) for row in rows.mappings()]
 
     def _left(self) -> list[str]:
-        """Files in the agents' state folders."""
+        """Files in the agents' state folders; their keys are beside these, and stay."""
         state = self._deployment.directory / "state"
-        return sorted(path.name for path in state.rglob("*") if path.is_file())
+        return sorted(
+            path.name for path in state.rglob("*") if path.is_file() and path.suffix != ".key"
+        )

@@ -247,6 +247,7 @@ def test_shell_completion_is_no_traceback(command):
         ("default_log_levels = a=LOUD", "[DEFAULT] default_log_levels: Unknown level: 'LOUD'"),
         ("logging_default_format_string = %(none)s", "[DEFAULT] logging_context_format_string, "),
         ("logging_default_format_string = %(message)d", "[DEFAULT] logging_context_format_string"),
+        ("logging_context_format_string = %(none)s", "[DEFAULT] logging_context_format_string, "),
     ],
 )
 def test_settings_of_the_log_that_cannot_be_are_told_by_their_option(tmp_path, text, said):
