@@ -108,7 +108,9 @@ class _Limit:
         if deadline is not None:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise sa_exc.TimeoutError("the transaction has taken too long")
+                raise sa_exc.TimeoutError(
+                    f"the transaction has taken too long, {-left:.1f} s more than it may"
+                )
             seconds = min(seconds, left + _GRACE_SECONDS)
         _be_patient(connection.connection.dbapi_connection, seconds)
 
