@@ -294,19 +294,21 @@ class WatchList:
         oldest_at = min((at for at in reported if at is not None), default=None)
         clock = throttle.HostClock(self._sent_at, oldest_at)
         alone, all_are_due = clock.rules(rules, now), clock.figures_are_due(rules, now)
-        sends = False
+        sent = set()
         for server_uuid, watched in list(self._watched.items()):
             if watched.drop_at is not None and now >= watched.drop_at:
                 self._drop(server_uuid)
-            elif all_are_due or server_uuid in seen_of or now >= watched.judge_at:
-                sends |= self._try(watched, self._judge, alone, now)
+                continue
+            is_due = all_are_due or server_uuid in seen_of or now >= watched.judge_at
+            if is_due and self._try(watched, self._judge, alone, now):
+                sent.add(server_uuid)
         along = clock.along(rules, now)
-        for watched in list(self._watched.values()):
-            if sends:
+        for server_uuid, watched in list(self._watched.items()):
+            if sent and server_uuid not in sent:
                 self._try(watched, self._judge, along, now)
             if not watched.monitor.over:
                 self._try(watched, Watched.ask, self.settings, now)
-        if sends and clock.may_send(rules, now):
+        if sent and clock.may_send(rules, now):
             self._sent_at = now
 
     def _try(self, watched: Watched, work: Callable[..., bool | None], *arguments: Any) -> bool:

@@ -51,8 +51,9 @@ def first_pass(course: Course, pace: float) -> FirstPass | None:
     elif remaining is None:
         remaining = total
     in_pass = course.in_pass_seconds(sample.at)
-    rest = _rest_seconds(course, total, remaining, pace)
-    whole = in_pass + _filled_bytes(course, total, remaining) / pace
+    filled = _filled_bytes(course, total, remaining)
+    rest = _rest_seconds(course, total, remaining, filled, pace)
+    whole = in_pass + filled / pace
     resent = course.resent_share
     following = _GUESSED_RESENT if resent is None else min(_MOST_RESENT, resent)
     return FirstPass(
@@ -64,9 +65,8 @@ def first_pass(course: Course, pace: float) -> FirstPass | None:
     )
 
 
-def _rest_seconds(course: Course, total: int, remaining: int, pace: float) -> float:
+def _rest_seconds(course: Course, total: int, remaining: int, filled: float, pace: float) -> float:
     """Pages that were never written are zeros, and cost little."""
-    filled = _filled_bytes(course, total, remaining)
     share = course.filled.share
     if course.memory_resident_bytes is None and (share is None or share > 1 - _GUESSED_ZEROS):
         # None are seen; there will be some.

@@ -43,7 +43,10 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
     Only a newer report counts, and only along the status table. What lasts, its names and its
     start, stays as it was first told.
     """
-    if old is not None and not (new.sequence > old["sequence"] and _may_follow(new, old)):
+    is_contradicted = old is not None and disputed.is_contradicted(old, new)
+    if old is not None and not (
+        new.sequence > old["sequence"] and (is_contradicted or _may_follow(new, old))
+    ):
         return None
     row = {name: getattr(new, name) for name in _COPIED}
     row |= {
@@ -61,7 +64,6 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
     row |= {name: getattr(new, name) for name in LASTING}
     if old is None:
         return row | {"source_compute": host, "source_node": node, "created_at": heard_at}
-    is_contradicted = disputed.is_contradicted(old, new)
     # The percentage of an end that has not come does not count.
     if not (is_contradicted and old["status"] == Status.COMPLETED):
         row["percent"] = max(
@@ -80,8 +82,6 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
 
 
 def _may_follow(new: Report, old: Row) -> bool:
-    if disputed.is_contradicted(old, new):
-        return True
     before = Status(old["status"])
     if before is Status.COMPLETED:
         # Its arrival may have settled that before its source could tell.
