@@ -131,7 +131,7 @@ def score(name: str, replayed: Replayed, truth: Truth, recording: Recording | No
 
 
 def _percent_distances(lines: Sequence[Line], truth: Truth) -> tuple[float, ...]:
-    if not truth.completed or truth.interventions:
+    if not truth.completed_by_itself:
         return ()
     return tuple(
         abs(line.percent - 100 * line.t / truth.end) for line in lines if line.percent is not None
@@ -139,13 +139,13 @@ def _percent_distances(lines: Sequence[Line], truth: Truth) -> tuple[float, ...]
 
 
 def _displayed_distances(replayed: Replayed, truth: Truth) -> tuple[float, ...]:
-    if not truth.completed or truth.interventions:
+    if not truth.completed_by_itself:
         return ()
     return displayed.distances(displayed.reported(replayed.reports, truth.end), truth.end)
 
 
 def _nova_distances(recording: Recording | None, truth: Truth) -> tuple[float, ...]:
-    if recording is None or not truth.completed or truth.interventions:
+    if recording is None or not truth.completed_by_itself:
         return ()
     return displayed.distances(displayed.novas_progress(recording, truth.end), truth.end)
 
@@ -168,7 +168,7 @@ def _in_range(lines: Sequence[Line], truth: Truth) -> tuple[bool, ...]:
 
 def _wrong_verdict(lines: Sequence[Line], truth: Truth) -> bool | None:
     last = next((line.verdict for line in reversed(lines) if line.phase in _PASSES), None)
-    if truth.completed and not truth.interventions:
+    if truth.completed_by_itself:
         return last == Verdict.NOT_CONVERGING
     if not truth.completed and truth.plateau is not None:
         return last == Verdict.CONVERGING

@@ -80,6 +80,11 @@ class Truth:
         return self.boundaries[0].t if self.boundaries else self.end
 
     @property
+    def completed_by_itself(self) -> bool:
+        """Whether it completed, and nobody touched it."""
+        return self.completed and not self.interventions
+
+    @property
     def settled_at(self) -> float:
         """From then on nobody touched it, so that its end could be known."""
         return self.interventions[-1] if self.interventions else 0.0

@@ -17,7 +17,7 @@ from oslo_config import cfg
 
 from migprog import exception, http_calls
 from migprog.conf import nova as nova_conf
-from migprog.core.field import text
+from migprog.core.field import MAX_TEXT, text
 from migprog.core.nova import LISTED, LIVE_MIGRATION, NovaMigration
 from migprog.objects import MAX_ID
 
@@ -45,7 +45,6 @@ _WHAT_TO_DO = {
     404: "; look at [nova] auth_url and endpoint_override, and at Nova's endpoint in the catalog",
     406: f"; Nova must know microversion {OLDEST_MICROVERSION}",
 }
-_MAX_TEXT = 255
 
 
 class NoAnswer(exception.MigprogError):
@@ -72,10 +71,7 @@ class Nova:
 
     def migrations(self, server_uuid: str) -> list[NovaMigration]:
         """The newest live migrations of a server, ended ones too. Raises :class:`NoAnswer`."""
-        found = self._page({"instance_uuid": server_uuid, "limit": _MOST_RECORDS})
-        if found and not any(_has_hosts(each) for each in found):
-            raise NoAnswer(f"lists migrations without their hosts: {_ALLOW}")
-        return found
+        return _with_hosts(self._page({"instance_uuid": server_uuid, "limit": _MOST_RECORDS}))
 
     def changed_since(self, at: datetime) -> tuple[list[NovaMigration], bool]:
         """The live migrations of all servers that changed at an instant (with its zone) or later,
@@ -95,10 +91,7 @@ class Nova:
         Raises :class:`NoAnswer`, also where Nova does not show the hosts.
         """
         self.migrations(str(uuid.uuid4()))
-        found = self._page({"limit": 1})
-        if found and not _has_hosts(found[0]):
-            raise NoAnswer(f"lists migrations without their hosts: {_ALLOW}")
-        return bool(found)
+        return bool(_with_hosts(self._page({"limit": 1})))
 
     def _pages(self, params: Mapping[str, str]) -> tuple[list[NovaMigration], bool]:
         found: list[NovaMigration] = []
@@ -113,17 +106,16 @@ class Nova:
 
     def _page(self, params: Mapping[str, str | int]) -> list[NovaMigration]:
         try:
-            try:
-                body = self._calls.run(lambda: self._get(params))
-            except keystone_exceptions.NotAcceptable:
-                if self._microversion == OLDEST_MICROVERSION:
-                    raise
-                LOG.info(
-                    "Nova has no microversion %s: who asked it for a migration is not known",
-                    self._microversion,
-                )
-                self._microversion = OLDEST_MICROVERSION
-                body = self._calls.run(lambda: self._get(params))
+            body = self._calls.run(lambda: self._get(params))
+        except keystone_exceptions.NotAcceptable as error:
+            if self._microversion == OLDEST_MICROVERSION:
+                raise NoAnswer(_why(error)) from error
+            LOG.info(
+                "Nova has no microversion %s: who asked it for a migration is not known",
+                self._microversion,
+            )
+            self._microversion = OLDEST_MICROVERSION
+            return self._page(params)
         except (
             keystone_exceptions.ClientException,
             requests.RequestException,
@@ -143,8 +135,13 @@ class Nova:
         return answer
 
 
-def _has_hosts(record: NovaMigration) -> bool:
-    return any((record.source_compute, record.source_node, record.dest_compute))
+def _with_hosts(found: list[NovaMigration]) -> list[NovaMigration]:
+    """What was found; raises :class:`NoAnswer` where Nova does not show the hosts."""
+    if found and not any(
+        each.source_compute or each.source_node or each.dest_compute for each in found
+    ):
+        raise NoAnswer(f"lists migrations without their hosts: {_ALLOW}")
+    return found
 
 
 def _why(error: Exception) -> str:
@@ -208,8 +205,8 @@ def _uuid(told: dict[str, Any], name: str) -> str:
 
 def _text(told: dict[str, Any], name: str) -> str | None:
     value = told[name]
-    if value is not None and (not isinstance(value, str) or len(value) > _MAX_TEXT):
-        raise ValueError(f"{name}: {value!r} must be text of at most {_MAX_TEXT}, or null")
+    if value is not None and (not isinstance(value, str) or len(value) > MAX_TEXT):
+        raise ValueError(f"{name}: {value!r} must be text of at most {MAX_TEXT}, or null")
     return value
 
 

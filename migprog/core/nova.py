@@ -19,7 +19,21 @@ CLOCK_SKEW = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NovaMigration:
+class NovaPlaces:
+    """Of a record of Nova's: where the migration goes, of which flavors, since when."""
+
+    source_compute: str | None
+    source_node: str | None
+    dest_compute: str | None
+    dest_node: str | None
+    dest_host: str | None
+    old_instance_type_id: int | None
+    new_instance_type_id: int | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NovaMigration(NovaPlaces):
     """A record of Nova's. Instants are by the controllers' clock, with their zone; None: Nova does
     not say. ``user_id`` and ``project_id`` are of who asked for the migration."""
 
@@ -30,14 +44,6 @@ class NovaMigration:
     status: str | None
     user_id: str | None
     project_id: str | None
-    source_compute: str | None
-    source_node: str | None
-    dest_compute: str | None
-    dest_node: str | None
-    dest_host: str | None
-    old_instance_type_id: int | None
-    new_instance_type_id: int | None
-    created_at: datetime
     updated_at: datetime | None
 
 

@@ -7,10 +7,8 @@ conductors can bear, as TCP's flows do (Chiu and Jain, 1989).
 
 from dataclasses import dataclass, replace
 
-from migprog.core.throttle import Rules
+from migprog.core.throttle import STEP_SECONDS, Rules
 
-# Seconds at least between two messages with progress of one host.
-STEP_SECONDS = 1.0
 # A conductor that keeps up answers in hundredths of a second. Slow is what takes half an interval,
 # but not less than the first of these and not more than the second.
 _SLOW_SHARE = 0.5

@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 from migprog.core.status import ENDED, Phase, Status
 from migprog.core.verdict import Verdict
 
-# So many points of the percentage are worth a report.
+# So many points of the percentage are worth a report; and seconds at least between two messages
+# with progress of one host.
 STEP_POINTS = 2
+STEP_SECONDS = 1.0
 # An interval counts as over this share of it, and so many seconds, early: readings come each poll
 # interval or so, and the next one would be late.
 _EARLY, _EARLY_SECONDS = 0.05, 0.25
@@ -51,7 +53,7 @@ class Rules:
 
     report_interval_seconds: float
     heartbeat_interval_seconds: float
-    step_seconds: float = 1.0
+    step_seconds: float = STEP_SECONDS
     step_points: int = STEP_POINTS
 
 

@@ -98,7 +98,7 @@ class Migration(Base):
     # Nova's own names of it, where Nova is asked.
     nova_id: Mapped[int | None]
     nova_uuid: Mapped[Uuid | None]
-    # Who asked Nova for it, and what else Nova's record of it says: JSON, see objects/naming.py.
+    # Who asked Nova for it, and what else Nova says of it: JSON, see objects/nova_record.py.
     nova_user_id: Mapped[Text | None]
     nova_project_id: Mapped[Text | None]
     nova_record: Mapped[LongText | None]

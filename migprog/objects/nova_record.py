@@ -6,29 +6,21 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Self
 
-from migprog.core.nova import NovaMigration
+from migprog.core.nova import NovaMigration, NovaPlaces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NovaRecord:
+class NovaRecord(NovaPlaces):
     """Nova's words for where a migration goes, and of which flavors; ``created_at`` is by Nova's
     clock, with its zone. ``is_alone``: when it was read Nova listed no other migration of the
     server as being in progress."""
 
-    source_compute: str | None
-    source_node: str | None
-    dest_compute: str | None
-    dest_node: str | None
-    dest_host: str | None
-    old_instance_type_id: int | None
-    new_instance_type_id: int | None
-    created_at: datetime
     is_alone: bool
 
     @classmethod
     def of(cls, record: NovaMigration, is_alone: bool) -> Self:
-        same = (field.name for field in fields(cls) if field.name != "is_alone")
-        return cls(**{name: getattr(record, name) for name in same}, is_alone=is_alone)
+        same = {field.name: getattr(record, field.name) for field in fields(NovaPlaces)}
+        return cls(**same, is_alone=is_alone)
 
     @classmethod
     def from_store(cls, text: str | None) -> Self | None:
