@@ -99,7 +99,11 @@ class Inbox:
             self._write(self._writer, b"\0")
 
     def get_all(self, timeout_seconds: float) -> list[Any]:
-        """Everything that is there, in order; waits for a first item up to the timeout."""
+        """Everything that is there, in order; waits for a first item up to the timeout.
+
+        It may return nothing before that: a signal wakes it, and so does the byte of an item that
+        it has returned already, which is written after the item is there.
+        """
         if not self._items:
             select.select([self._reader], [], [], max(0.0, timeout_seconds))
         with contextlib.suppress(BlockingIOError):

@@ -6,6 +6,7 @@ import ipaddress
 from oslo_config import cfg
 
 from migprog import exception
+from migprog.conf import groups
 from migprog.conf.listen import Address, parse_listen
 
 KEYSTONE = "keystone"
@@ -101,8 +102,7 @@ OPTS = [
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    conf.register_group(GROUP)
-    conf.register_opts(OPTS, GROUP)
+    groups.register(conf, GROUP, OPTS)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:

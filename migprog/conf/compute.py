@@ -5,6 +5,7 @@ from oslo_config import cfg
 from oslo_utils import netutils
 
 from migprog import exception
+from migprog.conf import groups
 from migprog.conf.listen import Address, parse_listen
 
 GROUP = cfg.OptGroup("compute", title="The agent, on each hypervisor")
@@ -139,8 +140,7 @@ OPTS = [
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    conf.register_group(GROUP)
-    conf.register_opts(OPTS, GROUP)
+    groups.register(conf, GROUP, OPTS)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:

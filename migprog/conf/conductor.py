@@ -5,6 +5,7 @@ import socket
 
 from oslo_config import cfg
 
+from migprog.conf import groups
 from migprog.conf.listen import Address, parse_listen
 
 GROUP = cfg.OptGroup("conductor", title="The conductor, the only writer of the database")
@@ -29,8 +30,7 @@ OPTS = [
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    conf.register_group(GROUP)
-    conf.register_opts(OPTS, group=GROUP)
+    groups.register(conf, GROUP, OPTS)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:

@@ -4,6 +4,7 @@
 from oslo_config import cfg
 
 from migprog import exception
+from migprog.conf import groups
 
 GROUP = cfg.OptGroup(
     "database_timeouts", title="How long conductors, APIs and commands wait for the database"
@@ -50,8 +51,7 @@ OPTS = [
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    conf.register_group(GROUP)
-    conf.register_opts(OPTS, GROUP)
+    groups.register(conf, GROUP, OPTS)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:

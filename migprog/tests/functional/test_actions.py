@@ -22,6 +22,7 @@ from migprog.compute import host as compute_host
 from migprog.compute.messages import Acted
 from migprog.concurrency import Inbox
 from migprog.core.actions import Action
+from migprog.tests import inboxes
 from migprog.tests.functional import keystone, nova_clients, processes
 from migprog.tests.functional.deployment import Deployment
 from migprog.tests.functional.keystone import PASSWORD
@@ -344,7 +345,7 @@ def test_a_libvirt_that_is_away() -> None:
     inbox = Inbox()
     away = compute_host.Host("qemu+unix:///system?socket=/nowhere", inbox, 5.0, False)
     away.act(Action.ABORT, "6f0c8a52-2d1e-4f37-9c07-4b6a4d0c7b11", time.monotonic())
-    ((acted),) = inbox.get_all(30)
+    ((acted),) = inboxes.take(inbox)
     assert isinstance(acted, Acted)
     assert "/nowhere" in acted.error
     inbox.close()

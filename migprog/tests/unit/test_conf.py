@@ -70,6 +70,21 @@ def test_every_option_says_what_it_is():
                 assert opt.type.max is not None, opt.name
 
 
+@pytest.mark.parametrize("module", conf.GROUPS, ids=lambda module: module.GROUP.name)
+def test_options_that_are_set_in_one_place_are_set_nowhere_else(module):
+    def values():
+        made = cfg.ConfigOpts()
+        module.register_opts(made)
+        made([], default_config_files=[], default_config_dirs=[])
+        return made, {opt.dest: made[module.GROUP.name][opt.dest] for opt in module.OPTS}
+
+    changed, before = values()
+    for name in before:
+        changed.set_override(name, None, module.GROUP.name)
+    assert not any(changed[module.GROUP.name][name] for name in before)
+    assert values()[1] == before
+
+
 def test_what_can_be_changed_by_sighup(tmp_path):
     config = load(tmp_path, "[compute]\npoll_interval = 1\n")
     (tmp_path / "migprog.conf").write_text("[compute]\npoll_interval = 2\n")

@@ -9,6 +9,7 @@ import pytest
 from migprog.compute.asking import MAX_WAITING, Asking, Lock
 from migprog.compute.messages import Answers, NoAnswer
 from migprog.concurrency import Inbox
+from migprog.tests import inboxes
 
 SECONDS = 30.0
 PATIENCE_SECONDS = 0.05
@@ -87,11 +88,7 @@ class Site:
 
     def messages(self, count):
         """So many messages, in order, as words."""
-        seen: list[tuple[type, str]] = []
-        while len(seen) < count:
-            got = self.inbox.get_all(SECONDS)
-            assert got, f"waited in vain for more than {seen}"
-            seen += [(type(each), each.server_uuid) for each in got]
+        seen = [(type(each), each.server_uuid) for each in inboxes.take(self.inbox, count)]
         assert len(seen) == count
         return seen
 
@@ -213,7 +210,7 @@ def test_a_server_that_is_gone_is_waited_for_no_more(site):
     here = site(a=Server(hangs=True))
     here.search()
     here.asking.forget([])
-    (silent, gone) = here.inbox.get_all(SECONDS)
+    (silent, gone) = inboxes.take(here.inbox, 2)
     assert (silent.server_uuid, gone.server_uuid, gone.gone) == ("a", "a", True)
 
 

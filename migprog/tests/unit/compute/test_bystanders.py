@@ -13,6 +13,7 @@ import pytest
 from migprog.compute import host
 from migprog.compute.messages import Answers, NoAnswer, Reading
 from migprog.concurrency import Inbox
+from migprog.tests import inboxes
 
 SECONDS = 30.0
 MIGRATES = {"type": 2, "operation": 5, "time_elapsed": 2000, "memory_total": 2**20}
@@ -134,9 +135,7 @@ class Site:
     def messages(self, kind, count=1):
         """Wait for so many of a kind, and take those that came; the others are left."""
         while sum(isinstance(each, kind) for each in self.unread) < count:
-            got = self.inbox.get_all(SECONDS / 3)
-            assert got, f"waited in vain for {count} of {kind.__name__}"
-            self.unread += got
+            self.unread += inboxes.take(self.inbox)
         seen = [each.server_uuid for each in self.unread if isinstance(each, kind)]
         self.unread = [each for each in self.unread if not isinstance(each, kind)]
         return seen

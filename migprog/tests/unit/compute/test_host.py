@@ -6,9 +6,8 @@ from migprog.compute.asking import Lock
 from migprog.compute.messages import Answers, NoAnswer
 from migprog.compute.silence import SilentServers
 from migprog.concurrency import Inbox
+from migprog.tests import inboxes
 from migprog.tests.fixtures.driven import SERVER
-
-SECONDS = 30.0
 
 
 class Connection:
@@ -97,7 +96,7 @@ def test_of_a_silent_server_that_is_watched_the_search_says_nothing(caplog):
     here, silent = Silent(), SilentServers()
     sampler = here.sampler(SERVER)
     try:
-        began, ended = here.inbox.get_all(SECONDS)
+        began, ended = inboxes.take(here.inbox, 2)
         assert [type(began), type(ended)] == [NoAnswer, Answers]
         silent.begins(SERVER, began.at)
         silent.ends(SERVER, ended.at, ended.gone)
