@@ -44,9 +44,9 @@ _FIRST_READING_SECONDS = 1.0
 # QEMU's own words (MigrationStatus in its QAPI) for its switch-over.
 _QEMU_SWITCHES_OVER = ("pre-switchover", "device")
 _POST_COPY = (Phase.POST_COPY, Phase.POST_COPY_PAUSED)
-_SHARED_FIELDS = {field.name for field in dataclasses.fields(Sample)} & {
-    field.name for field in dataclasses.fields(Report)
-} - {"disks"}
+_SHARED_FIELDS = set(Sample._fields) & {field.name for field in dataclasses.fields(Report)} - {
+    "disks"
+}
 
 
 class Monitor:
@@ -101,7 +101,7 @@ class Monitor:
         self._facts = Facts(
             server_name=kept.server_name, project_id=kept.project_id, user_id=kept.user_id
         )
-        self._course = dataclasses.replace(self._course, started_at=kept.started_clock)
+        self._course = self._course._replace(started_at=kept.started_clock)
         self._sequence = kept.sequence
         self._percent = kept.percent
         if kept.phase in _POST_COPY:
@@ -143,8 +143,7 @@ class Monitor:
         """Take up what is known of the server itself."""
         if facts is not None and facts != self._facts:
             self._facts = facts
-            self._course = dataclasses.replace(
-                self._course,
+            self._course = self._course._replace(
                 memory_size_bytes=facts.memory_size_bytes,
                 memory_resident_bytes=facts.memory_resident_bytes,
                 has_host_devices=facts.has_host_devices,
@@ -154,7 +153,7 @@ class Monitor:
         """Take up the host that it goes to, and how long earlier migrations to it took from their
         switch-over to their end."""
         self.destination = destination
-        self._course = dataclasses.replace(self._course, handover_seconds=handover_seconds)
+        self._course = self._course._replace(handover_seconds=handover_seconds)
 
     def read(
         self,
@@ -261,7 +260,7 @@ class Monitor:
     def _sampled(self, new: Sample, began_at: float | None) -> None:
         begins = self._course.latest is None and not self._taken_up
         if begins and began_at is not None:
-            self._course = dataclasses.replace(self._course, started_at=began_at)
+            self._course = self._course._replace(started_at=began_at)
         self._course = course.observe(self._course, new)
         if self._course.paused_at is not None and self._phase is not Phase.SWITCHOVER:
             self.ending.pause_is_unusual = True

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is said of a migration at one instant, and how a report says it."""
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +23,11 @@ class Statement:
 
 def told(forecast: estimate.Estimate) -> estimate.Estimate:
     """To a tenth of a second: no forecast is better, and each digit is sent and stored."""
-    return estimate.Estimate(*(_rounded(seconds, 1) for seconds in dataclasses.astuple(forecast)))
+    return estimate.Estimate(
+        _rounded(forecast.eta_seconds, 1),
+        _rounded(forecast.eta_low_seconds, 1),
+        _rounded(forecast.eta_high_seconds, 1),
+    )
 
 
 def fields(said: Statement) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from migprog.core import pause, stall
 from migprog.core.course import Course
-from migprog.core.dirtying import recovers, shrank, undisturbed
+from migprog.core.dirtying import recovers, shrank
 from migprog.core.field import counted
 from migprog.core.status import Phase
 
@@ -131,7 +131,7 @@ def _of_memory(course: Course, before: Judgement | None) -> Judgement:
 
 
 def _of_passes(course: Course, before: Verdict | None, fits: bool) -> Verdict:
-    passes = undisturbed(course.passes)
+    passes = course.undisturbed
     if fits:
         return Verdict.CONVERGING
     if len(passes) < _PASSES_TO_COMPARE:
