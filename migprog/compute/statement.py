@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is said of a migration at one instant, and how a report says it."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 from migprog.core import estimate, throttle, verdict
-from migprog.core.report import DiskFigures
+from migprog.core.report import DiskFigures, Report
 from migprog.core.sample import Sample
+
+_COUNTERS = tuple(
+    each.name
+    for each in dataclasses.fields(Report)
+    if each.name in Sample._fields and each.name != "disks"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,11 @@ def fields(said: Statement) -> dict[str, Any]:
         "pause_needed_seconds": _rounded(judgement.pause_needed_seconds, 3),
         "bandwidth_needed_bytes_per_second": judgement.bandwidth_needed_bytes_per_second,
     }
+
+
+def counters(latest: Sample) -> dict[str, Any]:
+    """A sample's counters as a report's fields."""
+    return {name: getattr(latest, name) for name in _COUNTERS}
 
 
 def disks(latest: Sample | None) -> tuple[DiskFigures, ...] | None:

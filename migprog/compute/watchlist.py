@@ -287,25 +287,28 @@ class WatchList:
     ) -> None:
         """Report what is due, and ask for the readings that are. ``seen_of``: whose news came.
 
-        To judge a migration costs more than all the rest. So it is done when there is news of it,
-        and for all of them when a message is sent, which takes along what has moved.
+        To judge a migration costs more than all the rest. So it is done once, when there is news of
+        it; and for all of them when a message is sent that takes along what has moved.
         """
         reported = (watched.monitor.reported_clock for watched in self._watched.values())
         oldest_at = min((at for at in reported if at is not None), default=None)
         clock = throttle.HostClock(self._sent_at, oldest_at)
         alone, all_are_due = clock.rules(rules, now), clock.figures_are_due(rules, now)
-        sent = set()
+        judged, sent = set(), set()
         for server_uuid, watched in list(self._watched.items()):
             if watched.drop_at is not None and now >= watched.drop_at:
                 self._drop(server_uuid)
                 continue
             is_due = all_are_due or server_uuid in seen_of or now >= watched.judge_at
-            if is_due and self._try(watched, self._judge, alone, now):
-                sent.add(server_uuid)
-        along = clock.along(rules, now)
+            if is_due:
+                judged.add(server_uuid)
+                if self._try(watched, self._judge, alone, now):
+                    sent.add(server_uuid)
+        along = clock.along(rules, now) if sent else None
         for server_uuid, watched in list(self._watched.items()):
-            if sent and server_uuid not in sent:
-                self._try(watched, self._judge, along, now)
+            if along is not None and server_uuid not in sent:
+                work = self._report if server_uuid in judged else self._judge
+                self._try(watched, work, along, now)
             if not watched.monitor.over:
                 self._try(watched, Watched.ask, self.settings, now)
         if sent and clock.may_send(rules, now):
@@ -323,12 +326,17 @@ class WatchList:
             return False
 
     def _judge(self, watched: Watched, rules: throttle.Rules, now: float) -> bool:
-        """Report the migration if that is due; return whether it is."""
+        """Judge the migration, and report it if that is due; return whether it is."""
         # The next reading will come before, if none hangs.
         watched.judge_at = now + 2 * self.settings.poll_interval_seconds
         if not watched.is_proven:
             return False
-        due = watched.monitor.report_if_due(rules, now, clocks.wall(now))
+        watched.monitor.judge(now)
+        return self._report(watched, rules, now)
+
+    def _report(self, watched: Watched, rules: throttle.Rules, now: float) -> bool:
+        """Report the migration, as it was judged, if that is due; return whether it is."""
+        due = watched.monitor.due(rules, clocks.wall(now))
         if due is not None:
             reason, report = due
             watched.log.sent(reason, report, now)

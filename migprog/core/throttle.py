@@ -87,11 +87,12 @@ class HostClock:
             return replace(rules, report_interval_seconds=math.inf, step_seconds=math.inf)
         return replace(rules, report_interval_seconds=math.inf)
 
-    def along(self, rules: Rules, now: float) -> Rules:
-        """Return the rules for the other migrations, where one is reported now."""
+    def along(self, rules: Rules, now: float) -> Rules | None:
+        """Return the rules for the other migrations, where one is reported now; None where they
+        have nothing to report with it."""
         of_now = self.rules(rules, now)
         if math.isinf(of_now.step_seconds):
-            return of_now
+            return None
         # What has moved by half a step goes along.
         points = max(1, rules.step_points // 2)
         return replace(of_now, step_seconds=0.0, step_points=points)
