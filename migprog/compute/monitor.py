@@ -329,12 +329,9 @@ class Monitor:
             percent = progress.percent(self._course, forecast, percent)
         elif self.ending.end.status is Status.COMPLETED:
             percent = 100
-        has_eta = forecast.eta_seconds is not None
-        latest = self._course.latest
-        telling = throttle.Telling(
-            *(now, self._status, phase, judgement.verdict, percent, has_eta),
-            sampled_at=latest.at if latest else None,
-        )
+        sampled_at = self._course.latest.at if self._course.latest else None
+        how = (self._status, phase, judgement.verdict)
+        telling = throttle.Telling(now, *how, percent, forecast.eta_seconds is not None, sampled_at)
         return Statement(telling, judgement, statement.told(forecast))
 
     @property

@@ -2,8 +2,7 @@
 """What is said of a migration at one instant, and how a report says it."""
 
 import dataclasses
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from migprog.core import estimate, throttle, verdict
 from migprog.core.report import DiskFigures, Report
@@ -16,8 +15,7 @@ _COUNTERS = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """All that is said of a migration at one instant, but for its counters.
 
     ``forecast`` is as it is told.

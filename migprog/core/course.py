@@ -296,7 +296,7 @@ def _pass(course: Course, sample: Sample, memory: Moved | None) -> dict[str, Any
         was_paused=paused_seconds > 0,
     )
     passes = (*course.passes, boundary)[-MAX_PASSES:]
-    undisturbed = tuple(each for each in passes if not each.was_paused)
+    undisturbed = tuple([each for each in passes if not each.was_paused])
     return {
         "passes": passes,
         "undisturbed": undisturbed,

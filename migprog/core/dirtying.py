@@ -9,7 +9,7 @@ that has dirtied all that it ever does.
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # D was bent between two passes that have been; it is straighter between the next two.
 _BEND_TRUST = 0.1
@@ -28,8 +28,7 @@ _PLATEAU_SECONDS = 3.0
 _RECOVERY = 0.8
 
 
-@dataclass(frozen=True, slots=True)
-class Boundary:
+class Boundary(NamedTuple):
     """The start of a pass but the first: its time, its number, and what it has to send.
 
     ``dirtied_bytes`` is what the guest dirtied in the pass before (None: not known), in which it
@@ -44,8 +43,7 @@ class Boundary:
     was_paused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Dirtying:
+class Dirtying(NamedTuple):
     """A pass of ``seconds`` leaves ``dirtied_bytes``; about there D(T) ~ T ** ``bend``."""
 
     seconds: float
@@ -67,7 +65,7 @@ def dirtying(passes: Sequence[Boundary]) -> Dirtying | None:
     if latest is None:
         return None
     seconds, dirtied_bytes = latest
-    before = next((each for each in measured if _is_of_other_length(each, latest)), None)
+    before = _of_other_length(measured, seconds)
     if before is None:
         return Dirtying(seconds, dirtied_bytes, 1.0)
     bend = 1 - _BEND_TRUST * (1 - _bend(before, latest))
@@ -130,8 +128,14 @@ def _measured(passes: Sequence[Boundary]) -> Iterator[tuple[float, float]]:
         yield seconds / count, dirtied / count
 
 
-def _is_of_other_length(one: tuple[float, float], latest: tuple[float, float]) -> bool:
-    return abs(math.log(one[0] / latest[0])) >= _SAME_LENGTH
+def _of_other_length(
+    measured: Iterator[tuple[float, float]], latest_seconds: float
+) -> tuple[float, float] | None:
+    """The newest of those before the latest pass that was longer or shorter than that."""
+    for seconds, dirtied_bytes in measured:
+        if abs(math.log(seconds / latest_seconds)) >= _SAME_LENGTH:
+            return seconds, dirtied_bytes
+    return None
 
 
 def _bend(before: tuple[float, float], now: tuple[float, float]) -> float:

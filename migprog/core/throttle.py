@@ -10,6 +10,7 @@
 import enum
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from migprog.core.status import ENDED, Phase, Status
 from migprog.core.verdict import Verdict
@@ -98,8 +99,7 @@ class HostClock:
         return replace(of_now, step_seconds=0.0, step_points=points)
 
 
-@dataclass(frozen=True, slots=True)
-class Telling:
+class Telling(NamedTuple):
     """What a report would say, as far as it matters here. ``at`` and ``sampled_at`` are a monotonic
     clock's seconds; the latter is when the counters were read, None if they never were."""
 

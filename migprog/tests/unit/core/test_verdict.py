@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Judgements of courses made by hand: passes of a few seconds at 25 MiB/s."""
 
-import dataclasses
-
 import pytest
 
 from migprog.core.course import Course, observe
@@ -50,7 +48,7 @@ def test_what_no_network_could_carry_is_not_told(seconds):
     in_no_time = Dirtying(seconds=seconds, dirtied_bytes=2**44, bend=1.0)
     course = passes(200, 100)._replace(dirtying=in_no_time)
     assert bandwidth_needed(course) is None
-    usual = dataclasses.replace(in_no_time, seconds=8.0)
+    usual = in_no_time._replace(seconds=8.0)
     assert bandwidth_needed(course._replace(dirtying=usual)) > 2**41
 
 
