@@ -18,6 +18,7 @@ from migprog.core import keep
 from migprog.core.status import Status
 from migprog.core.throttle import Rules
 from migprog.tests import corpus
+from migprog.tests.fixtures import calls
 from migprog.tests.fixtures.driven import SERVER
 from migprog.tests.unit.core.test_keep import KEPT
 
@@ -422,3 +423,37 @@ def test_a_change_just_after_a_message_judges_no_other_migration(agent, monkeypa
     agent.watches.attend(RULES, agent.now, {"a"})
     assert judged == ["a"]
     assert Status.COMPLETED in [report.status for report in agent.reports()]
+
+
+def test_news_of_one_migration_costs_no_more_among_many():
+    costs = []
+    for count in (2, 40):
+        agent = Agent()
+        servers = dict.fromkeys([f"server {number}" for number in range(count)], 2**30)
+        read(agent, servers)
+        agent.watches.attend(RULES, agent.now, set())
+        agent.now += 0.1
+        agent.watches.read(Reading(server_uuid="server 0", at=agent.now, error="no answer"))
+
+        def attend(agent=agent):
+            agent.watches.attend(RULES, agent.now, {"server 0"})
+
+        costs.append(calls.count(attend))
+    # The UUIDs of all are gone through once.
+    assert costs[1] <= costs[0] + 1
+
+
+@pytest.mark.parametrize("reports", [False, True])
+def test_what_nobody_has_news_of_is_read_when_it_is_time(agent, reports):
+    read(agent, {"a": 2**30, "b": 2**30})
+    samplers = dict(zip("ab", agent.samplers, strict=True))
+    samplers["b"].asked_at = None
+    # Its answer was lost on the way; something is seen of the other one alone, again and again.
+    for _ in range(12):
+        agent.now += 0.1
+        if reports:
+            read(agent, {"a": 2**29})
+        else:
+            agent.watches.attend(RULES, agent.now, {"a"})
+    assert samplers["b"].asked_at is not None
+    assert agent.watches.next_look_at > agent.now
