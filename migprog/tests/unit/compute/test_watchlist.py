@@ -379,8 +379,9 @@ def test_a_server_that_was_switched_over_may_be_without_a_job_before_its_end_is_
     assert agent.reported() == [Status.COMPLETED]
 
 
-def migrates(agent, judged, monkeypatch, servers):
-    """Servers that migrate, of which a message told just now; ``judged`` counts from then on."""
+def migrates(agent, monkeypatch, servers):
+    """Servers that migrate, of which a message told just now; gives those judged from then on."""
+    judged: list[str] = []
 
     class Judged(Monitor):
         def judge(self, now):
@@ -390,6 +391,7 @@ def migrates(agent, judged, monkeypatch, servers):
     monkeypatch.setattr(watchlist, "Monitor", Judged)
     read(agent, dict.fromkeys(servers, 2**30))
     judged.clear()
+    return judged
 
 
 def read(agent, remaining):
@@ -402,8 +404,8 @@ def read(agent, remaining):
 
 
 def test_a_message_judges_each_migration_once(agent, monkeypatch):
-    servers, judged = ["a", "b", "c"], []
-    migrates(agent, judged, monkeypatch, servers)
+    servers = ["a", "b", "c"]
+    judged = migrates(agent, monkeypatch, servers)
     agent.now += 2.0
     # The first one has a percentage, the second one nothing new, and the third one was not read.
     read(agent, {"a": 2**29, "b": 2**30})
@@ -411,8 +413,8 @@ def test_a_message_judges_each_migration_once(agent, monkeypatch):
 
 
 def test_a_change_just_after_a_message_judges_no_other_migration(agent, monkeypatch):
-    servers, judged = ["a", "b", "c"], []
-    migrates(agent, judged, monkeypatch, servers)
+    servers = ["a", "b", "c"]
+    judged = migrates(agent, monkeypatch, servers)
     agent.now += 0.5
     agent.watches.lifecycle(
         Lifecycle(server_uuid="a", at=agent.now, event=STOPPED_MIGRATED[0], detail=3)
