@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """migprog-loadtest: what an interval costs on this broker and this database."""
 
-from migprog import concurrency
 from migprog.cmd import extras
 
-# The processes that do the work have the backend that the services have.
-concurrency.choose(concurrency.THREADING)
+# It chooses no backend, so its own threads are real ones with any oslo.service; the processes that
+# do the work choose as the services do.
 extras.require("migprog-loadtest", "psutil", "loadtest")
 
 import argparse  # noqa: E402

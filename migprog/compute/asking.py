@@ -107,6 +107,11 @@ class Asking:
 
     def take(self, connection: Connection, server_uuid: str, server: Any) -> None:
         """Ask one server; runs in a round's thread."""
+        if not (self._unanswered or self._waited_for or self._locks_waited_for):
+            # As usual, nothing hangs; it may be this one that does so now.
+            if self._ask(connection, server_uuid, server) and self._unanswered:
+                self._answers(server_uuid)
+            return
         if server_uuid in self._locks_waited_for:
             return
         # Only while something hangs is each asked twice.

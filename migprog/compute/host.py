@@ -242,10 +242,12 @@ class Host:
                 found.append(server_uuid)
             if reader.arrives(connection, domain, stands):
                 continue
-            with contextlib.suppress(libvirt.libvirtError):
+            try:
                 self._reader.learn(domain, server_uuid)
-                if server_uuid not in sampled:
-                    asked[server_uuid] = (connection, domain, stands)
+            except libvirt.libvirtError:
+                continue
+            if server_uuid not in sampled:
+                asked[server_uuid] = (connection, domain, stands)
         self._asking.ask_all(asked)
         # A sampler may have begun while its server was asked.
         self._asking.drop(self._sampled())

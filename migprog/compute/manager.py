@@ -341,10 +341,11 @@ class ComputeManager:
             rules = self._sender.pacing.rules(rules)
         self._watches.attend(rules, now, seen_of)
         if self._sender is not None and self._node is not None:
-            self._sender.vitals = self._vitals()
-            metrics.watched(self._node, len(self._watches))
+            self._sender.vitals = vitals = self._vitals()
+            metrics.watched(self._node, vitals.migrations)
 
     def _vitals(self) -> Vitals:
+        under_way = len(self._watches)
         if self._hosted is None:
-            return Vitals(len(self._watches))
-        return Vitals(len(self._watches), self._hosted.servers, self._hosted.memory_bytes)
+            return Vitals(under_way)
+        return Vitals(under_way, self._hosted.servers, self._hosted.memory_bytes)

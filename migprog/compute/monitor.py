@@ -5,7 +5,6 @@ No clock, thread or connection in here: the live agent and a replayed recording 
 code. ``at`` and ``now`` are one monotonic clock's seconds.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,9 +43,6 @@ _FIRST_READING_SECONDS = 1.0
 # QEMU's own words (MigrationStatus in its QAPI) for its switch-over.
 _QEMU_SWITCHES_OVER = ("pre-switchover", "device")
 _POST_COPY = (Phase.POST_COPY, Phase.POST_COPY_PAUSED)
-_SHARED_FIELDS = {field.name for field in dataclasses.fields(Sample)} & {
-    field.name for field in dataclasses.fields(Report)
-} - {"disks"}
 
 
 class Monitor:
@@ -85,6 +81,7 @@ class Monitor:
         self.forced = False
         self._percent: int | None = None
         self._judgement: verdict.Judgement | None = None
+        self._said: Statement | None = None
         self._notes = calibration.Notes()
         self._sequence = 0
         self._started_at_epoch: float | None = None
@@ -101,7 +98,7 @@ class Monitor:
         self._facts = Facts(
             server_name=kept.server_name, project_id=kept.project_id, user_id=kept.user_id
         )
-        self._course = dataclasses.replace(self._course, started_at=kept.started_clock)
+        self._course = self._course._replace(started_at=kept.started_clock)
         self._sequence = kept.sequence
         self._percent = kept.percent
         if kept.phase in _POST_COPY:
@@ -143,8 +140,7 @@ class Monitor:
         """Take up what is known of the server itself."""
         if facts is not None and facts != self._facts:
             self._facts = facts
-            self._course = dataclasses.replace(
-                self._course,
+            self._course = self._course._replace(
                 memory_size_bytes=facts.memory_size_bytes,
                 memory_resident_bytes=facts.memory_resident_bytes,
                 has_host_devices=facts.has_host_devices,
@@ -154,7 +150,7 @@ class Monitor:
         """Take up the host that it goes to, and how long earlier migrations to it took from their
         switch-over to their end."""
         self.destination = destination
-        self._course = dataclasses.replace(self._course, handover_seconds=handover_seconds)
+        self._course = self._course._replace(handover_seconds=handover_seconds)
 
     def read(
         self,
@@ -261,7 +257,7 @@ class Monitor:
     def _sampled(self, new: Sample, began_at: float | None) -> None:
         begins = self._course.latest is None and not self._taken_up
         if begins and began_at is not None:
-            self._course = dataclasses.replace(self._course, started_at=began_at)
+            self._course = self._course._replace(started_at=began_at)
         self._course = course.observe(self._course, new)
         if self._course.paused_at is not None and self._phase is not Phase.SWITCHOVER:
             self.ending.pause_is_unusual = True
@@ -280,39 +276,48 @@ class Monitor:
 
         ``wall`` is ``now`` in seconds since the epoch.
         """
+        self.judge(now)
+        return self.due(rules, wall)
+
+    def judge(self, now: float) -> None:
+        """Judge it by what was seen until ``now``; :meth:`due` goes by that."""
+        self._said = None
         if self._waits(now):
-            return None
-        said = self._state(now)
+            return
+        self._said = said = self._state(now)
         self._percent = said.telling.percent
         if self.ending.end is None:
             self._judgement = said.judgement
             # A switch-over that was stuck is no measure for others.
             self.ending.pause_is_unusual |= said.judgement.verdict is verdict.Verdict.STALLED
-            latest = self._course.latest
-            self._notes = calibration.note(
-                self._notes, now, latest.at if latest else now, said.forecast
-            )
+            self._notes = calibration.note(self._notes, now, said.telling.read_at, said.forecast)
+
+    def due(self, rules: throttle.Rules, wall: float) -> tuple[throttle.Reason, Report] | None:
+        """As :meth:`report_if_due` by the latest judgement; ``wall`` is when that was."""
+        said, end = self._said, self.ending.end
+        if said is None:
+            return None
         reason = throttle.reason_to_report(said.telling, self._told, rules)
         if reason is None:
             return None
         self._told = said.telling
         self._sequence += 1
-        if self.kept is not None and self.ending.end is not None and self._status is Status.UNKNOWN:
-            ended_at = self.ending.end.at + self._one_epoch(wall - now)
-            return reason, keep.settled(self.kept, self.ending.end.error or "", ended_at)
-        return reason, self._report(said, wall - now)
+        epoch = wall - said.telling.at
+        if self.kept is not None and end is not None and self._status is Status.UNKNOWN:
+            ended_at = end.at + self._one_epoch(epoch)
+            return reason, keep.settled(self.kept, end.error or "", ended_at)
+        return reason, self._report(said, epoch)
 
     def preview(self, now: float, wall: float) -> Report:
         """What a report would say now; it does not count as told. Arguments as above."""
         return self._report(self._state(now), wall - now)
 
     def _waits(self, now: float) -> bool:
-        if self.ending.end is None and self.kept is not None:
+        if self.ending.end is not None:
+            return self.ending.may_change(now)
+        if self.kept is not None:
             return True
-        if self.ending.end is None:
-            unread = self._course.latest is None
-            return unread and now < self._found_at + _FIRST_READING_SECONDS
-        return self.ending.may_change(now)
+        return self._course.latest is None and now < self._found_at + _FIRST_READING_SECONDS
 
     def _state(self, now: float) -> Statement:
         phase = self._phase
@@ -324,12 +329,9 @@ class Monitor:
             percent = progress.percent(self._course, forecast, percent)
         elif self.ending.end.status is Status.COMPLETED:
             percent = 100
-        has_eta = forecast.eta_seconds is not None
-        latest = self._course.latest
-        telling = throttle.Telling(
-            *(now, self._status, phase, judgement.verdict, percent, has_eta),
-            sampled_at=latest.at if latest else None,
-        )
+        sampled_at = self._course.latest.at if self._course.latest else None
+        how = (self._status, phase, judgement.verdict)
+        telling = throttle.Telling(now, *how, percent, forecast.eta_seconds is not None, sampled_at)
         return Statement(telling, judgement, statement.told(forecast))
 
     @property
@@ -378,7 +380,7 @@ class Monitor:
             total_seconds=total_seconds,
             error=end.error if end else None,
             **statement.fields(said),
-            **{name: getattr(latest, name) for name in _SHARED_FIELDS},
+            **statement.counters(latest),
             disks=statement.disks(self._course.latest),
             **self._calibration(),
         )

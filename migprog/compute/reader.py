@@ -141,6 +141,8 @@ class Reader:
         before = time.monotonic()
         stats = domain.jobStats()
         began_at = self._jobs.pop(server_uuid, None)
+        if not sample.is_outgoing(stats):
+            return None
         state = sample.outgoing_job(stats)
         if state not in _OUTGOING:
             return None

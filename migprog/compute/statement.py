@@ -2,16 +2,20 @@
 """What is said of a migration at one instant, and how a report says it."""
 
 import dataclasses
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from migprog.core import estimate, throttle, verdict
-from migprog.core.report import DiskFigures
+from migprog.core.report import DiskFigures, Report
 from migprog.core.sample import Sample
 
+_COUNTERS = tuple(
+    each.name
+    for each in dataclasses.fields(Report)
+    if each.name in Sample._fields and each.name != "disks"
+)
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+
+class Statement(NamedTuple):
     """All that is said of a migration at one instant, but for its counters.
 
     ``forecast`` is as it is told.
@@ -24,7 +28,11 @@ class Statement:
 
 def told(forecast: estimate.Estimate) -> estimate.Estimate:
     """To a tenth of a second: no forecast is better, and each digit is sent and stored."""
-    return estimate.Estimate(*(_rounded(seconds, 1) for seconds in dataclasses.astuple(forecast)))
+    return estimate.Estimate(
+        _rounded(forecast.eta_seconds, 1),
+        _rounded(forecast.eta_low_seconds, 1),
+        _rounded(forecast.eta_high_seconds, 1),
+    )
 
 
 def fields(said: Statement) -> dict[str, Any]:
@@ -42,6 +50,11 @@ def fields(said: Statement) -> dict[str, Any]:
         "pause_needed_seconds": _rounded(judgement.pause_needed_seconds, 3),
         "bandwidth_needed_bytes_per_second": judgement.bandwidth_needed_bytes_per_second,
     }
+
+
+def counters(latest: Sample) -> dict[str, Any]:
+    """A sample's counters as a report's fields."""
+    return {name: getattr(latest, name) for name in _COUNTERS}
 
 
 def disks(latest: Sample | None) -> tuple[DiskFigures, ...] | None:

@@ -43,6 +43,13 @@ class Watched:
     jobless_at: float | None = None
     log: ReportLog = dataclasses.field(default_factory=ReportLog)
 
+    @property
+    def look_at(self) -> float:
+        """When it is to be read or judged; whoever waits for an answer is woken by it."""
+        if self.sampler.asked_at is None:
+            return min(self.next_poll_at, self.judge_at)
+        return self.judge_at
+
     def answered(self, reading: messages.Reading) -> None:
         """Take up that a call has returned; libvirt gives up after half a minute."""
         self.sampler.asked_at = None

@@ -12,7 +12,7 @@ import logging
 import math
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from migprog.compute import clock as clocks
@@ -47,7 +47,7 @@ class WatchList:
         recorder: Recorder,
         ledger: Ledger,
     ) -> None:
-        self.settings = settings
+        self._settings = settings
         self._sampler = sampler
         self._recorder = recorder
         self._ledger = ledger
@@ -55,6 +55,11 @@ class WatchList:
         self._echo = Echo()
         # When the last message with progress was sent.
         self._sent_at = -math.inf
+        # When something of any migration is to be done, or some time before.
+        self._look_at = math.inf
+        # See _oldest_reported_at; whether it is to be looked for among all of them.
+        self._oldest_at: float | None = None
+        self._has_reported = False
         # Of the migrations that this host has seen end, or arrive.
         self._completions = CompletionTimes()
         self._resent = ResentShares()
@@ -74,14 +79,22 @@ class WatchList:
         return watched.monitor if watched is not None and watched.is_proven else None
 
     @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        self._settings = settings
+        # Readings may be due sooner.
+        self._look_at = -math.inf
+
+    @property
     def next_look_at(self) -> float | None:
         """When something is to be read or judged; None while nothing is watched.
 
         Whoever waits for an answer is woken by it.
         """
-        each = self._watched.values()
-        polls = [w.next_poll_at for w in each if w.sampler.asked_at is None]
-        return min([*polls, *(w.judge_at for w in each)], default=None)
+        return self._look_at if self._watched else None
 
     def stop(self) -> None:
         """End the threads that read."""
@@ -112,7 +125,7 @@ class WatchList:
             watched = self._begin(server_uuid, at if began_at is None else began_at)
         watched.answered(reading)
         # The next reading follows by what is set now, which a reload may have changed.
-        watched.monitor.poll_interval_seconds = self.settings.poll_interval_seconds
+        watched.monitor.poll_interval_seconds = self._settings.poll_interval_seconds
         watched.learn(reading.facts)
         if not watched.is_proven:
             if state is JobState.NONE:
@@ -132,7 +145,7 @@ class WatchList:
         if not resume.look(watched.monitor, kept, reading, time.time() - now):
             return watched
         # A search would take the job that runs for the rest of the one that has ended.
-        self._judge(watched, self.settings.rules, now)
+        self._judge(watched, self._settings.rules, now)
         watched = self._begin(reading.server_uuid, reading.at)
         self._prove(watched)
         return watched
@@ -256,7 +269,8 @@ class WatchList:
         """Watch a server; ``kept`` is what an agent before has left of its migration."""
         name = str(uuid.uuid4()) if kept is None else kept.uuid
         handover_seconds = self._completions.expected_seconds()
-        interval_seconds = self.settings.poll_interval_seconds
+        interval_seconds = self._settings.poll_interval_seconds
+        self._look_at = min(self._look_at, at)
         watched = self._watched[server_uuid] = Watched(
             monitor=Monitor(
                 *(name, server_uuid, at, handover_seconds, kept, interval_seconds),
@@ -274,6 +288,7 @@ class WatchList:
         """Forget a candidate, which was no migration."""
         watched = self._watched.pop(server_uuid, None)
         if watched is not None:
+            self._has_reported = True
             watched.sampler.stop()
             watched.tape.drop()
 
@@ -287,29 +302,51 @@ class WatchList:
     ) -> None:
         """Report what is due, and ask for the readings that are. ``seen_of``: whose news came.
 
-        To judge a migration costs more than all the rest. So it is done when there is news of it,
-        and for all of them when a message is sent, which takes along what has moved.
+        News of one migration or another comes dozens of times a second, where there are many. So
+        the others are looked at only when it is time for one of them. To judge a migration costs
+        most: it is done once, when there is news of it; and for all of them when a message is sent
+        that takes along what has moved.
         """
-        reported = (watched.monitor.reported_clock for watched in self._watched.values())
-        oldest_at = min((at for at in reported if at is not None), default=None)
-        clock = throttle.HostClock(self._sent_at, oldest_at)
-        alone, all_are_due = clock.rules(rules, now), clock.figures_are_due(rules, now)
-        sent = set()
-        for server_uuid, watched in list(self._watched.items()):
+        seen = [server_uuid for server_uuid in self._watched if server_uuid in seen_of]
+        clock = throttle.HostClock(self._sent_at, self._oldest_reported_at(seen))
+        alone = clock.rules(rules, now)
+        all_are_due = clock.may_send(rules, now) and clock.figures_are_due(rules, now)
+        looks_at_all = all_are_due or now >= self._look_at
+        looked_at = list(self._watched) if looks_at_all else seen
+        judged, sent = set(), set()
+        for server_uuid in looked_at:
+            watched = self._watched[server_uuid]
             if watched.drop_at is not None and now >= watched.drop_at:
                 self._drop(server_uuid)
-                continue
-            is_due = all_are_due or server_uuid in seen_of or now >= watched.judge_at
-            if is_due and self._try(watched, self._judge, alone, now):
-                sent.add(server_uuid)
-        along = clock.along(rules, now)
-        for server_uuid, watched in list(self._watched.items()):
-            if sent and server_uuid not in sent:
-                self._try(watched, self._judge, along, now)
+            elif all_are_due or server_uuid in seen_of or now >= watched.judge_at:
+                judged.add(server_uuid)
+                if self._try(watched, self._judge, alone, now):
+                    sent.add(server_uuid)
+        along = clock.along(rules, now) if sent else None
+        if along is not None:
+            for server_uuid in [each for each in self._watched if each not in sent]:
+                work = self._report if server_uuid in judged else self._judge
+                self._try(self._watched[server_uuid], work, along, now)
+        still = [self._watched[each] for each in looked_at if each in self._watched]
+        for watched in still:
             if not watched.monitor.over:
-                self._try(watched, Watched.ask, self.settings, now)
+                self._try(watched, Watched.ask, self._settings, now)
+        others_at = math.inf if looks_at_all else self._look_at
+        self._look_at = min((watched.look_at for watched in still), default=others_at)
+        self._look_at = min(self._look_at, others_at)
         if sent and clock.may_send(rules, now):
             self._sent_at = now
+
+    def _oldest_reported_at(self, seen: Iterable[str]) -> float | None:
+        """When the oldest counters that were reported had been read, of migrations that have newer
+        ones now. ``seen``: whose news came since it was asked for last."""
+        known = [] if self._oldest_at is None else [self._oldest_at]
+        if self._has_reported:
+            known, seen, self._has_reported = [], self._watched, False
+        each = (self._watched[server_uuid].monitor.reported_clock for server_uuid in seen)
+        known += [at for at in each if at is not None]
+        self._oldest_at = min(known, default=None)
+        return self._oldest_at
 
     def _try(self, watched: Watched, work: Callable[..., bool | None], *arguments: Any) -> bool:
         """Return whether ``work`` on a migration did it; another one's failure is its own."""
@@ -323,13 +360,19 @@ class WatchList:
             return False
 
     def _judge(self, watched: Watched, rules: throttle.Rules, now: float) -> bool:
-        """Report the migration if that is due; return whether it is."""
+        """Judge the migration, and report it if that is due; return whether it is."""
         # The next reading will come before, if none hangs.
-        watched.judge_at = now + 2 * self.settings.poll_interval_seconds
+        watched.judge_at = now + 2 * self._settings.poll_interval_seconds
         if not watched.is_proven:
             return False
-        due = watched.monitor.report_if_due(rules, now, clocks.wall(now))
+        watched.monitor.judge(now)
+        return self._report(watched, rules, now)
+
+    def _report(self, watched: Watched, rules: throttle.Rules, now: float) -> bool:
+        """Report the migration, as it was judged, if that is due; return whether it is."""
+        due = watched.monitor.due(rules, clocks.wall(now))
         if due is not None:
+            self._has_reported = True
             reason, report = due
             watched.log.sent(reason, report, now)
             metrics.told(reason)

@@ -8,7 +8,7 @@ was forecast at 25, 50 and 75 % of the time that it really took is compared with
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from migprog.core.estimate import Estimate
 
@@ -20,8 +20,7 @@ _FIRST_SPACING_SECONDS = 0.1
 _LEAST_LEFT_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """A forecast that was in force at ``at``; its time left counts from ``sampled_at``."""
 
     at: float
@@ -29,8 +28,7 @@ class Note:
     forecast: Estimate
 
 
-@dataclass(frozen=True, slots=True)
-class Notes:
+class Notes(NamedTuple):
     """The forecasts of one migration so far, in the order of their time.
 
     Two are ``spacing_seconds`` apart at least, and the next is taken from ``next_at`` on. The

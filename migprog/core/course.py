@@ -9,12 +9,11 @@ sum grows by just what the guest has dirtied.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from migprog.core import copies, moved
 from migprog.core.copies import Copies
-from migprog.core.dirtying import Boundary, Dirtying, dirtying, undisturbed, without_progress
+from migprog.core.dirtying import Boundary, Dirtying, dirtying, without_progress
 from migprog.core.field import counted
 from migprog.core.moved import Moved
 from migprog.core.pace import MemoryPace, Rate, Share
@@ -41,23 +40,26 @@ _LATELY_SECONDS = 5.0
 _DEVICES_SHARE, _DEVICES_SHARE_OF_ALL = 0.4, 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
+class Course(NamedTuple):
     """The way of one migration so far. Times are those of :attr:`Sample.at`.
+
+    A named tuple, of which a changed copy costs a tenth of a dataclass's: one is made each sample.
 
     ``memory_size_bytes`` is the guest's memory, known before any of it moves;
     ``memory_resident_bytes`` how much its QEMU has of memory: what was never written is not among
     it. ``has_host_devices``: it has devices of the host, whose state is moved, too.
-    ``handover_seconds`` is how long earlier migrations took from their switch-over to their
-    end, ``resent_share`` what earlier migrations of the server had to send again, as a share of
-    what the first pass sent. ``first_iteration`` is the number of this migration's first pass
-    (QEMU may go on counting from a cancelled one), ``first_pass_bytes`` what that had to send;
-    ``passes`` are the later ones. ``pass_began_at`` is when the latest pass began, ``told_at`` when
-    QEMU last said that one begins, and ``pass_bytes_per_second`` what the pace was at the first
-    sample of it. ``moved_at`` is when a byte was last seen moving, of whatever kind. ``paused_at``
-    is since when the guest is paused at its source (:mod:`migprog.core.pause`), ``paused_seconds``
-    how long it was before, within the latest pass; ``was_found_paused``: it may have been paused
-    for longer than that. ``turned_at`` is when post-copy began, was interrupted or went on.
+    ``handover_seconds`` is how long earlier migrations took from their switch-over to their end,
+    ``resent_share`` what earlier migrations of the server had to send again, as a share of what the
+    first pass sent. ``first_iteration`` is the number of this migration's first pass (QEMU may go
+    on counting from a cancelled one), ``first_pass_bytes`` what that had to send; ``passes`` are
+    the later ones, ``undisturbed`` those among them that tell about convergence: what a paused
+    guest leaves says nothing about it. ``pass_began_at`` is when the latest pass began, ``told_at``
+    when QEMU last said that one begins, and ``pass_bytes_per_second`` what the pace was at the
+    first sample of it. ``moved_at`` is when a byte was last seen moving, of whatever kind.
+    ``paused_at`` is since when the guest is paused at its source (:mod:`migprog.core.pause`),
+    ``paused_seconds`` how long it was before, within the latest pass; ``was_found_paused``: it may
+    have been paused for longer than that. ``turned_at`` is when post-copy began, was interrupted or
+    went on.
 
     ``memory`` is the pace of the guest's bytes: before the second pass of those that are not zeros,
     which ``filled`` has the share of; ``scanned`` is then the pace of all, ``zeros`` that of
@@ -75,15 +77,15 @@ class Course:
     resent_share: float | None = None
     latest: Sample | None = None
     moved_at: float | None = None
-    disks: Copies = field(default_factory=Copies)
-    memory: MemoryPace = field(default_factory=MemoryPace)
-    scanned: MemoryPace = field(default_factory=MemoryPace)
-    zeros: Rate = field(default_factory=Rate)
-    filled: Share = field(default_factory=Share)
-    wire: MemoryPace = field(default_factory=MemoryPace)
-    cost: Share = field(default_factory=Share)
-    expansion: Share = field(default_factory=Share)
-    devices: Share = field(default_factory=Share)
+    disks: Copies = Copies()
+    memory: MemoryPace = MemoryPace()
+    scanned: MemoryPace = MemoryPace()
+    zeros: Rate = Rate()
+    filled: Share = Share()
+    wire: MemoryPace = MemoryPace()
+    cost: Share = Share()
+    expansion: Share = Share()
+    devices: Share = Share()
     devices_at: float | None = None
     told_at: float | None = None
     first_iteration: int | None = None
@@ -91,6 +93,7 @@ class Course:
     pass_began_at: float | None = None
     pass_bytes_per_second: float | None = None
     passes: tuple[Boundary, ...] = ()
+    undisturbed: tuple[Boundary, ...] = ()
     dirtying: Dirtying | None = None
     stays_level: bool = False
     paused_at: float | None = None
@@ -160,7 +163,7 @@ class Course:
 
 def pass_begins(course: Course, at: float) -> Course:
     """The course after QEMU's word that a pass begins: the next sample tells with how much."""
-    return replace(course, told_at=at)
+    return course._replace(told_at=at)
 
 
 def observe(course: Course, sample: Sample) -> Course:
@@ -169,16 +172,15 @@ def observe(course: Course, sample: Sample) -> Course:
     if before is None:
         disks = copies.begin(sample)
         pass_ = _pass(course, sample, None)
-        return replace(course, latest=sample, moved_at=sample.at, disks=disks, **pass_)
+        return course._replace(latest=sample, moved_at=sample.at, disks=disks, **pass_)
     if sample.at <= before.at or _forgets(before, sample):
         return course
     seconds = sample.at - before.at
     if sample.disks is None and before.disks is not None:
         # They are not read with every sample, and not once memory moves.
-        sample = replace(sample, disks=before.disks)
+        sample = sample._replace(disks=before.disks)
     memory = moved.between(before, sample, course.expansion.share)
     devices = moved.difference(before.vfio_transferred_bytes, sample.vfio_transferred_bytes)
-    # One new course a sample: making one costs more than all the rest.
     # What moved before post-copy turned, and what after, is not told apart in one reading.
     turned = course.turned_at is not None and before.at < course.turned_at
     new: dict[str, Any] = _pass(course, sample, memory)
@@ -202,7 +204,7 @@ def observe(course: Course, sample: Sample) -> Course:
     turns = before.memory_total_bytes is None and sample.memory_total_bytes is not None
     if turns or moves or devices or disks.moved_at == sample.at:
         new["moved_at"] = sample.at
-    return replace(course, latest=sample, **new)
+    return course._replace(latest=sample, **new)
 
 
 def _memory(course: Course, memory: Moved, seconds: float) -> Mapping[str, Any]:
@@ -294,12 +296,14 @@ def _pass(course: Course, sample: Sample, memory: Moved | None) -> dict[str, Any
         was_paused=paused_seconds > 0,
     )
     passes = (*course.passes, boundary)[-MAX_PASSES:]
+    undisturbed = tuple([each for each in passes if not each.was_paused])
     return {
         "passes": passes,
+        "undisturbed": undisturbed,
         "pass_began_at": at,
         "pass_bytes_per_second": course.memory_bytes_per_second,
         "dirtying": dirtying(passes),
-        "stays_level": without_progress(undisturbed(passes)),
+        "stays_level": without_progress(undisturbed),
         "paused_seconds": 0.0,
     }
 

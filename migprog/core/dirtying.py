@@ -8,8 +8,8 @@ that has dirtied all that it ever does.
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 # D was bent between two passes that have been; it is straighter between the next two.
 _BEND_TRUST = 0.1
@@ -28,8 +28,7 @@ _PLATEAU_SECONDS = 3.0
 _RECOVERY = 0.8
 
 
-@dataclass(frozen=True, slots=True)
-class Boundary:
+class Boundary(NamedTuple):
     """The start of a pass but the first: its time, its number, and what it has to send.
 
     ``dirtied_bytes`` is what the guest dirtied in the pass before (None: not known), in which it
@@ -44,8 +43,7 @@ class Boundary:
     was_paused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Dirtying:
+class Dirtying(NamedTuple):
     """A pass of ``seconds`` leaves ``dirtied_bytes``; about there D(T) ~ T ** ``bend``."""
 
     seconds: float
@@ -63,21 +61,15 @@ class Dirtying:
 def dirtying(passes: Sequence[Boundary]) -> Dirtying | None:
     """How the guest dirties its memory, by the latest passes; None if it cannot be told."""
     measured = _measured(passes)
-    if not measured:
+    latest = next(measured, None)
+    if latest is None:
         return None
-    seconds, dirtied_bytes = measured[0]
-    before = _of_other_length(measured)
+    seconds, dirtied_bytes = latest
+    before = _of_other_length(measured, seconds)
     if before is None:
         return Dirtying(seconds, dirtied_bytes, 1.0)
-    bend = 1 - _BEND_TRUST * (1 - _bend(before, measured[0]))
-    return Dirtying(seconds, seconds * _bytes_per_second(before, measured[0]), bend)
-
-
-def undisturbed(passes: Sequence[Boundary]) -> Sequence[Boundary]:
-    """Those that tell about convergence: what a paused guest leaves says nothing about it."""
-    if any(boundary.was_paused for boundary in passes):
-        return [boundary for boundary in passes if not boundary.was_paused]
-    return passes
+    bend = 1 - _BEND_TRUST * (1 - _bend(before, latest))
+    return Dirtying(seconds, seconds * _bytes_per_second(before, latest), bend)
 
 
 def without_progress(passes: Sequence[Boundary]) -> bool:
@@ -116,9 +108,9 @@ def _bytes_per_second(before: tuple[float, float], now: tuple[float, float]) -> 
     return (latest + earlier) / 2 if now[0] < before[0] and latest < earlier else latest
 
 
-def _measured(passes: Sequence[Boundary]) -> list[tuple[float, float]]:
-    """(seconds, dirtied bytes) of a pass, newest first; short ones are averaged."""
-    found: list[tuple[float, float]] = []
+def _measured(passes: Sequence[Boundary]) -> Iterator[tuple[float, float]]:
+    """Yield (seconds, dirtied bytes) of a pass, newest first; short ones are averaged."""
+    is_first = True
     seconds = dirtied = 0.0
     count = 0
     for boundary in reversed(passes):
@@ -128,19 +120,20 @@ def _measured(passes: Sequence[Boundary]) -> list[tuple[float, float]]:
         dirtied += boundary.dirtied_bytes
         count += 1
         if seconds >= _PASS_SECONDS:
-            found.append((seconds / count, dirtied / count))
+            yield seconds / count, dirtied / count
+            is_first = False
             seconds = dirtied = 0.0
             count = 0
-    if not found and seconds > 0:
-        found.append((seconds / count, dirtied / count))
-    return found
+    if is_first and seconds > 0:
+        yield seconds / count, dirtied / count
 
 
-def _of_other_length(measured: list[tuple[float, float]]) -> tuple[float, float] | None:
-    """The newest pass that was longer or shorter than the latest one."""
-    latest = measured[0][0]
-    for seconds, dirtied_bytes in measured[1:]:
-        if abs(math.log(seconds / latest)) >= _SAME_LENGTH:
+def _of_other_length(
+    measured: Iterator[tuple[float, float]], latest_seconds: float
+) -> tuple[float, float] | None:
+    """The newest of those before the latest pass that was longer or shorter than that."""
+    for seconds, dirtied_bytes in measured:
+        if abs(math.log(seconds / latest_seconds)) >= _SAME_LENGTH:
             return seconds, dirtied_bytes
     return None
 

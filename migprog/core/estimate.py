@@ -7,7 +7,7 @@ as short as QEMU's own clock, and sums up their times.
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from migprog.core.copies import Left
 from migprog.core.course import SLICE_SECONDS, Course
@@ -49,8 +49,7 @@ _PLATEAU_SPREAD = (0.25, 2.5)
 _LONGEST_SECONDS = 3 * 365 * 86400.0
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """Seconds left with an 80 % range; all None when it cannot be known, or will not end."""
 
     eta_seconds: float | None = None

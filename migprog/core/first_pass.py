@@ -6,7 +6,7 @@ how much of its memory QEMU has (what was never written is not among it), and wh
 migrations had to send again.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from migprog.core.course import Course
 
@@ -21,8 +21,7 @@ _QEMU_SHARE = 1 / 8
 _MOST_RESENT = 4.0
 
 
-@dataclass(frozen=True, slots=True)
-class FirstPass:
+class FirstPass(NamedTuple):
     """Seconds of the first pass: the rest of it, at most ``longest_seconds``; the whole of it; and
     the passes after it. ``share`` of it is over; 0 before it begins."""
 

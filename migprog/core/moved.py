@@ -8,7 +8,7 @@ smaller: not those that are compressed by threads (see :mod:`migprog.core.sample
 bytes on the wire that the pages counted do not explain, and as what remains gets less.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from migprog.core.sample import Sample
 
@@ -19,8 +19,7 @@ _OVERHEAD_BYTES = 8 * 1024
 _ZEROS_COST = 9 / 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(NamedTuple):
     """Bytes on the wire; bytes of the guest in all pages, and those of zeros among them.
 
     ``counts``: QEMU has counted something as sent. ``uncounted_bytes`` are the guest's bytes in

@@ -2,7 +2,7 @@
 """How fast bytes move, by what was seen to move in how many seconds."""
 
 import math
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 # QEMU sends in slices of a tenth of a second: over less than this they would show.
 _LATELY_SECONDS = 0.9
@@ -28,8 +28,7 @@ _RANGE_SECONDS = 40.0
 _LEAST_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(NamedTuple):
     """Bytes and the seconds that they took, both fading with age: their quotient is the rate.
 
     So the first readings give a plain mean, and uneven sampling does not bend it.
@@ -48,8 +47,7 @@ class Rate:
         return Rate(self.moved_bytes * fade + moved_bytes, self.seconds * fade + seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """A part of a whole, both in bytes and both fading with age: their quotient is the share."""
 
     part_bytes: float = 0.0
@@ -68,8 +66,7 @@ class Share:
         return Share(self.part_bytes * fade + part_bytes, self.whole_bytes * fade + whole_bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryPace:
+class MemoryPace(NamedTuple):
     """The pace of memory: long measured while it stays the same, measured anew when it changes.
 
     ``lately`` gathers the readings of the latest second; nothing has moved for ``still_seconds``
@@ -98,7 +95,7 @@ class MemoryPace:
             still_seconds = self.still_seconds + seconds
             if still_seconds >= _LATELY_SECONDS:
                 return MemoryPace(self.rate)
-            return replace(self, still_seconds=still_seconds)
+            return MemoryPace(self.rate, self.lately, still_seconds)
         seconds += self.still_seconds
         new = Rate(self.lately.moved_bytes + moved_bytes, self.lately.seconds + seconds)
         if new.seconds < _LATELY_SECONDS:
@@ -109,8 +106,7 @@ class MemoryPace:
         return MemoryPace(self.rate.after(new.moved_bytes, new.seconds, _MEMORY_SMOOTHING_SECONDS))
 
 
-@dataclass(frozen=True, slots=True)
-class DiskPace:
+class DiskPace(NamedTuple):
     """The pace of disks, of which the counters move in steps: long measured while it stays the
     same, measured anew at the first step that does not fit.
 
@@ -166,19 +162,18 @@ class DiskPace:
         """The pace after one more reading."""
         if not moved_bytes:
             still = self.is_still or self.moved_at is None
-            return self if still else replace(self, is_still=True)
+            return self if still else self._replace(is_still=True)
         if self.moved_at is None:
-            return replace(self, moved_at=at, first_bytes=moved_bytes)
+            return self._replace(moved_at=at, first_bytes=moved_bytes)
         seconds = at - self.moved_at
         if moved_bytes > _HOLES_BYTES_PER_SECOND * seconds:
-            return replace(self, moved_at=at, is_still=False, in_holes=True)
+            return self._replace(moved_at=at, is_still=False, in_holes=True)
         if self.in_holes:
             # Some of this reading was holes, too.
-            return replace(self, moved_at=at, is_still=False, in_holes=False)
+            return self._replace(moved_at=at, is_still=False, in_holes=False)
         # Where each reading finds something moved, it may have been several steps.
         step_bytes = moved_bytes if self.is_still else min(moved_bytes, DISK_STEP_BYTES)
-        new = replace(
-            self,
+        new = self._replace(
             lately=Rate(self.lately.moved_bytes + moved_bytes, self.lately.seconds + seconds),
             moved_at=at,
             is_still=False,
@@ -204,8 +199,7 @@ class DiskPace:
         now = rate.bytes_per_second or 0.0
         fade = math.exp(-self.lately.seconds / _RANGE_SECONDS)
         slowest, fastest = self.slowest or now, self.fastest or now
-        return replace(
-            self,
+        return self._replace(
             rate=rate,
             lately=Rate(),
             slowest=min(now, now * (slowest / now) ** fade),

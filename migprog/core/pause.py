@@ -9,8 +9,6 @@
    memory, and nothing dirties it meanwhile.
 """
 
-from dataclasses import replace
-
 from migprog.core.course import ANEW, Course
 from migprog.core.sample import Sample
 
@@ -30,12 +28,12 @@ def paused(course: Course, at: float, was_found: bool = False) -> Course:
     first seen, and it may have been so for long."""
     if course.paused_at is not None:
         return course
-    return replace(course, paused_at=at, was_found_paused=was_found)
+    return course._replace(paused_at=at, was_found_paused=was_found)
 
 
 def resumed(course: Course, at: float) -> Course:
     """The course after the guest runs at its source again."""
-    return replace(course, paused_at=None, paused_seconds=course.paused_in_pass(at))
+    return course._replace(paused_at=None, paused_seconds=course.paused_in_pass(at))
 
 
 def post_copy_begins(course: Course, at: float) -> Course:
@@ -44,8 +42,7 @@ def post_copy_begins(course: Course, at: float) -> Course:
     Its rate is measured anew: the cap of the pre-copy need not hold, and the time of an
     interruption does not count.
     """
-    return replace(
-        course,
+    return course._replace(
         paused_at=None,
         turned_at=at,
         moved_at=at,

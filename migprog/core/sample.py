@@ -40,14 +40,13 @@ QEMU 8.1. Of block jobs (``virDomainGetBlockJobInfo``): ``cur`` and ``end`` are 
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from migprog.core.field import MAX_DISKS
 
 # virDomainJobOperation and virDomainJobType of libvirt-domain.h; the numbers are its stable ABI.
 _OPERATION_MIGRATION_IN, _OPERATION_MIGRATION_OUT = 4, 5
 _JOB_COMPLETED = 3
-_JOB_TYPES = {1: "active", 2: "active", 3: "completed", 4: "failed", 5: "cancelled"}
 
 
 class JobState(enum.Enum):
@@ -58,6 +57,15 @@ class JobState(enum.Enum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+_JOB_STATES = {
+    1: JobState.ACTIVE,
+    2: JobState.ACTIVE,
+    3: JobState.COMPLETED,
+    4: JobState.FAILED,
+    5: JobState.CANCELLED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +85,7 @@ class Disk:
         return max(0, self.total_bytes - self.processed_bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """Counters of an outgoing migration at one instant.
 
     ``at`` is a monotonic clock's seconds (or those of a recording): only differences mean
@@ -129,7 +136,7 @@ def outgoing_job(stats: Mapping[str, Any]) -> JobState:
     """What ``virDomainGetJobStats`` says of an outgoing migration; NONE for any other job."""
     if not is_outgoing(stats):
         return JobState.NONE
-    return JobState(_JOB_TYPES.get(stats.get("type", 0), "none"))
+    return _JOB_STATES.get(stats.get("type", 0), JobState.NONE)
 
 
 def is_completed_migration(stats: Mapping[str, Any]) -> bool:

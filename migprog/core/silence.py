@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does libvirt answer? What is not answered tells nothing about the migration itself."""
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 # QEMU's main loop may be busy for seconds; a longer silence is reported.
 SILENT_SECONDS = 8.0
@@ -9,8 +9,7 @@ SILENT_SECONDS = 8.0
 _MISSED_READINGS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Answers(NamedTuple):
     """When libvirt last gave word of a migration, ``at``, by a reading or an event.
 
     ``read_at`` is when it last answered a reading; ``intervals`` are the seconds between the last
@@ -30,7 +29,7 @@ class Answers:
 
     def event(self, at: float) -> "Answers":
         """The answers after an event, which comes whether libvirt is asked or not."""
-        return replace(self, at=max(at, self.at))
+        return self._replace(at=max(at, self.at))
 
     def silent_seconds(self, now: float, poll_interval_seconds: float) -> float | None:
         """Seconds since libvirt last gave word; None while a next one need not have come yet.

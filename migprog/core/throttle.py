@@ -10,6 +10,7 @@
 import enum
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from migprog.core.status import ENDED, Phase, Status
 from migprog.core.verdict import Verdict
@@ -87,18 +88,18 @@ class HostClock:
             return replace(rules, report_interval_seconds=math.inf, step_seconds=math.inf)
         return replace(rules, report_interval_seconds=math.inf)
 
-    def along(self, rules: Rules, now: float) -> Rules:
-        """Return the rules for the other migrations, where one is reported now."""
+    def along(self, rules: Rules, now: float) -> Rules | None:
+        """Return the rules for the other migrations, where one is reported now; None where they
+        have nothing to report with it."""
         of_now = self.rules(rules, now)
         if math.isinf(of_now.step_seconds):
-            return of_now
+            return None
         # What has moved by half a step goes along.
         points = max(1, rules.step_points // 2)
         return replace(of_now, step_seconds=0.0, step_points=points)
 
 
-@dataclass(frozen=True, slots=True)
-class Telling:
+class Telling(NamedTuple):
     """What a report would say, as far as it matters here. ``at`` and ``sampled_at`` are a monotonic
     clock's seconds; the latter is when the counters were read, None if they never were."""
 

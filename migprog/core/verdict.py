@@ -2,11 +2,11 @@
 """Will it end? A word for it, and the numbers behind the word."""
 
 import enum
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from migprog.core import pause, stall
 from migprog.core.course import Course
-from migprog.core.dirtying import recovers, shrank, undisturbed
+from migprog.core.dirtying import recovers, shrank
 from migprog.core.field import counted
 from migprog.core.status import Phase
 
@@ -33,8 +33,7 @@ class Verdict(enum.StrEnum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """A verdict, why, and what a switch-over would take (None: not known yet).
 
     ``pause_needed_seconds`` is the pause in which all could be sent that the last boundary left;
@@ -78,7 +77,7 @@ def judge(
     """
     if phase is Phase.DONE and before is not None:
         reason = f"{before.verdict} at the end: {before.reason}"
-        return replace(before, verdict=Verdict.ENDED, reason=reason)
+        return before._replace(verdict=Verdict.ENDED, reason=reason)
     why = stall.stalled(course, phase, now, silent_seconds)
     if why is not None:
         return Judgement(Verdict.STALLED, why)
@@ -131,7 +130,7 @@ def _of_memory(course: Course, before: Judgement | None) -> Judgement:
 
 
 def _of_passes(course: Course, before: Verdict | None, fits: bool) -> Verdict:
-    passes = undisturbed(course.passes)
+    passes = course.undisturbed
     if fits:
         return Verdict.CONVERGING
     if len(passes) < _PASSES_TO_COMPARE:

@@ -36,12 +36,17 @@ _MAX_LATENCIES = 100_000
 _CHANGES = (Reason.STATUS, Reason.PHASE, Reason.VERDICT)
 
 
-class _Timed(ConductorAPI):
-    """Notes how long each message took."""
+# Seconds that messages took, those with an answer and those without.
+_Latencies = dict[bool, list[float]]
 
-    def __init__(self, transport: Any, timeout_seconds: float) -> None:
+
+class _Timed(ConductorAPI):
+    """Notes how long each message took. Each host has its own: what an agent may have waiting at a
+    time is bounded."""
+
+    def __init__(self, transport: Any, timeout_seconds: float, latencies: _Latencies) -> None:
         super().__init__(transport, timeout_seconds)
-        self.latencies: dict[bool, list[float]] = {True: [], False: []}
+        self.latencies = latencies
 
     def report(self, batch: dict[str, Any], acknowledged: bool) -> dict[str, Any] | None:
         begun = time.monotonic()
@@ -61,7 +66,8 @@ class Fleet:
             "migprog-loadtest",
         )
         self._transport = rpc.transport(config)
-        self._conductor = _Timed(self._transport, config.compute.rpc_timeout)
+        self._timeout_seconds = config.compute.rpc_timeout
+        self._latencies: _Latencies = {True: [], False: []}
         self._broker = usage.Traffic(rpc.broker(config).port)
         self._hosts = self._make_hosts()
         self._ends = 0
@@ -81,7 +87,7 @@ class Fleet:
                 rules,
                 chosen[number * load.per_host : (number + 1) * load.per_host],
                 outbox,
-                Sender(outbox, self._conductor, Address(name, name, None), rules),
+                Sender(outbox, self._conductor(), Address(name, name, None), rules),
                 peer,
             )
             for name, number, outbox, peer in zip(
@@ -93,6 +99,9 @@ class Fleet:
                 strict=True,
             )
         ]
+
+    def _conductor(self) -> _Timed:
+        return _Timed(self._transport, self._timeout_seconds, self._latencies)
 
     def run(self) -> None:
         threads = [threading.Thread(target=host.sender.run, daemon=True) for host in self._hosts]
@@ -136,7 +145,7 @@ class Fleet:
             _say(change=[report.server_uuid, report.uuid, report.sequence, report.sampled_at])
 
     def _mark(self, number: int) -> None:
-        answers, casts = (self._conductor.latencies[called] for called in (True, False))
+        answers, casts = (self._latencies[called] for called in (True, False))
         intervals = [host.sender.pacing.interval_seconds for host in self._hosts]
         for name, values in (("answer", answers), ("cast", casts), ("late", self._late_seconds)):
             for some in _batched(values, 500):

@@ -60,7 +60,8 @@ class Host:
         clock = HostClock(self._sent_at, min(read, default=None))
         told = self._report(clock.rules(rules, now), now, wall)
         if told:
-            told += self._report(clock.along(rules, now), now, wall)
+            along = clock.along(rules, now)
+            told += self._report(along, now, wall) if along else []
             if clock.may_send(rules, now):
                 self._sent_at = now
         return told

@@ -70,6 +70,14 @@ def test_backend_that_is_not_installed_is_one_line_with_what_to_install():
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_load_test_runs_where_oslo_service_has_no_threads():
+    program = "import sys; sys.modules['cotyledon'] = None\n"
+    program += "from migprog.cmd import loadtest; loadtest.main(['--version'])"
+    result = run("eventlet", program)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip()
+
+
 def test_eventlet_is_the_default():
     environment = {k: v for k, v in os.environ.items() if k != "MIGPROG_CONCURRENCY"}
     program = "from migprog import concurrency; print(concurrency.choose())"

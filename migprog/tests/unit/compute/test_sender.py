@@ -152,6 +152,16 @@ def test_no_answer_stretches_the_interval_and_answers_shorten_it():
     assert sender.pacing.interval_seconds == 8.0
 
 
+def test_log_tells_an_interval_raised_since_nobody_is_reached_from_slow_answers(caplog):
+    caplog.set_level("INFO")
+    outbox = Outbox()
+    outbox.put_report(report(1), needs_ack=True)
+    sender = Sender(outbox, Conductor(Unreachable("no broker")), ADDRESS, RULES)
+    assert not sender.send()
+    (line,) = [each for each in caplog.messages if each.startswith("report interval")]
+    assert line == "report interval raised to 10.0 s: no conductor is reached"
+
+
 def test_rules_may_be_replaced():
     sender = Sender(Outbox(), Conductor(), ADDRESS, RULES)
     sender.rules = Rules(report_interval_seconds=2.0, heartbeat_interval_seconds=30.0)

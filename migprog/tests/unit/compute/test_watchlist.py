@@ -7,9 +7,10 @@ import time
 
 import pytest
 
-from migprog.compute import recording
+from migprog.compute import recording, watchlist
 from migprog.compute.ledger import Ledger
 from migprog.compute.messages import Iteration, JobCompleted, JobEvent, Lifecycle, Reading
+from migprog.compute.monitor import Monitor
 from migprog.compute.recorder import Limits, Recorder
 from migprog.compute.settings import Settings
 from migprog.compute.watchlist import WatchList
@@ -17,6 +18,7 @@ from migprog.core import keep
 from migprog.core.status import Status
 from migprog.core.throttle import Rules
 from migprog.tests import corpus
+from migprog.tests.fixtures import calls
 from migprog.tests.fixtures.driven import SERVER
 from migprog.tests.unit.core.test_keep import KEPT
 
@@ -375,3 +377,85 @@ def test_a_server_that_was_switched_over_may_be_without_a_job_before_its_end_is_
     assert SERVER in agent.watches
     agent.lifecycle(STOPPED_MIGRATED)
     assert agent.reported() == [Status.COMPLETED]
+
+
+def migrates(agent, monkeypatch, servers):
+    """Servers that migrate, of which a message told just now; gives those judged from then on."""
+    judged: list[str] = []
+
+    class Judged(Monitor):
+        def judge(self, now):
+            judged.append(self.server_uuid)
+            super().judge(now)
+
+    monkeypatch.setattr(watchlist, "Monitor", Judged)
+    read(agent, dict.fromkeys(servers, 2**30))
+    judged.clear()
+    return judged
+
+
+def read(agent, remaining):
+    """Have servers read that have so many bytes of memory left, and what is due reported."""
+    stats = {"type": 2, "operation": MIGRATION_OUT, "memory_total": 2**30, "memory_iteration": 1}
+    for server_uuid, left in remaining.items():
+        now = stats | {"memory_processed": 2**30 - left, "memory_remaining": left}
+        agent.watches.read(Reading(server_uuid=server_uuid, at=agent.now, stats=now))
+    agent.watches.attend(RULES, agent.now, set(remaining))
+
+
+def test_a_message_judges_each_migration_once(agent, monkeypatch):
+    servers = ["a", "b", "c"]
+    judged = migrates(agent, monkeypatch, servers)
+    agent.now += 2.0
+    # The first one has a percentage, the second one nothing new, and the third one was not read.
+    read(agent, {"a": 2**29, "b": 2**30})
+    assert sorted(judged) == servers
+
+
+def test_a_change_just_after_a_message_judges_no_other_migration(agent, monkeypatch):
+    servers = ["a", "b", "c"]
+    judged = migrates(agent, monkeypatch, servers)
+    agent.now += 0.5
+    agent.watches.lifecycle(
+        Lifecycle(server_uuid="a", at=agent.now, event=STOPPED_MIGRATED[0], detail=3)
+    )
+    agent.watches.job_completed(
+        JobCompleted(server_uuid="a", at=agent.now, stats={"operation": MIGRATION_OUT})
+    )
+    agent.watches.attend(RULES, agent.now, {"a"})
+    assert judged == ["a"]
+    assert Status.COMPLETED in [report.status for report in agent.reports()]
+
+
+def test_news_of_one_migration_costs_no_more_among_many():
+    costs = []
+    for count in (2, 40):
+        agent = Agent()
+        servers = dict.fromkeys([f"server {number}" for number in range(count)], 2**30)
+        read(agent, servers)
+        agent.watches.attend(RULES, agent.now, set())
+        agent.now += 0.1
+        agent.watches.read(Reading(server_uuid="server 0", at=agent.now, error="no answer"))
+
+        def attend(agent=agent):
+            agent.watches.attend(RULES, agent.now, {"server 0"})
+
+        costs.append(calls.count(attend))
+    # The UUIDs of all are gone through once.
+    assert costs[1] <= costs[0] + 1
+
+
+@pytest.mark.parametrize("reports", [False, True])
+def test_what_nobody_has_news_of_is_read_when_it_is_time(agent, reports):
+    read(agent, {"a": 2**30, "b": 2**30})
+    samplers = dict(zip("ab", agent.samplers, strict=True))
+    samplers["b"].asked_at = None
+    # Its answer was lost on the way; something is seen of the other one alone, again and again.
+    for _ in range(12):
+        agent.now += 0.1
+        if reports:
+            read(agent, {"a": 2**29})
+        else:
+            agent.watches.attend(RULES, agent.now, {"a"})
+    assert samplers["b"].asked_at is not None
+    assert agent.watches.next_look_at > agent.now

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Copies of disks: steps, holes, several at once, and a guest that writes to them."""
 
-import dataclasses
-
 import pytest
 
 from migprog.core.course import Course, observe
@@ -125,7 +123,7 @@ def stalled_after(seen):
     """Seconds of readings in which nothing moves, until that is said."""
     start = seen.latest.at
     for now in range(int(start) + 1, int(start) + 200):
-        seen = observe(seen, dataclasses.replace(seen.latest, at=float(now)))
+        seen = observe(seen, seen.latest._replace(at=float(now)))
         if judge(seen, Phase.DISK_COPY, float(now), None).verdict is Verdict.STALLED:
             return now - start
     raise AssertionError("nothing was said")

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-import dataclasses
 
 import pytest
 
@@ -94,7 +93,7 @@ def test_a_pass_dirtied_what_the_sum_of_copied_and_remaining_grew_by():
 
 def copied(at, copied_mib, remaining, iteration):
     sample = memory(at, copied_mib, remaining, iteration)
-    return dataclasses.replace(sample, memory_copied_bytes=copied_mib * MIB)
+    return sample._replace(memory_copied_bytes=copied_mib * MIB)
 
 
 def test_a_pass_that_had_its_judgement_is_seen_anew_when_bytes_move_faster():

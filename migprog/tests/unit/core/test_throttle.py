@@ -43,7 +43,7 @@ tellings = st.builds(
     ],
 )
 def test_when_to_report(change, reason):
-    assert reason_to_report(replace(TOLD, **change), TOLD, RULES) is reason
+    assert reason_to_report(TOLD._replace(**change), TOLD, RULES) is reason
 
 
 @given(tellings)
@@ -62,36 +62,36 @@ def test_a_change_of_status_never_waits_and_an_end_is_told_once(new, last):
 
 @given(tellings)
 def test_the_first_percentage_leaves_at_once(last):
-    unknown = replace(last, percent=None, status=Status.RUNNING)
-    known = replace(unknown, at=unknown.at + 0.1, percent=3)
+    unknown = last._replace(percent=None, status=Status.RUNNING)
+    known = unknown._replace(at=unknown.at + 0.1, percent=3)
     assert reason_to_report(known, unknown, RULES) is Reason.NUMBER
-    assert reason_to_report(replace(known, percent=4), known, RULES) is None
+    assert reason_to_report(known._replace(percent=4), known, RULES) is None
 
 
 @given(tellings.filter(lambda told: told.percent is not None))
 def test_progress_alone_never_leaves_twice_within_a_second(last):
-    soon = replace(last, at=last.at + 0.99, percent=last.percent + 50)
+    soon = last._replace(at=last.at + 0.99, percent=last.percent + 50)
     assert reason_to_report(soon, last, RULES) is None
 
 
 def test_counters_are_as_old_as_their_sample():
     """A report may leave late: what is displayed is as old as what was read for it."""
-    last = replace(TOLD, sampled_at=98.0)
-    new = replace(last, at=102.9, sampled_at=102.9)
+    last = TOLD._replace(sampled_at=98.0)
+    new = last._replace(at=102.9, sampled_at=102.9)
     assert reason_to_report(new, last, RULES) is Reason.FIGURES
 
 
 def progress(rules, now, waited, points):
     """Why a migration is reported that was reported ``waited`` seconds ago."""
-    last = replace(TOLD, at=now - waited, sampled_at=now - waited)
-    return reason_to_report(replace(last, at=now, percent=40 + points, sampled_at=now), last, rules)
+    last = TOLD._replace(at=now - waited, sampled_at=now - waited)
+    return reason_to_report(last._replace(at=now, percent=40 + points, sampled_at=now), last, rules)
 
 
 def test_a_host_that_has_just_sent_holds_progress_back():
     clock = HostClock(sent_at=99.5)
     assert progress(clock.rules(RULES, 100.0), 100.0, waited=4.0, points=9) is None
     assert progress(clock.rules(RULES, 100.5), 100.5, waited=4.0, points=9) is Reason.STEP
-    changed = replace(TOLD, at=100.0, verdict=Verdict.STALLED)
+    changed = TOLD._replace(at=100.0, verdict=Verdict.STALLED)
     assert reason_to_report(changed, TOLD, clock.rules(RULES, 100.0)) is Reason.VERDICT
 
 
@@ -125,8 +125,7 @@ def test_a_message_takes_along_what_has_moved_by_a_point(points, reason):
 
 
 def test_a_change_within_the_second_takes_nothing_along():
-    clock = HostClock(sent_at=99.5, oldest_at=98.0)
-    assert progress(clock.along(RULES, 100.0), 100.0, waited=2.0, points=9) is None
+    assert HostClock(sent_at=99.5, oldest_at=98.0).along(RULES, 100.0) is None
 
 
 def sent(rules, migrations, seconds, poll=0.5):
@@ -137,7 +136,7 @@ def sent(rules, migrations, seconds, poll=0.5):
     def report(now, rules):
         due = []
         for number, pace in enumerate(migrations):
-            new = replace(TOLD, at=now, sampled_at=now, percent=min(99, int(pace * now)))
+            new = TOLD._replace(at=now, sampled_at=now, percent=min(99, int(pace * now)))
             if reason_to_report(new, told.get(number), rules) is not None:
                 told[number] = new
                 due.append(number)
@@ -148,7 +147,8 @@ def sent(rules, migrations, seconds, poll=0.5):
         clock = HostClock(sent_at, oldest_at)
         due = report(now, clock.rules(rules, now))
         if due:
-            due += report(now, clock.along(rules, now))
+            along = clock.along(rules, now)
+            due += report(now, along) if along else []
             if clock.may_send(rules, now):
                 sent_at = now
             messages.append((now, due))

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Judgements of courses made by hand: passes of a few seconds at 25 MiB/s."""
 
-import dataclasses
-
 import pytest
 
 from migprog.core.course import Course, observe
@@ -48,10 +46,10 @@ def judged(course, before=None, phase=ITERATING):
 @pytest.mark.parametrize("seconds", [1e-9, 5e-324])
 def test_what_no_network_could_carry_is_not_told(seconds):
     in_no_time = Dirtying(seconds=seconds, dirtied_bytes=2**44, bend=1.0)
-    course = dataclasses.replace(passes(200, 100), dirtying=in_no_time)
+    course = passes(200, 100)._replace(dirtying=in_no_time)
     assert bandwidth_needed(course) is None
-    usual = dataclasses.replace(in_no_time, seconds=8.0)
-    assert bandwidth_needed(dataclasses.replace(course, dirtying=usual)) > 2**41
+    usual = in_no_time._replace(seconds=8.0)
+    assert bandwidth_needed(course._replace(dirtying=usual)) > 2**41
 
 
 @pytest.mark.parametrize(
@@ -128,9 +126,7 @@ def test_nothing_moving_is_the_networks_fault_and_is_told_as_such():
 
     def still_after(seconds):
         at = course.moved_at + seconds
-        return judge(
-            observe(course, dataclasses.replace(course.latest, at=at)), ITERATING, at, None
-        )
+        return judge(observe(course, course.latest._replace(at=at)), ITERATING, at, None)
 
     stalled = still_after(8.5)
     assert stalled.verdict is Verdict.STALLED
@@ -166,14 +162,14 @@ def test_some_phases_have_their_own_verdict(phase):
 
 def test_a_judgement_is_a_value():
     course = passes(200, 100, 50)
-    assert judged(course) == judged(dataclasses.replace(course))
+    assert judged(course) == judged(course._replace())
 
 
 def test_the_bandwidth_needed_is_that_on_the_wire():
     """Compressed to a tenth: 26 MiB/s of the guest are 2.6 on the wire."""
     course = passes(400, 100, 50)
     plain = bandwidth_needed(course)
-    compressed = dataclasses.replace(course, cost=Share(0.1, 1.0))
+    compressed = course._replace(cost=Share(0.1, 1.0))
     assert bandwidth_needed(compressed) == pytest.approx(plain / 10, rel=0.01)
     assert judged(compressed).verdict is judged(course).verdict
 
@@ -181,20 +177,18 @@ def test_the_bandwidth_needed_is_that_on_the_wire():
 def read_again(course, seconds):
     """The course after one more reading, in which nothing has moved."""
     latest = course.latest
-    return observe(course, dataclasses.replace(latest, at=latest.at + seconds))
+    return observe(course, latest._replace(at=latest.at + seconds))
 
 
 def devices(sent_mib, before_mib=0.0):
     """After all passes, for 19 seconds."""
     course = passes(100, 5)
     latest = course.latest
-    course = dataclasses.replace(
-        course, latest=dataclasses.replace(latest, vfio_transferred_bytes=int(before_mib * MIB))
-    )
+    course = course._replace(latest=latest._replace(vfio_transferred_bytes=int(before_mib * MIB)))
     for second in range(1, 20):
         at, share = latest.at + second, second / 19
         sent = int((before_mib + (sent_mib - before_mib) * share) * MIB)
-        course = observe(course, dataclasses.replace(latest, at=at, vfio_transferred_bytes=sent))
+        course = observe(course, latest._replace(at=at, vfio_transferred_bytes=sent))
     return course, course.latest.at
 
 
@@ -214,6 +208,6 @@ def test_devices_that_move_no_more_are_stalled():
 
 
 def test_where_libvirt_does_not_count_devices_that_is_said():
-    course = read_again(dataclasses.replace(passes(100, 5), has_host_devices=True), 9)
+    course = read_again(passes(100, 5)._replace(has_host_devices=True), 9)
     reason = judge(course, ITERATING, course.latest.at, None).reason
     assert "which libvirt does not count before 10.6" in reason

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a sample costs an agent, in calls: it must not grow while a migration gets older."""
+
+from migprog.compute.domain_xml import Facts
+from migprog.compute.monitor import Monitor
+from migprog.core.throttle import Rules
+from migprog.tests.fixtures import calls
+from migprog.tests.fixtures.simulated import MIB, Guest, precopy
+
+RULES = Rules(report_interval_seconds=10.0, heartbeat_interval_seconds=30.0)
+# Reading it, the forecast, the verdict, and each twentieth time a report.
+MOST_CALLS = 150
+# Of a guest that does not converge, so that all that is remembered of it is at its largest.
+STUCK = Guest(memory_mib=256, dirty_mib_s=60, working_set_mib=64, bandwidth_mib_s=30)
+
+
+def test_a_sample_of_an_old_migration_costs_no_more_than_one_of_a_young_one():
+    monitor = Monitor("migration", "server", found_at=0.0)
+    monitor.learn(Facts(memory_size_bytes=256 * MIB))
+    counts = []
+    for row in precopy(STUCK, give_up_seconds=1200.0):
+        at = row["t"]
+        if row["kind"] != "sample":
+            monitor.pass_begins(at)
+        elif row["stats"]["type"] == 2:
+
+            def sample(stats=row["stats"], at=at):
+                monitor.read(stats, 0.3, at)
+                monitor.report_if_due(RULES, at, at)
+
+            counts.append(calls.count(sample))
+    young, old = counts[200:400], counts[-200:]
+    assert sum(old) <= 1.05 * sum(young)
+    assert sum(old) / len(old) < MOST_CALLS
