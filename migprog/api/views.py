@@ -137,8 +137,9 @@ def version(version: str, status: str, base: str, path: str) -> dict[str, Any]:
 def is_stale(
     in_progress: bool, heard_at: datetime, now: datetime, stale_after_seconds: float
 ) -> bool:
-    """Tell whether a migration should have been heard of since. What ended does not grow old."""
-    return in_progress and (now - heard_at).total_seconds() > stale_after_seconds
+    """Tell whether a migration should have been heard of since. What ended does not grow old; what
+    was heard as long after ``now`` was stored by a conductor whose clock was wrong."""
+    return in_progress and abs((now - heard_at).total_seconds()) > stale_after_seconds
 
 
 def instant(at: datetime | None) -> str | None:

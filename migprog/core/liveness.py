@@ -23,8 +23,11 @@ def silent_after(heartbeat_seconds: float | None) -> timedelta:
 
 
 def is_silent(heard_at: datetime, now: datetime, heartbeat_seconds: float | None) -> bool:
-    """Tell whether more should have been received since."""
-    return now - heard_at > silent_after(heartbeat_seconds)
+    """Tell whether more should have been received since.
+
+    What was received as long after ``now`` shows that a conductor's clock was wrong, and no more.
+    """
+    return abs(now - heard_at) > silent_after(heartbeat_seconds)
 
 
 def bounded_heartbeat(seconds: float) -> float:

@@ -62,6 +62,7 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
         "updated_at": heard_at,
     }
     row |= {name: getattr(new, name) for name in LASTING}
+    _order(row, row["started_at"] if old is None else old["started_at"])
     if old is None:
         return row | {"source_compute": host, "source_node": node, "created_at": heard_at}
     # The percentage of an end that has not come does not count.
@@ -71,7 +72,6 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
             default=None,
         )
     row |= {name: old[name] for name in LASTING if old[name] is not None}
-    row["started_at"] = old["started_at"]
     if new.status is Status.UNKNOWN:
         return settle.unknown(old, row)
     if is_contradicted:
@@ -79,6 +79,15 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
     if old["status"] == Status.COMPLETED:
         return settle.completed_further(old, row)
     return old | row
+
+
+def _order(row: Row, started_at: datetime) -> None:
+    """Have the instants of a migration that began at ``started_at`` follow its start: one before it
+    is by a clock that was set meanwhile."""
+    row["started_at"] = started_at
+    row["sampled_at"] = max(started_at, row["sampled_at"])
+    if row["ended_at"] is not None:
+        row["ended_at"] = max(started_at, row["ended_at"])
 
 
 def _may_follow(new: Report, old: Row) -> bool:
