@@ -62,7 +62,7 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
         "updated_at": heard_at,
     }
     row |= {name: getattr(new, name) for name in LASTING}
-    _order(row, row["started_at"] if old is None else old["started_at"])
+    row |= _in_order(old, row)
     if old is None:
         return row | {"source_compute": host, "source_node": node, "created_at": heard_at}
     # The percentage of an end that has not come does not count.
@@ -81,13 +81,20 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
     return old | row
 
 
-def _order(row: Row, started_at: datetime) -> None:
-    """Have the instants of a migration that began at ``started_at`` follow its start: one before it
-    is by a clock that was set meanwhile."""
-    row["started_at"] = started_at
-    row["sampled_at"] = max(started_at, row["sampled_at"])
-    if row["ended_at"] is not None:
-        row["ended_at"] = max(started_at, row["ended_at"])
+def _in_order(old: Row | None, told: Row) -> Row:
+    """A migration's instants. Its start stays as it was first told, and all else follows that.
+
+    Where the sample that is told now is from before it, a clock was set back meanwhile: what is
+    told with the sample is by one clock.
+    """
+    started_at, sampled_at, ended_at = told["started_at"], told["sampled_at"], told["ended_at"]
+    if old is not None and not started_at <= sampled_at < old["started_at"]:
+        started_at = old["started_at"]
+    return {
+        "started_at": started_at,
+        "sampled_at": max(started_at, sampled_at),
+        "ended_at": ended_at and max(started_at, ended_at),
+    }
 
 
 def _may_follow(new: Report, old: Row) -> bool:
@@ -197,6 +204,9 @@ def destination(
     """
     at = to_store(arrival.at)
     before = old.get("arrived_at")
+    if before is not None and before > now + CLOCK_SKEW:
+        # By the clock of a conductor that was set back since.
+        before = None
     if (
         before is not None
         and old["dest_compute"] == batch.host

@@ -152,14 +152,15 @@ class Dating:
         assert {each.why for each in stored.refused} <= {Why.INSTANT}
         assert objects.Agent.get(store, "h").started_at <= latest
 
-    def test_what_is_told_of_a_migration_after_a_clock_was_set_back_follows_its_start(self, store):
+    def test_a_start_by_a_clock_that_was_set_back_since_is_told_anew(self, store):
         first = report()
         stores.store(store, first)
         end = stores.later(first, status=Status.FAILED, ended_at=START - 50)
         end = dataclasses.replace(end, started_at=START - 90, sampled_at=START - 50)
         stores.store(store, end)
         kept = migration(store, first)
-        assert (kept.started_at, kept.sampled_at, kept.ended_at) == (at(START),) * 3
+        assert (kept.started_at, kept.sampled_at) == (at(START - 90), at(START - 50))
+        assert kept.ended_at == kept.sampled_at
 
     def test_an_agent_that_was_heard_of_in_two_years_is_silent(self, store):
         """By a conductor whose clock was wrong. It must not keep the next agent out until then."""
@@ -178,3 +179,30 @@ class Dating:
             at(NOW) + timedelta(seconds=1),
         )
         assert refusal is not None
+
+    def test_what_follows_after_a_conductors_clock_was_set_back_is_by_that_clock(self, store):
+        """Its hosts' instants are told by the new clock, and the first ones are still to come."""
+        hour = 3600
+        first = report(percent=1)
+        stores.store(store, first, heard_at=START + 2)
+        arrives = stores.arrival(first.server_uuid, START + 1)
+        stores.store(store, arrives, host="b", heard_at=START + 3)
+        moved = dataclasses.replace(first, started_at=START - hour)
+        on_way = stores.later(moved, 40, percent=40)
+        stores.store(store, on_way, heard_at=START - hour + 41)
+        kept = migration(store, first)
+        assert (kept.started_at, kept.sampled_at) == (at(START - hour), at(START - hour + 40))
+        there = dataclasses.replace(
+            arrives,
+            at=START - hour + 50,
+            state=ArrivalState.RESUMED,
+            complete=True,
+            total_seconds=50.0,
+        )
+        stores.store(store, there, host="b", heard_at=START - hour + 51)
+        assert migration(store, first).arrived_at == at(START - hour + 50)
+        end = stores.later(moved, 50, Status.COMPLETED, ended_at=START - hour + 50)
+        stores.store(store, end, heard_at=START - hour + 52)
+        kept = migration(store, first)
+        assert (kept.status, kept.started_at) == (Status.COMPLETED, at(START - hour))
+        assert kept.ended_at == at(START - hour + 50)
