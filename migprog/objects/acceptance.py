@@ -84,4 +84,4 @@ def _absurd(entry: Report | Arrival) -> Refusal:
         return Refusal(Why.INSTANT, f"arrivals[{entry.server_uuid}]", text)
     told = {name: getattr(entry, name) for name in ("started_at", "sampled_at", "ended_at")}
     shown = ", ".join(f"{name} {at:.0f}" for name, at in told.items() if at is not None)
-    return _refusal(Why.INSTANT, entry, f"{shown}: each {rule}")
+    return _refusal(Why.INSTANT, entry, f"instants: {shown}: each {rule}")

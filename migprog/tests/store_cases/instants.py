@@ -9,7 +9,7 @@ from typing import get_type_hints
 import pytest
 
 from migprog import objects
-from migprog.core import clocks, liveness
+from migprog.core import clocks
 from migprog.core.refusal import Why
 from migprog.core.report import Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Status
@@ -171,7 +171,6 @@ class Dating:
         agent = objects.Agent.get(store, "later")
         assert (agent.heard_at, agent.is_silent(at(NOW))) == (at(NOW), False)
         assert agent.is_silent(at(NOW - 730 * DAY))
-        assert not agent.is_silent(at(NOW) - liveness.silent_after(30.0))
         refusal = acceptance.impostor(
             {"key_digest": "x", "heard_at": at(NOW), "heartbeat_seconds": 30.0},
             "another",
