@@ -124,8 +124,9 @@ def bounded(batch: Batch, now: float) -> Batch:
     an arrival took from which such an instant, or an absurd one, would be worked out."""
     latest = now + SKEW_SECONDS
     agent = batch.agent
+    entries: tuple[Report | Arrival, ...] = (*batch.reports, *batch.arrivals)
     is_well = (
-        all(max(_instants(each)) <= latest for each in (*batch.reports, *batch.arrivals))
+        all(max(_instants(each)) <= latest for each in entries)
         and all(each == _lasting_as_long_as_it_may(each, now) for each in batch.arrivals)
         and (agent is None or agent.started_at <= latest)
     )

@@ -4,7 +4,7 @@
 import dataclasses
 import types
 from datetime import timedelta
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -53,7 +53,7 @@ def _told(kind, name, wrong_by):
     ended = report(
         5, Status.COMPLETED, started_at=NOW - 60, sampled_at=NOW - 5, ended_at=NOW - 5, percent=100
     )
-    entries = {
+    entries: dict[Any, Any] = {
         Report: ended,
         Arrival: Arrival(server_uuid=report().server_uuid, state=ArrivalState.INCOMING, at=NOW - 5),
         Agent: Agent(
