@@ -18,12 +18,13 @@ class Reminders:
     since: float
     log_at: float
     logged: int = 0
+    _pause_seconds: float = FIRST_PAUSE_SECONDS
 
     def due(self, now: float) -> float | None:
         """Take up that a line is written, if one is due; return how long it has lasted by then."""
         if now < self.log_at:
             return None
-        pause_seconds = min(FIRST_PAUSE_SECONDS * 2**self.logged, LONGEST_PAUSE_SECONDS)
         self.logged += 1
-        self.log_at = now + pause_seconds
+        self.log_at = now + self._pause_seconds
+        self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
         return now - self.since
