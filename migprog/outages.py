@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the failures of remote parties to the log: a line when they begin, change or end."""
 
+import contextlib
 import logging
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 
 from migprog.core import outage
 
@@ -25,6 +27,17 @@ class Party:
         self._follows = follows
         self._outage = outage.Outage()
         self._lock = threading.Lock()
+        # Since when something waits for it that no other work is done without.
+        self._awaited_since: float | None = None
+
+    @contextlib.contextmanager
+    def awaited(self) -> Iterator[None]:
+        """While the block lasts the process waits for the party, whether it has failed or not."""
+        self._awaited_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._awaited_since = None
 
     def failed(
         self, cause: str, next_try_seconds: float | None = None, *, refused: bool = False
@@ -56,8 +69,16 @@ class Party:
     def is_failing(self) -> bool:
         return self._outage.is_open
 
+    @property
+    def holds_up(self) -> bool:
+        """Whether what the process does may wait for it now."""
+        return self.is_failing or self._awaited_since is not None
+
     def __str__(self) -> str:
-        return f"{self.name}, failing for {self._outage.seconds(time.monotonic()):.0f} s"
+        now, since = time.monotonic(), self._awaited_since
+        if self.is_failing or since is None:
+            return f"{self.name}, failing for {self._outage.seconds(now):.0f} s"
+        return f"{self.name}, no answer for {now - since:.0f} s"
 
 
 _PARTIES: "weakref.WeakValueDictionary[str, Party]" = weakref.WeakValueDictionary()
@@ -79,9 +100,9 @@ def worked(name: str) -> None:
         found.worked()
 
 
-def failing() -> list[Party]:
-    """The parties of this process that fail now, by name."""
-    return [each for _name, each in sorted(_PARTIES.items()) if each.is_failing]
+def holding_up() -> list[Party]:
+    """The parties for which this process may wait now, by name."""
+    return [each for _name, each in sorted(_PARTIES.items()) if each.holds_up]
 
 
 def _count(failures: int, seconds: float) -> str:

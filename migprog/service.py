@@ -124,8 +124,8 @@ def _stop(service: Service) -> None:
 
 def _waiting_for() -> str:
     """What is likely to hold us up, for the end of a line."""
-    failing = [str(party) for party in outages.failing()]
-    return f"; waiting for: {', '.join(failing)}" if failing else "; work at hand is finished"
+    parties = [str(party) for party in outages.holding_up()]
+    return f"; waiting for: {', '.join(parties)}" if parties else "; work at hand is finished"
 
 
 def _end(status: int) -> NoReturn:

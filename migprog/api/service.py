@@ -17,6 +17,7 @@ from migprog.httpd import Bounds, Server
 from migprog.rpc import ending
 
 LOG = logging.getLogger(__name__)
+_WITHOUT_DATABASE = "requests are answered 503"
 
 
 class ApiService:
@@ -92,13 +93,18 @@ def by_agents(
 def _look_at_database(store: objects.Store) -> None:
     """Say at the start what each request would meet. Raises :class:`exception.ConfigError` when the
     database refuses our login, or its tables are too old."""
-    store.log_outages("requests are answered 503")
+    store.log_outages(_WITHOUT_DATABASE)
     try:
-        objects.check_version(store)
+        with outages.party(LOG, store.where, _WITHOUT_DATABASE).awaited():
+            objects.check_version(store)
     except objects.LoginRefused as error:
         raise exception.ConfigError(f"[database] connection: {store.where}: {error.why}") from error
     except objects.Unavailable as error:
-        LOG.warning("%s: %s; requests are answered 503 meanwhile", store.where, error.why)
+        LOG.warning(
+            "%s: %s; requests are answered 503 meanwhile",
+            *(store.where, error.why),
+            extra={outages.IS_COMPLETE: True},
+        )
 
 
 def _places(max_waiting: int | None, threads: int) -> int:

@@ -8,7 +8,7 @@ import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from migprog.core import calibration
+from migprog.core import calibration, liveness
 from migprog.core import drain as drain_core
 from migprog.objects import Agent, Migration, Point, Server
 
@@ -138,7 +138,8 @@ def is_stale(
     in_progress: bool, heard_at: datetime, now: datetime, stale_after_seconds: float
 ) -> bool:
     """Tell whether a migration should have been heard of since. What ended does not grow old."""
-    return in_progress and (now - heard_at).total_seconds() > stale_after_seconds
+    after = timedelta(seconds=stale_after_seconds)
+    return in_progress and liveness.is_old(heard_at, now, after)
 
 
 def instant(at: datetime | None) -> str | None:

@@ -118,10 +118,12 @@ def _what_went(purged: objects.Purged) -> str:
 
 
 def _db_purge(store: api.Store, asked: Any) -> None:
-    before = datetime.now(UTC) - timedelta(days=asked.older_than)
+    now = datetime.now(UTC)
+    before = now - timedelta(days=asked.older_than)
     purged = objects.purge(
         store,
         before,
+        now=now,
         in_progress_too=asked.in_progress_too,
         dry_run=asked.dry_run,
         progress=_Progress(),

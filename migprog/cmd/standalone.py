@@ -10,19 +10,21 @@ from migprog.cmd import extras
 concurrency.choose()
 extras.require("migprog-standalone", "libvirt", "libvirt")
 
+import logging  # noqa: E402
 import os  # noqa: E402
 import pathlib  # noqa: E402
 from typing import NoReturn  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
 
-from migprog import conf, exception, service  # noqa: E402
+from migprog import conf, exception, outages, service  # noqa: E402
 from migprog.api.service import ApiService  # noqa: E402
 from migprog.cmd.compute import ComputeService  # noqa: E402
 from migprog.conductor.service import ConductorService  # noqa: E402
 from migprog.db import api as db  # noqa: E402
 from migprog.db import schema  # noqa: E402
 
+LOG = logging.getLogger(__name__)
 _TRANSPORT_URL = "fake://"
 
 
@@ -67,7 +69,9 @@ class StandaloneService:
         self._started: list[service.Service] = []
 
     def start(self) -> None:
-        schema.sync(db.connect(self._config))
+        store = db.connect(self._config)
+        with outages.party(LOG, store.where, "nothing is stored").awaited():
+            schema.sync(store)
         for part in self._parts:
             self._started.append(part)
             part.start()

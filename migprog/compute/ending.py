@@ -11,6 +11,9 @@ from migprog.core.status import Phase, Status
 # libvirt sends the end and its final statistics as two events in either order, and answers to
 # calls may overtake events: so long a first word of the end waits for a better one.
 _LAST_EVENTS_SECONDS = 2.0
+# libvirt's count of a job's time and ours differ by less, unless a clock was set: a call may take
+# long that reads it.
+_SAME_COUNT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +82,24 @@ class Ending:
         if self.final is None or not completed or self.handover_seconds is None:
             return None
         return completion.resent_share(self.final)
+
+    def total_seconds(self, course: Course) -> float | None:
+        """Return how long it took; None while it has not ended.
+
+        libvirt counts by the host's clock. Where somebody set that meanwhile, its count is no
+        length of time: then it is what passed while it was watched.
+        """
+        if self.end is None:
+            return None
+        seen_seconds = max(0.0, self.end.at - course.started_at)
+        if self.final is None:
+            return seen_seconds
+        told, latest = self.final.elapsed_seconds, course.latest
+        if told is None or latest is None or latest.elapsed_seconds is None:
+            return told
+        set_by = latest.at - latest.elapsed_seconds - course.started_at
+        is_by_one_clock = (
+            abs(set_by) <= _SAME_COUNT_SECONDS
+            and latest.elapsed_seconds <= told <= seen_seconds + _SAME_COUNT_SECONDS
+        )
+        return told if is_by_one_clock else seen_seconds

@@ -362,9 +362,6 @@ class Monitor:
             # Told once, however it is known better later on.
             self._started_at_epoch = epoch + self._course.started_at
         latest = self.ending.final or self._course.latest or Sample(at=said.telling.at)
-        total_seconds = max(0.0, end.at - self._course.started_at) if end else None
-        if self.ending.final is not None:
-            total_seconds = self.ending.final.elapsed_seconds
         return Report(
             uuid=self.uuid,
             server_uuid=self.server_uuid,
@@ -377,7 +374,7 @@ class Monitor:
             user_id=self._facts.user_id,
             throughput_bytes_per_second=course.pace(self._course),
             boundary_remaining_bytes=course.last_boundary_bytes(self._course),
-            total_seconds=total_seconds,
+            total_seconds=self.ending.total_seconds(self._course),
             error=end.error if end else None,
             **statement.fields(said),
             **statement.counters(latest),

@@ -4,6 +4,7 @@
 import logging
 import math
 
+from migprog.core.reminders import Reminders
 from migprog.metrics import agent as metrics
 
 LOG = logging.getLogger(__name__)
@@ -16,40 +17,47 @@ class SilentServers:
     """Servers whose jobs libvirt does not tell of. ``at`` and ``now`` are a monotonic clock's."""
 
     def __init__(self) -> None:
-        # Since when, and whether the log says so already.
-        self._since: dict[str, float] = {}
-        self._logged: set[str] = set()
+        self._silences: dict[str, float] = {}
+        # Of those that have been silent for too long.
+        self._logged: dict[str, Reminders] = {}
 
     def begins(self, server_uuid: str, at: float) -> None:
-        self._since.setdefault(server_uuid, at)
+        self._silences.setdefault(server_uuid, at)
 
     def ends(self, server_uuid: str, at: float, gone: bool) -> None:
-        since = self._since.pop(server_uuid, at)
-        if server_uuid in self._logged and not gone:
-            LOG.info("server %s: libvirt answers again after %.0f s", server_uuid, at - since)
-        self._logged.discard(server_uuid)
+        self._silences.pop(server_uuid, None)
+        logged = self._logged.pop(server_uuid, None)
+        if logged is not None and not gone:
+            LOG.info(
+                "server %s: libvirt answers again after %.0f s", server_uuid, at - logged.since
+            )
 
     def clear(self) -> None:
         """libvirt itself is away."""
-        self._since.clear()
+        self._silences.clear()
         self._logged.clear()
 
     def look(self, now: float, timeout_seconds: float) -> None:
-        """Log those that have not answered for so long."""
-        for server_uuid, since in self._since.items():
-            if server_uuid not in self._logged and now - since >= timeout_seconds:
-                self._logged.add(server_uuid)
+        """Log those that have not answered for so long; ever more rarely as that goes on."""
+        for server_uuid, since in self._silences.items():
+            if server_uuid not in self._logged:
+                if now - since < timeout_seconds:
+                    continue
+                self._logged[server_uuid] = Reminders(since, now)
+            seconds = self._logged[server_uuid].due(now)
+            if seconds is not None:
                 LOG.warning(
                     "server %s: libvirt has not answered for %.0f s (another call holds the "
                     "server's job lock); a migration of this server is not seen until libvirt "
                     "answers; other servers are not affected",
-                    *(server_uuid, now - since),
+                    *(server_uuid, seconds),
                 )
 
     def next_look_at(self, timeout_seconds: float) -> float | None:
         """When one is to be logged; None while none is."""
-        waiting = (at for uuid, at in self._since.items() if uuid not in self._logged)
-        return min((at + timeout_seconds for at in waiting), default=None)
+        waiting = (at for uuid, at in self._silences.items() if uuid not in self._logged)
+        first = (at + timeout_seconds for at in waiting)
+        return min((*first, *(each.log_at for each in self._logged.values())), default=None)
 
 
 class Libvirt:

@@ -141,7 +141,7 @@ class StateDir:
 
     def remove(self, name: str) -> None:
         """It need not be there. :meth:`sync` is not needed: what is told twice does no harm."""
-        self._path(name).unlink(missing_ok=True)
+        _clear(self._path(name))
         self._names.discard(name)
 
     def sync(self) -> None:
@@ -178,7 +178,11 @@ class StateDir:
         new = self._path(name, _NEW)
         try:
             _write(new, data)
-            new.replace(self._path(name))
+            try:
+                new.replace(self._path(name))
+            except IsADirectoryError:
+                _clear(self._path(name))
+                new.replace(self._path(name))
         except OSError:
             # What is half there takes room that others want.
             with contextlib.suppress(OSError):
@@ -192,7 +196,7 @@ class StateDir:
             path = self.path / name
             if path.suffix == _NEW or path.stem == _PROBE:
                 with contextlib.suppress(OSError):
-                    path.unlink()
+                    _clear(path)
             elif path.suffix == _SUFFIX:
                 self._names.add(path.stem)
                 try:
@@ -230,8 +234,9 @@ class StateDir:
     def _remove_bad(self) -> None:
         bad = [path for path in self.path.iterdir() if path.suffix == _BAD]
         with contextlib.suppress(OSError):
-            bad.sort(key=lambda path: path.stat().st_mtime)
-            for path in bad[: max(0, len(bad) - _MAX_BAD)]:
+            bad.sort(key=lambda path: path.lstat().st_mtime)
+        for path in bad[: max(0, len(bad) - _MAX_BAD)]:
+            with contextlib.suppress(OSError):
                 path.unlink()
 
 
@@ -262,6 +267,15 @@ def _read(path: pathlib.Path, max_bytes: int) -> bytes:
     return data
 
 
+def _clear(path: pathlib.Path) -> None:
+    """Make way for a file of this name: whatever has it goes; a folder is set aside with what is in
+    it."""
+    try:
+        path.unlink(missing_ok=True)
+    except IsADirectoryError:
+        path.rename(path.with_name(f"{path.name}-{secrets.token_hex(4)}{_BAD}"))
+
+
 def new_key() -> str:
     """A secret that nobody guesses."""
     return secrets.token_hex(MAX_WORD // 2)
@@ -269,7 +283,7 @@ def new_key() -> str:
 
 def _write(path: pathlib.Path, data: bytes, mode: int = 0o640) -> None:
     """Write a new file in place of whatever has this name, and have it on disk."""
-    path.unlink(missing_ok=True)
+    _clear(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(path, flags, mode), "wb") as file:
         file.write(data)

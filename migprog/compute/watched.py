@@ -14,6 +14,7 @@ from migprog.compute.report_log import ReportLog
 from migprog.compute.sampler import Sampler
 from migprog.compute.settings import Settings
 from migprog.core import sample
+from migprog.core.reminders import Reminders
 from migprog.core.sample import JobState
 from migprog.core.status import Status
 
@@ -29,7 +30,8 @@ class Watched:
     """``judge_at``: when to see whether there is something to tell, if nothing is seen before.
 
     ``is_proven``: that it is a migration; nothing is told of it before. ``drop_at``: when to forget
-    one that is not, unless it is proven by then. ``jobless_at``: since when it has no job.
+    one that is not, unless it is proven by then. ``hang``: calls that have not returned, or have
+    only timed out. ``jobless_at``: since when it has no job.
     """
 
     monitor: Monitor
@@ -39,7 +41,7 @@ class Watched:
     judge_at: float
     is_proven: bool = False
     drop_at: float | None = None
-    hung: bool = False
+    hang: Reminders | None = None
     jobless_at: float | None = None
     log: ReportLog = dataclasses.field(default_factory=ReportLog)
 
@@ -55,9 +57,12 @@ class Watched:
         self.sampler.asked_at = None
         if reading.error_code == _TIMED_OUT:
             return
-        if self.hung:
-            LOG.info("server %s: libvirt answers again", self.monitor.server_uuid)
-        self.hung = False
+        if self.hang is not None and self.hang.logged:
+            seconds = reading.at - self.hang.since
+            LOG.info(
+                "server %s: libvirt answers again after %.0f s", self.monitor.server_uuid, seconds
+            )
+        self.hang = None
 
     def read(self, reading: messages.Reading) -> None:
         """Take up a reading of the migration."""
@@ -104,10 +109,17 @@ class Watched:
             else:
                 # The interval may have been longer.
                 self.next_poll_at = min(self.next_poll_at, tick_at)
-        elif not self.hung and now - sampler.asked_at > settings.libvirt_timeout_seconds:
-            self.hung = True
+        else:
+            self._look_for_hang(settings, now)
+
+    def _look_for_hang(self, settings: Settings, now: float) -> None:
+        """Log that libvirt does not answer; ever more rarely as that goes on."""
+        asked_at = self.sampler.asked_at
+        if self.hang is None and asked_at is not None:
+            self.hang = Reminders(asked_at, asked_at + settings.libvirt_timeout_seconds)
+        seconds = None if self.hang is None else self.hang.due(now)
+        if seconds is not None:
             LOG.warning(
                 "server %s: libvirt has not answered for %.0f s; no data until it does",
-                self.monitor.server_uuid,
-                now - sampler.asked_at,
+                *(self.monitor.server_uuid, seconds),
             )

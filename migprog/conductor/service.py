@@ -77,7 +77,8 @@ class ConductorService:
             expected=(objects.Unavailable,),
         )
         try:
-            self._server.start()
+            with self._broker.awaited():
+                self._server.start()
         except brokers.ERRORS as error:
             why = brokers.cause(error).text
             raise exception.ConfigError(f"[DEFAULT] transport_url: {where}: {why}") from error
@@ -111,7 +112,8 @@ class ConductorService:
         party = outages.party(LOG, store.where, _WITHOUT_DATABASE)
         while not self._stopping.is_set():
             try:
-                objects.check_version(store)
+                with party.awaited():
+                    objects.check_version(store)
             except objects.LoginRefused as error:
                 raise exception.ConfigError(
                     f"[database] connection: {store.where}: {error.why}"

@@ -115,24 +115,19 @@ def by_ours(batch: Batch, received_at: float) -> Batch:
 
 def is_absurd(entry: Report | Arrival, now: float) -> bool:
     """Tell whether an entry, by the conductor's clock, tells of a time that no mistake explains."""
-    latest = now + MAX_AHEAD_SECONDS
-    if isinstance(entry, Arrival):
-        return entry.at > latest
-    if entry.started_at < now - MAX_PAST_SECONDS:
-        return True
-    return max(entry.started_at, entry.sampled_at, entry.ended_at or 0.0) > latest
+    told = _instants(entry)
+    return min(told) < now - MAX_PAST_SECONDS or max(told) > now + MAX_AHEAD_SECONDS
 
 
 def bounded(batch: Batch, now: float) -> Batch:
-    """The batch, by the conductor's clock, with no instant that has not come yet."""
+    """The batch, by the conductor's clock, with no instant that has not come yet, and no time that
+    an arrival took from which such an instant, or an absurd one, would be worked out."""
     latest = now + SKEW_SECONDS
     agent = batch.agent
+    entries: tuple[Report | Arrival, ...] = (*batch.reports, *batch.arrivals)
     is_well = (
-        all(each.at <= latest for each in batch.arrivals)
-        and all(
-            max(each.started_at, each.sampled_at, each.ended_at or 0.0) <= latest
-            for each in batch.reports
-        )
+        all(max(_instants(each)) <= latest for each in entries)
+        and all(each == _lasting_as_long_as_it_may(each, now) for each in batch.arrivals)
         and (agent is None or agent.started_at <= latest)
     )
     if is_well:
@@ -141,10 +136,33 @@ def bounded(batch: Batch, now: float) -> Batch:
         batch,
         reports=tuple(_bounded_report(each, latest, now) for each in batch.reports),
         arrivals=tuple(
-            each if each.at <= latest else dataclasses.replace(each, at=now)
+            _lasting_as_long_as_it_may(
+                each if each.at <= latest else dataclasses.replace(each, at=now), now
+            )
             for each in batch.arrivals
         ),
         agent=agent and dataclasses.replace(agent, started_at=min(agent.started_at, now)),
+    )
+
+
+def _instants(entry: Report | Arrival) -> tuple[float, ...]:
+    if isinstance(entry, Arrival):
+        return (entry.at,)
+    ended = () if entry.ended_at is None else (entry.ended_at,)
+    return (entry.started_at, entry.sampled_at, *ended)
+
+
+def _lasting_as_long_as_it_may(arrival: Arrival, now: float) -> Arrival:
+    """The arrival without a total time that no migration takes; it was gone again by now."""
+    total_seconds, gone_seconds = arrival.total_seconds, arrival.gone_after_seconds
+    if total_seconds is not None and total_seconds > MAX_PAST_SECONDS:
+        total_seconds = None
+    if gone_seconds is not None and arrival.at + gone_seconds > now + SKEW_SECONDS:
+        gone_seconds = max(0.0, now - arrival.at)
+    if (total_seconds, gone_seconds) == (arrival.total_seconds, arrival.gone_after_seconds):
+        return arrival
+    return dataclasses.replace(
+        arrival, total_seconds=total_seconds, gone_after_seconds=gone_seconds
     )
 
 

@@ -40,10 +40,10 @@ class UnderWay:
         """The same when ``seconds`` have passed without news of it.
 
         What should have ended and has not is somewhere within its range; once that is over too,
-        its time left is not known.
+        its time left is not known. Less than none has passed where clocks differ: that is none.
         """
         eta = self.eta_seconds
-        if eta is None:
+        if eta is None or seconds <= 0:
             return self
         low, high = _or(self.eta_low_seconds, eta), _or(self.eta_high_seconds, eta)
         if seconds > high:

@@ -13,6 +13,7 @@ MIN_REPORT_SECONDS = 0.1
 MIN_HEARTBEAT_SECONDS, MAX_HEARTBEAT_SECONDS = 1.0, 3600.0
 # For an agent whose interval is not known: five heartbeats of the usual 30 s.
 _UNKNOWN_SECONDS = 150.0
+_AHEAD = timedelta(hours=1)
 
 
 def silent_after(heartbeat_seconds: float | None) -> timedelta:
@@ -24,7 +25,16 @@ def silent_after(heartbeat_seconds: float | None) -> timedelta:
 
 def is_silent(heard_at: datetime, now: datetime, heartbeat_seconds: float | None) -> bool:
     """Tell whether more should have been received since."""
-    return now - heard_at > silent_after(heartbeat_seconds)
+    return is_old(heard_at, now, silent_after(heartbeat_seconds))
+
+
+def is_old(heard_at: datetime, now: datetime, after: timedelta) -> bool:
+    """Tell whether ``heard_at`` is longer ago than ``after``.
+
+    What is to come in hours was stored by a conductor whose clock was wrong: it says nothing of
+    now. Two clocks of controllers may differ by less.
+    """
+    return now - heard_at > after or heard_at - now > max(after, _AHEAD)
 
 
 def bounded_heartbeat(seconds: float) -> float:

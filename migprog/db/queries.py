@@ -21,7 +21,7 @@ _AGENTS: sa.Table = models.Agent.__table__  # type: ignore[assignment]
 
 _DESTINATION = ("dest_compute", "dest_node", "dest_host", "arrived_at")
 _IN_NOVA = ("nova_id", "nova_uuid", "nova_user_id", "nova_project_id", "nova_record")
-# A migration's server, source, start and first mention never change.
+# A migration's server, source, start and first mention never change, but by statements for that.
 _SOURCE = ("source_compute", "source_node", "started_at")
 _FIXED = ("uuid", "server_uuid", *_SOURCE, "created_at")
 _FIGURES = tuple(
@@ -285,6 +285,10 @@ class Writer(Reader):
     def update_sources(self, rows: Sequence[Row]) -> None:
         """Ones that their arrivals made, as their sources know them; the server is locked."""
         self._update(_MIGRATIONS, "id", ("uuid", *_SOURCE), rows)
+
+    def update_starts(self, rows: Sequence[Row]) -> None:
+        """Locked ones: when they began, which a clock that was wrong had told."""
+        self._update(_MIGRATIONS, "id", ("started_at",), rows)
 
     def update_destinations(self, rows: Sequence[Row]) -> None:
         """Locked ones: the destination and nothing else."""

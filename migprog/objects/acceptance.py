@@ -78,12 +78,10 @@ def _refusal(why: Why, report: Report, text: str) -> Refusal:
 
 
 def _absurd(entry: Report | Arrival) -> Refusal:
+    rule = "must be within a year before the conductor's clock and 7 days after it"
     if isinstance(entry, Arrival):
-        text = f"at: {entry.at:.0f} must not be days ahead of the conductor's clock"
+        text = f"at: {entry.at:.0f} {rule}"
         return Refusal(Why.INSTANT, f"arrivals[{entry.server_uuid}]", text)
-    latest = max(entry.started_at, entry.sampled_at, entry.ended_at or 0.0)
-    text = (
-        f"instants: {entry.started_at:.0f} to {latest:.0f} must not be days ahead of the "
-        "conductor's clock, nor begin more than a year before it"
-    )
-    return _refusal(Why.INSTANT, entry, text)
+    told = {name: getattr(entry, name) for name in ("started_at", "sampled_at", "ended_at")}
+    shown = ", ".join(f"{name} {at:.0f}" for name, at in told.items() if at is not None)
+    return _refusal(Why.INSTANT, entry, f"instants: {shown}: each {rule}")

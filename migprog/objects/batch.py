@@ -94,6 +94,7 @@ class _Storing:
         # The heartbeat intervals of sources' agents, by the UUIDs of migrations.
         self._heartbeats: dict[str, float | None] = {}
         self._adopted: set[str] = set()
+        self._restarted: set[str] = set()
         self._changed: set[str] = set()
         self._named: set[str] = set()
         # Points of histories by migration and number; of those to thin out, the age in seconds.
@@ -280,6 +281,8 @@ class _Storing:
             self._adopt(alone, report.uuid)
         self._migrations[report.uuid] = new
         self._reported.add(report.uuid)
+        if old is not None and new["started_at"] != old["started_at"]:
+            self._restarted.add(report.uuid)
         is_undone = old is not None and disputed.is_contradicted(old, report)
         if is_undone or not merge.is_progress(old, new):
             self._changed.add(report.uuid)
@@ -385,6 +388,7 @@ class _Storing:
         writer.insert_servers([servers[u] for u in sorted(self._told - set(known_servers))])
         reported, told = self._reported & known, self._told & set(known_servers)
         writer.update_sources([migrations[u] for u in sorted(self._adopted & known)])
+        writer.update_starts([migrations[u] for u in sorted(self._restarted & known)])
         for progress in (True, False):
             writer.update_migrations(
                 [migrations[u] for u in sorted(reported) if (u in self._changed) is not progress],

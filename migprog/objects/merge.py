@@ -62,6 +62,7 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
         "updated_at": heard_at,
     }
     row |= {name: getattr(new, name) for name in LASTING}
+    row |= _in_order(old, row)
     if old is None:
         return row | {"source_compute": host, "source_node": node, "created_at": heard_at}
     # The percentage of an end that has not come does not count.
@@ -71,7 +72,6 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
             default=None,
         )
     row |= {name: old[name] for name in LASTING if old[name] is not None}
-    row["started_at"] = old["started_at"]
     if new.status is Status.UNKNOWN:
         return settle.unknown(old, row)
     if is_contradicted:
@@ -79,6 +79,22 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
     if old["status"] == Status.COMPLETED:
         return settle.completed_further(old, row)
     return old | row
+
+
+def _in_order(old: Row | None, told: Row) -> Row:
+    """A migration's instants. Its start stays as it was first told, and all else follows that.
+
+    Where the sample that is told now is from before it, a clock was set back meanwhile: what is
+    told with the sample is by one clock.
+    """
+    started_at, sampled_at, ended_at = told["started_at"], told["sampled_at"], told["ended_at"]
+    if old is not None and not started_at <= sampled_at < old["started_at"]:
+        started_at = old["started_at"]
+    return {
+        "started_at": started_at,
+        "sampled_at": max(started_at, sampled_at),
+        "ended_at": ended_at and max(started_at, ended_at),
+    }
 
 
 def _may_follow(new: Report, old: Row) -> bool:
@@ -188,6 +204,9 @@ def destination(
     """
     at = to_store(arrival.at)
     before = old.get("arrived_at")
+    if before is not None and before > now + CLOCK_SKEW:
+        # By the clock of a conductor that was set back since.
+        before = None
     if (
         before is not None
         and old["dest_compute"] == batch.host

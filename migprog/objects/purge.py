@@ -47,6 +47,7 @@ def purge(
     store: db.Store,
     before: datetime,
     *,
+    now: datetime,
     in_progress_too: bool = False,
     dry_run: bool = False,
     progress: Callable[[Purged], None] = lambda _purged: None,
@@ -55,15 +56,16 @@ def purge(
     their histories, the servers whose newest migration goes, and agents.
 
     The instant is one of the conductors' clock: a hypervisor's may be wrong, and an end may be told
-    long after it was. ``progress`` is called after each batch. Raises :class:`db.Unavailable`: what
-    went until then is gone.
+    long after it was. What was created after ``now``, by a conductor whose clock was wrong, keeps
+    nothing else from being deleted. ``progress`` is called after each batch. Raises
+    :class:`db.Unavailable`: what went until then is gone.
     """
     rule = _Rule(zoneless(before), in_progress_too)
     purged = Purged()
     after_id = 0
     while rows := _page(store, after_id):
         # Numbers are given in the order of their creation: from here on all are younger.
-        if all(row["created_at"] >= rule.before for row in rows):
+        if all(rule.before <= row["created_at"] <= zoneless(now) for row in rows):
             break
         after_id = rows[-1]["id"]
         purged = _batch(store, rule, rows, purged, dry_run)

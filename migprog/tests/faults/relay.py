@@ -29,6 +29,7 @@ class Relay:
         self._open.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._silent: set[asyncio.StreamWriter] = set()
+        self._delay_seconds = 0.0
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -54,6 +55,10 @@ class Relay:
     def forget(self) -> None:
         """Break the connections that there are, as a host does that was off."""
         self._loop.call_soon_threadsafe(self._break_all)
+
+    def delay(self, seconds: float) -> None:
+        """Carry whatever comes from now on so much later."""
+        self._delay_seconds = seconds
 
     def redirect(self, target_port: int) -> None:
         """Carry what connects from now on to another port."""
@@ -86,6 +91,8 @@ class Relay:
         with contextlib.suppress(OSError):
             while data := await reader.read(_CHUNK_BYTES):
                 await self._open.wait()
+                if self._delay_seconds:
+                    await asyncio.sleep(self._delay_seconds)
                 if writer in self._silent:
                     continue
                 writer.write(data)

@@ -70,7 +70,7 @@ def test_conductor_and_purge(users):
     )
     stores.store(store, stores.arrival(first.server_uuid), host="dest")
     stores.store(store, stores.later(first, sequence=20, status=Status.COMPLETED), host="a")
-    purged = objects.purge(store, stores.at(START + 9_999))
+    purged = objects.purge(store, stores.at(START + 9_999), now=stores.at(START + 9_999))
     assert (purged.migrations, purged.servers, purged.agents) == (1, 1, 1)
     with store.engine.connect() as connection:
         _denied(lambda: connection.exec_driver_sql("CREATE TABLE other (a integer)"))
@@ -87,7 +87,11 @@ def test_api(users):
     for path in ("/migrations", server, f"{server}/migrations", here, f"{here}/history", "/agents"):
         assert client.simulate_get(path).status_code == 200, path
     _denied(lambda: stores.store(store, stores.report()))
-    _denied(lambda: objects.purge(store, stores.at(START + 9_999), in_progress_too=True))
+    _denied(
+        lambda: objects.purge(
+            store, stores.at(START + 9_999), now=stores.at(START + 9_999), in_progress_too=True
+        )
+    )
     writer.close()
     store.close()
 

@@ -37,8 +37,8 @@ def test_what_a_database_does_to_a_process_ends_in_time(request, kind, each):
 
 
 @pytest.mark.parametrize("each", _asking_for("broker"))
-def test_what_a_broker_does_to_a_process_ends_in_time(rabbitmq, each):
-    with parties.broker.broker(rabbitmq) as broker:
+def test_what_a_broker_does_to_a_process_ends_in_time(rabbitmq_broker, each):
+    with parties.broker.broker(rabbitmq_broker) as broker:
         within_its_time(each, broker)
 
 

@@ -4,6 +4,7 @@
 from migprog.tests.store_cases.agents import Impersonated, Living
 from migprog.tests.store_cases.clocks import Timing
 from migprog.tests.store_cases.history import Remembering
+from migprog.tests.store_cases.instants import Dating
 from migprog.tests.store_cases.late import Late
 from migprog.tests.store_cases.lists import Finding
 from migprog.tests.store_cases.naming import Naming
@@ -33,6 +34,7 @@ class Cases(
     Late,
     Doubling,
     Newer,
+    Dating,
 ):
     """All of them; a subclass gives the fixtures ``store`` and ``other_store`` (the same database,
     its own connections)."""

@@ -24,7 +24,7 @@ class Hostile:
         migrations, nor an agent in the row of another; a time that a host lies about can move a
         start by years."""
         refused = endpoint.take(wire).refused.values()
-        known = ("host: ", "server_uuid: ", "instants: ", "key: ")
+        known = ("host: ", "server_uuid: ", "instants: ", "at: ", "key: ")
         assert [why for why in refused if not why.startswith(known)] == []
         endpoint.read_back()
 

@@ -33,7 +33,7 @@ def _gone(store, *reports):
 
 
 def _purge(store, **how):
-    return objects.purge(store, at(OLD + _DAY), **how)
+    return objects.purge(store, at(OLD + _DAY), **({"now": at(START + _DAY)} | how))
 
 
 class _Meanwhile:
@@ -131,6 +131,14 @@ class Purging:
         ended = report(started_at=OLD, status=Status.COMPLETED)
         stores.store(store, ended, heard_at=OLD)
         assert _purge(store) == objects.Purged(migrations=1, servers=1, unheard=len(lost))
+
+    def test_what_a_conductor_stored_whose_clock_was_ahead_stands_in_nobodys_way(self, store):
+        ahead = [report(status=Status.COMPLETED) for _ in range(PURGE_BATCH)]
+        stores.store(store, *ahead, heard_at=START + 700 * _DAY)
+        ended = report(started_at=OLD, status=Status.COMPLETED)
+        stores.store(store, ended, heard_at=OLD)
+        assert _purge(store).migrations == 1
+        assert _gone(store, ended)
 
     def test_what_is_young_is_not_read(self, store):
         stores.store(store, report(started_at=OLD, status=Status.COMPLETED), heard_at=OLD)

@@ -46,11 +46,23 @@ def test_party_of_a_name_is_one_while_somebody_holds_it():
     held = outages.party(LOG, "database x", "nothing is stored")
     assert outages.party(LOG, "database x", "nothing is stored") is held
     held.failed("away")
-    assert [str(each) for each in outages.failing() if each is held] == [
+    assert [str(each) for each in outages.holding_up() if each is held] == [
         "database x, failing for 0 s"
     ]
     outages.worked("database x")
-    assert held not in outages.failing()
+    assert held not in outages.holding_up()
+
+
+def test_party_that_is_awaited_holds_up_a_process_before_it_has_failed(party):
+    held = outages.party(LOG, "database y", "nothing is stored")
+    with held.awaited():
+        assert [str(each) for each in outages.holding_up() if each is held] == [
+            "database y, no answer for 0 s"
+        ]
+        held.failed("no answer within 5 s")
+        assert str(held) == "database y, failing for 0 s"
+        held.worked()
+    assert held not in outages.holding_up()
 
 
 def test_line_has_the_exception_at_hand_once_however_that_is_worded(party, caplog):

@@ -3,6 +3,8 @@
 
 import contextlib
 import json
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from migprog.conductor.rpcapi import ConductorAPI, Unreachable
 from migprog.core.report import Ack, Batch
 from migprog.tests import stores
 from migprog.tests.faults.relay import Relay
+from migprog.tests.functional import broker as rabbitmq
 from migprog.tests.functional import processes
 from migprog.tests.functional.parties.table import SHORT, cell
 
@@ -33,15 +36,26 @@ class Broker:
 
     url: str
     relay: Relay
+    program: processes.Program
 
     def through(self, port: int | None = None) -> str:
         return f"rabbit://guest:guest@127.0.0.1:{port or self.relay.port}/"
 
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """While the block lasts the broker says nothing to anybody; its host takes connections."""
+        group = self.program.process.pid
+        os.killpg(group, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(group, signal.SIGCONT)
+
 
 @contextlib.contextmanager
-def broker(url: str) -> Iterator[Broker]:
-    with Relay(int(url.rstrip("/").rpartition(":")[2])) as relay:
-        yield Broker(url, relay)
+def broker(running: rabbitmq.Broker) -> Iterator[Broker]:
+    with Relay(running.port) as relay:
+        yield Broker(running.url, relay, running.program)
 
 
 @contextlib.contextmanager
@@ -133,6 +147,23 @@ def _(broker: Broker) -> None:
         ConductorAPI(transport, 30).report(batch().to_wire(), acknowledged=True)
         broker.relay.cut()
         takes_no_report(transport)
+
+
+@cell(
+    *("broker", "silent to all", "agent"),
+    _KEEPS,
+    lambda t: t.rpc + RECONNECTS_SECONDS,
+    long=True,
+)
+def _(broker: Broker) -> None:
+    with (
+        conductor(broker.url, stored_at_once),
+        connected(broker.url) as transport,
+    ):
+        ConductorAPI(transport, 30).report(batch().to_wire(), acknowledged=True)
+        with broker.stopped():
+            takes_no_report(transport)
+        ConductorAPI(transport, 60).report(batch().to_wire(), acknowledged=True)
 
 
 @cell("broker", "slow", "agent", _KEEPS + "; it reports less often", lambda t: t.rpc)

@@ -2,6 +2,7 @@
 """The broker, to a conductor that alone is cut off: agents still reach it."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,11 +81,33 @@ def _(broker: Broker) -> None:
 
 
 @cell(
+    *("broker", "silent to all", "conductor"),
+    _GOES_ON,
+    lambda t: 2 * t.heartbeat + RECONNECTS_SECONDS,
+    long=True,
+)
+def _(broker: Broker) -> None:
+    with connected(broker.url):
+        pass
+    with _heartbeat(int(SHORT.heartbeat)), _agent(broker) as transport:
+        silent_seconds = 2 * SHORT.heartbeat + SHORT.rpc
+        with broker.stopped():
+            # Its old connections are given up, and new ones are not answered.
+            give_up_at = time.monotonic() + silent_seconds
+            while time.monotonic() < give_up_at:
+                takes_no_report(transport)
+        ConductorAPI(transport, 60).report(batch().to_wire(), acknowledged=True)
+
+
+@cell(
     *("broker", "slow", "conductor"),
     "stores what comes as it comes",
     lambda t: t.rpc,
 )
 def _(broker: Broker) -> None:
     with _agent(broker) as transport:
+        broker.relay.delay(0.2)
+        ConductorAPI(transport, 60).report(batch().to_wire(), acknowledged=True)
+        broker.relay.delay(0)
         broker.relay.cut()
         is_taken_when(lambda: broker.relay.mend(forgotten=False), transport)

@@ -20,6 +20,8 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         (True, 1e6, True),
         # The clock that heard it is a little ahead of ours.
         (True, -5, False),
+        (True, -3600, False),
+        (True, -2 * 365 * 86_400, True),
         (False, 1e6, False),
     ],
 )

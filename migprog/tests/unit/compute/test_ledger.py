@@ -344,3 +344,75 @@ def _live(before, after):
         assert any(status in ENDED for _, status in life.heard)
         assert life.heard[-1][1] in ENDED or life.disk.files == {}
     assert life.disk.files == {} or not life.heard
+
+
+class Course:
+    """A server that comes here again and again, and conductors whose answers come in any order."""
+
+    def __init__(self):
+        self.disk = Disk()
+        self.ledger = Ledger(self.disk, "here", "boot")
+        self.now = 0.0
+        self.newest = None
+        self.loads = []
+        # What a conductor has answered to a message that carried the newest.
+        self.is_taken = False
+
+    def arrives(self):
+        self.newest = dataclasses.replace(ARRIVAL, at=1000.0 + self.now)
+        self.is_taken = False
+        self.ledger.tell_arrival(self.newest, self.now)
+
+    def disk_works(self):
+        self.ledger.take(self.disk.work(), self.now)
+
+    def send(self):
+        load = self.ledger.outbox.load(self.now)
+        if load:
+            self.loads.append(load)
+
+    def is_told(self):
+        self.arrives()
+        self.disk_works()
+        self.send()
+
+    def answer(self, load, arrived):
+        """Whether the newest arrival was in a message is known by when it came."""
+        self.ledger.outbox.sent(load, Ack(arrived=(SERVER,) if arrived else ()), self.now)
+        carried = self.newest is not None and any(a.at == self.newest.at for a in load.arrivals)
+        self.is_taken |= arrived and carried
+
+
+ANSWERS = st.tuples(st.integers(0, 2), st.booleans())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(["arrive", "disk", "send", "told", "time"]) | ANSWERS, max_size=20))
+def test_only_an_answer_to_the_newest_arrival_removes_it_whatever_the_order_of_answers(steps):
+    """Late ones, those that come twice, and those of two conductors to what was sent twice."""
+    course = Course()
+    acts = {
+        "arrive": course.arrives,
+        "disk": course.disk_works,
+        "send": course.send,
+        "told": course.is_told,
+    }
+    for step in steps:
+        course.now += 31.0 if step == "time" else 0.001
+        if isinstance(step, tuple):
+            if course.loads:
+                course.answer(course.loads[-1 - step[0] % len(course.loads)], step[1])
+        elif step in acts:
+            acts[step]()
+        if course.now > 500.0:
+            # Nobody waits longer for a source that tells nothing.
+            return
+    course.disk_works()
+    kept = [entry.at for entry in course.disk.entries().values()]
+    course.now += 31.0
+    assert [arrival.at for arrival in waiting(course.ledger, course.now)] == kept
+    if course.newest is not None:
+        assert kept == [course.newest.at] or course.is_taken
+        course.answer(course.ledger.outbox.load(course.now), arrived=True)
+        course.disk_works()
+    assert course.disk.files == {}

@@ -129,6 +129,46 @@ def test_what_stands_in_the_way_of_a_new_file_is_replaced_unopened(opened, make,
     assert list(opened()[1].entries.values()) == [KEPT]
 
 
+def _folder(path):
+    path.mkdir()
+    (path / "somebody's").write_text("work")
+
+
+@pytest.mark.parametrize(
+    "name", [f"{KEPT.uuid}.new", f"{KEPT.uuid}.json", "probe.new", "probe.json"]
+)
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_folder_where_a_file_is_to_be_is_set_aside_with_what_is_in_it(opened, name, is_running):
+    directory, _ = opened()
+    _folder(directory.path / name)
+    if not is_running:
+        directory, _ = opened()
+    directory.probe()
+    write(directory, KEPT)
+    assert list(opened()[1].entries.values()) == [KEPT]
+    (aside,) = (path for path in directory.path.iterdir() if path.suffix == ".bad")
+    assert (aside / "somebody's").read_text() == "work"
+    directory.remove(KEPT.uuid)
+    assert opened()[1].entries == {}
+
+
+def test_a_folder_in_the_place_of_an_entry_that_is_not_needed_any_more_is_set_aside(opened):
+    directory, _ = opened()
+    _folder(directory.path / f"{KEPT.uuid}.json")
+    directory.remove(KEPT.uuid)
+    assert opened()[1].entries == {}
+
+
+def test_what_was_set_aside_and_cannot_be_removed_does_not_keep_the_rest(opened):
+    directory, _ = opened()
+    _folder(directory.path / "000.bad")
+    (directory.path / "001.bad").symlink_to("nowhere")
+    for number in range(100):
+        (directory.path / f"{number}.json").write_bytes(b"")
+    opened()
+    assert len(list(directory.path.iterdir())) == 101
+
+
 def test_a_probe_writes_as_much_as_the_largest_entry(opened, monkeypatch):
     directory, _ = opened()
     written = []
@@ -249,3 +289,7 @@ def test_an_agent_keeps_its_key_which_nobody_else_may_read(tmp_path):
         made = key()[0]
         assert re.fullmatch("[0-9a-f]{32}", made)
         assert key()[0] == made != first
+    path.unlink()
+    _folder(path)
+    made = key()[0]
+    assert key()[0] == made

@@ -2,6 +2,7 @@
 """What is a migration, by what libvirt was seen to tell (9.0.0) of each kind of job."""
 
 import dataclasses
+import itertools
 import pathlib
 import time
 
@@ -336,25 +337,25 @@ def test_an_interval_that_a_reload_shortens_is_taken_up_before_the_long_one_is_o
     assert agent.samplers[-1].asked_at is not None
 
 
-def test_a_call_that_libvirt_gave_up_is_no_answer(caplog):
+def test_a_server_that_does_not_answer_is_logged_ever_more_rarely_and_when_it_answers(caplog):
     caplog.set_level("INFO", "migprog.compute.watched")
     agent = Agent()
     active = {"type": 2, "operation": MIGRATION_OUT, "time_elapsed": 2000}
-
-    def logged():
-        return [r.message for r in caplog.records if r.name == "migprog.compute.watched"]
-
     agent.watches.read(Reading(server_uuid=SERVER, at=agent.now, stats=active))
-    for _ in range(4):
+    for _ in range(1000):
         agent.wait(1.0)
-        agent.wait(30.0)
-        # The lock of the server's job is held.
-        agent.watches.read(Reading(server_uuid=SERVER, at=agent.now, error="?", error_code=68))
-    (silent,) = logged()
-    assert "libvirt has not answered for" in silent
+        if agent.now % 30 < 1:
+            # libvirt has given up: the lock of the server's job is held, which is no answer.
+            agent.watches.read(Reading(server_uuid=SERVER, at=agent.now, error="?", error_code=68))
     agent.wait(1.0)
     agent.watches.read(Reading(server_uuid=SERVER, at=agent.now, stats=active))
-    assert logged() == [silent, f"server {SERVER}: libvirt answers again"]
+    *silent, answers = [r.message for r in caplog.records if r.name == "migprog.compute.watched"]
+    words = f"server {SERVER}: libvirt has not answered for"
+    assert all(line.startswith(words) for line in silent)
+    seconds = [int(line.removeprefix(words).split()[0]) for line in silent]
+    pauses = [later - before for before, later in itertools.pairwise(seconds)]
+    assert pauses == pytest.approx([60, 120, 240, 480], abs=2)
+    assert answers == f"server {SERVER}: libvirt answers again after 1000 s"
 
 
 def test_a_paused_server_whose_last_event_was_lost_is_not_watched_for_ever(agent):

@@ -112,6 +112,8 @@ def test_a_time_left_passes_and_is_never_none_at_all() -> None:
     late = told.after(14.0)
     assert (late.eta_low_seconds, late.eta_seconds, late.eta_high_seconds) == (0.0, 3.0, 6.0)
     assert told.after(21.0) == UnderWay()
+    # By the clock of another controller.
+    assert told.after(-3600.0) == told
     assert UnderWay(eta_seconds=10.0).after(11.0) == UnderWay()
     assert UnderWay().after(11.0) == UnderWay()
 

@@ -31,3 +31,15 @@ def test_intervals_are_bounded_by_what_the_options_allow():
         (liveness.bounded_heartbeat, heartbeat.min, heartbeat.max),
     ):
         assert [bounded(seconds) for seconds in (0, least, most, 7e9)] == [least, least, most, most]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "heartbeat_seconds", "silent"),
+    [
+        *((timedelta(seconds=3), 1, False), (timedelta(hours=1), 1, False)),
+        *((timedelta(hours=1, seconds=1), 1, True), (timedelta(days=730), 30, True)),
+        *((timedelta(hours=2), 3600, False), (timedelta(hours=3), 3600, True)),
+    ],
+)
+def test_what_was_heard_hours_from_now_says_nothing_of_now(ahead, heartbeat_seconds, silent):
+    assert liveness.is_silent(NOW + ahead, NOW, heartbeat_seconds) is silent
