@@ -25,7 +25,7 @@ def restored() -> Iterator[None]:
     finally:
         for logger in _loggers():
             # What a logger that is new writes to came with its library.
-            new = (logging.NOTSET, logger.handlers, [], True, False)
+            new: tuple[Any, ...] = (logging.NOTSET, logger.handlers, [], True, False)
             _restore(logger, before.get(logger, new))
         logs.report_broker(None)
         logs._TAME._seen.clear()
