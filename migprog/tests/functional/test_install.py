@@ -87,12 +87,16 @@ def cloud(keystone_files):
 @pytest.fixture(scope="module")
 def made(mariadb_server, postgresql_server):
     """Where the database and the user of the page were made, by dialect."""
-    places = {}
-    for dialect, server in (("mysql", mariadb_server), ("postgresql", postgresql_server)):
+    servers = {"mysql": mariadb_server, "postgresql": postgresql_server}
+    for dialect, server in servers.items():
         for statement in sql(INSTALL, dialect):
             server.execute(statement)
-        places[dialect] = server.admin_url.rpartition("@")[2].partition("/")[0]
-    return places
+    yield {
+        dialect: server.admin_url.rpartition("@")[2].partition("/")[0]
+        for dialect, server in servers.items()
+    }
+    for server in servers.values():
+        server.drop_database("migprog")
 
 
 @pytest.mark.parametrize("dialect", ["mysql", "postgresql"])
