@@ -43,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_report_header() -> str:
-    return f"MIGPROG_TEST_DAY={DAY}: draws the faults of test_faults"
+    return f"MIGPROG_TEST_DAY={DAY}: draws what some tests try of much"
 
 
 @pytest.fixture(autouse=True)
