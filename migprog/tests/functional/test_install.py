@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shlex
+import socket
 import subprocess
 import sys
 
@@ -34,6 +35,15 @@ def after(page: str, heading: str) -> str:
     block = re.search(r"(?m)^\n((?: {3,}\S.*\n|\n)+)", rest.partition("::")[2])
     assert block
     return "\n".join(line.strip() for line in block[1].splitlines())
+
+
+def good_start(process: str, places: dict[str, str]) -> str:
+    """What the page says that a process writes when all is well, with our names and ports."""
+    lines = after(INSTALL.partition("How to see that it works")[2], f" the {process}")
+    text = " ".join(lines.split())
+    for theirs, ours in places.items():
+        text = text.replace(theirs, ours)
+    return text
 
 
 def sql(page: str, dialect: str) -> list[str]:
@@ -143,6 +153,16 @@ def test_steps_of_the_readme_give_an_api_that_answers_and_an_agent(
     ):
         wait_for_output(conductor, "takes reports from message broker 127.0.0.1:")
         processes.wait_for_port(port, 60, api)
+        places = {
+            "controller-1": socket.gethostname(),
+            "broker:5672": f"127.0.0.1:{rabbit.port}",
+            "database:3306": made["mysql"],
+            "port 8790": f"port {port}",
+            "qemu:///system": uri,
+            "compute-1": lab.hosts[0].name,
+        }
+        assert good_start("conductor", places) in conductor.output()
+        assert good_start("API", places) in api.output()
         token = cloud.token("admin", of_project("admin"))
         answer = requests.get(
             f"http://127.0.0.1:{port}/migrations", headers={"X-Auth-Token": token}, timeout=30
@@ -151,7 +171,7 @@ def test_steps_of_the_readme_give_an_api_that_answers_and_an_agent(
         assert answer.json()["migrations"] == []
         run(command("migprog-status", agent_conf, "upgrade", "check"))
         with processes.running(command("migprog-compute", agent_conf), tmp_path) as agent:
-            wait_for_output(agent, f"watching the migrations of {lab.hosts[0].name}")
+            wait_for_output(agent, good_start("agent", places))
 
             def listed() -> str:
                 return run(command("migprog-manage", controller, "agent", "list"))
