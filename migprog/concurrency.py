@@ -91,12 +91,17 @@ class Inbox:
         os.set_blocking(self._writer, False)
         # eventlet's own would wait where these say that they would block.
         self._read, self._write = _original("os").read, _original("os").write
+        # A real one: whoever holds it neither waits nor switches. A signal's handler puts, too.
+        self._lock, self._is_closed = _original("threading").RLock(), False
 
     def put(self, item: Any) -> None:
+        """Add an item; nobody takes what is put in when it is closed."""
         self._items.append(item)
-        # A full pipe is as good a wake-up as one more byte in it.
-        with contextlib.suppress(BlockingIOError):
-            self._write(self._writer, b"\0")
+        # The number of a pipe that is closed may be another file's already. A full pipe is as good
+        # a wake-up as one more byte in it.
+        with self._lock, contextlib.suppress(BlockingIOError):
+            if not self._is_closed:
+                self._write(self._writer, b"\0")
 
     def get_all(self, timeout_seconds: float) -> list[Any]:
         """Everything that is there, in order; waits for a first item up to the timeout.
@@ -123,5 +128,7 @@ class Inbox:
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
 
     def close(self) -> None:
-        os.close(self._reader)
-        os.close(self._writer)
+        with self._lock:
+            self._is_closed = True
+            os.close(self._reader)
+            os.close(self._writer)

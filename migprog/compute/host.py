@@ -70,7 +70,7 @@ class Host:
     ) -> None:
         self.uri = uri
         self._opening = Opening(open_seconds)
-        self.scan_interval_seconds = scan_interval_seconds
+        self._scan_interval_seconds = scan_interval_seconds
         self._inbox = inbox
         self._claim = claim.Claim()
         self._connection: libvirt.virConnect | None = None
@@ -92,6 +92,14 @@ class Host:
 
     def stop(self) -> None:
         self._wakes.put(None)
+
+    def search_every(self, seconds: float) -> None:
+        """Search at another interval from now on: a shorter one does not begin with the rest of
+        the one before, which may be minutes."""
+        is_shorter = seconds < self._scan_interval_seconds
+        self._scan_interval_seconds = seconds
+        if is_shorter:
+            self._wakes.put(_ALL)
 
     def sampler(self, server_uuid: str, left: bool = False) -> Sampler:
         """A thread of its own that reads the statistics of one server on request.
@@ -135,7 +143,7 @@ class Host:
     def _run(self) -> None:
         named: Collection[str] = (_ALL,)
         while True:
-            pause_seconds = self.scan_interval_seconds
+            pause_seconds = self._scan_interval_seconds
             try:
                 if self._connection is None:
                     named = (_ALL,)

@@ -115,7 +115,7 @@ class ComputeManager:
     def reload(self, settings: Settings) -> None:
         """Take up new intervals; the rest of the settings stays as it was at the start."""
         self._settings = settings
-        self._host.scan_interval_seconds = settings.scan_interval_seconds
+        self._host.search_every(settings.scan_interval_seconds)
         self._watches.settings = settings
         if self._sender is not None and self._node is not None:
             self._sender.rules = settings.rules

@@ -23,6 +23,8 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from migprog.tests import process_state
+
 # How fast an example is says something of the machine, nothing of the code.
 hypothesis.settings.register_profile(
     "migprog", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -41,7 +43,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_report_header() -> str:
-    return f"MIGPROG_TEST_DAY={DAY}: draws the faults of test_faults"
+    return f"MIGPROG_TEST_DAY={DAY}: draws what some tests try of much"
+
+
+@pytest.fixture(autouse=True)
+def _process_restored() -> Iterator[None]:
+    """No test is the other's who comes first."""
+    with process_state.restored():
+        yield
 
 
 @pytest.fixture

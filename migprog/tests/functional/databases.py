@@ -41,6 +41,11 @@ class Server:
         url = sa.make_url(self.admin_url).set(database=name)
         return url.render_as_string(hide_password=False)
 
+    def drop_database(self, name: str) -> None:
+        """Drop a database of a name that others may want; who is connected is cut off."""
+        force = " WITH (FORCE)" if self.admin_url.startswith("postgresql") else ""
+        self.execute(f"DROP DATABASE {name}{force}")
+
     def start_again(self) -> None:
         """Start it after it was killed, and wait until it serves."""
         self.program.start()

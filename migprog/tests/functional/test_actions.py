@@ -34,6 +34,8 @@ pytestmark = [pytest.mark.functional, pytest.mark.timeout(600)]
 ALONE, KEYSTONE = "alone", "keystone"
 CLOUDS = (ALONE, KEYSTONE)
 CLIENTS = ("openstack", "sdk", "novaclient")
+# Without a Keystone the other clients act with --long only; test_nova_clients has them all.
+BRIEFLY = [(ALONE, "sdk"), *((KEYSTONE, client) for client in CLIENTS)]
 ABORT, FORCE = "abort", "force"
 SLOW = "slow"
 # Where those that are forced may switch to post-copy; the others are paused.
@@ -107,7 +109,7 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory, rabbitmq, lab, keystone_files) -> Iterator[Site]:
+def site(tmp_path_factory, rabbitmq, lab, keystone_files, pytestconfig) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("actions")
     database = f"sqlite:///{directory}/migprog.sqlite"
     with contextlib.ExitStack() as stack:
@@ -131,7 +133,10 @@ def site(tmp_path_factory, rabbitmq, lab, keystone_files) -> Iterator[Site]:
                 allow_actions=host is lab.hosts[0],
             )
         running = {}
-        kinds = [*itertools.product(CLOUDS, CLIENTS, (ABORT, FORCE)), (ALONE, SLOW, SLOW)]
+        is_long = pytestconfig.getoption("--long")
+        asking = list(itertools.product(CLOUDS, CLIENTS)) if is_long else BRIEFLY
+        kinds = [(*who, what) for who in asking for what in (ABORT, FORCE)]
+        kinds.append((ALONE, SLOW, SLOW))
         for number, kind in enumerate(kinds):
             size = _SLOW if SLOW in kind else _GUEST
             nova = NovaMetadata(f"act {number}", project_id=project, user_id=operator_id)
@@ -160,7 +165,15 @@ def site(tmp_path_factory, rabbitmq, lab, keystone_files) -> Iterator[Site]:
             assert "Traceback" not in program.output()
 
 
-@pytest.mark.parametrize("cloud", CLOUDS)
+def _cases(client: str) -> list[Any]:
+    """The clouds where a client is tried."""
+    return [
+        pytest.param(cloud, marks=[pytest.mark.long] * ((cloud, client) not in BRIEFLY))
+        for cloud in CLOUDS
+    ]
+
+
+@pytest.mark.parametrize("cloud", _cases("openstack"))
 def test_openstack_lists_and_shows(site: Site, cloud: str) -> None:
     every = sorted((each.record for each in site.running.values()), key=lambda r: -r["id"])
     uuids = [record["uuid"] for record in every]
@@ -184,7 +197,7 @@ def test_openstack_lists_and_shows(site: Site, cloud: str) -> None:
     assert 0 < shown["progress"] < 100
 
 
-@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("cloud", _cases("sdk"))
 def test_sdk_lists_and_shows(site: Site, cloud: str) -> None:
     compute = nova_clients.sdk(site.readers[cloud])
     one = site.running[cloud, "sdk", ABORT].record
@@ -198,7 +211,7 @@ def test_sdk_lists_and_shows(site: Site, cloud: str) -> None:
     assert compute.get_server(one["server_uuid"]).status == "MIGRATING"
 
 
-@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("cloud", _cases("novaclient"))
 def test_novaclient_lists_and_shows(site: Site, cloud: str) -> None:
     client = nova_clients.novaclient(site.readers[cloud], "2.80")
     one = site.running[cloud, "novaclient", ABORT].record
@@ -230,14 +243,20 @@ def _by_novaclient(cloud: Cloud, aborted: Running, forced: Running) -> None:
     migrations.live_migrate_force_complete(forced.server.uuid, forced.record["id"])
 
 
-@pytest.mark.parametrize("cloud", CLOUDS)
+ACTS = {"openstack": _by_openstack, "sdk": _by_sdk, "novaclient": _by_novaclient}
+
+
 @pytest.mark.parametrize(
-    ("client", "act"),
-    [("openstack", _by_openstack), ("sdk", _by_sdk), ("novaclient", _by_novaclient)],
+    ("client", "cloud"),
+    [
+        pytest.param(client, *each.values, marks=each.marks, id=f"{client}-{each.values[0]}")
+        for client in ACTS
+        for each in _cases(client)
+    ],
 )
-def test_acts(site: Site, cloud: str, client: str, act: Any) -> None:
+def test_acts(site: Site, cloud: str, client: str) -> None:
     aborted, forced = (site.running[cloud, client, what] for what in (ABORT, FORCE))
-    act(site.operators[cloud], aborted, forced)
+    ACTS[client](site.operators[cloud], aborted, forced)
     site.is_aborted(aborted)
     record = site.is_completed(forced)
     how = "post-copy begins" if (cloud, client) in POST_COPY else "is paused until"

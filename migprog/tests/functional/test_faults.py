@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fault suite in its shortest form: one fault of each of four kinds, drawn anew each day; with
+"""The fault suite in its shortest form: one fault of each of two kinds, drawn anew each day; with
 ``--long`` one of every kind."""
 
 import json
@@ -13,7 +13,7 @@ from migprog.tests.faults.judge import Wrong
 from migprog.tests.functional import processes
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(900)]
-_KINDS = 4
+_KINDS = 2
 _SHORT = ["--stopped-seconds", "3", "--unwatched-every", "0"]
 
 

@@ -8,13 +8,14 @@ import os
 import pathlib
 import re
 import shlex
+import socket
 import subprocess
 import sys
 
 import pytest
 import requests
 
-from migprog.tests.functional import broker, databases, keystone, processes
+from migprog.tests.functional import broker, keystone, nova_clients, processes
 from migprog.tests.functional.deployment import wait_for_output
 from migprog.tests.functional.keystone import PASSWORD, of_project
 
@@ -34,6 +35,15 @@ def after(page: str, heading: str) -> str:
     block = re.search(r"(?m)^\n((?: {3,}\S.*\n|\n)+)", rest.partition("::")[2])
     assert block
     return "\n".join(line.strip() for line in block[1].splitlines())
+
+
+def good_start(process: str, places: dict[str, str]) -> str:
+    """What the page says that a process writes when all is well, with our names and ports."""
+    lines = after(INSTALL.partition("How to see that it works")[2], f" the {process}")
+    text = " ".join(lines.split())
+    for theirs, ours in places.items():
+        text = text.replace(theirs, ours)
+    return text
 
 
 def sql(page: str, dialect: str) -> list[str]:
@@ -72,46 +82,51 @@ def cloud(keystone_files):
     with keystone.serving(keystone_files, keystone_files) as identity:
         identity.new_endpoint("identity", identity.url)
         identity.new_project("service")
-        admin = {
-            "OS_AUTH_URL": identity.url,
-            "OS_USERNAME": "admin",
-            "OS_PASSWORD": PASSWORD,
-            "OS_PROJECT_NAME": "admin",
-            "OS_USER_DOMAIN_ID": "default",
-            "OS_PROJECT_DOMAIN_ID": "default",
-            "OS_IDENTITY_API_VERSION": "3",
-        }
-        for line in after(INSTALL, "as a user of the service project").splitlines():
-            if line:
-                words = shlex.split(line.replace("SECRET", SECRET))
-                run([str(BIN / words[0]), *words[1:]], admin)
+        commands = [
+            line.replace("SECRET", SECRET).removeprefix("openstack ")
+            for line in after(INSTALL, "as a user of the service project").splitlines()
+            if line
+        ]
+        admin = nova_clients.Login(identity.url, "admin", PASSWORD, "admin")
+        for answer in nova_clients.run_openstack(admin, *commands):
+            assert answer.code == 0, answer.err
+            assert SECRET not in answer.out + answer.err
         yield identity
 
 
-@pytest.mark.parametrize("dialect", ["mysql", "postgresql"])
-def test_database_and_user_of_the_page_take_the_tables(dialect, tmp_path):
-    with databases.RUN[{"mysql": "mariadb"}.get(dialect, dialect)]() as server:
+@pytest.fixture(scope="module")
+def made(mariadb_server, postgresql_server):
+    """Where the database and the user of the page were made, by dialect."""
+    servers = {"mysql": mariadb_server, "postgresql": postgresql_server}
+    for dialect, server in servers.items():
         for statement in sql(INSTALL, dialect):
             server.execute(statement)
-        place = server.admin_url.rpartition("@")[2].partition("/")[0]
-        driver = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg2"}[dialect]
-        config = tmp_path / "migprog.conf"
-        config.write_text(f"[database]\nconnection = {driver}://migprog:{SECRET}@{place}/migprog\n")
-        said = run([str(BIN / "migprog-manage"), "--config-file", str(config), "db", "sync"])
-        assert "the database is now at version" in said
+    yield {
+        dialect: server.admin_url.rpartition("@")[2].partition("/")[0]
+        for dialect, server in servers.items()
+    }
+    for server in servers.values():
+        server.drop_database("migprog")
+
+
+@pytest.mark.parametrize("dialect", ["mysql", "postgresql"])
+def test_database_and_user_of_the_page_take_the_tables(dialect, made, tmp_path):
+    driver = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg2"}[dialect]
+    url = f"{driver}://migprog:{SECRET}@{made[dialect]}/migprog"
+    config = tmp_path / "migprog.conf"
+    config.write_text(f"[database]\nconnection = {url}\n")
+    said = run([str(BIN / "migprog-manage"), "--config-file", str(config), "db", "sync"])
+    assert "the database is now at version" in said
 
 
 def test_steps_of_the_readme_give_an_api_that_answers_and_an_agent(
-    rabbit, cloud, mariadb_server, lab, tmp_path
+    rabbit, cloud, made, lab, tmp_path
 ):
-    for statement in sql(INSTALL, "mysql"):
-        mariadb_server.execute(statement)
-    database = mariadb_server.admin_url.rpartition("@")[2].rstrip("/")
     port, _ = processes.free_ports(2)
     text = after(README, "1. On a controller write")
     for theirs, ours in (
         ("broker:5672", f"127.0.0.1:{rabbit.port}"),
-        ("@database/", f"@{database}/"),
+        ("@database/", f"@{made['mysql']}/"),
         ("http://keystone:5000/v3", cloud.url),
         ("SECRET", SECRET),
     ):
@@ -138,6 +153,16 @@ def test_steps_of_the_readme_give_an_api_that_answers_and_an_agent(
     ):
         wait_for_output(conductor, "takes reports from message broker 127.0.0.1:")
         processes.wait_for_port(port, 60, api)
+        places = {
+            "controller-1": socket.gethostname(),
+            "broker:5672": f"127.0.0.1:{rabbit.port}",
+            "database:3306": made["mysql"],
+            "port 8790": f"port {port}",
+            "qemu:///system": uri,
+            "compute-1": lab.hosts[0].name,
+        }
+        assert good_start("conductor", places) in conductor.output()
+        assert good_start("API", places) in api.output()
         token = cloud.token("admin", of_project("admin"))
         answer = requests.get(
             f"http://127.0.0.1:{port}/migrations", headers={"X-Auth-Token": token}, timeout=30
@@ -146,7 +171,7 @@ def test_steps_of_the_readme_give_an_api_that_answers_and_an_agent(
         assert answer.json()["migrations"] == []
         run(command("migprog-status", agent_conf, "upgrade", "check"))
         with processes.running(command("migprog-compute", agent_conf), tmp_path) as agent:
-            wait_for_output(agent, f"watching the migrations of {lab.hosts[0].name}")
+            wait_for_output(agent, good_start("agent", places))
 
             def listed() -> str:
                 return run(command("migprog-manage", controller, "agent", "list"))

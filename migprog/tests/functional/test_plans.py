@@ -47,15 +47,29 @@ def test_a_list_reads_no_whole_table(store, question):
     assert plans.rows_read(store, ask) <= most, list(map(str, steps))
 
 
+@pytest.fixture
+def is_long(pytestconfig):
+    return pytestconfig.getoption("--long")
+
+
+@pytest.fixture
+def combinations(is_long, of_the_day):
+    """All of them with ``--long``; else every fourth, others each day."""
+    every = list(plans.combinations(_COUNT))
+    return every if is_long else of_the_day.sample(every, len(every) // 4)
+
+
 def _listed(asked, store):
     return objects.Migration.list(store, limit=plans.LIMIT, **asked)
 
 
 @pytest.mark.parametrize("sort_key", lists.SORT_KEYS)
 @pytest.mark.parametrize("project", [plans.LARGE, "nobody", None])
-def test_every_combination_of_filters_is_served_by_an_index_or_refused(store, project, sort_key):
+def test_every_combination_of_filters_is_served_by_an_index_or_refused(
+    store, combinations, is_long, project, sort_key
+):
     served, refused, costly = 0, 0, []
-    for asked in plans.combinations(_COUNT):
+    for asked in combinations:
         if (asked.get("project_id"), asked["sort_key"]) != (project, sort_key):
             continue
         try:
@@ -68,13 +82,14 @@ def test_every_combination_of_filters_is_served_by_an_index_or_refused(store, pr
         if rows > (_MOST_CHANGED if by_change else _MOST_ROWS):
             costly.append((rows, asked))
     assert not costly, sorted(costly, key=lambda each: -each[0])[:5]
-    assert served > refused / 3 > 0
+    # Of a sample it may be less.
+    assert served > refused / (3 if is_long else 6) > 0
 
 
-def test_what_is_listed_by_two_ways_is_the_same(store, monkeypatch):
+def test_what_is_listed_by_two_ways_is_the_same(store, combinations, monkeypatch):
     """Of many changed migrations a page is looked for in the list's order first."""
     for project in (plans.LARGE, None):
-        for asked in plans.combinations(_COUNT):
+        for asked in combinations:
             if asked.get("project_id") != project or not (
                 asked.keys() & {"changed_since", "changed_before"}
             ):

@@ -49,7 +49,8 @@ def users(request):
         for name in ("manage", "conductor", "api")
     }
     stores.ready(urls["manage"]).close()
-    return urls
+    yield urls
+    server.drop_database(_DATABASE)
 
 
 def _denied(work):

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of remote parties: each cell is provoked, and the documentation has what came of it."""
 
+import functools
 import inspect
+import json
+import subprocess
+import sys
 import time
 
 import pytest
@@ -22,9 +26,9 @@ def _asking_for(*names):
     ]
 
 
-def within_its_time(each, *arguments):
+def within_its_time(each, provoke):
     begun = time.monotonic()
-    each.provoke(*arguments)
+    provoke()
     assert time.monotonic() - begun <= 2 * each.within(SHORT) + SLACK_SECONDS
 
 
@@ -33,13 +37,36 @@ def within_its_time(each, *arguments):
 def test_what_a_database_does_to_a_process_ends_in_time(request, kind, each):
     server = request.getfixturevalue(f"{kind}_server")
     with parties.database.database(server) as database:
-        within_its_time(each, database)
+        within_its_time(each, functools.partial(each.provoke, database))
+
+
+@pytest.fixture(scope="module")
+def apart(rabbitmq_broker):
+    """Provokes a cell of the broker, by its name, in a process of these cells' own."""
+    broker = [rabbitmq_broker.url, str(rabbitmq_broker.program.process.pid)]
+    command = [sys.executable, "-W", "ignore", "-m", f"{parties.__name__}.apart", *broker]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+
+        def answer():
+            line = process.stdout.readline()
+            assert line, "the process has ended"
+            return json.loads(line)
+
+        def provoke(name):
+            print(name, file=process.stdin, flush=True)
+            if error := answer():
+                pytest.fail(error, pytrace=False)
+
+        answer()
+        yield provoke
+        process.stdin.close()
 
 
 @pytest.mark.parametrize("each", _asking_for("broker"))
-def test_what_a_broker_does_to_a_process_ends_in_time(rabbitmq_broker, each):
-    with parties.broker.broker(rabbitmq_broker) as broker:
-        within_its_time(each, broker)
+def test_what_a_broker_does_to_a_process_ends_in_time(apart, each):
+    within_its_time(each, functools.partial(apart, each.name))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +83,7 @@ def test_what_libvirt_does_to_an_agent_ends_in_time(hosts, each):
 
 @pytest.mark.parametrize("each", _asking_for())
 def test_what_another_party_does_to_a_process_ends_in_time(each):
-    within_its_time(each)
+    within_its_time(each, each.provoke)
 
 
 def test_the_table_has_every_fault_of_every_party_for_each_process_that_needs_it():

@@ -114,8 +114,13 @@ def url(request, tmp_path):
 
 VERSIONS = schema.versions()
 # Each step from the first on, and from each of the others at once.
-WAYS = [pytest.param(VERSIONS, id="step by step")] + [
-    pytest.param([start, VERSIONS[-1]], id=f"from {start}") for start in VERSIONS[1:-1]
+WAYS = [
+    pytest.param(VERSIONS, id="step by step"),
+    pytest.param(VERSIONS[-2:], id=f"from {VERSIONS[-2]}"),
+    *(
+        pytest.param([start, VERSIONS[-1]], id=f"from {start}", marks=pytest.mark.long)
+        for start in VERSIONS[1:-2]
+    ),
 ]
 
 

@@ -15,6 +15,7 @@ import tempfile
 import time
 
 from migprog.tests.soak import table
+from migprog.tests.soak.plan import Ending
 from migprog.tests.soak.run import Result, Settings, soak
 
 _MAX_PER_SECOND = 1000
@@ -30,6 +31,7 @@ def main() -> None:
         seed=seed,
         per_second=arguments.per_second,
         warm_up=_warm_up(arguments.migrations) if arguments.warm_up is None else arguments.warm_up,
+        without=tuple(arguments.without),
         leak_bytes=arguments.leak_bytes,
         leak_descriptors=arguments.leak_descriptors,
     )
@@ -81,6 +83,14 @@ def _parser() -> argparse.ArgumentParser:
         default=1,
         metavar="T",
         help="times the growth that is allowed: a short run cannot tell less",
+    )
+    parser.add_argument(
+        "--without",
+        type=Ending,
+        action="append",
+        default=[],
+        metavar="ENDING",
+        help="no migration ends so, each an option; one that vanished is awaited for a minute",
     )
     for name in ("bytes", "descriptors"):
         text = f"{name} that the stand-in keeps for each migration: to see that it is found"

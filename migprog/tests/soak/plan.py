@@ -6,6 +6,7 @@ processes of their own and whoever judges them agree without a word.
 import enum
 import random
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,7 @@ STATUSES = {
     Ending.CRASHED: "failed",
     Ending.VANISHED: "unknown",
 }
-_WEIGHTS = (10, 2, 2, 3, 2, 1)
+_WEIGHTS = dict(zip(Ending, (10, 2, 2, 3, 2, 1), strict=True))
 
 
 class Act(enum.StrEnum):
@@ -127,11 +128,13 @@ class Journey:
         return self.stats(self.lasts_seconds) | more
 
 
-def journey(number: int, seed: int, per_second: float) -> Journey:
-    """The migration of that number, from 0 on; each has a server of its own."""
+def journey(number: int, seed: int, per_second: float, without: Collection[str] = ()) -> Journey:
+    """The migration of that number, from 0 on; each has a server of its own. None ends in one of
+    the ways of ``without``."""
     rng = random.Random(f"{seed} {number}")
     source = number % 2
-    (ending,) = rng.choices(list(Ending), _WEIGHTS)
+    weights = [0 if ending in without else weight for ending, weight in _WEIGHTS.items()]
+    (ending,) = rng.choices(list(Ending), weights)
     return Journey(
         server_uuid=str(uuid.UUID(int=rng.getrandbits(128), version=4)),
         server_name=f"{rng.choice(_NAMES)} {number}",

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from migprog.tests.functional import broker, databases, processes
 from migprog.tests.functional.deployment import Deployment
 from migprog.tests.soak.judge import Finding, judge
-from migprog.tests.soak.plan import HOSTS, Journey, journey
+from migprog.tests.soak.plan import HOSTS, Ending, Journey, journey
 from migprog.tests.soak.usage import Series
 
 _STAND_IN = pathlib.Path(__file__).with_name("stand_in")
@@ -31,13 +31,15 @@ _BACKEND = "MIGPROG_CONCURRENCY"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``warm_up``: so many migrations are not judged for what they leave in memory. What the
-    stand-in for libvirt keeps for each migration: ``leak_bytes`` and ``leak_descriptors``."""
+    """``warm_up``: so many migrations are not judged for what they leave in memory. ``without``:
+    endings that there are none of. What the stand-in for libvirt keeps for each migration:
+    ``leak_bytes`` and ``leak_descriptors``."""
 
     migrations: int
     seed: int
     per_second: float
     warm_up: int
+    without: tuple[Ending, ...] = ()
     leak_bytes: int = 0
     leak_descriptors: int = 0
 
@@ -99,7 +101,7 @@ class _Soak:
         }
         self._series = {name: Series(p.process.pid) for name, p in self._programs.items()}
         self._journeys = [
-            journey(number, settings.seed, settings.per_second)
+            journey(number, settings.seed, settings.per_second, settings.without)
             for number in range(settings.migrations)
         ]
 
@@ -121,6 +123,7 @@ class _Soak:
             "count": settings.migrations,
             "seed": settings.seed,
             "per_second": settings.per_second,
+            "without": settings.without,
             "leak_bytes": settings.leak_bytes,
             "leak_descriptors": settings.leak_descriptors,
         }

@@ -38,6 +38,23 @@ assert inbox.get_all(0.01) == []
 """
 
 
+CLOSED = """
+import os
+from migprog import concurrency
+concurrency.choose()
+inbox = concurrency.Inbox()
+inbox.close()
+# Who opens files next gets their numbers.
+reader, writer = os.pipe()
+os.set_blocking(reader, False)
+inbox.put("late")
+try:
+    print(concurrency._original("os").read(reader, 10))
+except BlockingIOError:
+    print("nothing was written")
+"""
+
+
 def run(backend, program):
     environment = os.environ | {"MIGPROG_CONCURRENCY": backend}
     return subprocess.run(
@@ -53,6 +70,12 @@ def run(backend, program):
 def test_real_threads_hand_over_to_either_backend(backend):
     result = run(backend, PROGRAM.format(backend=backend))
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("backend", ["eventlet", "threading"])
+def test_what_is_put_into_a_closed_inbox_is_written_to_nobodys_file(backend):
+    result = run(backend, CLOSED)
+    assert (result.stdout, result.returncode) == ("nothing was written\n", 0), result.stderr
 
 
 def test_any_other_backend_is_refused_by_name():

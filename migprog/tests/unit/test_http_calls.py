@@ -16,7 +16,7 @@ from keystoneauth1 import session as keystone_session
 from migprog import http_calls
 from migprog.tests.functional import tls
 
-_SECONDS = 0.5
+_DEADLINE_SECONDS, _SECONDS = 0.5, 60
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"
 _MUCH = bytes(2**16)
 
@@ -56,9 +56,9 @@ def dripping(data):
     return parts
 
 
-def get(url, session=None, **options):
+def get(url, session=None, deadline_seconds=_SECONDS, **options):
     session = session or bounded_session()
-    calls = http_calls.Calls("the server", _SECONDS, 1)
+    calls = http_calls.Calls("the server", deadline_seconds, 1)
     return calls.run(lambda: session.get(url, connect_retries=0, **options))
 
 
@@ -71,7 +71,7 @@ def bounded_session(**options):
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nX: ", _HEAD])
 def test_an_answer_that_drips_is_waited_for_until_the_deadline(head):
     with answering(dripping(head)) as port, pytest.raises(TimeoutError, match="the server"):
-        get(f"http://127.0.0.1:{port}/")
+        get(f"http://127.0.0.1:{port}/", deadline_seconds=_DEADLINE_SECONDS)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -96,8 +96,11 @@ def test_it_is_the_same_by_tls(tmp_path):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.certificate, files.key)
     whole = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"]
-    for parts, error in ((lambda: whole, None), (dripping(_HEAD), TimeoutError)):
+    for parts, error, seconds in (
+        (lambda: whole, None, _SECONDS),
+        (dripping(_HEAD), TimeoutError, _DEADLINE_SECONDS),
+    ):
         with answering(parts, context) as port:
             session = bounded_session(verify=files.ca)
             with pytest.raises(error) if error else contextlib.nullcontext():
-                get(f"https://127.0.0.1:{port}/", session)
+                get(f"https://127.0.0.1:{port}/", session, seconds)

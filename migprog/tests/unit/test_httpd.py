@@ -12,7 +12,7 @@ import requests
 from migprog import exception, httpd
 from migprog.tests.functional import processes
 
-_SECONDS = 10
+_SECONDS = 60
 
 
 class Application:
@@ -117,12 +117,14 @@ def test_a_client_that_does_not_read_is_closed():
 
 
 def test_a_kept_connection_serves_on_and_is_closed_when_it_is_idle_for_too_long():
-    with serving(idle_seconds=1.0) as (_, port), connections(port, 1) as (client,):
+    with serving(idle_seconds=3.0) as (_, port), connections(port, 1) as (client,):
         for _ in range(3):
             client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             answer = b""
             while not answer.endswith(b"well\n"):
-                answer += client.recv(1000)
+                more = client.recv(1000)
+                assert more, "the connection was closed too early"
+                answer += more
         assert client.recv(1000) == b""
 
 

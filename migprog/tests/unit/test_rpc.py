@@ -14,7 +14,7 @@ from migprog.bounded import Bounded
 from migprog.conf import log_lines
 from migprog.rpc.replies import Replies
 
-_SECONDS = 10
+_SECONDS = 60
 
 
 def undeliverable():

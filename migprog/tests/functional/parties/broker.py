@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib import parse
 
 import kombu
 from oslo_config import cfg
@@ -21,7 +22,6 @@ from migprog.conductor.rpcapi import ConductorAPI, Unreachable
 from migprog.core.report import Ack, Batch
 from migprog.tests import stores
 from migprog.tests.faults.relay import Relay
-from migprog.tests.functional import broker as rabbitmq
 from migprog.tests.functional import processes
 from migprog.tests.functional.parties.table import SHORT, cell
 
@@ -36,7 +36,7 @@ class Broker:
 
     url: str
     relay: Relay
-    program: processes.Program
+    process_group: int
 
     def through(self, port: int | None = None) -> str:
         return f"rabbit://guest:guest@127.0.0.1:{port or self.relay.port}/"
@@ -44,7 +44,7 @@ class Broker:
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
         """While the block lasts the broker says nothing to anybody; its host takes connections."""
-        group = self.program.process.pid
+        group = self.process_group
         os.killpg(group, signal.SIGSTOP)
         try:
             yield
@@ -53,9 +53,12 @@ class Broker:
 
 
 @contextlib.contextmanager
-def broker(running: rabbitmq.Broker) -> Iterator[Broker]:
-    with Relay(running.port) as relay:
-        yield Broker(running.url, relay, running.program)
+def broker(url: str, process_group: int) -> Iterator[Broker]:
+    """The broker at ``url`` behind a relay."""
+    port = parse.urlsplit(url).port
+    assert port is not None
+    with Relay(port) as relay:
+        yield Broker(url, relay, process_group)
 
 
 @contextlib.contextmanager

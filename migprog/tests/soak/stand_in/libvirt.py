@@ -136,7 +136,8 @@ class Hypervisor:
         waiting: list[tuple[float, int, Step, Journey]] = []
         tie = itertools.count()
         for number in range(self._leaks.count):
-            each = journey(number, self._leaks.seed, self._leaks.per_second)
+            plan = self._leaks
+            each = journey(number, plan.seed, plan.per_second, plan.without)
             while waiting and waiting[0][0] <= each.first_at:
                 yield heapq.heappop(waiting)[2:]
             for step in each.steps():

@@ -89,6 +89,10 @@ def client(store: objects.Store, connection: str) -> testing.TestClient:
 
 @pytest.fixture
 def fill(store: objects.Store) -> Fill:
+    return filling(store)
+
+
+def filling(store: objects.Store) -> Fill:
     """Store ``count`` migrations; gives their UUIDs, the oldest first. No two begin at the same
     time: a server has one job at a time."""
     starts = itertools.count(HEARD_AT - 10_000, 2)

@@ -73,8 +73,8 @@ def test_a_keystone_that_drips_is_given_up_by_its_deadline(where):
         begun = time.monotonic()
         answer = webob.Request.blank("/", headers={"X-Auth-Token": "unknown"}).get_response(app)
         assert answer.status_code == 503
-        assert time.monotonic() - begun < _SECONDS
-        assert server.left.wait(_SECONDS)
+        assert time.monotonic() - begun < 3 * _SECONDS
+        assert server.left.wait(3 * _SECONDS)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from migprog.concurrency import Inbox
 from migprog.tests import inboxes
 
 SECONDS = 30.0
-PATIENCE_SECONDS = 0.05
+# Whoever does answer does so within that, however busy the machine is.
+PATIENCE_SECONDS = 0.5
 
 
 class Server:

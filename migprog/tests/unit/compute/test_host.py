@@ -57,6 +57,19 @@ def test_events_alone_cause_no_search_of_all_servers():
     assert [host._ALL in named for named in here.searches] == [True, False, False, False]
 
 
+def test_a_shorter_interval_begins_with_a_search():
+    """Else what it promises, and what is held against it, comes when the one before has passed."""
+
+    class Changed(Host):
+        def _search(self, named):
+            super()._search(named)
+            self.search_every(1800.0 if len(self.searches) == 2 else 3600.0)
+
+    here = Changed(scan_interval_seconds=3600.0, most=40, full=2)
+    here._run()
+    assert [host._ALL in named for named in here.searches] == [True, False, True]
+
+
 class Domain:
     """Of a server whose lock something holds: it cannot be asked for its job."""
 

@@ -13,7 +13,7 @@ from migprog.compute.statedir import StateDir, encode
 from migprog.concurrency import Inbox
 from migprog.tests.unit.core.test_keep import KEPT
 
-SECONDS = 10.0
+SECONDS = 60.0
 NAME = KEPT.uuid
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from migprog.compute.opening import Opening
 
-_SECONDS = 10
+_SECONDS = 60
 
 
 class Connection:
@@ -40,7 +40,7 @@ def test_an_attempt_that_hangs_ends_in_time_and_what_comes_late_is_closed():
 
 
 def test_so_many_attempts_hang_and_no_more_until_one_has_ended():
-    opening, go, hung = Opening(0.02), threading.Event(), []
+    opening, go, hung = Opening(0.5), threading.Event(), []
 
     def hang():
         hung.append(connection := Connection())

@@ -13,7 +13,7 @@ from migprog.tests import stores
 from migprog.tests.functional.processes import wait_for
 from migprog.tests.store_cases.agents import AGENT
 
-_SECONDS = 10
+_SECONDS = 60
 
 
 class Database:

@@ -24,6 +24,7 @@ from migprog.tests.stores import START
 
 AT_ONCE = Patience(under_way_seconds=(0.01,), ended_seconds=(0.01, 0.01), pause_seconds=0.001)
 EARLY = dataclasses.replace(AT_ONCE, failures_interval_seconds=0.01)
+_SECONDS = 60
 Ask = Callable[[str], list[NovaMigration]]
 
 
@@ -73,10 +74,13 @@ def naming(store: objects.Store) -> Iterator[Callable[..., Naming]]:
     yield start
     for each in started:
         each.stop()
+    for each in started:
+        # The store is closed next.
+        each._thread.join(_SECONDS)
 
 
 def settled(outcome: str, before: float) -> None:
-    wait_for(lambda: counted(outcome) > before, 20, f"a migration that is {outcome}")
+    wait_for(lambda: counted(outcome) > before, _SECONDS, f"a migration that is {outcome}")
 
 
 def test_one_that_appears_is_named_once_and_for_all(store, naming) -> None:
@@ -144,12 +148,12 @@ def test_of_what_has_ended_it_asks_again_and_gives_up(store, naming, fault: Exce
 
     started = naming(ask)
     started.appeared(report.server_uuid, report.uuid)
-    wait_for(lambda: counted("failed") > before, 20, "it to give up")
+    wait_for(lambda: counted("failed") > before, _SECONDS, "it to give up")
     tries = len(AT_ONCE.ended_seconds) + 1
     assert len(asked) == tries
     # And serves on.
     started.appeared(report.server_uuid, report.uuid)
-    wait_for(lambda: len(asked) == 2 * tries, 20, "it to ask again")
+    wait_for(lambda: len(asked) == 2 * tries, _SECONDS, "it to ask again")
 
 
 def test_what_is_under_way_is_asked_for_until_nova_answers(store, naming) -> None:
@@ -168,7 +172,7 @@ def test_what_is_under_way_is_asked_for_until_nova_answers(store, naming) -> Non
         return []
 
     naming(ask)
-    wait_for(lambda: stores.migration(store, report).nova_uuid, 20, "its name")
+    wait_for(lambda: stores.migration(store, report).nova_uuid, _SECONDS, "its name")
     assert stores.migration(store, report).nova_uuid == theirs.uuid and not answers
 
 
@@ -186,7 +190,7 @@ def test_an_attempt_and_the_next_at_once_are_both_named(store, naming) -> None:
     started = naming(lambda _server: theirs)
     for each in (first, second):
         started.appeared(each.server_uuid, each.uuid)
-    wait_for(lambda: stores.migration(store, second).nova_id, 20, "the second's name")
+    wait_for(lambda: stores.migration(store, second).nova_id, _SECONDS, "the second's name")
     assert stores.migration(store, second).nova_id == 18
     assert stores.migration(store, first).nova_id == 17
 
@@ -203,10 +207,10 @@ def test_one_that_nova_lists_beside_another_is_not_alone_until_that_has_ended(
     def record() -> objects.NovaRecord | None:
         return stores.migration(store, report).nova_record
 
-    wait_for(record, 20, "its name")
+    wait_for(record, _SECONDS, "its name")
     assert not record().is_alone
     listed[1] = dataclasses.replace(stale, status="error")
-    wait_for(lambda: record().is_alone, 20, "Nova to list no other")
+    wait_for(lambda: record().is_alone, _SECONDS, "Nova to list no other")
     assert stores.migration(store, report).nova_id == 17
 
 
@@ -216,7 +220,9 @@ def test_many_are_asked_for_together(store, naming) -> None:
     asked = Nova(lambda _server: [])
     asked.known = [stores.nova_record(each, n) for n, each in enumerate(reports, 1)]
     naming(asked)
-    wait_for(lambda: all(stores.migration(store, each).nova_id for each in reports), 20, "names")
+    wait_for(
+        lambda: all(stores.migration(store, each).nova_id for each in reports), _SECONDS, "names"
+    )
     assert [stores.migration(store, each).nova_id for each in reports] == list(range(1, 41))
     assert asked.asked == ["changed", "listed"]
     assert all(stores.migration(store, each).nova_record.is_alone for each in reports)
@@ -230,14 +236,14 @@ def test_those_that_nobody_told_it_of_are_found_later(store, naming) -> None:
     report = stores.report()
     theirs[report.server_uuid] = stores.nova_record(report)
     stores.store(store, report)
-    wait_for(lambda: stores.migration(store, report).nova_id, 20, "its name")
+    wait_for(lambda: stores.migration(store, report).nova_id, _SECONDS, "its name")
 
 
 def test_it_finds_those_that_a_conductor_before_did_not_get_to(store, naming) -> None:
     running, over = stores.report(), stores.report(status=Status.COMPLETED)
     stores.store(store, running, over)
     naming(lambda server: [stores.nova_record(running)] if server == running.server_uuid else [])
-    wait_for(lambda: stores.migration(store, running).nova_id, 20, "its name")
+    wait_for(lambda: stores.migration(store, running).nova_id, _SECONDS, "its name")
     assert stores.migration(store, over).nova_id is None
 
 
@@ -253,7 +259,7 @@ def test_too_many_are_dropped_and_counted(store, naming) -> None:
     stores.store(store, report)
     before = counted("dropped")
     started = naming(ask, dataclasses.replace(AT_ONCE, most=3))
-    assert asking.wait(20)
+    assert asking.wait(_SECONDS)
     for _ in range(5):
         started.appeared(report.server_uuid, str(uuid.uuid4()))
     # With the one that is asked for.
@@ -276,7 +282,7 @@ def test_reports_are_stored_while_nova_does_not_answer(store, naming) -> None:
         report = stores.report()
         stored = intake.store(Batch(host="source", node="node", reports=(report,)))
         assert stored.ack.stored == {report.uuid: 1}
-    assert asking.wait(20) and not answer.is_set()
+    assert asking.wait(_SECONDS) and not answer.is_set()
     assert len(objects.Migration.list(store)) == 200
     answer.set()
     intake.stop()
@@ -285,4 +291,4 @@ def test_reports_are_stored_while_nova_does_not_answer(store, naming) -> None:
 def test_what_failed_before_anybody_saw_it_is_looked_for(store, naming) -> None:
     asked = Nova(lambda _server: [])
     naming(asked, EARLY)
-    wait_for(lambda: asked.asked.count("changed") > 3, 20, "it to ask for what has changed")
+    wait_for(lambda: asked.asked.count("changed") > 3, _SECONDS, "it to ask for what has changed")

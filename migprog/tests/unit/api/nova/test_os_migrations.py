@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The migrations of all servers: keys, filters and pages by microversion."""
 
-from typing import TypeAlias
+from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -9,7 +10,14 @@ from migprog import objects
 from migprog.api import app
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
-from migprog.tests.unit.api.conftest import HEARD_AT, SERVER, Fill, client_of, configuration
+from migprog.tests.unit.api.conftest import (
+    HEARD_AT,
+    SERVER,
+    Fill,
+    client_of,
+    configuration,
+    filling,
+)
 from migprog.tests.unit.api.nova.conftest import BASE, NOBODY, Ask, asking, refusal
 
 LIST = "/os-migrations"
@@ -33,11 +41,31 @@ BY_VERSION = {
 
 
 @pytest.fixture
-def few(fill: Fill, store: objects.Store) -> Few:
+def few(few_stored: tuple[objects.Store, Few], store: objects.Store) -> Few:
     """Four migrations, newest first: their UUIDs by name, as :func:`names` has them.
 
     They were heard a second after each other, "ended" first, at HEARD_AT.
     """
+    stored, known = few_stored
+    with stored.engine.connect() as there, store.engine.connect() as here:
+        source: Any = there.connection.driver_connection
+        source.backup(here.connection.driver_connection)
+    return known
+
+
+@pytest.fixture(scope="module")
+def few_stored(
+    empty_database: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[objects.Store, Few]]:
+    """A store that has them, to be copied, and what they are."""
+    path = tmp_path_factory.mktemp("few") / "migprog.sqlite"
+    path.write_bytes(empty_database)
+    store = objects.connect(configuration(f"sqlite:///{path}"))
+    yield store, _few(filling(store), store)
+    store.close()
+
+
+def _few(fill: Fill, store: objects.Store) -> Few:
     other = {"server_uuid": NOBODY, "project_id": "q", "user_id": "v"}
     own = {"project_id": "p", "user_id": "u"}
     (ended,) = fill(status=Status.FAILED, phase=Phase.DONE, **own)
