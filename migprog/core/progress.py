@@ -12,6 +12,8 @@ from migprog.core.first_pass import first_pass
 from migprog.core.pause import pause_limit_seconds
 
 MAX_UNDER_WAY = 99
+# A disk is copied in steps, and two are needed for a pace. Up to here nothing is lost by 0 percent.
+_BEGINS_SECONDS = 10.0
 # What a guest that dirties a good deal has to send again, as a share of its first pass; and how
 # late in that pass the number begins to allow for it.
 _RESENT = 0.6
@@ -25,11 +27,21 @@ def percent(course: Course, estimate: Estimate, displayed: int | None) -> int | 
     """Return the share of the time that has passed, in percent; never below what was ``displayed``
     before, at most 99, None while it is not known."""
     if course.latest is None or estimate.eta_seconds is None:
-        return displayed
+        return 0 if displayed is None and _has_just_begun(course) else displayed
     elapsed = max(0.0, course.latest.at - course.started_at)
     whole = elapsed + max(0.0, estimate.eta_seconds + _correction_seconds(course))
     share = int(100 * elapsed / whole) if whole > 0 else 0
     return max(displayed or 0, min(MAX_UNDER_WAY, share))
+
+
+def _has_just_begun(course: Course) -> bool:
+    """Return whether the first bytes have moved, and too little time has passed to tell a pace."""
+    latest = course.latest
+    if latest is None or latest.at - course.started_at > _BEGINS_SECONDS:
+        return False
+    if course.memory_bytes_per_second or course.disk_bytes_per_second:
+        return False
+    return bool(latest.memory_processed_bytes or latest.disk_processed_bytes)
 
 
 def _correction_seconds(course: Course) -> float:
