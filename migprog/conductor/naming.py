@@ -36,9 +36,9 @@ _LATELY = timedelta(minutes=10)
 class Patience:
     """``most``: those that may be waited with. A migration is asked for at once, and again after
     each of these delays: of what is under way the last one counts again and again, and wherever
-    Nova has not answered. Of what ended the last one is the last. Between two rounds of questions there is a pause; of more than ``few``
-    servers Nova is asked together. The store is searched for what nobody told us of, and Nova for
-    what failed before it began, at each of these intervals."""
+    Nova has not answered. Of what ended the last one is the last. Between two rounds of questions
+    there is a pause; of more than ``few`` servers Nova is asked together. The store is searched for
+    what nobody told us of, and Nova for what failed before it began, at each of these intervals."""
 
     most: int = 1000
     under_way_seconds: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0)
