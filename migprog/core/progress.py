@@ -16,11 +16,11 @@ MAX_UNDER_WAY = 99
 _BEGINS_SECONDS = 10.0
 # What a guest that dirties a good deal has to send again, as a share of its first pass; and how
 # late in that pass the number begins to allow for it.
-_RESENT = 0.6
-_LATENESS = 3
+_RESENT = 0.55
+_LATENESS = 2.5
 # Whether passes get shorter is not known before the second boundary: so much of the second pass is
 # expected again.
-_SECOND_PASS_AGAIN = 0.35
+_SECOND_PASS_AGAIN = 0.2
 
 
 def percent(course: Course, estimate: Estimate, displayed: int | None) -> int | None:
