@@ -6,6 +6,8 @@ where the time left may be anything, the number is that of a guest between a qui
 dirties a good deal: exact for both as the first pass begins, between them as it ends.
 """
 
+import math
+
 from migprog.core.course import Course
 from migprog.core.estimate import Estimate
 from migprog.core.first_pass import first_pass
@@ -53,7 +55,8 @@ def _correction_seconds(course: Course) -> float:
         known = first_pass(course, pace)
         if known is None:
             return 0.0
-        return _RESENT * known.share**_LATENESS * known.whole_seconds - known.following_seconds
+        resent = _RESENT * math.pow(known.share, _LATENESS)
+        return resent * known.whole_seconds - known.following_seconds
     last = course.passes[-1].remaining_bytes
     if len(course.passes) == 1 and last > pace * pause_limit_seconds(course):
         return _SECOND_PASS_AGAIN * last / pace
