@@ -2,7 +2,8 @@
 """Learning how Nova calls the migrations that appear, in nobody's way.
 
 One thread asks, for all that are due together. Whoever stores reports only leaves word here, and
-waits for nothing. A migration is asked for as long as it is under way; what ended, a while longer.
+waits for nothing. A migration is asked for as long as it is under way; what ended, a while longer,
+in which Nova answers.
 """
 
 import logging
@@ -34,10 +35,10 @@ _LATELY = timedelta(minutes=10)
 @dataclass(frozen=True, slots=True)
 class Patience:
     """``most``: those that may be waited with. A migration is asked for at once, and again after
-    each of these delays: of what is under way the last one counts again and again. Of what ended
-    the last one is the last. Between two rounds of questions there is a pause; of more than ``few``
-    servers Nova is asked together. The store is searched for what nobody told us of, and Nova for
-    what failed before it began, at each of these intervals."""
+    each of these delays: of what is under way the last one counts again and again, and wherever
+    Nova has not answered. Of what ended the last one is the last. Between two rounds of questions
+    there is a pause; of more than ``few`` servers Nova is asked together. The store is searched for
+    what nobody told us of, and Nova for what failed before it began, at each of these intervals."""
 
     most: int = 1000
     under_way_seconds: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0)
@@ -187,6 +188,9 @@ class Naming:
             return
         asked_for = {each.server_uuid: ours[each.server_uuid] for each in left}
         told = self._answers(asked_for)
+        if told is None:
+            # Attempts that got no answer do not count: all are asked for again after their delays.
+            return
         for server, migrations in asked_for.items():
             mine = [each for each in left if each.server_uuid == server]
             try:
@@ -202,12 +206,14 @@ class Naming:
 
     def _answers(
         self, servers: Mapping[str, Mapping[str, objects.Migration]]
-    ) -> Mapping[str, _Told]:
-        """Nova's records of each of these servers; none of those that it did not tell of."""
+    ) -> Mapping[str, _Told] | None:
+        """Return Nova's records of each of these servers, none of those whose answer could not be
+        read; None where Nova is away or refuses."""
         try:
             told = self._ask(servers)
         except NoAnswer as error:
             self._nova.failed(str(error))
+            return None
         except Exception:
             LOG.exception("failed to ask Nova for the ids of migrations")
         else:

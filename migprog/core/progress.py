@@ -6,30 +6,44 @@ where the time left may be anything, the number is that of a guest between a qui
 dirties a good deal: exact for both as the first pass begins, between them as it ends.
 """
 
+import math
+
 from migprog.core.course import Course
 from migprog.core.estimate import Estimate
 from migprog.core.first_pass import first_pass
 from migprog.core.pause import pause_limit_seconds
 
 MAX_UNDER_WAY = 99
+# A disk is copied in steps, and two are needed for a pace. Up to here nothing is lost by 0 percent.
+_BEGINS_SECONDS = 10.0
 # What a guest that dirties a good deal has to send again, as a share of its first pass; and how
 # late in that pass the number begins to allow for it.
-_RESENT = 0.6
-_LATENESS = 3
+_RESENT = 0.55
+_LATENESS = 2.5
 # Whether passes get shorter is not known before the second boundary: so much of the second pass is
 # expected again.
-_SECOND_PASS_AGAIN = 0.35
+_SECOND_PASS_AGAIN = 0.2
 
 
 def percent(course: Course, estimate: Estimate, displayed: int | None) -> int | None:
     """Return the share of the time that has passed, in percent; never below what was ``displayed``
     before, at most 99, None while it is not known."""
     if course.latest is None or estimate.eta_seconds is None:
-        return displayed
+        return 0 if displayed is None and _has_just_begun(course) else displayed
     elapsed = max(0.0, course.latest.at - course.started_at)
     whole = elapsed + max(0.0, estimate.eta_seconds + _correction_seconds(course))
     share = int(100 * elapsed / whole) if whole > 0 else 0
     return max(displayed or 0, min(MAX_UNDER_WAY, share))
+
+
+def _has_just_begun(course: Course) -> bool:
+    """Return whether the first bytes have moved, and too little time has passed to tell a pace."""
+    latest = course.latest
+    if latest is None or latest.at - course.started_at > _BEGINS_SECONDS:
+        return False
+    if course.memory_bytes_per_second or course.disk_bytes_per_second:
+        return False
+    return bool(latest.memory_processed_bytes or latest.disk_processed_bytes)
 
 
 def _correction_seconds(course: Course) -> float:
@@ -41,7 +55,8 @@ def _correction_seconds(course: Course) -> float:
         known = first_pass(course, pace)
         if known is None:
             return 0.0
-        return _RESENT * known.share**_LATENESS * known.whole_seconds - known.following_seconds
+        resent = _RESENT * math.pow(known.share, _LATENESS)
+        return resent * known.whole_seconds - known.following_seconds
     last = course.passes[-1].remaining_bytes
     if len(course.passes) == 1 and last > pace * pause_limit_seconds(course):
         return _SECOND_PASS_AGAIN * last / pace

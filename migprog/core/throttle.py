@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decides when a migration is reported.
 
-1. A change of status, phase or verdict is reported at once, and so is the first percentage.
+1. A change of status, phase or verdict is reported at once, and so are the first percentage and the
+   first one above 0.
 2. The percentage is reported as it moves by two points, the counters once they are as old as the
    report interval.
 3. A host sends one message a second of these at most, each with all its migrations that moved.
@@ -132,8 +133,8 @@ def reason_to_report(new: Telling, last: Telling | None, rules: Rules) -> Reason
         return Reason.PHASE
     if new.verdict is not last.verdict:
         return Reason.VERDICT
-    if last.percent is None and new.percent is not None:
-        # The first percentage; it is never lost again, so this is one report a migration.
+    if new.percent is not None and not last.percent and new.percent != last.percent:
+        # The first percentage, and the first above 0: two reports a migration at most.
         return Reason.NUMBER
     waited_seconds = new.at - last.at
     if _has_moved(new, last, rules.step_points) and waited_seconds >= rules.step_seconds:

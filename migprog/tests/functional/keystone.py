@@ -33,7 +33,8 @@ _CONF = """
 [DEFAULT]
 use_stderr = true
 [database]
-connection = sqlite:///{shared}/keystone.db
+# By default a writer gives up after 5 s.
+connection = sqlite:///{shared}/keystone.db?timeout=60
 [identity]
 password_hash_rounds = 4
 [token]

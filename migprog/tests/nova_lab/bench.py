@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator and a tenant do with the lab: boot, migrate, abort, wait, look."""
 
+import contextlib
 import itertools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import libvirt
+import requests
 
 from migprog.tests.lab.lab import wait_until_filled
 from migprog.tests.nova_lab import control
@@ -176,7 +178,35 @@ class Bench:
         while not condition(self.records(server)) and time.monotonic() < give_up_at:
             time.sleep(0.5)
 
+    def wait_for_record(
+        self, server: Server, condition: Callable[[Document], Any], seconds: float = 60.0
+    ) -> Document:
+        """Wait until the newest of migprog's records meets the condition, and return it. Raises
+        :class:`TimeoutError`."""
+
+        def newest() -> Document | None:
+            return next((each for each in self.records(server)[:1] if condition(each)), None)
+
+        return wait_for(f"a record of {server.name}", newest, seconds)
+
     # -- the lab -----------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def without_nova_api(self) -> Iterator[None]:
+        """Have nova-api away while the block lasts; it answers again when this returns."""
+        self.keeper("signal", name="nova-api", number=9)
+        try:
+            yield
+        finally:
+            self.keeper("start", name="nova-api")
+            wait_for("nova-api to answer", self._nova_answers, 120)
+
+    def _nova_answers(self) -> bool:
+        try:
+            self.cloud.nova("GET", "/flavors")
+        except (Refused, requests.RequestException):
+            return False
+        return True
 
     def keeper(self, verb: str, /, **arguments: Any) -> Any:
         """Have the keeper of the lab do something."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from migprog.conf import compute
 from migprog.tests.nova_lab import differences, environments, figures, watch
 from migprog.tests.nova_lab.bench import Bench
 from migprog.tests.nova_lab.cases import CASES, SHORT, Case
@@ -17,8 +18,11 @@ from migprog.tests.nova_lab.progress import say
 from migprog.tests.nova_lab.trial import Result, Trial
 
 TABLE = environments.ROOT / "doc/source/nova-differences.csv"
-# [compute] report_interval by default, and a second; and two steps, in which it is looked at.
-_OLDEST_SECONDS = 6.0 + 2 * figures.STEP_SECONDS
+_REPORT_INTERVAL_SECONDS = next(
+    float(option.default) for option in compute.OPTS if option.name == "report_interval"
+)
+# The report interval and a second; and two steps, in which it is looked at.
+OLDEST_SECONDS = _REPORT_INTERVAL_SECONDS + 1.0 + 2 * figures.STEP_SECONDS
 _COLUMNS = (
     ("percent_mean_distance", "migprog off by"),
     ("nova_mean_distance", "Nova off by"),
@@ -109,7 +113,7 @@ def report(results: Iterable[Result], table: Iterable[differences.Allowed]) -> d
 def _is_fresh(run: dict[str, Any]) -> bool:
     """Tell whether a percentage never fell, and no figure was older than the interval of reports
     and a second."""
-    return not run["percent_back"] and (run["oldest_figure_seconds"] or 0) <= _OLDEST_SECONDS
+    return not run["percent_back"] and (run["oldest_figure_seconds"] or 0) <= OLDEST_SECONDS
 
 
 def is_as_documented(found: dict[str, Any]) -> bool:

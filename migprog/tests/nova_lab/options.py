@@ -174,6 +174,8 @@ def _nova(places: Places, state: Path) -> Sections:
             # For a machine that is busy with more than this.
             "rpc_response_timeout": 120,
             "service_down_time": 120,
+            # A service that starts again is seen to be up with its next report.
+            "report_interval": 2,
         },
         "api": {"auth_strategy": "keystone"},
         "keystone_authtoken": places.authtoken("nova"),

@@ -29,6 +29,7 @@ _PYTHON_WSGI = {
     "neutron": "neutron.wsgi.api",
     "nova-api": "nova.wsgi.osapi_compute",
 }
+_CONTROLLERS = ("nova-conductor", "nova-scheduler")
 _CONFIG_DIRECTORIES = {
     "placement": ("OS_PLACEMENT_CONFIG_DIR", "placement"),
     "glance": ("OS_GLANCE_CONFIG_DIR", "glance"),
@@ -109,7 +110,7 @@ class Site:
             self._make_users()
             for name in _PYTHON_WSGI:
                 self.start_api(name)
-            for name in ("nova-conductor", "nova-scheduler"):
+            for name in _CONTROLLERS:
                 command = [
                     self._environment / "bin" / name,
                     "--config-file",
@@ -177,9 +178,11 @@ class Site:
 
         began = datetime.now(UTC).replace(tzinfo=None, microsecond=0).isoformat()
 
+        computes = [host.service("compute") for host in self.hosts.values()]
+
         def both_are_up() -> bool:
-            for host in self.hosts.values():
-                self.services[host.service("compute")].check()
+            for name in (*_CONTROLLERS, *computes):
+                self.services[name].check()
             services = self.cloud().nova("GET", "/os-services?binary=nova-compute")["services"]
             # Of one that was killed, the state stays "up" for a while.
             fresh = [each for each in services if (each["updated_at"] or "") > began]

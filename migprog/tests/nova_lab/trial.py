@@ -55,12 +55,16 @@ class Trial:
     ) -> Iterator[Watch]:
         """Watch one migration, of which there shall be a record. Of one that does not complete, no
         percentage is true or false; while no agent runs, figures grow old."""
-        self._expected[server] += 1
+        self.expect(server)
         watch = Watch(self.bench, self.case, server, self.bench.host_of(server))
         with watch:
             yield watch
         self._watches.append(watch)
         self._add_run(watch, completes, agents_run)
+
+    def expect(self, server: Server) -> None:
+        """Expect one more record of a server in the end."""
+        self._expected[server] += 1
 
     def discard(self, server: Server) -> None:
         """Look at no record of a server in the end."""

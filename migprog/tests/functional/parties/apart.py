@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Provokes cells of the table in this process: those whose names come in lines, with the broker at
-the URL given, whose process group is given too. Of each a line says what has failed: JSON, ``null`` where nothing has; one more says
-at the beginning that this process is ready.
+the URL given, whose process group is given too. Of each a line says what has failed: JSON, ``null``
+where nothing has; one more says at the beginning that this process is ready.
 
 Threads that wait for a broker that does not come back go on connecting to where it was, and write
 to the log what becomes of it: for as long as their process lives, which must not be that of tests.

@@ -4,7 +4,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from migprog.tests.nova_lab.cases import broken, cost, ended, other, plain
+from migprog.tests.nova_lab.cases import broken, cost, ended, identity, other, plain
 from migprog.tests.nova_lab.trial import Trial
 
 _POST_COPY = ("libvirt.live_migration_permit_post_copy=true",)
@@ -37,6 +37,10 @@ CASES: dict[str, Case] = {
     "cold": Case(other.cold, "cold migration: no record"),
     "resize": Case(other.resize, "resize: no record"),
     "rename": Case(plain.renamed, "renamed and rebooted before"),
+    "nova-away": Case(identity.nova_away, "nova-api away while the record appears"),
+    "nova-away-throughout": Case(
+        identity.nova_away_throughout, "nova-api away until the migration has ended"
+    ),
     "prepare": Case(broken.prepare_fails, "libvirt's prepare phase fails"),
     "agents": Case(broken.agents_killed, "both agents killed in the middle"),
     "compute": Case(broken.compute_killed, "nova-compute killed in the middle"),

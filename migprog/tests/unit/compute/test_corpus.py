@@ -69,7 +69,8 @@ def test_each_guest_of_a_real_nova_is_nearer_to_the_truth_than_novas_progress():
         seen = figured([each])
         assert seen["displayed_distance"] < seen["nova_distance"], each.name
         if "slow" in each.name:
-            assert seen["displayed_distance"] <= 5
+            # Live, what is on its way to the reader adds a point.
+            assert seen["displayed_distance"] <= 3.5
         if "disk" in each.name:
             assert seen["displayed_distance"] <= 10
 
@@ -88,7 +89,7 @@ def test_a_server_that_has_migrated_before_is_judged_by_it(name):
         ]
         for of in (None, share)
     ]
-    assert distances[1] <= min(7, distances[0])
+    assert distances[1] <= min(7, distances[0] + 0.5)
 
 
 @pytest.mark.parametrize("name", ["nova-slow-5-of-12", "nova-disk-150-quiet"])

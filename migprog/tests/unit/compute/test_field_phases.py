@@ -265,7 +265,8 @@ def test_a_short_migration_shows_its_first_percentage_at_once(pace):
     rows = list(precopy(Guest(memory_mib=128, dirty_mib_s=pace, bandwidth_mib_s=20)))
     assert 6 < rows[-1]["t"] < 9
     told = drive(rows, DEFAULTS)
-    first = next(report for _, report in told if report.percent is not None)
+    first = next(report for _, report in told if report.percent)
     assert first.sampled_at - first.started_at < 2
     assert first.eta_seconds is not None
-    assert [reason for reason, _ in told].count(Reason.NUMBER) <= 1
+    # 0 as the first bytes are seen, and this.
+    assert [reason for reason, _ in told].count(Reason.NUMBER) <= 2

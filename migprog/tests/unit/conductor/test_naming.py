@@ -136,15 +136,14 @@ def test_a_record_is_one_migrations_alone(store, naming) -> None:
     assert stores.migration(store, second).nova_id is None
 
 
-@pytest.mark.parametrize("fault", [NoAnswer("503"), RuntimeError("nobody foresaw it")])
-def test_of_what_has_ended_it_asks_again_and_gives_up(store, naming, fault: Exception) -> None:
+def test_of_what_has_ended_it_asks_again_and_gives_up(store, naming) -> None:
     report, asked = stores.report(status=Status.FAILED), []
     stores.store(store, report)
     before = counted("failed")
 
     def ask(server_uuid: str) -> list[NovaMigration]:
         asked.append(server_uuid)
-        raise fault
+        raise RuntimeError("nobody foresaw it")
 
     started = naming(ask)
     started.appeared(report.server_uuid, report.uuid)
@@ -154,6 +153,22 @@ def test_of_what_has_ended_it_asks_again_and_gives_up(store, naming, fault: Exce
     # And serves on.
     started.appeared(report.server_uuid, report.uuid)
     wait_for(lambda: len(asked) == 2 * tries, _SECONDS, "it to ask again")
+
+
+def test_what_has_ended_while_nova_was_away_is_named_once_it_is_back(store, naming) -> None:
+    report = stores.report(status=Status.COMPLETED)
+    stores.store(store, report)
+    away = [NoAnswer("503")] * 10 * len(AT_ONCE.ended_seconds)
+    theirs = stores.nova_record(report, status="completed")
+
+    def ask(_server: str) -> list[NovaMigration]:
+        if away:
+            raise away.pop()
+        return [theirs]
+
+    naming(ask).appeared(report.server_uuid, report.uuid)
+    wait_for(lambda: stores.migration(store, report).nova_uuid, 20, "its name")
+    assert not away
 
 
 def test_what_is_under_way_is_asked_for_until_nova_answers(store, naming) -> None:

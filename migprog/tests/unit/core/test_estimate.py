@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from migprog.compute.recording import read
+from migprog.compute.replay import replay
 from migprog.core import estimate, pause, progress
 from migprog.core.course import Course
 from migprog.core.estimate import Estimate
@@ -13,6 +15,7 @@ from migprog.core.sample import Sample
 from migprog.core.status import Phase
 from migprog.core.throttle import Rules
 from migprog.core.verdict import Verdict
+from migprog.tests.corpus import files
 from migprog.tests.fixtures.driven import drive
 from migprog.tests.fixtures.simulated import MIB, Guest, precopy
 
@@ -58,6 +61,31 @@ def test_nothing_is_said_before_a_byte_has_moved():
     course = Course(started_at=0.0, latest=Sample(at=1.0))
     assert estimate.forecast(course, Phase.SETUP, Verdict.STARTING) == Estimate()
     assert progress.percent(course, Estimate(), None) is None
+
+
+@pytest.mark.parametrize(
+    ("moved", "started_at", "percent"),
+    [
+        ({"disk_total_bytes": 9 * MIB, "disk_processed_bytes": 2 * MIB}, 0.0, 0),
+        ({"memory_total_bytes": 9 * MIB, "memory_processed_bytes": 2 * MIB}, 0.0, 0),
+        ({"disk_total_bytes": 9 * MIB, "disk_processed_bytes": 0}, 0.0, None),
+        # Found when it had run for a while: it may be anywhere.
+        ({"disk_total_bytes": 9 * MIB, "disk_processed_bytes": 2 * MIB}, -60.0, None),
+    ],
+)
+def test_percent_is_0_from_first_bytes_until_pace_is_known(moved, started_at, percent):
+    course = Course(started_at=started_at, latest=Sample(at=1.0, **moved))
+    assert progress.percent(course, Estimate(), None) == percent
+
+
+@pytest.mark.parametrize("path", files.recordings("nova").values(), ids=lambda path: path.name)
+def test_percent_is_known_as_soon_as_bytes_are(path):
+    recording = read(str(path))
+    moving = next(
+        row["t"] for row in recording.rows if (row.get("stats") or {}).get("data_processed")
+    )
+    lines = replay(recording, Rules(10.0, 30.0)).lines
+    assert next(line.t for line in lines if line.percent is not None) == moving
 
 
 def test_what_was_shown_is_never_taken_back():

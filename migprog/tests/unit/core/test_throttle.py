@@ -68,7 +68,13 @@ def test_the_first_percentage_leaves_at_once(last):
     assert reason_to_report(known._replace(percent=4), known, RULES) is None
 
 
-@given(tellings.filter(lambda told: told.percent is not None))
+def test_first_percentage_above_0_leaves_at_once():
+    begun = TOLD._replace(percent=0)
+    assert reason_to_report(begun._replace(at=100.1, percent=1), begun, RULES) is Reason.NUMBER
+    assert reason_to_report(begun._replace(at=101.0), begun, RULES) is None
+
+
+@given(tellings.filter(lambda told: told.percent))
 def test_progress_alone_never_leaves_twice_within_a_second(last):
     soon = last._replace(at=last.at + 0.99, percent=last.percent + 50)
     assert reason_to_report(soon, last, RULES) is None
@@ -129,14 +135,15 @@ def test_a_change_within_the_second_takes_nothing_along():
 
 
 def sent(rules, migrations, seconds, poll=0.5):
-    """Messages of a host and the reports in each: ``migrations`` are points a second each."""
+    """Messages of a host and the reports in each: ``migrations`` are points a second each, from the
+    first number above 0 on."""
     messages, sent_at = [], 0.0
     told: dict[int, Telling] = {}
 
     def report(now, rules):
         due = []
         for number, pace in enumerate(migrations):
-            new = TOLD._replace(at=now, sampled_at=now, percent=min(99, int(pace * now)))
+            new = TOLD._replace(at=now, sampled_at=now, percent=min(99, 1 + int(pace * now)))
             if reason_to_report(new, told.get(number), rules) is not None:
                 told[number] = new
                 due.append(number)
