@@ -22,8 +22,6 @@ STEP_SECONDS = 1.0
 # An interval counts as over this share of it, and so many seconds, early: readings come each poll
 # interval or so, and the next one would be late.
 _EARLY, _EARLY_SECONDS = 0.05, 0.25
-# And so does the pause between two messages with progress.
-_STEP_EARLY_SECONDS = 0.05
 # Counters that were read so lately wait for the next time.
 _FRESH_SECONDS = 0.5
 
@@ -73,7 +71,7 @@ class HostClock:
 
     def may_send(self, rules: Rules, now: float) -> bool:
         """Return whether a message with progress may be sent."""
-        return _is_over(now - self.sent_at, rules)
+        return now - self.sent_at >= rules.step_seconds
 
     def figures_are_due(self, rules: Rules, now: float) -> bool:
         """Return whether it is time for the counters of all migrations."""
@@ -138,7 +136,7 @@ def reason_to_report(new: Telling, last: Telling | None, rules: Rules) -> Reason
         # The first percentage, and the first above 0: two reports a migration at most.
         return Reason.NUMBER
     waited_seconds = new.at - last.at
-    if _has_moved(new, last, rules.step_points) and _is_over(waited_seconds, rules):
+    if _has_moved(new, last, rules.step_points) and waited_seconds >= rules.step_seconds:
         return Reason.STEP
     is_newer = new.sampled_at is not None and new.sampled_at != last.sampled_at
     age_seconds = new.at - last.read_at
@@ -153,11 +151,6 @@ def _interval_seconds(rules: Rules) -> float:
     """The report interval, a little early."""
     interval = rules.report_interval_seconds
     return interval if math.isinf(interval) else interval - min(_EARLY_SECONDS, _EARLY * interval)
-
-
-def _is_over(waited_seconds: float, rules: Rules) -> bool:
-    """Return whether the pause between two messages with progress is over, or nearly."""
-    return waited_seconds >= rules.step_seconds - _STEP_EARLY_SECONDS
 
 
 def needs_ack(reason: Reason, destination_is_known: bool) -> bool:
