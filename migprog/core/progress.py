@@ -22,7 +22,7 @@ _RESENT = 0.55
 _LATENESS = 2.5
 # Whether passes get shorter is not known before the second boundary: so much of the second pass is
 # expected again.
-_SECOND_PASS_AGAIN = 0.2
+_SECOND_PASS_AGAIN = 0.25
 
 
 def percent(course: Course, estimate: Estimate, displayed: int | None) -> int | None:

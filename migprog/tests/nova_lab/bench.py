@@ -21,6 +21,8 @@ from migprog.tests.nova_lab.description import Description
 
 LIVE = "live-migration"
 Document = dict[str, Any]
+# Of a server to which something is still done, though its task is None for a moment.
+_UNDER_WAY = ("BUILD", "MIGRATING", "VERIFY_RESIZE")
 _BOOT_SECONDS = 180.0
 _MIGRATE_SECONDS = 300.0
 _numbers = itertools.count(1)
@@ -104,7 +106,7 @@ class Bench:
         def idle() -> Document | None:
             shown = self.shown(server)
             is_idle = shown["OS-EXT-STS:task_state"] is None
-            return shown if is_idle and shown["status"] not in ("BUILD", "MIGRATING") else None
+            return shown if is_idle and shown["status"] not in _UNDER_WAY else None
 
         return wait_for(f"{server.name} to be idle", idle, seconds)
 
