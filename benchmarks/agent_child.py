@@ -41,7 +41,7 @@ import time  # noqa: E402
 from typing import Any  # noqa: E402
 
 from migprog import conf  # noqa: E402
-from migprog.compute.manager import ComputeManager  # noqa: E402
+from migprog.compute.agent import ComputeAgent  # noqa: E402
 from migprog.core.report import Ack  # noqa: E402
 
 # So often each of the fake's calls is measured.
@@ -77,9 +77,9 @@ def run(hypervisor: fake_libvirt.Hypervisor, options: argparse.Namespace) -> dic
     config = conf.load([], "migprog-compute", default_config_files=[])
     # It goes with this process, which ends without a stop; nothing of it is looked at.
     directory = tempfile.TemporaryDirectory(prefix="migprog-benchmark-")
-    config.set_override("state_dir", directory.name, "compute")
+    config.set_override("state_path", directory.name, "compute")
     conductor = Conductor(options.answers_after)
-    manager = ComputeManager(compute.settings(config), conductor)  # type: ignore[arg-type]
+    manager = ComputeAgent(compute.settings(config), conductor)  # type: ignore[arg-type]
     manager.start()
     give_up_at = time.monotonic() + _START_SECONDS
     while not hypervisor.searches or len(conductor.heard_of) < len(hypervisor.migrating):

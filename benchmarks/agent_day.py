@@ -16,13 +16,13 @@ import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from migprog.compute.domain_xml import Facts
-from migprog.compute.monitor import Monitor
-from migprog.compute.outbox import Outbox
+from lab.simulated import MIB, Guest, precopy
+from migprog.compute.libvirt.domain_xml import Facts
+from migprog.compute.reporting.outbox import Outbox
+from migprog.core.monitor import Monitor
 from migprog.core.report import Ack, Batch
-from migprog.core.throttle import Rules, needs_ack
+from migprog.core.schedule import Rules, needs_ack
 from migprog.tests.fixtures import driven
-from migprog.tests.fixtures.simulated import MIB, Guest, precopy
 
 _POLL_SECONDS = 0.5
 _LOOK_SECONDS = 300.0

@@ -12,12 +12,12 @@ import sys
 import time
 from collections.abc import Iterable
 
-from migprog.compute import recording
-from migprog.compute.domain_xml import Facts
-from migprog.compute.monitor import Monitor
-from migprog.compute.recording import Row
-from migprog.core.throttle import Rules
-from migprog.tests.fixtures.simulated import MIB, Guest, precopy
+from lab.simulated import MIB, Guest, precopy
+from migprog.compute.libvirt.domain_xml import Facts
+from migprog.core.monitor import Monitor
+from migprog.core.schedule import Rules
+from migprog.recording import format
+from migprog.recording.format import Row
 
 GOAL_MICROSECONDS = 50.0
 POLL_SECONDS = 0.5
@@ -38,7 +38,7 @@ def costs(rows: Iterable[Row]) -> list[float]:
     for row in rows:
         at = row["t"]
         if row.get("event") == "iteration":
-            monitor.pass_begins(at)
+            monitor.iteration_begins(at)
         stats = row.get("stats", {})
         if row["kind"] != "sample" or stats.get("type") != 2:
             continue
@@ -50,7 +50,7 @@ def costs(rows: Iterable[Row]) -> list[float]:
 
 
 def main(files: list[str]) -> int:
-    recordings = [recording.read(file).rows for file in files] or [tuple(_rows())]
+    recordings = [format.read(file).rows for file in files] or [tuple(_rows())]
     # The best of some runs: what else the machine does is not the core's.
     runs = [[cost for rows in recordings for cost in costs(rows)] for _ in range(5)]
     best = min(runs, key=statistics.median)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stands in for the modules ``libvirt`` and ``libvirt_qemu``: servers by arithmetic, at no cost.
 
-Only what ``migprog.compute.host`` uses, with libvirt's own names and numbers. All that it answers
-was made beforehand. :func:`install` it before anything else is imported: eventlet must not get at
-the clock and the sleep of its event loop, which runs in a real thread.
+Only what ``migprog.compute.libvirt.host`` uses, with libvirt's own names and numbers. All that it
+answers was made beforehand. :func:`install` it before anything else is imported: eventlet must not
+get at the clock and the sleep of its event loop, which runs in a real thread.
 """
 
 import bisect
@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from migprog.tests.fixtures.simulated import Guest, precopy
+from lab.simulated import Guest, precopy
 
 VIR_ERR_NO_DOMAIN, VIR_ERR_OPERATION_INVALID, VIR_ERR_OPERATION_TIMEOUT = 42, 55, 68
 _VIR_ERR_OPERATION_DENIED = 29
@@ -105,7 +105,7 @@ class Domain:
 class MigratingDomain(Domain):
     """One that migrates all the time. ``largest_gap_seconds``: between two readings, so far."""
 
-    def __init__(self, number: int, course: "Course", began_at: float) -> None:
+    def __init__(self, number: int, course: "PrecopyState", began_at: float) -> None:
         super().__init__(number)
         self._course = course
         self._began_at = began_at
@@ -132,7 +132,7 @@ class MigratingDomain(Domain):
             yield self._began_at + at, self, number
 
 
-class Course:
+class PrecopyState:
     """How a guest's migration goes: job statistics at each poll, and when its passes begin."""
 
     def __init__(self, guest: Guest, seconds: float) -> None:
@@ -153,8 +153,8 @@ class Hypervisor:
     def __init__(self, migrating: int, idle: int, seconds: float) -> None:
         seconds += migrating * _APART_SECONDS + 1
         long_mib = int(2 * seconds * _BANDWIDTH_MIB_S)
-        long = Course(Guest(memory_mib=long_mib, bandwidth_mib_s=_BANDWIDTH_MIB_S), seconds)
-        stuck = Course(
+        long = PrecopyState(Guest(memory_mib=long_mib, bandwidth_mib_s=_BANDWIDTH_MIB_S), seconds)
+        stuck = PrecopyState(
             Guest(dirty_mib_s=80, working_set_mib=80, bandwidth_mib_s=_BANDWIDTH_MIB_S), seconds
         )
         now = time.monotonic()

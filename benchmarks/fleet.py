@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from migprog import objects
+from migprog.core.forecast.verdict import Verdict
 from migprog.core.report import Batch, Report
 from migprog.core.status import Phase, Status
-from migprog.core.verdict import Verdict
 from migprog.tests import stores
 
 # Migrations on each host: what it tells of in one message.
@@ -76,7 +76,7 @@ def _report(number: int, status: Status) -> Report:
         server_name=f"server {number}",
         project_id=uuid.uuid4().hex,
         user_id=uuid.uuid4().hex,
-        phase=Phase.DONE if status is Status.COMPLETED else Phase.MEMORY_FIRST_PASS,
+        phase=Phase.DONE if status is Status.COMPLETED else Phase.MEMORY_FIRST_ITERATION,
         percent=0,
         eta_seconds=123.4,
         eta_low_seconds=100.1,

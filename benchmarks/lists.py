@@ -13,9 +13,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+from lab.parts import databases
 from migprog import exception, objects
 from migprog.tests import plans, stores
-from migprog.tests.functional import databases
 
 _REPEATS = 5
 # Of a tenant that has half of the migrations.

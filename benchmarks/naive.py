@@ -25,9 +25,9 @@ from oslo_messaging._drivers import amqpdriver  # noqa: E402
 from sqlalchemy import orm, select  # noqa: E402
 
 from migprog import conf, context, objects, rpc  # noqa: E402
+from migprog.core.forecast.verdict import Verdict  # noqa: E402
 from migprog.core.report import Report  # noqa: E402
 from migprog.core.status import Phase, Status  # noqa: E402
-from migprog.core.verdict import Verdict  # noqa: E402
 from migprog.db import models  # noqa: E402
 from migprog.objects.instant import to_store  # noqa: E402
 
@@ -60,7 +60,7 @@ class Conductor:
                 session.add(migration)
             for name, value in values.items():
                 setattr(migration, name, value)
-            migration.heard_at = migration.updated_at = now
+            migration.last_reported_at = migration.updated_at = now
             server = session.get(models.Server, report["server_uuid"])
             if server is None:
                 server = models.Server(uuid=report["server_uuid"], created_at=now)
@@ -104,7 +104,7 @@ def _report(started_at: float, sequence: int, name: str) -> Report:
         memory_iteration=sequence // 5,
         throughput_bytes_per_second=104_857_601,
         dirty_bytes_per_second=52_428_801,
-        boundary_remaining_bytes=gib,
+        iteration_start_remaining_bytes=gib,
     )
 
 

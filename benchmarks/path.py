@@ -22,10 +22,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lab.parts import broker, databases
 from migprog import conf, context, rpc
 from migprog.loadtest import child, usage
 from migprog.tests import stores
-from migprog.tests.functional import broker, databases
 
 HERE = pathlib.Path(__file__).parent
 INTERVAL_SECONDS = 2.0

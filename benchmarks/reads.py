@@ -21,13 +21,13 @@ from falcon import testing
 from fleet import BATCH, Fleet
 from oslo_config import cfg
 
+from lab.parts import databases
 from migprog import objects
 from migprog.api import app
 from migprog.conf import api as api_conf
 from migprog.core.report import Report
-from migprog.db import api as db
+from migprog.db import engine as db
 from migprog.tests import stores
-from migprog.tests.functional import databases
 
 # How much more a report may cost among many than among few.
 GOAL_GROWTH = 1.2

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 
 import requests
 
+from lab.parts import databases, processes
 from migprog.tests import plans, stores
-from migprog.tests.functional import databases, processes
 
 _CONNECTIONS = 8
 _START_SECONDS = 30.0

@@ -13,10 +13,10 @@ import sys
 import sqlalchemy as sa
 from fleet import Fleet
 
+from lab.parts import databases
 from migprog import objects
 from migprog.db import models
 from migprog.tests import stores
-from migprog.tests.functional import databases
 
 INTERVAL_SECONDS = 5.0
 GOAL_KB = 100.0
@@ -68,7 +68,7 @@ def main() -> int:
                 memory_remaining_bytes=2**40 - 2**25 * number,
                 dirty_bytes_per_second=2**24 + number,
             )
-            stores.store(store, report, heard_at=report.sampled_at)
+            stores.store(store, report, last_reported_at=report.sampled_at)
             hours = age_seconds / 3600
             if number == 1 or hours == options.hours or (hours % 6 == 0):
                 (migration,) = objects.Migration.list(store)

@@ -10,7 +10,7 @@ class NotFound(MigprogError):
     """What was asked for is not in the store."""
 
 
-class NotEnabled(MigprogError):
+class ActionsDisabled(MigprogError):
     """What was asked for is possible, and nobody switched it on; the text says how."""
 
 
@@ -18,7 +18,7 @@ class Refused(MigprogError):
     """What was asked for cannot be done as things are; the text says why."""
 
 
-class AgentAway(MigprogError):
+class AgentUnavailable(MigprogError):
     """Something takes an agent that does not answer; the text says what may be done yet."""
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import NoReturn, Protocol
 
 from migprog import exception, objects
-from migprog.compute import rpcapi
 from migprog.context import RequestContext, without_token
 from migprog.core.actions import Action, Target
+from migprog.rpc import compute
 
 LOG = logging.getLogger(__name__)
 
@@ -18,7 +18,8 @@ class Actions(Protocol):
     """Asks the agent that has a migration, and returns when that has been asked: not done.
 
     Called for a migration that was in the right state when it was read. May raise
-    :class:`exception.NotEnabled`, :class:`exception.Refused` and :class:`exception.AgentAway`.
+    :class:`exception.ActionsDisabled`, :class:`exception.Refused` and
+    :class:`exception.AgentUnavailable`.
     """
 
     def ask(self, ctxt: RequestContext, action: Action, migration: objects.Migration) -> None: ...
@@ -28,7 +29,7 @@ class Disabled:
     """Where nothing may be done."""
 
     def ask(self, ctxt: RequestContext, action: Action, migration: objects.Migration) -> NoReturn:
-        raise exception.NotEnabled(_NOT_HERE)
+        raise exception.ActionsDisabled(_NOT_HERE)
 
 
 class ByAgents:
@@ -37,7 +38,7 @@ class ByAgents:
     def __init__(
         self,
         store: objects.Store,
-        agents: rpcapi.ComputeAPI,
+        agents: compute.ComputeAPI,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
@@ -48,15 +49,15 @@ class ByAgents:
         host = migration.source_compute
         agent = objects.Agent.get(self._store, host) if host else None
         if host is None or agent is None or agent.is_silent(self._clock()):
-            raise exception.AgentAway(_SILENT)
-        if not agent.takes_actions:
-            raise exception.NotEnabled(_NOT_THERE)
+            raise exception.AgentUnavailable(_SILENT)
+        if not agent.actions_enabled:
+            raise exception.ActionsDisabled(_NOT_THERE)
         target = Target(uuid=migration.uuid, server_uuid=migration.server_uuid)
         try:
             answer = self._agents.ask(without_token(ctxt), host, action, target)
-        except rpcapi.Unanswered as error:
+        except compute.Unanswered as error:
             LOG.warning("%s of migration %s: %r: %s", action, migration.uuid, host, error)
-            raise exception.AgentAway(_NO_ANSWER) from error
+            raise exception.AgentUnavailable(_NO_ANSWER) from error
         if answer.refused is not None:
             raise refused(answer.refused)
 

@@ -64,7 +64,7 @@ def create(
 
     ``authenticate`` stands in for keystonemiddleware where ``[api] auth_strategy`` is keystone.
     ``actions`` does what is asked for; without it nothing may be done to a migration.
-    ``waiting``: those that wait for news; without it as many as ``[api] max_waiting`` says.
+    ``waiting``: those that wait for news; without it as many as ``[api] max_long_polls`` says.
     The only reader of the configuration in this package.
     """
     nova_conf.register_opts(conf)
@@ -76,7 +76,7 @@ def create(
         nova_names=nova_conf.is_asked(conf),
         actions=actions or Disabled(),
         openapi=openapi.build([*ROUTES.items(), *nova.routes()], conf.api.max_limit),
-        waiting=waiting or Waiting(conf.api.max_waiting or 0),
+        waiting=waiting or Waiting(conf.api.max_long_polls or 0),
     )
     with_keystone = conf.api.auth_strategy == api_conf.KEYSTONE
     app = _faces(parts, auth.ByToken(policies.Policy(conf)) if with_keystone else auth.Everybody())

@@ -49,7 +49,9 @@ def migrations(
     tell whether there is anything new. ``shown``: what else their documents depend on.
     """
     shown = (*shown, parts.nova_names)
-    if req.if_none_match and is_known(req, resp, shown, _marks(find(objects.Mark), parts)):
+    if req.if_none_match and is_known(
+        req, resp, shown, _marks(find(objects.ResourceVersion), parts)
+    ):
         return None
     found: Sequence[objects.Migration] = find(objects.Migration)
     return None if is_known(req, resp, shown, _marks(found, parts)) else found
@@ -62,7 +64,7 @@ def _marks(found: Sequence[Any], parts: Parts) -> list[tuple[Any, ...]]:
             each.id,
             each.sequence,
             each.updated_at.timestamp(),
-            views.is_stale(each.in_progress, each.heard_at, now, parts.stale_after_seconds),
+            views.is_stale(each.in_progress, each.last_reported_at, now, parts.stale_after_seconds),
         )
         for each in found
     ]

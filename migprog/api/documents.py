@@ -10,7 +10,8 @@ from typing import Any
 
 from migprog.api import views
 from migprog.api.schemas import INSTANT, TEXT, UUID, Schema
-from migprog.core import calibration, drain
+from migprog.core import drain
+from migprog.core.forecast import calibration
 from migprog.objects import Agent, Migration, Point, Server
 
 _TYPES: dict[Any, Schema] = {
@@ -72,7 +73,7 @@ def page(name: str, schema: Schema) -> Schema:
     return document({name: listed(schema), links: listed(ref("Link"))}, optional=[links])
 
 
-_QUARTER = of_fields(calibration.Quarter)
+_QUARTER = of_fields(calibration.ForecastCheck)
 _DISK = {
     "name": TEXT,
     **dict.fromkeys(("total_bytes", "processed_bytes", "remaining_bytes"), _TYPES[int]),
@@ -98,10 +99,10 @@ _AGENT = {**of_fields(Agent), "stale": _TYPES[bool]}
 _DRAIN = {
     "host": TEXT,
     **of_fields(Agent, ("servers", "servers_memory_bytes")),
-    "heard_at": nullable(INSTANT),
+    "last_reported_at": nullable(INSTANT),
     "stale": _TYPES[bool],
     **of_fields(drain.Forecast),
-    "pace": {"oneOf": [document(of_fields(drain.Pace)), {"type": "null"}]},
+    "pace": {"oneOf": [document(of_fields(drain.TransferRate)), {"type": "null"}]},
     "migrations": listed(ref("Migration")),
 }
 _ERROR = {

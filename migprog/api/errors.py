@@ -52,9 +52,9 @@ def install(app: "falcon.App[Any, Any]", body: Body = body) -> None:
     app.add_error_handler(Exception, forms.unforeseen)
     app.add_error_handler(exception.BadRequest, forms.bad_request)
     app.add_error_handler(exception.NotFound, forms.not_found)
-    app.add_error_handler(exception.NotEnabled, forms.not_enabled)
+    app.add_error_handler(exception.ActionsDisabled, forms.not_enabled)
     app.add_error_handler(exception.Refused, forms.refused)
-    app.add_error_handler(exception.AgentAway, forms.agent_away)
+    app.add_error_handler(exception.AgentUnavailable, forms.agent_away)
     app.add_error_handler(objects.Unavailable, forms.unavailable)
 
 
@@ -91,7 +91,7 @@ class _Handlers:
         self,
         req: falcon.Request,
         resp: falcon.Response,
-        error: exception.NotEnabled,
+        error: exception.ActionsDisabled,
         params: dict[str, Any],
     ) -> None:
         self._show(resp, 501, str(error))
@@ -109,7 +109,7 @@ class _Handlers:
         self,
         req: falcon.Request,
         resp: falcon.Response,
-        error: exception.AgentAway,
+        error: exception.AgentUnavailable,
         params: dict[str, Any],
     ) -> None:
         self._show(resp, 503, str(error))

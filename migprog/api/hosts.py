@@ -55,7 +55,7 @@ class Drain(Resource):
         self,
         agent: objects.Agent | None,
         off: list[objects.Migration],
-        pace: drain.Pace | None,
+        pace: drain.TransferRate | None,
         now: datetime,
     ) -> drain.Forecast:
         if agent is None or agent.is_silent(now):
@@ -80,7 +80,7 @@ class Drain(Resource):
     ) -> drain.UnderWay:
         """With its time left from now on; nobody knows it of one that is not heard of."""
         is_stale = views.is_stale(
-            migration.in_progress, migration.heard_at, now, stale_after_seconds
+            migration.in_progress, migration.last_reported_at, now, stale_after_seconds
         )
         told = drain.UnderWay(
             server_uuid=migration.server_uuid,

@@ -176,7 +176,9 @@ class ServerMigration(_Migrations):
         project = req.context.access.only_project()
 
         def there_is_news() -> bool:
-            mark = objects.Mark.get(self.parts.store, server_uuid, id_or_uuid, project_id=project)
+            mark = objects.ResourceVersion.get(
+                self.parts.store, server_uuid, id_or_uuid, project_id=project
+            )
             return mark.sequence > since or not mark.in_progress
 
         self.parts.waiting.until(req, there_is_news, wait)

@@ -14,8 +14,8 @@ import jsonschema
 
 from migprog import exception
 from migprog.api.waiting import MOST_SECONDS
+from migprog.core.forecast.verdict import Verdict
 from migprog.core.status import Status
-from migprog.core.verdict import Verdict
 
 Schema = Mapping[str, Any]
 

@@ -6,15 +6,15 @@ import logging
 
 from oslo_config import cfg
 
-from migprog import brokers, exception, logs, objects, outages, rpc
+from migprog import exception, logs, objects, outages, rpc
 from migprog.api import app
 from migprog.api.actions import Actions, ByAgents
 from migprog.api.auth import PUBLIC
 from migprog.api.waiting import Waiting
-from migprog.compute.rpcapi import ComputeAPI
 from migprog.conf.api import check_listen
 from migprog.httpd import Bounds, Server
-from migprog.rpc import ending
+from migprog.rpc import brokers, ending
+from migprog.rpc.compute import ComputeAPI
 
 LOG = logging.getLogger(__name__)
 _WITHOUT_DATABASE = "requests are answered 503"
@@ -40,7 +40,7 @@ class ApiService:
         address = check_listen(group.listen, group.auth_strategy)
         store = objects.connect(self._config)
         self._opened.callback(store.close)
-        waiting = Waiting(_places(group.max_waiting, group.threads))
+        waiting = Waiting(_places(group.max_long_polls, group.threads))
         actions = by_agents(self._config, store, self._opened, self._transport_url)
         application = app.create(self._config, store, actions=actions, waiting=waiting)
         server = Server(
@@ -107,13 +107,13 @@ def _look_at_database(store: objects.Store) -> None:
         )
 
 
-def _places(max_waiting: int | None, threads: int) -> int:
+def _places(max_long_polls: int | None, threads: int) -> int:
     """How many requests may wait for news. Raises :class:`exception.ConfigError`."""
-    if max_waiting is None:
+    if max_long_polls is None:
         return threads // 2
-    if max_waiting >= threads:
+    if max_long_polls >= threads:
         raise exception.ConfigError(
-            f"[api] max_waiting: {max_waiting} must be less than [api] threads, {threads}: who "
+            f"[api] max_long_polls: {max_long_polls} must be less than [api] threads, {threads}: who "
             "waits has a thread, and others need one too"
         )
-    return max_waiting
+    return max_long_polls

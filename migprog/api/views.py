@@ -8,8 +8,9 @@ import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from migprog.core import calibration, liveness
 from migprog.core import drain as drain_core
+from migprog.core import liveness
+from migprog.core.forecast import calibration
 from migprog.objects import Agent, Migration, Point, Server
 
 # What is shown as it is held; the order is that of the documents.
@@ -22,9 +23,9 @@ AS_HELD = (
     *("memory_total_bytes", "memory_processed_bytes", "memory_remaining_bytes"),
     *("disk_total_bytes", "disk_processed_bytes", "disk_remaining_bytes"),
     *("memory_iteration", "throughput_bytes_per_second", "dirty_bytes_per_second"),
-    *("boundary_remaining_bytes", "pause_needed_seconds", "pause_limit_seconds"),
+    *("iteration_start_remaining_bytes", "downtime_needed_seconds", "downtime_limit_seconds"),
     *("bandwidth_needed_bytes_per_second", "vfio_transferred_bytes"),
-    *("auto_converge_percent", "total_seconds", "downtime_seconds", "error", "in_progress"),
+    *("cpu_throttle_percent", "total_seconds", "downtime_seconds", "error", "in_progress"),
 )
 # What tells where things are; an error is libvirt's own text, which may name the other host.
 OF_HOSTS = ("source_compute", "source_node", "dest_compute", "dest_node", "dest_host", "error")
@@ -35,8 +36,13 @@ ENDS = {
     "ends_at_latest": "eta_high_seconds",
 }
 # libvirt counts in milliseconds.
-_MEASURED = ("pause_needed_seconds", "pause_limit_seconds", "total_seconds", "downtime_seconds")
-INSTANTS = ("started_at", "sampled_at", "ended_at", "heard_at", "created_at", "updated_at")
+_MEASURED = (
+    "downtime_needed_seconds",
+    "downtime_limit_seconds",
+    "total_seconds",
+    "downtime_seconds",
+)
+INSTANTS = ("started_at", "sampled_at", "ended_at", "last_reported_at", "created_at", "updated_at")
 
 
 def migration(
@@ -52,7 +58,7 @@ def migration(
     document |= {name: instant(getattr(migration, name)) for name in INSTANTS}
     document["disks"] = migration.disks and [_disk(*disk) for disk in migration.disks]
     document["stale"] = is_stale(
-        migration.in_progress, migration.heard_at, now, stale_after_seconds
+        migration.in_progress, migration.last_reported_at, now, stale_after_seconds
     )
     document["calibration"] = [_quarter(each) for each in calibration.from_fields(migration)]
     here = f"{base}/servers/{migration.server_uuid}/migrations/{migration.uuid}"
@@ -72,7 +78,7 @@ def point(point: Point) -> dict[str, Any]:
 def agent(agent: Agent, now: datetime) -> dict[str, Any]:
     """An agent; it is stale when it has missed two heartbeats."""
     document = dataclasses.asdict(agent)
-    document |= {name: instant(getattr(agent, name)) for name in ("started_at", "heard_at")}
+    document |= {name: instant(getattr(agent, name)) for name in ("started_at", "last_reported_at")}
     document["stale"] = agent.is_silent(now)
     return document
 
@@ -81,7 +87,7 @@ def drain(
     host: str,
     agent: Agent | None,
     now: datetime,
-    pace: drain_core.Pace | None,
+    pace: drain_core.TransferRate | None,
     forecast: drain_core.Forecast,
 ) -> dict[str, Any]:
     """How a host is emptied, without its migrations. What its agent tells is of its last
@@ -90,7 +96,7 @@ def drain(
         "host": host,
         "servers": agent and agent.servers,
         "servers_memory_bytes": agent and agent.servers_memory_bytes,
-        "heard_at": instant(agent.heard_at) if agent else None,
+        "last_reported_at": instant(agent.last_reported_at) if agent else None,
         "stale": agent is None or agent.is_silent(now),
         **{
             name: None if seconds is None else round(seconds, 1)
@@ -135,11 +141,11 @@ def version(version: str, status: str, base: str, path: str) -> dict[str, Any]:
 
 
 def is_stale(
-    in_progress: bool, heard_at: datetime, now: datetime, stale_after_seconds: float
+    in_progress: bool, last_reported_at: datetime, now: datetime, stale_after_seconds: float
 ) -> bool:
     """Tell whether a migration should have been heard of since. What ended does not grow old."""
     after = timedelta(seconds=stale_after_seconds)
-    return in_progress and liveness.is_old(heard_at, now, after)
+    return in_progress and liveness.is_old(last_reported_at, now, after)
 
 
 def instant(at: datetime | None) -> str | None:
@@ -164,10 +170,10 @@ def _ends_at(migration: Migration, eta: str) -> str | None:
     return None if seconds is None else instant(migration.sampled_at + timedelta(seconds=seconds))
 
 
-def _quarter(quarter: calibration.Quarter) -> dict[str, Any]:
+def _quarter(quarter: calibration.ForecastCheck) -> dict[str, Any]:
     """Forecasts are told to a tenth of a second: their errors mean no more."""
     values = dataclasses.asdict(quarter)
-    for name in ("eta_seconds", "off_seconds"):
+    for name in ("eta_seconds", "error_seconds"):
         if values[name] is not None:
             values[name] = round(values[name], 1)
     return values

@@ -16,12 +16,12 @@ from keystoneauth1 import loading
 from keystoneauth1 import session as keystone_session
 from oslo_config import cfg
 
-from migprog import brokers, exception, objects, rpc
-from migprog.conductor import rpcapi
-from migprog.conductor.nova import NoAnswer, Nova
+from migprog import exception, objects, rpc
+from migprog.conductor.nova_client import NoAnswer, Nova
 from migprog.conf import nova as nova_conf
 from migprog.core.report import Batch
 from migprog.db import privileges
+from migprog.rpc import brokers, conductor
 
 # For each check in all; the broker's and Keystone's own are shorter.
 DEADLINE_SECONDS = 15.0
@@ -68,13 +68,13 @@ def broker(conf: cfg.ConfigOpts, needs_conductor: bool) -> str:
     rpc.check(conf)
     where = brokers.where(conf)
     transport = rpc.transport(conf)
-    conductor = rpcapi.ConductorAPI(transport, _ANSWER_SECONDS, where)
+    conductor = conductor.ConductorAPI(transport, _ANSWER_SECONDS, where)
     batch = Batch(host="migprog-status", node="migprog-status")
     try:
         # First what gives up soon: a call waits for its own connection for ever.
         conductor.report(batch.to_wire(), acknowledged=False)
         conductor.report(batch.to_wire(), acknowledged=True)
-    except rpcapi.Unreachable as error:
+    except conductor.Unreachable as error:
         if brokers.lacks_permission(error) and not needs_conductor:
             # As it should be where each process has a user of its own.
             return f"{where}: connected; this user may not send reports, so no conductor was asked"
@@ -179,7 +179,7 @@ def libvirt(conf: cfg.ConfigOpts) -> str:
     """Connect as the agent does."""
     try:
         # Only where it is asked for: controllers do not have it.
-        module = importlib.import_module("migprog.compute.probe")
+        module = importlib.import_module("migprog.compute.libvirt.probe")
     except ImportError as error:
         raise exception.MigprogError(
             f"libvirt-python cannot be loaded ({error}): pip install 'migprog[libvirt]'"
@@ -188,12 +188,12 @@ def libvirt(conf: cfg.ConfigOpts) -> str:
     wants = {"qemu_events": group.qemu_events, "allow_actions": group.allow_actions}
     named = [name for name, is_on in wants.items() if is_on]
     try:
-        found = module.probe(group.libvirt_uri, read_write=bool(named))
+        found = module.probe(group.connection_uri, read_write=bool(named))
     except module.LibvirtUnusable as error:
         raise exception.MigprogError(
-            f"[compute] libvirt_uri: {group.libvirt_uri}: {error}"
+            f"[compute] connection_uri: {group.connection_uri}: {error}"
         ) from error
-    text = f"libvirt {found.version} of {found.host} at {group.libvirt_uri}"
+    text = f"libvirt {found.version} of {found.host} at {group.connection_uri}"
     if found.read_write_error:
         raise Warned(
             f"{text}: no read-write connection, which [compute] {', '.join(named)} needs: "
@@ -202,16 +202,16 @@ def libvirt(conf: cfg.ConfigOpts) -> str:
     return f"{text}: {'read-write' if named else 'read-only'} connection"
 
 
-def state_dir(conf: cfg.ConfigOpts) -> str:
+def state_path(conf: cfg.ConfigOpts) -> str:
     """Look whether the agent could write there, as the user that runs this check."""
-    path = conf.compute.state_dir
+    path = conf.compute.state_path
     if not path:
-        raise Warned("[compute] state_dir: is empty; what is not reported is lost with the agent")
+        raise Warned("[compute] state_path: is empty; what is not reported is lost with the agent")
     found = pathlib.Path(path)
     while not found.exists() and found != found.parent:
         found = found.parent
     if not found.is_dir() or not os.access(found, os.W_OK | os.X_OK):
-        raise Warned(f"[compute] state_dir: user {os.geteuid()} may not write to {found}")
+        raise Warned(f"[compute] state_path: user {os.geteuid()} may not write to {found}")
     return path if found == pathlib.Path(path) else f"{path} will be made in {found}"
 
 

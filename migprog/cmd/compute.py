@@ -14,17 +14,20 @@ from typing import Any, NoReturn  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
 
-from migprog import brokers, httpd, logs, metrics, outages, rpc, service  # noqa: E402
-from migprog.compute import rpcapi as compute_rpcapi  # noqa: E402
+from migprog import httpd, logs, metrics, outages, rpc, service
+from migprog.compute.agent import ComputeAgent  # noqa: E402
 from migprog.compute.endpoint import Endpoint  # noqa: E402
-from migprog.compute.manager import ComputeManager  # noqa: E402
-from migprog.compute.recorder import Limits  # noqa: E402
-from migprog.compute.sender import REPORTS_WAIT  # noqa: E402
+from migprog.compute.reporting.sender import REPORTS_WAIT  # noqa: E402
 from migprog.compute.settings import Settings  # noqa: E402
-from migprog.conductor import rpcapi  # noqa: E402
 from migprog.conf.compute import metrics_address  # noqa: E402
-from migprog.core import throttle  # noqa: E402
-from migprog.rpc import ending  # noqa: E402
+from migprog.core import schedule  # noqa: E402
+from migprog.recording.writer import Limits  # noqa: E402
+from migprog.rpc import (
+    brokers,
+    conductor,
+    ending,
+)
+from migprog.rpc import compute as compute_rpcapi  # noqa: E402
 
 LOG = logging.getLogger(__name__)
 
@@ -35,21 +38,21 @@ _LISTEN_SECONDS = (0.5, 30.0)
 _DEAF = "migrations can be neither aborted nor forced to complete here"
 
 
-def settings(config: cfg.ConfigOpts, libvirt_uri: str | None = None) -> Settings:
+def settings(config: cfg.ConfigOpts, connection_uri: str | None = None) -> Settings:
     """The agent's options as values."""
     group = config.compute
     return Settings(
-        libvirt_uri=libvirt_uri or group.libvirt_uri,
+        connection_uri=connection_uri or group.connection_uri,
         host=group.host,
         my_ip=group.my_ip,
         poll_interval_seconds=group.poll_interval,
         scan_interval_seconds=group.scan_interval,
         qemu_events=group.qemu_events,
         libvirt_timeout_seconds=group.libvirt_timeout,
-        rules=throttle.Rules(group.report_interval, group.heartbeat_interval),
-        state_dir=group.state_dir or None,
-        record_dir=group.record_dir,
-        record_limits=Limits(group.record_max_mib * 2**20, group.record_keep),
+        rules=schedule.Rules(group.report_interval, group.heartbeat_interval),
+        state_path=group.state_path or None,
+        record_path=group.record_path,
+        record_limits=Limits(group.record_max_mib * 2**20, group.record_max_files),
     )
 
 
@@ -59,14 +62,14 @@ class ComputeService:
     def __init__(
         self,
         config: cfg.ConfigOpts,
-        libvirt_uri: str | None = None,
+        connection_uri: str | None = None,
         transport_url: str | None = None,
     ) -> None:
         self._config = config
-        self._libvirt_uri = libvirt_uri
+        self._libvirt_uri = connection_uri
         self._transport_url = transport_url
         self._transport: Any = None
-        self._manager: ComputeManager | None = None
+        self._manager: ComputeAgent | None = None
         self._server: Any = None
         self._where = ""
         self._broker: outages.Party | None = None
@@ -80,9 +83,9 @@ class ComputeService:
         # The sender's own words are of the same party. This one hears of what blocks a call, too.
         self._broker = outages.party(LOG, where, REPORTS_WAIT)
         logs.report_broker(self._broker)
-        conductor = rpcapi.ConductorAPI(self._transport, self._config.compute.rpc_timeout, where)
+        conductor = conductor.ConductorAPI(self._transport, self._config.compute.rpc_timeout, where)
         listen = self._listen if self._config.compute.allow_actions else None
-        self._manager = ComputeManager(
+        self._manager = ComputeAgent(
             settings(self._config, self._libvirt_uri), conductor, listen, service.fail
         )
         self._manager.start()

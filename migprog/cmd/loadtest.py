@@ -21,8 +21,8 @@ from typing import Any  # noqa: E402
 from oslo_config import cfg  # noqa: E402
 
 from migprog import conf, exception, objects, rpc  # noqa: E402
-from migprog.core.throttle import STEP_POINTS  # noqa: E402
-from migprog.db import api as db  # noqa: E402
+from migprog.core.schedule import STEP_POINTS  # noqa: E402
+from migprog.db import engine as db  # noqa: E402
 from migprog.db import schema, scratch  # noqa: E402
 from migprog.loadtest import conductors, limit, place, stream, table  # noqa: E402
 from migprog.loadtest.place import Place  # noqa: E402

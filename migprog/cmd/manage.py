@@ -11,7 +11,7 @@ from typing import Any
 from oslo_config import cfg
 
 from migprog import conf, exception, objects
-from migprog.db import api, schema
+from migprog.db import engine, schema
 
 _MOST_DAYS = 36_500
 # Work that takes longer says so often how far it is.
@@ -25,7 +25,7 @@ tell how it ended. If it never will be, --in-progress-too deletes it as well.
 """
 
 
-def _db_sync(store: api.Store, _asked: Any) -> None:
+def _db_sync(store: engine.Store, _asked: Any) -> None:
     before = schema.version(store)
     schema.sync(store)
     after = schema.version(store)
@@ -35,7 +35,7 @@ def _db_sync(store: api.Store, _asked: Any) -> None:
         print(f"the database is now at version {after} (it was at {before or 'none'})")
 
 
-def _db_version(store: api.Store, _asked: Any) -> None:
+def _db_version(store: engine.Store, _asked: Any) -> None:
     print(schema.version(store) or "none: run migprog-manage db sync")
 
 
@@ -52,7 +52,7 @@ _AGENT_COLUMNS = (
 )
 
 
-def _agent_list(store: api.Store, asked: Any) -> None:
+def _agent_list(store: engine.Store, asked: Any) -> None:
     now = datetime.now(UTC)
     agents = [_agent(each, now) for each in objects.Agent.every(store)]
     if asked.json:
@@ -79,13 +79,13 @@ def _agent(agent: objects.Agent, now: datetime) -> dict[str, Any]:
         "node": agent.node,
         "state": "silent" if agent.is_silent(now) else "up",
         "version": agent.version,
-        "last_reported_at": f"{agent.heard_at:%Y-%m-%dT%H:%M:%SZ}",
-        "last_report_age_seconds": round((now - agent.heard_at).total_seconds(), 1),
+        "last_reported_at": f"{agent.last_reported_at:%Y-%m-%dT%H:%M:%SZ}",
+        "last_report_age_seconds": round((now - agent.last_reported_at).total_seconds(), 1),
         "report_interval_seconds": agent.interval_seconds,
         "heartbeat_interval_seconds": agent.heartbeat_seconds,
         "started_at": f"{agent.started_at:%Y-%m-%dT%H:%M:%SZ}",
         "migrations": agent.migrations,
-        "actions_enabled": agent.takes_actions,
+        "actions_enabled": agent.actions_enabled,
     }
 
 
@@ -117,7 +117,7 @@ def _what_went(purged: objects.Purged) -> str:
     )
 
 
-def _db_purge(store: api.Store, asked: Any) -> None:
+def _db_purge(store: engine.Store, asked: Any) -> None:
     now = datetime.now(UTC)
     before = now - timedelta(days=asked.older_than)
     purged = objects.purge(
@@ -180,10 +180,10 @@ def main() -> None:
     try:
         with conf.references_explained(cfg.CONF):
             config = conf.load(sys.argv[1:], "migprog-manage", cli_opts=[command])
-            store = api.connect(config)
+            store = engine.connect(config)
         try:
             config.command.act(store, config.command)
-        except api.Unavailable as error:
+        except engine.Unavailable as error:
             raise SystemExit(f"migprog-manage: {store.where}: {error.why}") from error
     except exception.MigprogError as error:
         raise SystemExit(f"migprog-manage: {error}") from error

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from migprog import exception
-from migprog.compute import plot, recording, score
-from migprog.compute.recording import Recording
-from migprog.compute.replay import Replayed, replay
-from migprog.compute.truth import Group, truth
-from migprog.core.throttle import Rules
+from migprog.core.schedule import Rules
+from migprog.recording import format, plot, score
+from migprog.recording.format import Recording
+from migprog.recording.ground_truth import Group, truth
+from migprog.recording.replay import Replayed, replay
 from migprog.version import RELEASE
 
 # A column of a table: the key of its value, and its heading.
@@ -93,12 +93,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         type=float,
         metavar="SECONDS",
         help="what earlier migrations between the same hosts took from the switch-over to the "
-        "end, as the agent learns it; default: the recording's handover_seconds, or a guess",
+        "end, as the agent learns it; default: the recording's completion_time_seconds, or a guess",
     )
     parser.add_argument(
         "--max-mib",
         type=int,
-        default=recording.MAX_BYTES // 2**20,
+        default=format.MAX_BYTES // 2**20,
         help="MiB at most of a recording, unpacked: see [compute] record_max_mib; it takes some "
         "ten times as much memory; default %(default)d",
     )
@@ -179,9 +179,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     play = functools.partial(
         replay,
         rules=Rules(arguments.report_interval, arguments.heartbeat_interval),
-        handover_seconds=arguments.handover,
+        completion_time_seconds=arguments.handover,
     )
-    read = functools.partial(recording.read, max_bytes=arguments.max_mib * 2**20)
+    read = functools.partial(format.read, max_bytes=arguments.max_mib * 2**20)
     try:
         if arguments.plot:
             _draw(arguments.plot, arguments.files[0], read, play)
@@ -190,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in work(arguments.files, read, play, arguments.format):
             print(line)
         sys.stdout.flush()
-    except recording.NotARecording as error:
+    except format.NotARecording as error:
         print(f"migprog-replay: {error}", file=sys.stderr)
         return 2
     except exception.MigprogError as error:

@@ -21,7 +21,7 @@ from migprog import conf, exception, outages, service  # noqa: E402
 from migprog.api.service import ApiService  # noqa: E402
 from migprog.cmd.compute import ComputeService  # noqa: E402
 from migprog.conductor.service import ConductorService  # noqa: E402
-from migprog.db import api as db  # noqa: E402
+from migprog.db import engine as db  # noqa: E402
 from migprog.db import schema  # noqa: E402
 
 LOG = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ CLI_OPTS = [
         default=[],
         metavar="URI",
         help="A libvirt to watch; each one given is a host, named as libvirt names it. "
-        "Default: [compute] libvirt_uri.",
+        "Default: [compute] connection_uri.",
     ),
     cfg.StrOpt(
         "listen", metavar="ADDRESS:PORT", help="Where the API listens. Default: [api] listen."
@@ -60,7 +60,7 @@ class StandaloneService:
 
     def __init__(self, config: cfg.ConfigOpts) -> None:
         self._config = config
-        uris = config.libvirt_uri or [config.compute.libvirt_uri]
+        uris = config.connection_uri or [config.compute.connection_uri]
         self._parts: list[service.Service] = [
             ConductorService(config, _TRANSPORT_URL),
             ApiService(config, _TRANSPORT_URL),
@@ -87,15 +87,15 @@ class StandaloneService:
 
 def _completed(config: cfg.ConfigOpts) -> cfg.ConfigOpts:
     """The configuration with what is sensible for one machine where it says nothing."""
-    state_dir = pathlib.Path(config.state_dir)
+    state_path = pathlib.Path(config.state_path)
     try:
-        state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+        state_path.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:
         raise exception.ConfigError(f"--state-dir: {error}") from error
     db.register_opts(config)
-    config.set_default("connection", f"sqlite:///{state_dir / 'migprog.sqlite'}", "database")
+    config.set_default("connection", f"sqlite:///{state_path / 'migprog.sqlite'}", "database")
     config.set_default("auth_strategy", "noauth", "api")
-    config.set_default("state_dir", str(state_dir), "compute")
+    config.set_default("state_path", str(state_path), "compute")
     if config.listen:
         config.set_override("listen", config.listen, "api")
     conf.validate(config)

@@ -19,7 +19,7 @@ from pbr.version import SemanticVersion
 from migprog import conf, exception, objects
 from migprog.cmd import checks
 from migprog.conf.api import KEYSTONE
-from migprog.db import api, schema
+from migprog.db import engine, schema
 from migprog.version import RELEASE
 
 # Of more hosts their number is told.
@@ -77,7 +77,7 @@ class Checks(upgradecheck.UpgradeCommands):
         return [CONDUCTOR, API] if self._has_database() else [COMPUTE]
 
     def _has_database(self) -> bool:
-        api.register_opts(self._conf)
+        engine.register_opts(self._conf)
         try:
             return bool(self._conf.database.connection)
         except (ValueError, cfg.Error):
@@ -144,13 +144,13 @@ class Checks(upgradecheck.UpgradeCommands):
         return checks.libvirt(self._conf)
 
     def _state_dir(self) -> str:
-        return checks.state_dir(self._conf)
+        return checks.state_path(self._conf)
 
     def _tables(self) -> Result:
-        store = api.connect(self._conf)
+        store = engine.connect(self._conf)
         try:
             found = schema.version(store)
-        except api.Unavailable as error:
+        except engine.Unavailable as error:
             raise exception.MigprogError(
                 f"[database] connection: {store.where}: {error.why}"
             ) from error
@@ -176,7 +176,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def _store(self) -> objects.Store:
         """The database, if it has tables; the check of these says what to do where it has none."""
-        store = api.connect(self._conf)
+        store = engine.connect(self._conf)
         if schema.version(store) is None:
             raise checks.Warned("not checked: the database has no tables")
         return store

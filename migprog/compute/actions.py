@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from migprog.compute.endpoint import Request
-from migprog.compute.messages import Acted
-from migprog.compute.monitor import Monitor
+from migprog.compute.libvirt.events import ActionResult
 from migprog.core import actions
 from migprog.core.actions import Action, Answer
+from migprog.core.monitor import Monitor
 from migprog.metrics import agent as metrics
 
 LOG = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Actions:
             return _BUSY
         return actions.refusal(request.action, *monitor.stands)
 
-    def done(self, acted: Acted) -> None:
+    def done(self, acted: ActionResult) -> None:
         """Take up what came of it."""
         under_way = self._under_way.pop(acted.server_uuid)
         request = under_way.request

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from migprog.compute import clock
-from migprog.compute.messages import Arrived, Lifecycle
-from migprog.core import sample
+from migprog.compute.libvirt.events import ArrivalStats, Lifecycle
+from migprog.core.forecast import job_sample
 from migprog.core.report import ARRIVAL_FIGURES, Arrival, ArrivalState
 
 # libvirt-domain.h: virDomainEventType and its details.
@@ -94,7 +94,7 @@ class Arrivals:
                 Arrival(server_uuid=server_uuid, state=state, at=clock.wall(now), found=True), now
             )
 
-    def take(self, arrived: Arrived) -> None:
+    def take(self, arrived: ArrivalStats) -> None:
         """The statistics were read, or there are none."""
         pending = self._pending.get(arrived.server_uuid)
         if pending is None or pending.at != arrived.at:
@@ -102,7 +102,7 @@ class Arrivals:
         del self._pending[arrived.server_uuid]
         arrival = pending.arrival
         if arrived.stats is not None:
-            final = sample.from_job_stats(arrived.stats, arrived.at)
+            final = job_sample.from_job_stats(arrived.stats, arrived.at)
             figures: dict[str, Any] = {n: getattr(final, n, None) for n in ARRIVAL_FIGURES}
             figures["total_seconds"] = final.elapsed_seconds
             arrival = dataclasses.replace(arrival, **figures)

@@ -8,11 +8,11 @@ from typing import Any
 
 import oslo_messaging as messaging
 
-from migprog.compute import rpcapi
 from migprog.concurrency import Inbox
 from migprog.core.actions import Action, Answer, Target
-from migprog.core.field import shown
+from migprog.core.fields import shown
 from migprog.core.table import Malformed
+from migprog.rpc import compute
 
 LOG = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Endpoint:
     """RPC endpoint. Any number of threads may call it at once; what is not known to this version
     is ignored."""
 
-    target = messaging.Target(version=rpcapi.VERSION)
+    target = messaging.Target(version=compute.VERSION)
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
@@ -54,7 +54,7 @@ class Endpoint:
         request = Request(action, target, who)
         self._inbox.put(request)
         try:
-            answer = request.answer.result(rpcapi.ANSWER_SECONDS)
+            answer = request.answer.result(compute.ANSWER_SECONDS)
         except TimeoutError:
             # libvirt takes its time. What comes of it is told by the log.
             answer = Answer()

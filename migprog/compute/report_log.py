@@ -3,12 +3,12 @@
 
 import logging
 
-from migprog.core import field
+from migprog.core import fields
+from migprog.core.forecast.verdict import Verdict
+from migprog.core.forecast.verdict_changes import VerdictChange, VerdictChanges
 from migprog.core.report import Report
+from migprog.core.schedule import Reason
 from migprog.core.status import ENDED
-from migprog.core.throttle import Reason
-from migprog.core.turns import Turn, Turns
-from migprog.core.verdict import Verdict
 
 LOG = logging.getLogger(__name__)
 _MIB = 2**20
@@ -18,7 +18,7 @@ class ReportLog:
     """The lines of one migration."""
 
     def __init__(self) -> None:
-        self._turns = Turns()
+        self._turns = VerdictChanges()
         self._verdict: Verdict | None = None
 
     def sent(self, reason: Reason, report: Report, now: float) -> None:
@@ -39,10 +39,10 @@ class ReportLog:
         self._turns, turn = self._turns.after(report.verdict, now)
         if turn is None:
             return
-        level = logging.WARNING if turn is Turn.BAD else logging.INFO
-        words = "is" if turn is Turn.BAD else "has recovered and is"
+        level = logging.WARNING if turn is VerdictChange.BAD else logging.INFO
+        words = "is" if turn is VerdictChange.BAD else "has recovered and is"
         often = f" (its verdict turned {unlogged} times since the last line)" if unlogged else ""
-        message = field.text(report.reason or "")
+        message = fields.text(report.reason or "")
         LOG.log(
             level,
             "server %s: migration %s %s %s: %s%s",
@@ -69,10 +69,10 @@ def final_figures(report: Report, verdict: Verdict | None = None) -> str:
         None if throughput is None else f"throughput {throughput / _MIB:.1f} MiB/s",
         None if report.memory_iteration is None else f"{report.memory_iteration} iterations",
         None
-        if report.auto_converge_percent is None
-        else f"guest slowed by {report.auto_converge_percent} %",
+        if report.cpu_throttle_percent is None
+        else f"guest slowed by {report.cpu_throttle_percent} %",
         None if verdict is None else f"last verdict {verdict}",
-        None if report.error is None else f"error: {field.text(report.error)}",
+        None if report.error is None else f"error: {fields.text(report.error)}",
     )
     return "; ".join([str(report.status), ", ".join(text for text in known if text is not None)])
 

@@ -3,22 +3,22 @@
 
 from dataclasses import dataclass
 
-from migprog.compute.recorder import Limits
-from migprog.core import throttle
+from migprog.core import schedule
+from migprog.recording.writer import Limits
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the agent's configuration says; see conf/compute.py for units and ranges."""
 
-    libvirt_uri: str
+    connection_uri: str
     host: str | None
     my_ip: str | None
     poll_interval_seconds: float
     scan_interval_seconds: float
     qemu_events: bool
     libvirt_timeout_seconds: float
-    rules: throttle.Rules
-    state_dir: str | None
-    record_dir: str | None
+    rules: schedule.Rules
+    state_path: str | None
+    record_path: str | None
     record_limits: Limits

@@ -16,18 +16,20 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from migprog.compute import clock as clocks
-from migprog.compute import messages, resume
-from migprog.compute.echo import Echo
-from migprog.compute.ledger import Ledger
-from migprog.compute.monitor import DEPARTURES, Monitor
-from migprog.compute.recorder import Recorder
-from migprog.compute.sampler import Sampler
+from migprog.compute.libvirt import events
+from migprog.compute.libvirt.sampler import Sampler
 from migprog.compute.settings import Settings
-from migprog.compute.watched import Watched
-from migprog.core import job, keep, sample, throttle
-from migprog.core.completion import CompletionTimes, ResentShares, resent_share
-from migprog.core.sample import JobState
+from migprog.compute.state import resume
+from migprog.compute.state.journal import Journal
+from migprog.compute.watched_migration import WatchedMigration
+from migprog.core import checkpoint, job_start, schedule
+from migprog.core.forecast import job_sample
+from migprog.core.forecast.completion_time import CompletionTimes, ResentShares, resent_share
+from migprog.core.forecast.job_sample import JobState
+from migprog.core.monitor import DEPARTURES, Monitor
+from migprog.core.recently_ended import RecentlyEnded
 from migprog.metrics import agent as metrics
+from migprog.recording.writer import Recorder
 
 LOG = logging.getLogger(__name__)
 # libvirt-domain.h: VIR_DOMAIN_EVENT_STOPPED, and with its detail SAVED: none that migrates is.
@@ -45,14 +47,14 @@ class WatchList:
         settings: Settings,
         sampler: Callable[[str, bool], Sampler],
         recorder: Recorder,
-        ledger: Ledger,
+        ledger: Journal,
     ) -> None:
         self._settings = settings
         self._sampler = sampler
         self._recorder = recorder
         self._ledger = ledger
-        self._watched: dict[str, Watched] = {}
-        self._echo = Echo()
+        self._watched: dict[str, WatchedMigration] = {}
+        self._echo = RecentlyEnded()
         # When the last message with progress was sent.
         self._sent_at = -math.inf
         # When something of any migration is to be done, or some time before.
@@ -103,7 +105,7 @@ class WatchList:
 
     # What was seen.
 
-    def resume(self, kept: keep.Kept, now: float) -> bool:
+    def resume(self, kept: checkpoint.Checkpoint, now: float) -> bool:
         """Go on with what an agent before has left, unless its server is watched already."""
         if kept.server_uuid in self:
             return False
@@ -112,16 +114,18 @@ class WatchList:
         self._begin(kept.server_uuid, now, kept)
         return True
 
-    def read(self, reading: messages.Reading) -> None:
+    def read(self, reading: events.Reading) -> None:
         """Take up the statistics of a server, or why there are none."""
         server_uuid, stats, at = reading.server_uuid, reading.stats, reading.at
-        state = JobState.NONE if stats is None else sample.outgoing_job(stats)
+        state = JobState.NONE if stats is None else job_sample.outgoing_job(stats)
         watched = self._watched.get(server_uuid)
         if watched is None:
             if state is JobState.NONE or self._is_echo(reading, state):
                 return
             # One that has failed already began long before it was found.
-            began_at = None if state is JobState.ACTIVE else job.began_at(reading.stats or {}, at)
+            began_at = (
+                None if state is JobState.ACTIVE else job_start.began_at(reading.stats or {}, at)
+            )
             watched = self._begin(server_uuid, at if began_at is None else began_at)
         watched.answered(reading)
         # The next reading follows by what is set now, which a reload may have changed.
@@ -139,7 +143,9 @@ class WatchList:
                 return
         watched.read(reading)
 
-    def _look_for(self, watched: Watched, kept: keep.Kept, reading: messages.Reading) -> Watched:
+    def _look_for(
+        self, watched: WatchedMigration, kept: checkpoint.Checkpoint, reading: events.Reading
+    ) -> WatchedMigration:
         """Look for what an agent before has left; return what the reading is of."""
         now = time.monotonic()
         if not resume.look(watched.monitor, kept, reading, time.time() - now):
@@ -150,7 +156,7 @@ class WatchList:
         self._prove(watched)
         return watched
 
-    def iteration(self, message: messages.Iteration) -> None:
+    def iteration(self, message: events.Iteration) -> None:
         """Take up that QEMU begins a pass over a server's memory."""
         server_uuid, at = message.server_uuid, message.at
         watched = self._watched.get(server_uuid)
@@ -162,11 +168,11 @@ class WatchList:
             if self._echo.is_of(server_uuid, at):
                 return
             watched = self._begin(server_uuid, at)
-        watched.monitor.pass_begins(at)
+        watched.monitor.iteration_begins(at)
         watched.tape.event("iteration", at, iteration=message.number)
         watched.next_poll_at = at
 
-    def lifecycle(self, message: messages.Lifecycle) -> None:
+    def lifecycle(self, message: events.Lifecycle) -> None:
         """Take up libvirt's event of a server's life."""
         kind = (message.event, message.detail)
         server_uuid, at = message.server_uuid, message.at
@@ -188,11 +194,11 @@ class WatchList:
         watched.monitor.lifecycle(message.event, message.detail, at)
         watched.tape.event("lifecycle", at, code=message.event, detail=message.detail)
 
-    def job_completed(self, message: messages.JobCompleted) -> None:
+    def job_completed(self, message: events.JobCompleted) -> None:
         """Take up the final statistics of a server's job, whatever it was."""
         server_uuid, stats, at = message.server_uuid, message.stats, message.at
         watched = self._watched.get(server_uuid)
-        if not sample.is_outgoing(stats):
+        if not job_sample.is_outgoing(stats):
             if watched is not None and watched.is_proven:
                 self._ended_before(watched, at)
             else:
@@ -207,7 +213,7 @@ class WatchList:
         watched.monitor.job_completed(stats, at)
         watched.tape.event("job_completed", at, stats=dict(stats))
 
-    def job_event(self, event: messages.JobEvent) -> None:
+    def job_event(self, event: events.JobEvent) -> None:
         """Take up that something happens to a server's job."""
         watched = self._watched.get(event.server_uuid)
         if watched is None:
@@ -218,17 +224,17 @@ class WatchList:
             watched.monitor.qemu_migration(event.qemu_status, event.at)
             watched.tape.event("qemu_migration", event.at, status=event.qemu_status)
 
-    def arrived(self, message: messages.Arrived) -> None:
+    def arrived(self, message: events.ArrivalStats) -> None:
         """Learn from the final statistics of a migration that brought a server here."""
-        if message.stats is not None and sample.is_completed_migration(message.stats):
-            final = sample.from_job_stats(message.stats, message.at)
+        if message.stats is not None and job_sample.is_completed_migration(message.stats):
+            final = job_sample.from_job_stats(message.stats, message.at)
             self._learn_resent(message.server_uuid, resent_share(final))
 
     def _learn_resent(self, server_uuid: str, share: float | None) -> None:
         if share is not None:
             self._resent = self._resent.after(server_uuid, share)
 
-    def destinations(self, message: messages.Destinations) -> None:
+    def destinations(self, message: events.Destinations) -> None:
         """Take up which hosts migrations go to."""
         for watched in self._watched.values():
             monitor = watched.monitor
@@ -237,14 +243,14 @@ class WatchList:
                 expected_seconds = self._completions.expected_seconds(destination)
                 monitor.goes_to(destination, expected_seconds)
 
-    def _is_echo(self, reading: messages.Reading, state: JobState) -> bool:
+    def _is_echo(self, reading: events.Reading, state: JobState) -> bool:
         """Whether a reading is of a migration that is not watched any more, as it has ended."""
         if state is not JobState.ACTIVE:
             # libvirt has forgotten when it began, and shows it for a moment after its end.
             return self._echo.may_be(reading.server_uuid, reading.at)
         return self._echo.is_of(reading.server_uuid, reading.at, reading.stats)
 
-    def _doubt(self, watched: Watched, reading: messages.Reading) -> None:
+    def _doubt(self, watched: WatchedMigration, reading: events.Reading) -> None:
         """Take up a candidate's reading that shows no migration."""
         if reading.stats is not None:
             self._drop(reading.server_uuid)
@@ -252,32 +258,34 @@ class WatchList:
             # A migration that was over so soon is told of by events, which may be on their way.
             watched.drop_at = watched.judge_at = reading.at + _LAST_EVENTS_SECONDS
 
-    def _prove(self, watched: Watched) -> None:
+    def _prove(self, watched: WatchedMigration) -> None:
         if not watched.is_proven:
             monitor = watched.monitor
             LOG.info("server %s: migration %s is under way", monitor.server_uuid, monitor.uuid)
             watched.is_proven, watched.drop_at = True, None
 
-    def _ended_before(self, watched: Watched, at: float) -> None:
+    def _ended_before(self, watched: WatchedMigration, at: float) -> None:
         """Take up that a server has a job that none has that migrates."""
         if watched.monitor.kept is not None:
-            watched.monitor.lost(keep.LEFT_RUNNING, at, certain=False)
+            watched.monitor.lost(checkpoint.LEFT_RUNNING, at, certain=False)
         else:
             watched.monitor.ending.given_up(at)
 
-    def _begin(self, server_uuid: str, at: float, kept: keep.Kept | None = None) -> Watched:
+    def _begin(
+        self, server_uuid: str, at: float, kept: checkpoint.Checkpoint | None = None
+    ) -> WatchedMigration:
         """Watch a server; ``kept`` is what an agent before has left of its migration."""
         name = str(uuid.uuid4()) if kept is None else kept.uuid
-        handover_seconds = self._completions.expected_seconds()
+        completion_time_seconds = self._completions.expected_seconds()
         interval_seconds = self._settings.poll_interval_seconds
         self._look_at = min(self._look_at, at)
-        watched = self._watched[server_uuid] = Watched(
+        watched = self._watched[server_uuid] = WatchedMigration(
             monitor=Monitor(
-                *(name, server_uuid, at, handover_seconds, kept, interval_seconds),
+                *(name, server_uuid, at, completion_time_seconds, kept, interval_seconds),
                 resent_share=self._resent.expected(server_uuid),
             ),
             sampler=self._sampler(server_uuid, kept is not None),
-            tape=self._recorder.tape(server_uuid, handover_seconds),
+            tape=self._recorder.tape(server_uuid, completion_time_seconds),
             next_poll_at=at,
             judge_at=at,
             is_proven=kept is not None,
@@ -296,7 +304,7 @@ class WatchList:
 
     def attend(
         self,
-        rules: throttle.Rules,
+        rules: schedule.Rules,
         now: float,
         seen_of: Collection[str | None],
     ) -> None:
@@ -308,7 +316,7 @@ class WatchList:
         that takes along what has moved.
         """
         seen = [server_uuid for server_uuid in self._watched if server_uuid in seen_of]
-        clock = throttle.HostClock(self._sent_at, self._oldest_reported_at(seen))
+        clock = schedule.HostClock(self._sent_at, self._oldest_reported_at(seen))
         alone = clock.rules(rules, now)
         all_are_due = clock.may_send(rules, now) and clock.figures_are_due(rules, now)
         looks_at_all = all_are_due or now >= self._look_at
@@ -330,7 +338,7 @@ class WatchList:
         still = [self._watched[each] for each in looked_at if each in self._watched]
         for watched in still:
             if not watched.monitor.over:
-                self._try(watched, Watched.ask, self._settings, now)
+                self._try(watched, WatchedMigration.ask, self._settings, now)
         others_at = math.inf if looks_at_all else self._look_at
         self._look_at = min((watched.look_at for watched in still), default=others_at)
         self._look_at = min(self._look_at, others_at)
@@ -348,7 +356,9 @@ class WatchList:
         self._oldest_at = min(known, default=None)
         return self._oldest_at
 
-    def _try(self, watched: Watched, work: Callable[..., bool | None], *arguments: Any) -> bool:
+    def _try(
+        self, watched: WatchedMigration, work: Callable[..., bool | None], *arguments: Any
+    ) -> bool:
         """Return whether ``work`` on a migration did it; another one's failure is its own."""
         try:
             return bool(work(watched, *arguments))
@@ -359,7 +369,7 @@ class WatchList:
             )
             return False
 
-    def _judge(self, watched: Watched, rules: throttle.Rules, now: float) -> bool:
+    def _judge(self, watched: WatchedMigration, rules: schedule.Rules, now: float) -> bool:
         """Judge the migration, and report it if that is due; return whether it is."""
         # The next reading will come before, if none hangs.
         watched.judge_at = now + 2 * self._settings.poll_interval_seconds
@@ -368,7 +378,7 @@ class WatchList:
         watched.monitor.judge(now)
         return self._report(watched, rules, now)
 
-    def _report(self, watched: Watched, rules: throttle.Rules, now: float) -> bool:
+    def _report(self, watched: WatchedMigration, rules: schedule.Rules, now: float) -> bool:
         """Report the migration, as it was judged, if that is due; return whether it is."""
         due = watched.monitor.due(rules, clocks.wall(now))
         if due is not None:
@@ -376,7 +386,7 @@ class WatchList:
             reason, report = due
             watched.log.sent(reason, report, now)
             metrics.told(reason)
-            needs_ack = throttle.needs_ack(reason, watched.monitor.destination is not None)
+            needs_ack = schedule.needs_ack(reason, watched.monitor.destination is not None)
             self._ledger.tell(report, needs_ack, watched.monitor.started_clock, now)
             if watched.monitor.over:
                 watched.tape.end(report.status, report.error, now)
@@ -384,11 +394,13 @@ class WatchList:
             self._forget(watched, now)
         return due is not None
 
-    def _forget(self, watched: Watched, now: float) -> None:
+    def _forget(self, watched: WatchedMigration, now: float) -> None:
         monitor = watched.monitor
-        handover_seconds = monitor.ending.handover_seconds
-        if handover_seconds is not None:
-            self._completions = self._completions.after(handover_seconds, monitor.destination)
+        completion_time_seconds = monitor.ending.completion_time_seconds
+        if completion_time_seconds is not None:
+            self._completions = self._completions.after(
+                completion_time_seconds, monitor.destination
+            )
         self._learn_resent(monitor.server_uuid, monitor.ending.resent_share())
         watched.sampler.stop()
         del self._watched[monitor.server_uuid]

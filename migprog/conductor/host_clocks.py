@@ -8,8 +8,8 @@ from collections import OrderedDict
 
 from migprog.core import clocks
 from migprog.core.clocks import Offset
+from migprog.core.log_limit import LogLimit
 from migprog.core.report import Batch
-from migprog.core.seldom import Seldom
 
 LOG = logging.getLogger(__name__)
 # The least recently heard of are forgotten; their next message tells again.
@@ -22,7 +22,7 @@ class HostClocks:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._offsets: OrderedDict[tuple[str, str], Offset] = OrderedDict()
-        self._lines = Seldom(interval_seconds=3600.0)
+        self._lines = LogLimit(interval_seconds=3600.0)
 
     def by_ours(self, batch: Batch, received_at: float, is_prompt: bool) -> Batch:
         """The batch, received at this time by our clock, with its instants by our clock.

@@ -5,8 +5,8 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 
+from migprog.core.log_limit import LogLimit
 from migprog.core.refusal import Refusal, Why
-from migprog.core.seldom import Seldom
 from migprog.metrics import conductor as metrics
 
 LOG = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class Refusals:
     """Used by one thread."""
 
     def __init__(self) -> None:
-        self._seldom = Seldom()
+        self._seldom = LogLimit()
 
     def note(self, host: str, refused: Sequence[Refusal]) -> None:
         """Count what was refused of a batch; log the first of each kind, once in ten minutes."""

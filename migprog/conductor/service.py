@@ -7,15 +7,14 @@ from typing import Any
 
 from oslo_config import cfg
 
-from migprog import brokers, exception, httpd, logs, metrics, objects, outages, rpc
-from migprog.conductor import rpcapi
-from migprog.conductor.intake import Intake, StoreBatches, storing
-from migprog.conductor.manager import ConductorManager
-from migprog.conductor.naming import Naming
-from migprog.conductor.nova import Nova
+from migprog import exception, httpd, logs, metrics, objects, outages, rpc
+from migprog.conductor.batcher import ReportBatcher, StoreBatches, storing
+from migprog.conductor.endpoint import ConductorEndpoint
+from migprog.conductor.nova_client import Nova
+from migprog.conductor.nova_lookup import NovaIdLookup
 from migprog.conf import nova as nova_conf
 from migprog.conf.conductor import metrics_address
-from migprog.rpc import ending
+from migprog.rpc import brokers, conductor, ending
 
 LOG = logging.getLogger(__name__)
 
@@ -41,8 +40,8 @@ class ConductorService:
         self._store: objects.Store | None = None
         self._transport: Any = None
         self._server: Any = None
-        self._intake: Intake | None = None
-        self._naming: Naming | None = None
+        self._intake: ReportBatcher | None = None
+        self._naming: NovaIdLookup | None = None
         self._metrics: httpd.Server | None = None
         self._broker: outages.Party | None = None
         self._stopping = threading.Event()
@@ -62,7 +61,7 @@ class ConductorService:
         if self._stopping.is_set():
             return
         self._store.log_outages(_WITHOUT_DATABASE)
-        self._intake = Intake(self._storing(self._store))
+        self._intake = ReportBatcher(self._storing(self._store))
         self._intake.start()
         where = brokers.where(self._conf, self._transport_url)
         self._broker = outages.party(LOG, where, "no reports are received; they wait in the agents")
@@ -70,9 +69,9 @@ class ConductorService:
         self._transport = rpc.transport(self._conf, self._transport_url)
         self._server = rpc.server(
             self._transport,
-            rpcapi.TOPIC,
+            conductor.TOPIC,
             self._conf.conductor.host,
-            [ConductorManager(self._intake)],
+            [ConductorEndpoint(self._intake)],
             # The intake has logged it.
             expected=(objects.Unavailable,),
         )
@@ -134,7 +133,7 @@ class ConductorService:
         nova_conf.register_opts(self._conf)
         if not nova_conf.is_asked(self._conf):
             return storing(store)
-        self._naming = Naming(store, Nova(self._conf))
+        self._naming = NovaIdLookup(store, Nova(self._conf))
         self._naming.start()
         return storing(store, self._naming.appeared)
 

@@ -67,7 +67,7 @@ OPTS = [
         "of a proxy have its address.",
     ),
     cfg.IntOpt(
-        "max_waiting",
+        "max_long_polls",
         min=0,
         max=1024,
         help="Requests that may wait for news of a migration at a time, in each process. Without "

@@ -12,7 +12,7 @@ GROUP = cfg.OptGroup("compute", title="The agent, on each hypervisor")
 
 OPTS = [
     cfg.StrOpt(
-        "libvirt_uri",
+        "connection_uri",
         default="qemu:///system",
         help="Where libvirt is reached. The connection is read-only; qemu_events and "
         "allow_actions open read-write ones besides.",
@@ -109,15 +109,15 @@ OPTS = [
         "metrics_listen.",
     ),
     cfg.StrOpt(
-        "state_dir",
+        "state_path",
         default="/var/lib/migprog",
         help="A folder for what must outlive the agent: the migrations that it watches, and how "
-        "they ended until a conductor has it. Each libvirt_uri has a folder of its own in it, "
+        "they ended until a conductor has it. Each connection_uri has a folder of its own in it, "
         "which is made if need be. Nothing is kept where this is empty. migprog-standalone has it "
         "in its --state-dir.",
     ),
     cfg.StrOpt(
-        "record_dir",
+        "record_path",
         help="A folder for recordings: one file a migration, with all that libvirt told of it, "
         "for migprog-replay. It is made if need be. Nothing is recorded where this is not set.",
     ),
@@ -130,11 +130,11 @@ OPTS = [
         "fuller a recording is, the fewer readings are written to it.",
     ),
     cfg.IntOpt(
-        "record_keep",
+        "record_max_files",
         default=100,
         min=1,
         max=100_000,
-        help="Recordings that are kept in record_dir; the oldest are removed.",
+        help="Recordings that are kept in record_path; the oldest are removed.",
     ),
 ]
 

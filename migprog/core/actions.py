@@ -6,8 +6,9 @@ import enum
 from collections.abc import Mapping
 from typing import Any, Self
 
-from migprog.core import field, job, sample, table
-from migprog.core.field import needed
+from migprog.core import fields, job_start, table
+from migprog.core.fields import needed
+from migprog.core.forecast import job_sample
 from migprog.core.status import ENDED, Phase, Status
 from migprog.core.table import Malformed
 
@@ -50,18 +51,18 @@ def is_of(stats: Mapping[str, Any], at: float, seen_at: float) -> bool:
     that was last seen at ``seen_at``: a server has one job at a time, so it is, if it had begun by
     then. Seconds of one monotonic clock.
     """
-    if sample.outgoing_job(stats) is not sample.JobState.ACTIVE:
+    if job_sample.outgoing_job(stats) is not job_sample.JobState.ACTIVE:
         return False
-    began_at = job.began_at(stats, at)
-    return began_at is None or job.is_no_later(began_at, seen_at)
+    began_at = job_start.began_at(stats, at)
+    return began_at is None or job_start.is_no_later(began_at, seen_at)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """The migration that something is to be done to, by its UUID and its server's."""
 
-    uuid: str = needed(field.uuid_text)
-    server_uuid: str = needed(field.uuid_text)
+    uuid: str = needed(fields.uuid_text)
+    server_uuid: str = needed(fields.uuid_text)
 
     def to_wire(self) -> dict[str, Any]:
         """A table of one row, see :mod:`migprog.core.table`."""
@@ -89,4 +90,4 @@ class Answer:
     def from_wire(cls, wire: Mapping[str, Any] | None) -> Self:
         """Read an answer, of an older or a newer agent too."""
         refused = (wire or {}).get("refused")
-        return cls(None if refused is None else field.text(str(refused)))
+        return cls(None if refused is None else fields.text(str(refused)))

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from migprog.core.verdict import BAD
+from migprog.core.forecast.verdict import BAD
 
 # What completed before that says nothing of the pace now.
 WINDOW_SECONDS = 3600.0
@@ -64,7 +64,7 @@ class Completed:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class TransferRate:
     """Of the last ``window_seconds``, in which so many ``migrations`` completed. None of bytes:
     the size of one of them is not known."""
 
@@ -84,7 +84,7 @@ class Forecast:
     eta_high_seconds: float | None = None
 
 
-def pace(completed: Sequence[Completed], now: float) -> Pace | None:
+def pace(completed: Sequence[Completed], now: float) -> TransferRate | None:
     """The pace seen; None when nothing has completed lately.
 
     It is counted from when the first of them began, and until now: a host whose draining has
@@ -98,7 +98,7 @@ def pace(completed: Sequence[Completed], now: float) -> Pace | None:
         return None
     sizes = [each.memory_bytes for each in recent if each.memory_bytes is not None]
     known = len(sizes) == len(recent) and sum(sizes) > 0
-    return Pace(
+    return TransferRate(
         migrations=len(recent),
         window_seconds=seconds,
         servers_per_second=len(recent) / seconds,
@@ -110,7 +110,7 @@ def forecast(
     servers: int | None,
     memory_bytes: int | None,
     under_way: Sequence[UnderWay],
-    pace: Pace | None,
+    pace: TransferRate | None,
 ) -> Forecast:
     """When a host will be empty that has so many servers with so much memory together, those under
     way among them."""
@@ -162,7 +162,7 @@ def _or(seconds: float | None, otherwise: float) -> float:
 
 
 def _times(
-    waiting: int, memory_bytes: int | None, under_way: Sequence[UnderWay], pace: Pace
+    waiting: int, memory_bytes: int | None, under_way: Sequence[UnderWay], pace: TransferRate
 ) -> list[float]:
     """The time for all that is left: by bytes where they are known, which tell more; by servers."""
     by_servers = (waiting + sum(each.left for each in under_way)) / pace.servers_per_second

@@ -23,18 +23,18 @@ def silent_after(heartbeat_seconds: float | None) -> timedelta:
     return timedelta(seconds=HEARTBEATS_MISSED * bounded_heartbeat(heartbeat_seconds))
 
 
-def is_silent(heard_at: datetime, now: datetime, heartbeat_seconds: float | None) -> bool:
+def is_silent(last_reported_at: datetime, now: datetime, heartbeat_seconds: float | None) -> bool:
     """Tell whether more should have been received since."""
-    return is_old(heard_at, now, silent_after(heartbeat_seconds))
+    return is_old(last_reported_at, now, silent_after(heartbeat_seconds))
 
 
-def is_old(heard_at: datetime, now: datetime, after: timedelta) -> bool:
-    """Tell whether ``heard_at`` is longer ago than ``after``.
+def is_old(last_reported_at: datetime, now: datetime, after: timedelta) -> bool:
+    """Tell whether ``last_reported_at`` is longer ago than ``after``.
 
     What is to come in hours was stored by a conductor whose clock was wrong: it says nothing of
     now. Two clocks of controllers may differ by less.
     """
-    return now - heard_at > after or heard_at - now > max(after, _AHEAD)
+    return now - last_reported_at > after or last_reported_at - now > max(after, _AHEAD)
 
 
 def bounded_heartbeat(seconds: float) -> float:

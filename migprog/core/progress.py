@@ -8,10 +8,10 @@ dirties a good deal: exact for both as the first pass begins, between them as it
 
 import math
 
-from migprog.core.course import Course
-from migprog.core.estimate import Estimate
-from migprog.core.first_pass import first_pass
-from migprog.core.pause import pause_limit_seconds
+from migprog.core.forecast.estimate import Estimate
+from migprog.core.forecast.first_iteration import first_iteration
+from migprog.core.forecast.guest_pause import downtime_limit_seconds
+from migprog.core.forecast.precopy import PrecopyState
 
 MAX_UNDER_WAY = 99
 # A disk is copied in steps, and two are needed for a pace. Up to here nothing is lost by 0 percent.
@@ -25,7 +25,7 @@ _LATENESS = 2.5
 _SECOND_PASS_AGAIN = 0.25
 
 
-def percent(course: Course, estimate: Estimate, displayed: int | None) -> int | None:
+def percent(course: PrecopyState, estimate: Estimate, displayed: int | None) -> int | None:
     """Return the share of the time that has passed, in percent; never below what was ``displayed``
     before, at most 99, None while it is not known."""
     if course.latest is None or estimate.eta_seconds is None:
@@ -36,7 +36,7 @@ def percent(course: Course, estimate: Estimate, displayed: int | None) -> int | 
     return max(displayed or 0, min(MAX_UNDER_WAY, share))
 
 
-def _has_just_begun(course: Course) -> bool:
+def _has_just_begun(course: PrecopyState) -> bool:
     """Return whether the first bytes have moved, and too little time has passed to tell a pace."""
     latest = course.latest
     if latest is None or latest.at - course.started_at > _BEGINS_SECONDS:
@@ -46,18 +46,18 @@ def _has_just_begun(course: Course) -> bool:
     return bool(latest.memory_processed_bytes or latest.disk_processed_bytes)
 
 
-def _correction_seconds(course: Course) -> float:
+def _correction_seconds(course: PrecopyState) -> float:
     """Return what is added to the time left, while too little is known of the guest."""
     pace = course.memory_bytes_per_second or course.disk_bytes_per_second
     if not pace or course.resent_share is not None:
         return 0.0
-    if not course.passes:
-        known = first_pass(course, pace)
+    if not course.iterations:
+        known = first_iteration(course, pace)
         if known is None:
             return 0.0
         resent = _RESENT * math.pow(known.share, _LATENESS)
         return resent * known.whole_seconds - known.following_seconds
-    last = course.passes[-1].remaining_bytes
-    if len(course.passes) == 1 and last > pace * pause_limit_seconds(course):
+    last = course.iterations[-1].remaining_bytes
+    if len(course.iterations) == 1 and last > pace * downtime_limit_seconds(course):
         return _SECOND_PASS_AGAIN * last / pace
     return 0.0

@@ -9,22 +9,22 @@ import enum
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Self, TypeVar
 
-from migprog.core import field, table, words
-from migprog.core.field import needed, optional
+from migprog.core import fields, newer_words, table
+from migprog.core.fields import needed, optional
+from migprog.core.forecast.verdict import Verdict
 from migprog.core.status import Phase, Status
 from migprog.core.table import Dropped, Malformed
-from migprog.core.verdict import Verdict
 
 # The copy of a disk: its name in the guest, bytes in all, bytes copied.
 DiskFigures = tuple[str, int, int]
 
 
 def _status_instead(word: str, told: Mapping[str, Any]) -> Status:
-    return words.status(word, has_ended=told.get("ended_at") is not None)
+    return newer_words.status(word, has_ended=told.get("ended_at") is not None)
 
 
 def _phase_instead(word: str, told: Mapping[str, Any]) -> Phase:
-    return words.phase(word, told["status"])
+    return newer_words.phase(word, told["status"])
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,57 +35,57 @@ class Report:
     stored changes nothing.
     """
 
-    uuid: str = needed(field.uuid_text)
-    server_uuid: str = needed(field.uuid_text)
-    sequence: int = needed(field.count)
-    status: Status = needed(field.one_of(Status), _status_instead)
-    phase: Phase = needed(field.one_of(Phase), _phase_instead)
-    started_at: float = needed(field.seconds)
-    sampled_at: float = needed(field.seconds)
-    ended_at: float | None = optional(field.seconds)
+    uuid: str = needed(fields.uuid_text)
+    server_uuid: str = needed(fields.uuid_text)
+    sequence: int = needed(fields.count)
+    status: Status = needed(fields.one_of(Status), _status_instead)
+    phase: Phase = needed(fields.one_of(Phase), _phase_instead)
+    started_at: float = needed(fields.seconds)
+    sampled_at: float = needed(fields.seconds)
+    ended_at: float | None = optional(fields.seconds)
 
-    server_name: str | None = optional(field.text)
-    project_id: str | None = optional(field.text)
-    user_id: str | None = optional(field.text)
+    server_name: str | None = optional(fields.text)
+    project_id: str | None = optional(fields.text)
+    user_id: str | None = optional(fields.text)
 
-    percent: int | None = optional(field.percent)
-    eta_seconds: float | None = optional(field.seconds)
-    eta_low_seconds: float | None = optional(field.seconds)
-    eta_high_seconds: float | None = optional(field.seconds)
-    verdict: Verdict | None = optional(field.one_of(Verdict))
-    reason: str | None = optional(field.text)
+    percent: int | None = optional(fields.percent)
+    eta_seconds: float | None = optional(fields.seconds)
+    eta_low_seconds: float | None = optional(fields.seconds)
+    eta_high_seconds: float | None = optional(fields.seconds)
+    verdict: Verdict | None = optional(fields.one_of(Verdict))
+    reason: str | None = optional(fields.text)
 
-    memory_total_bytes: int | None = optional(field.count)
-    memory_processed_bytes: int | None = optional(field.count)
-    memory_remaining_bytes: int | None = optional(field.count)
-    disk_total_bytes: int | None = optional(field.count)
-    disk_processed_bytes: int | None = optional(field.count)
-    disk_remaining_bytes: int | None = optional(field.count)
-    memory_iteration: int | None = optional(field.count)
-    throughput_bytes_per_second: int | None = optional(field.count)
-    dirty_bytes_per_second: int | None = optional(field.count)
-    boundary_remaining_bytes: int | None = optional(field.count)
-    pause_needed_seconds: float | None = optional(field.seconds)
-    bandwidth_needed_bytes_per_second: int | None = optional(field.count)
-    pause_limit_seconds: float | None = optional(field.seconds)
-    auto_converge_percent: int | None = optional(field.percent)
-    vfio_transferred_bytes: int | None = optional(field.count)
-    disks: tuple[DiskFigures, ...] | None = optional(field.disks)
+    memory_total_bytes: int | None = optional(fields.count)
+    memory_processed_bytes: int | None = optional(fields.count)
+    memory_remaining_bytes: int | None = optional(fields.count)
+    disk_total_bytes: int | None = optional(fields.count)
+    disk_processed_bytes: int | None = optional(fields.count)
+    disk_remaining_bytes: int | None = optional(fields.count)
+    memory_iteration: int | None = optional(fields.count)
+    throughput_bytes_per_second: int | None = optional(fields.count)
+    dirty_bytes_per_second: int | None = optional(fields.count)
+    iteration_start_remaining_bytes: int | None = optional(fields.count)
+    downtime_needed_seconds: float | None = optional(fields.seconds)
+    bandwidth_needed_bytes_per_second: int | None = optional(fields.count)
+    downtime_limit_seconds: float | None = optional(fields.seconds)
+    cpu_throttle_percent: int | None = optional(fields.percent)
+    vfio_transferred_bytes: int | None = optional(fields.count)
+    disks: tuple[DiskFigures, ...] | None = optional(fields.disks)
 
-    total_seconds: float | None = optional(field.seconds)
-    downtime_seconds: float | None = optional(field.seconds)
-    error: str | None = optional(field.text)
+    total_seconds: float | None = optional(fields.seconds)
+    downtime_seconds: float | None = optional(fields.seconds)
+    error: str | None = optional(fields.text)
 
-    # Of a migration that has completed: see core/calibration.py.
-    eta_at_25_seconds: float | None = optional(field.seconds)
-    eta_off_at_25_seconds: float | None = optional(field.signed_seconds)
-    eta_in_range_at_25: bool | None = optional(field.yes_or_no)
-    eta_at_50_seconds: float | None = optional(field.seconds)
-    eta_off_at_50_seconds: float | None = optional(field.signed_seconds)
-    eta_in_range_at_50: bool | None = optional(field.yes_or_no)
-    eta_at_75_seconds: float | None = optional(field.seconds)
-    eta_off_at_75_seconds: float | None = optional(field.signed_seconds)
-    eta_in_range_at_75: bool | None = optional(field.yes_or_no)
+    # Of a migration that has completed: see core/forecast/calibration.py.
+    eta_at_25_seconds: float | None = optional(fields.seconds)
+    eta_error_at_25_seconds: float | None = optional(fields.signed_seconds)
+    eta_in_range_at_25: bool | None = optional(fields.yes_or_no)
+    eta_at_50_seconds: float | None = optional(fields.seconds)
+    eta_error_at_50_seconds: float | None = optional(fields.signed_seconds)
+    eta_in_range_at_50: bool | None = optional(fields.yes_or_no)
+    eta_at_75_seconds: float | None = optional(fields.seconds)
+    eta_error_at_75_seconds: float | None = optional(fields.signed_seconds)
+    eta_in_range_at_75: bool | None = optional(fields.yes_or_no)
 
 
 class ArrivalState(enum.StrEnum):
@@ -106,27 +106,27 @@ class Arrival:
 
     ``found``: it was seen here at ``at``, and has arrived at any time before. ``complete``: all of
     it is there, and it will not go back. Then the final figures may be known here too, from
-    libvirt's statistics of the whole job. ``unmet_seconds``: so long ago a conductor was first told
-    of it and knew of no such migration. ``gone_after_seconds``: so long after it began to arrive it
-    was gone again, as the migration came to nothing.
+    libvirt's statistics of the whole job. ``unmatched_seconds``: so long ago a conductor was first
+    told of it and knew of no such migration. ``gone_after_seconds``: so long after it began to
+    arrive it was gone again, as the migration came to nothing.
     """
 
-    server_uuid: str = needed(field.uuid_text)
-    state: ArrivalState = needed(field.one_of(ArrivalState), _state_instead)
-    at: float = needed(field.seconds)
-    found: bool | None = optional(field.yes_or_no)
-    complete: bool | None = optional(field.yes_or_no)
-    unmet_seconds: float | None = optional(field.seconds)
-    total_seconds: float | None = optional(field.seconds)
-    downtime_seconds: float | None = optional(field.seconds)
-    memory_total_bytes: int | None = optional(field.count)
-    memory_processed_bytes: int | None = optional(field.count)
-    memory_remaining_bytes: int | None = optional(field.count)
-    disk_total_bytes: int | None = optional(field.count)
-    disk_processed_bytes: int | None = optional(field.count)
-    disk_remaining_bytes: int | None = optional(field.count)
-    memory_iteration: int | None = optional(field.count)
-    gone_after_seconds: float | None = optional(field.seconds)
+    server_uuid: str = needed(fields.uuid_text)
+    state: ArrivalState = needed(fields.one_of(ArrivalState), _state_instead)
+    at: float = needed(fields.seconds)
+    found: bool | None = optional(fields.yes_or_no)
+    complete: bool | None = optional(fields.yes_or_no)
+    unmatched_seconds: float | None = optional(fields.seconds)
+    total_seconds: float | None = optional(fields.seconds)
+    downtime_seconds: float | None = optional(fields.seconds)
+    memory_total_bytes: int | None = optional(fields.count)
+    memory_processed_bytes: int | None = optional(fields.count)
+    memory_remaining_bytes: int | None = optional(fields.count)
+    disk_total_bytes: int | None = optional(fields.count)
+    disk_processed_bytes: int | None = optional(fields.count)
+    disk_remaining_bytes: int | None = optional(fields.count)
+    memory_iteration: int | None = optional(fields.count)
+    gone_after_seconds: float | None = optional(fields.seconds)
 
     @property
     def is_last(self) -> bool:
@@ -141,19 +141,19 @@ class Agent:
     ``started_at`` is when it began. It tells of progress every ``interval_seconds`` now, and of
     itself every ``heartbeat_seconds``. ``migrations`` are those that it watches; ``servers`` run on
     its host and have ``servers_memory_bytes`` together, None while libvirt does not tell.
-    ``takes_actions``: whether it does something to a migration where it is asked to. ``key`` is a
+    ``actions_enabled``: whether it does something to a migration where it is asked to. ``key`` is a
     secret of the agent's, by which the conductors know it again.
     """
 
-    version: str = needed(field.word)
-    started_at: float = needed(field.seconds)
-    interval_seconds: float = needed(field.seconds)
-    heartbeat_seconds: float = needed(field.seconds)
-    migrations: int = needed(field.small_count)
-    servers: int | None = optional(field.small_count)
-    servers_memory_bytes: int | None = optional(field.count)
-    takes_actions: bool | None = optional(field.yes_or_no)
-    key: str | None = optional(field.text)
+    version: str = needed(fields.word)
+    started_at: float = needed(fields.seconds)
+    interval_seconds: float = needed(fields.seconds)
+    heartbeat_seconds: float = needed(fields.seconds)
+    migrations: int = needed(fields.small_count)
+    servers: int | None = optional(fields.small_count)
+    servers_memory_bytes: int | None = optional(fields.count)
+    actions_enabled: bool | None = optional(fields.yes_or_no)
+    key: str | None = optional(fields.text)
 
 
 # What a destination knows of how a migration went.
@@ -228,7 +228,7 @@ class Batch:
             reports=_entries(Report, wire, "reports", refused, dropped),
             arrivals=_entries(Arrival, wire, "arrivals", refused, dropped),
             agent=next(iter(_entries(Agent, wire, "agent", refused, dropped, most=1)), None),
-            sent_at=_optional(field.seconds, wire, "sent_at", dropped),
+            sent_at=_optional(fields.seconds, wire, "sent_at", dropped),
         ), refused
 
 
@@ -236,11 +236,11 @@ def _name(wire: Mapping[str, Any], key: str) -> str:
     try:
         return _host_name(wire.get(key))
     except ValueError as error:
-        raise Malformed(f"{key}: {field.shown(wire.get(key))} {error}") from None
+        raise Malformed(f"{key}: {fields.shown(wire.get(key))} {error}") from None
 
 
 def _host_name(value: Any) -> str:
-    name = field.text(value)
+    name = fields.text(value)
     # MySQL takes blanks for nothing.
     if not name.strip():
         raise ValueError("must not be blank")

@@ -27,7 +27,7 @@ class Phase(enum.StrEnum):
 
     SETUP = "setup"
     DISK_COPY = "disk-copy"
-    MEMORY_FIRST_PASS = "memory-first-pass"
+    MEMORY_FIRST_ITERATION = "memory-first-iteration"
     MEMORY_ITERATIONS = "memory-iterations"
     SWITCHOVER = "switchover"
     POST_COPY = "post-copy"

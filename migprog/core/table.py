@@ -13,7 +13,7 @@ import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from migprog.core.field import Instead, Rule, shown
+from migprog.core.fields import Instead, Rule, shown
 
 # More than any version has; each costs something even where it is not known.
 MAX_FIELDS = 256

@@ -77,7 +77,7 @@ class Base(DeclarativeBase):
 class Migration(Base):
     """One live migration, in progress or ended.
 
-    ``heard_at``, ``created_at``, ``updated_at``: the conductor's clock; other instants: the
+    ``last_reported_at``, ``created_at``, ``updated_at``: the conductor's clock; other instants: the
     hypervisor's. ``arrived_at``: of the arrival that named the destination.
     """
 
@@ -122,11 +122,11 @@ class Migration(Base):
     memory_iteration: Mapped[Count | None]
     throughput_bytes_per_second: Mapped[Count | None]
     dirty_bytes_per_second: Mapped[Count | None]
-    boundary_remaining_bytes: Mapped[Count | None]
-    pause_needed_seconds: Mapped[Seconds | None]
+    iteration_start_remaining_bytes: Mapped[Count | None]
+    downtime_needed_seconds: Mapped[Seconds | None]
     bandwidth_needed_bytes_per_second: Mapped[Count | None]
-    pause_limit_seconds: Mapped[Seconds | None]
-    auto_converge_percent: Mapped[Percent | None]
+    downtime_limit_seconds: Mapped[Seconds | None]
+    cpu_throttle_percent: Mapped[Percent | None]
     vfio_transferred_bytes: Mapped[Count | None]
     # JSON: see objects/disks.py. It is of at most 32 disks.
     disks: Mapped[LongText | None]
@@ -136,20 +136,20 @@ class Migration(Base):
     error: Mapped[Text | None]
 
     eta_at_25_seconds: Mapped[Seconds | None]
-    eta_off_at_25_seconds: Mapped[Seconds | None]
+    eta_error_at_25_seconds: Mapped[Seconds | None]
     eta_in_range_at_25: Mapped[bool | None]
     eta_at_50_seconds: Mapped[Seconds | None]
-    eta_off_at_50_seconds: Mapped[Seconds | None]
+    eta_error_at_50_seconds: Mapped[Seconds | None]
     eta_in_range_at_50: Mapped[bool | None]
     eta_at_75_seconds: Mapped[Seconds | None]
-    eta_off_at_75_seconds: Mapped[Seconds | None]
+    eta_error_at_75_seconds: Mapped[Seconds | None]
     eta_in_range_at_75: Mapped[bool | None]
 
     started_at: Mapped[Instant]
     sampled_at: Mapped[Instant]
     ended_at: Mapped[Instant | None]
     arrived_at: Mapped[Instant | None]
-    heard_at: Mapped[Instant]
+    last_reported_at: Mapped[Instant]
     created_at: Mapped[Instant]
     updated_at: Mapped[Instant]
     # An index on updated_at would move with each report; this moves when something is learned of
@@ -157,7 +157,8 @@ class Migration(Base):
     ended_updated_at: Mapped[Instant | None] = mapped_column(INSTANT, Computed(_IF_ENDED))
 
     # Lists are ordered by id, newest first, or by an instant that is written once. Each index
-    # serves one filter, with the project or without, of one status, in one order: db/lists.py.
+    # serves one filter, with the project or without, of one status, in one order:
+    # db/migration_list.py.
     __table_args__ = (
         Index("uniq_migrations_uuid", "uuid", unique=True),
         Index("uniq_migrations_nova_uuid", "nova_uuid", unique=True),
@@ -201,7 +202,7 @@ class Server(Base):
 
 
 class History(Base):
-    """A point of a migration's history: see core/history.py for its number.
+    """A point of a migration's history: see core/downsampling.py for its number.
 
     ``point`` is a list in JSON, of what objects/history.py says: it is written with each step and
     read as a whole, never searched.
@@ -230,8 +231,8 @@ class Agent(Base):
     migrations: Mapped[int]
     servers: Mapped[int | None]
     servers_memory_bytes: Mapped[Count | None]
-    takes_actions: Mapped[bool | None]
-    heard_at: Mapped[Instant]
+    actions_enabled: Mapped[bool | None]
+    last_reported_at: Mapped[Instant]
     key_digest: Mapped[Digest | None]
 
     __table_args__ = (_OPTIONS_OF_KEYED,)

@@ -5,10 +5,10 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exc
 from sqlalchemy import exc as sa_exc
 
-from migprog.db import api, models, where
+from migprog.db import engine, models, where
 
 
-def missing(store: api.Store) -> str | None:
+def missing(store: engine.Store) -> str | None:
     """The server's words for the first right that a conductor needs and our user lacks, or None.
 
     Raises :class:`api.Unavailable` when the database does not serve.
@@ -27,7 +27,7 @@ def missing(store: api.Store) -> str | None:
                     connection.rollback()
             except (sa_exc.DBAPIError, db_exc.DBError) as error:
                 if isinstance(error, db_exc.DBConnectionError):
-                    raise api.Unavailable(
+                    raise engine.Unavailable(
                         f"the database does not serve: {where.reason(error)}"
                     ) from error
                 return where.reason(error)

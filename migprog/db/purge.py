@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from migprog.db import many, models
+from migprog.db import bulk, models
 from migprog.db.queries import Reader, Row, Writer, locking
 
 _MIGRATIONS: sa.Table = models.Migration.__table__  # type: ignore[assignment]
@@ -20,7 +20,7 @@ _HISTORY: sa.Table = models.History.__table__  # type: ignore[assignment]
 _AGENTS: sa.Table = models.Agent.__table__  # type: ignore[assignment]
 
 # What it takes to decide.
-_SEEN = ("id", "uuid", "server_uuid", "status", "heard_at", "created_at")
+_SEEN = ("id", "uuid", "server_uuid", "status", "last_reported_at", "created_at")
 
 
 class WithThem(NamedTuple):
@@ -73,21 +73,21 @@ def delete(writer: Writer, migrations: Sequence[Row]) -> WithThem:
     uuids = {row["uuid"] for row in migrations}
     servers = sorted(uuid for uuid, migration_uuid in held if migration_uuid in uuids)
     ids = sorted(row["id"] for row in migrations)
-    points = many.delete(connection, _HISTORY, "migration_id", ids)
-    many.delete(connection, _MIGRATIONS, "id", ids)
-    return WithThem(points, many.delete(connection, _SERVERS, "uuid", servers))
+    points = bulk.delete(connection, _HISTORY, "migration_id", ids)
+    bulk.delete(connection, _MIGRATIONS, "id", ids)
+    return WithThem(points, bulk.delete(connection, _SERVERS, "uuid", servers))
 
 
 def silent_agents(reader: Reader, before: datetime) -> list[str]:
     """The hosts whose agents nobody has heard of since ``before``."""
     table = _AGENTS.c
-    query = sa.select(table.host).where(table.heard_at < before).order_by(table.host)
+    query = sa.select(table.host).where(table.last_reported_at < before).order_by(table.host)
     return list(reader.connection.scalars(query))
 
 
 def delete_agents(writer: Writer, hosts: Sequence[str], before: datetime) -> int:
     """Delete these hosts' agents, but for those that have been heard of meanwhile; how many."""
     table = _AGENTS.c
-    query = sa.select(table.host).where(table.host.in_(hosts), table.heard_at < before)
+    query = sa.select(table.host).where(table.host.in_(hosts), table.last_reported_at < before)
     locked = writer.connection.scalars(query.order_by(table.host).with_for_update())
-    return many.delete(writer.connection, _AGENTS, "host", list(locked))
+    return bulk.delete(writer.connection, _AGENTS, "host", list(locked))

@@ -8,9 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from migprog.core import calibration
+from migprog.core.forecast import calibration
 from migprog.core.report import LASTING
-from migprog.db import lists, many, models
+from migprog.db import bulk, migration_list, models
 
 Row = dict[str, Any]
 
@@ -25,7 +25,7 @@ _IN_NOVA = ("nova_id", "nova_uuid", "nova_user_id", "nova_project_id", "nova_rec
 _SOURCE = ("source_compute", "source_node", "started_at")
 _FIXED = ("uuid", "server_uuid", *_SOURCE, "created_at")
 _FIGURES = tuple(
-    name for name in lists.COLUMNS if name not in ("id", *_FIXED, *_DESTINATION, *_IN_NOVA)
+    name for name in migration_list.COLUMNS if name not in ("id", *_FIXED, *_DESTINATION, *_IN_NOVA)
 )
 # Null until a migration has ended: no need to write them with every step on its way.
 _FINAL = ("ended_at", "total_seconds", "downtime_seconds", "error", *calibration.FIELDS)
@@ -39,7 +39,7 @@ _SERVER_PROGRESS = ("progress", "sampled_at", "updated_at")
 # What it takes to decide, and no more: reading it is a good part of the cost of a report.
 _HELD = (
     *("id", "uuid", "server_uuid", *LASTING, "source_compute", "dest_compute"),
-    *("sequence", "status", "percent", "started_at", "sampled_at", "heard_at"),
+    *("sequence", "status", "percent", "started_at", "sampled_at", "last_reported_at"),
 )
 # The same where there is more than progress.
 _HELD_MORE = (*_HELD, "ended_at", "arrived_at")
@@ -65,23 +65,25 @@ class Reader:
 
     def migration(self, names: Sequence[str], **columns: Any) -> Row | None:
         """The columns ``names`` of the one whose ``columns`` have these values."""
-        return self._row(lists.select(names).filter_by(**columns))
+        return self._row(migration_list.select(names).filter_by(**columns))
 
-    def migrations(self, names: Sequence[str], asked: lists.Asked, limit: int) -> list[Row]:
+    def migrations(
+        self, names: Sequence[str], asked: migration_list.ListFilter, limit: int
+    ) -> list[Row]:
         """The columns ``names`` of at most ``limit``.
 
         Where more have changed than can be sorted at once, the page is usually full of those
         that come first in the list's order."""
         dialect, most = self.connection.dialect.name, None
         if asked.is_by_change and not asked.is_few:
-            changed = self.connection.scalar(lists.changed(asked, dialect)) or 0
-            if changed <= lists.MAX_SORTED:
-                most = lists.MAX_SORTED
+            changed = self.connection.scalar(migration_list.changed(asked, dialect)) or 0
+            if changed <= migration_list.MAX_SORTED:
+                most = migration_list.MAX_SORTED
             else:
-                rows = self._rows(lists.among_the_first(names, asked, limit, dialect))
+                rows = self._rows(migration_list.among_the_first(names, asked, limit, dialect))
                 if len(rows) == limit:
                     return rows
-        return self._rows(lists.statement(names, asked, limit, dialect, most))
+        return self._rows(migration_list.statement(names, asked, limit, dialect, most))
 
     def server(self, uuid: str, project_id: str | None = None) -> Row | None:
         """With a ``project_id``, only if it is that project's."""
@@ -191,14 +193,16 @@ class Reader:
         migrations are looked at."""
         table = _MIGRATIONS.c
         newest = (
-            sa.select(table.dest_compute, table.arrived_at, table.source_compute, table.heard_at)
+            sa.select(
+                table.dest_compute, table.arrived_at, table.source_compute, table.last_reported_at
+            )
             .where(table.server_uuid == server_uuid)
             .order_by(table.id.desc())
             .limit(MOST_RECENT)
             .subquery()
         )
         query = sa.select(newest.c.dest_compute, newest.c.arrived_at).where(
-            newest.c.source_compute != not_from, newest.c.heard_at >= since
+            newest.c.source_compute != not_from, newest.c.last_reported_at >= since
         )
         return [(host, at) for host, at in self.connection.execute(query)]
 
@@ -215,7 +219,9 @@ class Reader:
         began within a window of time; every column, and the heartbeat interval of the source's
         agent, if known."""
         table = _MIGRATIONS.c
-        query = lists.select(lists.COLUMNS).add_columns(_AGENTS.c.heartbeat_seconds)
+        query = migration_list.select(migration_list.COLUMNS).add_columns(
+            _AGENTS.c.heartbeat_seconds
+        )
         return self._rows(
             query.select_from(_WITH_AGENTS).where(
                 table.server_uuid.in_(sorted(server_uuids)),
@@ -247,7 +253,7 @@ class Writer(Reader):
 
     def whole_migrations(self, uuids: Iterable[str]) -> dict[str, Row]:
         """By UUID, those that exist, of those that are locked already; every column."""
-        return self._lock(_MIGRATIONS, lists.COLUMNS, uuids)
+        return self._lock(_MIGRATIONS, migration_list.COLUMNS, uuids)
 
     def lock_servers(self, uuids: Iterable[str]) -> dict[str, Row]:
         """By UUID, those that exist; only the columns that it takes to decide."""
@@ -317,7 +323,7 @@ class Writer(Reader):
         self, table: sa.Table, key: str, changed: tuple[str, ...], rows: Sequence[Row]
     ) -> None:
         self.rows += len(rows)
-        many.update(self.connection, table, key, changed, rows)
+        bulk.update(self.connection, table, key, changed, rows)
 
     def put_history(self, rows: Sequence[Row]) -> None:
         """Points of migrations that are locked."""
@@ -346,7 +352,7 @@ class Writer(Reader):
         if not hosts:
             return {}
         table = _AGENTS.c
-        columns = table.host, table.key_digest, table.heard_at, table.heartbeat_seconds
+        columns = table.host, table.key_digest, table.last_reported_at, table.heartbeat_seconds
         query = sa.select(*columns).where(table.host.in_(hosts))
         return {row["host"]: row for row in self._rows(query)}
 
@@ -356,7 +362,7 @@ class Writer(Reader):
 
     def _put(self, table: sa.Table, keys: tuple[str, ...], rows: Sequence[Row]) -> None:
         self.rows += len(rows)
-        many.put(self.connection, table, keys, rows)
+        bulk.put(self.connection, table, keys, rows)
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from migprog import exception
-from migprog.db import api
+from migprog.db import engine
 
 # Any number that nobody else on that server uses.
 _LOCK = 0x6D696770
@@ -42,9 +42,9 @@ def versions() -> list[str]:
     return [script.revision for script in scripts][::-1]
 
 
-def version(store: api.Store) -> str | None:
+def version(store: engine.Store) -> str | None:
     """The database's version; None when it has no tables. Raises :class:`api.Unavailable`."""
-    with api.translated(store.engine), store.engine.connect() as connection:
+    with engine.translated(store.engine), store.engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
@@ -66,7 +66,7 @@ def age(found: str | None) -> Age:
     return Age.OLDER if found in versions() else Age.NEWER
 
 
-def check_version(store: api.Store) -> None:
+def check_version(store: engine.Store) -> None:
     """Raises :class:`exception.ConfigError` when the tables are older than this program, and
     :class:`api.Unavailable` when that cannot be told.
 
@@ -80,14 +80,14 @@ def check_version(store: api.Store) -> None:
         )
 
 
-def sync(store: api.Store, to: str = "head") -> None:
+def sync(store: engine.Store, to: str = "head") -> None:
     """Bring the database up to date, or up to a version. May be repeated, run by several at once,
     and while conductors store.
 
     Raises :class:`api.Unavailable`.
     """
     with (
-        api.translated(store.engine),
+        engine.translated(store.engine),
         store.unhurried() as patient,
         _alone(patient),
         patient.writing() as connection,
@@ -104,7 +104,7 @@ def _config() -> Config:
 
 
 @contextlib.contextmanager
-def _alone(store: api.Store) -> Iterator[None]:
+def _alone(store: engine.Store) -> Iterator[None]:
     """One at a time, until what it did is committed: so the lock is another connection's. On SQLite
     the transaction itself sees to it."""
     if store.engine.dialect.name == "sqlite":

@@ -19,15 +19,15 @@ from collections.abc import Sequence  # noqa: E402
 from typing import Any  # noqa: E402
 
 from migprog import conf, rpc  # noqa: E402
-from migprog.compute.outbox import Outbox  # noqa: E402
-from migprog.compute.sender import Address, Sender  # noqa: E402
-from migprog.conductor.rpcapi import ConductorAPI  # noqa: E402
+from migprog.compute.reporting.outbox import Outbox  # noqa: E402
+from migprog.compute.reporting.sender import Address, Sender  # noqa: E402
+from migprog.core.schedule import Reason, Rules  # noqa: E402
 from migprog.core.status import ENDED  # noqa: E402
-from migprog.core.throttle import Reason, Rules  # noqa: E402
 from migprog.loadtest import stream, usage  # noqa: E402
-from migprog.loadtest.host import Host, Told  # noqa: E402
+from migprog.loadtest.host import Host, Reported  # noqa: E402
 from migprog.loadtest.plan import Share  # noqa: E402
 from migprog.metrics import REGISTRY  # noqa: E402
+from migprog.rpc.conductor import ConductorAPI  # noqa: E402
 
 # What has ended must be told; the conductors may be far behind.
 _DRAIN_SECONDS = 60.0
@@ -137,7 +137,7 @@ class Fleet:
                 self._told(told, now)
             heapq.heapreplace(self._schedule, (due + load.poll_seconds, number))
 
-    def _told(self, told: Told, now: float) -> None:
+    def _told(self, told: Reported, now: float) -> None:
         self._ends += told.report.status in ENDED
         if told.reason in _CHANGES and now >= self._next_change_at:
             self._next_change_at = now + 1 / self._share.changes_per_second
@@ -154,7 +154,7 @@ class Fleet:
         _say(
             counted=number,
             messages={kind: _counted("migprog_messages_total", kind=kind) for kind in _KINDS},
-            reports={r.value: _counted("migprog_reports_told_total", reason=r) for r in Reason},
+            reports={r.value: _counted("migprog_reports_sent_total", reason=r) for r in Reason},
             traffic=self._broker.bytes(),
             interval_seconds=sum(intervals) / len(intervals),
         )

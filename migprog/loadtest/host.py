@@ -7,17 +7,17 @@ import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from migprog.compute.outbox import Outbox
-from migprog.compute.sender import Sender, Vitals
-from migprog.core import throttle
+from migprog.compute.reporting.outbox import Outbox
+from migprog.compute.reporting.sender import HostStats, Sender
+from migprog.core import schedule
 from migprog.core.report import Arrival, ArrivalState, Report
+from migprog.core.schedule import HostClock, Reason, ReportSummary, Rules
 from migprog.core.status import ENDED, Status
-from migprog.core.throttle import HostClock, Reason, Rules, Telling
 from migprog.loadtest.stream import Stream
 from migprog.metrics import agent as metrics
 
 
-class Told(NamedTuple):
+class Reported(NamedTuple):
     """What a host has put into its outbox, and why."""
 
     reason: Reason
@@ -47,10 +47,10 @@ class Host:
         self._streams = streams
         self._peer = peer
         self._sent_at = -math.inf
-        sender.vitals = Vitals(len(streams))
+        sender.vitals = HostStats(len(streams))
         self._migrations: list[_Migration] = []
 
-    def tick(self, now: float, wall: float) -> list[Told]:
+    def tick(self, now: float, wall: float) -> list[Reported]:
         """What the agent does after each poll. ``now`` is a monotonic clock's, ``wall`` the
         epoch's."""
         if not self._migrations:
@@ -66,7 +66,7 @@ class Host:
                 self._sent_at = now
         return told
 
-    def _report(self, rules: Rules, now: float, wall: float) -> list[Told]:
+    def _report(self, rules: Rules, now: float, wall: float) -> list[Reported]:
         told = []
         for number, migration in enumerate(self._migrations):
             due = migration.report_if_due(rules, now, wall)
@@ -80,7 +80,7 @@ class Host:
                 self._migrations[number] = _Migration(migration.stream, now)
         return told
 
-    def _arrive(self, told: Told, now: float, wall: float) -> None:
+    def _arrive(self, told: Reported, now: float, wall: float) -> None:
         """Let the destination tell, as its agent would."""
         if told.reason is Reason.FIRST:
             state = ArrivalState.INCOMING
@@ -100,7 +100,7 @@ class _Migration:
         self._project_id, self._user_id = uuid.uuid4().hex, uuid.uuid4().hex
         self._started_at: float | None = None
         self._sequence = 0
-        self._told: Telling | None = None
+        self._told: ReportSummary | None = None
         self._asked = False
 
     @property
@@ -111,23 +111,23 @@ class _Migration:
     def needs_ack(self, reason: Reason) -> bool:
         """Return whether a report needs an answer; the first change of phase has the destination
         told by it."""
-        needed = throttle.needs_ack(reason, destination_is_known=self._asked)
+        needed = schedule.needs_ack(reason, destination_is_known=self._asked)
         self._asked |= reason is Reason.PHASE
         return needed
 
-    def report_if_due(self, rules: Rules, now: float, wall: float) -> Told | None:
+    def report_if_due(self, rules: Rules, now: float, wall: float) -> Reported | None:
         passed_seconds = now - self._began_at
         at, percent = self.stream.at(passed_seconds), self.stream.percent(passed_seconds)
         has_eta = at.eta_seconds is not None
-        new = Telling(now, at.status, at.phase, at.verdict, percent, has_eta, sampled_at=now)
-        reason = throttle.reason_to_report(new, self._told, rules)
+        new = ReportSummary(now, at.status, at.phase, at.verdict, percent, has_eta, sampled_at=now)
+        reason = schedule.reason_to_report(new, self._told, rules)
         if reason is None:
             return None
         self._told = new
         self._sequence += 1
         if self._started_at is None:
             self._started_at = round(wall - (now - self._began_at), 3)
-        return Told(
+        return Reported(
             reason,
             dataclasses.replace(
                 at,

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from oslo_config import cfg
 
 from migprog import exception, rpc
-from migprog.conductor import rpcapi
 from migprog.core.report import Ack
 from migprog.db import scratch
 from migprog.loadtest.plan import HOST_PREFIX
+from migprog.rpc import conductor
 
 _RABBITMQCTL_SECONDS = 60.0
 # A conductor that is idle answers in hundredths of a second.
@@ -55,8 +55,8 @@ def conductors_answer(conf: cfg.ConfigOpts, place: Place) -> bool:
     """Whether conductors are at work there."""
     transport = rpc.transport(conf, place.transport_url)
     try:
-        answer = rpcapi.ConductorAPI(transport, _ANSWER_SECONDS).report({}, acknowledged=True)
-    except rpcapi.Unreachable as error:
+        answer = conductor.ConductorAPI(transport, _ANSWER_SECONDS).report({}, acknowledged=True)
+    except conductor.Unreachable as error:
         if error.is_silence:
             return False
         raise exception.ConfigError(f"[DEFAULT] transport_url: {error}") from error

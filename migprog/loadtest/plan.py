@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from migprog import exception
-from migprog.core.throttle import STEP_POINTS
+from migprog.core.schedule import STEP_POINTS
 
 # Of all names of simulated hosts: by it their rows are found again.
 HOST_PREFIX = "loadtest-"

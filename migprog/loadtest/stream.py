@@ -13,12 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from migprog import exception
-from migprog.compute import recording
-from migprog.compute.replay import replay
 from migprog.core.progress import MAX_UNDER_WAY
 from migprog.core.report import Report
+from migprog.core.schedule import Rules
 from migprog.core.status import ENDED, Phase, Status
-from migprog.core.throttle import Rules
+from migprog.recording import format
+from migprog.recording.replay import replay
 
 # Recordings of real migrations, of each physics one.
 DEFAULT = tuple(
@@ -72,7 +72,7 @@ def load(paths: Iterable[str], mean_seconds: float) -> list[Stream]:
 
 
 def _stream(path: str) -> Stream:
-    sent = replay(recording.read(path), _AT_EVERY_SAMPLE).reports
+    sent = replay(format.read(path), _AT_EVERY_SAMPLE).reports
     if len(sent) < _LEAST_SAMPLES:
         raise exception.MigprogError(f"{path}: the recording shows no migration")
     times = [each.t - sent[0].t for each in sent]

@@ -4,11 +4,11 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 from migprog.core.actions import Action
-from migprog.core.throttle import Reason
+from migprog.core.schedule import Reason
 from migprog.metrics import REGISTRY
 
 _REPORTS = Counter(
-    "migprog_reports_told",
+    "migprog_reports_sent",
     "Reports of migrations that were due, by why.",
     ["reason"],
     registry=REGISTRY,
@@ -20,7 +20,7 @@ _MESSAGES = Counter(
     registry=REGISTRY,
 )
 _ANSWERS = Histogram(
-    "migprog_answer_seconds",
+    "migprog_rpc_call_duration_seconds",
     "How long conductors took to answer.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
     registry=REGISTRY,
@@ -45,12 +45,12 @@ _ACTIONS = Counter(
     registry=REGISTRY,
 )
 _DROPPED = Counter(
-    "migprog_values_left_out",
+    "migprog_agent_values_dropped",
     "Optional values that broke their rules, and were left out of reports and arrivals.",
     registry=REGISTRY,
 )
 _STATE_DIR = Gauge(
-    "migprog_state_dir_failing",
+    "migprog_state_path_failing",
     "1 while what must not be lost cannot be written to the state directory.",
     ["agent"],
     registry=REGISTRY,
@@ -113,7 +113,7 @@ def dropped(values: int) -> None:
     _DROPPED.inc(values)
 
 
-def state_dir(agent: str, failing: bool) -> None:
+def state_path(agent: str, failing: bool) -> None:
     """Show how an agent, named by its libvirt's URI, stands with its state directory."""
     _STATE_DIR.labels(agent).set(failing)
 

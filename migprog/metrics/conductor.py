@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from prometheus_client import Counter, Histogram
 
-from migprog.core import calibration
-from migprog.core.calibration import Quarter
+from migprog.core.forecast import calibration
+from migprog.core.forecast.calibration import ForecastCheck
 from migprog.core.refusal import Why
 from migprog.core.report import Report
 from migprog.core.status import ENDED, Status
@@ -21,7 +21,7 @@ _REPORTS = Counter(
     registry=REGISTRY,
 )
 _TRANSACTIONS = Histogram(
-    "migprog_store_seconds",
+    "migprog_db_transaction_duration_seconds",
     "How long a transaction took that stored reports.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
     registry=REGISTRY,
@@ -91,7 +91,7 @@ _REFUSED = Counter(
 )
 
 
-class Naming(enum.StrEnum):
+class NovaIdLookup(enum.StrEnum):
     """What became of the wish to know how Nova calls a migration."""
 
     NAMED = "named"
@@ -103,7 +103,7 @@ class Naming(enum.StrEnum):
 
 
 _NAMINGS = Counter(
-    "migprog_nova_namings",
+    "migprog_nova_id_lookups",
     "Migrations that Nova was asked for, by what came of it; none where Nova is not asked.",
     ["outcome"],
     registry=REGISTRY,
@@ -114,7 +114,7 @@ for _status in sorted(ENDED):
     _ENDED.labels(_status)
 for _why in Why:
     _REFUSED.labels(_why.value)
-for _naming in Naming:
+for _naming in NovaIdLookup:
     _NAMINGS.labels(_naming.value)
 for _percent in calibration.PERCENTS:
     _ERROR.labels(str(_percent))
@@ -130,7 +130,7 @@ def transaction(batches: int, seconds: float, statements: int, rows: int) -> Non
     _ROWS.inc(rows)
 
 
-def naming(outcome: Naming) -> None:
+def naming(outcome: NovaIdLookup) -> None:
     """Count a migration that is not asked for any more."""
     _NAMINGS.labels(outcome.value).inc()
 
@@ -166,7 +166,7 @@ def stored(reports: int, ends: Iterable[Report]) -> None:
                 _forecast(quarter, end.total_seconds)
 
 
-def _forecast(quarter: Quarter, total_seconds: float | None) -> None:
+def _forecast(quarter: ForecastCheck, total_seconds: float | None) -> None:
     at = str(quarter.at_percent)
     _IN_RANGE.labels(at, _held_word(quarter)).inc()
     if total_seconds is not None:
@@ -175,7 +175,7 @@ def _forecast(quarter: Quarter, total_seconds: float | None) -> None:
             _ERROR.labels(at).observe(min(ratio, _MOST_ERROR_RATIO))
 
 
-def _held_word(quarter: Quarter) -> str:
+def _held_word(quarter: ForecastCheck) -> str:
     if quarter.in_range is None:
         return "none"
     return "yes" if quarter.in_range else "no"

@@ -7,29 +7,29 @@
 Everything that reads or writes may raise :class:`Unavailable`.
 """
 
-from migprog.db.api import LoginRefused, Store, Unavailable, connect
+from migprog.db.engine import LoginRefused, Store, Unavailable, connect
 from migprog.db.schema import check_version
 from migprog.objects.agent import Agent
-from migprog.objects.batch import Heard, Stored, store_batch, store_batches
-from migprog.objects.finding import MAX_ID, Finding
 from migprog.objects.history import Point
-from migprog.objects.migration import Mark, Migration
-from migprog.objects.naming import name, seen, unnamed
+from migprog.objects.migration import Migration, ResourceVersion
+from migprog.objects.nova_identity import name, seen, unnamed
 from migprog.objects.nova_record import NovaRecord
 from migprog.objects.purge import Purged, purge
+from migprog.objects.query import MAX_ID, MigrationQuery
 from migprog.objects.server import Server, ServerNow
+from migprog.objects.store_reports import ReceivedBatch, Stored, store_batch, store_batches
 
 __all__ = [
     "MAX_ID",
     "Agent",
-    "Finding",
-    "Heard",
     "LoginRefused",
-    "Mark",
     "Migration",
+    "MigrationQuery",
     "NovaRecord",
     "Point",
     "Purged",
+    "ReceivedBatch",
+    "ResourceVersion",
     "Server",
     "ServerNow",
     "Store",

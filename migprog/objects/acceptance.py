@@ -17,7 +17,8 @@ from migprog.core.report import Arrival, Batch, Report
 Row = dict[str, Any]
 
 # How far a sequence may leap beyond the stored one. An agent counts at most 20 reports a second
-# (poll_interval), and sets aside 256 at each of its starts (core/keep.py), some of which may fail.
+# (poll_interval), and sets aside 256 at each of its starts (core/checkpoint.py), some of which may
+# fail.
 _LEAP = 2**16
 _LEAP_PER_SECOND = 300.0
 
@@ -46,7 +47,7 @@ def foreign(old: Row | None, report: Report, host: str, now: datetime) -> Refusa
     if old["server_uuid"] != report.server_uuid:
         text = f"server_uuid: '{report.server_uuid}' must be the migration's server"
         return _refusal(Why.FOREIGN, report, text)
-    quiet_seconds = max(0.0, (now - old["heard_at"]).total_seconds())
+    quiet_seconds = max(0.0, (now - old["last_reported_at"]).total_seconds())
     at_most = old["sequence"] + _LEAP + round(_LEAP_PER_SECOND * quiet_seconds)
     if report.sequence > at_most:
         text = f"sequence: {report.sequence} must be at most {at_most} now"
@@ -68,7 +69,7 @@ def impostor(old: Row | None, key: str | None, host: str, now: datetime) -> Refu
     """
     if old is None or old["key_digest"] in (None, digest(key)):
         return None
-    if liveness.is_silent(old["heard_at"], now, old["heartbeat_seconds"]):
+    if liveness.is_silent(old["last_reported_at"], now, old["heartbeat_seconds"]):
         return None
     return Refusal(Why.AGENT, f"agent[{host}]", "key: must be that of the agent that is heard of")
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from migprog.core import liveness
-from migprog.db import api as db
+from migprog.db import engine as db
 from migprog.objects.instant import with_zones
 
 _PAGE = 1000
@@ -17,7 +17,7 @@ _PAGE = 1000
 class Agent:
     """The agent of a compute host; see :class:`migprog.core.report.Agent`.
 
-    Instants are UTC with their zone: ``heard_at`` is by the conductor's clock.
+    Instants are UTC with their zone: ``last_reported_at`` is by the conductor's clock.
     """
 
     host: str
@@ -29,8 +29,8 @@ class Agent:
     migrations: int
     servers: int | None
     servers_memory_bytes: int | None
-    takes_actions: bool | None
-    heard_at: datetime
+    actions_enabled: bool | None
+    last_reported_at: datetime
 
     @classmethod
     def get(cls, store: db.Store, host: str) -> Self | None:
@@ -57,9 +57,9 @@ class Agent:
 
     def is_silent(self, now: datetime) -> bool:
         """Whether it should have been heard of since."""
-        return liveness.is_silent(self.heard_at, now, self.heartbeat_seconds)
+        return liveness.is_silent(self.last_reported_at, now, self.heartbeat_seconds)
 
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:
         told = {name: value for name, value in row.items() if name != "key_digest"}
-        return cls(**with_zones(told, ("started_at", "heard_at")))
+        return cls(**with_zones(told, ("started_at", "last_reported_at")))

@@ -7,7 +7,7 @@ While conductors are upgraded a newer one may have stored words that this one do
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from migprog.core import words
+from migprog.core import newer_words
 from migprog.core.status import Status
 
 Row = dict[str, Any]
@@ -26,10 +26,10 @@ def in_known_words(rows: Iterable[Row]) -> list[Row]:
 
 
 def _in_known_words(row: Row) -> Row:
-    status = words.status(row["status"], row.get("ended_at") is not None)
+    status = newer_words.status(row["status"], row.get("ended_at") is not None)
     told: Row = {"status": status.value}
     if "phase" in row:
-        verdict = words.verdict(row["verdict"])
-        told["phase"] = words.phase(row["phase"], status).value
+        verdict = newer_words.verdict(row["verdict"])
+        told["phase"] = newer_words.phase(row["phase"], status).value
         told["verdict"] = None if verdict is None else verdict.value
     return row | told

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from migprog.core import words
+from migprog.core import newer_words
+from migprog.core.forecast.verdict import Verdict
 from migprog.core.report import Report
 from migprog.core.status import Phase, Status
-from migprog.core.verdict import Verdict
-from migprog.db import api as db
+from migprog.db import engine as db
 from migprog.objects.instant import from_epoch
 from migprog.objects.migration import Migration
 
@@ -35,10 +35,10 @@ class Point:
     disk_processed_bytes: int | None = None
     disk_remaining_bytes: int | None = None
     memory_iteration: int | None = None
-    boundary_remaining_bytes: int | None = None
+    iteration_start_remaining_bytes: int | None = None
     throughput_bytes_per_second: int | None = None
     dirty_bytes_per_second: int | None = None
-    auto_converge_percent: int | None = None
+    cpu_throttle_percent: int | None = None
 
     @classmethod
     def list(cls, store: db.Store, migration: Migration) -> list[Self]:
@@ -56,9 +56,9 @@ class Point:
         # A later version may have written more; what an earlier one did not know is None.
         values: dict[str, Any] = dict(zip(FIELDS, json.loads(text), strict=False))
         values["sampled_at"] = from_epoch(values["sampled_at"])
-        values["status"] = words.status(values["status"], has_ended=False)
-        values["phase"] = words.phase(values["phase"], values["status"])
-        values["verdict"] = words.verdict(values["verdict"])
+        values["status"] = newer_words.status(values["status"], has_ended=False)
+        values["phase"] = newer_words.phase(values["phase"], values["status"])
+        values["verdict"] = newer_words.verdict(values["verdict"])
         return cls(**values)
 
 

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from migprog.core import calibration, liveness
+from migprog.core import liveness
 from migprog.core import status as core_status
+from migprog.core.forecast import calibration
 from migprog.core.report import LASTING, Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Status
-from migprog.objects import acceptance, disks, disputed, settle
+from migprog.objects import acceptance, disks, disputed, resolve_arrivals
 from migprog.objects.instant import to_store
-from migprog.objects.settle import CLOCK_SKEW, SAME_ARRIVAL
+from migprog.objects.resolve_arrivals import CLOCK_SKEW, SAME_ARRIVAL
 
 Row = dict[str, Any]
 
@@ -30,14 +31,16 @@ _COPIED = (
     *("memory_total_bytes", "memory_processed_bytes", "memory_remaining_bytes"),
     *("disk_total_bytes", "disk_processed_bytes", "disk_remaining_bytes"),
     *("memory_iteration", "throughput_bytes_per_second", "dirty_bytes_per_second"),
-    *("boundary_remaining_bytes", "pause_needed_seconds", "pause_limit_seconds"),
+    *("iteration_start_remaining_bytes", "downtime_needed_seconds", "downtime_limit_seconds"),
     "bandwidth_needed_bytes_per_second",
-    *("auto_converge_percent", "total_seconds", "downtime_seconds", "vfio_transferred_bytes"),
+    *("cpu_throttle_percent", "total_seconds", "downtime_seconds", "vfio_transferred_bytes"),
     *calibration.FIELDS,
 )
 
 
-def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetime) -> Row | None:
+def report(
+    old: Row | None, new: Report, host: str, node: str, last_reported_at: datetime
+) -> Row | None:
     """The migration's row after a report of the source ``host``; None: it changes nothing.
 
     Only a newer report counts, and only along the status table. What lasts, its names and its
@@ -58,13 +61,13 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
         "started_at": to_store(new.started_at),
         "sampled_at": to_store(new.sampled_at),
         "ended_at": to_store(new.ended_at),
-        "heard_at": heard_at,
-        "updated_at": heard_at,
+        "last_reported_at": last_reported_at,
+        "updated_at": last_reported_at,
     }
     row |= {name: getattr(new, name) for name in LASTING}
     row |= _in_order(old, row)
     if old is None:
-        return row | {"source_compute": host, "source_node": node, "created_at": heard_at}
+        return row | {"source_compute": host, "source_node": node, "created_at": last_reported_at}
     # The percentage of an end that has not come does not count.
     if not (is_contradicted and old["status"] == Status.COMPLETED):
         row["percent"] = max(
@@ -73,11 +76,11 @@ def report(old: Row | None, new: Report, host: str, node: str, heard_at: datetim
         )
     row |= {name: old[name] for name in LASTING if old[name] is not None}
     if new.status is Status.UNKNOWN:
-        return settle.unknown(old, row)
+        return resolve_arrivals.unknown(old, row)
     if is_contradicted:
         return disputed.undone(old, row)
     if old["status"] == Status.COMPLETED:
-        return settle.completed_further(old, row)
+        return resolve_arrivals.completed_further(old, row)
     return old | row
 
 
@@ -101,7 +104,7 @@ def _may_follow(new: Report, old: Row) -> bool:
     before = Status(old["status"])
     if before is Status.COMPLETED:
         # Its arrival may have settled that before its source could tell.
-        return new.status is before and settle.is_whole(old)
+        return new.status is before and resolve_arrivals.is_whole(old)
     # That it has moved is its destination's word; where the source has called it back, it has not.
     called_back = before is Status.POST_MIGRATING and new.status is Status.CANCELLED
     return called_back or core_status.may_follow(new.status, before)
@@ -216,7 +219,7 @@ def destination(
         at = max(at, before)
     if before is not None and (arrival.found or at < before):
         return None
-    is_silent = liveness.is_silent(old["heard_at"], now, heartbeat_seconds)
+    is_silent = liveness.is_silent(old["last_reported_at"], now, heartbeat_seconds)
     if arrival.complete and not is_silent and disputed.is_denied(old, at):
         return None
     new = old
@@ -227,11 +230,11 @@ def destination(
             "dest_host": batch.address,
             "arrived_at": at,
         }
-    new = settle.arrived(new, arrival, before, at, now, heartbeat_seconds)
+    new = resolve_arrivals.arrived(new, arrival, before, at, now, heartbeat_seconds)
     return None if new == old else new | {"updated_at": now}
 
 
-def agent(told: Agent, host: str, node: str, heard_at: datetime) -> Row:
+def agent(told: Agent, host: str, node: str, last_reported_at: datetime) -> Row:
     """The row of the agent of ``host``; its intervals are bounded by what its options allow."""
     row = dataclasses.asdict(told) | {
         "host": host,
@@ -239,7 +242,7 @@ def agent(told: Agent, host: str, node: str, heard_at: datetime) -> Row:
         "interval_seconds": liveness.bounded_interval(told.interval_seconds),
         "heartbeat_seconds": liveness.bounded_heartbeat(told.heartbeat_seconds),
         "started_at": to_store(told.started_at),
-        "heard_at": heard_at,
+        "last_reported_at": last_reported_at,
     }
     return row | {"key_digest": acceptance.digest(row.pop("key"))}
 

@@ -5,31 +5,31 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
-from migprog.core import words
+from migprog.core import newer_words
+from migprog.core.forecast.verdict import Verdict
 from migprog.core.report import DiskFigures
 from migprog.core.status import Phase, Status
-from migprog.core.verdict import Verdict
-from migprog.db import lists
+from migprog.db import migration_list
 from migprog.objects import disks
-from migprog.objects.finding import Finding
 from migprog.objects.instant import with_zones
 from migprog.objects.nova_record import NovaRecord
+from migprog.objects.query import MigrationQuery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Migration(Finding):
+class Migration(MigrationQuery):
     """One live migration, in progress or ended.
 
-    Every instant is a datetime in UTC with its zone. ``heard_at``, ``created_at`` and
+    Every instant is a datetime in UTC with its zone. ``last_reported_at``, ``created_at`` and
     ``updated_at`` are by the conductor's clock, the others by the hypervisors'. ``arrived_at`` is
     the instant of the arrival that named the destination. ``percent`` never goes back. How the
-    forecasts at 25, 50 and 75 % turned out is in :mod:`migprog.core.calibration`'s fields.
+    forecasts at 25, 50 and 75 % turned out is in :mod:`migprog.core.forecast.calibration`'s fields.
     ``nova_id`` and ``nova_uuid`` are Nova's own names of it, ``nova_user_id`` and
     ``nova_project_id`` of who asked Nova for it, where ``user_id`` and ``project_id`` are the
     server's owner. None: not known.
     """
 
-    COLUMNS: ClassVar = lists.COLUMNS
+    COLUMNS: ClassVar = migration_list.COLUMNS
 
     id: int
     uuid: str
@@ -68,11 +68,11 @@ class Migration(Finding):
     memory_iteration: int | None
     throughput_bytes_per_second: int | None
     dirty_bytes_per_second: int | None
-    boundary_remaining_bytes: int | None
-    pause_needed_seconds: float | None
+    iteration_start_remaining_bytes: int | None
+    downtime_needed_seconds: float | None
     bandwidth_needed_bytes_per_second: int | None
-    pause_limit_seconds: float | None
-    auto_converge_percent: int | None
+    downtime_limit_seconds: float | None
+    cpu_throttle_percent: int | None
     vfio_transferred_bytes: int | None
     disks: tuple[DiskFigures, ...] | None
 
@@ -81,20 +81,20 @@ class Migration(Finding):
     error: str | None
 
     eta_at_25_seconds: float | None
-    eta_off_at_25_seconds: float | None
+    eta_error_at_25_seconds: float | None
     eta_in_range_at_25: bool | None
     eta_at_50_seconds: float | None
-    eta_off_at_50_seconds: float | None
+    eta_error_at_50_seconds: float | None
     eta_in_range_at_50: bool | None
     eta_at_75_seconds: float | None
-    eta_off_at_75_seconds: float | None
+    eta_error_at_75_seconds: float | None
     eta_in_range_at_75: bool | None
 
     started_at: datetime
     sampled_at: datetime
     ended_at: datetime | None
     arrived_at: datetime | None
-    heard_at: datetime
+    last_reported_at: datetime
     created_at: datetime
     updated_at: datetime
 
@@ -102,9 +102,9 @@ class Migration(Finding):
     def _from_row(cls, row: dict[str, Any]) -> Self:
         for name in ("source_compute", "source_node"):
             row[name] = row[name] or None
-        row["status"] = words.status(row["status"], row["ended_at"] is not None)
-        row["phase"] = words.phase(row["phase"], row["status"])
-        row["verdict"] = words.verdict(row["verdict"])
+        row["status"] = newer_words.status(row["status"], row["ended_at"] is not None)
+        row["phase"] = newer_words.phase(row["phase"], row["status"])
+        row["verdict"] = newer_words.verdict(row["verdict"])
         row["nova_record"] = NovaRecord.from_store(row["nova_record"])
         row["disks"] = disks.from_store(row["disks"])
         return cls(**with_zones(row, INSTANTS))
@@ -112,25 +112,25 @@ class Migration(Finding):
 
 INSTANTS = (
     *("started_at", "sampled_at", "ended_at", "arrived_at"),
-    *("heard_at", "created_at", "updated_at"),
+    *("last_reported_at", "created_at", "updated_at"),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark(Finding):
+class ResourceVersion(MigrationQuery):
     """What tells one state of a migration's record from every other, and whether it grows old: far
     less to read than the whole. ``sequence`` grows with each report, and whatever else changes a
     record changes its ``updated_at``."""
 
-    COLUMNS: ClassVar = ("id", "sequence", "status", "heard_at", "updated_at")
+    COLUMNS: ClassVar = ("id", "sequence", "status", "last_reported_at", "updated_at")
 
     id: int
     sequence: int
     status: Status
-    heard_at: datetime
+    last_reported_at: datetime
     updated_at: datetime
 
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:
-        row["status"] = words.status(row["status"], has_ended=False)
-        return cls(**with_zones(row, ("heard_at", "updated_at")))
+        row["status"] = newer_words.status(row["status"], has_ended=False)
+        return cls(**with_zones(row, ("last_reported_at", "updated_at")))

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Self
 
-from migprog.core.nova import NovaMigration, NovaPlaces
+from migprog.core.nova_match import NovaMigration, NovaPlaces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

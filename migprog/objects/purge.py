@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from migprog.core import status as core_status
-from migprog.db import api as db
+from migprog.db import engine as db
 from migprog.db import purge as statements
 from migprog.db import queries
 from migprog.objects.instant import zoneless
@@ -36,7 +36,7 @@ class _Rule:
     in_progress_too: bool
 
     def is_old(self, row: queries.Row) -> bool:
-        return bool(row["heard_at"] < self.before)
+        return bool(row["last_reported_at"] < self.before)
 
     def goes(self, row: queries.Row) -> bool:
         ended = row["status"] in core_status.ENDED

@@ -50,7 +50,9 @@ def counts(row: Row, report: Report, now: datetime, heartbeat_seconds: float | N
     """Whether the other agent's report is to be taken as one of the record."""
     if row["status"] not in IN_PROGRESS:
         return row["status"] == Status.UNKNOWN and report.status in ENDED
-    return report.status in ENDED or liveness.is_silent(row["heard_at"], now, heartbeat_seconds)
+    return report.status in ENDED or liveness.is_silent(
+        row["last_reported_at"], now, heartbeat_seconds
+    )
 
 
 def _is_apart(row: Row, report: Report) -> bool:

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any, Self
 
 from migprog import exception
+from migprog.core import newer_words
 from migprog.core import status as core_status
-from migprog.core import words
 from migprog.core.status import Status
-from migprog.db import api as db
+from migprog.db import engine as db
 from migprog.db import queries
 from migprog.objects.instant import with_zones
 
@@ -111,4 +111,4 @@ class ServerNow:
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:
         status = row.pop("migration_status")
-        return cls(Server.from_row(row), status and words.status(status, has_ended=False))
+        return cls(Server.from_row(row), status and newer_words.status(status, has_ended=False))

@@ -11,9 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from migprog import objects
+from migprog.core.forecast.verdict import Verdict
 from migprog.core.status import Status
-from migprog.core.verdict import Verdict
-from migprog.db import lists
+from migprog.db import migration_list
 from migprog.tests import stores
 
 # One in so many is under way: the newest.
@@ -75,7 +75,7 @@ def fill(store: objects.Store, count: int) -> None:
         "phase": "'done'",
         "verdict": f"CASE WHEN {under_way} THEN 'converging' ELSE 'ended' END",
         "ended_at": f"CASE WHEN {under_way} THEN NULL ELSE {ends} END",
-        **dict.fromkeys(("started_at", "sampled_at", "heard_at", "created_at"), at),
+        **dict.fromkeys(("started_at", "sampled_at", "last_reported_at", "created_at"), at),
         "updated_at": words["at"].format(number=f"(seq + {running})"),
     }
     server = {
@@ -200,7 +200,7 @@ def combinations(count: int) -> Iterator[dict[str, Any]]:
     ]
     for project in (LARGE, "nobody", None):
         of_project = {} if project is None else {"project_id": project}
-        for sort_key in lists.SORT_KEYS:
+        for sort_key in migration_list.SORT_KEYS:
             for descending in (True, False):
                 for asked in [{}, *filters, *pairs]:
                     yield of_project | asked | {"sort_key": sort_key, "descending": descending}

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from oslo_config import cfg
 
 from migprog import objects
-from migprog.core.nova import NovaMigration
+from migprog.core.nova_match import NovaMigration
 from migprog.core.report import Ack, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Phase, Status
-from migprog.db import api, schema
+from migprog.db import engine, schema
 
 _TEN_DAYS = 10 * 86_400
 # Some weeks ago, to the microsecond: no database may cut it. Conductors that go by the real clock
@@ -28,7 +28,7 @@ START = (time.time() // _TEN_DAYS - 3) * _TEN_DAYS + 0.123456
 def connect(url: str | None, **timeouts: int) -> objects.Store:
     """A store without tables; ``timeouts`` are options of [database_timeouts]."""
     conf = cfg.ConfigOpts()
-    api.register_opts(conf)
+    engine.register_opts(conf)
     conf([], default_config_files=[], default_config_dirs=[])
     conf.set_override("connection", url, "database")
     for name, value in timeouts.items():
@@ -83,14 +83,14 @@ def store(
     store: objects.Store,
     *entries: Report | Arrival,
     host: str = "source",
-    heard_at: float | None = None,
+    last_reported_at: float | None = None,
 ) -> Ack:
     """Store entries as one batch of ``host``; unless said otherwise it is received 100 s after
     :data:`START`, or as soon as the latest of them can be told."""
     latest = (each.at if isinstance(each, Arrival) else each.sampled_at for each in entries)
-    if heard_at is None:
+    if last_reported_at is None:
         ends = (getattr(each, "ended_at", None) or 0.0 for each in entries)
-        heard_at = max((START + 100, *latest, *ends))
+        last_reported_at = max((START + 100, *latest, *ends))
     return objects.store_batch(
         store,
         Batch(
@@ -100,7 +100,7 @@ def store(
             reports=tuple(entry for entry in entries if isinstance(entry, Report)),
             arrivals=tuple(entry for entry in entries if isinstance(entry, Arrival)),
         ),
-        heard_at,
+        last_reported_at,
     ).ack
 
 
@@ -138,7 +138,7 @@ def at(seconds: float) -> datetime.datetime:
 
 def lasting(migration: objects.Migration) -> dict[str, Any]:
     """What does not depend on when and how often it was told."""
-    passing = {"id", "heard_at", "created_at", "updated_at"}
+    passing = {"id", "last_reported_at", "created_at", "updated_at"}
     return {k: v for k, v in dataclasses.asdict(migration).items() if k not in passing}
 
 

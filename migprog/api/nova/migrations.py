@@ -19,7 +19,7 @@ from migprog.core.actions import Action
 from migprog.core.status import Status
 from migprog.policies import nova as rules
 
-_Kind = TypeVar("_Kind", objects.Migration, objects.Mark)
+_Kind = TypeVar("_Kind", objects.Migration, objects.ResourceVersion)
 # Beside Nova, what was heard of longer ago says nothing: Nova's own figures are newer.
 _FRESH_SECONDS = 15.0
 
@@ -46,15 +46,15 @@ class _OfServer(Resource):
     def named(self, migration: objects.Migration) -> objects.Migration:
         return views.named(migration, self.parts.nova_names)
 
-    def speaks_for_nova(self, found: objects.Migration | objects.Mark) -> bool:
+    def speaks_for_nova(self, found: objects.Migration | objects.ResourceVersion) -> bool:
         """Whether what we say of a migration in progress is what Nova would say, and newer.
 
         Nova alone knows what becomes of one whose source is silent, or whose server has left it.
         """
-        age_seconds = (self.parts.clock() - found.heard_at).total_seconds()
+        age_seconds = (self.parts.clock() - found.last_reported_at).total_seconds()
         if found.status is Status.POST_MIGRATING or age_seconds > _FRESH_SECONDS:
             return False
-        if isinstance(found, objects.Mark):
+        if isinstance(found, objects.ResourceVersion):
             return True
         return found.nova_record is not None and found.nova_record.is_alone
 

@@ -76,7 +76,7 @@ class OsMigrations(Resource):
         resp.media = page
 
     def _found(
-        self, query: dict[str, str], limit: int, kind: type[objects.Finding]
+        self, query: dict[str, str], limit: int, kind: type[objects.MigrationQuery]
     ) -> Sequence[Any]:
         asked: dict[str, Any] = {
             ours: query[theirs] for theirs, ours in _AS_ASKED.items() if theirs in query

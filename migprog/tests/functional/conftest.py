@@ -7,8 +7,8 @@ import tempfile
 
 import pytest
 
-from migprog.tests.functional import broker, databases, keystone, processes
-from migprog.tests.lab import Lab
+from lab.hosts import Lab
+from lab.parts import broker, databases, keystone, processes
 
 
 @pytest.hookimpl(wrapper=True)

@@ -17,17 +17,18 @@ import libvirt
 import pytest
 import requests
 
-from migprog.compute import acting
-from migprog.compute import host as compute_host
-from migprog.compute.messages import Acted
+from lab.hosts import Guest, Lab, Migration, NovaMetadata, Server
+from lab.parts import keystone, processes
+from lab.parts.deployment import Deployment
+from lab.parts.keystone import PASSWORD
+from migprog.compute.libvirt import domain_actions
+from migprog.compute.libvirt import host as compute_host
+from migprog.compute.libvirt.events import ActionResult
 from migprog.concurrency import Inbox
 from migprog.core.actions import Action
 from migprog.tests import inboxes
-from migprog.tests.functional import keystone, nova_clients, processes
-from migprog.tests.functional.deployment import Deployment
-from migprog.tests.functional.keystone import PASSWORD
+from migprog.tests.functional import nova_clients
 from migprog.tests.functional.nova_clients import Cloud, Login
-from migprog.tests.lab import Guest, Lab, Migration, NovaMetadata, Server
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(600)]
 
@@ -304,7 +305,7 @@ def test_a_pause_that_takes_too_long_is_aborted(site: Site) -> None:
 
 def test_an_agent_that_takes_no_part(site: Site) -> None:
     agents = requests.get(f"{site.deployment.api}/agents", timeout=30).json()["agents"]
-    assert {each["host"]: each["takes_actions"] for each in agents} == {
+    assert {each["host"]: each["actions_enabled"] for each in agents} == {
         "lab-a": True,
         "lab-b": False,
     }
@@ -356,7 +357,7 @@ _BY_USER = [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER]
     ],
 )
 def test_no_server_is_left_paused(domain: _Domain, called: list[str], why: str) -> None:
-    result = acting.force_complete(domain, time.monotonic())
+    result = domain_actions.force_complete(domain, time.monotonic())
     assert (result, domain.called) == ({"refused": why}, called)
 
 
@@ -365,6 +366,6 @@ def test_a_libvirt_that_is_away() -> None:
     away = compute_host.Host("qemu+unix:///system?socket=/nowhere", inbox, 5.0, False)
     away.act(Action.ABORT, "6f0c8a52-2d1e-4f37-9c07-4b6a4d0c7b11", time.monotonic())
     ((acted),) = inboxes.take(inbox)
-    assert isinstance(acted, Acted)
+    assert isinstance(acted, ActionResult)
     assert "/nowhere" in acted.error
     inbox.close()

@@ -16,12 +16,12 @@ import pytest
 import requests
 from oslo_config import cfg
 
+from lab.parts import processes
 from migprog import objects
 from migprog.core.report import Batch, Report
 from migprog.core.status import Phase, Status
-from migprog.db import api as db
+from migprog.db import engine as db
 from migprog.db import schema
-from migprog.tests.functional import processes
 
 SERVER = str(uuid.UUID(int=1))
 RUNNING, DONE = str(uuid.UUID(int=12)), str(uuid.UUID(int=11))
@@ -55,7 +55,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
             server_name=NAME,
             sequence=1,
             status=status,
-            phase=Phase.DONE if status is Status.FAILED else Phase.MEMORY_FIRST_PASS,
+            phase=Phase.DONE if status is Status.FAILED else Phase.MEMORY_FIRST_ITERATION,
             percent=7,
             started_at=now - (50 if status is Status.FAILED else 5),
             sampled_at=now,

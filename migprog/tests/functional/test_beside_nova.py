@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 import pytest
 import sqlalchemy as sa
 
+from lab.parts import processes, proxies
 from migprog import objects
 from migprog.core.report import Report
 from migprog.core.status import Phase, Status
 from migprog.db import models
 from migprog.tests import stores
-from migprog.tests.functional import nova_api, nova_clients, processes, proxies
+from migprog.tests.functional import nova_api, nova_clients
 from migprog.tests.functional.test_api import serving
 
 pytestmark = pytest.mark.functional
@@ -49,7 +50,7 @@ def keep_fresh(store: objects.Store) -> None:
     """As if every migration were heard of until the end of these tests."""
     with store.engine.begin() as connection:
         connection.execute(
-            sa.update(models.Migration).values(heard_at=datetime.datetime(2100, 1, 1))  # noqa: DTZ001
+            sa.update(models.Migration).values(last_reported_at=datetime.datetime(2100, 1, 1))  # noqa: DTZ001
         )
 
 
@@ -116,7 +117,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, process
         report = stores.report(
             server_uuid=WEB, status=status, phase=phase, started_at=at - 20, sampled_at=at
         )
-        stores.store(store, report, heard_at=at)
+        stores.store(store, report, last_reported_at=at)
         name_in_nova(store, report, 1 if status is Status.COMPLETED else 2)
     keep_fresh(store)
     store.close()

@@ -16,11 +16,13 @@ import pytest
 import requests
 
 import migprog
-from migprog import brokers, objects
+from lab import soak
+from lab.parts import broker, processes
+from lab.parts.deployment import wait_for_output
+from migprog import objects
 from migprog.core.report import Ack, Batch
-from migprog.tests import soak, stores
-from migprog.tests.functional import broker, processes
-from migprog.tests.functional.deployment import wait_for_output
+from migprog.rpc import brokers
+from migprog.tests import stores
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(180)]
 
@@ -33,7 +35,7 @@ from migprog import concurrency
 concurrency.choose()
 from oslo_config import cfg
 from migprog import rpc
-from migprog.conductor import rpcapi
+from migprog.rpc import conductor as rpcapi
 cfg.CONF([], default_config_files=[sys.argv[1]], default_config_dirs=[])
 conductor = rpcapi.ConductorAPI(rpc.transport(cfg.CONF), 20)
 print(json.dumps(conductor.report(json.loads(sys.argv[2]), acknowledged=True)), flush=True)
@@ -126,8 +128,8 @@ class Site:
 
     def agent(self, host: str, allow_actions: bool):
         text = (
-            f"[compute]\nlibvirt_uri = soak:///{host}\nhost = {host}\n"
-            f"state_dir = {self.directory}/state-{host}\nallow_actions = {allow_actions}\n"
+            f"[compute]\nconnection_uri = soak:///{host}\nhost = {host}\n"
+            f"state_path = {self.directory}/state-{host}\nallow_actions = {allow_actions}\n"
             "heartbeat_interval = 1\nreport_interval = 0.5\n"
         )
         return self.run("migprog-compute", host, host, text)
@@ -191,8 +193,8 @@ def test_agents_report_themselves_with_their_own_users(site):
         return {agent.host: agent for agent in objects.Agent.list(site.store, limit=10)}
 
     processes.wait_for(lambda: reported().keys() >= {_REPORTS, _ACTIONS}, 30.0, "both agents")
-    assert reported()[_ACTIONS].takes_actions
-    assert not reported()[_REPORTS].takes_actions
+    assert reported()[_ACTIONS].actions_enabled
+    assert not reported()[_REPORTS].actions_enabled
 
 
 def test_a_report_is_acknowledged_to_a_host_that_only_reports(site):
@@ -207,7 +209,7 @@ def test_a_report_is_acknowledged_to_a_host_that_only_reports(site):
 def test_an_action_is_answered_by_a_host_with_actions(site):
     """It is refused, as that host has no such migration: that is the agent's answer."""
     report = stores.report()
-    stores.store(site.store, report, host=_ACTIONS, heard_at=time.time())
+    stores.store(site.store, report, host=_ACTIONS, last_reported_at=time.time())
     path = f"/servers/{report.server_uuid}/migrations/{report.uuid}"
     answer = requests.delete(f"{site.api}{path}", timeout=30)
     assert answer.status_code == requests.codes.conflict, answer.text

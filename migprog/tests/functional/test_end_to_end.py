@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import requests
 
-from migprog.tests.functional import processes
-from migprog.tests.functional.deployment import Deployment, reload
-from migprog.tests.lab import Guest, NovaMetadata, Server
+from lab.hosts import Guest, NovaMetadata, Server
+from lab.parts import processes
+from lab.parts.deployment import Deployment, reload
 
 pytestmark = pytest.mark.functional
 
@@ -86,7 +86,7 @@ def assert_calibrated(record, before, after):
         return after[series] - before[series]
 
     for quarter in record["calibration"]:
-        at, off = quarter["at_percent"], quarter["off_seconds"]
+        at, off = quarter["at_percent"], quarter["error_seconds"]
         told = quarter["eta_seconds"] is not None
         # A disk's pace shows at its second step only: of so short a way that may be past a quarter,
         # or two where processors are short.
@@ -158,7 +158,7 @@ def test_a_guest_with_its_disk_is_seen_on_its_way_and_after(watched, lab, guest)
     progress = [each["progress"] for each in seen_server if each["progress"] is not None]
     assert progress == sorted(progress)
     phases = {each["phase"] for each in seen}
-    assert {"disk-copy", "memory-first-pass"} <= phases
+    assert {"disk-copy", "memory-first-iteration"} <= phases
     # While disks are copied nothing is known of the memory: null, never a false 0.
     disk_copy = [each for each in seen if each["phase"] == "disk-copy"]
     assert all(each["memory_processed_bytes"] is None for each in disk_copy)

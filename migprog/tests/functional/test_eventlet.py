@@ -4,7 +4,7 @@ a migration's figures and metrics, SIGHUP, a libvirt that goes away, and one tha
 
 import pytest
 
-from migprog.tests.functional.deployment import Deployment
+from lab.parts.deployment import Deployment
 from migprog.tests.functional.test_end_to_end import (
     guest,
     test_a_guest_with_its_disk_is_seen_on_its_way_and_after,

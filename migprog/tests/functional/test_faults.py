@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from migprog.tests.faults import kinds
-from migprog.tests.faults.judge import Wrong
-from migprog.tests.functional import processes
+from lab.faults import kinds
+from lab.faults.judge import Wrong
+from lab.parts import processes
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(900)]
 _KINDS = 2
@@ -30,7 +30,7 @@ def test_one_fault_of_each_kind(tmp_path, of_the_day, pytestconfig, record_prope
     ]
     record_property("faults", shlex.join(["tools/faults", *asked]))
     out = tmp_path / "faults.json"
-    command = [sys.executable, "-m", "migprog.tests.faults", *asked, f"--json={out}"]
+    command = [sys.executable, "-m", "lab.faults", *asked, f"--json={out}"]
     with processes.running(command, tmp_path) as faults:
         assert faults.process.wait(timeout=850) == 0, faults.output()
     known = json.loads(out.read_text())

@@ -17,16 +17,16 @@ import sys
 
 import pytest
 
+from lab.hosts import Guest, Lab
+from lab.parts import processes
 from migprog import exception
-from migprog.compute import manager as compute_manager
-from migprog.compute.manager import ComputeManager
-from migprog.compute.recorder import Limits
+from migprog.compute import agent as compute_manager
+from migprog.compute.agent import ComputeAgent
 from migprog.compute.settings import Settings
 from migprog.core.report import Ack, Batch
+from migprog.core.schedule import Rules
 from migprog.core.status import ENDED, Status
-from migprog.core.throttle import Rules
-from migprog.tests.functional import processes
-from migprog.tests.lab import Guest, Lab
+from migprog.recording.writer import Limits
 
 pytestmark = pytest.mark.functional
 SECONDS = 60.0
@@ -62,7 +62,7 @@ class Conductor:
 
 def settings(host, **changes):
     usual = Settings(
-        libvirt_uri=host.uri,
+        connection_uri=host.uri,
         host=host.name,
         my_ip=None,
         poll_interval_seconds=0.25,
@@ -70,8 +70,8 @@ def settings(host, **changes):
         qemu_events=True,
         libvirt_timeout_seconds=1.0,
         rules=Rules(report_interval_seconds=0.5, heartbeat_interval_seconds=30.0),
-        state_dir=None,
-        record_dir=None,
+        state_path=None,
+        record_path=None,
         record_limits=Limits(max_bytes=2**24, keep=10),
     )
     return dataclasses.replace(usual, **changes)
@@ -85,7 +85,7 @@ def agent(hosts, caplog):
 
     def start(**changes):
         conductor = Conductor()
-        running.append(ComputeManager(settings(hosts.hosts[0], **changes), conductor))
+        running.append(ComputeAgent(settings(hosts.hosts[0], **changes), conductor))
         running[-1].start()
         processes.wait_for(lambda: "watching the migrations of" in caplog.text, SECONDS, "a start")
         return conductor
@@ -244,8 +244,8 @@ def second(hosts, monkeypatch):
     def start(**changes):
         refused: list[Exception] = []
         host = hosts.hosts[0]
-        values = {"libvirt_uri": f"{host.uri}&mode=direct"} | changes
-        running.append(ComputeManager(settings(host, **values), Conductor(), fail=refused.append))
+        values = {"connection_uri": f"{host.uri}&mode=direct"} | changes
+        running.append(ComputeAgent(settings(host, **values), Conductor(), fail=refused.append))
         running[-1].start()
         return refused
 
@@ -259,20 +259,20 @@ def test_a_second_agent_of_a_hypervisor_ends_whatever_its_uri(hosts, agent, tmp_
     config = tmp_path / "migprog.conf"
     config.write_text(
         "[DEFAULT]\ntransport_url = rabbit://guest:guest@127.0.0.1:1/\n"
-        f"[compute]\nlibvirt_uri = {hosts.hosts[0].uri}&mode=direct\n"
-        f"state_dir = {tmp_path / 'state'}\n"
+        f"[compute]\nconnection_uri = {hosts.hosts[0].uri}&mode=direct\n"
+        f"state_path = {tmp_path / 'state'}\n"
     )
     command = pathlib.Path(sys.executable).with_name("migprog-compute")
     with processes.running([str(command), "--config-file", str(config)], tmp_path) as second:
         assert second.process.wait(60) == 1
         last = second.output().splitlines()[-1]
-    assert last.startswith("migprog-compute: [compute] libvirt_uri")
+    assert last.startswith("migprog-compute: [compute] connection_uri")
     assert f"this hypervisor is watched by process {os.getpid()}" in last
 
 
 def test_a_second_agent_with_the_same_state_directory_is_refused(hosts, agent, second, tmp_path):
-    agent(state_dir=str(tmp_path))
-    refused = second(state_dir=str(tmp_path), libvirt_uri=hosts.hosts[0].uri)
+    agent(state_path=str(tmp_path))
+    refused = second(state_path=str(tmp_path), connection_uri=hosts.hosts[0].uri)
     processes.wait_for(lambda: refused, SECONDS, "the second agent to be refused")
     assert isinstance(refused[0], exception.AnotherAgent)
     assert f"{tmp_path}" in str(refused[0])
@@ -281,7 +281,7 @@ def test_a_second_agent_with_the_same_state_directory_is_refused(hosts, agent, s
 
 def test_an_agent_takes_the_place_of_one_that_ends(hosts, second, caplog):
     caplog.set_level(logging.INFO, "migprog")
-    first = ComputeManager(settings(hosts.hosts[0]), Conductor())
+    first = ComputeAgent(settings(hosts.hosts[0]), Conductor())
     first.start()
     watching = "watching the migrations of"
     processes.wait_for(lambda: watching in caplog.text, SECONDS, "a start")

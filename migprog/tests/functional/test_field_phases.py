@@ -11,9 +11,9 @@ import libvirt
 import pytest
 import requests
 
-from migprog.core.verdict import BAD
-from migprog.tests.functional.deployment import Deployment
-from migprog.tests.lab import Guest, Lab, Migration, Server
+from lab.hosts import Guest, Lab, Migration, Server
+from lab.parts.deployment import Deployment
+from migprog.core.forecast.verdict import BAD
 
 pytestmark = pytest.mark.functional
 
@@ -145,7 +145,7 @@ def test_post_copy_that_stands_still(watched: Deployment, lab: Lab, started: lis
             6, libvirt.VIR_DOMAIN_MIGRATE_MAX_SPEED_POSTCOPY
         )
     migration = lab.migrate(server, source, destination, bandwidth_mib_s=8, post_copy=True)
-    watched.wait_for(server.uuid, lambda r: r["phase"] == "memory-first-pass", "of memory")
+    watched.wait_for(server.uuid, lambda r: r["phase"] == "memory-first-iteration", "of memory")
     migration.start_post_copy()
     moves = watched.wait_for(
         server.uuid, lambda r: r["phase"] == "post-copy" and r["eta_seconds"], "in post-copy"

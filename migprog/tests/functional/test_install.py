@@ -15,9 +15,10 @@ import sys
 import pytest
 import requests
 
-from migprog.tests.functional import broker, keystone, nova_clients, processes
-from migprog.tests.functional.deployment import wait_for_output
-from migprog.tests.functional.keystone import PASSWORD, of_project
+from lab.parts import broker, keystone, processes
+from lab.parts.deployment import wait_for_output
+from lab.parts.keystone import PASSWORD, of_project
+from migprog.tests.functional import nova_clients
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(280)]
 
@@ -139,7 +140,7 @@ def test_steps_of_the_readme_give_an_api_that_answers_and_an_agent(
     (line,) = (each for each in text.splitlines() if each.startswith("transport_url"))
     uri = lab.hosts[0].uri
     agent_conf.write_text(
-        f"[DEFAULT]\n{line}\n[compute]\nlibvirt_uri = {uri}\nstate_dir = {tmp_path / 'state'}\n"
+        f"[DEFAULT]\n{line}\n[compute]\nconnection_uri = {uri}\nstate_path = {tmp_path / 'state'}\n"
     )
 
     def command(name: str, config: pathlib.Path, *arguments: str) -> list[str]:

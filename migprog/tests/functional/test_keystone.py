@@ -20,15 +20,15 @@ from keystoneauth1 import loading
 from openstack import exceptions
 from oslo_config import cfg
 
+from lab.parts import keystone, processes
+from lab.parts.keystone import PASSWORD, SYSTEM, Keystone, of_project
 from migprog import exception, objects
 from migprog.api import app
 from migprog.api import keystone as api_keystone
-from migprog.conductor.nova import NoAnswer, Nova
+from migprog.conductor.nova_client import NoAnswer, Nova
 from migprog.conf import nova as nova_conf
 from migprog.tests import access, stores
 from migprog.tests.fixtures.nova import NovaApi
-from migprog.tests.functional import keystone, processes
-from migprog.tests.functional.keystone import PASSWORD, SYSTEM, Keystone, of_project
 from migprog.tests.unit.api.conftest import client_of, configuration
 
 _KEYSTONE = "keystone_authtoken"

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 import requests
 
-from migprog.compute.statedir import StateDir, decode
-from migprog.core import keep
-from migprog.core.keep import Kept
+from lab.hosts import Guest, Server
+from lab.parts import processes, small_disk
+from lab.parts.deployment import Deployment
+from migprog.compute.state.directory import StateDirectory, decode
+from migprog.core import checkpoint
+from migprog.core.checkpoint import Checkpoint
 from migprog.core.report import Arrival, Report
-from migprog.tests.functional import processes, small_disk
-from migprog.tests.functional.deployment import Deployment
 from migprog.tests.functional.test_end_to_end import assert_final
-from migprog.tests.lab import Guest, Server
 
 pytestmark = pytest.mark.functional
 OPTIONS = {"report_interval": 0.5, "poll_interval": 0.2, "rpc_timeout": 2}
@@ -92,7 +92,7 @@ def under_way(deployment, server):
 
 def kept(deployment, host):
     """The files in which the host's agent keeps things."""
-    directory = StateDir(str(deployment.directory / "state"), host.uri).path
+    directory = StateDirectory(str(deployment.directory / "state"), host.uri).path
     assert directory.is_dir()
     entries = {}
     for path in directory.glob("*-*.json"):
@@ -122,8 +122,10 @@ def test_a_migration_goes_on_under_its_record(deployment, lab, guest):
         for _ in range(2):
             deployment.agents[source.name].kill()
             deployment.agent(source, **OPTIONS)
-            heard = deployment.migrations(server.uuid)[0]["heard_at"]
-            deployment.wait_for(server.uuid, lambda r, h=heard: r["heard_at"] > h, "that goes on")
+            heard = deployment.migrations(server.uuid)[0]["last_reported_at"]
+            deployment.wait_for(
+                server.uuid, lambda r, h=heard: r["last_reported_at"] > h, "that goes on"
+            )
         processes.wait_for(
             lambda: len({r["percent"] for r in watcher.seen}) > 5, 60, "steps of the percentage"
         )
@@ -175,7 +177,7 @@ def test_what_completed_meanwhile_is_known_to_a_source_that_still_has_it(deploym
     def is_long(entry):
         """Libvirt does not tell when its last job ended: surely this one is only what was watched
         for longer than the source was then without an agent."""
-        return isinstance(entry, Kept) and (
+        return isinstance(entry, Checkpoint) and (
             entry.seen_clock - entry.started_clock > 3 * start_seconds
         )
 
@@ -229,7 +231,7 @@ def test_what_was_aborted_meanwhile_is_unknown(deployment, lab, guest):
     migration.wait(timeout=60)
     deployment.agent(source, **OPTIONS)
     record = deployment.wait_for_end(server.uuid)
-    assert (record["status"], record["error"]) == ("unknown", keep.LEFT_RUNNING)
+    assert (record["status"], record["error"]) == ("unknown", checkpoint.LEFT_RUNNING)
     assert record["id"] == before["id"]
     # What was known of it is known still.
     assert record["memory_processed_bytes"] >= before["memory_processed_bytes"]
@@ -258,7 +260,7 @@ def test_another_attempt_that_began_meanwhile_is_another_record(deployment, lab,
     again.set_bandwidth(FAST_MIB_S)
     assert_final(deployment.wait_for_end(server.uuid), again.wait(timeout=60))
     newer, older = deployment.migrations(server.uuid)
-    assert (older["status"], older["error"]) == ("unknown", keep.LEFT_BEHIND)
+    assert (older["status"], older["error"]) == ("unknown", checkpoint.LEFT_BEHIND)
     assert newer["id"] != older["id"] == before["id"]
 
 
@@ -299,12 +301,12 @@ def test_a_state_directory_that_fails_is_told_of_and_stops_nothing(
     with small_disk.mounted(state, size_kib=64):
         filler = small_disk.fill(state)
         agent = deployment.agent(
-            source, **OPTIONS, state_dir=state, metrics_listen=f"127.0.0.1:{port}"
+            source, **OPTIONS, state_path=state, metrics_listen=f"127.0.0.1:{port}"
         )
 
         def is_failing():
             text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
-            (line,) = (x for x in text.splitlines() if x.startswith("migprog_state_dir_failing{"))
+            (line,) = (x for x in text.splitlines() if x.startswith("migprog_state_path_failing{"))
             return float(line.rsplit(" ", 1)[1])
 
         assert is_failing() == 1

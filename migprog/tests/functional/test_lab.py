@@ -17,9 +17,9 @@ from xml.etree import ElementTree as ET
 import libvirt
 import pytest
 
-from migprog.tests.lab import Guest, Host, Lab, LabError, Migration, NovaMetadata, Server
-from migprog.tests.lab.metadata import NOVA_NAMESPACE
-from migprog.tests.lab.statedir import StateDirectory, sweep
+from lab.hosts import Guest, Host, Lab, LabError, Migration, NovaMetadata, Server
+from lab.hosts.metadata import NOVA_NAMESPACE
+from lab.hosts.statedir import StateDirectory, sweep
 
 pytestmark = pytest.mark.functional
 
@@ -29,8 +29,8 @@ RUNNING = [libvirt.VIR_DOMAIN_RUNNING]
 # A lab that is busy when it says so, and then waits to be killed.
 DOOMED = """
 import sys, signal
-from migprog.tests.lab import Guest, Lab
-lab = Lab(state_dir=sys.argv[1])
+from lab.hosts import Guest, Lab
+lab = Lab(state_path=sys.argv[1])
 lab.start()
 server = lab.start_guest(lab.hosts[0], Guest("doomed"))
 lab.migrate(server, *lab.hosts, bandwidth_mib_s=1).wait_for(lambda stats: stats["data_total"])
@@ -41,7 +41,7 @@ signal.pause()
 # In a mount namespace of its own: a machine whose libvirt would notice if anyone touched it.
 DECOY = """
 import os, pathlib, socket
-from migprog.tests.lab import Guest, Lab
+from lab.hosts import Guest, Lab
 decoy = pathlib.Path("/run/libvirt/libvirt-sock")
 decoy.parent.mkdir()
 listener = socket.socket(socket.AF_UNIX)
@@ -295,7 +295,7 @@ def test_the_libvirt_of_the_machine_is_left_alone() -> None:
 
 
 def test_labs_side_by_side(lab: Lab, base: Path) -> None:
-    with Lab(state_dir=base) as other:
+    with Lab(state_path=base) as other:
         uris = {host.uri for each in (lab, other) for host in each.hosts}
         assert len(uris) == 4
         aside = Guest("aside", memory_mib=16, fill_mib=8, working_set_mib=1)
@@ -307,5 +307,5 @@ def test_labs_side_by_side(lab: Lab, base: Path) -> None:
 
 
 def test_a_long_path_is_refused_in_words(base: Path) -> None:
-    with pytest.raises(LabError, match="choose a shorter state_dir"):
-        Lab(state_dir=base / ("x" * 100)).start()
+    with pytest.raises(LabError, match="choose a shorter state_path"):
+        Lab(state_path=base / ("x" * 100)).start()

@@ -10,8 +10,8 @@ import sys
 import pytest
 import sqlalchemy as sa
 
+from lab.parts import processes
 from migprog.tests import stores
-from migprog.tests.functional import processes
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(300)]
 

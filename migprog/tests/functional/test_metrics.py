@@ -7,10 +7,10 @@ import sys
 import pytest
 import requests
 
+from lab.parts import processes
+from migprog.core.schedule import Reason
 from migprog.core.status import ENDED
-from migprog.core.throttle import Reason
 from migprog.tests import stores
-from migprog.tests.functional import processes
 
 # A broker that is away: nothing listens there.
 CONFIG = """
@@ -81,7 +81,7 @@ AGENT = """
 [DEFAULT]
 transport_url = rabbit://guest:guest@127.0.0.1:1/
 [compute]
-libvirt_uri = qemu+unix:///system?socket={directory}/nobody
+connection_uri = qemu+unix:///system?socket={directory}/nobody
 metrics_listen = 127.0.0.1:{port}
 """
 AGENT_MAIN = MAIN.replace("cmd.conductor", "cmd.compute")
@@ -101,5 +101,5 @@ def test_an_agent_tells_of_itself_even_without_its_libvirt(tmp_path, concurrency
         lines = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text.splitlines()
         assert program.stop() == 0
     for reason in Reason:
-        assert f'migprog_reports_told_total{{reason="{reason}"}} 0.0' in lines
+        assert f'migprog_reports_sent_total{{reason="{reason}"}} 0.0' in lines
     assert not any(line.startswith("migprog_reports_stored") for line in lines)

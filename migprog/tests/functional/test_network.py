@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from migprog.tests.faults.relay import Relay
+from lab.faults.relay import Relay
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(150)]
 # In a process of its own, as a concurrency backend is chosen once. All that it logs goes to its
@@ -18,7 +18,7 @@ from migprog import concurrency
 concurrency.choose()
 from oslo_config import cfg
 from migprog import rpc
-from migprog.conductor import rpcapi
+from migprog.rpc import conductor as rpcapi
 
 logging.basicConfig(stream=sys.stdout)
 cfg.CONF([], default_config_files=[], default_config_dirs=[])

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
+from lab.parts import proxies
 from migprog import objects
-from migprog.core import nova
+from migprog.core import nova_match
 from migprog.core.report import Report
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
-from migprog.tests.functional import proxies
 from migprog.tests.functional.nova_api import MARK
 from migprog.tests.functional.test_api import serving
 from migprog.tests.functional.test_beside_nova import (
@@ -47,10 +47,12 @@ class StandIn:
     changed at any time."""
 
     def __init__(self) -> None:
-        self.records: dict[int, nova.NovaMigration] = {}
+        self.records: dict[int, nova_match.NovaMigration] = {}
 
     def listed(self) -> list[dict[str, Any]]:
-        return [_as_nova(each) for each in self.records.values() if each.status in nova.LISTED]
+        return [
+            _as_nova(each) for each in self.records.values() if each.status in nova_match.LISTED
+        ]
 
     def answer(self, path: str) -> tuple[int, dict[str, Any]]:
         number = path.removeprefix(OF_SERVER).lstrip("/")
@@ -89,7 +91,7 @@ class StandIn:
             thread.join()
 
 
-def _as_nova(record: nova.NovaMigration) -> dict[str, Any]:
+def _as_nova(record: nova_match.NovaMigration) -> dict[str, Any]:
     known = {name: getattr(record, name, None) for name in KEYS_2_80}
     instant = record.created_at.replace(tzinfo=None).isoformat(timespec="microseconds")
     return known | {"created_at": instant, "updated_at": instant}

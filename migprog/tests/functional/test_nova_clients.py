@@ -49,7 +49,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
         report = stores.report(
             uuid=which, status=status, phase=phase, started_at=at - 20, sampled_at=at, **values
         )
-        stores.store(store, report, host=host, heard_at=at)
+        stores.store(store, report, host=host, last_reported_at=at)
     store.close()
     return url
 

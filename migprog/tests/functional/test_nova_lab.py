@@ -14,11 +14,11 @@ import time
 
 import pytest
 
-from migprog.tests.nova_lab import environments, keeper
+from lab.nova import environments, keeper
 
 pytestmark = [pytest.mark.functional, pytest.mark.long]
 
-_MODULE = (sys.executable, "-m", "migprog.tests.nova_lab")
+_MODULE = (sys.executable, "-m", "lab.nova")
 _PACKAGES = "tools/prepare lab test nova"
 # From nothing: all releases are installed, and all tables made.
 _UP_SECONDS = 1500

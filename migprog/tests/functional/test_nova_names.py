@@ -12,12 +12,12 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from lab.parts import processes
+from lab.parts.deployment import wait_for_output
 from migprog import objects
 from migprog.core.report import Batch
 from migprog.tests import stores
 from migprog.tests.fixtures.nova import NovaApi, record
-from migprog.tests.functional import processes
-from migprog.tests.functional.deployment import wait_for_output
 
 pytestmark = pytest.mark.functional
 
@@ -39,7 +39,7 @@ _AGENT = """
 import json, sys
 from oslo_config import cfg
 from migprog import rpc
-from migprog.conductor.rpcapi import ConductorAPI
+from migprog.rpc.conductor import ConductorAPI
 cfg.CONF([], default_config_files=[], default_config_dirs=[])
 conductor = ConductorAPI(rpc.transport(cfg.CONF, sys.argv[1]), 30)
 for batch in json.load(sys.stdin):
@@ -107,7 +107,7 @@ def test_nova_is_in_nobodys_way(tmp_path, rabbitmq, nova, concurrency) -> None:
 
         def counted() -> bool:
             told = requests.get(f"http://127.0.0.1:{metrics}/metrics", timeout=10).text
-            return 'migprog_nova_namings_total{outcome="named"} 40.0' in told
+            return 'migprog_nova_id_lookups_total{outcome="named"} 40.0' in told
 
         processes.wait_for(counted, 30, "all of them to be named")
         assert conductor.stop() == 0

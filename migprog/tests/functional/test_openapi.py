@@ -16,7 +16,7 @@ from migprog.api import app
 from migprog.conf import api as api_conf
 from migprog.core.report import Agent, Batch
 from migprog.core.status import Phase, Status
-from migprog.db import api as db
+from migprog.db import engine as db
 from migprog.tests import answers, stores
 from migprog.tests.unit.api.nova.conftest import Asked
 

@@ -14,9 +14,9 @@ import sys
 import pytest
 import requests
 
+from lab.parts import broker, databases, processes
+from lab.parts.deployment import wait_for_output
 from migprog.tests import stores
-from migprog.tests.functional import broker, databases, processes
-from migprog.tests.functional.deployment import wait_for_output
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(240)]
 
@@ -27,7 +27,7 @@ _REPORTING = """
 import sys, threading, time
 from oslo_config import cfg
 from migprog import conf, rpc
-from migprog.conductor import rpcapi
+from migprog.rpc import conductor as rpcapi
 from migprog.core.report import Batch
 from migprog.tests import stores
 
@@ -55,7 +55,7 @@ threading.Event().wait()
 _CALLING = """
 import sys
 from migprog import conf, rpc
-from migprog.conductor import rpcapi
+from migprog.rpc import conductor as rpcapi
 
 config = conf.load(["--config-file", sys.argv[1]], "calling")
 conductor = rpcapi.ConductorAPI(rpc.transport(config), 1)
@@ -265,7 +265,7 @@ def test_agent_whose_login_is_refused_goes_on_and_says_so_once(own_broker, lab, 
     agent = start(
         "migprog-compute",
         transport(with_password(own_broker.url)),
-        f"[compute]\nlibvirt_uri = {lab.hosts[0].uri}\nstate_dir = {tmp_path / 'state'}\n"
+        f"[compute]\nconnection_uri = {lab.hosts[0].uri}\nstate_path = {tmp_path / 'state'}\n"
         f"report_interval = 5\nheartbeat_interval = 5\nmetrics_listen = 127.0.0.1:{port}\n",
     )
     wait_for_output(agent, "refuses the login")

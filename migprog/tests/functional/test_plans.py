@@ -10,7 +10,7 @@ import functools
 import pytest
 
 from migprog import exception, objects
-from migprog.db import lists
+from migprog.db import migration_list
 from migprog.tests import plans, stores
 
 pytestmark = pytest.mark.functional
@@ -34,7 +34,7 @@ def store(request):
 
 @pytest.fixture(autouse=True)
 def max_sorted(monkeypatch):
-    monkeypatch.setattr(lists, "MAX_SORTED", _MAX_SORTED)
+    monkeypatch.setattr(migration_list, "MAX_SORTED", _MAX_SORTED)
 
 
 @pytest.mark.parametrize("question", plans.questions(_COUNT))
@@ -63,7 +63,7 @@ def _listed(asked, store):
     return objects.Migration.list(store, limit=plans.LIMIT, **asked)
 
 
-@pytest.mark.parametrize("sort_key", lists.SORT_KEYS)
+@pytest.mark.parametrize("sort_key", migration_list.SORT_KEYS)
 @pytest.mark.parametrize("project", [plans.LARGE, "nobody", None])
 def test_every_combination_of_filters_is_served_by_an_index_or_refused(
     store, combinations, is_long, project, sort_key
@@ -95,9 +95,9 @@ def test_what_is_listed_by_two_ways_is_the_same(store, combinations, monkeypatch
             ):
                 continue
             try:
-                monkeypatch.setattr(lists, "MAX_SORTED", 50)
-                in_order = objects.Mark.list(store, limit=30, **asked)
+                monkeypatch.setattr(migration_list, "MAX_SORTED", 50)
+                in_order = objects.ResourceVersion.list(store, limit=30, **asked)
             except exception.NotTogether:
                 continue
-            monkeypatch.setattr(lists, "MAX_SORTED", 10**9)
-            assert in_order == objects.Mark.list(store, limit=30, **asked), asked
+            monkeypatch.setattr(migration_list, "MAX_SORTED", 10**9)
+            assert in_order == objects.ResourceVersion.list(store, limit=30, **asked), asked

@@ -63,8 +63,8 @@ def test_conductor_and_purge(users):
     objects.check_version(store)
     first = stores.report(percent=1)
     told = Batch(host="a", node="a", reports=(first,), agent=AGENT)
-    for heard_at in (START, START + 1):
-        objects.store_batch(store, told, heard_at)
+    for last_reported_at in (START, START + 1):
+        objects.store_batch(store, told, last_reported_at)
     stores.store(store, *(stores.later(first, sequence=n) for n in range(2, 9)), host="a")
     stores.store(
         store, stores.later(first, sequence=9), stores.arrival(first.server_uuid), host="a"

@@ -5,11 +5,11 @@ import json
 import subprocess
 import sys
 
-from migprog.tests.functional import processes
+from lab.parts import processes
 
 _TAKES = """
 import json, sys
-from migprog.tests.functional import processes
+from lab.parts import processes
 print(json.dumps(processes.free_ports(120)), flush=True)
 sys.stdin.read()
 """

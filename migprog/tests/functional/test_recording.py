@@ -6,17 +6,17 @@ import pathlib
 
 import pytest
 
-from migprog.compute import recording
-from migprog.compute.manager import ComputeManager
-from migprog.compute.recorder import Limits
-from migprog.compute.replay import replay
+from lab.hosts import Guest
+from lab.parts import processes
+from migprog.compute.agent import ComputeAgent
 from migprog.compute.settings import Settings
-from migprog.compute.truth import truth
 from migprog.core.report import Ack, Batch
+from migprog.core.schedule import Rules
 from migprog.core.status import ENDED, Phase, Status
-from migprog.core.throttle import Rules
-from migprog.tests.functional import processes
-from migprog.tests.lab import Guest
+from migprog.recording import format
+from migprog.recording.ground_truth import truth
+from migprog.recording.replay import replay
+from migprog.recording.writer import Limits
 
 pytestmark = pytest.mark.functional
 RULES = Rules(report_interval_seconds=1.0, heartbeat_interval_seconds=30.0)
@@ -40,7 +40,7 @@ def agent(lab, tmp_path):
     """An agent of the lab's first host that records; gives what it tells."""
     conductor = Conductor()
     settings = Settings(
-        libvirt_uri=lab.hosts[0].uri,
+        connection_uri=lab.hosts[0].uri,
         host="compute-a",
         my_ip=None,
         poll_interval_seconds=0.25,
@@ -48,11 +48,11 @@ def agent(lab, tmp_path):
         qemu_events=True,
         libvirt_timeout_seconds=10.0,
         rules=RULES,
-        state_dir=None,
-        record_dir=str(tmp_path / "recordings"),
+        state_path=None,
+        record_path=str(tmp_path / "recordings"),
         record_limits=Limits(max_bytes=2**24, keep=10),
     )
-    manager = ComputeManager(settings, conductor)
+    manager = ComputeAgent(settings, conductor)
     manager.start()
     yield conductor
     manager.stop()
@@ -73,7 +73,7 @@ def server(lab):
     lab.destroy_guest(started)
 
 
-def recorded(directory: pathlib.Path) -> recording.Recording:
+def recorded(directory: pathlib.Path) -> format.Recording:
     """The one recording, once it has its end."""
 
     def whole():
@@ -81,7 +81,7 @@ def recorded(directory: pathlib.Path) -> recording.Recording:
 
     processes.wait_for(whole, 30.0, "a recording with its end")
     (path,) = directory.iterdir()
-    return recording.read(str(path))
+    return format.read(str(path))
 
 
 def told_end(agent):
@@ -112,8 +112,8 @@ def test_a_migration_is_replayed_as_it_was_told(lab, agent, server, tmp_path):
     disks = [row["disks"] for row in read.rows if row.get("disks")]
     assert {disk.name for (disk,) in disks} == {"vda"}
     assert disks[-1][0].limit_bytes_per_second == 10 * 2**20
-    passes = [row["iteration"] for row in read.rows if row.get("event") == "iteration"]
-    assert passes[:2] == [1, 2]
+    iterations = [row["iteration"] for row in read.rows if row.get("event") == "iteration"]
+    assert iterations[:2] == [1, 2]
     end = read.rows[-1]
     assert end["outcome"] == "completed"
     source = end["completed_stats"]["source"]
@@ -127,7 +127,7 @@ def test_a_migration_is_replayed_as_it_was_told(lab, agent, server, tmp_path):
     told = [phase for phase, _ in itertools.groupby(report.phase for report in agent.reports)]
     # A phase may be too short for a sample, and the end has none.
     assert [phase for phase in told if phase in phases] == [p for p in phases if p in told]
-    assert {Phase.DISK_COPY, Phase.MEMORY_FIRST_PASS} <= set(phases)
+    assert {Phase.DISK_COPY, Phase.MEMORY_FIRST_ITERATION} <= set(phases)
     assert len(replayed.reports) == pytest.approx(len(agent.reports), abs=3)
     percents = [report.percent for report in agent.reports if report.percent is not None]
     shown = [line.percent for line in replayed.lines if line.percent is not None]

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
+from lab.hosts import Lab
 from migprog.tests.functional import parties
 from migprog.tests.functional.parties import CELLS, SHORT, SLACK_SECONDS
-from migprog.tests.lab import Lab
 
 pytestmark = pytest.mark.functional
 

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from migprog.tests.functional import processes
-from migprog.tests.soak.judge import Wrong
-from migprog.tests.soak.plan import Ending
+from lab.parts import processes
+from lab.soak.judge import Wrong
+from lab.soak.plan import Ending
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(900)]
 _SHORT = ["--migrations=300", "--per-second=20", "--warm-up=60", "--tolerance=40"]
@@ -28,7 +28,7 @@ _LONG = ["--migrations=10000", "--per-second=30"]
 )
 def test_many_migrations(tmp_path, migrations, asked, missing):
     out = tmp_path / "soak.json"
-    command = [sys.executable, "-m", "migprog.tests.soak", "--seed=4", *asked, f"--json={out}"]
+    command = [sys.executable, "-m", "lab.soak", "--seed=4", *asked, f"--json={out}"]
     with processes.running(command, tmp_path) as soak:
         assert soak.process.wait(timeout=850) == 0, soak.output()
     known = json.loads(out.read_text())

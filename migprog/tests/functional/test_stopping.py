@@ -16,12 +16,12 @@ from dataclasses import dataclass
 import pytest
 import requests
 
+from lab.hosts import Host
+from lab.parts import broker, processes
+from lab.parts.deployment import wait_for_output
 from migprog import objects
 from migprog.core.report import Agent, Batch
 from migprog.tests import stores
-from migprog.tests.functional import broker, processes
-from migprog.tests.functional.deployment import wait_for_output
-from migprog.tests.lab import Host
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(240)]
 
@@ -65,8 +65,8 @@ class Site:
     def agent(self, host: Host, *options: str, says: str, **more: str) -> processes.Program:
         lines = "\n".join(
             (
-                f"[compute]\nlibvirt_uri = {host.uri}",
-                f"state_dir = {self.directory / 'state'}",
+                f"[compute]\nconnection_uri = {host.uri}",
+                f"state_path = {self.directory / 'state'}",
                 "rpc_timeout = 2\nreport_interval = 5\nheartbeat_interval = 5",
                 *options,
             )
@@ -106,7 +106,7 @@ def site(own_broker, lab, tmp_path) -> Iterator[Site]:
         interval_seconds=5.0,
         heartbeat_seconds=600.0,
         migrations=1,
-        takes_actions=True,
+        actions_enabled=True,
     )
     batch = Batch(host="source", node="source.lab", reports=(report,), agent=agent)
     objects.store_batch(store, batch, time.time())
@@ -210,9 +210,9 @@ def test_agent_says_that_it_takes_actions_as_soon_as_the_broker_lets_it(site):
     site.broker.control("set_permissions", USER, not_that, ".*", ".*")
     store = stores.connect(site.connection.partition(" = ")[2].strip())
 
-    def takes_actions() -> list[bool | None]:
+    def actions_enabled() -> list[bool | None]:
         agents = objects.Agent.every(store)
-        return [each.takes_actions for each in agents if each.host != "source"]
+        return [each.actions_enabled for each in agents if each.host != "source"]
 
     try:
         site.conductor()
@@ -222,10 +222,10 @@ def test_agent_says_that_it_takes_actions_as_soon_as_the_broker_lets_it(site):
             says="is logged in and lacks a permission for ",
             url=with_password(site, "right"),
         )
-        processes.wait_for(lambda: takes_actions() == [False], 60, "the agent's heartbeat")
+        processes.wait_for(lambda: actions_enabled() == [False], 60, "the agent's heartbeat")
         assert "wrong user or password" not in agent.output()
         site.broker.control("set_permissions", USER, ".*", ".*", ".*")
-        processes.wait_for(lambda: takes_actions() == [True], 90, "the agent to take actions")
+        processes.wait_for(lambda: actions_enabled() == [True], 90, "the agent to take actions")
     finally:
         site.broker.control("set_permissions", USER, ".*", ".*", ".*")
         store.close()

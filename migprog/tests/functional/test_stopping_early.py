@@ -10,8 +10,8 @@ import threading
 
 import pytest
 
+from lab.parts import processes
 from migprog.tests import stores
-from migprog.tests.functional import processes
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(120)]
 

@@ -9,10 +9,10 @@ from alembic import autogenerate
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.dialects import mysql
 
+from lab.parts import databases
 from migprog import objects
 from migprog.db import models, schema
 from migprog.tests import stores
-from migprog.tests.functional import databases
 from migprog.tests.store_cases import Cases
 from migprog.tests.store_cases.purge import Purging
 

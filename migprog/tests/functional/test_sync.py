@@ -9,12 +9,12 @@ import threading
 import pytest
 import sqlalchemy as sa
 
+from lab.parts import processes
 from migprog import objects
 from migprog.core.status import Status
 from migprog.db import schema
 from migprog.objects import merge
 from migprog.tests import stores
-from migprog.tests.functional import processes
 
 pytestmark = pytest.mark.functional
 

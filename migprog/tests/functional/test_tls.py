@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 import pytest
 import sqlalchemy as sa
 
+from lab.hosts import Guest
+from lab.parts import broker, databases
+from lab.parts.deployment import Deployment, wait_for_output
 from migprog import objects
 from migprog.tests import stores
-from migprog.tests.functional import broker, databases
-from migprog.tests.functional.deployment import Deployment, wait_for_output
 from migprog.tests.functional.tls import Authority
-from migprog.tests.lab import Guest
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(200)]
 RUN: dict[str, Callable[..., contextlib.AbstractContextManager[databases.Server]]] = {

@@ -20,12 +20,12 @@ import oslo_messaging as messaging
 import pytest
 import requests
 
+from lab.parts import processes
 from migprog import objects, rpc
-from migprog.compute import rpcapi
 from migprog.core.actions import Answer, Target
 from migprog.core.report import Agent, Batch
+from migprog.rpc import compute
 from migprog.tests import stores
-from migprog.tests.functional import processes
 from migprog.tests.functional.parties.broker import connected
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(180)]
@@ -40,7 +40,7 @@ _SECONDS = 60.0
 class _Endpoint:
     """An agent that refuses those of ``refused``, with their UUIDs, and does the others."""
 
-    target = messaging.Target(version=rpcapi.VERSION)
+    target = messaging.Target(version=compute.VERSION)
 
     def __init__(self, refused: set[str]) -> None:
         self.asked: collections.Counter[str] = collections.Counter()
@@ -104,7 +104,7 @@ def site(rabbitmq: str, tmp_path: pathlib.Path) -> Iterator[Site]:
         interval_seconds=5.0,
         migrations=_MIGRATIONS,
         heartbeat_seconds=600.0,
-        takes_actions=True,
+        actions_enabled=True,
     )
     batch = Batch(host=_HOST, node=_HOST, reports=tuple(reports), agent=agent)
     objects.store_batch(store, batch, time.time())
@@ -127,7 +127,7 @@ def site(rabbitmq: str, tmp_path: pathlib.Path) -> Iterator[Site]:
     environment = os.environ | {"MIGPROG_CONFIG_FILE": str(config)}
     endpoint = _Endpoint(refused)
     with connected(rabbitmq) as transport:
-        server = rpc.server(transport, rpcapi.TOPIC, _HOST, [endpoint])
+        server = rpc.server(transport, compute.TOPIC, _HOST, [endpoint])
         server.start()
         try:
             with processes.running(command, tmp_path, environment) as program:

@@ -6,12 +6,12 @@ from migprog.tests.store_cases.clocks import Timing
 from migprog.tests.store_cases.history import Remembering
 from migprog.tests.store_cases.instants import Dating
 from migprog.tests.store_cases.late import Late
-from migprog.tests.store_cases.lists import Finding
-from migprog.tests.store_cases.naming import Naming
+from migprog.tests.store_cases.lists import MigrationQuery
+from migprog.tests.store_cases.naming import NovaIdLookup
 from migprog.tests.store_cases.newer import Newer
 from migprog.tests.store_cases.owners import Owning
 from migprog.tests.store_cases.reports import Guarding, Keeping
-from migprog.tests.store_cases.servers import Arriving, Telling
+from migprog.tests.store_cases.servers import Arriving, ReportSummary
 from migprog.tests.store_cases.settling import Settling
 from migprog.tests.store_cases.together import Together
 from migprog.tests.store_cases.twice import Doubling
@@ -20,15 +20,15 @@ from migprog.tests.store_cases.twice import Doubling
 class Cases(
     Keeping,
     Guarding,
-    Telling,
+    ReportSummary,
     Arriving,
     Settling,
-    Finding,
+    MigrationQuery,
     Together,
     Remembering,
     Living,
     Impersonated,
-    Naming,
+    NovaIdLookup,
     Owning,
     Timing,
     Late,

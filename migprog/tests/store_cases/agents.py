@@ -15,13 +15,13 @@ AGENT = Agent(
     migrations=1,
     servers=2**31 - 1,
     servers_memory_bytes=2**63 - 1,
-    takes_actions=True,
+    actions_enabled=True,
 )
 
 
-def tell(store, host, agent, heard_at, *reports):
+def tell(store, host, agent, last_reported_at, *reports):
     objects.store_batch(
-        store, Batch(host=host, node="node", reports=reports, agent=agent), heard_at
+        store, Batch(host=host, node="node", reports=reports, agent=agent), last_reported_at
     )
 
 
@@ -38,20 +38,22 @@ class Living:
             "host": host,
             "node": "node",
             "started_at": at(START),
-            "heard_at": at(START + 1),
+            "last_reported_at": at(START + 1),
         }
         less = dataclasses.replace(
-            AGENT, migrations=0, servers=None, servers_memory_bytes=None, takes_actions=None
+            AGENT, migrations=0, servers=None, servers_memory_bytes=None, actions_enabled=None
         )
         tell(store, host, less, START + 2)
         after = known(store, host)
-        assert (after.migrations, after.servers, after.heard_at) == (0, None, at(START + 2))
-        assert after.takes_actions is None
+        assert (after.migrations, after.servers, after.last_reported_at) == (0, None, at(START + 2))
+        assert after.actions_enabled is None
 
     def test_with_its_reports(self, store):
         told = report()
         tell(store, "with-reports", AGENT, START + 1, told)
-        assert known(store, "with-reports").heard_at == migration(store, told).heard_at
+        assert (
+            known(store, "with-reports").last_reported_at == migration(store, told).last_reported_at
+        )
 
     def test_a_message_without_says_nothing_of_it(self, store):
         tell(store, "silent", None, START + 1, report())
@@ -59,7 +61,7 @@ class Living:
 
     def test_many_of_them_in_the_order_of_their_hosts(self, store):
         heard = [
-            objects.Heard(Batch(host=f"order-{n:02}", node="n", agent=AGENT), START + n)
+            objects.ReceivedBatch(Batch(host=f"order-{n:02}", node="n", agent=AGENT), START + n)
             for n in (3, 1, 2, 1)
         ]
         objects.store_batches(store, heard)
@@ -70,9 +72,11 @@ class Living:
 class Impersonated:
     """A host's row is its own agent's as long as that is heard of."""
 
-    def _refusals(self, store, host, heard_at, **told):
+    def _refusals(self, store, host, last_reported_at, **told):
         agent = dataclasses.replace(AGENT, **told)
-        stored = objects.store_batch(store, Batch(host=host, node="node", agent=agent), heard_at)
+        stored = objects.store_batch(
+            store, Batch(host=host, node="node", agent=agent), last_reported_at
+        )
         return [each.why for each in stored.refused]
 
     def test_another_agent_changes_nothing_while_the_hosts_own_is_heard_of(self, store):
@@ -92,7 +96,9 @@ class Impersonated:
             Batch("at-once", "node", agent=dataclasses.replace(AGENT, key=key, version=key))
             for key in ("mine", "another")
         ]
-        stored = objects.store_batches(store, [objects.Heard(each, START) for each in batches])
+        stored = objects.store_batches(
+            store, [objects.ReceivedBatch(each, START) for each in batches]
+        )
         assert [len(each.refused) for each in stored] == [0, 1]
         assert known(store, "at-once").version == "mine"
 

@@ -6,10 +6,10 @@ import dataclasses
 import sqlalchemy as sa
 
 from migprog import objects
-from migprog.core import history
-from migprog.core.field import MAX_COUNT, MAX_INSTANT
+from migprog.core import downsampling
+from migprog.core.fields import MAX_COUNT, MAX_INSTANT
+from migprog.core.forecast.verdict import Verdict
 from migprog.core.status import Phase, Status
-from migprog.core.verdict import Verdict
 from migprog.db import models
 from migprog.objects.history import FIELDS
 from migprog.tests import stores
@@ -26,7 +26,7 @@ class Remembering:
         full = later(
             first,
             sequence=2,
-            phase=Phase.MEMORY_FIRST_PASS,
+            phase=Phase.MEMORY_FIRST_ITERATION,
             percent=42,
             eta_seconds=1.5,
             eta_low_seconds=0.1 + 0.2,
@@ -37,10 +37,10 @@ class Remembering:
             disk_processed_bytes=1,
             disk_remaining_bytes=2,
             memory_iteration=3,
-            boundary_remaining_bytes=4,
+            iteration_start_remaining_bytes=4,
             throughput_bytes_per_second=5,
             dirty_bytes_per_second=6,
-            auto_converge_percent=99,
+            cpu_throttle_percent=99,
         )
         for each in (first, full, later(first, sequence=5)):
             stores.store(store, each)
@@ -61,7 +61,7 @@ class Remembering:
             verdict=max(Verdict, key=len),
             memory_iteration=MAX_COUNT,
             percent=99,
-            auto_converge_percent=99,
+            cpu_throttle_percent=99,
             **counts,
             **seconds,
         )
@@ -86,7 +86,7 @@ class Remembering:
         for sequence, age in enumerate(seconds, 2):
             stores.store(store, later(first, sequence=sequence, sampled_at=START + age))
         kept = points(store, first)
-        assert len(kept) <= history.MOST_POINTS + 1
+        assert len(kept) <= downsampling.MOST_POINTS + 1
         assert kept[-1].sampled_at == at(START + seconds[-1])
         assert [each.sampled_at for each in kept] == sorted({each.sampled_at for each in kept})
         with store.engine.connect() as connection:
@@ -97,7 +97,7 @@ class Remembering:
                     )
                 )
             )
-        step = history.step_seconds(seconds[-1])
+        step = downsampling.step_seconds(seconds[-1])
         assert len({number // step for number in numbers}) == len(numbers) > 10
 
     def test_what_comes_late_makes_no_point(self, store):

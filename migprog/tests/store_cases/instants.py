@@ -32,11 +32,11 @@ INSTANTS = {
 LENGTHS = {
     Report: (
         *("eta_seconds", "eta_low_seconds", "eta_high_seconds", "total_seconds"),
-        *("downtime_seconds", "pause_needed_seconds", "pause_limit_seconds"),
+        *("downtime_seconds", "downtime_needed_seconds", "downtime_limit_seconds"),
         *(f"eta_at_{n}_seconds" for n in (25, 50, 75)),
         *(f"eta_off_at_{n}_seconds" for n in (25, 50, 75)),
     ),
-    Arrival: ("unmet_seconds", "total_seconds", "downtime_seconds", "gone_after_seconds"),
+    Arrival: ("unmatched_seconds", "total_seconds", "downtime_seconds", "gone_after_seconds"),
     Agent: ("interval_seconds", "heartbeat_seconds"),
     Batch: (),
 }
@@ -87,7 +87,7 @@ class Dating:
     ):
         entries, batch = _told(Report, name, wrong_by)
         came = report(server_uuid=entries[Arrival].server_uuid, started_at=NOW - 30)
-        stores.store(store, came, host="source", heard_at=NOW - 20)
+        stores.store(store, came, host="source", last_reported_at=NOW - 20)
         stored = objects.store_batch(store, batch, NOW)
         assert [each.why for each in stored.refused] == [Why.INSTANT] * is_refused
         assert bool(stored.ack.refused) is is_refused, "its agent need not tell it again"
@@ -104,7 +104,7 @@ class Dating:
     def test_an_instant_of_an_arrival_is_refused_or_believable(self, store, wrong_by, is_refused):
         entries, batch = _told(Arrival, "at", wrong_by)
         came = report(server_uuid=entries[Arrival].server_uuid, started_at=NOW - 30)
-        stores.store(store, came, host="source", heard_at=NOW - 20)
+        stores.store(store, came, host="source", last_reported_at=NOW - 20)
         stored = objects.store_batch(store, batch, NOW)
         assert [each.why for each in stored.refused] == [Why.INSTANT] * is_refused
         assert migration(store, entries[Report]).status is Status.COMPLETED
@@ -125,7 +125,7 @@ class Dating:
             server_uuid=server_uuid,
             state=ArrivalState.INCOMING,
             at=NOW - 80,
-            unmet_seconds=300.0,
+            unmatched_seconds=300.0,
             **lasts,
         )
         batch = Batch(host="h", node="h.lab", arrivals=(gone,), sent_at=NOW)
@@ -165,14 +165,14 @@ class Dating:
     def test_an_agent_that_was_heard_of_in_two_years_is_silent(self, store):
         """By a conductor whose clock was wrong. It must not keep the next agent out until then."""
         before = _told(Agent, "started_at", 0.0)[1].agent
-        for key, heard_at in (("one", NOW + 730 * DAY), ("another", NOW)):
+        for key, last_reported_at in (("one", NOW + 730 * DAY), ("another", NOW)):
             batch = Batch("later", "n", agent=dataclasses.replace(before, key=key))
-            assert not objects.store_batch(store, batch, heard_at).refused
+            assert not objects.store_batch(store, batch, last_reported_at).refused
         agent = objects.Agent.get(store, "later")
-        assert (agent.heard_at, agent.is_silent(at(NOW))) == (at(NOW), False)
+        assert (agent.last_reported_at, agent.is_silent(at(NOW))) == (at(NOW), False)
         assert agent.is_silent(at(NOW - 730 * DAY))
         refusal = acceptance.impostor(
-            {"key_digest": "x", "heard_at": at(NOW), "heartbeat_seconds": 30.0},
+            {"key_digest": "x", "last_reported_at": at(NOW), "heartbeat_seconds": 30.0},
             "another",
             "later",
             at(NOW) + timedelta(seconds=1),
@@ -183,12 +183,12 @@ class Dating:
         """Its hosts' instants are told by the new clock, and the first ones are still to come."""
         hour = 3600
         first = report(percent=1)
-        stores.store(store, first, heard_at=START + 2)
+        stores.store(store, first, last_reported_at=START + 2)
         arrives = stores.arrival(first.server_uuid, START + 1)
-        stores.store(store, arrives, host="b", heard_at=START + 3)
+        stores.store(store, arrives, host="b", last_reported_at=START + 3)
         moved = dataclasses.replace(first, started_at=START - hour)
         on_way = stores.later(moved, 40, percent=40)
-        stores.store(store, on_way, heard_at=START - hour + 41)
+        stores.store(store, on_way, last_reported_at=START - hour + 41)
         kept = migration(store, first)
         assert (kept.started_at, kept.sampled_at) == (at(START - hour), at(START - hour + 40))
         there = dataclasses.replace(
@@ -198,10 +198,10 @@ class Dating:
             complete=True,
             total_seconds=50.0,
         )
-        stores.store(store, there, host="b", heard_at=START - hour + 51)
+        stores.store(store, there, host="b", last_reported_at=START - hour + 51)
         assert migration(store, first).arrived_at == at(START - hour + 50)
         end = stores.later(moved, 50, Status.COMPLETED, ended_at=START - hour + 50)
-        stores.store(store, end, heard_at=START - hour + 52)
+        stores.store(store, end, last_reported_at=START - hour + 52)
         kept = migration(store, first)
         assert (kept.status, kept.started_at) == (Status.COMPLETED, at(START - hour))
         assert kept.ended_at == at(START - hour + 50)

@@ -6,9 +6,9 @@ import dataclasses
 import pytest
 
 from migprog import objects
+from migprog.core.forecast.verdict import Verdict
 from migprog.core.report import Agent, ArrivalState, Batch
 from migprog.core.status import Phase, Status
-from migprog.core.verdict import Verdict
 from migprog.tests import stores
 from migprog.tests.stores import START, at, lasting, later, migration, report
 
@@ -17,9 +17,9 @@ OF_SOURCE = {
     "downtime_seconds": 0.125,
     "reason": "the last verdict",
     "throughput_bytes_per_second": 5_000,
-    "pause_needed_seconds": 0.5,
+    "downtime_needed_seconds": 0.5,
     "eta_at_25_seconds": 7.0,
-    "eta_off_at_25_seconds": -0.5,
+    "eta_error_at_25_seconds": -0.5,
     "eta_in_range_at_25": True,
     "server_name": "web",
 }
@@ -51,8 +51,8 @@ def settle(store, first, heartbeat_seconds, quiet_seconds):
         )
         objects.store_batch(store, Batch(f"of-{first.uuid}", "n", agent=agent), START)
     host = f"of-{first.uuid}"
-    stores.store(store, first, host=host, heard_at=START + 1)
-    stores.store(store, came(first), host="dest", heard_at=START + 1 + quiet_seconds)
+    stores.store(store, first, host=host, last_reported_at=START + 1)
+    stores.store(store, came(first), host="dest", last_reported_at=START + 1 + quiet_seconds)
     return host, migration(store, first).status is Status.COMPLETED
 
 
@@ -99,7 +99,7 @@ class Late:
         host, _ = settle(store, first, None, 200)
         nothing = dict.fromkeys(OF_SOURCE | OF_BOTH)
         end = ended(first, **nothing | {"downtime_seconds": 0.25})
-        stores.store(store, end, host=host, heard_at=START + 300)
+        stores.store(store, end, host=host, last_reported_at=START + 300)
         after = migration(store, first)
         assert (after.total_seconds, after.memory_processed_bytes) == (5.0, 3000)
         assert after.downtime_seconds == 0.25
@@ -109,14 +109,14 @@ class Late:
         first = report()
         host, _ = settle(store, first, None, 200)
         before = lasting(migration(store, first))
-        stores.store(store, ended(first, status=status), host=host, heard_at=START + 300)
+        stores.store(store, ended(first, status=status), host=host, last_reported_at=START + 300)
         assert lasting(migration(store, first)) == before
 
     def test_another_host_does_not_complete_it(self, store):
         first = report()
         settle(store, first, None, 200)
         before = lasting(migration(store, first))
-        assert stores.store(store, ended(first), host="evil", heard_at=START + 300).refused
+        assert stores.store(store, ended(first), host="evil", last_reported_at=START + 300).refused
         assert lasting(migration(store, first)) == before
 
     def test_its_own_end_is_filled_up_where_it_is_null_and_else_stays(self, store):

@@ -13,7 +13,7 @@ from migprog.tests import stores
 from migprog.tests.stores import START, arrival, migration, report
 
 
-class Finding:
+class MigrationQuery:
     """What the API asks."""
 
     def test_one(self, store):
@@ -118,8 +118,8 @@ class Finding:
         """To the microsecond, whatever the zone in which is asked."""
         name = report().uuid
         early, late = report(project_id=name), report(project_id=name)
-        stores.store(store, early, heard_at=START + 100)
-        stores.store(store, late, heard_at=START + 200)
+        stores.store(store, early, last_reported_at=START + 100)
+        stores.store(store, late, last_reported_at=START + 200)
         zone = datetime.timezone(datetime.timedelta(hours=2))
         first, second = (stores.at(START + after).astimezone(zone) for after in (100, 200))
         moment = datetime.timedelta(microseconds=1)

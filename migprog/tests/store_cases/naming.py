@@ -18,7 +18,7 @@ def _name(store, which, number, nova_uuid=None, **values):
     return record.uuid if named else None
 
 
-class Naming:
+class NovaIdLookup:
     """Nova's own names of migrations."""
 
     def test_a_name_is_kept_whatever_is_told_later(self, store):
@@ -90,7 +90,7 @@ class Naming:
         assert found(host="source") == [last.uuid, first.uuid]
         with pytest.raises(exception.BadRequest):
             found(marker=last.uuid)
-        marks = objects.Mark.list(store, project_id=project, named_in_nova=True)
+        marks = objects.ResourceVersion.list(store, project_id=project, named_in_nova=True)
         assert [mark.id for mark in marks] == [migration(store, e).id for e in (last, first)]
 
     def test_found_by_who_asked_nova_for_it(self, store):

@@ -50,22 +50,24 @@ class Newer:
         stores.store(store, later(first, 3, Status.RUNNING, ended_at=None))
         assert migration(store, first).sequence == 2
 
-    @pytest.mark.parametrize("heard_at", [START + 6, START + 900])
-    def test_an_arrival_finds_a_migration_in_words_of_a_newer_conductor(self, store, heard_at):
+    @pytest.mark.parametrize("last_reported_at", [START + 6, START + 900])
+    def test_an_arrival_finds_a_migration_in_words_of_a_newer_conductor(
+        self, store, last_reported_at
+    ):
         first = report(percent=1)
-        stores.store(store, first, heard_at=START + 4)
+        stores.store(store, first, last_reported_at=START + 4)
         _reworded(store, first, **NEWER)
         batch = Batch("dest", "dest", arrivals=(_came(first),))
-        ends = objects.store_batch(store, batch, heard_at).ends
+        ends = objects.store_batch(store, batch, last_reported_at).ends
         stored = migration(store, first)
         assert stored.dest_compute == "dest"
-        assert [end.uuid for end in ends] == [first.uuid] * (heard_at > START + 6)
+        assert [end.uuid for end in ends] == [first.uuid] * (last_reported_at > START + 6)
         expected = Status.COMPLETED if ends else Status.POST_MIGRATING
         assert stored.status is expected
 
     def test_a_second_agent_finds_a_record_in_words_of_a_newer_conductor(self, store):
         first = report(percent=1)
-        stores.store(store, first, heard_at=START + 2)
+        stores.store(store, first, last_reported_at=START + 2)
         _reworded(store, first, **NEWER)
         twin = report(
             9, Status.COMPLETED, server_uuid=first.server_uuid, phase=Phase.DONE, ended_at=START + 9

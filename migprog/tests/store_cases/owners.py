@@ -23,9 +23,9 @@ FORGED = {
 }
 
 
-def _told_by(store, host, *reports, heard_at=START + 100):
+def _told_by(store, host, *reports, last_reported_at=START + 100):
     batch = Batch(host=host, node=host, reports=reports)
-    return objects.store_batch(store, batch, heard_at)
+    return objects.store_batch(store, batch, last_reported_at)
 
 
 class Owning:
@@ -53,7 +53,7 @@ class Owning:
             for host, each in (("b", mine), ("a", evil), ("b", later(mine, 3, percent=9)))
         ]
         stored = objects.store_batches(
-            store, [objects.Heard(batch, START + 9) for batch in batches]
+            store, [objects.ReceivedBatch(batch, START + 9) for batch in batches]
         )
         assert [len(each.refused) for each in stored] == [0, 1, 0]
         after = migration(store, mine)
@@ -81,15 +81,15 @@ class Owning:
 
     def test_a_sequence_may_not_leap(self, store):
         mine = report()
-        _told_by(store, "host-b", mine, heard_at=START + 1)
+        _told_by(store, "host-b", mine, last_reported_at=START + 1)
         for sequence in (2**63 - 1, 2**32, 1 + 2**16 + 301):
             leaps = later(mine, sequence, sampled_at=START + 1)
-            stored = _told_by(store, "host-b", leaps, heard_at=START + 2)
+            stored = _told_by(store, "host-b", leaps, last_reported_at=START + 2)
             assert [each.why for each in stored.refused] == ["sequence"]
         assert migration(store, mine).sequence == 1
         # As far as an agent counts in an hour's outage, in which it is started again and again.
         honest = later(mine, 1 + 20 * 3600 + 256 * 100, sampled_at=START + 3600)
-        assert not _told_by(store, "host-b", honest, heard_at=START + 3601).refused
+        assert not _told_by(store, "host-b", honest, last_reported_at=START + 3601).refused
         assert migration(store, mine).sequence == honest.sequence
 
     def test_a_server_is_not_taken_over_for_another_project(self, store):
@@ -115,7 +115,7 @@ class Owning:
         )
         assert [each.why for each in stored.refused] == ["instant"]
         again = report(server_uuid=first.server_uuid, started_at=START + 150, percent=2)
-        _told_by(store, "host-b", again, heard_at=START + 160)
+        _told_by(store, "host-b", again, last_reported_at=START + 160)
         assert objects.Server.get(store, first.server_uuid).migration_uuid == again.uuid
 
     def test_a_start_more_than_a_year_ago_makes_no_record(self, store):
@@ -132,37 +132,37 @@ class Owning:
         stored = objects.store_batch(store, batch, START + 6)
         assert (stored.ack.arrived, [each.why for each in stored.refused]) == ((), ["instant"])
         honest = arrival(mine.server_uuid, START + 6, ArrivalState.RESUMED)
-        assert stores.store(store, honest, host="host-c", heard_at=START + 7).arrived
+        assert stores.store(store, honest, host="host-c", last_reported_at=START + 7).arrived
         assert migration(store, mine).dest_compute == "host-c"
 
     def test_a_source_that_called_it_back_is_believed(self, store):
         """Whoever says that the server has arrived with it, for good."""
         mine = report()
-        _told_by(store, "host-b", mine, heard_at=START + 1)
+        _told_by(store, "host-b", mine, last_reported_at=START + 1)
         came = arrival(mine.server_uuid, START + 5, ArrivalState.RESUMED)
         came = dataclasses.replace(came, complete=True, total_seconds=5.0)
-        stores.store(store, came, host="host-a", heard_at=START + 6)
+        stores.store(store, came, host="host-a", last_reported_at=START + 6)
         assert migration(store, mine).status is Status.POST_MIGRATING
         aborted = later(mine, 2, Status.CANCELLED, ended_at=START + 7)
-        assert _told_by(store, "host-b", aborted, heard_at=START + 8).ends
+        assert _told_by(store, "host-b", aborted, last_reported_at=START + 8).ends
         assert migration(store, mine).status is Status.CANCELLED
 
-    def _came(self, store, mine, host, came_at, heard_at):
+    def _came(self, store, mine, host, came_at, last_reported_at):
         came = arrival(mine.server_uuid, came_at, ArrivalState.RESUMED)
         came = dataclasses.replace(came, complete=True, total_seconds=came_at - START)
-        return stores.store(store, came, host=host, heard_at=heard_at).arrived
+        return stores.store(store, came, host=host, last_reported_at=last_reported_at).arrived
 
     def test_a_source_that_still_runs_undoes_a_forged_arrival(self, store):
         mine = report(percent=10, eta_seconds=50.0, **NAMES)
-        _told_by(store, "host-b", mine, heard_at=START + 1)
+        _told_by(store, "host-b", mine, last_reported_at=START + 1)
         self._came(store, mine, "rogue", START + 5, START + 6)
         moved = migration(store, mine)
         assert (moved.status, moved.dest_compute) == (Status.POST_MIGRATING, "rogue")
         # Within what both hosts' clocks may be off.
-        _told_by(store, "host-b", later(mine, 9), heard_at=START + 9)
+        _told_by(store, "host-b", later(mine, 9), last_reported_at=START + 9)
         assert migration(store, mine).status is Status.POST_MIGRATING
         goes_on = later(mine, 11, percent=20)
-        assert _told_by(store, "host-b", goes_on, heard_at=START + 11).reports == 1
+        assert _told_by(store, "host-b", goes_on, last_reported_at=START + 11).reports == 1
         undone = migration(store, mine)
         assert (undone.status, undone.percent, undone.sequence) == (Status.RUNNING, 20, 11)
         assert (undone.dest_compute, undone.dest_node, undone.dest_host) == (None,) * 3
@@ -174,18 +174,18 @@ class Owning:
         moved = migration(store, mine)
         assert (moved.status, moved.dest_compute) == (Status.POST_MIGRATING, "host-c")
         end = later(mine, 15, Status.COMPLETED, ended_at=START + 14.1)
-        _told_by(store, "host-b", end, heard_at=START + 16)
+        _told_by(store, "host-b", end, last_reported_at=START + 16)
         assert migration(store, mine).dest_compute == "host-c"
         assert objects.Server.get(store, mine.server_uuid).host == "host-c"
 
     def test_a_source_that_was_quiet_takes_back_an_end_that_an_arrival_told(self, store):
         mine = report(percent=10, **NAMES)
-        _told_by(store, "host-b", mine, heard_at=START + 1)
+        _told_by(store, "host-b", mine, last_reported_at=START + 1)
         assert self._came(store, mine, "rogue", START + 5, START + 200)
         ended = migration(store, mine), objects.Server.get(store, mine.server_uuid)
         assert (ended[0].status, ended[0].percent) == (Status.COMPLETED, 100)
         assert (ended[1].host, ended[1].progress) == ("rogue", 100)
-        _told_by(store, "host-b", later(mine, 201, percent=20), heard_at=START + 201)
+        _told_by(store, "host-b", later(mine, 201, percent=20), last_reported_at=START + 201)
         undone, server = migration(store, mine), objects.Server.get(store, mine.server_uuid)
         assert (undone.status, undone.percent, undone.ended_at) == (Status.RUNNING, 20, None)
         assert (undone.dest_compute, undone.total_seconds) == (None, None)
@@ -198,7 +198,7 @@ class Owning:
         assert self._came(store, mine, "host-c", START + 5, START + 200)
         before = migration(store, mine)
         for status in (Status.RUNNING, Status.CANCELLED):
-            _told_by(store, "host-b", later(mine, 99, status), heard_at=START + 201)
+            _told_by(store, "host-b", later(mine, 99, status), last_reported_at=START + 201)
         assert migration(store, mine) == before
 
     @pytest.mark.parametrize(

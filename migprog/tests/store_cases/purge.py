@@ -52,9 +52,9 @@ class Purging:
     def test_what_ended_goes_with_all_that_belongs_to_it(self, store):
         course = _course(5)
         for each in course:
-            stores.store(store, each, heard_at=OLD)
+            stores.store(store, each, last_reported_at=OLD)
         recent = report(started_at=OLD)
-        stores.store(store, later(recent, status=Status.FAILED), heard_at=OLD + _DAY)
+        stores.store(store, later(recent, status=Status.FAILED), last_reported_at=OLD + _DAY)
         id_ = migration(store, course[0]).id
         would = _purge(store, dry_run=True)
         assert len(store.read(lambda reader: reader.history(id_))) == 4
@@ -69,15 +69,15 @@ class Purging:
 
     def test_of_every_end(self, store):
         ends = [report(started_at=OLD, status=status) for status in sorted(ENDED)]
-        stores.store(store, *ends, heard_at=OLD)
+        stores.store(store, *ends, last_reported_at=OLD)
         assert _purge(store).migrations == len(ends)
         assert _gone(store, *ends)
 
     def test_a_server_that_moved_again_stays(self, store):
         first = report(started_at=OLD, status=Status.COMPLETED)
         again = report(started_at=OLD + _DAY, server_uuid=first.server_uuid)
-        stores.store(store, first, heard_at=OLD)
-        stores.store(store, again, heard_at=OLD + _DAY)
+        stores.store(store, first, last_reported_at=OLD)
+        stores.store(store, again, last_reported_at=OLD + _DAY)
         assert _purge(store) == objects.Purged(migrations=1)
         assert objects.Server.get(store, first.server_uuid).migration_uuid == again.uuid
 
@@ -85,21 +85,21 @@ class Purging:
         """A hypervisor's may be wrong, and an end be told long after."""
         late = report(started_at=OLD, status=Status.COMPLETED, ended_at=OLD + 1)
         ahead = report(started_at=OLD + 6 * _DAY, status=Status.COMPLETED, ended_at=OLD + 6 * _DAY)
-        stores.store(store, late, heard_at=OLD + _DAY)
-        stores.store(store, ahead, heard_at=OLD)
+        stores.store(store, late, last_reported_at=OLD + _DAY)
+        stores.store(store, ahead, last_reported_at=OLD)
         assert _purge(store).migrations == 1
         assert _gone(store, ahead)
         assert migration(store, late)
 
     def test_what_has_not_ended_is_kept_and_counted_unless_asked_for(self, store):
         lost = report(started_at=OLD)
-        stores.store(store, lost, heard_at=OLD)
+        stores.store(store, lost, last_reported_at=OLD)
         assert _purge(store) == objects.Purged(unheard=1)
         assert _purge(store, dry_run=True) == objects.Purged(unheard=1)
         assert migration(store, lost).status is Status.RUNNING
         alive = report(started_at=OLD)
-        stores.store(store, alive, heard_at=OLD)
-        stores.store(store, later(alive), heard_at=OLD + _DAY)
+        stores.store(store, alive, last_reported_at=OLD)
+        stores.store(store, later(alive), last_reported_at=OLD + _DAY)
         would = _purge(store, in_progress_too=True, dry_run=True)
         assert _purge(store, in_progress_too=True) == would
         assert would == objects.Purged(migrations=1, servers=1)
@@ -108,8 +108,8 @@ class Purging:
 
     def test_agents(self, store):
         silent, alive = f"silent-{OLD}", f"alive-{OLD}"
-        for host, heard_at in ((silent, OLD), (alive, OLD + _DAY)):
-            objects.store_batch(store, Batch(host=host, node="n", agent=AGENT), heard_at)
+        for host, last_reported_at in ((silent, OLD), (alive, OLD + _DAY)):
+            objects.store_batch(store, Batch(host=host, node="n", agent=AGENT), last_reported_at)
         assert _purge(store, dry_run=True) == objects.Purged(agents=1)
         assert _purge(store) == objects.Purged(agents=1)
         hosts = {agent.host for agent in objects.Agent.list(store)}
@@ -118,7 +118,7 @@ class Purging:
     def test_in_many_short_transactions(self, store):
         count = 2 * PURGE_BATCH + 1
         ends = [report(started_at=OLD, status=Status.COMPLETED) for _ in range(count)]
-        stores.store(store, *ends, heard_at=OLD)
+        stores.store(store, *ends, last_reported_at=OLD)
         told: list[objects.Purged] = []
         assert _purge(store, progress=told.append).migrations == count
         steps = [after.migrations - before.migrations for before, after in itertools.pairwise(told)]
@@ -127,21 +127,21 @@ class Purging:
 
     def test_what_is_kept_stands_in_nobodys_way(self, store):
         lost = [report(started_at=OLD) for _ in range(PURGE_BATCH)]
-        stores.store(store, *lost, heard_at=OLD)
+        stores.store(store, *lost, last_reported_at=OLD)
         ended = report(started_at=OLD, status=Status.COMPLETED)
-        stores.store(store, ended, heard_at=OLD)
+        stores.store(store, ended, last_reported_at=OLD)
         assert _purge(store) == objects.Purged(migrations=1, servers=1, unheard=len(lost))
 
     def test_what_a_conductor_stored_whose_clock_was_ahead_stands_in_nobodys_way(self, store):
         ahead = [report(status=Status.COMPLETED) for _ in range(PURGE_BATCH)]
-        stores.store(store, *ahead, heard_at=START + 700 * _DAY)
+        stores.store(store, *ahead, last_reported_at=START + 700 * _DAY)
         ended = report(started_at=OLD, status=Status.COMPLETED)
-        stores.store(store, ended, heard_at=OLD)
+        stores.store(store, ended, last_reported_at=OLD)
         assert _purge(store).migrations == 1
         assert _gone(store, ended)
 
     def test_what_is_young_is_not_read(self, store):
-        stores.store(store, report(started_at=OLD, status=Status.COMPLETED), heard_at=OLD)
+        stores.store(store, report(started_at=OLD, status=Status.COMPLETED), last_reported_at=OLD)
         for _ in range(4):
             young = [report(status=Status.COMPLETED) for _ in range(PURGE_BATCH)]
             stores.store(store, *young)
@@ -152,10 +152,10 @@ class Purging:
 
     def test_what_is_heard_of_meanwhile_stays(self, store):
         lost = report(started_at=OLD, status=Status.UNKNOWN)
-        stores.store(store, lost, heard_at=OLD)
+        stores.store(store, lost, last_reported_at=OLD)
 
         def is_settled():
-            stores.store(store, later(lost, status=Status.COMPLETED), heard_at=OLD + _DAY)
+            stores.store(store, later(lost, status=Status.COMPLETED), last_reported_at=OLD + _DAY)
 
         assert _purge(_Meanwhile(store, is_settled)) == objects.Purged()
         assert migration(store, lost).status is Status.COMPLETED
@@ -173,7 +173,7 @@ class Purging:
         """What is told meanwhile stays, whole; nobody fails."""
         ended = [report(started_at=OLD, status=Status.UNKNOWN) for _ in range(300)]
         running = [report(started_at=OLD) for _ in range(100)]
-        stores.store(store, *ended, *running, heard_at=OLD)
+        stores.store(store, *ended, *running, last_reported_at=OLD)
         settled = [later(each, status=Status.COMPLETED) for each in ended[::2]]
         alive = [later(each, sequence=n) for n in range(2, 6) for each in running]
         errors: list[BaseException] = []
@@ -182,7 +182,7 @@ class Purging:
             try:
                 while entries:
                     some, entries = entries[:25], entries[25:]
-                    stores.store(other_store, *some, heard_at=OLD + 2 * _DAY)
+                    stores.store(other_store, *some, last_reported_at=OLD + 2 * _DAY)
             except BaseException as error:
                 errors.append(error)
 
@@ -202,6 +202,6 @@ class Purging:
         assert not errors
         for each in (*settled, *running):
             stored, server = migration(store, each), objects.Server.get(store, each.server_uuid)
-            assert stored.heard_at == at(OLD + 2 * _DAY)
+            assert stored.last_reported_at == at(OLD + 2 * _DAY)
             assert (server.migration_uuid, server.sampled_at) == (stored.uuid, stored.sampled_at)
         assert _gone(store, *ended[1::2])

@@ -7,10 +7,10 @@ import pytest
 import sqlalchemy as sa
 
 from migprog import exception, objects
-from migprog.core.field import MAX_COUNT, MAX_INSTANT
+from migprog.core.fields import MAX_COUNT, MAX_INSTANT
+from migprog.core.forecast.verdict import Verdict
 from migprog.core.report import Batch, Report
 from migprog.core.status import Phase, Status
-from migprog.core.verdict import Verdict
 from migprog.db import models
 from migprog.tests import stores
 from migprog.tests.stores import START, at, later, migration, report
@@ -40,30 +40,30 @@ class Keeping:
             memory_iteration=5,
             throughput_bytes_per_second=6,
             dirty_bytes_per_second=7,
-            boundary_remaining_bytes=8,
-            pause_needed_seconds=9.5,
+            iteration_start_remaining_bytes=8,
+            downtime_needed_seconds=9.5,
             bandwidth_needed_bytes_per_second=123_000_000,
-            pause_limit_seconds=10.5,
-            auto_converge_percent=99,
+            downtime_limit_seconds=10.5,
+            cpu_throttle_percent=99,
             vfio_transferred_bytes=2**40,
             disks=(("vda", 2**40, 2**39), ("vdb", 4096, 0)),
             total_seconds=11.25,
             downtime_seconds=0.000123,
             error="12",
             eta_at_25_seconds=13.5,
-            eta_off_at_25_seconds=-14.25,
+            eta_error_at_25_seconds=-14.25,
             eta_in_range_at_25=False,
             eta_at_50_seconds=0.0,
-            eta_off_at_50_seconds=-MAX_INSTANT,
+            eta_error_at_50_seconds=-MAX_INSTANT,
             eta_in_range_at_50=True,
             eta_at_75_seconds=MAX_INSTANT,
-            eta_off_at_75_seconds=MAX_INSTANT,
+            eta_error_at_75_seconds=MAX_INSTANT,
             eta_in_range_at_75=False,
             status=Status.FAILED,
             sampled_at=START + 1,
             ended_at=START + 2,
         )
-        stores.store(store, full, heard_at=START + 3)
+        stores.store(store, full, last_reported_at=START + 3)
         stored = migration(store, full)
         instants = {"started_at", "sampled_at", "ended_at"}
         for field in dataclasses.fields(Report):
@@ -76,7 +76,7 @@ class Keeping:
         assert isinstance(stored.phase, Phase)
         assert isinstance(stored.verdict, Verdict)
         assert (stored.source_compute, stored.source_node) == ("source", "source.example.org")
-        assert stored.heard_at == stored.created_at == stored.updated_at == at(START + 3)
+        assert stored.last_reported_at == stored.created_at == stored.updated_at == at(START + 3)
 
     @pytest.mark.parametrize("seconds", [5e-324, 2.3e-308, -0.0, 1e-7, MAX_INSTANT])
     def test_a_number_as_small_as_can_be(self, store, seconds):
@@ -93,7 +93,7 @@ class Keeping:
         stored = migration(store, bare)
         known = {
             *("id", "uuid", "server_uuid", "source_compute", "source_node", "sequence", "status"),
-            *("phase", "started_at", "sampled_at", "heard_at", "created_at", "updated_at"),
+            *("phase", "started_at", "sampled_at", "last_reported_at", "created_at", "updated_at"),
         }
         assert {k for k, v in dataclasses.asdict(stored).items() if v is not None} == known
 
@@ -147,12 +147,12 @@ class Guarding:
 
     def test_newer_replaces(self, store):
         first = report()
-        assert stores.store(store, first, heard_at=START).stored == {first.uuid: 1}
+        assert stores.store(store, first, last_reported_at=START).stored == {first.uuid: 1}
         newer = later(first, sequence=5, memory_iteration=7)
-        assert stores.store(store, newer, heard_at=START + 9).stored == {first.uuid: 5}
+        assert stores.store(store, newer, last_reported_at=START + 9).stored == {first.uuid: 5}
         stored = migration(store, first)
         assert (stored.sequence, stored.memory_iteration) == (5, 7)
-        assert (stored.created_at, stored.heard_at) == (at(START), at(START + 9))
+        assert (stored.created_at, stored.last_reported_at) == (at(START), at(START + 9))
 
     @pytest.mark.parametrize("sequence", [4, 5])
     def test_late_and_repeated_change_nothing(self, store, sequence):
@@ -160,7 +160,9 @@ class Guarding:
         stores.store(store, stored_one)
         before = migration(store, stored_one), objects.Server.get(store, stored_one.server_uuid)
         late = later(stored_one, sequence=sequence, percent=60, reason="late")
-        assert stores.store(store, late, heard_at=START + 999).stored == {stored_one.uuid: 5}
+        assert stores.store(store, late, last_reported_at=START + 999).stored == {
+            stored_one.uuid: 5
+        }
         assert (migration(store, late), objects.Server.get(store, late.server_uuid)) == before
 
     def test_an_end_is_final(self, store):
@@ -175,10 +177,10 @@ class Guarding:
         running = report(eta_seconds=5.0)
         compared = {
             "eta_at_25_seconds": 3.0,
-            "eta_off_at_25_seconds": -1.5,
+            "eta_error_at_25_seconds": -1.5,
             "eta_in_range_at_25": False,
             "eta_at_75_seconds": 1.0,
-            "eta_off_at_75_seconds": 0.25,
+            "eta_error_at_75_seconds": 0.25,
             "eta_in_range_at_75": True,
         }
         ended = later(running, sequence=5, status=Status.COMPLETED, **compared)

@@ -15,7 +15,7 @@ def _destination(store, reported: Report) -> tuple[str | None, ...]:
     return stored.dest_compute, stored.dest_node, stored.dest_host
 
 
-class Telling:
+class ReportSummary:
     """A server's newest migration speaks for it."""
 
     def test_an_older_migration_is_silent(self, store):
@@ -73,7 +73,9 @@ class Arriving:
         first = report()
         stores.store(store, first)
         before = migration(store, first)
-        ack = stores.store(store, arrival(first.server_uuid), host="dest", heard_at=START + 200)
+        ack = stores.store(
+            store, arrival(first.server_uuid), host="dest", last_reported_at=START + 200
+        )
         assert ack.arrived == (first.server_uuid,)
         assert _destination(store, first) == ("dest", "dest.example.org", "192.0.2.7")
         stores.store(store, later(first))
@@ -128,7 +130,7 @@ class Arriving:
         one = report(status=status, ended_at=ended_at)
         stores.store(store, one)
         told = arrival(one.server_uuid, START + arrived, state)
-        answer = stores.store(store, told, host="dest", heard_at=START + max(100, arrived))
+        answer = stores.store(store, told, host="dest", last_reported_at=START + max(100, arrived))
         assert bool(answer.arrived) is found
         assert migration(store, one).status is status
 

@@ -7,9 +7,9 @@ import itertools
 import pytest
 
 from migprog import objects
+from migprog.core.forecast.verdict import Verdict
 from migprog.core.report import ArrivalState, Batch
 from migprog.core.status import Phase, Status
-from migprog.core.verdict import Verdict
 from migprog.tests import stores
 from migprog.tests.stores import START, at, lasting, later, migration, report
 
@@ -37,7 +37,7 @@ def gone(server_uuid, **values):
     """It began to arrive 1 s after START, and was gone 3 s later; nobody has told of it since."""
     came = stores.arrival(server_uuid, START + 1)
     return dataclasses.replace(
-        came, **({"gone_after_seconds": 3.0, "unmet_seconds": 60.0} | values)
+        came, **({"gone_after_seconds": 3.0, "unmatched_seconds": 60.0} | values)
     )
 
 
@@ -56,9 +56,11 @@ def lost(first, sequence=9):
     return dataclasses.replace(told, percent=first.percent)
 
 
-def arrives(store, arrival, heard_at=START + 100):
+def arrives(store, arrival, last_reported_at=START + 100):
     """Whether it need not be told again."""
-    return bool(stores.store(store, arrival, host="dest", heard_at=heard_at).arrived)
+    return bool(
+        stores.store(store, arrival, host="dest", last_reported_at=last_reported_at).arrived
+    )
 
 
 def assert_completed(store, first):
@@ -98,8 +100,10 @@ class Settling:
         first = report(**ON_ITS_WAY)
         stores.store(store, later(first, 2), lost(first))
         heard = [
-            objects.Heard(Batch(host="source", node="s", reports=(later(first, 3),)), START + 9),
-            objects.Heard(
+            objects.ReceivedBatch(
+                Batch(host="source", node="s", reports=(later(first, 3),)), START + 9
+            ),
+            objects.ReceivedBatch(
                 Batch(host="dest", node="d", arrivals=(came(first.server_uuid),)), START + 9
             ),
         ]
@@ -134,25 +138,29 @@ class Settling:
     @pytest.mark.parametrize("off", [-0.9, -0.003, 0.003, 0.9])
     def test_an_arrival_told_again_by_a_clock_corrected_otherwise_is_the_same(self, store, off):
         first = report(**ON_ITS_WAY)
-        stores.store(store, first, heard_at=START + 4)
+        stores.store(store, first, last_reported_at=START + 4)
         arrival = came(first.server_uuid)
         again = dataclasses.replace(arrival, at=arrival.at + off)
-        assert not arrives(store, arrival, heard_at=START + 6)
-        assert arrives(store, again, heard_at=START + 200)
-        arrives(store, dataclasses.replace(arrival, at=arrival.at + abs(off)), heard_at=START + 201)
+        assert not arrives(store, arrival, last_reported_at=START + 6)
+        assert arrives(store, again, last_reported_at=START + 200)
+        arrives(
+            store,
+            dataclasses.replace(arrival, at=arrival.at + abs(off)),
+            last_reported_at=START + 201,
+        )
         stored = migration(store, first)
         assert stored.status is Status.COMPLETED
         assert stored.ended_at == stored.arrived_at == at(START + 5 + abs(off))
         # The source's own end takes the place of the arrival's.
         end = later(first, 9, Status.COMPLETED, ended_at=START + 5.25, total_seconds=4.75)
-        stores.store(store, end, heard_at=START + 202)
+        stores.store(store, end, last_reported_at=START + 202)
         stored = migration(store, first)
         assert (stored.ended_at, stored.total_seconds) == (at(START + 5.25), 4.75)
 
     def test_a_source_that_may_tell_yet_is_waited_for(self, store):
         first = report(**ON_ITS_WAY)
-        stores.store(store, first, heard_at=START + 4)
-        assert not arrives(store, came(first.server_uuid), heard_at=START + 5)
+        stores.store(store, first, last_reported_at=START + 4)
+        assert not arrives(store, came(first.server_uuid), last_reported_at=START + 5)
         stored = migration(store, first)
         assert (stored.status, stored.dest_compute) == (Status.POST_MIGRATING, "dest")
         assert stored.in_progress and stored.ended_at is None
@@ -163,16 +171,16 @@ class Settling:
         told = {"total_seconds": 4.75, "downtime_seconds": 0.5, "memory_processed_bytes": 3001}
         ended = later(first, 3, Status.COMPLETED, ended_at=START + 6, percent=100, **told)
         stores.store(store, ended)
-        assert arrives(store, came(first.server_uuid), heard_at=START + 900)
+        assert arrives(store, came(first.server_uuid), last_reported_at=START + 900)
         stored = migration(store, first)
         assert {name: getattr(stored, name) for name in told} == told
         assert (stored.status, stored.ended_at) == (Status.COMPLETED, at(START + 6))
 
     def test_a_source_that_is_silent_is_not_waited_for_for_ever(self, store):
         first = report(**ON_ITS_WAY)
-        stores.store(store, first, heard_at=START)
-        assert not arrives(store, came(first.server_uuid), heard_at=START + 150)
-        assert arrives(store, came(first.server_uuid), heard_at=START + 151)
+        stores.store(store, first, last_reported_at=START)
+        assert not arrives(store, came(first.server_uuid), last_reported_at=START + 150)
+        assert arrives(store, came(first.server_uuid), last_reported_at=START + 151)
         assert_completed(store, first)
 
     @pytest.mark.parametrize("wrong_by", [-3600, 3600, -59])
@@ -220,7 +228,7 @@ class Settling:
         again = dataclasses.replace(came(first.server_uuid), at=START + 16)
         unmeasured = dataclasses.replace(again, total_seconds=None)
         for arrival in (incoming, again, unmeasured):
-            assert not arrives(store, arrival, heard_at=START + 17)
+            assert not arrives(store, arrival, last_reported_at=START + 17)
         assert lasting(migration(store, first)) == before
 
         second = report(2, Status.COMPLETED, server_uuid=first.server_uuid, started_at=START + 11.5)
@@ -232,8 +240,8 @@ class Settling:
         assert lasting(migration(store, first)) == before
 
     def test_what_no_source_tells_of_is_told_by_its_arrival(self, store):
-        arrival = came(report().server_uuid, unmet_seconds=60.0)
-        for short in ({"unmet_seconds": 59.9}, {"total_seconds": None}, {"complete": None}):
+        arrival = came(report().server_uuid, unmatched_seconds=60.0)
+        for short in ({"unmatched_seconds": 59.9}, {"total_seconds": None}, {"complete": None}):
             assert not arrives(store, dataclasses.replace(arrival, **short))
         assert objects.Migration.list(store, server_uuid=arrival.server_uuid) == []
 
@@ -255,7 +263,7 @@ class Settling:
 
     @pytest.mark.parametrize("status", [Status.COMPLETED, Status.UNKNOWN])
     def test_and_by_its_source_after_all(self, store, status):
-        arrival = came(report().server_uuid, unmet_seconds=60.0)
+        arrival = came(report().server_uuid, unmatched_seconds=60.0)
         assert arrives(store, arrival)
         (made,) = objects.Migration.list(store, server_uuid=arrival.server_uuid)
 
@@ -289,7 +297,7 @@ class Settling:
         assert objects.Migration.list(store, server_uuid=arrival.server_uuid) == [known]
 
     def test_all_of_it_in_one_transaction(self, store):
-        arrival = came(report().server_uuid, unmet_seconds=60.0)
+        arrival = came(report().server_uuid, unmatched_seconds=60.0)
         first = report(server_uuid=arrival.server_uuid)
         end = later(first, 2, Status.COMPLETED, ended_at=START + 6)
         batches = [
@@ -298,7 +306,7 @@ class Settling:
             Batch(host="src", node="src", reports=(end,)),
         ]
         stored = objects.store_batches(
-            store, [objects.Heard(batch, START + 70) for batch in batches]
+            store, [objects.ReceivedBatch(batch, START + 70) for batch in batches]
         )
         assert [len(each.ends) for each in stored] == [1, 0, 0]
         (made,) = objects.Migration.list(store, server_uuid=arrival.server_uuid)
@@ -306,7 +314,7 @@ class Settling:
         assert made.total_seconds == arrival.total_seconds
 
     def test_what_a_source_tells_of_another_is_not_its(self, store):
-        arrival = came(report().server_uuid, unmet_seconds=60.0)
+        arrival = came(report().server_uuid, unmatched_seconds=60.0)
         assert arrives(store, arrival)
         first = report(2, server_uuid=arrival.server_uuid)
         others = (
@@ -327,7 +335,7 @@ class Settling:
     @pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED, Status.UNKNOWN])
     def test_what_came_to_nothing_unseen_by_its_source(self, store, status):
         arrival = gone(report().server_uuid)
-        assert not arrives(store, dataclasses.replace(arrival, unmet_seconds=59.9))
+        assert not arrives(store, dataclasses.replace(arrival, unmatched_seconds=59.9))
         assert objects.Migration.list(store, server_uuid=arrival.server_uuid) == []
         for _ in range(2):
             assert arrives(store, arrival)
@@ -352,11 +360,11 @@ class Settling:
     def test_what_its_source_saw_come_to_nothing_is_not_made_again(self, store, wrong_by):
         """Whether or not its arrival was told while it was under way, by another clock."""
         firsts = [report(**ON_ITS_WAY) for _ in range(2)]
-        stores.store(store, *firsts, heard_at=START + 2)
+        stores.store(store, *firsts, last_reported_at=START + 2)
         seen = stores.arrival(firsts[0].server_uuid, START + 1 + wrong_by)
-        assert arrives(store, seen, heard_at=START + 2)
+        assert arrives(store, seen, last_reported_at=START + 2)
         ends = [later(first, 3, Status.FAILED, ended_at=START + 4) for first in firsts]
-        stores.store(store, *ends, heard_at=START + 4)
+        stores.store(store, *ends, last_reported_at=START + 4)
         for first in firsts:
             assert arrives(store, gone(first.server_uuid, at=seen.at))
             (record,) = objects.Migration.list(store, server_uuid=first.server_uuid)
@@ -364,7 +372,7 @@ class Settling:
 
     def test_another_that_came_to_nothing_just_before_is_not_it(self, store):
         first = report(2, Status.CANCELLED, ended_at=START + 3)
-        stores.store(store, first, heard_at=START + 3)
+        stores.store(store, first, last_reported_at=START + 3)
         assert arrives(store, gone(first.server_uuid))
         again = gone(first.server_uuid, at=START + 20)
         assert arrives(store, again)
@@ -372,20 +380,20 @@ class Settling:
         assert (told.uuid, made.source_compute) == (first.uuid, None)
         # Nobody knows whether the arrival of one that never named its destination was this one.
         other = report(2, Status.CANCELLED, ended_at=START + 3)
-        stores.store(store, other, heard_at=START + 3)
+        stores.store(store, other, last_reported_at=START + 3)
         assert arrives(store, gone(other.server_uuid, at=START + 20))
         assert len(objects.Migration.list(store, server_uuid=other.server_uuid)) == 1
 
     def test_it_names_the_destination_while_it_is_under_way(self, store):
         first = report(**ON_ITS_WAY)
         stores.store(store, first)
-        assert arrives(store, dataclasses.replace(gone(first.server_uuid), unmet_seconds=None))
+        assert arrives(store, dataclasses.replace(gone(first.server_uuid), unmatched_seconds=None))
         stored = migration(store, first)
         assert (stored.status, stored.dest_compute) == (Status.RUNNING, "dest")
 
     def test_a_server_that_is_known_stays_where_it_was(self, store):
         first = report(2, Status.COMPLETED, started_at=START - 500, ended_at=START - 490)
-        stores.store(store, first, heard_at=START - 490)
+        stores.store(store, first, last_reported_at=START - 490)
         before = objects.Server.get(store, first.server_uuid)
         assert arrives(store, gone(first.server_uuid))
         assert objects.Server.get(store, first.server_uuid) == before
@@ -395,8 +403,8 @@ class Settling:
         # By a clock so wrong that the arrival does not find it, of an agent that tells no time.
         first = report(2, Status.COMPLETED, started_at=START - 3600)
         first = dataclasses.replace(first, sampled_at=START - 3596, ended_at=START - 3596)
-        stores.store(store, first, heard_at=START + 4)
-        assert not arrives(store, came(first.server_uuid, unmet_seconds=70.0))
+        stores.store(store, first, last_reported_at=START + 4)
+        assert not arrives(store, came(first.server_uuid, unmatched_seconds=70.0))
         assert len(objects.Migration.list(store, server_uuid=first.server_uuid)) == 1
 
     def test_a_failure_that_the_source_saw_stands(self, store):

@@ -72,7 +72,7 @@ class Together:
                 arrival(end.server_uuid, START + 5, ArrivalState.RESUMED),
                 complete=True,
                 total_seconds=4.5,
-                unmet_seconds=60.0,
+                unmatched_seconds=60.0,
             )
             for end in ends
         ]

@@ -23,8 +23,8 @@ def records(store, first):
     return objects.Migration.list(store, server_uuid=first.server_uuid)
 
 
-def tell(store, report, heard_at=START + 10, host="source"):
-    return objects.store_batch(store, Batch(host, host, reports=(report,)), heard_at)
+def tell(store, report, last_reported_at=START + 10, host="source"):
+    return objects.store_batch(store, Batch(host, host, reports=(report,)), last_reported_at)
 
 
 class Doubling:
@@ -47,7 +47,7 @@ class Doubling:
     def test_both_in_one_transaction(self, store):
         mine = report()
         heard = [
-            objects.Heard(Batch("h", "h", reports=(each,)), START + 9)
+            objects.ReceivedBatch(Batch("h", "h", reports=(each,)), START + 9)
             for each in (mine, twin(mine), later(mine, 2), later(twin(mine), 2))
         ]
         objects.store_batches(store, heard)

@@ -8,7 +8,7 @@ import statistics
 
 import pytest
 
-from migprog.tests.corpus import files, handmade
+from lab.corpus import files, handmade
 
 KINDS = {"header", "sample", "event", "action", "end"}
 EVENTS = {"iteration": "iteration", "lifecycle": "code", "job_completed": "stats"}

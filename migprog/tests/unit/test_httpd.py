@@ -9,8 +9,8 @@ import threading
 import pytest
 import requests
 
+from lab.parts import processes
 from migprog import exception, httpd
-from migprog.tests.functional import processes
 
 _SECONDS = 60
 

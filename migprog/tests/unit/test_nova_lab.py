@@ -6,20 +6,11 @@ import re
 
 import pytest
 
-from migprog.tests.nova_lab import (
-    beside,
-    check,
-    clients,
-    differences,
-    environments,
-    figures,
-    options,
-    pages,
-)
-from migprog.tests.nova_lab.cases import CASES, cost
-from migprog.tests.nova_lab.clients import Moment
-from migprog.tests.nova_lab.differences import Allowed, Difference
-from migprog.tests.nova_lab.trial import Result
+from lab.nova import beside, check, clients, differences, environments, figures, options, pages
+from lab.nova.cases import CASES, cost
+from lab.nova.clients import Moment
+from lab.nova.differences import Allowed, Difference
+from lab.nova.trial import Result
 
 TENTHS = [number / 10 for number in range(101)]
 

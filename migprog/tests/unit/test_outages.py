@@ -11,8 +11,9 @@ import pytest
 from oslo_config import cfg
 from oslo_log import formatters, log
 
-from migprog import brokers, exception, logs, outages, rpc
+from migprog import exception, logs, outages, rpc
 from migprog.db import where
+from migprog.rpc import brokers
 from migprog.tests import stores
 
 LOG = logging.getLogger(__name__)

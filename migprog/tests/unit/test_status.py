@@ -55,9 +55,9 @@ def _run(config, *arguments, process=()):
     )
 
 
-def _tell(store, heard_at, **changes):
+def _tell(store, last_reported_at, **changes):
     agent = dataclasses.replace(AGENT, **({"version": _OURS} | changes))
-    objects.store_batch(store, Batch(host="compute-1", node="n", agent=agent), heard_at)
+    objects.store_batch(store, Batch(host="compute-1", node="n", agent=agent), last_reported_at)
 
 
 def test_all_is_well(check, store):
@@ -96,9 +96,9 @@ def test_libraries_write_nothing_beside_the_results(tmp_path):
 
 
 def test_libvirt_that_is_away_is_named(check):
-    told = check(_BROKER + "[compute]\nlibvirt_uri = test:///nowhere\n", database="")[1]
+    told = check(_BROKER + "[compute]\nconnection_uri = test:///nowhere\n", database="")[1]
     assert told["libvirt"][0] == _FAILURE
-    assert told["libvirt"][1].startswith("[compute] libvirt_uri: test:///nowhere: ")
+    assert told["libvirt"][1].startswith("[compute] connection_uri: test:///nowhere: ")
 
 
 def test_keystone_that_is_away_is_told_in_the_systems_words(check, store):
@@ -167,7 +167,7 @@ def test_nova_user_that_may_not_see_hosts_is_a_failure(check, store):
 
 
 def test_hypervisor_needs_no_database(check):
-    code, told = check(_BROKER + "[compute]\nlibvirt_uri = test:///nowhere\n", database="")
+    code, told = check(_BROKER + "[compute]\nconnection_uri = test:///nowhere\n", database="")
     assert code == _FAILURE
     assert set(told) == {"configuration", "message broker", "libvirt", "state directory"}
     assert told["configuration"] == (_SUCCESS, "for migprog-compute")
@@ -268,12 +268,12 @@ def test_agents_that_need_a_look(check, store):
     assert "1 of 1 not heard of: compute-1 (0.0.0.1)" in says
 
 
-def _agent(host="compute-1", version="2.0.0", heard_at=stores.START):
+def _agent(host="compute-1", version="2.0.0", last_reported_at=stores.START):
     told = dataclasses.asdict(dataclasses.replace(AGENT, version=version))
     del told["key"]
     return objects.Agent(
         **told | {"host": host, "node": host, "started_at": stores.at(stores.START)},
-        heard_at=stores.at(heard_at),
+        last_reported_at=stores.at(last_reported_at),
     )
 
 

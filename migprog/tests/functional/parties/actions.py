@@ -8,12 +8,12 @@ from typing import Any
 
 import oslo_messaging as messaging
 
+from lab.parts import processes
 from migprog import context, rpc
-from migprog.compute import rpcapi
-from migprog.compute.rpcapi import ComputeAPI, Unanswered
 from migprog.core.actions import Action, Answer, Target
+from migprog.rpc import compute
+from migprog.rpc.compute import ComputeAPI, Unanswered
 from migprog.tests import stores
-from migprog.tests.functional import processes
 from migprog.tests.functional.parties.broker import Broker, connected
 from migprog.tests.functional.parties.table import cell
 
@@ -37,7 +37,7 @@ def _acts_not(transport: Any) -> None:
 class _Endpoint:
     """An agent that does what it is asked to as soon as ``until`` returns."""
 
-    target = messaging.Target(version=rpcapi.VERSION)
+    target = messaging.Target(version=compute.VERSION)
 
     def __init__(self, until: Callable[[], Any]) -> None:
         self._until = until
@@ -50,7 +50,7 @@ class _Endpoint:
 @contextlib.contextmanager
 def _agent(url: str, until: Callable[[], Any] = lambda: None) -> Iterator[None]:
     with connected(url) as transport:
-        server = rpc.server(transport, rpcapi.TOPIC, _HOST, [_Endpoint(until)])
+        server = rpc.server(transport, compute.TOPIC, _HOST, [_Endpoint(until)])
         server.start()
         try:
             yield

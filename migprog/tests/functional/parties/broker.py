@@ -14,15 +14,15 @@ from urllib import parse
 import kombu
 from oslo_config import cfg
 
+from lab.faults.relay import Relay
+from lab.parts import processes
 from migprog import objects, rpc
-from migprog.conductor.intake import Intake, StoreBatches
-from migprog.conductor.manager import ConductorManager
-from migprog.conductor.rpcapi import TOPIC as CONDUCTOR_TOPIC
-from migprog.conductor.rpcapi import ConductorAPI, Unreachable
+from migprog.conductor.batcher import ReportBatcher, StoreBatches
+from migprog.conductor.endpoint import ConductorEndpoint
 from migprog.core.report import Ack, Batch
+from migprog.rpc.conductor import TOPIC as CONDUCTOR_TOPIC
+from migprog.rpc.conductor import ConductorAPI, Unreachable
 from migprog.tests import stores
-from migprog.tests.faults.relay import Relay
-from migprog.tests.functional import processes
 from migprog.tests.functional.parties.table import SHORT, cell
 
 
@@ -86,10 +86,10 @@ def takes_no_report(transport: Any) -> None:
 @contextlib.contextmanager
 def conductor(url: str, store_batches: StoreBatches) -> Iterator[None]:
     """A conductor at the broker that stores by ``store_batches``."""
-    intake = Intake(store_batches)
+    intake = ReportBatcher(store_batches)
     intake.start()
     with connected(url) as transport:
-        manager = ConductorManager(intake)
+        manager = ConductorEndpoint(intake)
         server = rpc.server(transport, CONDUCTOR_TOPIC, "conductor", [manager])
         server.start()
         try:
@@ -100,7 +100,7 @@ def conductor(url: str, store_batches: StoreBatches) -> Iterator[None]:
             intake.stop()
 
 
-def stored_at_once(heard: Sequence[objects.Heard]) -> list[objects.Stored]:
+def stored_at_once(heard: Sequence[objects.ReceivedBatch]) -> list[objects.Stored]:
     return [objects.Stored(Ack()) for _ in heard]
 
 
@@ -173,7 +173,7 @@ def _(broker: Broker) -> None:
 def _(broker: Broker) -> None:
     go = threading.Event()
 
-    def late(heard: Sequence[objects.Heard]) -> list[objects.Stored]:
+    def late(heard: Sequence[objects.ReceivedBatch]) -> list[objects.Stored]:
         go.wait(60)
         return stored_at_once(heard)
 

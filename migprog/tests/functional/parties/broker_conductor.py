@@ -8,8 +8,8 @@ from typing import Any
 
 from oslo_config import cfg
 
-from migprog.conductor.rpcapi import ConductorAPI
-from migprog.tests.functional import processes
+from lab.parts import processes
+from migprog.rpc.conductor import ConductorAPI
 from migprog.tests.functional.parties.broker import (
     RECONNECTS_SECONDS,
     Broker,

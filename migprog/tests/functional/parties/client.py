@@ -8,8 +8,8 @@ from typing import Any
 
 import requests
 
+from lab.parts import processes
 from migprog import httpd
-from migprog.tests.functional import processes
 from migprog.tests.functional.parties.table import SHORT, cell
 
 

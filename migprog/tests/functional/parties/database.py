@@ -11,16 +11,16 @@ import sqlalchemy as sa
 from falcon import testing
 from oslo_config import cfg
 
+from lab.faults.relay import Relay
+from lab.parts import processes
+from lab.parts.databases import Server
 from migprog import objects
 from migprog.api import app
-from migprog.conductor.intake import Intake, storing
+from migprog.conductor.batcher import ReportBatcher, storing
 from migprog.conf import api as api_conf
 from migprog.core.report import Batch
-from migprog.db import api as db
+from migprog.db import engine as db
 from migprog.tests import stores
-from migprog.tests.faults.relay import Relay
-from migprog.tests.functional import processes
-from migprog.tests.functional.databases import Server
 from migprog.tests.functional.parties.table import SHORT, cell
 
 
@@ -65,8 +65,8 @@ def database(server: Server) -> Iterator[Database]:
 
 
 @contextlib.contextmanager
-def _intake(store: objects.Store) -> Iterator[Intake]:
-    intake = Intake(storing(store))
+def _intake(store: objects.Store) -> Iterator[ReportBatcher]:
+    intake = ReportBatcher(storing(store))
     intake.start()
     try:
         yield intake
@@ -79,7 +79,7 @@ def _batch() -> Batch:
     return Batch(host="h", node="n", reports=(stores.report(),))
 
 
-def _refuses_to_store(intake: Intake) -> None:
+def _refuses_to_store(intake: ReportBatcher) -> None:
     try:
         intake.store(_batch())
     except objects.Unavailable:

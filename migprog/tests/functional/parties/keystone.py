@@ -11,14 +11,14 @@ import requests
 from keystoneauth1 import loading
 from oslo_config import cfg
 
+from lab.parts import processes
 from migprog import httpd
 from migprog.api import app
 from migprog.api import keystone as api_keystone
 from migprog.conf import api as api_conf
-from migprog.db import api as db
+from migprog.db import engine as db
 from migprog.tests import stores
 from migprog.tests.fixtures.dripping import dripping
-from migprog.tests.functional import processes
 from migprog.tests.functional.parties.hung import full_backlog
 from migprog.tests.functional.parties.table import SHORT, SLACK_SECONDS, Times, cell
 

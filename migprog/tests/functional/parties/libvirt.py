@@ -13,14 +13,14 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from migprog.compute.manager import ComputeManager
-from migprog.compute.recorder import Limits
+from lab.hosts import Guest, Host, Lab, Server
+from lab.parts import processes
+from migprog.compute.agent import ComputeAgent
 from migprog.compute.settings import Settings
 from migprog.core.report import Ack, Batch
-from migprog.core.throttle import Rules
-from migprog.tests.functional import processes
+from migprog.core.schedule import Rules
+from migprog.recording.writer import Limits
 from migprog.tests.functional.parties.table import SHORT, SLACK_SECONDS, Times, cell
-from migprog.tests.lab import Guest, Host, Lab, Server
 
 # The first thing that a host of the lab does, on a machine that does much else.
 READY_SECONDS = 60.0
@@ -82,7 +82,7 @@ def agent(
 ) -> Iterator[Any]:
     """An agent of ``host``, which reaches it by ``uri``; gives its log and its conductor."""
     settings = Settings(
-        libvirt_uri=uri or host.uri,
+        connection_uri=uri or host.uri,
         host=host.name,
         my_ip=None,
         poll_interval_seconds=0.25,
@@ -90,8 +90,8 @@ def agent(
         qemu_events=qemu_events,
         libvirt_timeout_seconds=SHORT.libvirt,
         rules=Rules(report_interval_seconds=0.5, heartbeat_interval_seconds=30.0),
-        state_dir=None,
-        record_dir=None,
+        state_path=None,
+        record_path=None,
         record_limits=Limits(max_bytes=2**24, keep=10),
     )
     log, conductor = _Log(), _Conductor()
@@ -99,7 +99,7 @@ def agent(
     level = logger.level
     logger.addHandler(log)
     logger.setLevel(logging.INFO)
-    manager = ComputeManager(settings, conductor, listen)
+    manager = ComputeAgent(settings, conductor, listen)
     manager.start()
     try:
         yield log, conductor

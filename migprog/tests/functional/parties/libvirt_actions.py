@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from migprog.compute.rpcapi import ANSWER_SECONDS
+from lab.hosts import Lab, LabError
 from migprog.context import for_service
 from migprog.core.actions import Answer, Target
+from migprog.rpc.compute import ANSWER_SECONDS
 from migprog.tests.functional.parties.libvirt import (
     READY_SECONDS,
     agent,
@@ -21,7 +22,6 @@ from migprog.tests.functional.parties.libvirt import (
     refusing,
 )
 from migprog.tests.functional.parties.table import SHORT, SLACK_SECONDS, cell
-from migprog.tests.lab import Lab, LabError
 
 _REFUSED = "libvirt did not do it; the agent's log says why"
 _ANSWERS_NO = "answers that libvirt did not do it; libvirt's reason is in the log"

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 from eventlet import patcher
 
-from migprog.compute.opening import ATTEMPT
-from migprog.tests.faults.relay import Relay
-from migprog.tests.functional import processes
+from lab.faults.relay import Relay
+from lab.hosts import Host, Lab
+from lab.parts import processes
+from migprog.compute.libvirt.opening import ATTEMPT
 from migprog.tests.functional.parties.hung import full_backlog
 from migprog.tests.functional.parties.libvirt import (
     ANSWERS,
@@ -21,7 +22,6 @@ from migprog.tests.functional.parties.libvirt import (
     in_time,
 )
 from migprog.tests.functional.parties.table import SHORT, Times, cell
-from migprog.tests.lab import Host, Lab
 
 _CHUNK_BYTES = 65536
 _HANGS = "libvirt has not answered for"

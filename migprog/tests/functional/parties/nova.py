@@ -6,11 +6,11 @@ import socket
 from keystoneauth1 import loading
 from oslo_config import cfg
 
-from migprog.conductor.nova import NoAnswer, Nova
+from lab.parts import processes
+from migprog.conductor.nova_client import NoAnswer, Nova
 from migprog.conf import nova as nova_conf
 from migprog.tests.fixtures.dripping import dripping
 from migprog.tests.fixtures.nova import NovaApi
-from migprog.tests.functional import processes
 from migprog.tests.functional.parties.hung import full_backlog
 from migprog.tests.functional.parties.table import SHORT, cell
 

@@ -11,11 +11,11 @@ from oslo_config import cfg
 
 from migprog import httpd, rpc
 from migprog.api import keystone as api_keystone
-from migprog.compute.rpcapi import CALL_TIMEOUT_SECONDS
 from migprog.conf import api as api_conf
 from migprog.conf import compute as compute_conf
 from migprog.conf import database as database_conf
 from migprog.conf import nova as nova_conf
+from migprog.rpc.compute import CALL_TIMEOUT_SECONDS
 
 CSV = pathlib.Path(__file__).parents[4] / "doc/source/remote-parties.csv"
 # What a loaded machine may take besides.

@@ -17,7 +17,7 @@ from migprog.api.resource import Application
 from migprog.conf import api as api_conf
 from migprog.core.report import Batch, Report
 from migprog.core.status import Phase, Status
-from migprog.db import api as db
+from migprog.db import engine as db
 from migprog.db import schema
 from migprog.tests import answers
 
@@ -98,7 +98,7 @@ def filling(store: objects.Store) -> Fill:
     starts = itertools.count(HEARD_AT - 10_000, 2)
 
     def fill(
-        count: int = 1, host: str = "source", heard_at: float = HEARD_AT, **values: Any
+        count: int = 1, host: str = "source", last_reported_at: float = HEARD_AT, **values: Any
     ) -> list[str]:
         values = {
             "server_uuid": SERVER,
@@ -113,7 +113,7 @@ def filling(store: objects.Store) -> Fill:
             report = Report(uuid=each, **{"started_at": next(starts)} | values)
             sent = Batch(host=host, node=f"{host}.lab", reports=(report,)).to_wire()
             batch, refused = Batch.from_wire(sent)
-            assert objects.store_batch(store, batch, heard_at).ack.stored, refused
+            assert objects.store_batch(store, batch, last_reported_at).ack.stored, refused
         return uuids
 
     return fill

@@ -13,11 +13,11 @@ from falcon import testing
 from migprog import objects
 from migprog.api import app
 from migprog.api.actions import ByAgents
-from migprog.compute import rpcapi
 from migprog.context import RequestContext
 from migprog.core.actions import Action, Answer, Target
 from migprog.core.report import Agent, Batch
 from migprog.core.status import Phase, Status
+from migprog.rpc import compute
 from migprog.tests.unit.api.conftest import SERVER, Fill, client_of, configuration
 from migprog.tests.unit.api.nova.conftest import Asked
 from migprog.tests.unit.api.tokens import keystone_client
@@ -158,11 +158,13 @@ class Agents:
     def ask(self, ctxt: Any, host: str, action: Action, target: Target) -> Answer:
         self.noted.append((ctxt, host, action, target))
         if self._answer is None:
-            raise rpcapi.Unanswered("MessagingTimeout: rack7")
+            raise compute.Unanswered("MessagingTimeout: rack7")
         return self._answer
 
 
-def tell(store: objects.Store, age_seconds: float = 0.0, takes_actions: bool | None = True) -> None:
+def tell(
+    store: objects.Store, age_seconds: float = 0.0, actions_enabled: bool | None = True
+) -> None:
     """As the agent of the migrations' source tells of itself."""
     agent = Agent(
         version="1",
@@ -170,7 +172,7 @@ def tell(store: objects.Store, age_seconds: float = 0.0, takes_actions: bool | N
         interval_seconds=5.0,
         heartbeat_seconds=30.0,
         migrations=1,
-        takes_actions=takes_actions,
+        actions_enabled=actions_enabled,
     )
     batch = Batch(host="source", node="source.lab", agent=agent)
     objects.store_batch(store, batch, time.time() - age_seconds)
@@ -215,9 +217,9 @@ def test_what_the_agent_refuses(
         (None, 503, "is not heard of", False),
         ({"age_seconds": 61}, 503, "is not heard of", False),
         ({"age_seconds": 59}, 503, "does not answer. It may yet do it", True),
-        ({"takes_actions": False}, 501, "[compute] allow_actions", False),
+        ({"actions_enabled": False}, 501, "[compute] allow_actions", False),
         # Of a version that knows nothing of it.
-        ({"takes_actions": None}, 501, "[compute] allow_actions", False),
+        ({"actions_enabled": None}, 501, "[compute] allow_actions", False),
     ],
 )
 def test_an_agent_that_does_nothing(

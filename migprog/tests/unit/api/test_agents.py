@@ -15,15 +15,15 @@ AGENT = Agent(
     migrations=2,
     servers=40,
     servers_memory_bytes=2**40,
-    takes_actions=True,
+    actions_enabled=True,
 )
 
 
-def tell(store: objects.Store, host: str, heard_at: float, agent: Agent = AGENT) -> None:
+def tell(store: objects.Store, host: str, last_reported_at: float, agent: Agent = AGENT) -> None:
     sent = Batch(host=host, node=f"{host}.lab", agent=agent).to_wire()
     batch, refused = Batch.from_wire(sent)
     assert not refused
-    objects.store_batch(store, batch, heard_at)
+    objects.store_batch(store, batch, last_reported_at)
 
 
 def instant(seconds: float) -> str:
@@ -46,8 +46,8 @@ def test_all_that_an_agent_tells(client: testing.TestClient, store: objects.Stor
                 "migrations": 2,
                 "servers": 40,
                 "servers_memory_bytes": 2**40,
-                "takes_actions": True,
-                "heard_at": instant(now),
+                "actions_enabled": True,
+                "last_reported_at": instant(now),
                 "stale": False,
             }
         ]

@@ -118,7 +118,9 @@ def test_what_grows_old_is_news(
     told = ask(fresh, path, migration)
     assert told.json["migration"]["stale"] is False
     with store.writing() as writing:
-        writing.exec_driver_sql("UPDATE migrations SET heard_at = datetime(heard_at, '-1 minute')")
+        writing.exec_driver_sql(
+            "UPDATE migrations SET last_reported_at = datetime(last_reported_at, '-1 minute')"
+        )
     told = ask(fresh, path, migration)
     aged = ask(stale, path, migration, told.headers["etag"])
     assert aged.json["migration"]["stale"] is True
@@ -175,7 +177,10 @@ def test_a_destination_that_is_named_is_news(
     path = "/servers/{server_uuid}/migrations/{id_or_uuid}"
     tag = ask(client, path, migration).headers["etag"]
     stores.store(
-        store, stores.arrival(SERVER, stores.START + 50), host="elsewhere", heard_at=time.time()
+        store,
+        stores.arrival(SERVER, stores.START + 50),
+        host="elsewhere",
+        last_reported_at=time.time(),
     )
     news = ask(client, path, migration, tag)
     assert news.json["migration"]["dest_compute"] == "elsewhere"

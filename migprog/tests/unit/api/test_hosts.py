@@ -21,7 +21,7 @@ def now() -> float:
     return time.time()
 
 
-def tell(store: objects.Store, heard_at: float, **values: Any) -> None:
+def tell(store: objects.Store, last_reported_at: float, **values: Any) -> None:
     """A heartbeat of the agent of "source"."""
     told = {"servers": 5, "servers_memory_bytes": 10 * GIB} | values
     agent = Agent(
@@ -30,13 +30,13 @@ def tell(store: objects.Store, heard_at: float, **values: Any) -> None:
         migrations=1,
         **{"interval_seconds": 5, "heartbeat_seconds": 30} | told,
     )
-    objects.store_batch(store, Batch("source", "node", agent=agent), heard_at)
+    objects.store_batch(store, Batch("source", "node", agent=agent), last_reported_at)
 
 
 def ended(fill: Fill, now: float, host: str = "source", **values: Any) -> None:
     values = {"status": Status.COMPLETED, "phase": Phase.DONE} | values
     values |= {"started_at": now - 100, "sampled_at": now - 1, "ended_at": now - 1}
-    fill(host=host, heard_at=now, memory_total_bytes=2 * GIB, **values)
+    fill(host=host, last_reported_at=now, memory_total_bytes=2 * GIB, **values)
 
 
 def drain(client: testing.TestClient, host: str = "source") -> dict[str, Any]:
@@ -57,7 +57,7 @@ def test_at_the_pace_seen(
     ended(fill, now, host="other")
     (running,) = fill(
         server_uuid=str(uuid.UUID(int=3)),
-        heard_at=now,
+        last_reported_at=now,
         started_at=now - 10,
         sampled_at=now,
         memory_total_bytes=2 * GIB,
@@ -107,7 +107,7 @@ def test_a_time_left_that_was_told_long_ago_is_not_one(
     client: testing.TestClient, store: objects.Store, fill: Fill, now: float
 ) -> None:
     tell(store, now, servers=1)
-    fill(heard_at=now - 3600, started_at=now - 7200, sampled_at=now - 3600, eta_seconds=5.0)
+    fill(last_reported_at=now - 3600, started_at=now - 7200, sampled_at=now - 3600, eta_seconds=5.0)
     assert drain(client)["eta_seconds"] is None
 
 
@@ -115,7 +115,7 @@ def test_an_agent_with_rare_heartbeats_is_waited_for_by_its_own(
     client: testing.TestClient, store: objects.Store, fill: Fill, now: float
 ) -> None:
     tell(store, now - 600, servers=1, heartbeat_seconds=600)
-    fill(heard_at=now - 600, started_at=now - 900, sampled_at=now - 600, eta_seconds=3600.0)
+    fill(last_reported_at=now - 600, started_at=now - 900, sampled_at=now - 600, eta_seconds=3600.0)
     told = drain(client)
     assert [each["stale"] for each in told["migrations"]] == [False]
     assert told["eta_seconds"] == pytest.approx(3000, abs=60)
@@ -127,7 +127,13 @@ def test_a_switch_over_that_does_not_end_leaves_no_time_of_zero(
     """Its agent is heard of, the figures are of a minute before."""
     tell(store, now, servers=1)
     eta = {"eta_seconds": 1.4, "eta_low_seconds": 0.0, "eta_high_seconds": 2.9}
-    fill(heard_at=now, started_at=now - 90, sampled_at=now - 60, phase=Phase.SWITCHOVER, **eta)
+    fill(
+        last_reported_at=now,
+        started_at=now - 90,
+        sampled_at=now - 60,
+        phase=Phase.SWITCHOVER,
+        **eta,
+    )
     told = drain(client)
     assert told["eta_seconds"] is told["eta_low_seconds"] is told["eta_high_seconds"] is None
     assert "not known when the migration of" in told["reason"]
@@ -142,7 +148,7 @@ def test_an_empty_host(client: testing.TestClient, store: objects.Store, now: fl
 def test_a_host_without_an_agent(client: testing.TestClient, fill: Fill) -> None:
     fill(host="old")
     told = drain(client, "old")
-    assert (told["servers"], told["heard_at"], told["stale"]) == (None, None, True)
+    assert (told["servers"], told["last_reported_at"], told["stale"]) == (None, None, True)
     assert len(told["migrations"]) == 1
     assert client.simulate_get("/hosts/nobody/drain").status_code == 404
     for name in ("a%00b", "h" * 256, "a%0Ab"):

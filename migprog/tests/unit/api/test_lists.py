@@ -8,8 +8,8 @@ from falcon import testing
 
 from migprog import objects
 from migprog.api import app
+from migprog.core.forecast.verdict import Verdict
 from migprog.core.status import Phase, Status
-from migprog.core.verdict import Verdict
 from migprog.tests.unit.api.conftest import HEARD_AT, SERVER, Fill, client_of, configuration
 
 OTHER = str(uuid.UUID(int=2))
@@ -66,9 +66,9 @@ def test_by_verdict_and_project(client: testing.TestClient, fill: Fill) -> None:
 
 def test_changed_since(client: testing.TestClient, fill: Fill) -> None:
     """Those under way and those that ended, to the microsecond, whatever the zone."""
-    (early,) = fill(heard_at=HEARD_AT, status=Status.COMPLETED, phase=Phase.DONE)
-    (slow,) = fill(heard_at=HEARD_AT + 1)
-    (late,) = fill(heard_at=HEARD_AT + 2, status=Status.COMPLETED, phase=Phase.DONE)
+    (early,) = fill(last_reported_at=HEARD_AT, status=Status.COMPLETED, phase=Phase.DONE)
+    (slow,) = fill(last_reported_at=HEARD_AT + 1)
+    (late,) = fill(last_reported_at=HEARD_AT + 2, status=Status.COMPLETED, phase=Phase.DONE)
     for since, expected in {
         "2023-11-14T22:13:20.5Z": [late, slow, early],
         "2023-11-15T00:13:20.5%2B02:00": [late, slow, early],

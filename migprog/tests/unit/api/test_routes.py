@@ -9,9 +9,9 @@ from falcon import testing
 
 from migprog import objects
 from migprog.api import app, views
+from migprog.core.forecast.verdict import Verdict
 from migprog.core.report import Batch
 from migprog.core.status import Phase, Status
-from migprog.core.verdict import Verdict
 from migprog.tests import stores
 from migprog.tests.unit.api.conftest import HEARD_AT, SERVER, Fill
 
@@ -19,14 +19,13 @@ KEYS = set(
     """
 id uuid nova_id nova_uuid nova_project_id nova_user_id server_uuid server_name project_id user_id
 source_compute source_node dest_compute dest_node dest_host sequence status phase percent
-eta_seconds eta_low_seconds eta_high_seconds verdict reason
-memory_total_bytes memory_processed_bytes memory_remaining_bytes
-disk_total_bytes disk_processed_bytes disk_remaining_bytes memory_iteration
-throughput_bytes_per_second dirty_bytes_per_second boundary_remaining_bytes pause_needed_seconds
-pause_limit_seconds bandwidth_needed_bytes_per_second vfio_transferred_bytes disks
-auto_converge_percent total_seconds downtime_seconds error in_progress started_at sampled_at
-ended_at heard_at stale created_at updated_at calibration links ends_at ends_at_earliest
-ends_at_latest
+eta_seconds eta_low_seconds eta_high_seconds verdict reason memory_total_bytes
+memory_processed_bytes memory_remaining_bytes disk_total_bytes disk_processed_bytes
+disk_remaining_bytes memory_iteration throughput_bytes_per_second dirty_bytes_per_second
+iteration_start_remaining_bytes downtime_needed_seconds downtime_limit_seconds
+bandwidth_needed_bytes_per_second vfio_transferred_bytes disks cpu_throttle_percent total_seconds
+downtime_seconds error in_progress started_at sampled_at ended_at last_reported_at stale created_at
+updated_at calibration links ends_at ends_at_earliest ends_at_latest
 """.split()  # noqa: SIM905
 )
 
@@ -106,7 +105,7 @@ def test_every_key_is_always_there(client: testing.TestClient, fill: Fill) -> No
     assert told == {
         *("id", "uuid", "server_uuid", "source_compute", "source_node"),
         *("sequence", "status", "phase"),
-        *("in_progress", "started_at", "sampled_at", "heard_at", "stale"),
+        *("in_progress", "started_at", "sampled_at", "last_reported_at", "stale"),
         *("created_at", "updated_at", "calibration", "links"),
     }
     for path in ("/migrations", f"/servers/{SERVER}/migrations"):
@@ -121,7 +120,7 @@ def test_values_are_those_reported(client: testing.TestClient, fill: Fill) -> No
         "reason": "dirties faster than it moves",
         "memory_total_bytes": 2**40,
         "memory_processed_bytes": 0,
-        "auto_converge_percent": 20,
+        "cpu_throttle_percent": 20,
     }
     fill(ended_at=HEARD_AT, status=Status.POST_COPY, phase=Phase.POST_COPY, **reported)
     shown = client.simulate_get("/migrations").json["migrations"][0]
@@ -158,16 +157,16 @@ def test_when_it_ends_is_told_by_the_conductors_clock(client, store) -> None:
 
 def test_what_was_measured_is_shown_to_the_millisecond(client, fill: Fill) -> None:
     measured = {
-        "pause_needed_seconds": 2.2999999523,
-        "pause_limit_seconds": 0.30000000000000004,
+        "downtime_needed_seconds": 2.2999999523,
+        "downtime_limit_seconds": 0.30000000000000004,
         "total_seconds": 35.12345678,
         "downtime_seconds": 0.0119,
     }
     fill(**measured)
     shown = client.simulate_get("/migrations").json["migrations"][0]
     assert {key: shown[key] for key in measured} == {
-        "pause_needed_seconds": 2.3,
-        "pause_limit_seconds": 0.3,
+        "downtime_needed_seconds": 2.3,
+        "downtime_limit_seconds": 0.3,
         "total_seconds": 35.123,
         "downtime_seconds": 0.012,
     }
@@ -178,10 +177,10 @@ def test_how_good_the_forecasts_were(client: testing.TestClient, fill: Fill) -> 
     (completed,) = fill(
         status=Status.COMPLETED,
         eta_at_25_seconds=30.0,
-        eta_off_at_25_seconds=-4.4999999,
+        eta_error_at_25_seconds=-4.4999999,
         eta_in_range_at_25=True,
         eta_at_75_seconds=0.04,
-        eta_off_at_75_seconds=0.2531298,
+        eta_error_at_75_seconds=0.2531298,
         eta_in_range_at_75=False,
     )
 
@@ -190,12 +189,12 @@ def test_how_good_the_forecasts_were(client: testing.TestClient, fill: Fill) -> 
         calibration: list[dict[str, object]] = answer["migration"]["calibration"]
         return calibration
 
-    nothing = {"eta_seconds": None, "off_seconds": None, "in_range": None}
+    nothing = {"eta_seconds": None, "error_seconds": None, "in_range": None}
     assert shown(running) == [{"at_percent": percent, **nothing} for percent in (25, 50, 75)]
     assert shown(completed) == [
-        {"at_percent": 25, "eta_seconds": 30.0, "off_seconds": -4.5, "in_range": True},
+        {"at_percent": 25, "eta_seconds": 30.0, "error_seconds": -4.5, "in_range": True},
         {"at_percent": 50, **nothing},
-        {"at_percent": 75, "eta_seconds": 0.0, "off_seconds": 0.3, "in_range": False},
+        {"at_percent": 75, "eta_seconds": 0.0, "error_seconds": 0.3, "in_range": False},
     ]
 
 
@@ -282,10 +281,10 @@ def test_history(client: testing.TestClient, store: objects.Store) -> None:
         "disk_processed_bytes": None,
         "disk_remaining_bytes": None,
         "memory_iteration": None,
-        "boundary_remaining_bytes": None,
+        "iteration_start_remaining_bytes": None,
         "throughput_bytes_per_second": None,
         "dirty_bytes_per_second": None,
-        "auto_converge_percent": None,
+        "cpu_throttle_percent": None,
     }
     nobody = client.simulate_get(f"/servers/{SERVER}/migrations/99/history")
     assert nobody.status_code == 404

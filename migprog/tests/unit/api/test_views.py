@@ -26,8 +26,8 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     ],
 )
 def test_stale(in_progress: bool, silent_seconds: float, stale: bool) -> None:
-    heard_at = NOW - timedelta(seconds=silent_seconds)
-    assert views.is_stale(in_progress, heard_at, NOW, 90) is stale
+    last_reported_at = NOW - timedelta(seconds=silent_seconds)
+    assert views.is_stale(in_progress, last_reported_at, NOW, 90) is stale
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from migprog.tests.unit.api.tokens import PROJECT
 LONG = 30
 
 
-class Watched(Waiting):
+class WatchedMigration(Waiting):
     """Tells when a request has begun to wait."""
 
     def __init__(self, most: int) -> None:
@@ -33,14 +33,14 @@ class Watched(Waiting):
 
 
 @pytest.fixture
-def waiting() -> Iterator[Watched]:
-    waiting = Watched(1)
+def waiting() -> Iterator[WatchedMigration]:
+    waiting = WatchedMigration(1)
     yield waiting
     waiting.stop()
 
 
 @pytest.fixture
-def client(store: objects.Store, connection: str, waiting: Watched) -> testing.TestClient:
+def client(store: objects.Store, connection: str, waiting: WatchedMigration) -> testing.TestClient:
     return client_of(app.create(configuration(connection), store, waiting=waiting))
 
 
@@ -85,7 +85,7 @@ def test_it_is_answered_as_soon_as_there_is_news(
     client: testing.TestClient,
     store: objects.Store,
     migration: objects.Migration,
-    waiting: Watched,
+    waiting: WatchedMigration,
     pool: concurrent.futures.Executor,
     news: dict[str, object],
 ) -> None:
@@ -99,7 +99,10 @@ def test_it_is_answered_as_soon_as_there_is_news(
 
 
 def test_news_that_is_there_is_not_waited_for(
-    client: testing.TestClient, store: objects.Store, migration: objects.Migration, waiting: Watched
+    client: testing.TestClient,
+    store: objects.Store,
+    migration: objects.Migration,
+    waiting: WatchedMigration,
 ) -> None:
     assert ask(client, migration, f"wait={LONG}&since=0").status_code == 200
     tell(store, migration, status=Status.FAILED, phase=Phase.DONE)
@@ -118,7 +121,7 @@ def test_it_ends_without_news(client: testing.TestClient, migration: objects.Mig
 def test_no_more_wait_than_may(
     client: testing.TestClient,
     migration: objects.Migration,
-    waiting: Watched,
+    waiting: WatchedMigration,
     pool: concurrent.futures.Executor,
 ) -> None:
     """One more is told at once; one that need not wait is not; and the place is given back."""
@@ -169,5 +172,7 @@ def test_what_is_not_there_is_not_waited_for(
 
 def test_how_many_may_wait() -> None:
     assert [service._places(most, 16) for most in (None, 0, 15)] == [8, 0, 15]
-    with pytest.raises(exception.ConfigError, match=r"max_waiting: 16 must be less than \[api\]"):
+    with pytest.raises(
+        exception.ConfigError, match=r"max_long_polls: 16 must be less than \[api\]"
+    ):
         service._places(16, 16)

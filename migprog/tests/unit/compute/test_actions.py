@@ -10,13 +10,13 @@ import pytest
 
 from migprog.compute.actions import Actions
 from migprog.compute.endpoint import Request
-from migprog.compute.messages import Acted
-from migprog.compute.monitor import Monitor
-from migprog.core import keep
+from migprog.compute.libvirt.events import ActionResult
+from migprog.core import checkpoint
 from migprog.core.actions import Action, Answer, Target
+from migprog.core.monitor import Monitor
 from migprog.core.report import Report
+from migprog.core.schedule import Rules
 from migprog.core.status import Phase, Status
-from migprog.core.throttle import Rules
 
 SERVER, MIGRATION, OTHER = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
 NOW = 1000.0
@@ -71,7 +71,7 @@ def test_it_is_done(actions, acts, log, action):
     actions.take(asked, monitor(), NOW + 0.1)
     assert acts == [(action, SERVER, NOW)]
     assert not asked.answer.done()
-    actions.done(Acted(server_uuid=SERVER, at=NOW, how="so"))
+    actions.done(ActionResult(server_uuid=SERVER, at=NOW, how="so"))
     assert answer(asked) == Answer()
     who = f"server {SERVER}: {action.value} of migration {MIGRATION}, for user 'u', request 'req-1'"
     assert [each.getMessage() for each in log.records] == [
@@ -90,7 +90,7 @@ def _kept():
         started_at=1.0,
         sampled_at=2.0,
     )
-    return Monitor(MIGRATION, SERVER, NOW, None, keep.keep(report, "boot", NOW - 9, NOW))
+    return Monitor(MIGRATION, SERVER, NOW, None, checkpoint.keep(report, "boot", NOW - 9, NOW))
 
 
 def _in_post_copy():
@@ -141,7 +141,7 @@ def test_one_thing_at_a_time(actions, acts):
     actions.take(first, monitor(), NOW)
     actions.take(second, monitor(), NOW)
     assert "something is being done" in answer(second).refused
-    actions.done(Acted(server_uuid=SERVER, at=NOW, refused="it is over"))
+    actions.done(ActionResult(server_uuid=SERVER, at=NOW, refused="it is over"))
     assert answer(first) == Answer("it is over")
     actions.take(third, monitor(), NOW)
     assert len(acts) == 2
@@ -151,7 +151,7 @@ def test_what_libvirt_says_is_for_the_log(actions, log):
     """It may name hosts."""
     asked = request()
     actions.take(asked, monitor(), NOW)
-    actions.done(Acted(server_uuid=SERVER, at=NOW, error="no route to rack7"))
+    actions.done(ActionResult(server_uuid=SERVER, at=NOW, error="no route to rack7"))
     assert answer(asked).refused == "libvirt did not do it; the agent's log says why"
     assert log.records[-1].levelno == logging.ERROR
     assert log.records[-1].getMessage().endswith("has failed: no route to rack7")
@@ -164,7 +164,7 @@ def test_who_has_gone_is_in_nobodys_way(actions):
     with pytest.raises(TimeoutError):
         asked.answer.result(0)
     actions.take(asked, monitor(), NOW)
-    actions.done(Acted(server_uuid=SERVER, at=NOW, how="so"))
+    actions.done(ActionResult(server_uuid=SERVER, at=NOW, how="so"))
     assert answer(asked) == Answer()
 
 
@@ -190,19 +190,19 @@ def test_what_a_pause_makes_of_the_forecast(actions):
     one.read(moving, 0.3, NOW + 1)
     actions.take(request(Action.FORCE_COMPLETE), one, NOW + 1)
     one.lifecycle(3, 1, NOW + 1)
-    actions.done(Acted(server_uuid=SERVER, at=NOW + 1, how="paused", paused=True))
+    actions.done(ActionResult(server_uuid=SERVER, at=NOW + 1, how="paused", paused=True))
     one.read(moving | {"memory_processed": 2**20 + 2**26 + 2**25}, 0.3, NOW + 1.5)
     _reason, report = one.report_if_due(Rules(0.0, 30.0), NOW + 1.6, time.time())
-    assert report.phase is Phase.MEMORY_FIRST_PASS
+    assert report.phase is Phase.MEMORY_FIRST_ITERATION
     assert report.eta_seconds == pytest.approx(2**29 / 2**26, rel=0.25)
     one.lifecycle(5, 3, NOW + 9)
-    assert one.ending.handover_seconds is None
+    assert one.ending.completion_time_seconds is None
 
 
 def test_what_was_not_paused_after_all(actions):
     one = monitor()
     actions.take(request(Action.FORCE_COMPLETE), one, NOW)
-    actions.done(Acted(server_uuid=SERVER, at=NOW, error="no"))
+    actions.done(ActionResult(server_uuid=SERVER, at=NOW, error="no"))
     one.lifecycle(3, 1, NOW + 1)
     one.lifecycle(5, 3, NOW + 1.5)
-    assert one.ending.handover_seconds == 0.5
+    assert one.ending.completion_time_seconds == 0.5

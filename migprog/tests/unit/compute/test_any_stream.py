@@ -8,12 +8,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migprog.compute.domain_xml import Facts
-from migprog.compute.monitor import Monitor
-from migprog.core.field import MAX_COUNT
+from migprog.compute.libvirt.domain_xml import Facts
+from migprog.core.fields import MAX_COUNT
+from migprog.core.monitor import Monitor
 from migprog.core.report import Batch
+from migprog.core.schedule import Rules
 from migprog.core.status import Status
-from migprog.core.throttle import Rules
 
 UUID = "00000000-0000-0000-0000-000000000000"
 RULES = Rules(report_interval_seconds=1.0, heartbeat_interval_seconds=5.0)
@@ -49,7 +49,7 @@ readings = st.builds(lambda *values: ("read", *values), job_stats, limits)
 lifecycle = st.sampled_from([(3, 1), (3, 7), (3, 8), (4, 1), (4, 0), (5, 3), (5, 0)])
 qemu = st.sampled_from(["cancelling", "failed", "postcopy-paused", "postcopy-active", "active"])
 events = st.one_of(
-    st.just(("pass_begins",)),
+    st.just(("iteration_begins",)),
     st.just(("gone", "no such server")),
     lifecycle.map(lambda kind: ("lifecycle", *kind)),
     qemu.map(lambda status: ("qemu_migration", status)),
@@ -123,7 +123,7 @@ def test_what_is_remembered_is_bounded_however_long_it_takes():
             "memory_page_size": 4096,
             "memory_iteration": number,
         }
-        monitor.pass_begins(at)
+        monitor.iteration_begins(at)
         monitor.read(stats, 0.3, at)
         monitor.report_if_due(RULES, at, EPOCH + at)
         if number % 5_000 == 0:

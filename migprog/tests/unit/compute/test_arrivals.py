@@ -4,7 +4,7 @@ import time
 import pytest
 
 from migprog.compute.arrivals import Arrivals
-from migprog.compute.messages import Arrived, Lifecycle
+from migprog.compute.libvirt.events import ArrivalStats, Lifecycle
 from migprog.core.report import ARRIVAL_FIGURES, Arrival, ArrivalState
 from migprog.tests.fixtures.driven import SERVER
 
@@ -72,7 +72,7 @@ def test_what_is_found_is_told_as_found(desk):
 def test_what_has_arrived_is_told_with_its_final_figures(desk):
     desk.seen(4, 1, at=50.0)
     assert (desk.told, desk.asked) == ([], [(SERVER, 50.0)])
-    desk.arrivals.take(Arrived(server_uuid=SERVER, at=50.0, stats=FINAL))
+    desk.arrivals.take(ArrivalStats(server_uuid=SERVER, at=50.0, stats=FINAL))
     (arrival,) = desk.told
     assert (arrival.state, arrival.complete) == (ArrivalState.RESUMED, True)
     assert {name: getattr(arrival, name) for name in ARRIVAL_FIGURES} == {
@@ -87,13 +87,13 @@ def test_what_has_arrived_is_told_with_its_final_figures(desk):
         "disk_processed_bytes": None,
         "disk_remaining_bytes": None,
     }
-    desk.arrivals.take(Arrived(server_uuid=SERVER, at=50.0, stats=FINAL))
+    desk.arrivals.take(ArrivalStats(server_uuid=SERVER, at=50.0, stats=FINAL))
     assert len(desk.told) == 1
 
 
 def test_it_is_told_without_figures_where_there_are_none(desk):
     desk.seen(4, 1, at=50.0)
-    desk.arrivals.take(Arrived(server_uuid=SERVER, at=50.0, stats=None))
+    desk.arrivals.take(ArrivalStats(server_uuid=SERVER, at=50.0, stats=None))
     (arrival,) = desk.told
     assert (arrival.complete, arrival.total_seconds) == (True, None)
 
@@ -107,16 +107,16 @@ def test_a_libvirt_that_hangs_is_not_waited_for(desk):
     (arrival,) = desk.told
     assert (arrival.complete, arrival.total_seconds) == (True, None)
     assert desk.arrivals.late_at is None
-    desk.arrivals.take(Arrived(server_uuid=SERVER, at=50.0, stats=FINAL))
+    desk.arrivals.take(ArrivalStats(server_uuid=SERVER, at=50.0, stats=FINAL))
     assert len(desk.told) == 1
 
 
 def test_the_answer_about_an_earlier_arrival_is_not_taken_for_the_later_ones(desk):
     desk.seen(4, 1, at=50.0)
     desk.seen(4, 1, at=55.0)
-    desk.arrivals.take(Arrived(server_uuid=SERVER, at=50.0, stats=FINAL))
+    desk.arrivals.take(ArrivalStats(server_uuid=SERVER, at=50.0, stats=FINAL))
     assert desk.told == []
-    desk.arrivals.take(Arrived(server_uuid=SERVER, at=55.0, stats=FINAL))
+    desk.arrivals.take(ArrivalStats(server_uuid=SERVER, at=55.0, stats=FINAL))
     assert [arrival.total_seconds for arrival in desk.told] == [4.5]
 
 

@@ -10,8 +10,8 @@ import uuid
 import libvirt
 import pytest
 
-from migprog.compute import host
-from migprog.compute.messages import Answers, NoAnswer, Reading
+from migprog.compute.libvirt import host
+from migprog.compute.libvirt.events import Answers, NoAnswer, Reading
 from migprog.concurrency import Inbox
 from migprog.tests import inboxes
 

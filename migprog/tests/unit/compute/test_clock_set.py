@@ -5,9 +5,9 @@ import dataclasses
 
 import pytest
 
-from migprog.core.throttle import Rules
+from lab.simulated import Guest, precopy
+from migprog.core.schedule import Rules
 from migprog.tests.fixtures.driven import drive
-from migprog.tests.fixtures.simulated import Guest, precopy
 
 CHATTY = Rules(report_interval_seconds=0.0, heartbeat_interval_seconds=0.0)
 HOUR = 3600

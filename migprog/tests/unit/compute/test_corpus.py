@@ -12,30 +12,30 @@ from typing import Any
 
 import pytest
 
-from migprog.compute import recording
-from migprog.compute.replay import replay
-from migprog.compute.score import figures, score
-from migprog.compute.truth import Group, truth
-from migprog.core.completion import resent_share
-from migprog.core.sample import from_job_stats
-from migprog.core.throttle import Rules
-from migprog.core.verdict import Verdict
+from migprog.core.forecast.completion_time import resent_share
+from migprog.core.forecast.job_sample import from_job_stats
+from migprog.core.forecast.verdict import Verdict
+from migprog.core.schedule import Rules
+from migprog.recording import format
+from migprog.recording.ground_truth import Group, truth
+from migprog.recording.replay import replay
+from migprog.recording.score import figures, score
 
 CORPUS = pathlib.Path(__file__).parents[2] / "corpus"
 # The agent's defaults.
 RULES = Rules(report_interval_seconds=10.0, heartbeat_interval_seconds=30.0)
 # What a hand-over took in the lab that made the recordings.
-HANDOVER_SECONDS = 0.27
+COMPLETION_TIME_SECONDS = 0.27
 
 
 @functools.cache
 def scores(half):
     found = []
     for path in sorted((CORPUS / half).glob("*.gz")):
-        recorded = recording.read(str(path))
+        recorded = format.read(str(path))
         known = truth(recorded)
         if known is not None:
-            said = replay(recorded, RULES, HANDOVER_SECONDS)
+            said = replay(recorded, RULES, COMPLETION_TIME_SECONDS)
             found.append(score(path.name, said, known, recorded))
     assert len(found) >= (5 if half == "nova" else 40)
     return found
@@ -78,13 +78,13 @@ def test_each_guest_of_a_real_nova_is_nearer_to_the_truth_than_novas_progress():
 @pytest.mark.parametrize("name", ["nova-slow-5-of-12", "nova-quiet-half-of-12"])
 def test_a_server_that_has_migrated_before_is_judged_by_it(name):
     """Its destination knows it by the final statistics, as its source does."""
-    recorded = recording.read(str(CORPUS / "nova" / f"{name}.jsonl.gz"))
+    recorded = format.read(str(CORPUS / "nova" / f"{name}.jsonl.gz"))
     known = truth(recorded)
     assert known is not None
     final = next(row for row in recorded.rows if row.get("event") == "job_completed")["stats"]
     share = resent_share(from_job_stats(final | {"type": 3}, known.end))
     distances = [
-        figured([score(name, replay(recorded, RULES, HANDOVER_SECONDS, of), known)])[
+        figured([score(name, replay(recorded, RULES, COMPLETION_TIME_SECONDS, of), known)])[
             "displayed_distance"
         ]
         for of in (None, share)
@@ -94,8 +94,8 @@ def test_a_server_that_has_migrated_before_is_judged_by_it(name):
 
 @pytest.mark.parametrize("name", ["nova-slow-5-of-12", "nova-disk-150-quiet"])
 def test_what_is_displayed_is_never_old_and_begins_soon(name):
-    recorded = recording.read(str(CORPUS / "nova" / f"{name}.jsonl.gz"))
-    sent = replay(recorded, RULES, HANDOVER_SECONDS).reports
+    recorded = format.read(str(CORPUS / "nova" / f"{name}.jsonl.gz"))
+    sent = replay(recorded, RULES, COMPLETION_TIME_SECONDS).reports
     for before, after in itertools.pairwise(sent):
         assert after.t - before.report.sampled_at <= RULES.report_interval_seconds + 1
     moved = next(
@@ -109,13 +109,13 @@ def test_what_is_displayed_is_never_old_and_begins_soon(name):
 
 def test_between_reports_a_reader_may_count_down_to_the_end():
     """``ends_at`` is when it was sampled and the time left then."""
-    recorded = recording.read(str(CORPUS / "nova" / "nova-slow-5-of-12.jsonl.gz"))
+    recorded = format.read(str(CORPUS / "nova" / "nova-slow-5-of-12.jsonl.gz"))
     known = truth(recorded)
     assert known is not None
     sent = [
         each
-        for each in replay(recorded, RULES, HANDOVER_SECONDS).reports
-        if known.second_boundary <= each.t < known.end
+        for each in replay(recorded, RULES, COMPLETION_TIME_SECONDS).reports
+        if known.second_iteration_start <= each.t < known.end
     ]
     assert len(sent) >= 6
     for each in sent:
@@ -153,11 +153,11 @@ def test_ranges_and_verdicts(half):
     assert every["called_after_seconds_max"] <= 60
     # Where passes take half a second, three seconds are more than two boundaries.
     late = [each for each in scores(half) if (each.called_after_seconds or 0) > 5]
-    assert all(each.called_after_boundaries <= 2 for each in late)
+    assert all(each.called_after_iterations <= 2 for each in late)
 
 
 def verdicts(name):
-    recorded = recording.read(str(CORPUS / "handmade" / f"{name}.jsonl.gz"))
+    recorded = format.read(str(CORPUS / "handmade" / f"{name}.jsonl.gz"))
     changes: list[tuple[float, str]] = []
     for line in replay(recorded, RULES, None).lines:
         if not changes or changes[-1][1] != line.verdict:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a sample costs an agent, in calls: it must not grow while a migration gets older."""
 
-from migprog.compute.domain_xml import Facts
-from migprog.compute.monitor import Monitor
-from migprog.core.throttle import Rules
+from lab.simulated import MIB, Guest, precopy
+from migprog.compute.libvirt.domain_xml import Facts
+from migprog.core.monitor import Monitor
+from migprog.core.schedule import Rules
 from migprog.tests.fixtures import calls
-from migprog.tests.fixtures.simulated import MIB, Guest, precopy
 
 RULES = Rules(report_interval_seconds=10.0, heartbeat_interval_seconds=30.0)
 # Reading it, the forecast, the verdict, and each twentieth time a report.
@@ -21,7 +21,7 @@ def test_a_sample_of_an_old_migration_costs_no_more_than_one_of_a_young_one():
     for row in precopy(STUCK, give_up_seconds=1200.0):
         at = row["t"]
         if row["kind"] != "sample":
-            monitor.pass_begins(at)
+            monitor.iteration_begins(at)
         elif row["stats"]["type"] == 2:
 
             def sample(stats=row["stats"], at=at):

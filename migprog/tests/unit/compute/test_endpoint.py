@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from migprog import context, rpc
-from migprog.compute import endpoint, rpcapi
+from migprog.compute import endpoint
 from migprog.concurrency import Inbox
 from migprog.core.actions import Action, Answer, Target
+from migprog.rpc import compute
 from migprog.tests.fixtures import hostile
 from migprog.tests.unit.conductor.test_service import conf  # noqa: F401 a fixture
 
@@ -50,9 +51,9 @@ def loop(inbox, answer):
 def agent(conf):  # noqa: F811
     """The client of an agent of the host ``a``, and the inbox of its loop."""
     transport, inbox = rpc.transport(conf), Inbox()
-    server = rpc.server(transport, rpcapi.TOPIC, "a", [endpoint.Endpoint(inbox)])
+    server = rpc.server(transport, compute.TOPIC, "a", [endpoint.Endpoint(inbox)])
     server.start()
-    yield rpcapi.ComputeAPI(transport), inbox
+    yield compute.ComputeAPI(transport), inbox
     server.stop()
     server.wait()
     transport.cleanup()
@@ -71,7 +72,7 @@ def test_what_is_asked_for_is_answered(agent, action, answer):
 
 
 def test_what_takes_its_time_is_said_to_be_done(agent, monkeypatch):
-    monkeypatch.setattr(rpcapi, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(compute, "ANSWER_SECONDS", 0.2)
     client, inbox = agent
     with loop(inbox, None) as asked:
         assert client.ask(ASKED, "a", Action.ABORT, TARGET) == Answer()
@@ -79,15 +80,15 @@ def test_what_takes_its_time_is_said_to_be_done(agent, monkeypatch):
 
 
 def test_nobody_listens(conf, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(rpcapi, "CALL_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(compute, "CALL_TIMEOUT_SECONDS", 0.5)
     transport = rpc.transport(conf)
-    with pytest.raises(rpcapi.Unanswered, match="no answer in time"):
-        rpcapi.ComputeAPI(transport).ask(ASKED, "nobody", Action.ABORT, TARGET)
+    with pytest.raises(compute.Unanswered, match="no answer in time"):
+        compute.ComputeAPI(transport).ask(ASKED, "nobody", Action.ABORT, TARGET)
     transport.cleanup()
 
 
 def test_an_agent_waits_no_longer_than_its_caller():
-    assert rpcapi.ANSWER_SECONDS < rpcapi.CALL_TIMEOUT_SECONDS
+    assert compute.ANSWER_SECONDS < compute.CALL_TIMEOUT_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +135,7 @@ def test_whatever_it_is_told(told, migration, ctxt, later):
     for method in (end.abort, end.force_complete):
         before, began = len(asked), time.monotonic()
         answer = method(ctxt, migration=migration, **later)
-        assert time.monotonic() - began < rpcapi.ANSWER_SECONDS
+        assert time.monotonic() - began < compute.ANSWER_SECONDS
         json.dumps(answer).encode()
         assert answer["refused"]
         if len(asked) > before:

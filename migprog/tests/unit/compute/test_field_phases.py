@@ -6,33 +6,33 @@ import re
 
 import pytest
 
-from migprog.compute import recording
-from migprog.compute.monitor import Monitor
-from migprog.compute.replay import replay
-from migprog.core.completion import CompletionTimes
+from lab.simulated import Guest, precopy
+from migprog.core.forecast.completion_time import CompletionTimes
+from migprog.core.forecast.verdict import Verdict
+from migprog.core.monitor import Monitor
+from migprog.core.schedule import Reason, Rules
 from migprog.core.status import Phase, Status
-from migprog.core.throttle import Reason, Rules
-from migprog.core.verdict import Verdict
+from migprog.recording import format
+from migprog.recording.replay import replay
 from migprog.tests.fixtures.driven import EPOCH, SERVER, UUID, drive, feed
-from migprog.tests.fixtures.simulated import Guest, precopy
 from migprog.tests.fixtures.standstill import (
     MIGRATED,
     RESUMED,
     SUSPENDED,
     Driven,
     brought_to,
-    first_pass,
+    first_iteration,
     memory,
     second_pass,
 )
 
 FIELD = pathlib.Path(__file__).parents[2] / "corpus" / "field"
 DEFAULTS = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
-MEMORY = (Phase.MEMORY_FIRST_PASS, Phase.MEMORY_ITERATIONS)
+MEMORY = (Phase.MEMORY_FIRST_ITERATION, Phase.MEMORY_ITERATIONS)
 
 
 def recorded(name):
-    return recording.read(str(FIELD / f"{name}.jsonl.gz"))
+    return format.read(str(FIELD / f"{name}.jsonl.gz"))
 
 
 def monitored(name):
@@ -77,7 +77,7 @@ def test_a_switch_over_that_hangs_is_stalled_within_seconds_without_a_time_left(
 
 def test_a_switch_over_that_hung_is_no_measure_for_others():
     monitor = monitored("lab-destination-hangs-at-switch-over")
-    assert monitor.ending.handover_seconds is None
+    assert monitor.ending.completion_time_seconds is None
 
 
 def test_a_pause_by_another_is_no_switch_over_and_what_remains_is_believed():
@@ -100,14 +100,14 @@ def test_a_pause_by_another_is_no_switch_over_and_what_remains_is_believed():
 
 def test_a_pause_by_another_is_no_measure_for_others():
     monitor = monitored("lab-paused-by-another")
-    assert monitor.ending.handover_seconds is None
+    assert monitor.ending.completion_time_seconds is None
 
 
 def test_a_usual_switch_over_is():
     driven = brought_to(Phase.SWITCHOVER)
     driven.now += 0.7
     driven.lifecycle(5, 3)
-    assert driven.monitor.ending.handover_seconds == pytest.approx(0.7)
+    assert driven.monitor.ending.completion_time_seconds == pytest.approx(0.7)
 
 
 def test_one_odd_completion_time_does_not_change_what_is_expected():
@@ -139,11 +139,11 @@ def test_a_guest_that_is_resumed_goes_on_in_memory_and_dirties_again():
 
 def test_what_a_paused_guest_has_dirtied_is_sent_before_it_switches_over():
     """With the end of the iteration in which it was paused little remains, and then all of that."""
-    driven = brought_to(Phase.MEMORY_FIRST_PASS)
+    driven = brought_to(Phase.MEMORY_FIRST_ITERATION)
     driven.lifecycle(SUSPENDED, MIGRATED)
-    driven.copies(19.5, lambda sent: first_pass(200 + sent))
+    driven.copies(19.5, lambda sent: first_iteration(200 + sent))
     driven.now += 0.4
-    driven.monitor.pass_begins(driven.now)
+    driven.monitor.iteration_begins(driven.now)
     driven.report()
     said = [driven.said]
     driven.now += 0.1
@@ -152,7 +152,7 @@ def test_what_a_paused_guest_has_dirtied_is_sent_before_it_switches_over():
     driven.copies(19.5, second_pass)
     driven.now += 0.4
     # In this one it has dirtied nothing: what remained is what there is.
-    driven.monitor.pass_begins(driven.now)
+    driven.monitor.iteration_begins(driven.now)
     driven.report()
     said.append(driven.said)
     assert [each.phase for each in said] == [*MEMORY, Phase.SWITCHOVER]
@@ -163,9 +163,9 @@ def test_a_guest_that_is_paused_before_its_memory_moves_leaves_nothing_to_be_sen
     driven = Driven()
     driven.read({})
     driven.lifecycle(SUSPENDED, MIGRATED)
-    driven.copies(2, first_pass)
+    driven.copies(2, first_iteration)
     said = driven.said
-    assert (said.phase, said.verdict) == (Phase.MEMORY_FIRST_PASS, Verdict.CONVERGING)
+    assert (said.phase, said.verdict) == (Phase.MEMORY_FIRST_ITERATION, Verdict.CONVERGING)
     assert said.eta_seconds == pytest.approx(38 + 1.45, rel=0.1)
     assert said.eta_high_seconds < 60
 
@@ -174,10 +174,10 @@ def test_what_a_paused_guest_leaves_tells_nothing_about_convergence():
     """400, 200, 100 MiB, then 5 in an iteration with a pause, then 25: it converges all the way."""
     driven = Driven()
     driven.read({})
-    driven.copies(40, first_pass)
+    driven.copies(40, first_iteration)
     sent = 400
     for iteration, begins_with in enumerate((200, 100, 5, 25, 12, 6), start=2):
-        driven.monitor.pass_begins(driven.now)
+        driven.monitor.iteration_begins(driven.now)
 
         def stats(moved, sent=sent, begins_with=begins_with, iteration=iteration):
             return memory(sent + moved, max(0, begins_with - moved), iteration)
@@ -229,7 +229,7 @@ def test_post_copy_goes_by_its_own_rate():
     """The cap of 10 MiB/s does not hold for post-copy, that goes at 100."""
     driven = Driven()
     driven.read({})
-    driven.copies(20, first_pass)
+    driven.copies(20, first_iteration)
     driven.lifecycle(SUSPENDED, MIGRATED)
     driven.lifecycle(SUSPENDED, 7)
     assert driven.said.eta_seconds is None
@@ -255,8 +255,10 @@ def test_a_sample_without_an_iteration_is_one_of_memory_if_memory_has_moved():
     never.read({})
     for sent in (10, 20, 30):
         never.now += 1.0
-        never.read({key: v for key, v in first_pass(sent).items() if key != "memory_iteration"})
-    assert never.said.phase is Phase.MEMORY_FIRST_PASS
+        never.read(
+            {key: v for key, v in first_iteration(sent).items() if key != "memory_iteration"}
+        )
+    assert never.said.phase is Phase.MEMORY_FIRST_ITERATION
     assert never.said.eta_seconds is not None
 
 

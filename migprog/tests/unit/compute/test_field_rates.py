@@ -10,10 +10,10 @@ import pathlib
 
 import pytest
 
-from migprog.compute import recording
-from migprog.compute.replay import Replayed, replay
-from migprog.core.throttle import Rules
-from migprog.core.verdict import Verdict
+from migprog.core.forecast.verdict import Verdict
+from migprog.core.schedule import Rules
+from migprog.recording import format
+from migprog.recording.replay import Replayed, replay
 
 FIELD = pathlib.Path(__file__).parents[2] / "corpus" / "field"
 RULES = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
@@ -22,7 +22,7 @@ MIB = 2**20
 
 @functools.cache
 def replayed(name: str) -> Replayed:
-    return replay(recording.read(str(FIELD / f"{name}.jsonl.gz")), RULES)
+    return replay(format.read(str(FIELD / f"{name}.jsonl.gz")), RULES)
 
 
 def lines(name: str, since: float = 0.0, until: float = float("inf")):
@@ -48,7 +48,7 @@ def test_compressed_memory_is_not_divided_by_bytes_on_the_wire(name, end):
 def test_the_pause_needed_by_compressed_memory_is_in_its_own_unit():
     """The second pass begins with 195 MiB, which go in 2.6 s; on the wire they are 2.6 MiB."""
     sent = [each.report for each in replayed("lab-compressed-zlib").reports]
-    needed = [each.pause_needed_seconds for each in sent if each.pause_needed_seconds]
+    needed = [each.downtime_needed_seconds for each in sent if each.downtime_needed_seconds]
     assert needed[0] == pytest.approx(2.7, abs=0.4)
     assert max(needed) < 3.5
     wire = [each.throughput_bytes_per_second for each in sent if each.throughput_bytes_per_second]

@@ -3,19 +3,19 @@
 
 import pytest
 
-from migprog.compute.ledger import Ledger
-from migprog.compute.messages import (
-    Arrived,
+from lab.simulated import Guest, precopy
+from migprog.compute.libvirt.events import (
+    ArrivalStats,
     Destinations,
     Iteration,
     JobCompleted,
     Lifecycle,
     Reading,
 )
-from migprog.compute.recorder import Recorder
+from migprog.compute.state.journal import Journal
 from migprog.compute.watchlist import WatchList
+from migprog.recording.writer import Recorder
 from migprog.tests.fixtures.driven import SERVER
-from migprog.tests.fixtures.simulated import Guest, precopy
 from migprog.tests.unit.compute.test_watchlist import RULES, SETTINGS, Sampler
 
 OTHER = "1c6c1f5e-55b1-4f4b-8e2b-3f1f1c1f0f21"
@@ -30,7 +30,7 @@ def counted(stats):
 
 class Agent:
     def __init__(self):
-        self.ledger = Ledger(None, "here", "boot")
+        self.ledger = Journal(None, "here", "boot")
         recorder = Recorder(None, SETTINGS.record_limits)
         self.watches = WatchList(SETTINGS, lambda *_: Sampler(), recorder, self.ledger)
         self.now = 1000.0
@@ -39,7 +39,9 @@ class Agent:
         values = {"server_uuid": server_uuid, "at": begun + row["t"]}
         match row:
             case {"kind": "sample", "stats": stats}:
-                self.watches.read(Reading(**values, stats=counted(stats), pause_limit_seconds=0.3))
+                self.watches.read(
+                    Reading(**values, stats=counted(stats), downtime_limit_seconds=0.3)
+                )
             case {"event": "iteration", "iteration": number}:
                 self.watches.iteration(Iteration(**values, number=number))
             case {"event": "lifecycle", "code": code, "detail": detail}:
@@ -68,7 +70,7 @@ class Agent:
 
 
 def percent_at_the_end_of_the_first_pass(reports):
-    return max(r.percent or 0 for r in reports if r.phase == "memory-first-pass")
+    return max(r.percent or 0 for r in reports if r.phase == "memory-first-iteration")
 
 
 def test_a_server_that_has_migrated_before_is_expected_to_do_it_again():
@@ -84,14 +86,14 @@ def test_the_host_where_a_server_arrives_learns_it_as_well():
     quiet, agent = Guest(dirty_mib_s=0), Agent()
     (final,) = [row["stats"] for row in precopy(quiet) if row.get("event") == "job_completed"]
     arrived = counted(final) | {"operation": 4, "type": 3}
-    agent.watches.arrived(Arrived(server_uuid=SERVER, at=agent.now, stats=arrived))
+    agent.watches.arrived(ArrivalStats(server_uuid=SERVER, at=agent.now, stats=arrived))
     assert percent_at_the_end_of_the_first_pass(agent.migrates(guest=quiet)) >= 80
 
 
 @pytest.mark.parametrize("stats", [None, {"type": 0}, {"type": 3, "operation": 2}])
 def test_no_figures_of_an_arrival_teach_nothing(stats):
     agent = Agent()
-    agent.watches.arrived(Arrived(server_uuid=SERVER, at=agent.now, stats=stats))
+    agent.watches.arrived(ArrivalStats(server_uuid=SERVER, at=agent.now, stats=stats))
     assert percent_at_the_end_of_the_first_pass(agent.migrates(guest=Guest(dirty_mib_s=0))) <= 75
 
 

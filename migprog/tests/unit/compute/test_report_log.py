@@ -6,12 +6,12 @@ import pathlib
 
 import pytest
 
-from migprog.compute import recording
-from migprog.compute.replay import replay
 from migprog.compute.report_log import ReportLog, final_figures
 from migprog.core.report import Report
+from migprog.core.schedule import Rules
 from migprog.core.status import Phase, Status
-from migprog.core.throttle import Rules
+from migprog.recording import format
+from migprog.recording.replay import replay
 
 FIELD = pathlib.Path(__file__).parents[2] / "corpus" / "field"
 RULES = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
@@ -23,7 +23,7 @@ def logged(name, caplog):
     """(level, text without the ids) of each line above DEBUG."""
     caplog.set_level(logging.INFO)
     log = ReportLog()
-    for sent in replay(recording.read(str(FIELD / f"{name}.jsonl.gz")), RULES).reports:
+    for sent in replay(format.read(str(FIELD / f"{name}.jsonl.gz")), RULES).reports:
         log.sent(sent.reason, sent.report, sent.t)
     assert all(record.getMessage().startswith(f"{IDS} ") for record in caplog.records)
     return [(each.levelname, each.getMessage()[len(IDS) + 1 :]) for each in caplog.records]

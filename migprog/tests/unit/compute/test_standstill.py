@@ -10,9 +10,9 @@ import re
 
 import pytest
 
+from migprog.core.forecast.verdict import BAD, Verdict
 from migprog.core.status import Phase
-from migprog.core.verdict import BAD, Verdict
-from migprog.tests.fixtures.standstill import RESUMED, RULES, Driven, brought_to, first_pass
+from migprog.tests.fixtures.standstill import RESUMED, RULES, Driven, brought_to, first_iteration
 
 TABLE = pathlib.Path(__file__).parents[4] / "doc" / "source" / "standstill.csv"
 ROWS = [tuple(row) for row in csv.reader(TABLE.read_text().splitlines()[1:])]
@@ -69,7 +69,7 @@ def test_it_is_called_soon_and_costs_no_more_than_a_report_an_interval(phase, an
 
 
 @pytest.mark.parametrize("answers", [True, False])
-@pytest.mark.parametrize("phase", [Phase.MEMORY_FIRST_PASS, Phase.POST_COPY])
+@pytest.mark.parametrize("phase", [Phase.MEMORY_FIRST_ITERATION, Phase.POST_COPY])
 def test_when_it_goes_on_its_rate_is_measured_anew(phase, answers):
     driven = brought_to(phase)
     last = driven.stats
@@ -93,7 +93,7 @@ def test_when_it_goes_on_its_rate_is_measured_anew(phase, answers):
 def test_where_readings_come_seldom_a_late_one_is_not_missing():
     driven = Driven(poll=20.0)
     for sent_mib in range(0, 400, 100):
-        driven.read(first_pass(sent_mib))
+        driven.read(first_iteration(sent_mib))
         driven.now += 20.0
         assert driven.said.verdict is not Verdict.STALLED
     driven.now += 50.0
@@ -101,7 +101,7 @@ def test_where_readings_come_seldom_a_late_one_is_not_missing():
 
 
 def test_a_switch_over_is_given_the_time_that_earlier_ones_took():
-    slow = brought_to(Phase.SWITCHOVER, handover_seconds=6.0)
+    slow = brought_to(Phase.SWITCHOVER, completion_time_seconds=6.0)
     slow.stands_still(20.0, answers=False)
     assert slow.said.verdict not in BAD
     slow.stands_still(6.0, answers=False)
@@ -112,4 +112,4 @@ def test_a_guest_that_is_resumed_after_a_stuck_switch_over_goes_on_in_memory():
     driven = brought_to(Phase.SWITCHOVER)
     driven.stands_still(20.0, answers=True)
     driven.lifecycle(RESUMED, 0)
-    assert driven.said.phase is Phase.MEMORY_FIRST_PASS
+    assert driven.said.phase is Phase.MEMORY_FIRST_ITERATION

@@ -8,17 +8,18 @@ import time
 
 import pytest
 
-from migprog.compute import recording, watchlist
-from migprog.compute.ledger import Ledger
-from migprog.compute.messages import Iteration, JobCompleted, JobEvent, Lifecycle, Reading
-from migprog.compute.monitor import Monitor
-from migprog.compute.recorder import Limits, Recorder
+from lab import corpus
+from migprog.compute import watchlist
+from migprog.compute.libvirt.events import Iteration, JobCompleted, JobEvent, Lifecycle, Reading
 from migprog.compute.settings import Settings
+from migprog.compute.state.journal import Journal
 from migprog.compute.watchlist import WatchList
-from migprog.core import keep
+from migprog.core import checkpoint
+from migprog.core.monitor import Monitor
+from migprog.core.schedule import Rules
 from migprog.core.status import Status
-from migprog.core.throttle import Rules
-from migprog.tests import corpus
+from migprog.recording import format
+from migprog.recording.writer import Limits, Recorder
 from migprog.tests.fixtures import calls
 from migprog.tests.fixtures.driven import SERVER
 from migprog.tests.unit.core.test_keep import KEPT
@@ -26,7 +27,7 @@ from migprog.tests.unit.core.test_keep import KEPT
 SAVED = pathlib.Path(corpus.__file__).parent / "field" / "lab-save.jsonl.gz"
 RULES = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
 SETTINGS = Settings(
-    libvirt_uri="",
+    connection_uri="",
     host=None,
     my_ip=None,
     poll_interval_seconds=0.5,
@@ -34,8 +35,8 @@ SETTINGS = Settings(
     qemu_events=True,
     libvirt_timeout_seconds=10.0,
     rules=RULES,
-    state_dir=None,
-    record_dir=None,
+    state_path=None,
+    record_path=None,
     record_limits=Limits(2**20, 1),
 )
 SAVE, MIGRATION_OUT, SNAPSHOT, DUMP = 2, 5, 6, 8
@@ -64,7 +65,7 @@ class Agent:
 
     def __init__(self):
         self.samplers = []
-        self.ledger = Ledger(None, "here", "boot")
+        self.ledger = Journal(None, "here", "boot")
         self.watches = WatchList(
             SETTINGS, self._sampler, Recorder(None, SETTINGS.record_limits), self.ledger
         )
@@ -203,7 +204,7 @@ def test_a_job_into_a_file_is_no_migration(agent, job):
 
 
 def test_the_recording_of_a_save_is_no_migration(agent):
-    for row in recording.read(str(SAVED)).rows:
+    for row in format.read(str(SAVED)).rows:
         match row:
             case {"event": "iteration"}:
                 agent.iteration(row["iteration"])
@@ -294,7 +295,9 @@ def test_what_an_agent_before_has_left_is_not_found_in_a_save(agent):
     assert agent.watches.resume(KEPT, agent.now)
     save(agent)
     assert agent.reported() == [Status.UNKNOWN]
-    assert [(each.uuid, each.error) for each in agent.reports()] == [(KEPT.uuid, keep.LEFT_RUNNING)]
+    assert [(each.uuid, each.error) for each in agent.reports()] == [
+        (KEPT.uuid, checkpoint.LEFT_RUNNING)
+    ]
 
 
 def test_what_an_agent_before_has_left_takes_a_candidate_s_place(agent):
@@ -338,7 +341,7 @@ def test_an_interval_that_a_reload_shortens_is_taken_up_before_the_long_one_is_o
 
 
 def test_a_server_that_does_not_answer_is_logged_ever_more_rarely_and_when_it_answers(caplog):
-    caplog.set_level("INFO", "migprog.compute.watched")
+    caplog.set_level("INFO", "migprog.compute.watched_migration")
     agent = Agent()
     active = {"type": 2, "operation": MIGRATION_OUT, "time_elapsed": 2000}
     agent.watches.read(Reading(server_uuid=SERVER, at=agent.now, stats=active))
@@ -349,7 +352,9 @@ def test_a_server_that_does_not_answer_is_logged_ever_more_rarely_and_when_it_an
             agent.watches.read(Reading(server_uuid=SERVER, at=agent.now, error="?", error_code=68))
     agent.wait(1.0)
     agent.watches.read(Reading(server_uuid=SERVER, at=agent.now, stats=active))
-    *silent, answers = [r.message for r in caplog.records if r.name == "migprog.compute.watched"]
+    *silent, answers = [
+        r.message for r in caplog.records if r.name == "migprog.compute.watched_migration"
+    ]
     words = f"server {SERVER}: libvirt has not answered for"
     assert all(line.startswith(words) for line in silent)
     seconds = [int(line.removeprefix(words).split()[0]) for line in silent]

@@ -7,7 +7,7 @@ import pytest
 from keystoneauth1 import loading
 from oslo_config import cfg
 
-from migprog.conductor.nova import NoAnswer, Nova
+from migprog.conductor.nova_client import NoAnswer, Nova
 from migprog.conf import nova as nova_conf
 from migprog.tests.fixtures.dripping import BEGINNINGS, dripping
 from migprog.tests.fixtures.nova import NovaApi

@@ -6,11 +6,11 @@ from oslo_config import cfg
 from oslo_messaging import conffixture
 
 from migprog import exception, rpc
-from migprog.conductor.rpcapi import ConductorAPI
 from migprog.conductor.service import ConductorService
 from migprog.conf import conductor as conductor_conf
 from migprog.core.report import Ack, Batch
-from migprog.db import api
+from migprog.db import engine
+from migprog.rpc.conductor import ConductorAPI
 from migprog.tests import stores
 
 
@@ -22,7 +22,7 @@ def conf(tmp_path):
     fixture = conffixture.ConfFixture(conf, transport_url="fake://")
     fixture.setUp()
     conductor_conf.register_opts(conf)
-    api.register_opts(conf)
+    engine.register_opts(conf)
     conf.set_override("connection", f"sqlite:///{tmp_path}/migprog.sqlite", "database")
     yield conf
     conf.clear_override("connection", "database")

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from migprog import objects, rpc
-from migprog.conductor import rpcapi
 from migprog.conductor.service import ConductorService
-from migprog.core import field, table
+from migprog.core import fields, table
+from migprog.core.forecast.verdict import Verdict
 from migprog.core.report import Ack, Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Phase, Status
-from migprog.core.verdict import Verdict
+from migprog.rpc import conductor
 from migprog.tests import stores
 from migprog.tests.store_cases.agents import AGENT
 from migprog.tests.unit.conductor.test_service import conf  # noqa: F401 a fixture
@@ -49,7 +49,7 @@ def conductor(conf):  # noqa: F811
     service = ConductorService(conf, "fake://")
     service.start()
     transport = rpc.transport(conf)
-    client = rpc.client(transport, rpcapi.TOPIC, PREVIOUS["version"], 30)
+    client = rpc.client(transport, conductor.TOPIC, PREVIOUS["version"], 30)
     yield lambda method, batch: client.call({}, method, batch=batch)
     service.stop()
     transport.cleanup()
@@ -122,8 +122,8 @@ def _kind_of_then(key):
     then = PREVIOUS["fields"][key]
     return dataclasses.make_dataclass(
         key,
-        [(name, object, field.needed(rules[name])) for name in then["needed"]]
-        + [(name, object, field.optional(rules[name])) for name in then["optional"]],
+        [(name, object, fields.needed(rules[name])) for name in then["needed"]]
+        + [(name, object, fields.optional(rules[name])) for name in then["optional"]],
         frozen=True,
     )
 
@@ -135,14 +135,14 @@ def _full(kind):
         words, rule = _WORDS.get(each.name), each.metadata["rule"]
         if words:
             values[each.name] = sorted(words)[-1]
-        elif rule is field.uuid_text:
+        elif rule is fields.uuid_text:
             values[each.name] = stores.report().uuid
-        elif rule in (field.text, field.word):
+        elif rule in (fields.text, fields.word):
             values[each.name] = "text 🐎"
-        elif rule is field.disks:
+        elif rule is fields.disks:
             values[each.name] = (("vda", 7, 7),)
         else:
-            values[each.name] = True if rule is field.yes_or_no else rule(7)
+            values[each.name] = True if rule is fields.yes_or_no else rule(7)
     return kind(**values)
 
 

@@ -8,7 +8,7 @@ from migprog.core.actions import Action, Answer, Target, is_of, refusal
 from migprog.core.status import ENDED, Phase, Status
 from migprog.core.table import Malformed
 
-MEMORY = (Phase.MEMORY_FIRST_PASS, Phase.MEMORY_ITERATIONS)
+MEMORY = (Phase.MEMORY_FIRST_ITERATION, Phase.MEMORY_ITERATIONS)
 TARGET = Target(uuid=str(uuid.UUID(int=1)), server_uuid=str(uuid.UUID(int=2)))
 # libvirt's: a migration out, under way, for ten seconds.
 STATS = {"type": 2, "operation": 5, "time_elapsed": 10_000}

@@ -2,7 +2,7 @@
 import pytest
 
 from migprog.core import drain
-from migprog.core.drain import Completed, Forecast, Pace, UnderWay
+from migprog.core.drain import Completed, Forecast, TransferRate, UnderWay
 
 GIB = 2**30
 NOW = 10_000.0
@@ -13,7 +13,9 @@ def completed(*ends: float, took: float = 100.0, memory_bytes: int | None = GIB)
 
 
 def test_a_pace_is_counted_from_the_first_beginning_until_now() -> None:
-    assert drain.pace(completed(9_700, 9_800), NOW) == Pace(2, 400.0, 2 / 400, 2 * GIB / 400)
+    assert drain.pace(completed(9_700, 9_800), NOW) == TransferRate(
+        2, 400.0, 2 / 400, 2 * GIB / 400
+    )
 
 
 def test_a_host_that_has_stopped_draining_gets_slower() -> None:
@@ -27,16 +29,18 @@ def test_what_is_long_past_tells_nothing() -> None:
     # A clock that is ahead of ours.
     assert drain.pace(completed(NOW + 1), NOW) is None
     # One of long ago that took until now counts with the window alone.
-    assert drain.pace(completed(9_900, took=9_000), NOW) == Pace(1, 3600.0, 1 / 3600, GIB / 3600)
+    assert drain.pace(completed(9_900, took=9_000), NOW) == TransferRate(
+        1, 3600.0, 1 / 3600, GIB / 3600
+    )
     assert drain.pace([*completed(9_900), *completed(100)], NOW).migrations == 1
 
 
 def test_a_size_that_is_not_known_leaves_the_servers() -> None:
     pace = drain.pace([*completed(9_900), *completed(9_900, memory_bytes=None)], NOW)
-    assert pace == Pace(2, 200.0, 2 / 200, None)
+    assert pace == TransferRate(2, 200.0, 2 / 200, None)
 
 
-FOUR = Pace(4, 400.0, 4 / 400, 8 * GIB / 400)
+FOUR = TransferRate(4, 400.0, 4 / 400, 8 * GIB / 400)
 
 
 def test_bytes_tell_and_servers_make_the_range() -> None:
@@ -82,7 +86,7 @@ def test_an_empty_host_is_empty() -> None:
 
 
 def test_one_alone_makes_no_upper_end() -> None:
-    one = Pace(1, 100.0, 1 / 100, None)
+    one = TransferRate(1, 100.0, 1 / 100, None)
     told = drain.forecast(3, None, [], one)
     assert (told.eta_seconds, told.eta_high_seconds) == (300.0, None)
     assert told.eta_low_seconds == pytest.approx(300 / 2.28)
@@ -98,7 +102,7 @@ def test_one_alone_makes_no_upper_end() -> None:
     ],
 )
 def test_what_is_not_known_is_not_told(
-    servers: int | None, under_way: list[UnderWay], pace: Pace | None, reason: str
+    servers: int | None, under_way: list[UnderWay], pace: TransferRate | None, reason: str
 ) -> None:
     told = drain.forecast(servers, 5 * GIB, under_way, pace)
     assert (told.eta_seconds, told.eta_low_seconds, told.eta_high_seconds) == (None, None, None)

@@ -19,8 +19,8 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 )
 def test_an_agent_is_silent_after_two_of_its_own_heartbeats(heartbeat_seconds, seconds):
     for after, silent in ((seconds - 1, False), (seconds, False), (seconds + 0.001, True)):
-        heard_at = NOW - timedelta(seconds=after)
-        assert liveness.is_silent(heard_at, NOW, heartbeat_seconds) is silent
+        last_reported_at = NOW - timedelta(seconds=after)
+        assert liveness.is_silent(last_reported_at, NOW, heartbeat_seconds) is silent
 
 
 def test_intervals_are_bounded_by_what_the_options_allow():

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migprog.core import field, table
-from migprog.core.field import MAX_TEXT, shown
+from migprog.core import fields, table
+from migprog.core.fields import MAX_TEXT, shown
 from migprog.core.report import (
     MAX_BATCH,
     Ack,
@@ -62,7 +62,7 @@ def test_there_and_back():
         reason="so",
         error="é",
         eta_at_25_seconds=1.5,
-        eta_off_at_25_seconds=-2.5,
+        eta_error_at_25_seconds=-2.5,
         eta_in_range_at_25=False,
     )
     batch = dataclasses.replace(BATCH, reports=(REPORT, full, REPORT))
@@ -139,14 +139,14 @@ def test_a_malformed_field_is_named_with_its_value_and_rule(name, value, rule):
 
 # What a host may tell of an optional field that no conductor can keep.
 _ODD: dict[Any, list[Any]] = {
-    field.count: [-12, 2**63, 2**64 - 12, 1.5, float("nan"), "1", True, [1]],
-    field.small_count: [-1, 2**31, "1"],
-    field.percent: [-1, 101, 1.5, "7"],
-    field.seconds: [-0.5, 1e12, float("nan"), float("inf"), 10**400, "soon", True],
-    field.signed_seconds: [-1e12, float("-inf"), -(10**400), {}],
-    field.yes_or_no: [1, "yes"],
-    field.text: [7, ["x"]],
-    field.disks: ["vda", [["vda", 1, 0]] * 33, [["vda", 1]], [["vda", 1, -1]], [[7, 1, 1]]],
+    fields.count: [-12, 2**63, 2**64 - 12, 1.5, float("nan"), "1", True, [1]],
+    fields.small_count: [-1, 2**31, "1"],
+    fields.percent: [-1, 101, 1.5, "7"],
+    fields.seconds: [-0.5, 1e12, float("nan"), float("inf"), 10**400, "soon", True],
+    fields.signed_seconds: [-1e12, float("-inf"), -(10**400), {}],
+    fields.yes_or_no: [1, "yes"],
+    fields.text: [7, ["x"]],
+    fields.disks: ["vda", [["vda", 1, 0]] * 33, [["vda", 1]], [["vda", 1, -1]], [[7, 1, 1]]],
 }
 _ODD_WORDS = {"verdict": ["slow-network", 7, ["stalled"]]}
 

@@ -6,11 +6,11 @@ import dataclasses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migprog.compute.domain_xml import Facts
-from migprog.compute.monitor import Monitor
-from migprog.core.first_pass import QEMU_BYTES
-from migprog.core.sample import Disk
-from migprog.core.verdict import Verdict
+from migprog.compute.libvirt.domain_xml import Facts
+from migprog.core.forecast.first_iteration import QEMU_BYTES
+from migprog.core.forecast.job_sample import Disk
+from migprog.core.forecast.verdict import Verdict
+from migprog.core.monitor import Monitor
 from migprog.tests.fixtures.synthetic import Compression, Copy, Shown, Synthetic
 
 MIB = 2**20
@@ -34,7 +34,7 @@ class Watcher:
     """A monitor that is shown samples."""
 
     def __init__(self, one: Synthetic) -> None:
-        self.monitor = Monitor(UUID, UUID, 0.0, handover_seconds=0.0)
+        self.monitor = Monitor(UUID, UUID, 0.0, completion_time_seconds=0.0)
         # How much of it is zeros is not known at first, but is soon seen where they are anywhere.
         is_seen = not one.zeros_last and one.zeros >= one.filled
         qemu_bytes = min(QEMU_BYTES, one.total // 8)
@@ -43,7 +43,7 @@ class Watcher:
 
     def see(self, shown: Shown) -> Said:
         if shown.began is not None:
-            self.monitor.pass_begins(shown.began)
+            self.monitor.iteration_begins(shown.began)
         disks = [Disk(*values) for values in shown.disks or ()]
         self.monitor.read(shown.stats, LIMIT, shown.at, disks)
         return self.now(shown.at, shown.stage)
@@ -109,8 +109,8 @@ def migrations(draw: st.DrawFn) -> Synthetic:
 def is_near(said: Said, left: float, one: Synthetic) -> bool:
     """What the guest dirties in the first pass, and how long zeros take, is a guess at first."""
     assert said.eta is not None
-    whole_pass = one.filled / one.wire / one.ratio
-    return abs(said.eta - left) <= 0.25 * left + 3 + 0.05 * whole_pass
+    whole_iteration = one.filled / one.wire / one.ratio
+    return abs(said.eta - left) <= 0.25 * left + 3 + 0.05 * whole_iteration
 
 
 @settings(max_examples=50, deadline=None)

@@ -63,7 +63,7 @@ def test_agents(manage, tmp_path):
         "heartbeat_interval_seconds": 30.0,
         "started_at": f"{stores.at(AGENT.started_at):%Y-%m-%dT%H:%M:%SZ}",
         "migrations": 1,
-        "actions_enabled": AGENT.takes_actions,
+        "actions_enabled": AGENT.actions_enabled,
     }
 
 
@@ -72,8 +72,8 @@ def test_purge(manage, tmp_path):
     store = stores.connect(f"sqlite:///{tmp_path}/migprog.sqlite")
     now = time.time()
     old, young = (stores.report(status=Status.COMPLETED) for _ in range(2))
-    stores.store(store, old, stores.report(), heard_at=now - 31 * _DAY)
-    stores.store(store, young, heard_at=now - 29 * _DAY)
+    stores.store(store, old, stores.report(), last_reported_at=now - 31 * _DAY)
+    stores.store(store, young, last_reported_at=now - 29 * _DAY)
     would = manage("db", "purge", "--older-than", "30", "--dry-run").stdout.splitlines()
     assert stores.migration(store, old)
     did = manage("db", "purge", "--older-than", "30").stdout.splitlines()

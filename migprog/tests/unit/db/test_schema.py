@@ -10,10 +10,10 @@ from alembic import autogenerate
 from alembic.runtime.migration import MigrationContext
 
 from migprog import exception, objects
+from migprog.core.forecast.verdict import Verdict
 from migprog.core.report import Report
 from migprog.core.status import Phase, Status
-from migprog.core.verdict import Verdict
-from migprog.db import lists, models, schema
+from migprog.db import migration_list, models, schema
 from migprog.objects import Migration, Server
 from migprog.tests import stores
 
@@ -92,7 +92,7 @@ def test_no_tables_do_not_serve(url):
 
 def test_objects_have_every_column():
     tables = models.Base.metadata.tables
-    assert set(Migration.__slots__) == set(lists.COLUMNS)
+    assert set(Migration.__slots__) == set(migration_list.COLUMNS)
     assert set(Server.__slots__) == set(tables["servers"].columns.keys())
 
 

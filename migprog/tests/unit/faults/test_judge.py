@@ -5,9 +5,9 @@ import dataclasses
 
 import pytest
 
-from migprog.tests.faults import judge
-from migprog.tests.faults.judge import Wrong
-from migprog.tests.faults.truth import Ending, Outage, Part, Seen, Truth
+from lab.faults import judge
+from lab.faults.judge import Wrong
+from lab.faults.truth import Ending, Outage, Part, Seen, Truth
 
 STATS = {
     "memory_total": 4000,

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from migprog.tests.faults.relay import Relay
+from lab.faults.relay import Relay
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@
 import collections
 import random
 
-from migprog.tests.faults import kinds, run, scenario, table
-from migprog.tests.faults.judge import Finding, Wrong
-from migprog.tests.faults.run import Result, Round
-from migprog.tests.faults.truth import Ending
+from lab.faults import kinds, run, scenario, table
+from lab.faults.judge import Finding, Wrong
+from lab.faults.run import Result, Round
+from lab.faults.truth import Ending
 from migprog.tests.unit.faults.test_judge import CANCELLED, TRUTH
 
 EVERY = kinds.every(60.0)

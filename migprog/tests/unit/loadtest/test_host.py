@@ -6,11 +6,11 @@ import itertools
 import pytest
 
 from migprog import exception
-from migprog.compute.outbox import Outbox
-from migprog.compute.sender import Address, Sender
+from migprog.compute.reporting.outbox import Outbox
+from migprog.compute.reporting.sender import Address, Sender
 from migprog.core.report import ArrivalState
+from migprog.core.schedule import Reason, Rules
 from migprog.core.status import ENDED, Status
-from migprog.core.throttle import Reason, Rules
 from migprog.loadtest import stream
 from migprog.loadtest.host import Host
 from migprog.loadtest.plan import NO_STEPS, Load, Share, host_name

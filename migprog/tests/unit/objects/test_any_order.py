@@ -60,8 +60,8 @@ def deliveries(reports: list[Report]) -> st.SearchStrategy[list[list[Report | Ar
 def _store(store, batch: list[Report | Arrival]) -> None:
     reports = (entry for entry in batch if isinstance(entry, Report))
     arrivals = (entry for entry in batch if isinstance(entry, Arrival))
-    stores.store(store, *reports, heard_at=LATER)
-    stores.store(store, *arrivals, host="dest", heard_at=LATER)
+    stores.store(store, *reports, last_reported_at=LATER)
+    stores.store(store, *arrivals, host="dest", last_reported_at=LATER)
 
 
 def _found(store, report: Report) -> objects.Migration | None:
@@ -154,11 +154,11 @@ def test_the_source_may_be_late_and_a_second_agent_may_tell_too(store, data):
     )
     once = data.draw(st.permutations([end, twin, came]))
     more = data.draw(st.lists(st.sampled_from([first, end, twin, came]), max_size=4))
-    heard_at = START + 6
+    last_reported_at = START + 6
     for entry in [first, *once, *more, came]:
-        heard_at += data.draw(st.sampled_from([1, 200]))
+        last_reported_at += data.draw(st.sampled_from([1, 200]))
         host = "dest" if isinstance(entry, Arrival) else "source"
-        stores.store(store, entry, host=host, heard_at=heard_at)
+        stores.store(store, entry, host=host, last_reported_at=last_reported_at)
     (record,) = objects.Migration.list(store, server_uuid=first.server_uuid)
     assert {name: getattr(record, name) for name in figures} == figures
     assert (record.uuid, record.status, record.dest_compute) == (

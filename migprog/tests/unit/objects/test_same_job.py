@@ -70,5 +70,5 @@ def test_counts_takes_an_end_and_what_goes_on_where_the_first_is_silent(
     row_status, status, quiet_seconds, counts
 ):
     row = ROW | {"status": row_status.value}
-    now = row["heard_at"] + timedelta(seconds=quiet_seconds)
+    now = row["last_reported_at"] + timedelta(seconds=quiet_seconds)
     assert same_job.counts(row, twin(status=status), now, 30.0) is counts

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from migprog.tests.soak import flat
-from migprog.tests.soak.flat import Point
-from migprog.tests.soak.usage import LIMITS, Series
+from lab.soak import flat
+from lab.soak.flat import Point
+from lab.soak.usage import LIMITS, Series
 
 _LIMIT_KIB = 256.0
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from migprog.tests.soak import table
-from migprog.tests.soak.flat import Point
-from migprog.tests.soak.judge import Wrong, expected, judge
-from migprog.tests.soak.plan import STATUSES, Act, Ending, journey
-from migprog.tests.soak.run import Result
-from migprog.tests.soak.usage import Series
+from lab.soak import table
+from lab.soak.flat import Point
+from lab.soak.judge import Wrong, expected, judge
+from lab.soak.plan import STATUSES, Act, Ending, journey
+from lab.soak.run import Result
+from lab.soak.usage import Series
 
 JOURNEYS = [journey(number, seed=1, per_second=10) for number in range(200)]
 BY_ENDING = {each.ending: each for each in JOURNEYS}

@@ -92,7 +92,7 @@ def test_a_port_may_say_that_it_is_not_enabled(
 ) -> None:
     class Refusing(Asked):
         def ask(self, ctxt: Any, action: Action, migration: objects.Migration) -> None:
-            raise exception.NotEnabled("set [api] something")
+            raise exception.ActionsDisabled("set [api] something")
 
     fill()
     ask = asking(client_of(app.create(configuration(connection), store, actions=Refusing())))

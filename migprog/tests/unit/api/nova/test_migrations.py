@@ -58,7 +58,7 @@ def test_values(ask: Ask, fill: Fill, store: objects.Store) -> None:
         disk_remaining_bytes=2,
     )
     arrival = stores.arrival(SERVER, HEARD_AT - 5)
-    stores.store(store, arrival, host="target", heard_at=HEARD_AT + 2.25)
+    stores.store(store, arrival, host="target", last_reported_at=HEARD_AT + 2.25)
     answer = ask(f"{LIST}/1")
     assert answer.headers["content-type"] == "application/json"
     assert answer.json == {

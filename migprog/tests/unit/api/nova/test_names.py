@@ -39,7 +39,7 @@ def ask_named(client_named: testing.TestClient) -> Ask:
 def under_way(fill: Fill, count: int = 1, **values: Any) -> list[str]:
     """Migrations of SERVER that are heard of now; their UUIDs."""
     now = time.time()
-    known = {"heard_at": now, "started_at": now - 20, "sampled_at": now - 1}
+    known = {"last_reported_at": now, "started_at": now - 20, "sampled_at": now - 1}
     return [fill(**(known | {"started_at": now - 20 - 9 * n} | values))[0] for n in range(count)]
 
 
@@ -128,7 +128,7 @@ def beside_another(fill: Fill, store: objects.Store) -> None:
 
 def silent(fill: Fill, store: objects.Store) -> None:
     """Its agent may be dead, and Nova two migrations further."""
-    name(store, under_way(fill, heard_at=time.time() - 20)[0])
+    name(store, under_way(fill, last_reported_at=time.time() - 20)[0])
 
 
 def gone_from_its_source(fill: Fill, store: objects.Store) -> None:

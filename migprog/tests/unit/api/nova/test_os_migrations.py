@@ -69,12 +69,12 @@ def _few(fill: Fill, store: objects.Store) -> Few:
     other = {"server_uuid": NOBODY, "project_id": "q", "user_id": "v"}
     own = {"project_id": "p", "user_id": "u"}
     (ended,) = fill(status=Status.FAILED, phase=Phase.DONE, **own)
-    (post_copy,) = fill(status=Status.POST_COPY, host="b", heard_at=HEARD_AT + 1, **other)
-    later = {"started_at": HEARD_AT - 8, "heard_at": HEARD_AT + 2}
+    (post_copy,) = fill(status=Status.POST_COPY, host="b", last_reported_at=HEARD_AT + 1, **other)
+    later = {"started_at": HEARD_AT - 8, "last_reported_at": HEARD_AT + 2}
     (past,) = fill(status=Status.COMPLETED, host="b", **later, **other)
-    (running,) = fill(heard_at=HEARD_AT + 3, host="c", **own)
+    (running,) = fill(last_reported_at=HEARD_AT + 3, host="c", **own)
     arrival = stores.arrival(NOBODY, HEARD_AT - 5)
-    stores.store(store, arrival, host="source", heard_at=HEARD_AT + 2)
+    stores.store(store, arrival, host="source", last_reported_at=HEARD_AT + 2)
     return {running: "running", past: "past", post_copy: "post-copy", ended: "ended"}
 
 

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the records are right. Pure: what happened and what was read in, what is wrong out.
+
+The rules:
+
+* Each migration has one record.
+* Its status is how it ended. ``unknown`` is right of one that has not completed, where its source's
+  agent was dead at the end, or died before it could be certain: an aborted job leaves no trace in
+  libvirt. Of one that has completed the other host knows, so there ``unknown`` is wrong.
+* QEMU fails, now and then, a migration that is being aborted. Where libvirt calls it failed, too,
+  both are right.
+* Where a libvirt was restarted under a migration, libvirt itself cancels it as it cleans up. Nobody
+  else aborted it, so it failed; but QEMU's word for it is cancelled: both are right.
+* One that has completed names its destination and has libvirt's final figures.
+* The source may be missing where its agent was dead from the begin, or nearly so, to the end; or
+  from soon after the begin, and had nothing of it on disk: where processors are short it takes a
+  while to find a migration.
+* A percentage never goes back, and does not become unknown again.
+* A server's progress is that of its newest migration, whatever the hosts' clocks show.
+* The API answers with an error of its own (5xx) only while its database is away.
+"""
+
+import enum
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lab.faults.truth import Ending, Outage, Part, Seen, Truth
+
+# An agent that is killed so soon after an end has not told it: for 2 s it waits for a better word
+# than the first, and then for the disk.
+_CERTAIN_SECONDS = 3.0
+# One that was started again has looked at its server by then.
+_LOOK_SECONDS = 2.0
+# It takes a moment from libvirt's begin until the agent has heard of it, and has it on disk.
+_FOUND_SECONDS = 1.0
+# And at the latest.
+_FOUND_LATEST_SECONDS = 10.0
+# A pool of connections finds out one by one, and the database's start was not seen at its instant.
+_RECOVERY_SECONDS = 1.0
+# At the destination libvirt's job looks shorter, as it begins when the source has prepared it: by
+# milliseconds, or more where others need the processors.
+_TOTAL_SECONDS = 0.5
+
+Record = Mapping[str, Any]
+
+
+class Wrong(enum.StrEnum):
+    """What can be wrong, by its name in the figures."""
+
+    LOST = "lost"
+    DUPLICATED = "duplicated"
+    WRONG = "wrong"
+    PERCENT_BACK = "percent_back"
+    API_5XX = "api_5xx_beyond_outage"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong, and a line that says it to people."""
+
+    wrong: Wrong
+    text: str
+
+
+def judge(truth: Truth, records: Sequence[Record], outages: Sequence[Outage]) -> list[Finding]:
+    """What is wrong about the ``records`` of one migration."""
+    name = f"{truth.server_uuid} ({truth.source} to {truth.destination}, {truth.ending})"
+    if not records:
+        return [Finding(Wrong.LOST, f"{name} has no record")]
+    findings = []
+    if len(records) > 1:
+        held = ", ".join(f"{record['id']} {record['status']}" for record in records)
+        findings.append(Finding(Wrong.DUPLICATED, f"{name} has {len(records)} records: {held}"))
+    accepted = statuses(truth, outages)
+    record = next((each for each in records if each["status"] in accepted), records[0])
+    source = {truth.source, None} if is_unseen(truth, outages) else {truth.source}
+    differences = list(_differences(truth, record, accepted, source))
+    if differences:
+        text = f"{name}, record {record['id']}: {'; '.join(differences)}"
+        text += f" (libvirt: {truth.error})" if truth.error else ""
+        findings.append(Finding(Wrong.WRONG, text))
+    return findings
+
+
+def statuses(truth: Truth, outages: Iterable[Outage]) -> set[str]:
+    """The statuses that are right."""
+    right: set[str] = {truth.ending}
+    if truth.ending is Ending.COMPLETED:
+        return right
+    if truth.ending is Ending.CANCELLED and not truth.was_aborted:
+        right.add(Ending.FAILED)
+    for outage in outages:
+        if outage.part is Part.LIBVIRT and _meets(outage, truth.began_at, truth.ended_at):
+            right |= {Ending.FAILED, Ending.CANCELLED}
+        is_source = outage.part is Part.AGENT and outage.host == truth.source
+        blind_from = truth.ended_at - _LOOK_SECONDS
+        if is_source and _meets(outage, blind_from, truth.ended_at + _CERTAIN_SECONDS):
+            right.add("unknown")
+    return right
+
+
+def is_unseen(truth: Truth, outages: Iterable[Outage]) -> bool:
+    """Whether the source's agent was dead from a migration's begin to its end, or had not found it
+    when it died."""
+    return any(
+        outage.part is Part.AGENT
+        and outage.host == truth.source
+        and outage.began_at <= truth.began_at + _found_seconds(truth, outage)
+        and outage.ended_at >= truth.ended_at - _LOOK_SECONDS
+        for outage in outages
+    )
+
+
+def _found_seconds(truth: Truth, outage: Outage) -> float:
+    """How long its source's agent may have taken to find a migration, when it died."""
+    had_found = outage.kept is None or truth.server_uuid in outage.kept
+    return _FOUND_SECONDS if had_found else _FOUND_LATEST_SECONDS
+
+
+def does_not_speak(truth: Truth, records: Sequence[Record], server: Record) -> list[Finding]:
+    """Where a server's progress is not that of its newest migration, the one of ``records``."""
+    known = [record["uuid"] for record in records if record["source_compute"] is not None]
+    if not known or server["migration_uuid"] in known:
+        return []
+    text = f"{truth.server_uuid} is shown by migration {server['migration_uuid']}, not {known[0]}"
+    return [Finding(Wrong.WRONG, text)]
+
+
+def is_settled(truth: Truth, record: Record) -> bool:
+    """Whether nothing more is awaited of a record."""
+    if record["in_progress"]:
+        return False
+    is_whole = record["status"] == Ending.COMPLETED and record["dest_compute"] is not None
+    return is_whole or truth.ending is not Ending.COMPLETED
+
+
+def percents_back(seen: Iterable[Seen]) -> list[Finding]:
+    """Where a percentage went back, in what was read one after the other."""
+    before: dict[str, int] = {}
+    findings = []
+    for each in seen:
+        for uuid, percent in each.percents.items():
+            last = before.get(uuid)
+            if last is not None and (percent is None or percent < last):
+                findings.append(Finding(Wrong.PERCENT_BACK, f"{uuid}: {last} %, then {percent} %"))
+            if percent is not None:
+                before[uuid] = percent
+    return findings
+
+
+def errors_beyond(seen: Iterable[Seen], outages: Iterable[Outage]) -> list[Finding]:
+    """The API's own errors while its database was there."""
+    away = [outage for outage in outages if outage.part is Part.DATABASE]
+    return [
+        Finding(Wrong.API_5XX, f"the API answered {each.status}")
+        for each in seen
+        if each.status is not None
+        and each.status >= 500
+        and not any(
+            _meets(outage, each.asked_at - _RECOVERY_SECONDS, each.answered_at) for outage in away
+        )
+    ]
+
+
+def slowdown(watched: Sequence[float], unwatched: Sequence[float]) -> float | None:
+    """How many times as long as unwatched ones the watched ones took, by the medians; None where
+    either are missing."""
+    if not watched or not unwatched:
+        return None
+    return statistics.median(watched) / statistics.median(unwatched)
+
+
+def _meets(outage: Outage, from_: float, until: float) -> bool:
+    return outage.began_at <= until and from_ <= outage.ended_at
+
+
+def _differences(
+    truth: Truth, record: Record, accepted: set[str], sources: set[str | None]
+) -> Iterable[str]:
+    if record["status"] not in accepted:
+        yield f"status {record['status']} ({record['error']}) instead of {' or '.join(accepted)}"
+        return
+    if record["source_compute"] not in sources:
+        yield f"source_compute {record['source_compute']} instead of {truth.source}"
+    wanted: dict[str, Any] = {"in_progress": False}
+    if truth.ending is Ending.COMPLETED:
+        wanted |= {"dest_compute": truth.destination, "percent": 100, "error": None}
+        wanted |= _figures(truth.stats or {})
+    for name, value in wanted.items():
+        if record[name] != value:
+            yield f"{name} {record[name]} instead of {value}"
+    if truth.ending is Ending.COMPLETED and truth.stats:
+        total, told = truth.stats["time_elapsed"] / 1000, record["total_seconds"]
+        if told is None or abs(told - total) > _TOTAL_SECONDS:
+            yield f"total_seconds {told} instead of {total}"
+
+
+def _figures(stats: Mapping[str, Any]) -> dict[str, Any]:
+    """libvirt's final figures as a record has them."""
+    if not stats:
+        return {}
+    figures: dict[str, Any] = {
+        f"{kind}_{what}_bytes": stats[f"{kind}_{what}"]
+        for kind in ("memory", "disk")
+        for what in ("total", "processed", "remaining")
+    }
+    return figures | {
+        "downtime_seconds": stats["downtime"] / 1000,
+        "memory_iteration": stats["memory_iteration"],
+    }

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real libvirt hosts on one machine, with guests that dirty memory at a chosen pace."""
+
+from lab.hosts.errors import LabError
+from lab.hosts.guest import Guest
+from lab.hosts.host import Host
+from lab.hosts.lab import Lab, Server
+from lab.hosts.metadata import NovaMetadata
+from lab.hosts.migration import Migration, Outcome
+
+__all__ = ["Guest", "Host", "Lab", "LabError", "Migration", "NovaMetadata", "Outcome", "Server"]

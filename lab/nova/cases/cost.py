@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What watching costs a migration: libvirt's own times, and nova-compute's log, with agents and
+without them, by turns."""
+
+import re
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+import libvirt
+
+from lab.nova.bench import Server
+from lab.nova.trial import Trial
+
+TURNS = 6
+_MOST_SHARE = 0.02
+_LEVELS = re.compile(r" (INFO|WARNING|ERROR|CRITICAL|TRACE) ")
+_COMPLETED = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
+
+
+def total_times(trial: Trial) -> None:
+    server = trial.boot("quiet")
+    trial.discard(server)
+    times: dict[str, list[float]] = {"with": [], "without": []}
+    lines: dict[str, set[str]] = {"with": set(), "without": set()}
+    for _ in range(TURNS):
+        for which, verb in (("with", "start"), ("without", "stop")):
+            trial.bench.keeper("agents", verb=verb)
+            seconds, said = _migrate(trial, server)
+            times[which].append(seconds)
+            lines[which] |= said
+    medians = {which: statistics.median(found) for which, found in times.items()}
+    share = medians["with"] / medians["without"] - 1
+    trial.bench.keeper("agents", verb="start")
+    trial.result.more["total_seconds"] = times
+    trial.result.more["log_lines_only_with_migprog"] = sorted(lines["with"] - lines["without"])
+    trial.require(abs(share) <= _MOST_SHARE, f"libvirt took {share:+.1%} of the time without it")
+    only = trial.result.more["log_lines_only_with_migprog"]
+    trial.require(not only, f"nova-compute logged with migprog alone: {only}")
+
+
+def _migrate(trial: Trial, server: Server) -> tuple[float, set[str]]:
+    """Migrate once; libvirt's total time, and the kinds of lines in both nova-computes' logs."""
+    before = {path: path.stat().st_size for path in _logs(trial)}
+    host = trial.bench.live_migrate(server)
+    trial.bench.wait_until_idle(server)
+    with trial.bench.domain(server, host) as domain:
+        milliseconds = domain.found.jobStats(_COMPLETED)["time_elapsed"]
+    said: set[str] = set()
+    for path in _logs(trial):
+        with path.open(errors="replace") as text:
+            text.seek(before.get(path, 0))
+            said |= {kind(line) for line in text if _LEVELS.search(line)}
+    return milliseconds / 1000, said
+
+
+def _logs(trial: Trial) -> Iterator[Path]:
+    for host in trial.bench.lab.hosts:
+        yield from trial.bench.logs(f"compute@{host.name}")
+
+
+def kind(line: str) -> str:
+    """A line of a log without what differs from time to time: instants, numbers, ids."""
+    text = _LEVELS.split(line, maxsplit=1)[-1]
+    text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID", text.strip())
+    text = re.sub(r"req-UUID( [0-9a-f]{32})*|[0-9a-f]{32}", "ID", text)
+    return re.sub(r"\d+(\.\d+)?", "N", text)

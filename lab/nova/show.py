@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One live migration, shown while it runs: Nova's progress beside migprog's."""
+
+import time
+from pathlib import Path
+
+from lab.nova.bench import Bench, Server
+from lab.nova.description import Description
+from lab.nova.progress import say
+
+_KEYS = ("status", "phase", "percent", "eta_seconds", "verdict", "nova_id")
+
+
+def migrate(state: Path, image: str) -> None:
+    """Boot a server, migrate it, print a line a second, and delete it."""
+    bench = Bench(Description.read(state), state)
+    server = bench.boot(image)
+    try:
+        say(f"{server.name} runs on host-a; asking Nova to migrate it")
+        host = bench.live_migrate(server)
+        while _show(bench, server):
+            time.sleep(1)
+        shown = bench.wait_until_idle(server)
+        say(f"Nova: {shown['status']} on {shown['OS-EXT-SRV-ATTR:host']}, asked for {host}")
+    finally:
+        bench.delete(server)
+
+
+def _show(bench: Bench, server: Server) -> bool:
+    """Print how it stands; False once it is over."""
+    shown = bench.shown(server)
+    record = next(iter(bench.records(server)), {})
+    nova = [each["status"] for each in bench.in_progress(server)]
+    told = " ".join(f"{key}={record.get(key)}" for key in _KEYS)
+    say(f"Nova {shown.get('progress')} % {nova}   migprog {told}")
+    return shown["status"] == "MIGRATING" or bool(nova)

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent of one host: one loop that takes in what libvirt tells and decides what to ask next.
+
+All that it knows is touched by this loop alone; threads that block (libvirt's, the sender's) only
+hand over. So nothing here needs a lock, and no domain waits for another.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from migprog import exception
+from migprog.compute import arrivals, clock
+from migprog.compute.actions import Actions
+from migprog.compute.endpoint import Endpoint, Request
+from migprog.compute.libvirt import events, host
+from migprog.compute.reporting.sender import Address, HostStats, Sender
+from migprog.compute.settings import Settings
+from migprog.compute.state import directory
+from migprog.compute.state.journal import Journal
+from migprog.compute.state.writer import TAKEN_SECONDS, Awaited, Loaded, StateWriter, Written
+from migprog.compute.unresponsive_servers import Libvirt, UnresponsiveServers
+from migprog.compute.watchlist import WatchList
+from migprog.concurrency import Inbox
+from migprog.core import checkpoint
+from migprog.metrics import agent as metrics
+from migprog.recording.writer import Recorder
+from migprog.rpc import conductor
+
+LOG = logging.getLogger(__name__)
+_STOP_SECONDS = 5.0
+_CUT_OFF_SECONDS = 0.5
+# So long what an agent before has left is waited for, before anything is looked at.
+_LOAD_SECONDS = 5.0
+# A connection to libvirt, which may be by TLS or ssh, has so many times libvirt_timeout.
+_OPEN_TIMEOUTS = 3
+
+
+class ComputeAgent:
+    """Watches one libvirt and reports to the conductor behind ``conductor``.
+
+    ``listen`` has an endpoint served by the name of its host, in a thread of its own, and calls
+    what it gets as third with whether it is; without it nothing is done to a migration. ``fail`` is
+    called, once and in any thread, with the reason why the agent must not run: another one watches
+    the same hypervisor.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        conductor: conductor.ConductorAPI,
+        listen: Callable[[str, Endpoint, Callable[[bool], None]], None] | None = None,
+        fail: Callable[[exception.MigprogError], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._conductor = conductor
+        self._inbox = Inbox()
+        self._keeper: StateWriter | None = None
+        if settings.state_path:
+            directory = directory.StateDirectory(settings.state_path, settings.connection_uri)
+            self._keeper = StateWriter(directory, self._inbox)
+        self._ledger = Journal(self._keeper, settings.connection_uri, directory.boot_id())
+        self._loaded = self._keeper is None
+        self._key = directory.new_key() if self._loaded else None
+        self._host = host.Host(
+            settings.connection_uri,
+            self._inbox,
+            settings.scan_interval_seconds,
+            settings.qemu_events,
+            _OPEN_TIMEOUTS * settings.libvirt_timeout_seconds,
+        )
+        self._arrivals = arrivals.Arrivals(self._host.read_completed, self._ledger.tell_arrival)
+        self._listen = listen
+        self._actions = Actions(self._host.act)
+        self._recorder = Recorder(settings.record_path, settings.record_limits)
+        self._watches = WatchList(settings, self._host.sampler, self._recorder, self._ledger)
+        self._silent = UnresponsiveServers()
+        self._libvirt: Libvirt | None = None
+        self._fail = fail
+        # Since when another agent has had what this one needs.
+        self._waits_since: float | None = None
+        self._sender: Sender | None = None
+        self._node: str | None = None
+        self._hosted: events.HostInventory | None = None
+        self._stopping = False
+        self._loop = threading.Thread(
+            target=self._run, name=f"agent {settings.connection_uri}", daemon=True
+        )
+        self._sending: threading.Thread | None = None
+
+    def start(self) -> None:
+        if self._keeper is not None:
+            self._keeper.start()
+        self._loop.start()
+
+    def stop(self, *, cut_off: bool = False) -> None:
+        """Stop watching, and try once more to hand over what was not told yet.
+
+        With ``cut_off`` the conductors are out of reach: that is not tried, as it would take as
+        long as a call may, for nothing.
+        """
+        self._stopping = True
+        self._host.stop()
+        self._inbox.put(None)
+        self._loop.join(_STOP_SECONDS)
+        self._recorder.stop()
+        self._ledger.release_all(time.monotonic())
+        if self._sender is not None and self._sending is not None:
+            self._sender.stop()
+            self._sending.join(_CUT_OFF_SECONDS if cut_off else _STOP_SECONDS)
+            if not (cut_off or self._sending.is_alive() or self._ledger.outbox.empty):
+                self._sender.send()
+        if self._keeper is not None:
+            self._keeper.stop()
+
+    def reload(self, settings: Settings) -> None:
+        """Take up new intervals; the rest of the settings stays as it was at the start."""
+        self._settings = settings
+        self._host.search_every(settings.scan_interval_seconds)
+        self._watches.settings = settings
+        if self._sender is not None and self._node is not None:
+            self._sender.rules = settings.rules
+            metrics.interval(self._node, self._sender.pacing.interval_seconds)
+        self._inbox.put(None)
+
+    def _run(self) -> None:
+        give_up_at = time.monotonic() + _LOAD_SECONDS
+        while not (self._loaded or self._stopping) and time.monotonic() < give_up_at:
+            self._take_all(give_up_at - time.monotonic())
+            if self._waits_since is not None:
+                # Nothing is watched before it is known who has the state directory.
+                give_up_at = self._waits_since + TAKEN_SECONDS + _LOAD_SECONDS
+        if not (self._loaded or self._stopping):
+            self._ledger.fails("it is not read yet")
+        self._libvirt = Libvirt(self._settings.connection_uri, time.monotonic())
+        if not self._stopping:
+            self._host.start()
+        while not self._stopping:
+            seen_of = self._take_all(self._seconds_to_wait())
+            now, timeout_seconds = time.monotonic(), self._settings.libvirt_timeout_seconds
+            self._arrivals.release(now)
+            self._actions.look(now, timeout_seconds)
+            self._silent.look(now, timeout_seconds)
+            self._libvirt.look(now, self._libvirt_seconds)
+            self._attend_all(now, seen_of)
+            self._ledger.release(now)
+        self._watches.stop()
+
+    def _take_all(self, seconds: float) -> set[str | None]:
+        """Take in what comes within so long; return the servers that it was about."""
+        seen_of = set()
+        for message in self._inbox.get_all(seconds):
+            server_uuid = getattr(message, "server_uuid", None)
+            seen_of.add(server_uuid)
+            try:
+                self._take(message)
+            except Exception:
+                LOG.exception(
+                    "%s: failed to handle %s of server %s; the event is dropped",
+                    *(self._settings.connection_uri, type(message).__name__, server_uuid or "-"),
+                )
+        return seen_of
+
+    @property
+    def _libvirt_seconds(self) -> float:
+        """Each search shows that libvirt answers: after so long without one it does not."""
+        settings = self._settings
+        return settings.scan_interval_seconds + settings.libvirt_timeout_seconds
+
+    def _seconds_to_wait(self) -> float:
+        # With nothing to watch, libvirt's thread searches by itself and wakes this loop.
+        timeout_seconds = self._settings.libvirt_timeout_seconds
+        due = [
+            self._watches.next_look_at,
+            self._ledger.late_at,
+            self._arrivals.late_at,
+            self._actions.next_look_at(timeout_seconds),
+            self._silent.next_look_at(timeout_seconds),
+        ]
+        if self._libvirt is not None:
+            due.append(self._libvirt.next_look_at(self._libvirt_seconds))
+        first = min((at for at in due if at is not None), default=time.monotonic() + 3600.0)
+        return max(0.0, first - time.monotonic())
+
+    def _take(self, message: events.Message | Loaded | Awaited | Written | Request | None) -> None:
+        match message:
+            case Loaded(taken=True):
+                self._refuse(message.error or "")
+            case Loaded():
+                self._take_up_all(message)
+            case Awaited():
+                self._await(message.why)
+            case Written():
+                self._ledger.take(message, time.monotonic())
+            case events.ArrivalStats():
+                self._arrivals.take(message)
+                self._watches.arrived(message)
+            case events.ArrivedServers():
+                self._arrivals.found(message.server_uuids)
+            case Request():
+                monitor = self._watches.monitor(message.target.server_uuid)
+                self._actions.take(message, monitor, time.monotonic())
+            case events.ActionResult():
+                self._actions.done(message)
+            case None:
+                pass
+            case _:
+                self._take_news(message)
+
+    def _take_news(self, message: events.Message) -> None:
+        match message:
+            case events.Reading():
+                self._watches.read(message)
+            case events.Destinations():
+                self._watches.destinations(message)
+            case events.Iteration():
+                self._watches.iteration(message)
+            case events.Lifecycle():
+                leaves = message.server_uuid in self._watches
+                timeout_seconds = self._settings.libvirt_timeout_seconds
+                if leaves or not self._arrivals.seen(message, timeout_seconds):
+                    self._watches.lifecycle(message)
+            case events.JobEvent():
+                self._watches.job_event(message)
+            case events.JobCompleted():
+                self._watches.job_completed(message)
+            case events.NoAnswer():
+                self._silent.begins(message.server_uuid, message.at)
+            case events.Answers():
+                self._silent.ends(message.server_uuid, message.at, message.gone)
+            case _:
+                self._take_host(message)
+
+    def _take_host(self, message: events.Message) -> None:
+        now = time.monotonic()
+        match message:
+            case events.Connected():
+                self._connected(message)
+            case events.Disconnected():
+                if self._libvirt is not None:
+                    self._libvirt.fails(message.error, now, self._settings.scan_interval_seconds)
+                self._hosted = None
+                self._silent.clear()
+                self._arrivals.blind()
+            case events.HostInventory():
+                if self._libvirt is not None:
+                    self._libvirt.answers(now)
+                self._hosted = message
+            case events.OtherAgent():
+                self._await(f"this hypervisor is watched by {message.who} already")
+
+    def _await(self, why: str) -> None:
+        """Another agent has what this one needs: it may just be ending."""
+        now = time.monotonic()
+        if self._waits_since is None:
+            self._waits_since = now
+            LOG.warning(
+                "%s: %s; waiting up to %.0f s for it to end",
+                *(self._settings.connection_uri, why, TAKEN_SECONDS),
+            )
+        elif now - self._waits_since >= TAKEN_SECONDS:
+            self._refuse(why)
+
+    def _refuse(self, why: str) -> None:
+        """Have the agent ended: with two of them each migration would have two records."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self._host.stop()
+        error = exception.AnotherAgent(
+            f"[compute] connection_uri {self._settings.connection_uri}: {why}; two agents would record "
+            "each migration twice: stop one of them"
+        )
+        # Whoever ends the process tells why.
+        if self._fail is None:
+            LOG.error("%s", error)
+        else:
+            self._fail(error)
+
+    def _connected(self, message: events.Connected) -> None:
+        self._node = node = message.node
+        self._recorder.versions = {
+            "libvirt": message.libvirt_version,
+            "hypervisor": message.hypervisor_version,
+        }
+        LOG.info("%s: watching the migrations of %s", self._settings.connection_uri, node)
+        if message.without_qemu_events is not None:
+            LOG.warning(
+                "%s: cannot subscribe to QEMU events: %s; aborted migrations may be reported as "
+                "failed, and block migrations are found by the next search only",
+                *(self._settings.connection_uri, message.without_qemu_events),
+            )
+        self._waits_since = None
+        if self._libvirt is not None:
+            self._libvirt.answers(time.monotonic())
+        if self._sender is None:
+            address = Address(self._settings.host or node, node, self._settings.my_ip)
+            self._recorder.host = address.host
+            rules = self._settings.rules
+            self._sender = Sender(
+                *(self._ledger.outbox, self._conductor, address, rules),
+                told_destinations=lambda found: self._inbox.put(events.Destinations(found)),
+            )
+            self._sender.key = self._key
+            metrics.interval(node, rules.report_interval_seconds)
+            self._sending = threading.Thread(
+                target=self._sender.run, name=f"sender {node}", daemon=True
+            )
+            self._sending.start()
+            if self._listen is not None:
+                threading.Thread(
+                    target=self._listen,
+                    args=(address.host, Endpoint(self._inbox), self._sender.take_actions),
+                    name=f"listen {node}",
+                    daemon=True,
+                ).start()
+
+    def _take_up_all(self, loaded: Loaded) -> None:
+        """Go on with what an agent before has left."""
+        self._loaded, self._waits_since = True, None
+        its_key = None if loaded.contents is None else loaded.contents.key
+        self._key = its_key or self._key or directory.new_key()
+        if self._sender is not None:
+            self._sender.key = self._key
+        self._ledger.fails(loaded.error)
+        if loaded.contents is None:
+            return
+        for remark in loaded.contents.remarks:
+            LOG.warning("%s", remark)
+        now = time.monotonic()
+        wall = clock.wall(now)
+        for kept in self._ledger.load(loaded.contents.entries, now, wall):
+            if not self._watches.resume(kept, now):
+                self._ledger.lost(kept, checkpoint.LEFT_UNREAD, now, wall)
+
+    def _attend_all(self, now: float, seen_of: set[str | None]) -> None:
+        """Report what is due, and ask for the readings that are. ``seen_of``: whose news came."""
+        rules = self._settings.rules
+        if self._sender is not None:
+            rules = self._sender.pacing.rules(rules)
+        self._watches.attend(rules, now, seen_of)
+        if self._sender is not None and self._node is not None:
+            self._sender.vitals = vitals = self._vitals()
+            metrics.watched(self._node, vitals.migrations)
+
+    def _vitals(self) -> HostStats:
+        under_way = len(self._watches)
+        if self._hosted is None:
+            return HostStats(under_way)
+        return HostStats(under_way, self._hosted.servers, self._hosted.memory_bytes)

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads one server from libvirt: its job's statistics, and what stays the same while it runs.
+
+Everything here may hang, and belongs in a real thread.
+"""
+
+import contextlib
+import dataclasses
+import queue
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import libvirt
+
+from migprog.compute.libvirt import domain_xml
+from migprog.compute.libvirt.block_jobs import BlockJobs
+from migprog.compute.libvirt.events import Reading
+from migprog.compute.libvirt.job_queries import Lock
+from migprog.concurrency import native_queue
+from migprog.core.forecast import job_sample
+from migprog.core.forecast.job_sample import JobState
+from migprog.core.status import Phase
+
+_GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID)
+# A domain that is being received; or one that migrates away and is paused, by anybody or for its
+# switch-over.
+_PAUSED = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION)
+# The states of a domain that is being received; asking for its job's statistics may block.
+_INCOMING = {
+    _PAUSED,
+    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP),
+    (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY),
+}
+# How a server stands at its source.
+PHASES = {
+    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY): Phase.POST_COPY,
+    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED): Phase.POST_COPY_PAUSED,
+}
+# Without the second, reading them would be the end of them.
+_COMPLETED = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
+# A server may be told to have arrived before its job is through: so often it is asked, and seconds
+# between.
+_COMPLETED_ATTEMPTS, _COMPLETED_PAUSE_SECONDS = 20, 0.1
+# A QEMU that is started to receive a server runs none of its processors: none of them has had more
+# time than this, which is counted in hundredths of a second. One of a server that has run here has.
+_RECEIVING_NANOSECONDS = 10_000_000
+_OUTGOING = (JobState.ACTIVE, JobState.FAILED, JobState.CANCELLED)
+# An answer that took longer was waited for: its job may have begun while it was.
+_PROMPT_SECONDS = 1.0
+
+
+class Reader:
+    """What is known of a host's servers. Single steps of the interpreter change it, in any thread.
+
+    ``facts`` are those of servers that were seen running.
+    """
+
+    def __init__(self) -> None:
+        self.facts: dict[str, domain_xml.Facts] = {}
+        # Those that are watched and whose facts were not read again since.
+        self._new: set[str] = set()
+        # Those that an agent before has left, and that were not seen migrating since.
+        self._left: set[str] = set()
+        # When the jobs began that hold servers' locks.
+        self._jobs: dict[str, float] = {}
+
+    def begin(self, server_uuid: str, left: bool) -> None:
+        """A server is watched from now on; ``left``: an agent before has left it migrating."""
+        (self._left.add if left else self._left.discard)(server_uuid)
+        self._new.add(server_uuid)
+
+    def learn(self, domain: Any, server_uuid: str) -> None:
+        """Read what stays the same of a server, unless it is known."""
+        if server_uuid not in self.facts:
+            self.facts[server_uuid] = domain_xml.read(domain.XMLDesc())
+
+    def forget(self, server_uuid: str) -> None:
+        """What is known of a server may have changed."""
+        self.facts.pop(server_uuid, None)
+        self._jobs.pop(server_uuid, None)
+
+    def reading(
+        self,
+        server_uuid: str,
+        stats: Mapping[str, Any],
+        at: float,
+        downtime_limit_seconds: float | None = None,
+        phase: Phase | None = None,
+        is_paused: bool = False,
+    ) -> Reading:
+        return Reading(
+            server_uuid=server_uuid,
+            at=at,
+            stats=stats,
+            downtime_limit_seconds=downtime_limit_seconds,
+            facts=self.facts.get(server_uuid),
+            phase=phase,
+            is_paused=is_paused,
+        )
+
+    def read(self, connection: Any, server_uuid: str, block_jobs: BlockJobs) -> Reading:
+        """Read a watched server's statistics, and how far the copies of its disks are."""
+        try:
+            domain = connection.lookupByUUIDString(server_uuid)
+            if server_uuid in self._left:
+                return self._look_for(connection, domain, server_uuid)
+            disks = block_jobs.read(
+                lambda: _disk_targets(domain), lambda name: _block_job(domain, name)
+            )
+            stats = domain.jobStats()
+            block_jobs.take(stats)
+            if server_uuid in self._new and job_sample.outgoing_job(stats) is JobState.ACTIVE:
+                # Its owner may have renamed it since.
+                self.forget(server_uuid)
+                self.learn(domain, server_uuid)
+                self.read_resident(connection, domain, server_uuid)
+            limit_seconds = downtime_limit_seconds(domain)
+            reading = self.reading(server_uuid, stats, time.monotonic(), limit_seconds)
+            return dataclasses.replace(reading, disks=disks) if disks else reading
+        except libvirt.libvirtError as error:
+            return Reading(
+                server_uuid=server_uuid,
+                at=time.monotonic(),
+                gone=error.get_error_code() in _GONE,
+                error=str(error),
+                error_code=error.get_error_code(),
+            )
+
+    def find(
+        self,
+        connection: Any,
+        domain: Any,
+        server_uuid: str,
+        stands: tuple[int, int] | None = None,
+    ) -> Reading | None:
+        """Read a server that migrates away, or has just failed to; None for any other.
+
+        ``stands``: its state and the reason, where these are known. Raises :class:`libvirtError`.
+        """
+        before = time.monotonic()
+        stats = domain.jobStats()
+        began_at = self._jobs.pop(server_uuid, None)
+        if not job_sample.is_outgoing(stats):
+            return None
+        state = job_sample.outgoing_job(stats)
+        if state not in _OUTGOING:
+            return None
+        # The job began no later than what is read before the call tells.
+        after = time.monotonic()
+        at = before if after - before < _PROMPT_SECONDS else after
+        if state is JobState.ACTIVE:
+            self.read_resident(connection, domain, server_uuid)
+        elif began_at is not None:
+            # libvirt forgets a job's time as the job fails.
+            stats = stats | {"time_elapsed": max(0, round((at - began_at) * 1000))}
+        phase = None if stands is None else PHASES.get(stands)
+        return self.reading(server_uuid, stats, at, phase=phase, is_paused=stands == _PAUSED)
+
+    def lock(self, domain: Any) -> Lock:
+        """Tell whether a server's lock is held. libvirt answers this at once, whatever hangs."""
+        at = time.monotonic()
+        try:
+            state, _, elapsed_ms = domain.controlInfo()
+        except libvirt.libvirtError:
+            # Whatever is wrong with it, the next call says so at once.
+            return Lock.FREE
+        if state == libvirt.VIR_DOMAIN_CONTROL_JOB:
+            self._jobs[domain.UUIDString()] = at - elapsed_ms / 1000
+            return Lock.JOB
+        return Lock.FREE if state == libvirt.VIR_DOMAIN_CONTROL_OK else Lock.HELD
+
+    def _look_for(self, connection: Any, domain: Any, server_uuid: str) -> Reading:
+        """Read a server that may be anywhere by now: on its way back here, too."""
+        at = time.monotonic()
+        stands = tuple(domain.state())
+        if arrives(connection, domain, stands):
+            text = "it arrives here"
+            return Reading(server_uuid=server_uuid, at=at, error=text)
+        if stands[0] == libvirt.VIR_DOMAIN_SHUTOFF:
+            stats = domain.jobStats(_COMPLETED)
+            return Reading(server_uuid=server_uuid, at=at, gone=True, stats=stats)
+        stats = domain.jobStats()
+        if job_sample.outgoing_job(stats) is JobState.ACTIVE:
+            self._left.discard(server_uuid)
+        return self.reading(
+            server_uuid, stats, at, phase=PHASES.get(stands), is_paused=stands == _PAUSED
+        )
+
+    def read_resident(self, connection: Any, domain: Any, server_uuid: str) -> None:
+        """Read once how much memory it has; that costs as much as its statistics do."""
+        self._new.discard(server_uuid)
+        facts = self.facts.get(server_uuid)
+        if facts is None or facts.huge_pages:
+            return
+        with contextlib.suppress(libvirt.libvirtError):
+            ((_, stats),) = connection.domainListGetStats(
+                [domain],
+                libvirt.VIR_DOMAIN_STATS_BALLOON,
+                libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT,
+            )
+            if "balloon.rss" in stats:
+                resident_bytes = stats["balloon.rss"] * 1024
+                self.facts[server_uuid] = dataclasses.replace(
+                    facts, memory_resident_bytes=resident_bytes
+                )
+
+
+def arrives(connection: Any, domain: Any, stands: tuple[Any, ...]) -> bool:
+    """Tell whether a server in this state is being received; waits for no server."""
+    return stands in _INCOMING and not (stands == _PAUSED and _has_run(connection, domain))
+
+
+def _has_run(connection: Any, domain: Any) -> bool:
+    """Tell whether a server's processors have run on this host."""
+    nowait = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+    with contextlib.suppress(libvirt.libvirtError):
+        ((_, stats),) = connection.domainListGetStats(
+            [domain], libvirt.VIR_DOMAIN_STATS_VCPU, nowait
+        )
+        times = (stats.get(f"vcpu.{n}.time", 0) for n in range(stats.get("vcpu.maximum", 0)))
+        return max(times, default=0) > _RECEIVING_NANOSECONDS
+    return False
+
+
+def completed(connection: Any, server_uuid: str) -> Mapping[str, Any] | None:
+    """Read the final statistics of the job that brought a server here, if libvirt has them."""
+    # eventlet's sleep is not for real threads.
+    pause: queue.SimpleQueue[None] = native_queue()
+    with contextlib.suppress(libvirt.libvirtError):
+        for _ in range(_COMPLETED_ATTEMPTS):
+            stats: Mapping[str, Any] = connection.lookupByUUIDString(server_uuid).jobStats(
+                _COMPLETED
+            )
+            if job_sample.is_completed_migration(stats):
+                return stats
+            with contextlib.suppress(queue.Empty):
+                pause.get(timeout=_COMPLETED_PAUSE_SECONDS)
+    return None
+
+
+def downtime_limit_seconds(domain: Any) -> float | None:
+    """The max downtime in force, where it may be read: libvirt wants a read-write connection."""
+    with contextlib.suppress(libvirt.libvirtError):
+        milliseconds = domain.migrateGetMaxDowntime()
+        # Where that fails libvirt-python does not raise, but gives None: as a job ends, say.
+        return None if milliseconds is None else float(milliseconds) / 1000
+    return None
+
+
+def _disk_targets(domain: Any) -> tuple[str, ...]:
+    with contextlib.suppress(libvirt.libvirtError):
+        return domain_xml.disk_targets(domain.XMLDesc())
+    return ()
+
+
+def _block_job(domain: Any, name: str) -> Mapping[str, Any] | None:
+    """What libvirt says of the copy of a disk, with its bandwidth in bytes; empty where there is
+    none, None where it says nothing."""
+    with contextlib.suppress(libvirt.libvirtError):
+        info = domain.blockJobInfo(name, libvirt.VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES)
+        is_copy = info and info.get("type") == libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_COPY
+        return info if is_copy else {}
+    return None

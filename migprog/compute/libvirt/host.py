@@ -1,0 +1,403 @@
+# SPDX-License-Identifier: Apache-2.0
+"""libvirt, which it turns from calls and events into values for an inbox.
+
+Kinds of real threads that run here, whatever the concurrency backend: one runs libvirt's event
+loop. One a libvirt connects, starts each search for migrations, and connects again; it makes no
+call that waits for a single server. A search asks the servers in threads of its own (see
+:mod:`migprog.compute.libvirt.job_queries`). One a migration reads its statistics, so that a call
+which hangs costs its own server's figures and nothing else. One does something that an operator
+asked for. None of them logs, locks or decides: they hand over. Whatever may wait for a server has a
+connection of its own (:mod:`migprog.compute.libvirt.connection`); events come by one that waits for
+none.
+"""
+
+import contextlib
+import functools
+import queue
+import time
+from collections.abc import Collection
+from typing import Any
+
+import libvirt
+import libvirt_qemu
+
+from migprog.compute.libvirt import claim, domain_actions, domain_reader, domain_xml
+from migprog.compute.libvirt.block_jobs import BlockJobs
+from migprog.compute.libvirt.connection import KEEPALIVE, ThreadConnection, run_event_loop
+from migprog.compute.libvirt.events import (
+    ArrivalStats,
+    ArrivedServers,
+    Connected,
+    Disconnected,
+    HostInventory,
+    Iteration,
+    JobCompleted,
+    JobEvent,
+    Lifecycle,
+    OtherAgent,
+    Reading,
+)
+from migprog.compute.libvirt.job_queries import Connection, JobQueries, Lock
+from migprog.compute.libvirt.opening import Opening
+from migprog.compute.libvirt.sampler import Sampler
+from migprog.concurrency import Inbox, native_queue, native_thread
+from migprog.core.actions import Action
+
+_ARRIVED = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_MIGRATED)
+_CHANGES = (libvirt.VIR_DOMAIN_EVENT_DEFINED, libvirt.VIR_DOMAIN_EVENT_STARTED)
+_APPEARS = (libvirt.VIR_DOMAIN_EVENT_STARTED, libvirt.VIR_DOMAIN_EVENT_RESUMED)
+# Between two searches that events asked for: a block job changes its state in bursts.
+_SEARCH_PAUSE_SECONDS = 0.1
+# Between two attempts to take the place of another agent.
+_CLAIM_SECONDS = 0.5
+# Stands among the UUIDs of those to be looked at for all of them.
+_ALL = ""
+
+
+class _OtherAgentError(Exception):
+    """Another agent watches this hypervisor."""
+
+
+class Host:
+    """A libvirt that is watched; what it sees goes to ``inbox`` as :data:`messages.Message`."""
+
+    def __init__(
+        self,
+        uri: str,
+        inbox: Inbox,
+        scan_interval_seconds: float,
+        qemu_events: bool,
+        open_seconds: float = 30.0,
+    ) -> None:
+        self.uri = uri
+        self._opening = Opening(open_seconds)
+        self._scan_interval_seconds = scan_interval_seconds
+        self._inbox = inbox
+        self._claim = claim.Claim()
+        self._connection: libvirt.virConnect | None = None
+        self._qemu_events = qemu_events
+        self._qemu_connection: libvirt.virConnect | None = None
+        self._reader = domain_reader.Reader()
+        self._asking = JobQueries(inbox, lambda: ThreadConnection(uri), self._ask, self._lock)
+        self._searched = False
+        # Those whose threads run; one that hangs stays until its call returns.
+        self._samplers: set[Sampler] = set()
+        # Wakes the searching thread: a server to look at now, or _ALL; None to stop.
+        self._wakes: queue.SimpleQueue[str | None] = native_queue()
+        # When all servers are to be looked at again, however many events come before.
+        self._all_at = 0.0
+
+    def start(self) -> None:
+        run_event_loop()
+        native_thread(self._run, f"libvirt {self.uri}")
+
+    def stop(self) -> None:
+        self._wakes.put(None)
+
+    def search_every(self, seconds: float) -> None:
+        """Search at another interval from now on: a shorter one does not begin with the rest of
+        the one before, which may be minutes."""
+        is_shorter = seconds < self._scan_interval_seconds
+        self._scan_interval_seconds = seconds
+        if is_shorter:
+            self._wakes.put(_ALL)
+
+    def sampler(self, server_uuid: str, left: bool = False) -> Sampler:
+        """A thread of its own that reads the statistics of one server on request.
+
+        ``left``: it migrated when an agent before was here; where is it now?
+        """
+        self._reader.begin(server_uuid, left)
+        connection = ThreadConnection(self.uri)
+        read = functools.partial(self._read, connection, server_uuid, BlockJobs(time.monotonic))
+
+        def ended(sampler: Sampler) -> None:
+            self._samplers.discard(sampler)
+            connection.close()
+
+        sampler = Sampler(server_uuid, read, self._inbox, ended)
+        self._samplers.add(sampler)
+        # Whether it answers is the sampler's business from now on.
+        self._asking.drop([server_uuid])
+        sampler.start()
+        return sampler
+
+    def read_completed(self, server_uuid: str, at: float) -> None:
+        """Have the final statistics of the job that brought a server here read and handed over."""
+
+        def read() -> None:
+            connection = self._connection
+            stats = None if connection is None else domain_reader.completed(connection, server_uuid)
+            self._inbox.put(ArrivalStats(server_uuid=server_uuid, at=at, stats=stats))
+
+        native_thread(read, f"arrival {server_uuid}")
+
+    def act(self, action: Action, server_uuid: str, seen_at: float) -> None:
+        """Have something done to the migration of a server that was last seen at ``seen_at``, and
+        what came of it handed over as :class:`Acted`."""
+
+        def act() -> None:
+            self._inbox.put(domain_actions.act(self.uri, KEEPALIVE, action, server_uuid, seen_at))
+
+        native_thread(act, f"{action} {server_uuid}")
+
+    def _run(self) -> None:
+        named: Collection[str] = (_ALL,)
+        while True:
+            pause_seconds = self._scan_interval_seconds
+            try:
+                if self._connection is None:
+                    named = (_ALL,)
+                    self._connect()
+                elif not self._is_alive():
+                    self._lost("the connection was closed")
+                    continue
+                self._search(named)
+            except _OtherAgentError:
+                pause_seconds = _CLAIM_SECONDS
+            except (libvirt.libvirtError, TimeoutError) as error:
+                self._lost(str(error))
+            except Exception as error:
+                # Whatever nobody foresaw: to look again is better than to look no more.
+                self._lost(repr(error))
+            if _ALL in named or self._connection is None:
+                self._all_at = time.monotonic() + pause_seconds
+            woken = self._wait()
+            if None in woken:
+                break
+            named = [each for each in woken if each is not None]
+        self._close()
+        self._claim.release()
+
+    def _wait(self) -> Collection[str | None]:
+        """Wait for the next search; return the servers to look at, None to stop."""
+        woken: set[str | None] = set()
+        with contextlib.suppress(queue.Empty):
+            woken.add(self._wakes.get(timeout=max(0.0, self._all_at - time.monotonic())))
+            time_is_up = time.monotonic() + _SEARCH_PAUSE_SECONDS
+            while None not in woken and (left := time_is_up - time.monotonic()) > 0:
+                woken.add(self._wakes.get(timeout=left))
+        if time.monotonic() >= self._all_at:
+            woken.add(_ALL)
+        return woken
+
+    def _is_alive(self) -> bool:
+        connections = (self._connection, self._qemu_connection)
+        return all(each is None or each.isAlive() for each in connections)
+
+    def _connect(self) -> None:
+        connection = self._opening.open(lambda: libvirt.openReadOnly(self.uri))
+        connection.setKeepAlive(*KEEPALIVE)
+        self._take_claim(connection)
+        connection.registerCloseCallback(self._closed, None)
+        for event, callback in (
+            (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle),
+            (libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, self._on_iteration),
+            (libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, self._on_job_completed),
+            (libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, self._on_block_job),
+        ):
+            connection.domainEventRegisterAny(None, event, callback, None)
+        self._connection = connection
+        without = self._connect_qemu() if self._qemu_events else None
+        self._inbox.put(
+            Connected(
+                node=connection.getHostname(),
+                libvirt_version=connection.getLibVersion(),
+                hypervisor_version=connection.getVersion(),
+                without_qemu_events=without,
+            )
+        )
+
+    def _take_claim(self, connection: Any) -> None:
+        """Make sure that no other agent watches the hypervisor."""
+        identity = claim.identity(
+            connection.getURI(), connection.getType(), connection.getCapabilities()
+        )
+        who = self._claim.take(identity)
+        if who is not None:
+            connection.close()
+            self._inbox.put(OtherAgent(who))
+            raise _OtherAgentError(who)
+
+    def _connect_qemu(self) -> str | None:
+        """Have QEMU's own events told; gives the reason where that is refused.
+
+        libvirt tells them on read-write connections alone, so this one is for nothing else.
+        """
+        try:
+            connection = self._opening.open(lambda: libvirt.open(self.uri))
+            connection.setKeepAlive(*KEEPALIVE)
+            for name in ("MIGRATION", "JOB_STATUS_CHANGE"):
+                libvirt_qemu.qemuMonitorEventRegister(connection, None, name, self._on_qemu, None)
+        except (libvirt.libvirtError, TimeoutError) as error:
+            return str(error)
+        self._qemu_connection = connection
+        return None
+
+    def _search(self, named: Collection[str]) -> None:
+        """Look at servers once, and hand over those that are migrating away.
+
+        Those that have a sampler are its business. No call here waits for a single server.
+        """
+        connection = self._asking.connection.get()
+        everything = _ALL in named
+        sampled = self._sampled()
+        present, found, asked = set(), [], {}
+        for domain, state in self._states(connection, None if everything else named):
+            server_uuid = domain.UUIDString()
+            present.add(server_uuid)
+            stands = (state.get("state.state"), state.get("state.reason"))
+            if stands == _ARRIVED:
+                found.append(server_uuid)
+            if domain_reader.arrives(connection, domain, stands):
+                continue
+            try:
+                self._reader.learn(domain, server_uuid)
+            except libvirt.libvirtError:
+                continue
+            if server_uuid not in sampled:
+                asked[server_uuid] = (connection, domain, stands)
+        self._asking.ask_all(asked)
+        # A sampler may have begun while its server was asked.
+        self._asking.drop(self._sampled())
+        if everything:
+            self._count(present, found)
+
+    def _sampled(self) -> set[str]:
+        return {sampler.server_uuid for sampler in list(self._samplers)}
+
+    def _states(self, connection: Any, named: Collection[str] | None) -> Any:
+        """Read how all running servers stand, or the named ones."""
+        nowait = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+        if named is None:
+            active = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
+            return connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, active | nowait)
+        domains = []
+        for server_uuid in named:
+            with contextlib.suppress(libvirt.libvirtError):
+                domains.append(connection.lookupByUUIDString(server_uuid))
+        if not domains:
+            return []
+        return connection.domainListGetStats(domains, libvirt.VIR_DOMAIN_STATS_STATE, nowait)
+
+    def _count(self, present: Collection[str], found: Collection[str]) -> None:
+        """Hand over what runs on the host, and which of that a migration has brought."""
+        facts = self._reader.facts
+        for server_uuid in facts.keys() - present:
+            self._reader.forget(server_uuid)
+        self._asking.forget(present)
+        if not self._searched and found:
+            self._inbox.put(ArrivedServers(tuple(found)))
+        self._searched = True
+        memory_bytes = sum(each.memory_size_bytes or 0 for each in list(facts.values()))
+        self._inbox.put(HostInventory(len(present), memory_bytes))
+
+    # A search's threads call these.
+
+    def _ask(self, own: Connection, server_uuid: str, asked: Any) -> bool:
+        try:
+            connection = own.get()
+            domain, stands = _asked(connection, server_uuid, asked)
+            reading = self._reader.find(connection, domain, server_uuid, stands)
+        except libvirt.libvirtError as error:
+            return error.get_error_code() != libvirt.VIR_ERR_OPERATION_TIMEOUT
+        if reading is not None:
+            self._inbox.put(reading)
+        return True
+
+    def _lock(self, own: Connection, server_uuid: str, asked: Any) -> Lock:
+        try:
+            domain, _ = _asked(own.get(), server_uuid, asked)
+        except libvirt.libvirtError:
+            # Whatever is wrong with it, the next call says so at once.
+            return Lock.FREE
+        return self._reader.lock(domain)
+
+    # A sampler's thread calls this.
+
+    def _read(self, own: Connection, server_uuid: str, block_jobs: BlockJobs) -> Reading:
+        """Read a server's statistics."""
+        error = "not connected"
+        # Without the events that come by that connection nothing is read either.
+        if self._connection is not None:
+            try:
+                return self._reader.read(own.get(), server_uuid, block_jobs)
+            except libvirt.libvirtError as refused:
+                error = str(refused)
+        return Reading(server_uuid=server_uuid, at=time.monotonic(), error=error)
+
+    def _lost(self, error: str) -> None:
+        self._close()
+        self._inbox.put(Disconnected(error=error))
+
+    def _close(self) -> None:
+        self._asking.reset()
+        connections = (self._connection, self._qemu_connection)
+        self._connection = self._qemu_connection = None
+        for connection in connections:
+            if connection is not None:
+                with contextlib.suppress(libvirt.libvirtError):
+                    connection.close()
+
+    # libvirt calls these in its event loop's thread.
+
+    def _closed(self, _connection: Any, _reason: int, _opaque: Any) -> None:
+        self._wakes.put(_ALL)
+
+    def _on_lifecycle(
+        self, _connection: Any, domain: Any, event: int, detail: int, _opaque: Any
+    ) -> None:
+        server_uuid = domain.UUIDString()
+        self._inbox.put(
+            Lifecycle(
+                server_uuid=server_uuid,
+                at=time.monotonic(),
+                event=event,
+                detail=detail,
+                facts=self._reader.facts.get(server_uuid),
+            )
+        )
+        if event in _CHANGES:
+            self._reader.forget(server_uuid)
+        if event in _APPEARS:
+            # Read what is to be known of it now: a migration may be over before the next search.
+            self._wakes.put(server_uuid)
+
+    def _on_iteration(self, _connection: Any, domain: Any, iteration: int, _opaque: Any) -> None:
+        at = time.monotonic()
+        self._inbox.put(Iteration(server_uuid=domain.UUIDString(), at=at, number=iteration))
+
+    def _on_job_completed(
+        self, _connection: Any, domain: Any, stats: dict[str, Any], _opaque: Any
+    ) -> None:
+        server_uuid = domain.UUIDString()
+        facts = self._reader.facts.get(server_uuid)
+        self._inbox.put(
+            JobCompleted(server_uuid=server_uuid, at=time.monotonic(), stats=stats, facts=facts)
+        )
+
+    def _on_block_job(self, _connection: Any, domain: Any, *_details: Any) -> None:
+        self._inbox.put(JobEvent(server_uuid=domain.UUIDString(), at=time.monotonic()))
+
+    def _on_qemu(
+        self,
+        _connection: Any,
+        domain: Any,
+        event: str,
+        _seconds: int,
+        _micros: int,
+        details: str | None,
+        _opaque: Any,
+    ) -> None:
+        status = domain_xml.qemu_migration_status(details) if event == "MIGRATION" else None
+        server_uuid = domain.UUIDString()
+        self._inbox.put(JobEvent(server_uuid=server_uuid, at=time.monotonic(), qemu_status=status))
+        self._wakes.put(server_uuid)
+
+
+def _asked(connection: Any, server_uuid: str, asked: Any) -> tuple[Any, tuple[int, int] | None]:
+    """The server on ``connection``, and its state where it is known."""
+    found_by, domain, stands = asked or (None, None, None)
+    if found_by is not connection:
+        domain = connection.lookupByUUIDString(server_uuid)
+    return domain, stands

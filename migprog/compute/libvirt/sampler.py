@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads one server in a real thread of its own, so that a call which hangs hangs alone."""
+
+import queue
+import time
+from collections.abc import Callable
+
+from migprog.compute.libvirt.events import Reading
+from migprog.concurrency import Inbox, native_queue, native_thread
+
+
+class Sampler:
+    """Reads one server's statistics in a thread of its own; at most one reading is under way.
+
+    ``asked_at``: since when the answer is awaited; None when there is none to come. It is read
+    and written by the thread that empties the inbox alone.
+    """
+
+    def __init__(
+        self,
+        server_uuid: str,
+        read: Callable[[], Reading],
+        inbox: Inbox,
+        ended: Callable[["Sampler"], None],
+    ) -> None:
+        self.server_uuid = server_uuid
+        self.asked_at: float | None = None
+        self._read = read
+        self._inbox = inbox
+        self._ended = ended
+        self._requests: queue.SimpleQueue[bool] = native_queue()
+
+    def start(self) -> None:
+        native_thread(self._run, f"sampler {self.server_uuid}")
+
+    def ask(self, now: float) -> None:
+        self.asked_at = now
+        self._requests.put(True)
+
+    def stop(self) -> None:
+        """End the thread as soon as its call returns, should it hang."""
+        self._requests.put(False)
+
+    def _run(self) -> None:
+        while self._requests.get():
+            self._inbox.put(self._reading())
+        self._ended(self)
+
+    def _reading(self) -> Reading:
+        try:
+            return self._read()
+        except Exception as error:
+            # Whatever nobody foresaw: the next one may be read.
+            return Reading(server_uuid=self.server_uuid, at=time.monotonic(), error=repr(error))

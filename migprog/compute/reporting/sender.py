@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carries the outbox to the conductor: everything that is due in one message, again if need be."""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from migprog import outages
+from migprog.compute import clock
+from migprog.compute.reporting.outbox import Load, Outbox
+from migprog.core.fields import shown
+from migprog.core.flow_control import FlowControl
+from migprog.core.log_limit import LogLimit
+from migprog.core.report import LASTING, Ack, Agent, Batch
+from migprog.core.schedule import Rules
+from migprog.core.table import Dropped
+from migprog.metrics import agent as metrics
+from migprog.rpc import conductor
+from migprog.version import RELEASE
+
+LOG = logging.getLogger(__name__)
+# Seconds between two attempts while no conductor answers: doubled each time, up to the last.
+_RETRY_SECONDS = (0.5, 30.0)
+_WITHOUT_VITALS_SECONDS = 1.0
+# What follows for an operator when no conductor can be reached.
+REPORTS_WAIT = "reports wait in this agent"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """How this host is known: to Nova, to libvirt, and to its peers' migrations."""
+
+    host: str
+    node: str
+    ip: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HostStats:
+    """How many migrations are watched, and how many servers with how much memory run here."""
+
+    migrations: int
+    servers: int | None = None
+    servers_memory_bytes: int | None = None
+
+
+class Sender:
+    """Sends until stopped; :meth:`run` belongs in a thread of its own.
+
+    ``rules``, ``vitals`` and ``key`` may be replaced at any time. Every heartbeat interval it tells
+    of the agent itself, with what leaves then or alone; not before it has vitals. It is told at
+    once that the agent takes actions, or takes none any more. ``told_destinations`` is called with
+    the hosts that migrations go to, by the migrations' UUIDs, as a conductor tells them.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        conductor: conductor.ConductorAPI,
+        address: Address,
+        rules: Rules,
+        told_destinations: Callable[[Mapping[str, str]], None] = lambda found: None,
+    ) -> None:
+        self.rules = rules
+        self._outbox = outbox
+        self._conductor = conductor
+        self._address = address
+        self._takes_actions = self._reported_actions_enabled = False
+        self._told_destinations = told_destinations
+        self._pacing = FlowControl(rules.report_interval_seconds, rules.heartbeat_interval_seconds)
+        self.vitals: HostStats | None = None
+        self.key: str | None = None
+        self._started_at = self._answered_at = self._beats_at = time.monotonic()
+        self._stopping = threading.Event()
+        self._lines = LogLimit()
+        self._refusals = LogLimit()
+        self._party: outages.Party | None = None
+        self._fault = outages.Party(LOG, "reports to the conductors", REPORTS_WAIT)
+        # Until the next attempt, if one fails now; None while nobody would try again.
+        self._next_try_seconds: float | None = None
+
+    @property
+    def pacing(self) -> FlowControl:
+        """How often this host may tell of progress."""
+        rules = self.rules
+        return self._pacing.asked(rules.report_interval_seconds, rules.heartbeat_interval_seconds)
+
+    def run(self) -> None:
+        retry_seconds = _RETRY_SECONDS[0]
+        while not self._stopping.is_set():
+            now = time.monotonic()
+            again = self._outbox.next_arrival_in(now)
+            beat = self._beats_in(now) if self.vitals else _WITHOUT_VITALS_SECONDS
+            self._outbox.wait(beat if again is None else min(beat, again))
+            # Spread by chance, so that a fleet does not come back as one.
+            self._next_try_seconds = pause = retry_seconds * random.uniform(0.5, 1.0)  # noqa: S311
+            if self._try_to_send():
+                retry_seconds = _RETRY_SECONDS[0]
+                continue
+            self._stopping.wait(pause)
+            retry_seconds = min(2 * retry_seconds, _RETRY_SECONDS[1])
+        self._next_try_seconds = None
+
+    def take_actions(self, actions_enabled: bool) -> None:
+        """Whether the agent does what operators ask for: it does as soon as it listens."""
+        self._takes_actions = actions_enabled
+        self._outbox.wake()
+
+    def stop(self) -> None:
+        """End :meth:`run`; what is in the outbox stays there."""
+        self._stopping.set()
+        self._outbox.wake()
+
+    def _try_to_send(self) -> bool:
+        try:
+            return self.send()
+        except Exception as error:
+            # Whatever nobody foresaw: an agent that watches and never tells would be worse.
+            if not self._fault.is_failing:
+                LOG.exception(
+                    "failed to send reports to the conductors; they are kept and sent later"
+                )
+            self._fault.failed(f"{type(error).__name__}: {error}", self._next_try_seconds)
+            return False
+
+    def send(self) -> bool:
+        """Send what is due now, if anything; False when no conductor took it."""
+        now = time.monotonic()
+        load, agent = self._outbox.load(now), self._agent(now)
+        if not load and agent is None:
+            return True
+        # What may be lost needs no answer; but one is asked for now and then, to know how things
+        # stand with the conductors, and each time while they are not as they should be.
+        silent_seconds = now - self._answered_at
+        acknowledged = bool(load) and (
+            load.needs_ack
+            or self._pacing.is_stretched
+            or silent_seconds >= self.rules.heartbeat_interval_seconds
+        )
+        try:
+            ack = self._deliver(load, agent, acknowledged)
+        except conductor.Unreachable as error:
+            self._failed(error)
+            return False
+        if acknowledged:
+            self._answered_at = time.monotonic()
+            took_seconds = self._answered_at - now
+            metrics.called(took_seconds)
+            slow = f"the last answer took {took_seconds:.1f} s"
+            self._set_pacing(self.pacing.answered(took_seconds, self._answered_at), slow)
+        else:
+            metrics.cast()
+        self._outbox.sent(load, ack, time.monotonic())
+        self._fault.worked()
+        if agent is not None:
+            # Spread by chance, so that a fleet that was started as one does not beat as one.
+            spread = random.uniform(0.8, 1.0)  # noqa: S311
+            self._beats_at = now + spread * self.rules.heartbeat_interval_seconds
+            self._reported_actions_enabled = bool(agent.actions_enabled)
+        return True
+
+    def _beats_in(self, now: float) -> float:
+        is_news = self._takes_actions is not self._reported_actions_enabled
+        return 0.0 if is_news else max(0.0, self._beats_at - now)
+
+    def _agent(self, now: float) -> Agent | None:
+        """What is to be told of ourselves, if that is due."""
+        vitals = self.vitals
+        if vitals is None or self._beats_in(now) > 0:
+            return None
+        return Agent(
+            version=RELEASE,
+            started_at=round(clock.wall(self._started_at), 3),
+            interval_seconds=round(self.pacing.interval_seconds, 3),
+            heartbeat_seconds=self.rules.heartbeat_interval_seconds,
+            migrations=vitals.migrations,
+            servers=vitals.servers,
+            servers_memory_bytes=vitals.servers_memory_bytes,
+            actions_enabled=self._takes_actions,
+            key=self.key,
+        )
+
+    def _failed(self, error: conductor.Unreachable) -> None:
+        if self._party is None or self._party.name != error.where:
+            self._party = outages.party(LOG, error.where, REPORTS_WAIT)
+        self._party.failed(error.cause, self._next_try_seconds, refused=error.is_refusal)
+        metrics.failed()
+        self._set_pacing(self.pacing.unanswered(time.monotonic()), "no conductor is reached")
+
+    def _set_pacing(self, new: FlowControl, why_longer: str) -> None:
+        if new.is_stretched and not self._pacing.is_stretched:
+            LOG.info("report interval raised to %.1f s: %s", new.interval_seconds, why_longer)
+        elif self._pacing.is_stretched and not new.is_stretched:
+            LOG.info("report interval back to %.1f s: conductors keep up", new.interval_seconds)
+        self._pacing = new
+        metrics.interval(self._address.node, new.interval_seconds)
+
+    def _log_dropped(self, dropped: Dropped) -> None:
+        metrics.dropped(dropped.count)
+        if self._lines.held_back("dropped", time.monotonic()) is not None:
+            LOG.warning(
+                "%d value(s) that libvirt told are left out of reports, the rest is sent: %s",
+                *(dropped.count, dropped.first),
+            )
+
+    def _log_refused(self, ack: Ack) -> None:
+        entry, why = next(iter(ack.refused.items()))
+        # By the field that the refusal is about: what is told again is refused again.
+        held_back = self._refusals.held_back(why.partition(":")[0], time.monotonic())
+        if held_back is None:
+            return
+        LOG.error(
+            "the conductor refused %d report(s) or arrival(s), the first is %s: %s%s",
+            *(len(ack.refused), shown(entry), shown(why)),
+            f" ({held_back} more answers like this since the last line)" if held_back else "",
+        )
+
+    def _deliver(self, load: Load, agent: Agent | None, acknowledged: bool) -> Ack | None:
+        batch = Batch(
+            host=self._address.host,
+            node=self._address.node,
+            address=self._address.ip,
+            reports=load.reports,
+            arrivals=load.arrivals,
+            agent=agent,
+            sent_at=round(clock.wall(time.monotonic()), 3),
+        )
+        # The first report of a migration is acknowledged: what is cast can build on it.
+        dropped = Dropped()
+        wire = batch.to_wire(without=() if acknowledged else LASTING, dropped=dropped)
+        if dropped.count:
+            self._log_dropped(dropped)
+        answer = self._conductor.report(wire, acknowledged=acknowledged)
+        if not acknowledged:
+            return None
+        ack = Ack.from_wire(answer)
+        if ack.destinations:
+            self._told_destinations(ack.destinations)
+        if ack.refused:
+            self._log_refused(ack)
+        return ack

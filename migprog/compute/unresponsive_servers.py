@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What does not answer: the log says so, with what follows, and again when it does."""
+
+import logging
+import math
+
+from migprog.core.reminders import Reminders
+from migprog.metrics import agent as metrics
+
+LOG = logging.getLogger(__name__)
+# A libvirt that stays away is logged again after the first of these, then after twice as long each
+# time, up to the second.
+_REPEAT_SECONDS = (30.0, 600.0)
+
+
+class UnresponsiveServers:
+    """Servers whose jobs libvirt does not tell of. ``at`` and ``now`` are a monotonic clock's."""
+
+    def __init__(self) -> None:
+        self._silences: dict[str, float] = {}
+        # Of those that have been silent for too long.
+        self._logged: dict[str, Reminders] = {}
+
+    def begins(self, server_uuid: str, at: float) -> None:
+        self._silences.setdefault(server_uuid, at)
+
+    def ends(self, server_uuid: str, at: float, gone: bool) -> None:
+        self._silences.pop(server_uuid, None)
+        logged = self._logged.pop(server_uuid, None)
+        if logged is not None and not gone:
+            LOG.info(
+                "server %s: libvirt answers again after %.0f s", server_uuid, at - logged.since
+            )
+
+    def clear(self) -> None:
+        """libvirt itself is away."""
+        self._silences.clear()
+        self._logged.clear()
+
+    def look(self, now: float, timeout_seconds: float) -> None:
+        """Log those that have not answered for so long; ever more rarely as that goes on."""
+        for server_uuid, since in self._silences.items():
+            if server_uuid not in self._logged:
+                if now - since < timeout_seconds:
+                    continue
+                self._logged[server_uuid] = Reminders(since, now)
+            seconds = self._logged[server_uuid].due(now)
+            if seconds is not None:
+                LOG.warning(
+                    "server %s: libvirt has not answered for %.0f s (another call holds the "
+                    "server's job lock); a migration of this server is not seen until libvirt "
+                    "answers; other servers are not affected",
+                    *(server_uuid, seconds),
+                )
+
+    def next_look_at(self, timeout_seconds: float) -> float | None:
+        """When one is to be logged; None while none is."""
+        waiting = (at for uuid, at in self._silences.items() if uuid not in self._logged)
+        first = (at + timeout_seconds for at in waiting)
+        return min((*first, *(each.log_at for each in self._logged.values())), default=None)
+
+
+class Libvirt:
+    """Whether the libvirt behind ``uri`` answers; at first it has not."""
+
+    def __init__(self, uri: str, now: float) -> None:
+        self._uri = uri
+        # When it answered, and when it was last known to do anything at all.
+        self._answered_at = self._sign_at = now
+        self._attempts = 0
+        self._pause_seconds = _REPEAT_SECONDS[0]
+        self._log_at = -math.inf
+        self._logged = False
+        metrics.libvirt_up(uri, False)
+
+    def answers(self, now: float) -> None:
+        """Take up that it answers."""
+        if self._logged:
+            LOG.info("%s: libvirt answers after %.0f s", self._uri, now - self._answered_at)
+        self._answered_at, self._sign_at, self._logged = now, now, False
+        self._attempts, self._pause_seconds, self._log_at = 0, _REPEAT_SECONDS[0], -math.inf
+        metrics.libvirt_up(self._uri, True)
+
+    def fails(self, error: str, now: float, next_seconds: float) -> None:
+        """Take up that an attempt to reach it has failed; the next follows in ``next_seconds``."""
+        self._sign_at = now
+        self._attempts += 1
+        metrics.libvirt_up(self._uri, False)
+        if now >= self._log_at:
+            self._log(
+                now,
+                f"cannot reach libvirt: {error} (attempt {self._attempts}); migrations of this "
+                f"host are not seen until it answers; next attempt in {next_seconds:g} s",
+            )
+
+    def look(self, now: float, timeout_seconds: float) -> None:
+        """Log that it has neither answered nor failed for so long."""
+        if now >= self.next_look_at(timeout_seconds):
+            metrics.libvirt_up(self._uri, False)
+            self._log(
+                now,
+                f"libvirt has not answered for {now - self._answered_at:.0f} s; migrations of this "
+                "host are not seen until it does",
+            )
+
+    def next_look_at(self, timeout_seconds: float) -> float:
+        return max(self._sign_at + timeout_seconds, self._log_at)
+
+    def _log(self, now: float, text: str) -> None:
+        LOG.warning("%s: %s", self._uri, text)
+        self._logged = True
+        self._log_at = now + self._pause_seconds
+        self._pause_seconds = min(2 * self._pause_seconds, _REPEAT_SECONDS[1])

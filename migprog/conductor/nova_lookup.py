@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learning how Nova calls the migrations that appear, in nobody's way.
+
+One thread asks, for all that are due together. Whoever stores reports only leaves word here, and
+waits for nothing. A migration is asked for as long as it is under way; what ended, a while longer,
+in which Nova answers.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from migprog import objects, outages
+from migprog.conductor import nova_failures
+from migprog.conductor.nova_client import NoAnswer
+from migprog.core import nova_match
+from migprog.core.nova_match import NovaMigration
+from migprog.metrics import conductor as metrics
+from migprog.metrics.conductor import NovaIdLookup as Outcome
+
+LOG = logging.getLogger(__name__)
+
+# Of a server's migrations, as many as Nova is asked for.
+_MOST_RECORDS = 20
+# Nova's record changed last, at the latest, so long before the data began to move; generous.
+_BEFORE = timedelta(seconds=60)
+# What failed longer ago is not looked for.
+_LATELY = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """``most``: those that may be waited with. A migration is asked for at once, and again after
+    each of these delays: of what is under way the last one counts again and again, and wherever
+    Nova has not answered. Of what ended the last one is the last. Between two rounds of questions
+    there is a pause; of more than ``few`` servers Nova is asked together. The store is searched for
+    what nobody told us of, and Nova for what failed before it began, at each of these intervals."""
+
+    most: int = 1000
+    under_way_seconds: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0)
+    ended_seconds: tuple[float, ...] = (2.0, 15.0, 60.0, 300.0, 900.0)
+    pause_seconds: float = 0.2
+    few: int = 5
+    search_interval_seconds: float = 60.0
+    failures_interval_seconds: float = 15.0
+
+
+class NovaApi(Protocol):
+    """Nova, see :class:`migprog.conductor.nova_client.Nova`. Each may raise :class:`NoAnswer`."""
+
+    def migrations(self, server_uuid: str) -> list[NovaMigration]: ...
+
+    def changed_since(self, at: datetime) -> tuple[list[NovaMigration], bool]: ...
+
+    def listed(self) -> tuple[list[NovaMigration], bool]: ...
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """One that has no name, or may not be shown by it alone. ``asked``: how often while it was
+    under way, ``asked_since``: since it ended."""
+
+    server_uuid: str
+    uuid: str
+    due: float
+    asked: int = 0
+    asked_since: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What Nova said of a server; not ``all_listed``: it may list more as in progress."""
+
+    records: Sequence[NovaMigration]
+    all_listed: bool
+
+    def is_alone(self, record: NovaMigration) -> bool:
+        """Whether Nova lists no other migration of the server as being in progress."""
+        return self.all_listed and not any(
+            each.status in nova_match.LISTED and each.uuid != record.uuid for each in self.records
+        )
+
+
+class NovaIdLookup:
+    """Names the migrations of ``store`` by what ``asked`` answers."""
+
+    def __init__(
+        self, store: objects.Store, asked: NovaApi, patience: Patience = Patience()
+    ) -> None:
+        self._store = store
+        self._asked = asked
+        self._patience = patience
+        self._changed = threading.Condition()
+        # By our UUIDs.
+        self._waiting: dict[str, _Waiting] = {}
+        self._search_at = 0.0
+        self._failures_at = time.monotonic() + patience.failures_interval_seconds
+        self._stopping = False
+        self._nova = outages.party(
+            LOG, "Nova", "its ids of new migrations are asked for again later"
+        )
+        self._thread = threading.Thread(target=self._run, name="naming", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask no more. A question that is under way is not waited for."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+
+    def appeared(self, server_uuid: str, uuid: str) -> None:
+        """Have a migration named, some time. Never waits."""
+        with self._changed:
+            if uuid in self._waiting:
+                return
+            if len(self._waiting) >= self._patience.most:
+                metrics.naming(Outcome.DROPPED)
+                return
+            self._waiting[uuid] = _Waiting(server_uuid, uuid, time.monotonic())
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                self._search()
+                self._round(self._due())
+                self._record_failures()
+            except objects.Unavailable as error:
+                LOG.debug("Nova's ids of migrations are not asked for: %s", error)
+            except Exception:
+                LOG.exception("failed to ask for Nova's ids of migrations; trying again")
+            self._wait()
+
+    def _search(self) -> None:
+        """Take up what is under way and no conductor asks for: one that has stopped did, or too
+        many were waited with."""
+        now = time.monotonic()
+        if now < self._search_at:
+            return
+        self._search_at = now + self._patience.search_interval_seconds
+        for server_uuid, uuid in objects.unnamed(self._store, self._patience.most):
+            self.appeared(server_uuid, uuid)
+
+    def _record_failures(self) -> None:
+        """Take over Nova's records of what failed lately and nobody has seen."""
+        now = time.monotonic()
+        if now < self._failures_at:
+            return
+        self._failures_at = now + self._patience.failures_interval_seconds
+        try:
+            records, _ = self._asked.changed_since(datetime.now(UTC) - _LATELY)
+        except NoAnswer as error:
+            self._nova.failed(str(error))
+            return
+        self._nova.worked()
+        nova_failures.record(self._store, records)
+
+    def _due(self) -> list[_Waiting]:
+        now = time.monotonic()
+        with self._changed:
+            due = [each for each in self._waiting.values() if each.due <= now]
+        for each in due:
+            # Unless it is settled before.
+            each.asked += 1
+            each.due = now + self._delay_seconds(each)
+        return due
+
+    def _wait(self) -> None:
+        """Wait until something is due, and for the pause at least."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping, self._patience.pause_seconds)
+            while not self._stopping:
+                due = [each.due for each in self._waiting.values()]
+                left = min([self._search_at, self._failures_at, *due]) - time.monotonic()
+                if left <= 0:
+                    return
+                self._changed.wait(left)
+
+    def _round(self, due: Collection[_Waiting]) -> None:
+        """Ask for those that are due, and name what can be."""
+        ours = {server: self._migrations(server) for server in {each.server_uuid for each in due}}
+        left = [each for each in due if not self._is_settled(each, ours[each.server_uuid])]
+        if not left:
+            return
+        asked_for = {each.server_uuid: ours[each.server_uuid] for each in left}
+        told = self._answers(asked_for)
+        if told is None:
+            # Attempts that got no answer do not count: all are asked for again after their delays.
+            return
+        for server, migrations in asked_for.items():
+            mine = [each for each in left if each.server_uuid == server]
+            try:
+                if server in told:
+                    self._name(mine, migrations, told[server])
+                    continue
+            except objects.Unavailable as error:
+                LOG.debug("Nova's ids of server %s's migrations are not stored: %s", server, error)
+            except Exception:
+                LOG.exception("server %s: failed to take up Nova's ids of its migrations", server)
+            for each in mine:
+                self._again(each, migrations[each.uuid], Outcome.FAILED)
+
+    def _answers(
+        self, servers: Mapping[str, Mapping[str, objects.Migration]]
+    ) -> Mapping[str, _Known] | None:
+        """Return Nova's records of each of these servers, none of those whose answer could not be
+        read; None where Nova is away or refuses."""
+        try:
+            told = self._ask(servers)
+        except NoAnswer as error:
+            self._nova.failed(str(error))
+            return None
+        except Exception:
+            LOG.exception("failed to ask Nova for the ids of migrations")
+        else:
+            self._nova.worked()
+            return told
+        return {}
+
+    def _migrations(self, server_uuid: str) -> dict[str, objects.Migration]:
+        """The newest of a server, by our UUIDs."""
+        found = objects.Migration.list(self._store, server_uuid=server_uuid, limit=_MOST_RECORDS)
+        return {each.uuid: each for each in found}
+
+    def _is_settled(self, waiting: _Waiting, ours: Mapping[str, objects.Migration]) -> bool:
+        """Whether there is nothing left to ask."""
+        migration = ours.get(waiting.uuid)
+        if migration is not None and not _is_complete(migration):
+            return False
+        self._done(waiting, Outcome.PURGED if migration is None else Outcome.NAMED)
+        return True
+
+    def _ask(self, servers: Mapping[str, Mapping[str, objects.Migration]]) -> dict[str, _Known]:
+        """Nova's records of each of these servers. Raises :class:`NoAnswer`."""
+        if len(servers) <= self._patience.few:
+            return {each: _Known(self._asked.migrations(each), True) for each in servers}
+        begun = min(
+            migration.started_at
+            for migrations in servers.values()
+            for migration in migrations.values()
+            if not _is_complete(migration)
+        )
+        changed, _ = self._asked.changed_since(begun - _BEFORE)
+        listed, is_all = self._asked.listed()
+        records = {each.uuid: each for each in (*changed, *listed)}.values()
+        return {
+            server: _Known([each for each in records if each.server_uuid == server], is_all)
+            for server in servers
+        }
+
+    def _name(
+        self, due: Sequence[_Waiting], ours: Mapping[str, objects.Migration], told: _Known
+    ) -> None:
+        """Name a server's migrations, and settle what becomes of those that are due."""
+        pairs = nova_match.pair(map(objects.seen, ours.values()), told.records)
+        known = {each.uuid: each for each in told.records}
+        named = {
+            each.uuid: known[each.nova_uuid] for each in ours.values() if each.nova_uuid in known
+        }
+        for uuid, record in pairs.named.items():
+            if objects.name(self._store, ours[uuid], record, time.time(), told.is_alone(record)):
+                named[uuid] = record
+        for each in due:
+            its, migration = named.get(each.uuid), ours[each.uuid]
+            if its is None:
+                is_one_of = each.uuid in pairs.ambiguous
+                outcome = Outcome.AMBIGUOUS if is_one_of else Outcome.ABSENT
+                self._again(each, migration, outcome)
+            elif told.is_alone(its) or not migration.in_progress:
+                if migration.nova_uuid is not None:
+                    objects.name(self._store, migration, its, time.time())
+                self._done(each, Outcome.NAMED)
+            else:
+                self._again(each, migration, Outcome.NAMED)
+
+    def _again(self, waiting: _Waiting, migration: objects.Migration, outcome: Outcome) -> None:
+        """Have it asked for again, if it is time for that."""
+        patience, now = self._patience, time.monotonic()
+        if migration.in_progress:
+            waiting.due = now + self._delay_seconds(waiting)
+        elif waiting.asked_since < len(patience.ended_seconds):
+            waiting.due = now + patience.ended_seconds[waiting.asked_since]
+            waiting.asked_since += 1
+        else:
+            LOG.info(
+                "migration %s of server %s has no id of Nova's, and is not asked for again: %s",
+                *(waiting.uuid, waiting.server_uuid, outcome.value),
+            )
+            self._done(waiting, outcome)
+
+    def _delay_seconds(self, waiting: _Waiting) -> float:
+        """Of one that is under way."""
+        delays = self._patience.under_way_seconds
+        return delays[min(waiting.asked, len(delays)) - 1]
+
+    def _done(self, waiting: _Waiting, outcome: Outcome) -> None:
+        with self._changed:
+            self._waiting.pop(waiting.uuid, None)
+        metrics.naming(outcome)
+
+
+def _is_complete(migration: objects.Migration) -> bool:
+    """Whether all is known of Nova's record that is shown."""
+    record = migration.nova_record
+    return record is not None and (record.is_alone or not migration.in_progress)

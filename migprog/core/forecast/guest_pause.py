@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest that stands still while it migrates: by QEMU's switch-over, or by somebody else.
+
+1. libvirt sends the same event (suspended, migrated) for both: for QEMU's own switch-over, and for
+   ``virsh suspend`` or Nova's force-complete while memory is copied. The event is no proof.
+2. QEMU switches over where what remains fits into the permitted downtime. Just before, it takes up
+   what the guest has dirtied, which begins an iteration.
+3. What remains is believed: a guest that is paused with more than that to copy waits for its
+   memory, and nothing dirties it meanwhile.
+"""
+
+from migprog.core.forecast.job_sample import Sample
+from migprog.core.forecast.precopy import ANEW, PrecopyState
+
+# QEMU's default max downtime, where the limit in force could not be read.
+DEFAULT_DOWNTIME_LIMIT_SECONDS = 0.3
+# From the switch-over to the word that the server has left: the hand-shake of libvirt's both ends.
+# It takes its time by the machines; this is until earlier migrations have shown how long.
+COMPLETION_TIME_SECONDS = 1.45
+# The iteration that a switch-over begins with, and its pause, come within this of each other.
+_TOGETHER_SECONDS = 0.3
+# QEMU goes by the rate of its last tenth of a second, which may be this many times the mean.
+_BURST = 2.0
+
+
+def paused(course: PrecopyState, at: float, was_found: bool = False) -> PrecopyState:
+    """The course after the guest was paused, by anybody; ``was_found``: ``at`` is when that was
+    first seen, and it may have been so for long."""
+    if course.paused_at is not None:
+        return course
+    return course._replace(paused_at=at, was_found_paused=was_found)
+
+
+def resumed(course: PrecopyState, at: float) -> PrecopyState:
+    """The course after the guest runs at its source again."""
+    return course._replace(paused_at=None, paused_seconds=course.paused_in_iteration(at))
+
+
+def post_copy_begins(course: PrecopyState, at: float) -> PrecopyState:
+    """The course after post-copy has begun, was interrupted, or goes on.
+
+    Its rate is measured anew: the cap of the pre-copy need not hold, and the time of an
+    interruption does not count.
+    """
+    return course._replace(
+        paused_at=None,
+        turned_at=at,
+        moved_at=at,
+        **ANEW,
+    )
+
+
+def is_switch_over(course: PrecopyState) -> bool:
+    """Whether a guest that is paused is so for QEMU's switch-over, as far as counters tell."""
+    paused_at, sample = course.paused_at, course.latest
+    if paused_at is None:
+        return False
+    if sample is None:
+        # Nothing but the event is known: a short migration, seen at its end.
+        return True
+    began_at = _iteration_began_at(course)
+    begins = began_at is not None and began_at >= paused_at - _TOGETHER_SECONDS
+    if sample.at < paused_at:
+        return begins or may_fit(course, paused_at)
+    if began_at is not None and began_at > max(sample.at, paused_at + _TOGETHER_SECONDS):
+        # What the guest dirtied before it was paused is sent now, and not in what remained then.
+        begins = begins and not _ran_in_iteration(course, paused_at)
+    return begins and _fits(course, sample.memory_remaining_bytes)
+
+
+def told(course: PrecopyState, now: float) -> str:
+    """For how long a guest has been paused, in words; empty while it runs."""
+    if course.paused_at is None:
+        return ""
+    least = "at least " if course.was_found_paused else ""
+    return f"guest paused for {least}{now - course.paused_at:.0f} s"
+
+
+def _ran_in_iteration(course: PrecopyState, paused_at: float) -> bool:
+    """Whether a paused guest may have run in the latest iteration that was sampled."""
+    began_at = course.iteration_started_at
+    if began_at is None or began_at < paused_at:
+        return True
+    return course.was_found_paused and not course.iterations
+
+
+def is_seen(course: PrecopyState) -> bool:
+    """Whether the guest is paused, and what remains was read since."""
+    paused_at, latest = course.paused_at, course.latest
+    return paused_at is not None and latest is not None and latest.at >= paused_at
+
+
+def waits_since(course: PrecopyState) -> float | None:
+    """Since when a switch-over, or what is left of it, goes on without a byte seen moving. None
+    while the guest runs."""
+    since, latest = switched_at(course), course.latest
+    if since is None or latest is None or latest.at < since or course.moved_at is None:
+        return since
+    return max(since, course.moved_at)
+
+
+def switched_at(course: PrecopyState) -> float | None:
+    """When a guest that is paused was switched over: with the latest iteration, if it was paused
+    long before. None while it runs."""
+    if course.paused_at is None:
+        return None
+    began_at = _iteration_began_at(course)
+    return course.paused_at if began_at is None else max(course.paused_at, began_at)
+
+
+def _iteration_began_at(course: PrecopyState) -> float | None:
+    known = [at for at in (course.told_at, course.iteration_started_at) if at is not None]
+    return max(known, default=None)
+
+
+def may_fit(course: PrecopyState, at: float) -> bool:
+    """Whether what remained at the latest sample may have come to fit into a downtime by ``at``."""
+    sample = course.latest
+    assert sample is not None
+    remaining, rate = sample.memory_remaining_bytes, course.memory_bytes_per_second
+    if remaining is None:
+        return False
+    return rate is None or _fits(course, int(remaining - rate * (at - sample.at)))
+
+
+def _fits(course: PrecopyState, remaining_bytes: int | None) -> bool:
+    """Whether QEMU may switch over with so much remaining."""
+    if remaining_bytes is None:
+        return False
+    rate = course.memory_bytes_per_second or _mean_rate(course.latest)
+    return rate is None or remaining_bytes <= _BURST * rate * downtime_limit_seconds(course)
+
+
+def _mean_rate(sample: Sample | None) -> float | None:
+    """Bytes a second since the start, by one sample: it may have come late, after a pause."""
+    if sample is None or not sample.elapsed_seconds:
+        return None
+    copied = sample.memory_copied_bytes or sample.memory_processed_bytes
+    return copied / sample.elapsed_seconds if copied else None
+
+
+def downtime_limit_seconds(course: PrecopyState) -> float:
+    """The downtime that QEMU may plan for."""
+    limit = course.latest.downtime_limit_seconds if course.latest else None
+    return DEFAULT_DOWNTIME_LIMIT_SECONDS if limit is None else limit
+
+
+def completion_time_seconds(course: PrecopyState) -> float:
+    """The completion time to expect, from the switch-over to the end."""
+    return (
+        COMPLETION_TIME_SECONDS
+        if course.completion_time_seconds is None
+        else course.completion_time_seconds
+    )

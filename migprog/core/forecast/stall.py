@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does a migration stand still? What is said of it in each phase, whether libvirt answers or not.
+
+``doc/source/forecast.rst`` has it as one table.
+"""
+
+from migprog.core.forecast import guest_pause
+from migprog.core.forecast.precopy import STANDSTILL_SECONDS, PrecopyState
+from migprog.core.status import Phase
+
+# A switch-over that takes more completion times than this is stuck.
+_COMPLETION_TIMES = 4
+
+
+def stalled(
+    course: PrecopyState, phase: Phase, now: float, silent_seconds: float | None
+) -> str | None:
+    """Why nothing goes on; None while something does, or while that cannot be known yet.
+
+    ``silent_seconds``: for how long libvirt has not answered, if that is longer than usual.
+    """
+    if phase in (Phase.POST_COPY_PAUSED, Phase.DONE):
+        return None
+    if phase is Phase.SWITCHOVER:
+        return _switch_over(course, now, silent_seconds)
+    if silent_seconds is not None:
+        return silence(silent_seconds) + _MEANWHILE[phase] + _paused(course, now)
+    still_seconds = _still_seconds(course, now)
+    if phase is Phase.SETUP or still_seconds is None:
+        # Pinning all memory, or a connection that is slow to come about, may take minutes.
+        return None
+    advice = _ADVICE[phase] + _uncounted(course)
+    return f"no byte has moved for {still_seconds:.0f} s" + advice + _paused(course, now)
+
+
+_MEANWHILE = {
+    Phase.SETUP: "; nothing had been copied until then",
+    Phase.DISK_COPY: "; whether the migration goes on is not known",
+    Phase.MEMORY_FIRST_ITERATION: "; whether the migration goes on is not known",
+    Phase.MEMORY_ITERATIONS: "; whether the migration goes on is not known",
+    Phase.POST_COPY: "; the guest at the destination may wait for its memory",
+}
+_NETWORK = ": look at the network, not at the guest"
+_ADVICE = {
+    Phase.DISK_COPY: _NETWORK,
+    Phase.MEMORY_FIRST_ITERATION: _NETWORK,
+    Phase.MEMORY_ITERATIONS: _NETWORK,
+    Phase.POST_COPY: " and the guest waits for its memory: look at the network and at QEMU at the "
+    "destination",
+}
+
+
+def _uncounted(course: PrecopyState) -> str:
+    """What may move where nothing that is counted does."""
+    if not course.has_host_devices or course.latest is None:
+        return ""
+    if course.latest.vfio_transferred_bytes is not None:
+        return ""
+    return "; or its devices' state moves, which libvirt does not count before 10.6"
+
+
+def silence(seconds: float) -> str:
+    return f"libvirt has not answered for {seconds:.0f} s"
+
+
+def _paused(course: PrecopyState, now: float) -> str:
+    return "" if course.paused_at is None else f"; {guest_pause.told(course, now)}"
+
+
+def _still_seconds(course: PrecopyState, now: float) -> float | None:
+    """How long no byte has moved, by readings from the beginning to the end of that time."""
+    moved_at, latest = course.moved_at, course.latest
+    if moved_at is None or latest is None or latest.at - moved_at < course.still_seconds:
+        return None
+    return now - moved_at
+
+
+def _switch_over(course: PrecopyState, now: float, silent_seconds: float | None) -> str | None:
+    """Why a switch-over is stuck: QEMU answers nothing while it sends what remains, so that only
+    the time tells."""
+    since = guest_pause.waits_since(course)
+    if since is None:
+        return None
+    completion_seconds = guest_pause.completion_time_seconds(course)
+    patience = max(STANDSTILL_SECONDS, _COMPLETION_TIMES * completion_seconds)
+    if not guest_pause.is_seen(course):
+        patience += guest_pause.downtime_limit_seconds(course)
+    if now - since < patience:
+        return None
+    text = guest_pause.told(course, now)
+    if silent_seconds is not None:
+        return (
+            f"{text} by a switch-over that does not end; {silence(silent_seconds)}: look at QEMU "
+            "and libvirt at the destination"
+        )
+    return (
+        f"{text} by a switch-over that should take {completion_seconds:.1f} s: look at QEMU and "
+        "libvirt at the destination"
+    )

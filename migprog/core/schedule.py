@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decides when a migration is reported.
+
+1. A change of status, phase or verdict is reported at once, and so are the first percentage and the
+   first one above 0.
+2. The percentage is reported as it moves by two points, the counters once they are as old as the
+   report interval.
+3. A host sends one message a second of these at most, each with all its migrations that moved.
+"""
+
+import enum
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from migprog.core.forecast.verdict import Verdict
+from migprog.core.status import ENDED, Phase, Status
+
+# So many points of the percentage are worth a report; and seconds at least between two messages
+# with progress of one host.
+STEP_POINTS = 2
+STEP_SECONDS = 1.0
+# An interval counts as over this share of it, and so many seconds, early: readings come each poll
+# interval or so, and the next one would be late.
+_EARLY, _EARLY_SECONDS = 0.05, 0.25
+# Counters that were read so lately wait for the next time.
+_FRESH_SECONDS = 0.5
+
+
+class Reason(enum.StrEnum):
+    """Why a report leaves."""
+
+    FIRST = "first"
+    STATUS = "status"
+    PHASE = "phase"
+    VERDICT = "verdict"
+    NUMBER = "number"
+    STEP = "step"
+    FIGURES = "figures"
+    HEARTBEAT = "heartbeat"
+
+
+# A lost one of these is not healed soon enough by the next: they are repeated until acknowledged.
+_ACKNOWLEDGED: frozenset[Reason] = frozenset({Reason.FIRST, Reason.STATUS, Reason.HEARTBEAT})
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How old what is displayed may get.
+
+    ``step_points``: so many points of the percentage are worth a report, if the last one was
+    ``step_seconds`` ago. ``report_interval_seconds`` is the age at which counters are reported
+    again, ``heartbeat_interval_seconds`` the longest time between any two reports.
+    """
+
+    report_interval_seconds: float
+    heartbeat_interval_seconds: float
+    step_seconds: float = STEP_SECONDS
+    step_points: int = STEP_POINTS
+
+
+@dataclass(frozen=True, slots=True)
+class HostClock:
+    """When a host may send messages with progress; a monotonic clock's seconds.
+
+    The last one was sent at ``sent_at``. Of its migrations that have newer counters than those that
+    were reported, ``oldest_at`` is when the oldest ones reported were read; None without any.
+    """
+
+    sent_at: float = -math.inf
+    oldest_at: float | None = None
+
+    def may_send(self, rules: Rules, now: float) -> bool:
+        """Return whether a message with progress may be sent."""
+        return now - self.sent_at >= rules.step_seconds
+
+    def figures_are_due(self, rules: Rules, now: float) -> bool:
+        """Return whether it is time for the counters of all migrations."""
+        return self.oldest_at is not None and now - self.oldest_at >= _interval_seconds(rules)
+
+    def rules(self, rules: Rules, now: float) -> Rules:
+        """Return the rules for each migration now, by those for one alone."""
+        if self.may_send(rules, now) and self.figures_are_due(rules, now):
+            fresh_seconds = min(_FRESH_SECONDS, rules.report_interval_seconds / 2)
+            return replace(rules, report_interval_seconds=fresh_seconds, step_seconds=0.0)
+        # What will be reported within a second waits for that.
+        is_soon = self.figures_are_due(rules, now + rules.step_seconds)
+        if not self.may_send(rules, now) or is_soon:
+            return replace(rules, report_interval_seconds=math.inf, step_seconds=math.inf)
+        return replace(rules, report_interval_seconds=math.inf)
+
+    def along(self, rules: Rules, now: float) -> Rules | None:
+        """Return the rules for the other migrations, where one is reported now; None where they
+        have nothing to report with it."""
+        of_now = self.rules(rules, now)
+        if math.isinf(of_now.step_seconds):
+            return None
+        # What has moved by half a step goes along.
+        points = max(1, rules.step_points // 2)
+        return replace(of_now, step_seconds=0.0, step_points=points)
+
+
+class ReportSummary(NamedTuple):
+    """What a report would say, as far as it matters here. ``at`` and ``sampled_at`` are a monotonic
+    clock's seconds; the latter is when the counters were read, None if they never were."""
+
+    at: float
+    status: Status
+    phase: Phase
+    verdict: Verdict | None
+    percent: int | None
+    has_eta: bool = False
+    sampled_at: float | None = None
+
+    @property
+    def read_at(self) -> float:
+        """When its counters were read, or it was found to have none."""
+        return self.at if self.sampled_at is None else self.sampled_at
+
+
+def reason_to_report(new: ReportSummary, last: ReportSummary | None, rules: Rules) -> Reason | None:
+    """Return why ``new`` is reported now that ``last`` was reported before; None to wait.
+
+    What has ended and was reported is not reported again.
+    """
+    if last is None:
+        return Reason.FIRST
+    if new.status is not last.status:
+        return Reason.STATUS
+    if last.status in ENDED:
+        return None
+    if new.phase is not last.phase:
+        return Reason.PHASE
+    if new.verdict is not last.verdict:
+        return Reason.VERDICT
+    if new.percent is not None and not last.percent and new.percent != last.percent:
+        # The first percentage, and the first above 0: two reports a migration at most.
+        return Reason.NUMBER
+    waited_seconds = new.at - last.at
+    if _has_moved(new, last, rules.step_points) and waited_seconds >= rules.step_seconds:
+        return Reason.STEP
+    is_newer = new.sampled_at is not None and new.sampled_at != last.sampled_at
+    age_seconds = new.at - last.read_at
+    if is_newer and age_seconds >= _interval_seconds(rules):
+        return Reason.FIGURES
+    if waited_seconds >= rules.heartbeat_interval_seconds:
+        return Reason.HEARTBEAT
+    return None
+
+
+def _interval_seconds(rules: Rules) -> float:
+    """The report interval, a little early."""
+    interval = rules.report_interval_seconds
+    return interval if math.isinf(interval) else interval - min(_EARLY_SECONDS, _EARLY * interval)
+
+
+def needs_ack(reason: Reason, destination_is_known: bool) -> bool:
+    """Return whether a report is repeated until it is acknowledged.
+
+    A conductor's answer tells the destination of a migration, too: until it is known, a change of
+    phase asks for one.
+    """
+    return reason in _ACKNOWLEDGED or (reason is Reason.PHASE and not destination_is_known)
+
+
+def _has_moved(new: ReportSummary, last: ReportSummary, points: int) -> bool:
+    """Return whether the percentage has moved by so much, or the time left was lost or found."""
+    if new.has_eta != last.has_eta:
+        return True
+    return (new.percent or 0) - (last.percent or 0) >= points

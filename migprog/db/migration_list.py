@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The statement of a list of migrations, so that it reads as many rows as it gives, and few more.
+
+No database follows the order of a list through ``OR`` or ``IN``: it reads, and sorts, all that
+these find. So a list is a union of branches, each of one status and one end, of at most a page, and
+served by one index of :class:`migprog.db.models.Migration`: filter, status, order. What would take
+two indexes is refused (:func:`conflict`), except for migrations in progress and those of one
+server: they are few, and are looked at one by one.
+"""
+
+import itertools
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from migprog.core.status import ENDED, IN_PROGRESS
+from migprog.db.branch import TABLE, Branch, Change, Condition, Order
+
+# What is held of a migration, without what the database makes of it.
+COLUMNS = tuple(column.name for column in TABLE.c if column.computed is None)
+# What a list may be sorted by, with the number beside it: none of them changes with progress.
+SORT_KEYS = ("id", "started_at", "ended_at")
+# Up to so many changed migrations are sorted. Of more, so many are first tried in the list's order.
+MAX_SORTED = 20_000
+
+_ALL = ENDED | IN_PROGRESS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListFilter:
+    """What is asked of a list; None: not asked for.
+
+    ``host``: at either end. Changed: at that instant, too (UTC without a zone). ``after``: behind
+    the row with these values of ``sort_key`` and id. ``named_in_nova``: only what Nova's name is
+    known of; ``nova_user_id``, ``nova_project_id``: of who asked Nova for it. By ``ended_at`` only
+    those that have ended are listed.
+    """
+
+    server_uuid: str | None = None
+    project_id: str | None = None
+    user_id: str | None = None
+    nova_user_id: str | None = None
+    nova_project_id: str | None = None
+    source_compute: str | None = None
+    verdict: str | None = None
+    named_in_nova: bool = False
+    host: str | None = None
+    statuses: Collection[str] | None = None
+    changed_since: datetime | None = None
+    changed_before: datetime | None = None
+    sort_key: str = "id"
+    descending: bool = True
+    after: tuple[Any, int] | None = None
+
+    @property
+    def is_few(self) -> bool:
+        """Whether only migrations of one server, or in progress, are asked for."""
+        in_progress = self.statuses is not None and set(self.statuses) <= IN_PROGRESS
+        return self.server_uuid is not None or in_progress
+
+    @property
+    def is_by_change(self) -> bool:
+        return self.changed_since is not None or self.changed_before is not None
+
+
+_EQUAL = (
+    *("server_uuid", "project_id", "user_id", "source_compute"),
+    *("nova_user_id", "nova_project_id"),
+)
+# Each has indexes of its own, with the project and the status beside it; no index has two.
+_ONE_OF = (
+    *("host", "source_compute", "user_id", "nova_user_id", "nova_project_id"),
+    *("changed_since", "changed_before"),
+)
+# Pairs of these that have an index.
+_TOGETHER = ({"nova_user_id", "nova_project_id"}, {"nova_project_id", "changed_since"})
+
+
+def conflict(asked: ListFilter) -> tuple[str, str] | None:
+    """Two of what is asked for that no index serves together; None: the list can be given."""
+    if asked.is_few:
+        return None
+    given = [name for name in _ONE_OF if getattr(asked, name) is not None]
+    if "changed_since" in given and "changed_before" in given:
+        given.remove("changed_before")
+    if {name.replace("_before", "_since") for name in given} in _TOGETHER:
+        given = given[:1]
+    if asked.project_id is not None and any(name.startswith("nova_") for name in given):
+        given.append("project_id")
+    if asked.sort_key != "id":
+        given.append("sort_key")
+    return (given[0], given[1]) if len(given) > 1 else None
+
+
+def select(names: Sequence[str]) -> sa.Select[Any]:
+    """Migrations with these columns."""
+    return sa.select(*(TABLE.c[name] for name in names))
+
+
+def statement(
+    names: Sequence[str], asked: ListFilter, limit: int, dialect: str = "", most: int | None = None
+) -> sa.Select[Any]:
+    """At most ``limit`` rows of the columns ``names``, in the order that is asked for.
+
+    ``most``: no more of one status have changed when it is asked for; None: not known.
+    """
+    order = _order(asked)
+    branches = list(_branches(asked))
+    if len(branches) == 1 and not asked.is_by_change:
+        return branches[0].select(names, order, dialect).limit(limit)
+    pages = (
+        branch.select(order.keys, order, dialect, most).limit(limit).subquery()
+        for branch in branches
+    )
+    # SQLite wants each with its order as a table of its own.
+    found = sa.union(*(sa.select(*page.c) for page in pages)).subquery("found")
+    return _whole(names, order, found, limit, dialect)
+
+
+def among_the_first(
+    names: Sequence[str], asked: ListFilter, limit: int, dialect: str = ""
+) -> sa.Select[Any]:
+    """As :func:`statement`, but only the first :data:`MAX_SORTED` in the order of the list are
+    looked at, whatever their status and whenever they changed: a full page is the right one."""
+    anything = replace(asked, changed_since=None, changed_before=None, statuses=None)
+    first = statement(["id", "status", "updated_at"], anything, MAX_SORTED, dialect).subquery()
+    change = Change("updated_at", asked.changed_since, asked.changed_before)
+    conditions = change.conditions(first.c)
+    if asked.statuses is not None:
+        conditions.append(first.c.status.in_(sorted(asked.statuses)))
+    found = sa.select(first.c.id).where(*conditions).subquery("found")
+    return _whole(names, _order(asked), found, limit, dialect)
+
+
+def changed(asked: ListFilter, dialect: str = "") -> sa.Select[Any]:
+    """Count the ended migrations that changed when it is asked for, of each status at most one more
+    than :data:`MAX_SORTED`."""
+    # Those under way are few, and no index knows when they changed.
+    statuses = ENDED & frozenset(_ALL if asked.statuses is None else asked.statuses)
+    branches = _branches(replace(asked, statuses=statuses))
+    counts = sa.union_all(*(branch.count(MAX_SORTED + 1, dialect) for branch in branches))
+    return sa.select(sa.func.sum(counts.subquery("counts").c.rows))
+
+
+def _whole(
+    names: Sequence[str], order: Order, found: sa.Subquery, limit: int, dialect: str
+) -> sa.Select[Any]:
+    """The first of the rows whose numbers, and what they are sorted by, are found."""
+    # Before they are looked up: the database would rather join in the order of the whole table.
+    page = sa.select(found.c.id).order_by(*order.by(found.c)).limit(limit)
+    if dialect == "postgresql":
+        # It would, where the table is small, all the same.
+        numbers = sa.any_(sa.func.array(page.scalar_subquery()))
+        return select(names).where(TABLE.c.id == numbers).order_by(*order.by(TABLE.c))
+    ids = page.subquery("page")
+    joined = sa.join(ids, TABLE, ids.c.id == TABLE.c.id)
+    return select(names).select_from(joined).order_by(*order.by(TABLE.c))
+
+
+def _order(asked: ListFilter) -> Order:
+    return Order(sort_key=asked.sort_key, descending=asked.descending, after=asked.after)
+
+
+def _branches(asked: ListFilter) -> Iterator[Branch]:
+    """What is asked for is their union."""
+    table = TABLE.c
+    further: list[Condition] = [table.nova_uuid.is_not(None)] if asked.named_in_nova else []
+    if asked.verdict is not None:
+        further.append(table.verdict == asked.verdict)
+    equal = {name: value for name in _EQUAL if (value := getattr(asked, name)) is not None}
+    ends = [] if asked.host is None else ["source_compute", "dest_compute"]
+    if ends and "source_compute" in equal:
+        further.append(table.source_compute == equal.pop("source_compute"))
+    if asked.server_uuid is not None:
+        # A server's are few: all are looked at.
+        if ends:
+            further.append(sa.or_(*(table[end] == asked.host for end in ends)))
+        if asked.statuses is not None:
+            further.append(table.status.in_(sorted(asked.statuses)))
+        yield Branch(equal, further, _change(asked, "updated_at"))
+        return
+    hosts = [{end: asked.host} for end in ends] or [{}]
+    for host, status in itertools.product(hosts, _statuses(asked)):
+        if status is None:
+            yield Branch(equal | host, further)
+            continue
+        change = _change(asked, "ended_updated_at" if status in ENDED else "updated_at")
+        yield Branch(equal | host | {"status": status}, further, change)
+    if asked.statuses is not None and not _statuses(asked):
+        yield Branch({}, [sa.false()])
+
+
+def _statuses(asked: ListFilter) -> Sequence[str | None]:
+    """One branch for each. None: for all together, which takes an index without the status."""
+    others = (
+        *(asked.host, asked.source_compute, asked.user_id),
+        *(asked.nova_user_id, asked.nova_project_id),
+    )
+    is_plain = asked.sort_key == "id" and not asked.is_by_change
+    if asked.statuses is None and is_plain and all(other is None for other in others):
+        return [None]
+    statuses = frozenset(_ALL if asked.statuses is None else asked.statuses)
+    return sorted(statuses & ENDED if asked.sort_key == "ended_at" else statuses)
+
+
+def _change(asked: ListFilter, column: str) -> Change | None:
+    if not asked.is_by_change:
+        return None
+    return Change(column, asked.changed_since, asked.changed_before)

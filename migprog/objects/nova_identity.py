@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How Nova calls migrations, and what its records say of them."""
+
+from migprog.core.nova_match import NovaMigration, Seen
+from migprog.core.status import IN_PROGRESS
+from migprog.db import engine as db
+from migprog.objects.instant import to_store
+from migprog.objects.migration import Migration
+from migprog.objects.nova_record import NovaRecord
+
+
+def seen(migration: Migration) -> Seen:
+    """A migration as it is compared with Nova's records."""
+    return Seen(
+        uuid=migration.uuid,
+        source_compute=migration.source_compute,
+        source_node=migration.source_node,
+        dest_compute=migration.dest_compute,
+        dest_node=migration.dest_node,
+        started_at=migration.started_at,
+        seen_at=migration.ended_at or migration.sampled_at,
+        in_progress=migration.in_progress,
+        nova_uuid=migration.nova_uuid,
+    )
+
+
+def name(
+    store: db.Store, migration: Migration, record: NovaMigration, at: float, is_alone: bool = True
+) -> bool:
+    """Have the migration known by Nova's number and UUID, too, from the instant ``at`` on (seconds
+    since the epoch); False: another one has these. ``is_alone``: Nova lists no other migration of
+    the server as being in progress. Raises :class:`db.Unavailable`."""
+    values = {
+        "nova_id": record.id,
+        "nova_uuid": record.uuid,
+        "nova_user_id": record.user_id,
+        "nova_project_id": record.project_id,
+        "nova_record": NovaRecord.of(record, is_alone).to_store(),
+        "updated_at": to_store(at),
+    }
+    return store.write(lambda writer: writer.name_in_nova(migration.uuid, values))
+
+
+def unnamed(store: db.Store, limit: int) -> list[tuple[str, str]]:
+    """The UUIDs of servers and migrations of what is in progress and whose record in Nova is not
+    known, the newest. Raises :class:`db.Unavailable`."""
+    return store.read(lambda reader: reader.unnamed_in_nova(IN_PROGRESS, limit))

@@ -1,0 +1,415 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Storing what hosts told: one transaction and a handful of statements, whatever the size."""
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from migprog.core import downsampling
+from migprog.core import status as core_status
+from migprog.core.refusal import Refusal, Why
+from migprog.core.report import Ack, Agent, Arrival, Batch, Report
+from migprog.db import engine as db
+from migprog.db import queries
+from migprog.objects import acceptance, disputed, held, merge, resolve_arrivals, same_job
+from migprog.objects import history as history_object
+from migprog.objects.instant import to_store
+from migprog.objects.merge import Row
+
+LOG = logging.getLogger(__name__)
+# Of these an agent has to know; what another agent of its host has told is stored.
+_TOLD_BACK = frozenset({Why.FOREIGN, Why.SEQUENCE, Why.INSTANT})
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedBatch:
+    """A batch and when it was heard, in seconds since the epoch by our own clock."""
+
+    batch: Batch
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of a batch: the answer to it, how many of its reports changed the store, of each
+    migration that ended with it, or whose end it settled, the report that says so, the first report
+    of each that appeared with it, and what of it was refused."""
+
+    ack: Ack
+    reports: int = 0
+    ends: tuple[Report, ...] = ()
+    appeared: tuple[Report, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+
+
+def store_batch(store: db.Store, batch: Batch, last_reported_at: float) -> Stored:
+    """Store one batch that was heard at ``last_reported_at``; see :func:`store_batches`."""
+    return store_batches(store, [ReceivedBatch(batch, last_reported_at)])[0]
+
+
+def store_batches(store: db.Store, heard: Sequence[ReceivedBatch]) -> list[Stored]:
+    """Store batches, in the order in which they were heard; what became of each.
+
+    Of a migration that several tell of one row is written. Reports that are late or repeated, or
+    that the status table does not allow, change nothing and count as stored: there is nothing to
+    be won by telling them again. What its sender may not tell is refused
+    (:mod:`migprog.objects.acceptance`).
+    Raises :class:`db.Unavailable`; nothing of any batch is stored then.
+    """
+    if not any(each.batch.reports or each.batch.arrivals or each.batch.agent for each in heard):
+        return [Stored(Ack()) for _ in heard]
+    stored = store.write(lambda writer: _Storing(writer, heard).run())
+    for each, what in zip(heard, stored, strict=True):
+        for end in what.ends:
+            LOG.info(
+                "migration %s of server %s ended, as %r tells: %s, %s s",
+                *(end.uuid, end.server_uuid, each.batch.host, end.status, end.total_seconds),
+            )
+    return stored
+
+
+class _Storing:
+    """One run of the transaction: rows as they were locked and as they become."""
+
+    def __init__(self, writer: queries.Writer, heard: Sequence[ReceivedBatch]) -> None:
+        self._writer = writer
+        self._heard: list[ReceivedBatch] = []
+        # Of each batch, in their order.
+        self._refused: list[list[Refusal]] = []
+        for each in heard:
+            batch, refused = acceptance.by_our_clock(each.batch, each.at)
+            self._heard.append(replace(each, batch=batch))
+            self._refused.append(refused)
+        # By UUID: rows as they stand, and which of them to write; of ``_changed`` and ``_retold``
+        # all, of the others what changes with progress.
+        self._migrations: dict[str, Row] = {}
+        self._servers: dict[str, Row] = {}
+        self._reported: set[str] = set()
+        # Records of servers of which something new is told, that were made by their arrivals; by
+        # their new UUIDs those of which a source has told after all.
+        self._untold: list[Row] = []
+        # Records of their sources of jobs that began when those of new migrations did.
+        self._rivals: list[Row] = []
+        # The heartbeat intervals of sources' agents, by the UUIDs of migrations.
+        self._heartbeats: dict[str, float | None] = {}
+        self._adopted: set[str] = set()
+        self._restarted: set[str] = set()
+        self._changed: set[str] = set()
+        self._named: set[str] = set()
+        # Points of histories by migration and number; of those to thin out, the age in seconds.
+        self._points: dict[tuple[int, int], Row] = {}
+        self._outgrown: dict[int, float] = {}
+        # As they were, and those to write.
+        self._known_agents: dict[str, Row] = {}
+        self._agents: dict[str, Row] = {}
+        self._told: set[str] = set()
+        self._retold: set[str] = set()
+
+    def run(self) -> list[Stored]:
+        self._lock()
+        known_servers = set(self._servers)
+        stored = [
+            self._batch(each.batch, to_store(each.at), refused)
+            for each, refused in zip(self._heard, self._refused, strict=True)
+        ]
+        self._write(known_servers)
+        return stored
+
+    def _lock(self) -> None:
+        uuids, servers, whole = set[str](), set[str](), set[str]()
+        progress = True
+        for each in self._heard:
+            progress &= not each.batch.arrivals
+            progress &= all(
+                report.status in core_status.IN_PROGRESS for report in each.batch.reports
+            )
+            uuids |= {report.uuid for report in each.batch.reports}
+            servers |= {report.server_uuid for report in each.batch.reports}
+            whole |= {r.uuid for r in each.batch.reports if r.status is core_status.Status.UNKNOWN}
+            if each.batch.arrivals:
+                met = self._met(each.batch)
+                uuids |= met
+                if any(arrival.complete for arrival in each.batch.arrivals):
+                    whole |= met
+                servers |= {arrival.server_uuid for arrival in each.batch.arrivals}
+        self._migrations = self._writer.lock_migrations(uuids, for_progress=progress)
+        told = [(each.batch.host, report) for each in self._heard for report in each.batch.reports]
+        whole |= {report.uuid for _host, report in told if self._is_completed_again(report)}
+        whole |= {r.uuid for _host, r in told if disputed.may_be(self._migrations.get(r.uuid), r)}
+        whole |= held.with_unknown_status(self._migrations)
+        self._migrations |= self._writer.whole_migrations(whole)
+        rows = held.in_known_words(self._migrations.values())
+        self._migrations = {row["uuid"]: row for row in rows}
+        self._servers = self._writer.lock_servers(servers)
+        self._known_agents = self._writer.known_agents(
+            {each.batch.host for each in self._heard if each.batch.agent is not None}
+        )
+        self._look_for_records([each for each in told if each[1].uuid not in self._migrations])
+
+    def _is_completed_again(self, report: Report) -> bool:
+        completed = core_status.Status.COMPLETED
+        old = self._migrations.get(report.uuid)
+        return (
+            report.status is completed
+            and old is not None
+            and old["status"] == completed
+            and report.sequence > old["sequence"]
+        )
+
+    def _look_for_records(self, new: Sequence[tuple[str, Report]]) -> None:
+        """Records of the jobs that new migrations are of, made by their arrivals or under other
+        UUIDs. Their servers are locked: nobody makes one meanwhile."""
+        if not new:
+            return
+        starts = [to_store(report.started_at) for _host, report in new]
+        records = self._writer.migrations_of_jobs(
+            {report.server_uuid for _host, report in new},
+            no_source=resolve_arrivals.NO_SOURCE,
+            sources={host for host, _report in new},
+            started_after=min(starts) - same_job.SAME_START,
+            started_before=max(starts) + same_job.SAME_START,
+        )
+        for record in held.in_known_words(records):
+            self._heartbeats[record["uuid"]] = record.pop("heartbeat_seconds")
+            is_untold = record["source_compute"] == resolve_arrivals.NO_SOURCE
+            (self._untold if is_untold else self._rivals).append(record)
+
+    def _met(self, batch: Batch) -> set[str]:
+        """The migrations that may have brought what arrived: found without a lock, and judged again
+        under it."""
+        times = [to_store(arrival.at) for arrival in batch.arrivals]
+        met = self._writer.migrations_met(
+            {arrival.server_uuid for arrival in batch.arrivals},
+            not_from=batch.host,
+            started_before=max(times) + merge.CLOCK_SKEW,
+            ended_after=min(times) - merge.LATE_ARRIVAL,
+            ended=core_status.ENDED,
+        )
+        self._heartbeats |= met
+        return set(met)
+
+    def _batch(self, batch: Batch, now: datetime, refused: list[Refusal]) -> Stored:
+        settled: dict[str, int] = {}
+        applied = 0
+        ends: list[Report] = []
+        appeared: list[Report] = []
+        if batch.agent is not None:
+            self._agent(batch.agent, batch, now, refused)
+        for report in sorted(
+            batch.reports, key=lambda report: (report.started_at, report.sequence)
+        ):
+            refusal = acceptance.foreign(self._migrations.get(report.uuid), report, batch.host, now)
+            if refusal is not None:
+                refused.append(refusal)
+                continue
+            settled[report.uuid] = report.sequence
+            its = self._of_its_record(report, batch, now, refused)
+            if its is None:
+                continue
+            before = self._migrations.get(its.uuid)
+            changed = self._report(its, batch, now, refused)
+            after = self._migrations.get(its.uuid)
+            if its is report and after is not None:
+                settled[report.uuid] = max(report.sequence, after["sequence"])
+            if not changed or after is None:
+                continue
+            applied += 1
+            if before is None:
+                appeared.append(its)
+            is_end = its.status in core_status.ENDED and its.uuid not in self._adopted
+            if is_end and (before is None or before["status"] != after["status"]):
+                ends.append(replace(its, status=core_status.Status(after["status"])))
+        arrived = [
+            arrival.server_uuid
+            for arrival in sorted(batch.arrivals, key=lambda arrival: arrival.at)
+            if self._arrival(arrival, batch, now, ends)
+        ]
+        told_back = {r.entry: r.text for r in refused if r.why in _TOLD_BACK}
+        destinations = {
+            uuid: host
+            for uuid in settled
+            if (host := self._migrations.get(uuid, {}).get("dest_compute")) is not None
+        }
+        ack = Ack(settled, tuple(dict.fromkeys(arrived)), told_back, destinations)
+        return Stored(ack, applied, tuple(ends), tuple(appeared), tuple(refused))
+
+    def _agent(self, told: Agent, batch: Batch, now: datetime, refused: list[Refusal]) -> None:
+        old = self._agents.get(batch.host) or self._known_agents.get(batch.host)
+        refusal = acceptance.impostor(old, told.key, batch.host, now)
+        if refusal is None:
+            self._agents[batch.host] = merge.agent(told, batch.host, batch.node, now)
+        else:
+            refused.append(refusal)
+
+    def _of_its_record(
+        self, report: Report, batch: Batch, now: datetime, refused: list[Refusal]
+    ) -> Report | None:
+        """The report as one of the record of its job; None: it is not to be taken."""
+        if report.uuid in self._migrations:
+            return report
+        new = [row for row in self._migrations.values() if "id" not in row]
+        known = [row | self._migrations.get(row["uuid"], {}) for row in self._rivals]
+        record = same_job.known([*new, *known], report, batch.host)
+        if record is None:
+            return report
+        uuid = record["uuid"]
+        text = f"server {report.server_uuid} has it as migration {uuid}"
+        refused.append(Refusal(Why.DUPLICATE, f"reports[{report.uuid}]", text))
+        if not same_job.counts(record, report, now, self._heartbeats.get(uuid)):
+            return None
+        if uuid not in self._migrations:
+            rows = held.in_known_words(self._writer.whole_migrations([uuid]).values())
+            self._migrations |= {row["uuid"]: row for row in rows}
+        row = self._migrations.get(uuid)
+        if row is None:
+            return None
+        return replace(report, uuid=uuid, sequence=row["sequence"] + 1)
+
+    def _report(self, report: Report, batch: Batch, now: datetime, refused: list[Refusal]) -> bool:
+        """Whether it changes the store."""
+        old = self._migrations.get(report.uuid)
+        new = merge.report(old, report, batch.host, batch.node, now)
+        if new is None:
+            return False
+        alone = None if old else resolve_arrivals.told_late(self._untold, report, batch.host)
+        if alone is not None:
+            if report.status not in core_status.ENDED:
+                return False
+            old = alone | self._migrations.get(alone["uuid"], {})
+            new = resolve_arrivals.adopted(old, new)
+            self._adopt(alone, report.uuid)
+        self._migrations[report.uuid] = new
+        self._reported.add(report.uuid)
+        if old is not None and new["started_at"] != old["started_at"]:
+            self._restarted.add(report.uuid)
+        is_undone = old is not None and disputed.is_contradicted(old, report)
+        if is_undone or not merge.is_progress(old, new):
+            self._changed.add(report.uuid)
+        if is_undone:
+            self._named.add(report.uuid)
+            self._retold.add(report.server_uuid)
+        if old is not None and "id" in old:
+            self._keep_point(old, new, report)
+        self._tell_server(new, now)
+        server = self._servers[report.server_uuid]
+        if old is None and merge.is_of_another_project(server, new):
+            text = f"project_id: {report.project_id!r} must be the server's"
+            refused.append(Refusal(Why.PROJECT, f"reports[{report.uuid}]", text))
+        return True
+
+    def _adopt(self, alone: Row, uuid: str) -> None:
+        """Have a record that its arrival made go by the UUID that its source has for it."""
+        was = alone["uuid"]
+        self._untold.remove(alone)
+        self._adopted.add(uuid)
+        self._migrations.pop(was, None)
+        for uuids in (self._reported, self._changed, self._named):
+            if was in uuids:
+                uuids.remove(was)
+                uuids.add(uuid)
+        server = self._servers.get(alone["server_uuid"])
+        if server is not None and server["migration_uuid"] == was:
+            self._servers[server["uuid"]] = server | {"migration_uuid": uuid}
+
+    def _keep_point(self, old: Row, new: Row, report: Report) -> None:
+        before, now = merge.ages(old, new)
+        if downsampling.is_kept(before, now):
+            key = new["id"], downsampling.number(now)
+            self._points[key] = {
+                "migration_id": key[0],
+                "number": key[1],
+                "point": history_object.written(report),
+            }
+        if downsampling.has_outgrown(before, now):
+            self._outgrown[new["id"]] = now
+
+    def _arrival(self, arrival: Arrival, batch: Batch, now: datetime, ends: list[Report]) -> bool:
+        """Whether it found its migration, and how that ended is known if it is there for good.
+
+        Where it settles an end, that is added to ``ends``.
+        """
+        old = merge.met(self._migrations.values(), arrival, batch.host)
+        if old is None:
+            return self._untold_arrival(arrival, batch, now, ends)
+        heartbeat_seconds = self._heartbeats.get(old["uuid"])
+        new = merge.destination(old, arrival, batch, now, heartbeat_seconds)
+        if new is not None:
+            self._migrations[new["uuid"]] = new
+            self._named.add(new["uuid"])
+            if resolve_arrivals.is_whole(new) and arrival.complete:
+                self._reported.add(new["uuid"])
+                self._changed.add(new["uuid"])
+                if resolve_arrivals.is_settled(new, arrival) and new["status"] != old["status"]:
+                    ends.append(resolve_arrivals.end_of(new))
+            self._tell_server(new, now)
+        return resolve_arrivals.is_settled(new or old, arrival)
+
+    def _untold_arrival(
+        self, arrival: Arrival, batch: Batch, now: datetime, ends: list[Report]
+    ) -> bool:
+        """The same of one that found no migration: whether it need not be told again, as a record
+        was made of it, or none is needed."""
+        uuid = arrival.server_uuid
+        if not resolve_arrivals.may_be_untold(arrival):
+            return False
+        heard_of = self._writer.arrivals_heard_of(
+            uuid, not_from=batch.host, since=resolve_arrivals.heard_of_since(arrival)
+        )
+        if resolve_arrivals.may_be_told(arrival, batch.host, heard_of):
+            return arrival.gone_after_seconds is not None
+        new = resolve_arrivals.untold(arrival, batch, self._servers.get(uuid), now)
+        known = self._migrations | self._writer.lock_migrations([new["uuid"]], for_progress=True)
+        if new["uuid"] in known:
+            # It was made, and is not met by what it says of itself.
+            return True
+        self._migrations[new["uuid"]] = new
+        self._untold.append(new)
+        self._reported.add(new["uuid"])
+        ends.append(resolve_arrivals.end_of(new))
+        self._tell_server(new, now)
+        return True
+
+    def _tell_server(self, migration: Row, now: datetime) -> None:
+        uuid = migration["server_uuid"]
+        old = self._servers.get(uuid)
+        row = merge.server(old, migration, now)
+        if row is None:
+            return
+        self._servers[uuid] = row
+        self._told.add(uuid)
+        if uuid not in self._retold and not merge.is_servers_progress(old, row, migration):
+            self._retold.add(uuid)
+
+    def _write(self, known_servers: Collection[str]) -> None:
+        writer, migrations, servers = self._writer, self._migrations, self._servers
+        known = {uuid for uuid in self._reported | self._named if "id" in migrations[uuid]}
+        writer.insert_migrations([migrations[u] for u in sorted(self._reported - known)])
+        writer.insert_servers([servers[u] for u in sorted(self._told - set(known_servers))])
+        reported, told = self._reported & known, self._told & set(known_servers)
+        writer.update_sources([migrations[u] for u in sorted(self._adopted & known)])
+        writer.update_starts([migrations[u] for u in sorted(self._restarted & known)])
+        for progress in (True, False):
+            writer.update_migrations(
+                [migrations[u] for u in sorted(reported) if (u in self._changed) is not progress],
+                for_progress=progress,
+            )
+        writer.update_destinations([migrations[u] for u in sorted(self._named & known)])
+        for progress in (True, False):
+            writer.update_servers(
+                [servers[u] for u in sorted(told) if (u in self._retold) is not progress],
+                for_progress=progress,
+            )
+        self._write_history()
+        writer.put_agents([self._agents[host] for host in sorted(self._agents)])
+
+    def _write_history(self) -> None:
+        self._writer.put_history([self._points[key] for key in sorted(self._points)])
+        numbers = self._writer.history_numbers(self._outgrown)
+        self._writer.drop_history(
+            [
+                (each, number)
+                for each, age in sorted(self._outgrown.items())
+                for number in downsampling.dropped(numbers[each], age)
+            ]
+        )

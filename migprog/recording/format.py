@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recorded migrations: JSON lines, one file a migration, as doc/source/replay.rst describes them.
+
+Written by the agent where ``[compute] record_path`` asks for it, read by ``migprog-replay``. No
+libvirt is needed to read one.
+"""
+
+import contextlib
+import json
+import math
+import os
+import pathlib
+import time
+import uuid
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any, BinaryIO, TextIO
+
+from migprog import exception
+from migprog.core.forecast.job_sample import Disk
+
+Row = dict[str, Any]
+# The gzip magic number: what a file is called does not matter.
+_GZIP = b"\x1f\x8b"
+_MAX_NAMESAKES = 100
+# Twice what [compute] record_max_mib is by default; in memory it takes some ten times as much.
+MAX_BYTES = 32 * 2**20
+# Ours have more in the mean.
+_MIN_ROW_BYTES = 256
+_MAX_LINE_BYTES = 2**20
+_CHUNK_BYTES = 2**16
+# Each stage of a recording that grows full is as long as all before it together.
+_STAGES = 12
+
+
+class NotARecording(exception.MigprogError):
+    """A file cannot be read as a recording; the text names the file and the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A migration as it was recorded; ``rows`` has what followed the header, in order.
+
+    Every row has a finite ``t``, in seconds since the migration's start; those of a kind that is
+    not known here are left out.
+    """
+
+    name: str
+    header: Row
+    rows: tuple[Row, ...]
+
+    @property
+    def memory_size_bytes(self) -> int | None:
+        return self._bytes("mem_mib")
+
+    @property
+    def memory_resident_bytes(self) -> int | None:
+        """What QEMU had in memory when the migration began."""
+        return self._bytes("resident_mib")
+
+    def _bytes(self, key: str) -> int | None:
+        mib: Any = self.header.get(key)
+        return round(mib * 2**20) if is_number(mib) else None
+
+    @property
+    def handover_seconds(self) -> float | None:
+        """What the agent expected of the hand-over, by earlier migrations."""
+        seconds: Any = self.header.get("handover_seconds")
+        return float(seconds) if is_number(seconds) else None
+
+
+def read(path: str, max_bytes: int = MAX_BYTES) -> Recording:
+    """Read a recording, compressed or not, of at most ``max_bytes`` unpacked.
+
+    Raises :class:`NotARecording`.
+
+    A recording may break off anywhere: its writer may have been killed. A file that is none may
+    unpack to a thousand times its size.
+    """
+    header: Row | None = None
+    rows: list[Row] = []
+    for number, line, is_last in _numbered(path, max_bytes):
+        if not line.strip():
+            continue
+        try:
+            row = _parsed(line)
+            if header is None:
+                header = _checked_header(row)
+            elif (checked := _checked(row)) is not None:
+                rows.append(checked)
+                if len(rows) > max_bytes // _MIN_ROW_BYTES:
+                    raise ValueError(f"must be one of at most {len(rows) - 1} rows; see --max-mib")
+        except json.JSONDecodeError as error:
+            if header is not None and is_last:
+                break
+            raise NotARecording(f"{path}:{number}: is no JSON: {error.msg}") from None
+        except ValueError as error:
+            raise NotARecording(f"{path}:{number}: {error}") from None
+    if header is None:
+        raise NotARecording(f"{path}:1: the file is empty, a recording begins with its header")
+    return Recording(path, header, tuple(rows))
+
+
+def _numbered(path: str, max_bytes: int) -> Iterator[tuple[int, bytes, bool]]:
+    """Each line with its number, and whether it is the last. Raises :class:`NotARecording`."""
+    number, line, read_bytes = 1, b"", 0
+    try:
+        with open(path, "rb") as file:
+            for chunk in _unpacked(file):
+                read_bytes += len(chunk)
+                if read_bytes > max_bytes:
+                    raise NotARecording(
+                        f"{path}:{number}: a recording must have at most {max_bytes} bytes "
+                        "unpacked; see --max-mib"
+                    )
+                *whole, line = (line + chunk).split(b"\n")
+                for each in whole:
+                    yield number, each, False
+                    number += 1
+                if len(line) > _MAX_LINE_BYTES:
+                    raise NotARecording(
+                        f"{path}:{number}: a line must have at most {_MAX_LINE_BYTES} bytes"
+                    )
+    except OSError as error:
+        raise NotARecording(f"{path}: {error.strerror}") from error
+    yield number, line, True
+
+
+def _unpacked(file: BinaryIO) -> Iterator[bytes]:
+    """Its bytes; of what is compressed, as much as can be unpacked."""
+    data = file.read(_CHUNK_BYTES)
+    if not data.startswith(_GZIP):
+        while data:
+            yield data
+            data = file.read(_CHUNK_BYTES)
+        return
+    while data.startswith(_GZIP):
+        stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        is_full = False
+        # Of a full chunk the rest is kept in the stream, also when all data has been read.
+        while (data or is_full) and not stream.eof:
+            try:
+                chunk = stream.decompress(data, _CHUNK_BYTES)
+            except zlib.error:
+                return
+            yield chunk
+            is_full = len(chunk) == _CHUNK_BYTES
+            data = stream.unconsumed_tail
+            if not data and not is_full and not stream.eof:
+                data = file.read(_CHUNK_BYTES)
+        data = stream.unused_data + (file.read(_CHUNK_BYTES) if stream.eof else b"")
+
+
+def _parsed(line: bytes) -> Row:
+    try:
+        row = json.loads(line)
+    except UnicodeDecodeError:
+        raise json.JSONDecodeError("not text in UTF-8", "", 0) from None
+    except RecursionError:
+        raise json.JSONDecodeError("lists and objects are nested too deeply", "", 0) from None
+    if not isinstance(row, dict):
+        raise ValueError("a line must be a JSON object")
+    return row
+
+
+def _checked_header(row: Row) -> Row:
+    if row.get("kind") != "header":
+        raise ValueError(f'a recording begins with a "header", not with {_shown(row.get("kind"))}')
+    return row
+
+
+def _checked(row: Row) -> Row | None:
+    """The row if it is sound, None if its kind is not known. Raises :class:`ValueError`."""
+    kind = row.get("kind")
+    if kind not in ("sample", "event", "action", "end"):
+        return None
+    if not is_number(row.get("t")):
+        raise ValueError(f"t: {_shown(row.get('t'))} must be a number of seconds")
+    if kind == "sample" and "error" not in row:
+        row["stats"] = _checked_stats(row.get("stats"))
+        if "disks" in row:
+            row["disks"] = _checked_disks(row["disks"])
+    if kind == "event":
+        if row.get("event") == "job_completed":
+            row["stats"] = _checked_stats(row.get("stats"))
+        elif row.get("event") == "lifecycle":
+            for field in ("code", "detail"):
+                if not isinstance(row.get(field), int):
+                    raise ValueError(f"{field}: {_shown(row.get(field))} must be a whole number")
+    return row
+
+
+def _checked_stats(stats: Any) -> dict[str, int]:
+    """libvirt's counters; it gives some texts too, which nobody here reads."""
+    if not isinstance(stats, dict):
+        raise ValueError(f"stats: {_shown(stats)} must be a JSON object")
+    return {key: value for key, value in stats.items() if is_number(value)}
+
+
+def _checked_disks(disks: Any) -> tuple[Disk, ...]:
+    """The copies of disks, each as the values of a :class:`Disk`; those that can be read."""
+    found = []
+    for values in disks if isinstance(disks, list) else ():
+        if isinstance(values, list) and len(values) == len(fields(Disk)):
+            name, *figures = values
+            total, processed, limit = figures
+            if isinstance(name, str) and is_number(total) and is_number(processed):
+                found.append(Disk(name, total, processed, limit if is_number(limit) else None))
+    return tuple(found)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a number that can be reckoned with; JSON has others."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value) and abs(value) < 2**64
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value)[:64]
+
+
+class _Room:
+    """Room for rows of one kind. Where it ``thins``, half of it takes every row; the rest is cut
+    into stages, of which each takes half as many as the one before it, over twice the time.
+
+    So what was long ago is known in full, what is new to a small share of the time that passed,
+    and a few megabytes hold weeks.
+    """
+
+    def __init__(self, room_bytes: int, thins: bool) -> None:
+        self._left = room_bytes
+        self._stage_bytes = room_bytes // 2 // _STAGES
+        self._next_stage = room_bytes // 2 if thins else 0
+        self._every = 1
+        self._seen = 0
+
+    def takes(self, size_bytes: int) -> bool:
+        self._seen += 1
+        if self._seen % self._every or size_bytes > self._left:
+            return False
+        self._left -= size_bytes
+        if self._left < self._next_stage:
+            self._next_stage -= self._stage_bytes
+            self._every *= 2
+        return True
+
+
+class Writer:
+    """Writes one recording of at most ``max_bytes``, its header and its end not counted.
+
+    It is made in ``directory`` and named after ``started``, when the migration began. Everything
+    here raises :class:`OSError` where the disk does.
+    """
+
+    def __init__(
+        self, directory: pathlib.Path, header: Row, started: time.struct_time, max_bytes: int
+    ) -> None:
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", started)
+        self.name, self._stream = _create(directory, f"{stamp}-{uuid.UUID(header['uuid'])}")
+        self._final: Row | None = None
+        # Passes may begin ten times a second; other events are few, and each of them matters.
+        self._rooms = {
+            "sample": _Room(max_bytes * 3 // 4, thins=True),
+            "iteration": _Room(max_bytes // 8, thins=True),
+            "event": _Room(max_bytes // 8, thins=False),
+        }
+        known = {key: value for key, value in header.items() if value is not None}
+        self._write_line(json.dumps({"kind": "header", **known}))
+
+    def write(self, kind: str, t: float, values: Row) -> None:
+        """Write a row if there is room for it; there is always room for the end."""
+        row = {"t": round(max(0.0, t), 3), "kind": kind, **values}
+        if values.get("event") == "job_completed":
+            self._final = values["stats"]
+        if kind == "end" and self._final is not None:
+            row["completed_stats"] = {"source": self._final}
+        line = json.dumps(row)
+        room = self._rooms.get(values.get("event", kind), self._rooms["event"])
+        if kind == "end" or room.takes(len(line) + 1):
+            self._write_line(line)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _write_line(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+def _create(directory: pathlib.Path, stem: str) -> tuple[str, TextIO]:
+    """Make a file. An agent that starts anew finds the same migration: there may be namesakes."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    for suffix in ("", *(f"-{number}" for number in range(2, _MAX_NAMESAKES))):
+        name = f"{stem}{suffix}.jsonl"
+        with contextlib.suppress(FileExistsError):
+            return name, open(os.open(directory / name, flags, 0o640), "w")
+    raise FileExistsError(f"there are {_MAX_NAMESAKES} recordings named {stem}")

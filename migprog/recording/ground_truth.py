@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a recording knows in hindsight: when it really ended, and what really went on.
+
+Nothing of this is at hand while a migration runs; forecasts are measured by it.
+"""
+
+import enum
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from migprog.recording.format import Recording, Row
+
+_STOPPED_MIGRATED = (5, 3)
+_POST_COPY = (3, 7)
+# A plateau starts at the last boundary that had less left than this share of the last one before
+# it that had. Of those that follow, so many must be there and have this share of what it had.
+_PROGRESS = 0.9
+_FOLLOWING = 2
+_LEVEL = 0.96
+_LITTLE = 0.1
+
+
+class Group(enum.StrEnum):
+    """What a migration has in common with those that it is measured together with.
+
+    ``steady``: its guest dirties at one known pace, and nobody touched it. ``changing``: its guest
+    changes its pace, or the pace is not known, auto-converge was at work, or somebody did
+    something to it. ``aborted``: it did not complete.
+    """
+
+    STEADY = "steady"
+    CHANGING = "changing"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True, slots=True)
+class IterationStart:
+    """The start of a pass, in seconds since the migration's start, and what it had to send."""
+
+    t: float
+    remaining_bytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plateau:
+    """From ``start`` to ``until`` no pass had notably less to send than at the start.
+
+    ``until`` is when somebody put an end to it, by an action or by aborting.
+    """
+
+    start: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class GroundTruth:
+    """The facts of a recording; seconds since the migration's start.
+
+    ``boundaries`` are those after the start of the first pass, which tells nothing of the guest.
+    ``interventions`` are the times of what was done to the migration. ``changes`` counts those
+    and the changes of the guest's pace, up to the end. ``dirties_little``: steady, and its first
+    pass left no more than a tenth of its memory.
+    """
+
+    end: float
+    completed: bool
+    group: Group
+    iteration_starts: tuple[IterationStart, ...]
+    interventions: tuple[float, ...]
+    changes: int
+    dirties_little: bool
+    plateau: Plateau | None
+
+    @property
+    def second_iteration_start(self) -> float:
+        """The start of the second pass: the first pass's start is the first boundary."""
+        return self.iteration_starts[0].t if self.iteration_starts else self.end
+
+    @property
+    def completed_by_itself(self) -> bool:
+        """Whether it completed, and nobody touched it."""
+        return self.completed and not self.interventions
+
+    @property
+    def settled_at(self) -> float:
+        """From then on nobody touched it, so that its end could be known."""
+        return self.interventions[-1] if self.interventions else 0.0
+
+
+def truth(recording: Recording) -> GroundTruth | None:
+    """What really happened; None if the recording does not tell how it ended.
+
+    The end is libvirt's word that the server was stopped at its source, or else the ``end`` row.
+    """
+    end = next((row["t"] for row in recording.rows if _lifecycle(row) == _STOPPED_MIGRATED), None)
+    completed = end is not None
+    if end is None:
+        row = next((row for row in recording.rows if row["kind"] == "end"), None)
+        if row is None or row.get("outcome") not in ("completed", "failed"):
+            return None
+        end, completed = row["t"], row["outcome"] == "completed"
+    interventions = tuple(t for t in _interventions(recording.rows) if t < end)
+    iteration_starts = tuple(b for b in _boundaries(recording.rows) if b.t < end)
+    changes_of_pace = _changes_of_pace(recording, end)
+    changing = changes_of_pace != 0 or bool(interventions) or _throttled(recording.rows)
+    group = Group.ABORTED if not completed else Group.CHANGING if changing else Group.STEADY
+    stops = _stops(recording.rows, interventions, None if completed else end)
+    return GroundTruth(
+        end=end,
+        completed=completed,
+        group=group,
+        iteration_starts=iteration_starts,
+        interventions=interventions,
+        changes=len(interventions) + (changes_of_pace or 0),
+        dirties_little=group is Group.STEADY and _dirties_little(recording, iteration_starts),
+        plateau=_plateau(iteration_starts, stops),
+    )
+
+
+def _lifecycle(row: Row) -> tuple[int, int] | None:
+    return (row["code"], row["detail"]) if row.get("event") == "lifecycle" else None
+
+
+def _interventions(rows: Sequence[Row]) -> Iterator[float]:
+    """What was done to it, as it was recorded or as the agent could see it."""
+    limit_ms, told = None, any(row["kind"] == "action" for row in rows)
+    for row in rows:
+        if row["kind"] == "action" or (not told and _lifecycle(row) == _POST_COPY):
+            yield row["t"]
+        new_limit_ms = row.get("pause_limit_ms")
+        if new_limit_ms is not None:
+            if not told and limit_ms is not None and new_limit_ms != limit_ms:
+                yield row["t"]
+            limit_ms = new_limit_ms
+
+
+def _throttled(rows: Sequence[Row]) -> bool:
+    return any(row.get("stats", {}).get("auto_converge_throttle") for row in rows)
+
+
+def _changes_of_pace(recording: Recording, end: float) -> int | None:
+    """How often the guest changed its pace; None if its pace is not known.
+
+    When its cycle began is not: it is taken to begin with the migration.
+    """
+    segments: Any = recording.header.get("segments")
+    try:
+        lasts = [float(milliseconds) / 1000 for milliseconds, _ in segments]
+        paces = [float(pace) for _, pace in segments]
+    except (TypeError, ValueError):
+        return None
+    if not segments or not 0 < sum(lasts) < math.inf or min(lasts) < 0:
+        return None
+    if len(set(paces)) == 1:
+        return 0
+    cycles, rest = divmod(end, sum(lasts))
+    begun = sum(start <= rest for start in itertools.accumulate(lasts[:-1]))
+    return max(1, int(cycles) * len(lasts) + begun)
+
+
+def _boundaries(rows: Sequence[Row]) -> Iterator[IterationStart]:
+    """Where libvirt's counter of passes rises; at the time that an event tells, if one does.
+
+    What was left is reckoned back from the first sample of the pass, by the pace of the bytes.
+    """
+    told_at: list[float] = []
+    before: Row | None = None
+    for row in rows:
+        if row.get("event") == "iteration":
+            told_at.append(row["t"])
+        stats = row.get("stats", {}) if row["kind"] == "sample" else {}
+        if not stats.get("memory_iteration") or "memory_remaining" not in stats:
+            continue
+        if before is not None and _number(row) > _number(before):
+            times = [t for t in told_at if t > before["t"]] or [row["t"]]
+            yield IterationStart(
+                times[0], stats["memory_remaining"] + _sent(before, row, times[-1])
+            )
+        if before is None or _number(row) >= _number(before):
+            before, told_at = row, []
+
+
+def _number(row: Row) -> int:
+    return int(row["stats"]["memory_iteration"])
+
+
+def _sent(before: Row, now: Row, since: float) -> float:
+    """Bytes of memory sent from ``since`` to the sample ``now``, by the pace from ``before``."""
+    seconds = now["t"] - before["t"]
+    moved = [row["stats"].get("memory_processed", 0) for row in (before, now)]
+    return max(0.0, (moved[1] - moved[0]) / seconds * (now["t"] - since)) if seconds > 0 else 0.0
+
+
+def _dirties_little(recording: Recording, iteration_starts: Sequence[IterationStart]) -> bool:
+    """What a first pass leaves may be so little that its boundary falls into the switch-over."""
+    size = recording.memory_size_bytes
+    left = iteration_starts[0].remaining_bytes if iteration_starts else 0
+    return size is not None and left <= _LITTLE * size
+
+
+def _plateau(iteration_starts: Sequence[IterationStart], stops: Sequence[float]) -> Plateau | None:
+    """The plateau that lasted until the last of ``stops``; None if there was none.
+
+    ``stops`` are the times when somebody did something to it, at last perhaps gave it up.
+    """
+    if not stops:
+        return None
+    since = stops[-2] if len(stops) > 1 else 0.0
+    level: list[IterationStart] = []
+    for iteration_start in iteration_starts:
+        if since <= iteration_start.t < stops[-1]:
+            start = level[0].remaining_bytes if level else math.inf
+            lower = iteration_start.remaining_bytes < _PROGRESS * start
+            level = [iteration_start] if lower else [*level, iteration_start]
+    following = [b.remaining_bytes for b in level[1 : 1 + _FOLLOWING]]
+    if len(following) < _FOLLOWING or min(following) < _LEVEL * level[0].remaining_bytes:
+        return None
+    return Plateau(level[0].t, stops[-1])
+
+
+def _stops(rows: Sequence[Row], interventions: Sequence[float], end: float | None) -> list[float]:
+    """The interventions, up to when it was given up: by an action, or else at its ``end``."""
+    if end is None:
+        return list(interventions)
+    aborts = [row["t"] for row in rows if row.get("action") == "abort"]
+    given_up = min([*aborts, end])
+    return [*(t for t in interventions if t < given_up), given_up]

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a recording through the monitor that judges live migrations, its throttle included.
+
+It hands over what the agent would have seen, in the same order, and lets time pass between the
+rows as the agent's loop does. So what is said here is what would have been said then.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from migprog.compute.libvirt.domain_xml import Facts
+from migprog.core import schedule
+from migprog.core.forecast import guest_pause, job_sample
+from migprog.core.forecast.verdict import Verdict
+from migprog.core.monitor import DEPARTURES, Monitor
+from migprog.core.report import Report
+from migprog.core.status import Phase
+from migprog.recording.format import Recording, Row, is_number
+
+# libvirt's error codes of a domain that is not there any more: OPERATION_INVALID, NO_DOMAIN.
+_GONE = (55, 42)
+# The agent looks at its clock so often without any news, and waits so long for the last of them.
+_TICK_SECONDS = 0.5
+_MAX_TICKS = 1000
+_AFTERMATH_SECONDS = 5.0
+_UUID = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What would have been said at a sample; seconds, and None for what is not known.
+
+    ``reported`` is the throttle's reason when a report would have left, at this sample or since
+    the one before it; of several the weightiest, in the order of :class:`throttle.Reason`.
+    """
+
+    t: float
+    phase: str | None
+    percent: int | None
+    eta_seconds: float | None
+    eta_low_seconds: float | None
+    eta_high_seconds: float | None
+    verdict: str | None
+    reason: str | None
+    reported: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A report that would have left at ``t``, and why."""
+
+    t: float
+    reason: schedule.Reason
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A line a sample, and every report, those after the last sample included."""
+
+    lines: tuple[Line, ...]
+    reports: tuple[Sent, ...]
+
+
+def replay(
+    recording: Recording,
+    rules: schedule.Rules,
+    completion_time_seconds: float | None = None,
+    resent_share: float | None = None,
+) -> Replayed:
+    """Run a recording through a monitor of its own.
+
+    ``completion_time_seconds`` is what earlier migrations between the same hosts had shown; the
+    recording may tell it, too. ``resent_share`` is what earlier migrations of the server had to
+    send again.
+    """
+    if completion_time_seconds is None:
+        completion_time_seconds = recording.completion_time_seconds
+    player = _Player(recording, rules, completion_time_seconds, resent_share)
+    lines = []
+    for row in recording.rows:
+        player.play(row)
+        if row["kind"] == "sample":
+            lines.append(player.line(row["t"]))
+    player.wait_until(player.now + _AFTERMATH_SECONDS)
+    return Replayed(tuple(lines), tuple(player.sent))
+
+
+class _Player:
+    def __init__(
+        self,
+        recording: Recording,
+        rules: schedule.Rules,
+        completion_time_seconds: float | None,
+        resent_share: float | None,
+    ) -> None:
+        self._completion_time_seconds, self._resent_share = completion_time_seconds, resent_share
+        self.sent: list[Sent] = []
+        self.now = recording.rows[0]["t"] if recording.rows else 0.0
+        self._facts = Facts(
+            memory_size_bytes=recording.memory_size_bytes,
+            memory_resident_bytes=recording.memory_resident_bytes,
+        )
+        self._downtime_limit_seconds = guest_pause.DEFAULT_DOWNTIME_LIMIT_SECONDS
+        self._set_downtime_limit(recording.header.get("downtime_ms"))
+        self._rules = rules
+        self._monitor: Monitor | None = None
+        self._shown = 0
+
+    def play(self, row: Row) -> None:
+        """Let time pass up to the row, and hand it over."""
+        self.wait_until(row["t"])
+        if row["kind"] == "action" and row.get("action") == "downtime":
+            self._set_downtime_limit(row.get("arg"))
+        if self._monitor is None and _begins(row):
+            self._monitor = Monitor(
+                *(_UUID, _UUID, row["t"], self._completion_time_seconds),
+                resent_share=self._resent_share,
+            )
+            self._monitor.learn(self._facts)
+        if self._monitor is not None:
+            self._feed(self._monitor, row)
+            self._report(self._monitor)
+
+    def wait_until(self, t: float) -> None:
+        """Let time pass, with no news; what is due meanwhile is reported."""
+        if self._monitor is not None and not self._monitor.over:
+            step = max(_TICK_SECONDS, (t - self.now) / _MAX_TICKS)
+            while self.now + step < t:
+                self.now += step
+                self._report(self._monitor)
+        self.now = max(self.now, t)
+
+    def line(self, t: float) -> Line:
+        """What would be said now of the migration, at a sample of ``t``."""
+        reasons = {sent.reason for sent in self.sent[self._shown :]}
+        reported = next((reason for reason in schedule.Reason if reason in reasons), None)
+        self._shown = len(self.sent)
+        if self._monitor is None:
+            text = "libvirt shows no migration yet"
+            return Line(t, Phase.SETUP, None, None, None, None, Verdict.STARTING, text, reported)
+        said = self._monitor.preview(self.now, self.now)
+        return Line(
+            t,
+            said.phase,
+            said.percent,
+            said.eta_seconds,
+            said.eta_low_seconds,
+            said.eta_high_seconds,
+            said.verdict,
+            said.reason,
+            reported,
+        )
+
+    def _set_downtime_limit(self, milliseconds: Any) -> None:
+        """An agent reads the limit in force with each sample; where it is not told, it stays."""
+        if is_number(milliseconds):
+            self._downtime_limit_seconds = milliseconds / 1000
+
+    def _feed(self, monitor: Monitor, row: Row) -> None:
+        at = row["t"]
+        match row:
+            case {"kind": "sample", "stats": stats}:
+                self._set_downtime_limit(row.get("pause_limit_ms"))
+                monitor.read(stats, self._downtime_limit_seconds, at, row.get("disks"))
+            case {"kind": "sample", "error": error}:
+                if row.get("code") in _GONE:
+                    monitor.gone(str(error), at)
+            case {"kind": "event", "event": "iteration"}:
+                monitor.iteration_begins(at)
+            case {"kind": "event", "event": "lifecycle", "code": code, "detail": detail}:
+                monitor.lifecycle(code, detail, at)
+            case {"kind": "event", "event": "job_completed", "stats": stats}:
+                if job_sample.is_outgoing(stats):
+                    monitor.job_completed(stats, at)
+            case {"kind": "event", "event": "qemu_migration", "status": str(status)}:
+                monitor.qemu_migration(status, at)
+
+    def _report(self, monitor: Monitor) -> None:
+        due = monitor.report_if_due(self._rules, self.now, self.now)
+        if due is not None:
+            self.sent.append(Sent(self.now, *due))
+
+
+def _begins(row: Row) -> bool:
+    """Whether an agent begins to watch when it sees this."""
+    match row:
+        case {"kind": "sample", "stats": stats}:
+            return job_sample.outgoing_job(stats) is job_sample.JobState.ACTIVE
+        case {"kind": "event", "event": "iteration"}:
+            return True
+        case {"kind": "event", "event": "lifecycle", "code": code, "detail": detail}:
+            return (code, detail) in DEPARTURES
+        case {"kind": "event", "event": "job_completed", "stats": stats}:
+            return job_sample.is_outgoing(stats)
+    return False

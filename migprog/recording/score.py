@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How good was what was said? Figures over the lines of a replay, against what really happened.
+
+A *sample* is a line before the real end. ETAs are measured where the end could be known: in
+migrations that completed, after the last thing that somebody did to them. Figures of several
+recordings are taken over all of their samples together.
+"""
+
+import collections
+import itertools
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from migprog.core.forecast.verdict import Verdict
+from migprog.core.status import Phase
+from migprog.recording import displayed_percent
+from migprog.recording.format import Recording
+from migprog.recording.ground_truth import GroundTruth, Group
+from migprog.recording.replay import Line, Replayed
+
+# An error of the ETA is relative to the time left, which is taken for no less than this.
+_FLOOR_SECONDS = 2.0
+_MAX_PERCENT_UNDER_WAY = 99
+_PASSES = (Phase.MEMORY_FIRST_ITERATION, Phase.MEMORY_ITERATIONS)
+# A verdict may rise in this order as often as it likes.
+_RANK = {
+    Verdict.STARTING: 0,
+    Verdict.COPYING: 1,
+    Verdict.CONVERGING: 2,
+    Verdict.NOT_CONVERGING: 2,
+    Verdict.STALLED: 2,
+    Verdict.SWITCHING_OVER: 3,
+    Verdict.POST_COPY: 4,
+    Verdict.POST_COPY_PAUSED: 4,
+    Verdict.ENDED: 5,
+}
+
+_T = TypeVar("_T")
+Figures = dict[str, float | int | str | dict[str, int] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What was measured of one recording; :func:`figures` sums several up.
+
+    ``percent_back``, ``percent_above_99``, ``percent_lost``: samples with a percentage below the
+    one before, above 99, or null after it had been known.
+    ``percent_distances``: points from the percentage to the share of the time that had passed;
+    empty unless it completed and nobody intervened.
+    ``displayed_distances``: the same of what a reader sees by the reports that left, looked at five
+    times a second, 0 before the first number; ``nova_distances``: of Nova's progress.
+    ``eta_errors_early``, ``eta_errors_late``: distance from the ETA to the time really left, as a
+    share of the latter (of 2 s at least), before and after the second boundary, which is the start
+    of the second pass. ``without_eta``: samples after that boundary that had no ETA.
+    ``in_range``: whether the range held the time left, for each sample that had one.
+    ``wrong_verdict``: the last verdict in a pass over memory was not-converging though it
+    completed untouched, or converging though it was aborted on a plateau; None where it did
+    neither.
+    ``flips``: changes of the verdict other than forward in the order of its life (starting,
+    copying, converging or not or stalled, switching-over, post-copy, ended); ``flips_beyond``:
+    those beyond one for each true change (what was done to it, changes of the guest's pace).
+    ``called_after_seconds``, ``called_after_iterations``: from the start of the plateau to the
+    first not-converging; None if there was no plateau, or it was not called.
+    ``not_called``: there was a plateau, and nobody called it.
+    """
+
+    name: str
+    group: Group
+    end: float
+    samples: int
+    percent_back: int
+    percent_above_99: int
+    percent_lost: int
+    percent_distances: tuple[float, ...]
+    displayed_distances: tuple[float, ...]
+    nova_distances: tuple[float, ...]
+    eta_errors_early: tuple[float, ...]
+    eta_errors_late: tuple[float, ...]
+    without_eta: int
+    in_range: tuple[bool, ...]
+    dirties_little: bool
+    wrong_verdict: bool | None
+    flips: int
+    flips_beyond: int
+    called_after_seconds: float | None
+    called_after_iterations: int | None
+    not_called: bool
+    reports: dict[str, int]
+
+
+def score(
+    name: str, replayed: Replayed, truth: GroundTruth, recording: Recording | None = None
+) -> Score:
+    """Measure what was said of one migration; Nova's progress only with its recording."""
+    lines = [line for line in replayed.lines if line.t < truth.end]
+    measured = [line for line in lines if truth.completed and line.t >= truth.settled_at]
+    early = [line for line in measured if line.t < truth.second_iteration_start]
+    late = [line for line in measured if line.t >= truth.second_iteration_start]
+    percents = [line.percent for line in lines]
+    known = [percent for percent in percents if percent is not None]
+    flips = _flips(lines)
+    called = _called_at(lines, truth)
+    start = truth.plateau.start if truth.plateau else 0.0
+    return Score(
+        name=name,
+        group=truth.group,
+        end=truth.end,
+        samples=len(lines),
+        percent_back=sum(b < a for a, b in itertools.pairwise(known)),
+        percent_above_99=sum(percent > _MAX_PERCENT_UNDER_WAY for percent in known),
+        percent_lost=sum(a is not None and b is None for a, b in itertools.pairwise(percents)),
+        percent_distances=_percent_distances(lines, truth),
+        displayed_distances=_displayed_distances(replayed, truth),
+        nova_distances=_nova_distances(recording, truth),
+        eta_errors_early=_eta_errors(early, truth),
+        eta_errors_late=_eta_errors(late, truth),
+        without_eta=sum(line.eta_seconds is None for line in late),
+        in_range=_in_range(measured, truth),
+        dirties_little=truth.dirties_little,
+        wrong_verdict=_wrong_verdict(lines, truth),
+        flips=flips,
+        flips_beyond=max(0, flips - truth.changes),
+        called_after_seconds=None if called is None else called - start,
+        called_after_iterations=(
+            None if called is None else sum(start < b.t <= called for b in truth.iteration_starts)
+        ),
+        not_called=truth.plateau is not None and called is None,
+        reports=dict(collections.Counter(str(sent.reason) for sent in replayed.reports)),
+    )
+
+
+def _percent_distances(lines: Sequence[Line], truth: GroundTruth) -> tuple[float, ...]:
+    if not truth.completed_by_itself:
+        return ()
+    return tuple(
+        abs(line.percent - 100 * line.t / truth.end) for line in lines if line.percent is not None
+    )
+
+
+def _displayed_distances(replayed: Replayed, truth: GroundTruth) -> tuple[float, ...]:
+    if not truth.completed_by_itself:
+        return ()
+    return displayed_percent.distances(
+        displayed_percent.reported(replayed.reports, truth.end), truth.end
+    )
+
+
+def _nova_distances(recording: Recording | None, truth: GroundTruth) -> tuple[float, ...]:
+    if recording is None or not truth.completed_by_itself:
+        return ()
+    return displayed_percent.distances(
+        displayed_percent.novas_progress(recording, truth.end), truth.end
+    )
+
+
+def _eta_errors(lines: Sequence[Line], truth: GroundTruth) -> tuple[float, ...]:
+    return tuple(
+        abs(line.eta_seconds - (truth.end - line.t)) / max(_FLOOR_SECONDS, truth.end - line.t)
+        for line in lines
+        if line.eta_seconds is not None
+    )
+
+
+def _in_range(lines: Sequence[Line], truth: GroundTruth) -> tuple[bool, ...]:
+    return tuple(
+        line.eta_low_seconds <= truth.end - line.t <= line.eta_high_seconds
+        for line in lines
+        if line.eta_low_seconds is not None and line.eta_high_seconds is not None
+    )
+
+
+def _wrong_verdict(lines: Sequence[Line], truth: GroundTruth) -> bool | None:
+    last = next((line.verdict for line in reversed(lines) if line.phase in _PASSES), None)
+    if truth.completed_by_itself:
+        return last == Verdict.NOT_CONVERGING
+    if not truth.completed and truth.plateau is not None:
+        return last == Verdict.CONVERGING
+    return None
+
+
+def _flips(lines: Sequence[Line]) -> int:
+    verdicts = [Verdict(line.verdict) for line in lines if line.verdict is not None]
+    return sum(a is not b and _RANK[b] <= _RANK[a] for a, b in itertools.pairwise(verdicts))
+
+
+def _called_at(lines: Sequence[Line], truth: GroundTruth) -> float | None:
+    plateau = truth.plateau
+    if plateau is None:
+        return None
+    return next(
+        (
+            line.t
+            for line in lines
+            if plateau.start <= line.t < plateau.until and line.verdict == Verdict.NOT_CONVERGING
+        ),
+        None,
+    )
+
+
+def figures(scores: Sequence[Score]) -> Figures:
+    """The figures of some recordings together; None where there is nothing to measure."""
+    late = _all(score.eta_errors_late for score in scores)
+    without_eta = sum(score.without_eta for score in scores)
+    little = [score for score in scores if score.dirties_little]
+    judged = [score.wrong_verdict for score in scores if score.wrong_verdict is not None]
+    reports: collections.Counter[str] = collections.Counter()
+    for score in scores:
+        reports.update(score.reports)
+    return {
+        "recordings": len(scores),
+        "samples": sum(score.samples for score in scores),
+        "percent_back": sum(score.percent_back for score in scores),
+        "percent_above_99": sum(score.percent_above_99 for score in scores),
+        "percent_lost": sum(score.percent_lost for score in scores),
+        "percent_distance": _mean(_all(score.percent_distances for score in scores)),
+        "displayed_distance": _mean(_all(score.displayed_distances for score in scores)),
+        "nova_distance": _mean(_all(score.nova_distances for score in scores)),
+        "eta_error_median": _quantile(late, 0.5),
+        "eta_error_p90": _quantile(late, 0.9),
+        "without_eta": _share(without_eta, without_eta + len(late)),
+        "early_eta_error_median": _quantile(_all(s.eta_errors_early for s in scores), 0.5),
+        "early_eta_error_median_little": _quantile(_all(s.eta_errors_early for s in little), 0.5),
+        "in_range": _mean(_all(score.in_range for score in scores)),
+        "verdicts_judged": len(judged),
+        "verdicts_wrong": sum(judged),
+        "flips": sum(score.flips for score in scores),
+        "flips_beyond_max": max((score.flips_beyond for score in scores), default=0),
+        "called_after_seconds_max": _max(score.called_after_seconds for score in scores),
+        "called_after_boundaries_max": _max(score.called_after_iterations for score in scores),
+        "not_called": sum(score.not_called for score in scores),
+        "reports": dict(sorted(reports.items())),
+    }
+
+
+def _all(parts: Iterable[Sequence[_T]]) -> list[_T]:
+    return list(itertools.chain.from_iterable(parts))
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return statistics.fmean(values) if values else None
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _max(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _quantile(values: Sequence[float], share: float) -> float | None:
+    """The smallest value that no less than ``share`` of them do not exceed."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)] if values else None

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import itertools
+
+from migprog.compute.reporting.outbox import Outbox
+from migprog.core.report import MAX_BATCH, Ack, Arrival, ArrivalState
+from migprog.tests.fixtures.driven import SERVER, UUID
+from migprog.tests.unit.core.test_report import REPORT
+
+ARRIVAL = Arrival(server_uuid=SERVER, state=ArrivalState.RESUMED, at=3.0)
+
+
+def report(sequence, uuid=UUID):
+    return dataclasses.replace(REPORT, sequence=sequence, uuid=uuid)
+
+
+def test_the_latest_report_wins_and_what_must_arrive_still_must():
+    outbox = Outbox()
+    outbox.put_report(report(1), needs_ack=True)
+    outbox.put_report(report(2), needs_ack=False)
+    load = outbox.load(now=0.0)
+    assert [r.sequence for r in load.reports] == [2]
+    assert load.needs_ack
+
+
+def test_progress_alone_needs_no_answer():
+    outbox = Outbox()
+    outbox.put_report(report(2), needs_ack=False)
+    load = outbox.load(now=0.0)
+    assert not load.needs_ack
+    outbox.sent(load, None, now=0.0)
+    assert outbox.empty
+    assert not outbox.load(now=0.0)
+
+
+def test_what_came_while_it_was_sent_is_kept():
+    outbox = Outbox()
+    outbox.put_report(report(1), needs_ack=True)
+    load = outbox.load(now=0.0)
+    outbox.put_report(report(2), needs_ack=False)
+    outbox.sent(load, Ack({UUID: 1}), now=0.0)
+    assert [r.sequence for r in outbox.load(now=0.0).reports] == [2]
+
+
+def test_what_was_not_sent_stays():
+    outbox = Outbox()
+    outbox.put_report(report(1), needs_ack=True)
+    assert outbox.load(now=0.0)
+    assert outbox.load(now=100.0).reports == (report(1),)
+
+
+def test_an_arrival_that_found_no_migration_is_told_again_ever_more_rarely_and_given_up():
+    outbox = Outbox()
+    outbox.put_arrival(ARRIVAL, now=0.0)
+    told = []
+    for now in range(2000):
+        load = outbox.load(float(now))
+        if load:
+            assert load.needs_ack
+            told.append(now)
+            outbox.sent(load, Ack(), float(now))
+    assert told[:6] == [0, 1, 2, 3, 5, 9]
+    assert max(b - a for a, b in itertools.pairwise(told)) == 30
+    assert told[-1] <= 600
+    assert outbox.next_arrival_in(2000.0) is None
+
+
+def test_an_arrival_that_found_its_migration_is_forgotten():
+    outbox = Outbox()
+    outbox.put_arrival(ARRIVAL, now=0.0)
+    load = outbox.load(0.0)
+    assert load.arrivals == (ARRIVAL,)
+    outbox.sent(load, Ack(arrived=(SERVER,)), 0.0)
+    assert outbox.next_arrival_in(0.0) is None
+
+
+def test_how_long_no_conductor_has_known_of_its_migration_is_told_with_it():
+    outbox = Outbox()
+    outbox.put_arrival(ARRIVAL, now=0.0)
+    # Nobody took it: that tells nothing of what conductors know.
+    assert outbox.load(5.0).arrivals[0].unmatched_seconds is None
+    for now in (8.0, 40.0, 69.0):
+        outbox.sent(outbox.load(now), Ack(), now)
+    load = outbox.load(100.0)
+    assert load.arrivals == (dataclasses.replace(ARRIVAL, unmatched_seconds=92.0),)
+    outbox.sent(load, Ack(arrived=(SERVER,)), 100.0)
+    assert outbox.next_arrival_in(100.0) is None
+
+
+def test_what_was_found_is_told_for_a_moment_and_in_nothings_place():
+    outbox = Outbox()
+    found = dataclasses.replace(ARRIVAL, at=9.0, found=True)
+    outbox.put_arrival(found, now=0.0)
+    assert outbox.load(0.0).arrivals == (found,)
+    outbox.sent(outbox.load(0.0), Ack(), 0.0)
+    assert outbox.load(1.0).arrivals == (dataclasses.replace(found, unmatched_seconds=1.0),)
+    assert not outbox.load(5.0)
+    assert outbox.next_arrival_in(5.0) is None
+    outbox.put_arrival(ARRIVAL, now=6.0)
+    outbox.put_arrival(found, now=6.0)
+    assert outbox.load(6.0).arrivals == (ARRIVAL,)
+
+
+def test_a_newer_arrival_is_not_taken_for_the_one_that_was_sent():
+    outbox = Outbox()
+    outbox.put_arrival(dataclasses.replace(ARRIVAL, state=ArrivalState.INCOMING), now=0.0)
+    load = outbox.load(0.0)
+    outbox.put_arrival(ARRIVAL, now=0.5)
+    outbox.sent(load, Ack(arrived=(SERVER,)), 1.0)
+    assert outbox.load(1.0).arrivals == (ARRIVAL,)
+
+
+def test_a_load_is_bounded():
+    outbox = Outbox()
+    for number in range(MAX_BATCH + 5):
+        outbox.put_report(report(1, uuid=str(number)), needs_ack=False)
+    load = outbox.load(0.0)
+    assert len(load.reports) == MAX_BATCH
+    outbox.sent(load, None, 0.0)
+    assert len(outbox.load(0.0).reports) == 5

@@ -1,0 +1,418 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is on disk before it is told: with a disk by hand, which works when it is let."""
+
+import dataclasses
+import logging
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from migprog.compute.state import directory
+from migprog.compute.state.journal import PATIENCE_SECONDS, Journal
+from migprog.compute.state.writer import Written
+from migprog.core import checkpoint
+from migprog.core.checkpoint import Checkpoint
+from migprog.core.report import Ack, Arrival, ArrivalState
+from migprog.core.status import ENDED, Phase, Status
+from migprog.metrics import REGISTRY
+from migprog.tests.fixtures.driven import SERVER
+from migprog.tests.unit.core.test_keep import FIRST, KEPT, told
+
+END = told(2, status=Status.COMPLETED, phase=Phase.DONE, ended_at=9.0)
+ARRIVAL = Arrival(server_uuid=SERVER, state=ArrivalState.RESUMED, at=3.0, complete=True)
+
+
+class Disk:
+    """Stands where the keeper does: ``work`` does what was asked for since, or fails to."""
+
+    def __init__(self, files=None):
+        self.files = {} if files is None else files
+        self.wishes = {}
+        self.writes = 0
+
+    def put(self, name, data, ticket):
+        self.wishes[name] = (data, ticket)
+
+    def work(self, error=None):
+        tickets = {name: ticket for name, (_, ticket) in self.wishes.items()}
+        for name, (data, _) in self.wishes.items():
+            if error is None and data is None:
+                self.files.pop(name, None)
+            elif error is None:
+                self.files[name] = data
+                self.writes += 1
+        self.wishes = {}
+        return Written(tickets, error)
+
+    def entries(self):
+        return {name: directory.decode(data) for name, data in self.files.items()}
+
+
+@pytest.fixture
+def disk():
+    return Disk()
+
+
+@pytest.fixture
+def ledger(disk):
+    return Journal(disk, "here", "boot")
+
+
+def waiting(ledger, now=0.0):
+    load = ledger.outbox.load(now)
+    return [*load.reports, *load.arrivals]
+
+
+def tell(ledger, report, now=0.0, needs_ack=True):
+    ledger.tell(report, needs_ack, 0.0, now)
+
+
+@pytest.mark.parametrize("report", [FIRST, END])
+def test_it_is_told_when_the_disk_has_it(ledger, disk, report):
+    tell(ledger, report)
+    assert waiting(ledger) == []
+    ledger.take(disk.work(), 0.1)
+    assert waiting(ledger) == [report]
+    assert list(disk.files) == [report.uuid]
+
+
+def test_an_arrival_that_is_complete_is_kept_until_it_is_acknowledged(ledger, disk):
+    under_way = dataclasses.replace(ARRIVAL, complete=None)
+    ledger.tell_arrival(under_way, 0.0)
+    assert waiting(ledger) == [under_way]
+    ledger.tell_arrival(ARRIVAL, 0.5)
+    assert waiting(ledger, 0.5) == [under_way]
+    ledger.take(disk.work(), 1.0)
+    assert waiting(ledger, 1.0) == [ARRIVAL]
+    ledger.outbox.sent(ledger.outbox.load(1.0), Ack(), 1.0)
+    disk.work()
+    assert list(disk.entries().values()) == [ARRIVAL]
+    ledger.outbox.sent(ledger.outbox.load(9.0), Ack(arrived=(SERVER,)), 9.0)
+    disk.work()
+    assert disk.files == {}
+
+
+def test_the_acknowledgement_of_an_earlier_arrival_leaves_the_file_of_the_later_one(ledger, disk):
+    later = dataclasses.replace(ARRIVAL, at=2000.0)
+    ledger.tell_arrival(ARRIVAL, 0.0)
+    ledger.take(disk.work(), 0.0)
+    load = ledger.outbox.load(0.0)
+    # The server has left and come back meanwhile.
+    ledger.tell_arrival(later, 1.0)
+    ledger.outbox.sent(load, Ack(arrived=(SERVER,)), 2.0)
+    ledger.take(disk.work(), 2.0)
+    assert waiting(ledger, 2.0) == list(disk.entries().values()) == [later]
+    ledger.outbox.sent(ledger.outbox.load(2.0), Ack(arrived=(SERVER,)), 2.0)
+    disk.work()
+    assert disk.files == {}
+
+
+def test_an_arrival_that_an_agent_before_has_left_is_removed_when_it_is_acknowledged(ledger, disk):
+    disk.put(directory.name_of(ARRIVAL), directory.encode(ARRIVAL), 1)
+    disk.work()
+    ledger.load(disk.entries(), 0.0, 0.0)
+    ledger.outbox.sent(ledger.outbox.load(0.0), Ack(), 0.0)
+    # It tells by now how long it has waited.
+    ledger.outbox.sent(ledger.outbox.load(9.0), Ack(arrived=(SERVER,)), 9.0)
+    disk.work()
+    assert disk.files == {}
+
+
+def test_what_is_found_takes_nothings_place(ledger, disk):
+    found = dataclasses.replace(ARRIVAL, complete=None, found=True)
+    ledger.tell_arrival(ARRIVAL, 0.0)
+    ledger.tell_arrival(found, 0.0)
+    ledger.take(disk.work(), 0.0)
+    ledger.tell_arrival(found, 0.0)
+    assert waiting(ledger) == [ARRIVAL]
+
+
+def test_progress_is_hardly_ever_written(ledger, disk):
+    tell(ledger, FIRST)
+    ledger.take(disk.work(), 0.0)
+    for sequence in range(2, 5000):
+        now = sequence * 0.25
+        tell(ledger, told(sequence), now, needs_ack=False)
+        if disk.wishes:
+            ledger.take(disk.work(), now)
+        assert waiting(ledger) == [told(sequence)]
+    # Twenty minutes: each minute, some at the beginning, and a block of sequences more or less.
+    assert disk.writes < 50
+
+
+def test_what_comes_while_the_disk_works_goes_in_its_place(ledger, disk):
+    tell(ledger, FIRST)
+    tell(ledger, told(2), needs_ack=False)
+    assert waiting(ledger) == []
+    ledger.take(disk.work(), 0.0)
+    load = ledger.outbox.load(0.0)
+    assert (load.reports, load.needs_ack) == ((told(2),), True)
+
+
+def test_an_end_waits_for_its_own_writing(ledger, disk):
+    tell(ledger, FIRST)
+    first = {name: ticket for name, (_, ticket) in disk.wishes.items()}
+    tell(ledger, END)
+    ledger.take(Written(first, None), 0.0)
+    assert waiting(ledger) == []
+    ledger.take(disk.work(), 0.0)
+    assert waiting(ledger) == [END]
+
+
+def test_it_is_removed_when_it_is_acknowledged_and_not_before(ledger, disk):
+    tell(ledger, END)
+    ledger.take(disk.work(), 0.0)
+    load = ledger.outbox.load(0.0)
+    disk.work()
+    assert list(disk.entries().values()) == [END]
+    ledger.outbox.sent(load, Ack({END.uuid: 2}), 0.0)
+    disk.work()
+    assert disk.files == {}
+
+
+def failing():
+    return REGISTRY.get_sample_value("migprog_state_path_failing", {"agent": "here"})
+
+
+def test_a_disk_that_fails_is_told_of_once_and_holds_up_nothing(ledger, disk, caplog):
+    caplog.set_level(logging.WARNING)
+    tell(ledger, FIRST)
+    ledger.take(disk.work("no space left"), 0.0)
+    assert waiting(ledger) == [FIRST]
+    tell(ledger, END)
+    assert waiting(ledger) == [END]
+    ledger.take(disk.work("no space left"), 0.0)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "no space left" in caplog.text
+    assert failing() == 1
+    ledger.take(Written({}, None), 1.0)
+    ledger.take(Written({}, None), 2.0)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+    assert failing() == 0
+
+
+def test_a_disk_that_hangs_holds_up_nothing_for_long(ledger, disk):
+    assert ledger.late_at is None
+    tell(ledger, FIRST, now=10.0)
+    tell(ledger, told(2), now=11.0)
+    assert ledger.late_at == 10.0 + PATIENCE_SECONDS
+    ledger.release(10.0 + PATIENCE_SECONDS - 0.1)
+    assert waiting(ledger) == []
+    ledger.release(10.0 + PATIENCE_SECONDS)
+    assert waiting(ledger) == [told(2)]
+    assert failing() == 1
+    assert ledger.late_at is None
+    # It was slow and nothing else.
+    ledger.take(disk.work(), 60.0)
+    assert failing() == 0
+
+
+def test_a_disk_that_has_much_to_do_is_not_taken_for_hung(ledger, disk):
+    other = told(1, uuid="9a1d6e0c-58f5-4f0e-8a41-0d3b6c1e7f55")
+    tell(ledger, other, now=10.0)
+    done = disk.work()
+    tell(ledger, FIRST, now=10.0)
+    ledger.take(done, 11.5)
+    assert ledger.late_at == 11.5 + PATIENCE_SECONDS
+    ledger.release(12.5)
+    assert waiting(ledger) == [other]
+
+
+def test_without_a_state_directory_all_is_told_at_once():
+    ledger = Journal(None, "here", "boot")
+    for report in (FIRST, END):
+        tell(ledger, report)
+        assert waiting(ledger) == [report]
+    ledger.outbox.sent(ledger.outbox.load(0.0), Ack(), 0.0)
+    assert ledger.outbox.empty
+
+
+def test_what_ran_before_the_host_was_started_anew_is_not_looked_for(disk, ledger):
+    disk.put(KEPT.uuid, directory.encode(KEPT), 1)
+    disk.work()
+    after = Journal(disk, "here", "another boot")
+    assert after.load(disk.entries(), 5.0, 9000.0) == []
+    after.take(disk.work(), 5.0)
+    (report,) = waiting(after)
+    assert (report.status, report.error) == (Status.UNKNOWN, checkpoint.LEFT_BY_REBOOT)
+    assert (report.ended_at, report.uuid) == (9000.0, KEPT.uuid)
+    assert ledger.load(disk.entries(), 5.0, 9000.0) == []
+
+
+def test_of_two_that_were_kept_of_a_server_only_the_newer_may_run_still(disk):
+    newer = dataclasses.replace(
+        KEPT, uuid="9a1d6e0c-58f5-4f0e-8a41-0d3b6c1e7f55", started_clock=KEPT.started_clock + 9
+    )
+    for entries in ([KEPT, newer], [newer, KEPT]):
+        ledger = Journal(Disk(), "here", "boot")
+        assert ledger.load({kept.uuid: kept for kept in entries}, 5.0, 9000.0) == [newer]
+        ledger.release_all(5.0)
+        (report,) = waiting(ledger)
+        assert (report.uuid, report.error) == (KEPT.uuid, checkpoint.LEFT_BEHIND)
+
+
+class Life:
+    """An agent that may be killed at any instant, a disk, and a conductor that remembers."""
+
+    def __init__(self):
+        self.disk = Disk()
+        self.heard = []
+        self.now = 0.0
+        self.begin({})
+
+    def begin(self, entries):
+        """A new process, which knows what the disk had, and what libvirt shows."""
+        self.disk = Disk(self.disk.files)
+        self.ledger = Journal(self.disk, "here", "boot")
+        kept = self.ledger.load(entries, self.now, 5000.0 + self.now)
+        self.kept = kept[0] if kept else None
+        self.sequence = self.kept.sequence if self.kept else 0
+        self.told_end = any(not isinstance(entry, Checkpoint) for entry in entries.values())
+
+    def report(self, status=Status.RUNNING):
+        if not self.told_end and (self.kept or not self.heard or self.sequence):
+            self.sequence += 1
+            tell(self.ledger, told(self.sequence, status=status), self.now, needs_ack=True)
+
+    def end(self):
+        self.report(Status.COMPLETED)
+        self.told_end = True
+
+    def disk_works(self):
+        self.ledger.take(self.disk.work(), self.now)
+
+    def send(self, acknowledged):
+        load = self.ledger.outbox.load(self.now)
+        self.heard += [(report.sequence, report.status) for report in load.reports]
+        if acknowledged:
+            self.ledger.outbox.sent(load, Ack(), self.now)
+
+    def crash(self):
+        self.begin(self.disk.entries())
+
+    def settle(self):
+        """What an agent does with a migration that is not there any more."""
+        if self.kept and not self.told_end:
+            self.ledger.lost(self.kept, checkpoint.LEFT_GONE, self.now, 5000.0 + self.now)
+            self.told_end = True
+
+
+STEPS = st.sampled_from(["report", "disk", "send", "send, no answer", "crash", "time"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(STEPS, max_size=40), st.lists(STEPS, max_size=10))
+def test_whenever_it_is_killed_one_record_goes_on_and_its_end_is_told(before, after):
+    with pytest.MonkeyPatch.context() as patch:
+        # So that blocks are used up.
+        patch.setattr(checkpoint, "_BLOCK", 2)
+        _live(before, after)
+
+
+def _live(before, after):
+    life = Life()
+    steps = {
+        "report": life.report,
+        "disk": life.disk_works,
+        "send": lambda: life.send(True),
+        "send, no answer": lambda: life.send(False),
+        "crash": life.crash,
+    }
+
+    def run(names):
+        for name in names:
+            if name == "time":
+                life.now += 61
+            else:
+                steps[name]()
+
+    life.report()
+    run(before)
+    running = list(life.heard)
+    life.end()
+    # A process that ends knows of its end only what the disk has.
+    run([step for step in after if step != "report"])
+    life.settle()
+    run(["disk", "send", "disk"])
+
+    # Later figures under an older number would be taken for late ones: each number tells one thing.
+    assert len(set(life.heard)) == len(dict(life.heard))
+    told_once = [s for i, s in enumerate(life.heard) if s not in life.heard[:i]]
+    assert told_once == sorted(told_once), "a later report has a greater number"
+    if running:
+        assert any(status in ENDED for _, status in life.heard)
+        assert life.heard[-1][1] in ENDED or life.disk.files == {}
+    assert life.disk.files == {} or not life.heard
+
+
+class PrecopyState:
+    """A server that comes here again and again, and conductors whose answers come in any order."""
+
+    def __init__(self):
+        self.disk = Disk()
+        self.ledger = Journal(self.disk, "here", "boot")
+        self.now = 0.0
+        self.newest = None
+        self.loads = []
+        # What a conductor has answered to a message that carried the newest.
+        self.is_taken = False
+
+    def arrives(self):
+        self.newest = dataclasses.replace(ARRIVAL, at=1000.0 + self.now)
+        self.is_taken = False
+        self.ledger.tell_arrival(self.newest, self.now)
+
+    def disk_works(self):
+        self.ledger.take(self.disk.work(), self.now)
+
+    def send(self):
+        load = self.ledger.outbox.load(self.now)
+        if load:
+            self.loads.append(load)
+
+    def is_told(self):
+        self.arrives()
+        self.disk_works()
+        self.send()
+
+    def answer(self, load, arrived):
+        """Whether the newest arrival was in a message is known by when it came."""
+        self.ledger.outbox.sent(load, Ack(arrived=(SERVER,) if arrived else ()), self.now)
+        carried = self.newest is not None and any(a.at == self.newest.at for a in load.arrivals)
+        self.is_taken |= arrived and carried
+
+
+ANSWERS = st.tuples(st.integers(0, 2), st.booleans())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(["arrive", "disk", "send", "told", "time"]) | ANSWERS, max_size=20))
+def test_only_an_answer_to_the_newest_arrival_removes_it_whatever_the_order_of_answers(steps):
+    """Late ones, those that come twice, and those of two conductors to what was sent twice."""
+    course = PrecopyState()
+    acts = {
+        "arrive": course.arrives,
+        "disk": course.disk_works,
+        "send": course.send,
+        "told": course.is_told,
+    }
+    for step in steps:
+        course.now += 31.0 if step == "time" else 0.001
+        if isinstance(step, tuple):
+            if course.loads:
+                course.answer(course.loads[-1 - step[0] % len(course.loads)], step[1])
+        elif step in acts:
+            acts[step]()
+        if course.now > 500.0:
+            # Nobody waits longer for a source that tells nothing.
+            return
+    course.disk_works()
+    kept = [entry.at for entry in course.disk.entries().values()]
+    course.now += 31.0
+    assert [arrival.at for arrival in waiting(course.ledger, course.now)] == kept
+    if course.newest is not None:
+        assert kept == [course.newest.at] or course.is_taken
+        course.answer(course.ledger.outbox.load(course.now), arrived=True)
+        course.disk_works()
+    assert course.disk.files == {}

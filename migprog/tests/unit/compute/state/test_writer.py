@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The thread that writes: a real one, on a real folder."""
+
+import contextlib
+import os
+import time
+
+import pytest
+
+from migprog.compute.state import directory
+from migprog.compute.state.directory import StateDirectory, encode
+from migprog.compute.state.writer import Awaited, Loaded, StateWriter, Written
+from migprog.concurrency import Inbox
+from migprog.tests.unit.core.test_keep import KEPT
+
+SECONDS = 60.0
+NAME = KEPT.uuid
+
+
+class Broken(StateDirectory):
+    """A folder on a disk that fails as long as it is told to."""
+
+    error = None
+
+    def _fail(self):
+        if self.error is not None:
+            raise OSError(self.error)
+
+    def open(self):
+        self._fail()
+        return super().open()
+
+    def probe(self):
+        self._fail()
+        super().probe()
+
+    def write(self, name, data):
+        self._fail()
+        super().write(name, data)
+
+
+class Mail(Inbox):
+    """An inbox, and what came out of it and was not looked at yet."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen: list[Loaded | Written] = []
+
+
+@pytest.fixture
+def inbox():
+    inbox = Mail()
+    yield inbox
+    inbox.close()
+
+
+@pytest.fixture
+def directory(tmp_path):
+    directory = Broken(str(tmp_path), "test:///")
+    yield directory
+    with contextlib.suppress(TypeError):
+        os.close(directory._descriptor)
+
+
+@pytest.fixture
+def keeper(directory, inbox):
+    keeper = StateWriter(directory, inbox, retry_seconds=0.05)
+    yield keeper
+    keeper.stop()
+
+
+def wait_for(inbox, condition):
+    """The first message that is as it should be; those before are dropped."""
+    give_up_at = time.monotonic() + SECONDS
+    while time.monotonic() < give_up_at:
+        inbox.seen += inbox.get_all(0 if inbox.seen else give_up_at - time.monotonic())
+        while inbox.seen:
+            message = inbox.seen.pop(0)
+            if condition(message):
+                return message
+    raise AssertionError("waited in vain")
+
+
+def test_what_was_asked_for_is_on_disk_when_it_says_so(keeper, directory, inbox):
+    keeper.start()
+    assert wait_for(inbox, lambda m: True) == Loaded(directory.Contents({}), None)
+    keeper.put(NAME, encode(KEPT), 7)
+    assert wait_for(inbox, lambda m: True) == Written({NAME: 7}, None)
+    assert (directory.path / f"{NAME}.json").read_bytes() == encode(KEPT)
+    keeper.put(NAME, None, 8)
+    assert wait_for(inbox, lambda m: True) == Written({NAME: 8}, None)
+    assert list(directory.path.iterdir()) == []
+
+
+def test_it_says_now_and_then_how_far_it_is(keeper, directory, inbox):
+    for number in range(40):
+        keeper.put(f"{number}", encode(KEPT), number)
+    keeper.start()
+    wait_for(inbox, lambda m: isinstance(m, Loaded))
+    done: dict[str, int] = {}
+    sizes = []
+    while len(done) < 40:
+        tickets = wait_for(inbox, lambda m: m.tickets).tickets
+        done |= tickets
+        sizes.append(len(tickets))
+    assert done == {f"{number}": number for number in range(40)}
+    assert sizes == [16, 16, 8]
+
+
+def test_what_was_asked_for_is_done_before_it_stops(keeper, directory, inbox):
+    keeper.start()
+    keeper.put(NAME, encode(KEPT), 1)
+    keeper.stop()
+    assert (directory.path / f"{NAME}.json").exists()
+
+
+def test_a_disk_that_fails_is_tried_again_with_what_is_still_wanted(keeper, directory, inbox):
+    keeper.start()
+    wait_for(inbox, lambda m: isinstance(m, Loaded))
+    directory.error = "it is full"
+    keeper.put(NAME, encode(KEPT), 1)
+    keeper.put("other", encode(KEPT), 2)
+    failed = wait_for(inbox, lambda m: "other" in m.tickets)
+    assert failed.error == "it is full"
+    keeper.put("other", None, 3)
+    wait_for(inbox, lambda m: m.tickets.get("other") == 3)
+    directory.error = None
+    assert wait_for(inbox, lambda m: m.error is None).tickets == {NAME: 1}
+    assert [path.stem for path in directory.path.iterdir()] == [NAME]
+
+
+def test_a_disk_that_is_full_does_not_work_again_because_a_file_was_removed(
+    keeper, directory, inbox
+):
+    keeper.start()
+    wait_for(inbox, lambda m: isinstance(m, Loaded))
+    keeper.put("old", encode(KEPT), 1)
+    wait_for(inbox, lambda m: m.tickets.get("old") == 1)
+    directory.error = "it is full"
+    keeper.put(NAME, encode(KEPT), 2)
+    wait_for(inbox, lambda m: m.tickets.get(NAME) == 2)
+    # Nothing is wanted any more of what was refused.
+    keeper.put(NAME, None, 3)
+    assert wait_for(inbox, lambda m: m.tickets.get(NAME) == 3).error == "it is full"
+    keeper.put("old", None, 4)
+    assert wait_for(inbox, lambda m: m.tickets.get("old") == 4).error == "it is full"
+    directory.error = None
+    assert wait_for(inbox, lambda m: m.error is None)
+
+
+def test_a_folder_that_another_agent_has_is_opened_when_that_one_ends(tmp_path, inbox):
+    before = StateDirectory(str(tmp_path), "test:///")
+    before.open()
+    keeper = StateWriter(StateDirectory(str(tmp_path), "test:///"), inbox)
+    keeper.start()
+    assert "locked by process" in wait_for(inbox, lambda m: isinstance(m, Awaited)).why
+    os.close(before._descriptor)
+    assert wait_for(inbox, lambda m: isinstance(m, Loaded)).error is None
+    keeper.stop()
+
+
+def test_a_folder_that_another_agent_keeps_is_taken(tmp_path, inbox):
+    before = StateDirectory(str(tmp_path), "test:///")
+    before.open()
+    keeper = StateWriter(StateDirectory(str(tmp_path), "test:///"), inbox, taken_seconds=0.0)
+    keeper.start()
+    loaded = wait_for(inbox, lambda m: isinstance(m, Loaded))
+    assert loaded.taken and str(before.path) in loaded.error
+    keeper.stop()
+    os.close(before._descriptor)
+
+
+def test_a_folder_that_cannot_be_opened_is_opened_later(keeper, directory, inbox):
+    directory.error = "it is not there"
+    keeper.start()
+    assert wait_for(inbox, lambda m: True) == Loaded(None, "it is not there")
+    keeper.put(NAME, encode(KEPT), 1)
+    assert wait_for(inbox, lambda m: m.tickets).error == "it is not there"
+    directory.error = None
+    assert wait_for(inbox, lambda m: isinstance(m, Loaded) and m.error is None).contents
+    assert wait_for(inbox, lambda m: m.tickets).tickets == {NAME: 1}
+
+
+def test_a_folder_that_is_read_only_is_read(keeper, directory, inbox):
+    directory.open()
+    directory.write(NAME, encode(KEPT))
+    os.close(directory._descriptor)
+    directory.probe = lambda: (_ for _ in ()).throw(OSError("read-only"))
+    keeper.start()
+    loaded = wait_for(inbox, lambda m: isinstance(m, Loaded))
+    assert loaded.error == "read-only"
+    assert list(loaded.contents.entries.values()) == [KEPT]
+    del directory.probe
+    assert wait_for(inbox, lambda m: isinstance(m, Written)).error is None

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's loop on a libvirt by arithmetic, in a process of its own: there is one a process."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from migprog.compute.agent import ComputeAgent
+from migprog.tests.unit.compute.test_watchlist import SETTINGS
+
+BACKENDS = pytest.mark.parametrize("backend", ["eventlet", "threading"])
+BENCHMARKS = pathlib.Path(__file__).resolve().parents[4] / "benchmarks"
+AGENT = """
+import fake_libvirt
+
+hypervisor = fake_libvirt.Hypervisor(migrating={migrating}, idle=0, seconds=60)
+fake_libvirt.install(hypervisor)
+
+import threading, time
+from migprog import concurrency
+concurrency.choose()
+from migprog.compute import agent as manager, watchlist
+from migprog.recording.writer import Limits
+from migprog.core.report import Ack
+from migprog.core.schedule import Rules
+
+class Conductor:
+    sent = 0
+    def report(self, batch, acknowledged):
+        self.sent += 1
+        return Ack().to_wire() if acknowledged else None
+
+class Monitor(watchlist.Monitor):
+    judged, passes = 0, set()
+    def iteration_begins(self, at):
+        Monitor.passes.add(self.server_uuid)
+        super().iteration_begins(at)
+    def judge(self, now):
+        Monitor.judged += 1
+        super().judge(now)
+
+def wait_for(condition):
+    give_up_at = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < give_up_at, "waited in vain"
+        time.sleep(0.01)
+
+watchlist.Monitor = Monitor
+conductor = Conductor()
+agent = manager.ComputeAgent(
+    manager.Settings(
+        connection_uri="", host=None, my_ip=None, qemu_events=True, record_path=None,
+        state_path={state_path!r},
+        poll_interval_seconds=0.2, scan_interval_seconds=60.0, libvirt_timeout_seconds=10.0,
+        rules=Rules(5.0, {heartbeat_seconds}), record_limits=Limits(2**20, 1),
+    ),
+    conductor,
+)
+agent.start()
+"""
+MANY = """
+# Half of them begin a pass now and then, and are read at once: out of the order of the rest.
+wait_for(lambda: len(Monitor.passes) == 6)
+
+watched = list(agent._watches._watched.values())
+assert len(watched) == 12
+wait_for(lambda: len({each.next_poll_at for each in watched}) == 1)
+readings = sum(domain.readings for domain in hypervisor.migrating)
+assert Monitor.judged < 2 * readings, (Monitor.judged, readings)
+"""
+HANGS = """
+wait_for(lambda: hypervisor.migrating[0].readings > 2)
+released = threading.Event()
+hypervisor.migrating[0].jobStats = released.wait
+sent = conductor.sent
+wait_for(lambda: conductor.sent > sent + 1)
+released.set()
+"""
+NOT_AS_FORESEEN = """
+domain = hypervisor.migrating[0]
+wait_for(lambda: domain.readings > 2)
+
+# As libvirt-python answers where that fails.
+domain.migrateGetMaxDowntime = lambda: None
+readings = domain.readings
+wait_for(lambda: domain.readings > readings + 2)
+
+read, broken = domain.jobStats, []
+def breaks(_flags=0):
+    broken.append(True)
+    raise RuntimeError("nobody foresaw it")
+domain.jobStats = breaks
+wait_for(lambda: len(broken) > 2)
+domain.jobStats = read
+readings = domain.readings
+wait_for(lambda: domain.readings > readings + 2)
+"""
+
+
+def run(program, backend, **values):
+    program = AGENT.format(**({"state_path": None} | values)) + program
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        env=os.environ | {"MIGPROG_CONCURRENCY": backend},
+        cwd=BENCHMARKS,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@BACKENDS
+def test_each_is_judged_by_its_own_news_and_all_are_read_together(backend):
+    result = run(MANY, backend, migrating=12, heartbeat_seconds=30.0)
+    assert result.returncode == 0, result.stderr
+
+
+@BACKENDS
+def test_one_whose_libvirt_hangs_is_told_of_all_the_same(backend):
+    result = run(HANGS, backend, migrating=1, heartbeat_seconds=0.5)
+    assert result.returncode == 0, result.stderr
+
+
+@BACKENDS
+def test_a_reading_that_fails_as_nobody_foresaw_is_not_the_last(backend):
+    result = run(NOT_AS_FORESEEN, backend, migrating=1, heartbeat_seconds=30.0)
+    assert result.returncode == 0, result.stderr
+
+
+def test_why_an_agent_must_not_run_is_told_once_by_whoever_ends_its_process(caplog):
+    failures: list[Exception] = []
+    agent = ComputeAgent(SETTINGS, conductor=None, fail=failures.append)
+    for _ in range(2):
+        agent._refuse("another has it")
+    assert "another has it; two agents would record" in str(failures[0])
+    assert len(failures) == 1
+    assert caplog.records == []
+
+
+def test_without_anybody_to_end_its_process_the_log_says_why_an_agent_must_not_run(caplog):
+    ComputeAgent(SETTINGS, conductor=None)._refuse("another has it")
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert "another has it; two agents would record" in record.getMessage()

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from migprog.core.forecast.dirty_rate import (
+    DirtyRate,
+    IterationStart,
+    dirtying,
+    recovers,
+    shrank,
+    without_progress,
+)
+
+MIB = 2**20
+
+
+def left(*iterations):
+    """The boundaries that passes of (seconds, MiB dirtied) left; they were sent to the last."""
+    iteration_starts, at = [], 0.0
+    for number, (seconds, dirtied) in enumerate(iterations, start=2):
+        at += seconds
+        iteration_starts.append(
+            IterationStart(at, number, int(dirtied * MIB), int(dirtied * MIB), seconds)
+        )
+    return iteration_starts
+
+
+def level(*mib, seconds=1.0):
+    """Boundaries with so much to send, in passes of the same length."""
+    return left(*((seconds, each) for each in mib))
+
+
+def test_nothing_is_known_in_the_first_pass():
+    assert dirtying([]) is None
+
+
+def test_after_one_pass_a_guest_is_taken_for_straight():
+    known = dirtying(left((10, 40)))
+    assert known == DirtyRate(10, 40 * MIB, 1.0)
+
+
+def test_a_guest_that_has_not_come_round_is_straight():
+    known = dirtying(left((10, 40), (4, 16)))
+    assert known.exponent == pytest.approx(1.0)
+    assert known.in_iteration(1.0).dirtied_bytes == pytest.approx(4 * MIB)
+
+
+def test_one_that_has_dirtied_all_it_ever_does_is_bent_and_straightens():
+    known = dirtying(left((10, 40), (4, 39)))
+    assert known.exponent < 0.95
+    shorter = known.in_iteration(1.0)
+    assert shorter.exponent > known.exponent
+    assert 39 / 4 < shorter.dirtied_bytes / MIB < 39
+
+
+def test_short_passes_are_taken_together():
+    known = dirtying(left((10, 40), (4, 16), (0.3, 1.0), (0.3, 1.4), (0.3, 1.0), (0.3, 1.4)))
+    assert known.seconds == pytest.approx(0.3)
+    assert known.dirtied_bytes / MIB == pytest.approx(1.2)
+
+
+def test_a_guest_that_stands_still_dirties_nothing():
+    known = dirtying(left((10, 0), (1, 0)))
+    assert known.in_iteration(5.0).dirtied_bytes == 0
+
+
+def test_a_longer_pass_never_leaves_less():
+    some = DirtyRate(seconds=2.0, dirtied_bytes=10.0, exponent=0.5)
+    left = [some.in_iteration(seconds).dirtied_bytes for seconds in (0.1, 1, 2, 3, 10)]
+    assert left == sorted(left)
+
+
+def test_the_bend_shows_between_passes_of_other_lengths_only():
+    straight = dirtying(left((10, 40), (4, 16), (4, 16)))
+    assert straight.exponent == pytest.approx(1.0)
+    come_round = dirtying(left((10, 40), (4, 40), (4, 40)))
+    assert come_round.exponent < 0.95
+
+
+@pytest.mark.parametrize(
+    "mib", [(50, 40, 40, 40), (50, 50, 49), (9, 40, 40, 40), (15.3, 15.2, 15.1, 15.0, 14.9)]
+)
+def test_a_plateau_is_seen(mib):
+    assert without_progress(level(*mib, seconds=2.0))
+
+
+@pytest.mark.parametrize("mib", [(), (50,), (50, 50), (50, 40, 30), (50, 50, 50, 40)])
+def test_progress_and_too_few_passes_are_no_plateau(mib):
+    assert not without_progress(level(*mib, seconds=2.0))
+
+
+def test_what_wavers_for_less_than_some_seconds_is_no_plateau():
+    assert not without_progress(level(9, 10, 9, 10, 9, 10, seconds=0.1))
+    assert without_progress(level(*[9, 10] * 20, seconds=0.1))
+
+
+def test_one_that_came_to_a_stand_recovers_at_once_or_bit_by_bit():
+    assert recovers(level(10, 50, 50, 50, 39))
+    assert recovers(level(50, 50, 46, 42, 38))
+    assert not recovers(level(50, 50, 50, 48, 46))
+    assert not recovers(level(50, 40, 50, 40, 41))
+
+
+def test_a_pass_shrank_if_it_has_less_than_all_before_it():
+    assert shrank(level(50, 40))
+    assert not shrank(level(30, 50, 40))

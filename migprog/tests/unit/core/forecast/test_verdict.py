@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judgements of courses made by hand: passes of a few seconds at 25 MiB/s."""
+
+import pytest
+
+from migprog.core.forecast.dirty_rate import DirtyRate
+from migprog.core.forecast.job_sample import Sample
+from migprog.core.forecast.precopy import PrecopyState, observe
+from migprog.core.forecast.transfer_rate import Share
+from migprog.core.forecast.verdict import Judgement, Verdict, bandwidth_needed, judge
+from migprog.core.status import Phase
+
+MIB = 2**20
+PACE_MIB_S = 25
+ITERATING = Phase.MEMORY_ITERATIONS
+
+
+def iterations(*starts_mib, limit=0.3, throttle=None, pace=PACE_MIB_S):
+    """A course with so much to send at the start of each pass, of which the first is whole."""
+    course = PrecopyState(started_at=0.0)
+    at = sent = copied = 0.0
+    for number, start in enumerate(starts_mib, start=1):
+        for share in (1.0, 0.5, 0.0):
+            gone = start * (1 - share)
+            course = observe(
+                course,
+                Sample(
+                    at=at + gone / pace,
+                    memory_total_bytes=int(starts_mib[0] * MIB),
+                    memory_processed_bytes=int((sent + gone) * MIB),
+                    memory_copied_bytes=int((copied + gone) * MIB),
+                    memory_remaining_bytes=int(start * share * MIB),
+                    memory_iteration=number,
+                    downtime_limit_seconds=limit,
+                    cpu_throttle_percent=throttle,
+                ),
+            )
+        sent, copied, at = sent + start, copied + start, at + start / pace + 0.01
+    return course
+
+
+def judged(course, before=None, phase=ITERATING):
+    return judge(course, phase, course.latest.at, before)
+
+
+@pytest.mark.parametrize("seconds", [1e-9, 5e-324])
+def test_what_no_network_could_carry_is_not_told(seconds):
+    in_no_time = DirtyRate(seconds=seconds, dirtied_bytes=2**44, exponent=1.0)
+    course = iterations(200, 100)._replace(dirtying=in_no_time)
+    assert bandwidth_needed(course) is None
+    usual = in_no_time._replace(seconds=8.0)
+    assert bandwidth_needed(course._replace(dirtying=usual)) > 2**41
+
+
+@pytest.mark.parametrize(
+    ("starts", "expected"),
+    [
+        ((200,), Verdict.COPYING),
+        ((200, 100), Verdict.COPYING),
+        ((200, 100, 50), Verdict.CONVERGING),
+        ((200, 100, 100), Verdict.COPYING),
+        ((200, 100, 100, 100), Verdict.NOT_CONVERGING),
+        ((200, 100, 90, 80, 70), Verdict.CONVERGING),
+        # The pause allowed is 0.3 s: 7.5 MiB at 25 MiB/s.
+        ((200, 5), Verdict.CONVERGING),
+    ],
+)
+def test_what_the_passes_say(starts, expected):
+    assert judged(iterations(*starts)).verdict is expected
+
+
+def test_not_converging_says_what_would_help():
+    judgement = judged(iterations(200, 100, 100, 100))
+    assert judgement.downtime_needed_seconds == pytest.approx(4.0, abs=0.2)
+    assert judgement.bandwidth_needed_bytes_per_second > PACE_MIB_S * MIB
+    assert "(100 MiB)" in judgement.reason or "(101 MiB)" in judgement.reason
+    assert "a pause of 4.0 s would do, 0.3 s are allowed" in judgement.reason
+    assert "or more than 26 MiB/s" in judgement.reason
+    assert "auto-converge or post-copy, if they were permitted" in judgement.reason
+    assert len(judgement.reason) <= 255
+
+
+@pytest.mark.parametrize(
+    ("limit_seconds", "words"),
+    [
+        (0.05, "4.0 s would do, 0.05 s are allowed"),
+        (0.3, "0.3 s are"),
+        (2.5, "2.5 s are"),
+        (0.122, "0.122 s are"),
+    ],
+)
+def test_what_is_allowed_is_told_as_it_is_set(limit_seconds, words):
+    """Nova begins with 50 ms."""
+    assert words in judged(iterations(200, 100, 100, 100, limit=limit_seconds)).reason
+
+
+@pytest.mark.parametrize(
+    ("throttle", "words"), [(30, "by 30 % and goes on"), (99, "by 99 % and is at its end")]
+)
+def test_not_converging_says_how_far_auto_converge_is(throttle, words):
+    judgement = judged(iterations(200, 100, 100, 100, throttle=throttle))
+    assert judgement.verdict is Verdict.NOT_CONVERGING
+    assert words in judgement.reason
+    assert len(judgement.reason) <= 255
+
+
+def test_a_pause_that_was_raised_enough_is_seen_at_once():
+    stuck = judged(iterations(200, 100, 100, 100))
+    raised = judged(iterations(200, 100, 100, 100, limit=5.0), stuck)
+    assert raised.verdict is Verdict.CONVERGING
+
+
+def test_a_little_progress_does_not_recover_and_much_does():
+    stuck = judged(iterations(200, 100, 100, 100))
+    assert judged(iterations(200, 100, 100, 100, 93), stuck).verdict is Verdict.NOT_CONVERGING
+    assert judged(iterations(200, 100, 100, 100, 70), stuck).verdict is Verdict.CONVERGING
+
+
+def test_a_short_plateau_late_in_a_migration_is_no_reason_to_waver():
+    good = Judgement(Verdict.CONVERGING, "")
+    assert judged(iterations(200, 100, 40, 12, 12, 12), good).verdict is Verdict.CONVERGING
+
+
+def test_nothing_moving_is_the_networks_fault_and_is_told_as_such():
+    course = iterations(200, 100)
+
+    def still_after(seconds):
+        at = course.moved_at + seconds
+        return judge(observe(course, course.latest._replace(at=at)), ITERATING, at, None)
+
+    stalled = still_after(8.5)
+    assert stalled.verdict is Verdict.STALLED
+    assert "look at the network" in stalled.reason
+    assert still_after(7.5).verdict is Verdict.COPYING
+
+
+def test_without_a_reading_nobody_is_said_to_stand_still():
+    course = iterations(200, 100)
+    at = course.moved_at + 60
+    assert judge(course, ITERATING, at, None).verdict is Verdict.COPYING
+    silent = judge(course, ITERATING, at, None, silent_seconds=60.0)
+    assert silent.verdict is Verdict.STALLED
+    assert silent.reason.startswith("libvirt has not answered for 60 s")
+    assert "network" not in silent.reason
+
+
+def test_how_things_stood_survives_the_end():
+    stuck = judged(iterations(200, 100, 100, 100))
+    ended = judged(iterations(200, 100, 100, 100), stuck, Phase.DONE)
+    assert ended.verdict is Verdict.ENDED
+    assert ended.reason == f"not-converging at the end: {stuck.reason}"[: len(ended.reason)]
+    assert ended.downtime_needed_seconds == stuck.downtime_needed_seconds
+
+
+@pytest.mark.parametrize("phase", [Phase.SETUP, Phase.SWITCHOVER, Phase.POST_COPY])
+def test_some_phases_have_their_own_verdict(phase):
+    assert judged(iterations(200, 100, 100, 100), None, phase).verdict not in (
+        Verdict.NOT_CONVERGING,
+        Verdict.CONVERGING,
+    )
+
+
+def test_a_judgement_is_a_value():
+    course = iterations(200, 100, 50)
+    assert judged(course) == judged(course._replace())
+
+
+def test_the_bandwidth_needed_is_that_on_the_wire():
+    """Compressed to a tenth: 26 MiB/s of the guest are 2.6 on the wire."""
+    course = iterations(400, 100, 50)
+    plain = bandwidth_needed(course)
+    compressed = course._replace(cost=Share(0.1, 1.0))
+    assert bandwidth_needed(compressed) == pytest.approx(plain / 10, rel=0.01)
+    assert judged(compressed).verdict is judged(course).verdict
+
+
+def read_again(course, seconds):
+    """The course after one more reading, in which nothing has moved."""
+    latest = course.latest
+    return observe(course, latest._replace(at=latest.at + seconds))
+
+
+def devices(sent_mib, before_mib=0.0):
+    """After all passes, for 19 seconds."""
+    course = iterations(100, 5)
+    latest = course.latest
+    course = course._replace(latest=latest._replace(vfio_transferred_bytes=int(before_mib * MIB)))
+    for second in range(1, 20):
+        at, share = latest.at + second, second / 19
+        sent = int((before_mib + (sent_mib - before_mib) * share) * MIB)
+        course = observe(course, latest._replace(at=at, vfio_transferred_bytes=sent))
+    return course, course.latest.at
+
+
+def test_state_of_devices_is_movement():
+    course, now = devices(sent_mib=2000)
+    judgement = judge(course, ITERATING, now, None)
+    assert judgement.verdict is Verdict.COPYING
+    assert judgement.reason == (
+        "the state of the server's devices moves, 2000 MiB so far; nothing tells how much is left"
+    )
+
+
+def test_devices_that_move_no_more_are_stalled():
+    course, now = devices(sent_mib=2000)
+    course = read_again(course, 9)
+    assert judge(course, ITERATING, now + 9, None).verdict is Verdict.STALLED
+
+
+def test_where_libvirt_does_not_count_devices_that_is_said():
+    course = read_again(iterations(100, 5)._replace(has_host_devices=True), 9)
+    reason = judge(course, ITERATING, course.latest.at, None).reason
+    assert "which libvirt does not count before 10.6" in reason
