@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lab.simulated import MIB, Guest, precopy
-from migprog.compute.libvirt.domain_xml import Facts
 from migprog.compute.reporting.outbox import Outbox
 from migprog.core.monitor import Monitor
 from migprog.core.report import Ack, Batch
 from migprog.core.schedule import Rules, needs_ack
+from migprog.core.server_facts import ServerFacts
 from migprog.tests.fixtures import driven
 
 _POLL_SECONDS = 0.5
@@ -58,7 +58,7 @@ def day(hours: float) -> list[Hour]:
 def _samples(seconds: float) -> Iterator[float]:
     """Drives a monitor and an outbox; gives the time of each sample."""
     monitor, outbox = Monitor(driven.UUID, driven.SERVER, found_at=0.0), Outbox()
-    monitor.learn(Facts(memory_size_bytes=_GUEST.memory_mib * MIB))
+    monitor.learn(ServerFacts(memory_size_bytes=_GUEST.memory_mib * MIB))
     for row in precopy(_GUEST, _POLL_SECONDS, give_up_seconds=seconds):
         at = row["t"]
         driven.feed(monitor, row)

@@ -13,9 +13,9 @@ import time
 from collections.abc import Iterable
 
 from lab.simulated import MIB, Guest, precopy
-from migprog.compute.libvirt.domain_xml import Facts
 from migprog.core.monitor import Monitor
 from migprog.core.schedule import Rules
+from migprog.core.server_facts import ServerFacts
 from migprog.recording import format
 from migprog.recording.format import Row
 
@@ -33,12 +33,12 @@ def _rows() -> Iterable[Row]:
 def costs(rows: Iterable[Row]) -> list[float]:
     """Microseconds of each sample, the report that may leave included."""
     monitor = Monitor(UUID, UUID, found_at=0.0)
-    monitor.learn(Facts(memory_size_bytes=256 * MIB))
+    monitor.learn(ServerFacts(memory_size_bytes=256 * MIB))
     measured = []
     for row in rows:
         at = row["t"]
         if row.get("event") == "iteration":
-            monitor.iteration_begins(at)
+            monitor.iteration_starts(at)
         stats = row.get("stats", {})
         if row["kind"] != "sample" or stats.get("type") != 2:
             continue

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from migprog import objects
 from migprog.core.forecast.verdict import Verdict
+from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.report import Batch, Report
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
@@ -82,6 +83,7 @@ def _report(number: int, status: Status) -> Report:
         eta_low_seconds=100.1,
         eta_high_seconds=150.2,
         verdict=Verdict.CONVERGING,
+        verdict_reason=VerdictReason.REMAINING_MEMORY_SHRINKS,
         reason="its first pass over the server's memory is under way",
         memory_total_bytes=2**40,
         throughput_bytes_per_second=123_456_789,

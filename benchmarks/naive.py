@@ -26,6 +26,7 @@ from sqlalchemy import orm, select  # noqa: E402
 
 from migprog import conf, context, objects, rpc  # noqa: E402
 from migprog.core.forecast.verdict import Verdict  # noqa: E402
+from migprog.core.forecast.verdict_reason import VerdictReason  # noqa: E402
 from migprog.core.report import Report  # noqa: E402
 from migprog.core.status import Phase, Status  # noqa: E402
 from migprog.db import models  # noqa: E402
@@ -91,7 +92,8 @@ def _report(started_at: float, sequence: int, name: str) -> Report:
         status=Status.RUNNING,
         phase=Phase.MEMORY_ITERATIONS,
         verdict=Verdict.CONVERGING,
-        reason="the last passes began with 53, 51 MiB to send",
+        verdict_reason=VerdictReason.REMAINING_MEMORY_SHRINKS,
+        verdict_message="the last passes began with 53, 51 MiB to send",
         percent=sequence % 100,
         eta_seconds=60.5,
         eta_low_seconds=40.5,

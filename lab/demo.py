@@ -150,7 +150,9 @@ def _watch(api: str, cases: list[Case]) -> None:
                     _say_line(case, shown)
                 stuck = case.record.get("verdict") == "not-converging"
                 if stuck and case.expected == "cancelled" and not aborted:
-                    live.console.print(f"[red]{case.name}: {case.record['reason']}: aborting it")
+                    live.console.print(
+                        f"[red]{case.name}: {case.record['verdict_message']}: aborting it"
+                    )
                     assert case.migration is not None
                     case.migration.abort()
                     aborted = True

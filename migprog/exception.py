@@ -7,19 +7,46 @@ class MigprogError(Exception):
 
 
 class NotFound(MigprogError):
-    """What was asked for is not in the store."""
+    """The store does not have what a request names, or not for its project."""
+
+
+class ServerNotFound(NotFound):
+    """No migration of the server is recorded."""
+
+
+class MigrationNotFound(NotFound):
+    """The server has no such migration."""
+
+
+class HostNotFound(NotFound):
+    """No agent of the host is known."""
 
 
 class ActionsDisabled(MigprogError):
-    """What was asked for is possible, and nobody switched it on; the text says how."""
+    """Actions are disabled on the API; the text says how to enable them."""
 
 
-class Refused(MigprogError):
-    """What was asked for cannot be done as things are; the text says why."""
+class AgentActionsDisabled(ActionsDisabled):
+    """Actions are disabled on the source host; the text says how to enable them."""
+
+
+class Conflict(MigprogError):
+    """An action is not possible in the migration's present state; the text says why.
+
+    ``reason``: one of :class:`migprog.core.actions.Refusal`, None where it is not known.
+    """
+
+    def __init__(self, text: str, reason: str | None = None) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class AgentUnavailable(MigprogError):
-    """Something takes an agent that does not answer; the text says what may be done yet."""
+    """The agent that an action needs sends no heartbeats: the action was not requested."""
+
+
+class AgentTimeout(AgentUnavailable):
+    """The agent did not answer in time: the action may still be carried out."""
 
 
 class AnotherAgent(MigprogError):
@@ -37,6 +64,13 @@ class BadRequest(MigprogError):
         super().__init__(f"{field}: {rule}")
         self.field = field
         self.rule = rule
+
+
+class BadBody(BadRequest):
+    """The body of a request breaks ``rule``."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__("body", rule)
 
 
 class NotTogether(BadRequest):

@@ -23,6 +23,7 @@ from typing import Any
 
 from waitress import channel, server, wasyncore
 from waitress.adjustments import Adjustments
+from waitress.task import ErrorTask
 
 from migprog import exception
 
@@ -57,8 +58,31 @@ class Bounds:
     connections_per_client: int = 250
 
 
+# The status line, headers and body of the answer to a request that is no valid HTTP, by its path
+# (None: it cannot be read) and status.
+Refuse = Callable[[str | None, int], tuple[str, list[tuple[str, str]], bytes]]
+
+
+class _ErrorTask(ErrorTask):
+    """Answers a request that the application does not see, in the application's form."""
+
+    def execute(self) -> None:
+        refuse = self.channel.server.refuse
+        if refuse is None:
+            super().execute()
+            return
+        path = getattr(self.request, "path", None)
+        self.status, headers, body = refuse(path, self.request.error.code)
+        self.response_headers.extend(headers)
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
 class _Channel(channel.HTTPChannel):
     """A connection that knows since when its client has to do something."""
+
+    error_task_class = _ErrorTask
 
     def __init__(self, server: "_Waitress", *arguments: Any, **more: Any) -> None:
         self._awaited_since = time.monotonic()
@@ -112,8 +136,9 @@ class _Waitress(server.TcpWSGIServer):
 
     channel_class = _Channel
 
-    def __init__(self, bounds: Bounds, *arguments: Any, **more: Any) -> None:
+    def __init__(self, bounds: Bounds, refuse: Refuse | None, *arguments: Any, **more: Any) -> None:
         self._bounds = bounds
+        self.refuse = refuse
         self._logged_at = -_LOG_SECONDS
         super().__init__(*arguments, **more)
 
@@ -228,7 +253,8 @@ class Server:
     """Serves a WSGI application on ``host`` and ``port`` (0: any free one) with some threads.
 
     ``option`` (``[group] name``) is what said so. ``port`` is the real one once it has started.
-    Paths that are ``reserved`` have two threads of their own.
+    Paths that are ``reserved`` have two threads of their own. ``refuse`` answers what is no valid
+    HTTP; without it waitress does, as plain text.
     """
 
     def __init__(
@@ -240,6 +266,7 @@ class Server:
         option: str,
         bounds: Bounds = Bounds(),
         reserved: Collection[str] = (),
+        refuse: Refuse | None = None,
     ) -> None:
         self.host = host
         self.port = port
@@ -248,6 +275,7 @@ class Server:
         self._thread_count = threads
         self._bounds = bounds
         self._reserved = reserved
+        self._refuse = refuse
         self._map: dict[int, Any] = {}
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -278,6 +306,7 @@ class Server:
         self._threads = _Threads(self._thread_count, self._reserved)
         self._server = _Waitress(
             self._bounds,
+            self._refuse,
             self._app,
             map=self._map,
             _sock=listener,

@@ -15,7 +15,7 @@ from kombu import exceptions as kombu_exceptions
 from oslo_config import cfg
 
 from migprog import rpc
-from migprog.rpc import conductor
+from migprog.rpc.conductor import TOPIC, ConductorAPI, Unreachable
 
 _CALL_SECONDS = 5.0
 _LATEST_SECONDS = 3.0
@@ -51,11 +51,11 @@ class Repeater:
         # oslo.messaging (18.3) takes no other.
         cfg.CONF([], default_config_files=[], default_config_dirs=[])
         transport = rpc.transport(cfg.CONF, self._url)
-        conductor = conductor.ConductorAPI(transport, _CALL_SECONDS)
+        conductor = ConductorAPI(transport, _CALL_SECONDS)
         try:
             # oslo.messaging's own exchange; the queue is one more at the conductors' topic.
             exchange = kombu.Exchange("openstack", type="topic", durable=False, passive=True)
-            queue = kombu.Queue(exchange=exchange, routing_key=conductor.TOPIC, exclusive=True)
+            queue = kombu.Queue(exchange=exchange, routing_key=TOPIC, exclusive=True)
             with (
                 kombu.Connection(self._url.replace("rabbit:", "amqp:")) as connection,
                 connection.Consumer([queue], callbacks=[self._hear], no_ack=True),
@@ -65,7 +65,7 @@ class Repeater:
         finally:
             transport.cleanup()
 
-    def _repeat(self, connection: kombu.Connection, conductor: conductor.ConductorAPI) -> None:
+    def _repeat(self, connection: kombu.Connection, conductor: ConductorAPI) -> None:
         while not self._ending.is_set():
             with contextlib.suppress(socket.timeout):
                 connection.drain_events(timeout=_LOOK_SECONDS)
@@ -86,7 +86,7 @@ class Repeater:
             at = time.monotonic() + self._rng.uniform(0, _LATEST_SECONDS)
             heapq.heappush(self._due, (at, len(self._heard) * _MOST_TIMES + number, batch))
 
-    def _tell(self, conductor: conductor.ConductorAPI, batch: dict[str, Any]) -> None:
-        with contextlib.suppress(conductor.Unreachable, kombu_exceptions.KombuError):
+    def _tell(self, conductor: ConductorAPI, batch: dict[str, Any]) -> None:
+        with contextlib.suppress(Unreachable, kombu_exceptions.KombuError):
             conductor.report(batch, acknowledged=self._rng.random() < 0.5)
             self.told += 1

@@ -156,7 +156,8 @@ class Site:
         """Run one more agent of a host while the block lasts."""
         config = self._directory / f"second-{host.name}.conf"
         config.write_text(
-            f"[DEFAULT]\ntransport_url = {self.broker.url}\n[compute]\nconnection_uri = {host.uri}\n"
+            f"[DEFAULT]\ntransport_url = {self.broker.url}\n"
+            f"[compute]\nconnection_uri = {host.uri}\n"
             f"state_path = {self._directory / f'second-{host.name}'}\n"
         )
         command = pathlib.Path(sys.executable).with_name("migprog-compute")

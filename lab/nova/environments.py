@@ -13,7 +13,7 @@ from pathlib import Path
 from lab.nova.commands import run
 from lab.nova.progress import say, step
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 PINS = ROOT / "constraints" / "nova-lab"
 REQUIREMENTS, CONSTRAINTS = PINS / "requirements.txt", PINS / "constraints.txt"
 # The hosts of the lab see /usr alone: an interpreter elsewhere would not be there.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from lab.parts import processes
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAMES = ("nginx", "haproxy")
 
 # What Debian's own file has around ours; the folders, which are root's there, are the test's.

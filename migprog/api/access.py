@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import falcon
 
 from migprog import policies
+from migprog.api.error_codes import ErrorCode
+from migprog.api.errors import ApiError
 
 Rules = Mapping[str, str]
 
@@ -22,15 +24,15 @@ class Access:
     project: str | None
 
     def check(self, rule: str) -> None:
-        """Raises :class:`falcon.HTTPForbidden`."""
+        """Raises :class:`ApiError`."""
         if not self.may(rule):
-            raise falcon.HTTPForbidden(description=f"Policy doesn't allow {rule} to be performed.")
+            raise ApiError(ErrorCode.POLICY_DENIED, f"Policy doesn't allow {rule} to be performed.")
 
     def only_project(self, all_projects: str = policies.base.ALL_PROJECTS) -> str | None:
         """The project whose things alone are found; None: those of all, by the rule
         ``all_projects``.
 
-        Raises :class:`falcon.HTTPForbidden` where there is no project to be confined to.
+        Raises :class:`ApiError` where there is no project to be confined to.
         """
         if self.may(all_projects):
             return None

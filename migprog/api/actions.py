@@ -8,7 +8,7 @@ from typing import NoReturn, Protocol
 
 from migprog import exception, objects
 from migprog.context import RequestContext, without_token
-from migprog.core.actions import Action, Target
+from migprog.core.actions import Action, Refusal, Target
 from migprog.rpc import compute
 
 LOG = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ class Actions(Protocol):
     """Asks the agent that has a migration, and returns when that has been asked: not done.
 
     Called for a migration that was in the right state when it was read. May raise
-    :class:`exception.ActionsDisabled`, :class:`exception.Refused` and
+    :class:`exception.ActionsDisabled`, :class:`exception.Conflict` and
     :class:`exception.AgentUnavailable`.
     """
 
@@ -29,7 +29,7 @@ class Disabled:
     """Where nothing may be done."""
 
     def ask(self, ctxt: RequestContext, action: Action, migration: objects.Migration) -> NoReturn:
-        raise exception.ActionsDisabled(_NOT_HERE)
+        raise exception.ActionsDisabled(_DISABLED)
 
 
 class ByAgents:
@@ -51,31 +51,35 @@ class ByAgents:
         if host is None or agent is None or agent.is_silent(self._clock()):
             raise exception.AgentUnavailable(_SILENT)
         if not agent.actions_enabled:
-            raise exception.ActionsDisabled(_NOT_THERE)
+            raise exception.AgentActionsDisabled(_AGENT_DISABLED)
         target = Target(uuid=migration.uuid, server_uuid=migration.server_uuid)
         try:
             answer = self._agents.ask(without_token(ctxt), host, action, target)
         except compute.Unanswered as error:
             LOG.warning("%s of migration %s: %r: %s", action, migration.uuid, host, error)
-            raise exception.AgentUnavailable(_NO_ANSWER) from error
+            raise exception.AgentTimeout(_TIMEOUT) from error
         if answer.refused is not None:
-            raise refused(answer.refused)
+            raise conflict(action, answer.refused, answer.reason)
 
 
-def refused(why: str) -> exception.Refused:
-    """The error of what cannot be done to a migration."""
-    return exception.Refused(f"It cannot be done: {why}.")
+def conflict(action: Action, why: str, reason: Refusal | None) -> exception.Conflict:
+    """The error of an action that is not possible in the migration's present state."""
+    return exception.Conflict(f"Cannot {_VERBS[action]}: {why}.", reason)
 
 
+_VERBS = {
+    Action.ABORT: "abort the migration",
+    Action.FORCE_COMPLETE: "force the migration to complete",
+}
 # No host is named: not everybody may see it.
-_NOT_HERE = (
-    "Steering is not enabled: this service watches migrations and does nothing to them, unless "
-    "[api] allow_actions is on. Nova itself can do it."
+_DISABLED = (
+    "Actions are disabled: set [api] allow_actions = true, and [compute] allow_actions = true on "
+    "the hypervisors. Nova's own API can abort the migration and force it to complete."
 )
-_NOT_THERE = (
-    "Steering is not enabled on the source's host: its agent watches migrations and does nothing "
-    "to them, unless [compute] allow_actions is on and the message broker lets it take requests. "
-    "Nova itself can do it."
+_AGENT_DISABLED = (
+    "Actions are disabled on the source host: set [compute] allow_actions = true there, and permit "
+    "its agent to receive requests from the message broker. Nova's own API can abort the migration "
+    "and force it to complete."
 )
-_SILENT = "The agent of the source's host is not heard of; nothing has been asked of it."
-_NO_ANSWER = "The agent of the source's host does not answer. It may yet do it: look again."
+_SILENT = "The agent of the source host sends no heartbeats; the action was not requested."
+_TIMEOUT = "Timed out waiting for the agent; the action may still be carried out."

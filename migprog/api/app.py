@@ -20,12 +20,14 @@ from migprog.api import (
     hosts,
     keystone,
     local,
+    microversion,
     migrations,
     openapi,
     servers,
     versions,
 )
 from migprog.api.actions import Actions, Disabled
+from migprog.api.error_codes import ErrorCode
 from migprog.api.nova import app as nova
 from migprog.api.nova import errors as nova_errors
 from migprog.api.resource import Application, Parts, Resource
@@ -79,7 +81,7 @@ def create(
         waiting=waiting or Waiting(conf.api.max_long_polls or 0),
     )
     with_keystone = conf.api.auth_strategy == api_conf.KEYSTONE
-    app = _faces(parts, auth.ByToken(policies.Policy(conf)) if with_keystone else auth.Everybody())
+    app = _apis(parts, auth.ByToken(policies.Policy(conf)) if with_keystone else auth.Everybody())
     if with_keystone:
         with_token = functools.partial(keystone.authenticated, conf, threads=conf.api.threads)
         app = auth.but_public(app, authenticate or with_token)
@@ -97,10 +99,10 @@ def create(
     return protected
 
 
-def _faces(parts: Parts, identity: auth.ByToken | auth.Everybody) -> Application:
-    """Both faces, each with its own routes and its own form of errors."""
+def _apis(parts: Parts, identity: auth.ByToken | auth.Everybody) -> Application:
+    """Both APIs, each with its own routes and its own form of errors."""
     before: list[Any] = [Bounds(), identity]
-    ours = falcon.App(middleware=[*before, access.Enforcement()])
+    ours = falcon.App(middleware=[*before, microversion.Negotiation(), access.Enforcement()])
     errors.install(ours)
     for path, resource in ROUTES.items():
         ours.add_route(path, resource(parts))
@@ -125,8 +127,19 @@ def _without_preflights(app: Application) -> Application:
     return answer
 
 
+def refuse(path: str | None, status: int) -> tuple[str, list[tuple[str, str]], bytes]:
+    """The answer to a request that is no valid HTTP, for :class:`migprog.httpd.Server`."""
+    return errors.early_answer(_finish, path, status)
+
+
 def _finish(path: str) -> errors.Finish:
-    return nova_errors.finish if nova.serves(path) else errors.finish
+    return nova_errors.finish if nova.serves(path) else _finish_native
+
+
+def _finish_native(request: webob.Request, response: webob.Response) -> None:
+    """What every answer of the native API has, whoever made it."""
+    errors.finish(request, response)
+    microversion.answer(request, response)
 
 
 class Bounds:
@@ -136,15 +149,19 @@ class Bounds:
         asked = req.env.get(request_id.ENV_REQUEST_ID)
         req.context.user = context.RequestContext(request_id=asked)
         if len(req.relative_uri) > MAX_URL_CHARACTERS:
-            raise falcon.HTTPUriTooLong(
-                description=f"The address must have at most {MAX_URL_CHARACTERS} characters."
+            raise errors.ApiError(
+                ErrorCode.URI_TOO_LONG,
+                f"The URL must have at most {MAX_URL_CHARACTERS} characters.",
             )
         # oslo.middleware's size limit is for requests that have a body: none of these does.
         in_chunks = req.get_header("Transfer-Encoding") is not None
         if req.method in _METHODS:
             if req.content_length or in_chunks:
-                raise falcon.HTTPContentTooLarge(description="The request must not have a body.")
+                raise errors.ApiError(
+                    ErrorCode.UNEXPECTED_BODY, f"A {req.method} request must not have a body."
+                )
         elif in_chunks:
-            raise falcon.HTTPLengthRequired(
-                description="The request must tell its Content-Length; chunks are not taken."
+            raise errors.ApiError(
+                ErrorCode.LENGTH_REQUIRED,
+                "The request must have a Content-Length header; chunked bodies are not accepted.",
             )

@@ -7,7 +7,8 @@ from typing import Any
 import falcon
 
 from migprog import context, policies
-from migprog.api import access
+from migprog.api import access, errors
+from migprog.api.error_codes import ErrorCode
 from migprog.api.resource import Application
 
 # Exactly these, as they are routed; whatever is not here is not public.
@@ -37,7 +38,7 @@ class ByToken:
             req.context.access = access.NOTHING
             return
         if req.get_header("X-Identity-Status") != "Confirmed":
-            raise falcon.HTTPUnauthorized(description="A valid token is needed.")
+            raise errors.ApiError(ErrorCode.UNAUTHORIZED)
         user = context.RequestContext.from_environ(req.env, overwrite=False)
         req.context.user = user
         req.context.access = access.Access(may=self._policy.of(user), project=user.project_id)

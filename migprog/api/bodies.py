@@ -6,6 +6,8 @@ from typing import Any
 
 import falcon
 
+from migprog.api.error_codes import ErrorCode
+from migprog.api.errors import ApiError
 from migprog.api.schemas import Schema
 from migprog.core.actions import Action
 
@@ -21,12 +23,12 @@ ACTION: Schema = {
 def read(req: falcon.Request, *accepted: str) -> Any:
     """The document that is sent; None: it is none. ``accepted``: its media types.
 
-    Raises :class:`falcon.HTTPUnsupportedMediaType`.
+    Raises :class:`ApiError`.
     """
     content_type = (req.content_type or "").partition(";")[0].strip().lower()
     if content_type not in accepted:
-        raise falcon.HTTPUnsupportedMediaType(
-            description=f"Unsupported Content-Type {content_type[:64]}"
+        raise ApiError(
+            ErrorCode.UNSUPPORTED_MEDIA_TYPE, f"Unsupported Content-Type {content_type[:64]}"
         )
     try:
         return json.loads(req.bounded_stream.read())

@@ -23,9 +23,12 @@ _VERSION = version.version_info.version_string()
 def is_known(req: falcon.Request, resp: falcon.Response, *shown: Any) -> bool:
     """Tell whether the client has what is made of these values: then 304 is the answer.
 
-    A value's repr must tell it from others. A tag is of one version of the program.
+    A value's repr must tell it from others. A tag is of one version of the program, and of one
+    microversion.
     """
-    digest = hashlib.blake2b(repr((_VERSION, shown)).encode(), digest_size=12)
+    digest = hashlib.blake2b(
+        repr((_VERSION, str(req.context.version), shown)).encode(), digest_size=12
+    )
     tag = falcon.ETag(digest.hexdigest())
     tag.is_weak = True
     resp.set_header("ETag", tag.dumps())

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The JSON Schemas of our documents, made of the tables and the types that they are made of."""
+"""The JSON Schemas of the native API's documents, made of the tables and the types that they are
+made of; of every microversion at once: what a later one brought may be missing."""
 
 import enum
 import types
@@ -9,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from migprog.api import views
+from migprog.api.error_codes import ErrorCode
 from migprog.api.schemas import INSTANT, TEXT, UUID, Schema
 from migprog.core import drain
 from migprog.core.forecast import calibration
@@ -63,7 +65,7 @@ def listed(schema: Schema) -> Schema:
 
 
 def ref(name: str) -> Schema:
-    """One of :data:`COMPONENTS`, or of another face's."""
+    """One of :data:`COMPONENTS`, or of those of Nova's API."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
@@ -105,21 +107,26 @@ _DRAIN = {
     "pace": {"oneOf": [document(of_fields(drain.TransferRate)), {"type": "null"}]},
     "migrations": listed(ref("Migration")),
 }
+# Of errors that have them.
+_BESIDE = ("field", "rule", "min_version", "max_version")
 _ERROR = {
-    "code": _TYPES[int],
-    **dict.fromkeys(("title", "message", "field", "rule"), TEXT),
+    "request_id": TEXT,
+    "code": of_type(ErrorCode),
+    "status": _TYPES[int],
+    **dict.fromkeys(("title", "detail", *_BESIDE), TEXT),
 }
 
 COMPONENTS: dict[str, Schema] = {
     "Link": document({"rel": TEXT, "href": TEXT}),
     "Migration": document(
-        _MIGRATION | {name: nullable(_MIGRATION[name]) for name in views.OF_HOSTS}
+        _MIGRATION | {name: nullable(_MIGRATION[name]) for name in views.OF_HOSTS},
+        optional=views.SINCE,
     ),
     "Point": document(of_fields(Point)),
     "Server": document(_SERVER),
     "Agent": document(_AGENT),
     "Drain": document(_DRAIN),
-    "Error": document({"error": document(_ERROR, optional=("field", "rule"))}),
+    "Error": document({"errors": listed(document(_ERROR, optional=_BESIDE))}),
 }
 
 MIGRATION = document({"migration": ref("Migration")})
@@ -133,9 +140,10 @@ VERSIONS = document(
     {
         "versions": listed(
             document(
-                dict.fromkeys(("id", "status", "version", "min_version", "updated"), TEXT)
+                dict.fromkeys(("id", "status", "min_version"), TEXT)
+                | dict.fromkeys(("max_version", "version", "updated"), TEXT)
                 | {"links": listed(ref("Link"))},
-                optional=("version", "min_version", "updated"),
+                optional=("max_version", "version", "updated"),
             )
         )
     }

@@ -1,118 +1,152 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors as our face shows them: always JSON, ``{"error": {"code", "title", "message"}}``.
+"""Errors in the form of OpenStack's API guideline, whoever makes them::
 
-``field`` and ``rule`` stand beside the message when a parameter breaks a rule.
+    {"errors": [{"request_id", "code", "status", "title", "detail"}]}
+
+``code`` is one of :mod:`migprog.api.error_codes`. ``field`` and ``rule`` stand beside where a
+parameter or a body breaks a rule, ``min_version`` and ``max_version`` where a microversion is not
+supported.
 """
 
 import http
 import json
 import logging
-from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeAlias
 
 import falcon
 import webob
+from oslo_context import context
+from oslo_middleware import request_id
 
 from migprog import exception, objects
+from migprog.api.error_codes import BY_REFUSAL, BY_STATUS, ErrorCode
 
 LOG = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = "5"
 
-_MESSAGES = {
-    404: "There is nothing at this address.",
-    405: "This address cannot be asked in that way; see the Allow header.",
-    500: "Something went wrong on our side. The log tells more, under the request id.",
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a request fails. ``detail``: a sentence, None for the meaning of the code.
+
+    ``more``: further keys of the document.
+    """
+
+    code: ErrorCode
+    status: int
+    detail: str | None = None
+    more: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, code: ErrorCode, detail: str | None = None, **more: str) -> Self:
+        return cls(code, code.status, detail, more)
+
+    @classmethod
+    def of_status(cls, status: int, detail: str | None = None) -> Self:
+        """The failure of a status, where nothing says more."""
+        return cls(BY_STATUS.get(status, ErrorCode.UNDEFINED), status, detail)
+
+
+class ApiError(falcon.HTTPError):
+    """A failure as falcon's error, to be raised in resources and middleware."""
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        detail: str | None = None,
+        retry_after_seconds: int | None = None,
+        **more: str,
+    ) -> None:
+        headers = {} if retry_after_seconds is None else {"Retry-After": str(retry_after_seconds)}
+        super().__init__(code.status, description=detail, headers=headers)
+        self.failure = Failure.of(code, detail, **more)
+
+
+# An API's form of a failure, for a request of a WSGI environment: the status and the document.
+Form: TypeAlias = Callable[[Failure, Mapping[str, Any]], tuple[int, dict[str, Any]]]
+
+
+def form(failure: Failure, environ: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+    """The native API's form."""
+    try:
+        title = http.HTTPStatus(failure.status).phrase
+    except ValueError:
+        title = "Error"
+    error = {
+        "request_id": environ.get(request_id.ENV_REQUEST_ID),
+        "code": failure.code.value,
+        "status": failure.status,
+        "title": title,
+        "detail": failure.detail or failure.code.meaning,
+        **failure.more,
+    }
+    return failure.status, {"errors": [error]}
+
+
+def respond(failure: Failure, environ: Mapping[str, Any]) -> webob.Response:
+    """A failure as the answer of WSGI middleware."""
+    status, document = form(failure, environ)
+    return webob.Response(json=document, status=status)
+
+
+# What crosses a layer, see migprog/exception.py.
+_CODES: Mapping[type[exception.MigprogError], ErrorCode] = {
+    exception.ServerNotFound: ErrorCode.SERVER_NOT_FOUND,
+    exception.MigrationNotFound: ErrorCode.MIGRATION_NOT_FOUND,
+    exception.HostNotFound: ErrorCode.HOST_NOT_FOUND,
+    exception.ActionsDisabled: ErrorCode.ACTIONS_DISABLED,
+    exception.AgentActionsDisabled: ErrorCode.AGENT_ACTIONS_DISABLED,
+    exception.Conflict: ErrorCode.ACTION_REFUSED,
+    exception.AgentUnavailable: ErrorCode.AGENT_SILENT,
+    exception.AgentTimeout: ErrorCode.AGENT_TIMEOUT,
+    exception.BadRequest: ErrorCode.INVALID_PARAMETER,
+    exception.NotTogether: ErrorCode.INCOMPATIBLE_PARAMETERS,
+    exception.BadBody: ErrorCode.INVALID_BODY,
 }
 
 
-def body(code: int, message: str | None = None, **more: str) -> dict[str, Any]:
-    """The document of an error; ``more``: its field and rule."""
-    title = http.HTTPStatus(code).phrase
-    return {
-        "error": {
-            "code": code,
-            "title": title,
-            "message": message or _MESSAGES.get(code, title),
-            **more,
-        }
-    }
-
-
-Body: TypeAlias = Callable[..., dict[str, Any]]
-
-
-def install(app: "falcon.App[Any, Any]", body: Body = body) -> None:
-    """Show every error of a falcon application so, our own and the unforeseen too.
-
-    ``body`` is the form of the face it is, with the parameters of :func:`body`.
-    """
-    forms = _Handlers(body)
-    app.set_error_serializer(forms.serialize)
-    app.add_error_handler(Exception, forms.unforeseen)
-    app.add_error_handler(exception.BadRequest, forms.bad_request)
-    app.add_error_handler(exception.NotFound, forms.not_found)
-    app.add_error_handler(exception.ActionsDisabled, forms.not_enabled)
-    app.add_error_handler(exception.Refused, forms.refused)
-    app.add_error_handler(exception.AgentUnavailable, forms.agent_away)
-    app.add_error_handler(objects.Unavailable, forms.unavailable)
+def install(app: "falcon.App[Any, Any]", form: Form = form) -> None:
+    """Show every error of a falcon application so, our own and the unforeseen too."""
+    handlers = _Handlers(form)
+    app.set_error_serializer(handlers.serialize)
+    app.add_error_handler(Exception, handlers.unforeseen)
+    for kind in _CODES:
+        app.add_error_handler(kind, handlers.known)
+    app.add_error_handler(objects.Unavailable, handlers.unavailable)
 
 
 class _Handlers:
     """What falcon calls with an error, for one form."""
 
-    def __init__(self, body: Body) -> None:
-        self._body = body
+    def __init__(self, form: Form) -> None:
+        self._form = form
 
     def serialize(
         self, req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError
     ) -> None:
-        self._show(resp, error.status_code, error.description)
+        if isinstance(error, ApiError):
+            failure = error.failure
+        else:
+            failure = Failure.of_status(error.status_code, error.description)
+        self._show(req, resp, failure)
 
-    def bad_request(
+    def known(
         self,
         req: falcon.Request,
         resp: falcon.Response,
-        error: exception.BadRequest,
+        error: exception.MigprogError,
         params: dict[str, Any],
     ) -> None:
-        self._show(resp, 400, str(error), field=error.field, rule=error.rule)
-
-    def not_found(
-        self,
-        req: falcon.Request,
-        resp: falcon.Response,
-        error: exception.NotFound,
-        params: dict[str, Any],
-    ) -> None:
-        self._show(resp, 404, str(error))
-
-    def not_enabled(
-        self,
-        req: falcon.Request,
-        resp: falcon.Response,
-        error: exception.ActionsDisabled,
-        params: dict[str, Any],
-    ) -> None:
-        self._show(resp, 501, str(error))
-
-    def refused(
-        self,
-        req: falcon.Request,
-        resp: falcon.Response,
-        error: exception.Refused,
-        params: dict[str, Any],
-    ) -> None:
-        self._show(resp, 409, str(error))
-
-    def agent_away(
-        self,
-        req: falcon.Request,
-        resp: falcon.Response,
-        error: exception.AgentUnavailable,
-        params: dict[str, Any],
-    ) -> None:
-        self._show(resp, 503, str(error))
+        code = next(_CODES[kind] for kind in type(error).mro() if kind in _CODES)
+        more = {}
+        if isinstance(error, exception.Conflict) and error.reason is not None:
+            code = BY_REFUSAL[error.reason]
+        if isinstance(error, exception.BadRequest):
+            more = {"field": error.field, "rule": error.rule}
+        self._show(req, resp, Failure.of(code, str(error), **more))
 
     def unavailable(
         self,
@@ -124,9 +158,8 @@ class _Handlers:
         # The store logs its outages; this is one of many requests that meet one.
         LOG.debug("%s %s: %s", req.method, req.path, error)
         resp.set_header("Retry-After", RETRY_AFTER_SECONDS)
-        # What the driver says of it is for the log: it may name hosts and users.
-        message = "The database cannot be reached just now. Nothing is lost; try again."
-        self._show(resp, 503, message)
+        # The driver's own text is for the log: it may name hosts and users.
+        self._show(req, resp, Failure.of(ErrorCode.DATABASE_UNAVAILABLE))
 
     def unforeseen(
         self,
@@ -136,36 +169,44 @@ class _Handlers:
         params: dict[str, Any],
     ) -> None:
         LOG.error("%s %s failed", req.method, req.path, exc_info=error)
-        self._show(resp, 500)
+        self._show(req, resp, Failure.of(ErrorCode.INTERNAL_ERROR))
 
-    def _show(
-        self, resp: falcon.Response, code: int, message: str | None = None, **more: str
-    ) -> None:
-        resp.status = code
+    def _show(self, req: falcon.Request, resp: falcon.Response, failure: Failure) -> None:
+        status, document = self._form(failure, req.env)
+        resp.status = status
         resp.content_type = falcon.MEDIA_JSON
-        resp.text = json.dumps(self._body(code, message, **more))
+        resp.text = json.dumps(document)
 
 
 Finish: TypeAlias = Callable[[webob.Request, webob.Response], None]
 
 
 def finish(request: webob.Request, response: webob.Response) -> None:
-    """What every answer of our face has, whoever made it: errors are JSON."""
-    if response.status_code >= 400 and response.content_type != falcon.MEDIA_JSON:
+    """Give an error of the native API its form, where it is none of ours."""
+    if response.status_code >= 400 and not _is_ours(response):
+        _status, document = form(Failure.of_status(response.status_code), request.environ)
         response.content_type = falcon.MEDIA_JSON
-        response.json = body(response.status_code)
+        response.json = document
+
+
+def _is_ours(response: webob.Response) -> bool:
+    """Tell whether an error has our form; keystonemiddleware's has Keystone's, others are pages.
+    The answer to a HEAD has no body."""
+    if response.content_type != falcon.MEDIA_JSON:
+        return False
+    return not response.body or "errors" in response.json
 
 
 class Outermost:
-    """WSGI middleware around everybody else's: their errors in the face's form, none with a
-    traceback.
+    """WSGI middleware around all other: their errors in the form of the API that a path is of,
+    none with a traceback.
 
-    ``face`` gives the finish of the face that has a path.
+    ``finish_of`` gives what finishes the answers of a path.
     """
 
-    def __init__(self, app: Any, face: Callable[[str], Finish]) -> None:
+    def __init__(self, app: Any, finish_of: Callable[[str], Finish]) -> None:
         self._app = app
-        self._face = face
+        self._finish_of = finish_of
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -177,8 +218,23 @@ class Outermost:
         except Exception:
             LOG.exception("%s %s failed", request.method, path)
             response = webob.Response(status=500)
-        self._face(path)(request, response)
+        self._finish_of(path)(request, response)
         # Text that tenants chose is data: no browser may take it for a page.
         response.headers["X-Content-Type-Options"] = "nosniff"
         answer: Iterable[bytes] = response(environ, start_response)
         return answer
+
+
+def early_answer(
+    finish_of: Callable[[str], Finish], path: str | None, status: int
+) -> tuple[str, list[tuple[str, str]], bytes]:
+    """The answer to a request that no application sees, as it is no valid HTTP: its status line,
+    headers and body."""
+    environ = {
+        request_id.ENV_REQUEST_ID: context.generate_request_id(),
+        "PATH_INFO": path or "/",
+    }
+    response = webob.Response(status=status)
+    finish_of(path or "/")(webob.Request(environ), response)
+    response.headers["X-OpenStack-Request-Id"] = environ[request_id.ENV_REQUEST_ID]
+    return response.status, response.headerlist, response.body

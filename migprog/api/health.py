@@ -14,8 +14,9 @@ from oslo_config import cfg
 from oslo_middleware import healthcheck
 
 from migprog import objects
-from migprog.api import documents
+from migprog.api import documents, errors
 from migprog.api.access import PUBLIC, Rules
+from migprog.api.error_codes import ErrorCode
 from migprog.api.resource import Application, Resource
 
 
@@ -43,5 +44,5 @@ class Health(Resource):
             raise falcon.HTTPNotFound
         if answer.status_code != 200:
             reasons = "; ".join(str(reason) for reason in answer.json["reasons"])
-            raise falcon.HTTPServiceUnavailable(description=f"Not in service: {reasons}")
+            raise errors.ApiError(ErrorCode.OUT_OF_SERVICE, f"Out of service: {reasons}")
         resp.media = answer.json

@@ -34,7 +34,7 @@ class Drain(Resource):
             store, source_compute=host, in_progress=True, limit=self.parts.max_limit
         )
         if agent is None and not off:
-            raise exception.NotFound(f"no agent of a host {host[:64]!r} is known")
+            raise exception.HostNotFound(f"no agent of host {host[:64]!r} is known")
         completed = objects.Migration.list(
             store, source_compute=host, status=Status.COMPLETED, limit=_MOST_COMPLETED
         )
@@ -45,7 +45,9 @@ class Drain(Resource):
             "drain": views.drain(host, agent, now, pace, forecast)
             | {
                 "migrations": [
-                    views.migration(each, req.prefix, now, stale_after_seconds, True)
+                    views.migration(
+                        each, req.prefix, now, stale_after_seconds, True, req.context.version
+                    )
                     for each in off
                 ]
             }
@@ -59,7 +61,7 @@ class Drain(Resource):
         now: datetime,
     ) -> drain.Forecast:
         if agent is None or agent.is_silent(now):
-            return drain.Forecast("its agent is not heard of")
+            return drain.Forecast("the agent of the host is silent")
         return drain.forecast(
             agent.servers,
             agent.servers_memory_bytes,

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import webob
 from keystoneauth1 import exceptions
 from keystonemiddleware import auth_token
 from keystonemiddleware import opts as keystone_opts
@@ -15,6 +14,8 @@ from oslo_config import cfg
 
 from migprog import exception, http_calls, outages
 from migprog.api import errors
+from migprog.api.error_codes import ErrorCode
+from migprog.api.errors import Failure
 from migprog.api.resource import Application
 
 LOG = logging.getLogger(__name__)
@@ -111,14 +112,14 @@ def authenticated(conf: cfg.ConfigOpts, app: Application, threads: int = 16) -> 
                 "[keystone_authtoken] interface = %s, region_name = %s: %s",
                 *(interface, region, error),
             )
-            message = "No token can be checked just now: Keystone's catalog has no endpoint for it."
+            message = "Cannot check the token: Keystone's catalog has no endpoint for it."
         except exceptions.ClientException as error:
             # Where a 401 has to say where Keystone is, it is asked outside of the middleware's
             # own care.
             protected.keystone.failed(str(error)[:300])
             message = "The Keystone service is temporarily unavailable."
-        refusal = webob.Response(json=errors.body(503, message), status=503)
-        return refusal(environ, start_response)
+        failure = Failure.of(ErrorCode.KEYSTONE_UNAVAILABLE, message)
+        return errors.respond(failure, environ)(environ, start_response)
 
     return answered
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 from urllib import parse
 
-import webob
-
 from migprog.api import errors
+from migprog.api.error_codes import ErrorCode
+from migprog.api.errors import Failure
 from migprog.api.resource import Application
 from migprog.conf.api import is_loopback
 
@@ -50,12 +50,12 @@ class LoopbackOnly:
         rule = self._broken_rule(environ)
         if rule is None:
             return self._app(environ, start_response)
-        message = f"[api] auth_strategy is noauth: {rule}."
-        return webob.Response(json=errors.body(403, message), status=403)(environ, start_response)
+        failure = Failure.of(ErrorCode.LOCAL_ONLY, f"[api] auth_strategy is noauth: {rule}.")
+        return errors.respond(failure, environ)(environ, start_response)
 
     def _broken_rule(self, environ: Mapping[str, Any]) -> str | None:
         if not is_local(environ):
-            return "only this machine's loopback address may ask"
+            return "requests are accepted from this machine's loopback address only"
         if not names_this_machine(environ.get("HTTP_HOST"), self._names):
             return "Host must be localhost, a loopback address or the host of [api] listen"
         if not self._is_own_page(environ):

@@ -23,6 +23,7 @@ class _Migrations(Resource):
             self.parts.clock(),
             self.parts.stale_after_seconds,
             req.context.access.may(policies.migrations.HOSTS),
+            req.context.version,
         )
 
     def _find(
@@ -47,7 +48,7 @@ class _Migrations(Resource):
         id_or_uuid: str,
         action: Action,
     ) -> None:
-        """Have something done to a migration. Raises :class:`exception.Refused`, and what
+        """Have something done to a migration. Raises :class:`exception.Conflict`, and what
         :meth:`Actions.ask` does."""
         project = req.context.access.only_project()
         migration = objects.Migration.get(
@@ -55,7 +56,7 @@ class _Migrations(Resource):
         )
         why = refusal(action, migration.status, migration.phase)
         if why is not None:
-            raise actions.refused(why)
+            raise actions.conflict(action, why.message, why)
         self.parts.actions.ask(req.context.user, action, migration)
         resp.status = falcon.HTTP_ACCEPTED
 
@@ -198,7 +199,7 @@ class MigrationAction(_Migrations):
         """Force it to complete, the only action there is."""
         asked = {Action.FORCE_COMPLETE.value: None}
         if bodies.read(req, falcon.MEDIA_JSON) != asked:
-            raise exception.BadRequest("body", f"must be {json.dumps(asked)}")
+            raise exception.BadBody(f"must be {json.dumps(asked)}")
         self._act(req, resp, server_uuid, id_or_uuid, Action.FORCE_COMPLETE)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/openapi.json``: both faces as an OpenAPI 3.1 document, for everybody.
+"""``/openapi.json``: both APIs as an OpenAPI 3.1 document, for everybody.
 
 It is made of what serves: the routes, and the rules, parameters and schemas that their resources
 have. A test compares it with the code, and every answer of the other tests with it.
@@ -12,11 +12,10 @@ from typing import Any, ClassVar
 import falcon
 
 from migprog import version
-from migprog.api import conditional, documents
+from migprog.api import SERVICE_TYPE, conditional, documents, microversion
 from migprog.api.access import PUBLIC, Rules
 from migprog.api.documents import ref
 from migprog.api.nova import documents as nova_documents
-from migprog.api.nova import microversion
 from migprog.api.nova.resource import Resource as NovaResource
 from migprog.api.resource import Resource
 from migprog.api.schemas import TEXT, UUID, Schema
@@ -25,9 +24,11 @@ Routes = Iterable[tuple[str, type[Resource] | type[NovaResource]]]
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _DESCRIPTION = (
-    "Our own face is at the root, Nova's below /v2.1; what microversions change there may be "
-    "missing from its documents. Every GET can be asked by HEAD, too."
+    "The native API is at the root, Nova's below /v2.1. Documents are those of every microversion: "
+    "what one of them brought or ended may be missing. HEAD is accepted wherever GET is."
 )
+_NATIVE_VERSION = rf"^{SERVICE_TYPE} (1\.(0|[1-9][0-9]{{0,2}})|latest)$"
+_NOVA_VERSION = r"^compute (2\.[1-9][0-9]{0,2}|latest)$"
 _IN_PATHS: Mapping[str, Schema] = {
     "server_uuid": {**UUID, "description": "Of a server."},
     "server_id": {**UUID, "description": "Of a server."},
@@ -37,20 +38,20 @@ _IN_PATHS: Mapping[str, Schema] = {
     "project_id": {**TEXT, "description": "The token's project."},
 }
 _REFUSALS = {
-    400: "A parameter breaks a rule, which is named.",
-    401: "There is no token, or not a good one.",
-    403: "A rule of the policy does not allow it, and is named; or it is not for that host.",
-    404: "It is not there, or another project's.",
-    406: "There is no such microversion.",
-    409: "It cannot be done as things are.",
-    411: "The body does not tell its length.",
-    413: "The request, or its body, is too large.",
-    414: "The address is too long.",
+    400: "A parameter or the body breaks a rule, or the microversion is malformed.",
+    401: "There is no token, or it is not valid.",
+    403: "The policy does not allow it, actions are disabled, or the client is on another machine.",
+    404: "It does not exist, or it is another project's.",
+    406: "The microversion is not supported.",
+    409: "The migration's present state does not permit it.",
+    411: "The request has no Content-Length.",
+    413: "The body is too large.",
+    414: "The URL is too long.",
     415: "The body is not JSON.",
-    501: "Nothing may be done to migrations here, or on that host.",
-    503: "The database, or what else it takes, does not serve just now.",
+    501: "Actions are disabled.",
+    503: "The database, Keystone, the agent or a free long poll is not available.",
 }
-_ALWAYS = (400, 403, 413, 414, 503)
+_ALWAYS = (400, 403, 406, 413, 414, 503)
 
 
 def build(routes: Routes, max_limit: int) -> dict[str, Any]:
@@ -96,14 +97,10 @@ def _operation(
             | ({"description": resource.NOTES[name]} if name in resource.NOTES else {})
             for name in query
         ]
-    if is_nova:
-        parameters.append(
-            {
-                "name": microversion.HEADER,
-                "in": "header",
-                "schema": {**TEXT, "pattern": r"^compute (2\.[1-9][0-9]{0,2}|latest)$"},
-            }
-        )
+    pattern = _NOVA_VERSION if is_nova else _NATIVE_VERSION
+    parameters.append(
+        {"name": microversion.HEADER, "in": "header", "schema": {**TEXT, "pattern": pattern}}
+    )
     operation: dict[str, Any] = {
         "summary": " ".join((resource.__doc__ or "").partition(".")[0].split()).replace("``", ""),
         "parameters": parameters,
@@ -134,10 +131,8 @@ def _responses(
     codes = {*_ALWAYS, *(() if public else (401,))}
     if "{" in path or is_nova or path == "/healthcheck":
         codes.add(404)
-    if is_nova:
-        codes.add(406)
     if method != "GET":
-        codes |= {404, 409, 411, 415, 501}
+        codes |= {404, 409, 411, 415, *((501,) if is_nova else ())}
     refusal = _json(ref("NovaError" if is_nova else "Error"))
     return answers | {
         str(code): {"description": _REFUSALS[code], "content": refusal} for code in sorted(codes)

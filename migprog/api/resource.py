@@ -30,7 +30,7 @@ class Parts:
     ``actions``: how the agent that has a migration is asked to do something about it.
     ``openapi``: the document of all of them.
     ``health``: further checks of the service's health, as a WSGI application that answers JSON.
-    ``nova_names``: migrations have Nova's numbers and UUIDs in Nova's face.
+    ``nova_names``: migrations have Nova's numbers and UUIDs in Nova's API.
     ``clock`` gives the time with its zone. ``waiting``: those that wait for news.
     """
 

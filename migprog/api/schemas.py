@@ -95,7 +95,7 @@ def read(query: str, schemas: Mapping[str, Schema]) -> dict[str, Any]:
     for name, text in parse.parse_qsl(query, keep_blank_values=True):
         if name not in schemas:
             known = ", ".join(sorted(schemas)) or "none"
-            raise exception.BadRequest(_shown(name), f"is unknown here; known are: {known}")
+            raise exception.BadRequest(_shown(name), f"is unknown; known parameters: {known}")
         if name in values:
             raise exception.BadRequest(name, "must be given once")
         values[name] = _value(name, text, schemas[name])

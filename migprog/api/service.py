@@ -52,6 +52,7 @@ class ApiService:
             ),
             # Whatever the database or Keystone do, a load balancer learns of it.
             reserved=PUBLIC,
+            refuse=app.refuse,
         )
         server.start()
         self._opened.callback(server.stop)
@@ -113,7 +114,7 @@ def _places(max_long_polls: int | None, threads: int) -> int:
         return threads // 2
     if max_long_polls >= threads:
         raise exception.ConfigError(
-            f"[api] max_long_polls: {max_long_polls} must be less than [api] threads, {threads}: who "
-            "waits has a thread, and others need one too"
+            f"[api] max_long_polls: {max_long_polls} must be less than [api] threads, {threads}: "
+            "a long poll occupies a thread, and other requests need one"
         )
     return max_long_polls

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/``: which faces of the API there are, and where. For everybody."""
+"""``/``: which APIs there are, where, and in which microversions. For everybody."""
 
 from typing import ClassVar
 
@@ -7,16 +7,17 @@ import falcon
 
 from migprog.api import conditional, documents, views
 from migprog.api.access import PUBLIC, Rules
+from migprog.api.microversion import NATIVE
 from migprog.api.nova import views as nova_views
 from migprog.api.resource import Resource
 
-# Ours: id, status, where it begins. Not "/": a client of Nova's that was told our root would take
-# the entry with that very address for the face it wants.
-VERSIONS = (("v1", "CURRENT", "/migrations"),)
+# Of the native API. Not "/": a client of Nova's that was given our root would take the entry with
+# that very address for the API it wants.
+NATIVE_ID, NATIVE_PATH = "v1", "/migrations"
 
 
 class Versions(Resource):
-    """The faces of the API."""
+    """The native API and the Nova-compatible one, with their microversions."""
 
     RULES: ClassVar[Rules] = PUBLIC
     ANSWER = documents.VERSIONS
@@ -27,10 +28,7 @@ class Versions(Resource):
             return
         resp.media = {
             "versions": [
-                *(
-                    views.version(version, status, req.prefix, path)
-                    for version, status, path in VERSIONS
-                ),
+                views.version(NATIVE_ID, req.prefix + NATIVE_PATH, NATIVE.oldest, NATIVE.newest),
                 nova_views.version(req.prefix),
             ]
         }

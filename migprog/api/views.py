@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our own face: what the store holds, as documents. Pure: values in, dictionaries out.
+"""The native API: what the store holds, as documents. Pure: values in, dictionaries out.
 
-Every key is always there; null means: not known. Instants are RFC 3339 in UTC, to the microsecond.
+Every key of a microversion is always there; null means: not known. Instants are RFC 3339 in UTC, to
+the microsecond.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from microversion_parse import Version
 
 from migprog.core import drain as drain_core
 from migprog.core import liveness
@@ -19,7 +23,8 @@ AS_HELD = (
     *("server_uuid", "server_name", "project_id", "user_id"),
     *("source_compute", "source_node", "dest_compute", "dest_node", "dest_host"),
     *("sequence", "status", "phase", "percent"),
-    *("eta_seconds", "eta_low_seconds", "eta_high_seconds", "verdict", "reason"),
+    *("eta_seconds", "eta_low_seconds", "eta_high_seconds"),
+    *("verdict", "verdict_reason", "verdict_message"),
     *("memory_total_bytes", "memory_processed_bytes", "memory_remaining_bytes"),
     *("disk_total_bytes", "disk_processed_bytes", "disk_remaining_bytes"),
     *("memory_iteration", "throughput_bytes_per_second", "dirty_bytes_per_second"),
@@ -42,14 +47,24 @@ _MEASURED = (
     "total_seconds",
     "downtime_seconds",
 )
-INSTANTS = ("started_at", "sampled_at", "ended_at", "last_reported_at", "created_at", "updated_at")
+INSTANTS = (
+    *("started_at", "sampled_at", "ended_at", "arrived_at"),
+    *("last_reported_at", "created_at", "updated_at"),
+)
+# Keys of a migration that later microversions brought; all others are of the first one.
+SINCE: Mapping[str, Version] = {"arrived_at": Version(1, 1)}
 
 
 def migration(
-    migration: Migration, base: str, now: datetime, stale_after_seconds: float, hosts: bool
+    migration: Migration,
+    base: str,
+    now: datetime,
+    stale_after_seconds: float,
+    hosts: bool,
+    version: Version,
 ) -> dict[str, Any]:
     """A migration. ``base``: the address of our root, without a slash at its end; ``hosts``:
-    whether they may be seen."""
+    whether they may be seen; ``version``: the microversion to answer in."""
     document = {name: getattr(migration, name) for name in AS_HELD}
     if not hosts:
         document |= dict.fromkeys(OF_HOSTS)
@@ -67,7 +82,11 @@ def migration(
         _link("history", f"{here}/history"),
         _link("server", f"{base}/servers/{migration.server_uuid}"),
     ]
-    return document
+    return {key: value for key, value in document.items() if _is_of(key, version)}
+
+
+def _is_of(key: str, version: Version) -> bool:
+    return key not in SINCE or SINCE[key] <= version
 
 
 def point(point: Point) -> dict[str, Any]:
@@ -135,9 +154,15 @@ def next_page(address: str) -> list[dict[str, str]]:
     return [_link("next", address)]
 
 
-def version(version: str, status: str, base: str, path: str) -> dict[str, Any]:
-    """One face of the API, and where it begins."""
-    return {"id": version, "status": status, "links": [_link("self", base + path)]}
+def version(number: str, address: str, oldest: Version, newest: Version) -> dict[str, Any]:
+    """The native API: where it begins, and its microversions."""
+    return {
+        "id": number,
+        "status": "CURRENT",
+        "min_version": str(oldest),
+        "max_version": str(newest),
+        "links": [_link("self", address)],
+    }
 
 
 def is_stale(

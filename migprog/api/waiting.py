@@ -12,6 +12,7 @@ from collections.abc import Callable
 import falcon
 
 from migprog.api import errors
+from migprog.api.error_codes import ErrorCode
 
 MOST_SECONDS = 30
 _LOOK_SECONDS = 0.5
@@ -27,7 +28,7 @@ class Waiting:
     def until(self, req: falcon.Request, there_is_news: Callable[[], bool], seconds: float) -> None:
         """Return when there is news, or after some seconds, or when the service ends.
 
-        Raises :class:`falcon.HTTPServiceUnavailable` to a request that would have to wait, when
+        Raises :class:`errors.ApiError` to a request that would have to wait, when
         too many do, or when this process serves one request at a time.
         """
         if there_is_news():
@@ -37,9 +38,9 @@ class Waiting:
             or not req.env["wsgi.multithread"]
             or not self._places.acquire(blocking=False)
         ):
-            raise falcon.HTTPServiceUnavailable(
-                description="No more requests may wait here just now: ask without wait, or later.",
-                retry_after=int(errors.RETRY_AFTER_SECONDS),
+            raise errors.ApiError(
+                ErrorCode.TOO_MANY_LONG_POLLS,
+                retry_after_seconds=int(errors.RETRY_AFTER_SECONDS),
             )
         try:
             self._look(there_is_news, time.monotonic() + seconds)

@@ -21,7 +21,8 @@ from migprog.conductor.nova_client import NoAnswer, Nova
 from migprog.conf import nova as nova_conf
 from migprog.core.report import Batch
 from migprog.db import privileges
-from migprog.rpc import brokers, conductor
+from migprog.rpc import brokers
+from migprog.rpc.conductor import ConductorAPI, Unreachable
 
 # For each check in all; the broker's and Keystone's own are shorter.
 DEADLINE_SECONDS = 15.0
@@ -68,13 +69,13 @@ def broker(conf: cfg.ConfigOpts, needs_conductor: bool) -> str:
     rpc.check(conf)
     where = brokers.where(conf)
     transport = rpc.transport(conf)
-    conductor = conductor.ConductorAPI(transport, _ANSWER_SECONDS, where)
+    conductor = ConductorAPI(transport, _ANSWER_SECONDS, where)
     batch = Batch(host="migprog-status", node="migprog-status")
     try:
         # First what gives up soon: a call waits for its own connection for ever.
         conductor.report(batch.to_wire(), acknowledged=False)
         conductor.report(batch.to_wire(), acknowledged=True)
-    except conductor.Unreachable as error:
+    except Unreachable as error:
         if brokers.lacks_permission(error) and not needs_conductor:
             # As it should be where each process has a user of its own.
             return f"{where}: connected; this user may not send reports, so no conductor was asked"

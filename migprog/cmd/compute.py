@@ -14,7 +14,7 @@ from typing import Any, NoReturn  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
 
-from migprog import httpd, logs, metrics, outages, rpc, service
+from migprog import httpd, logs, metrics, outages, rpc, service  # noqa: E402
 from migprog.compute.agent import ComputeAgent  # noqa: E402
 from migprog.compute.endpoint import Endpoint  # noqa: E402
 from migprog.compute.reporting.sender import REPORTS_WAIT  # noqa: E402
@@ -22,12 +22,9 @@ from migprog.compute.settings import Settings  # noqa: E402
 from migprog.conf.compute import metrics_address  # noqa: E402
 from migprog.core import schedule  # noqa: E402
 from migprog.recording.writer import Limits  # noqa: E402
-from migprog.rpc import (
-    brokers,
-    conductor,
-    ending,
-)
+from migprog.rpc import brokers, ending  # noqa: E402
 from migprog.rpc import compute as compute_rpcapi  # noqa: E402
+from migprog.rpc.conductor import ConductorAPI  # noqa: E402
 
 LOG = logging.getLogger(__name__)
 
@@ -83,7 +80,7 @@ class ComputeService:
         # The sender's own words are of the same party. This one hears of what blocks a call, too.
         self._broker = outages.party(LOG, where, REPORTS_WAIT)
         logs.report_broker(self._broker)
-        conductor = conductor.ConductorAPI(self._transport, self._config.compute.rpc_timeout, where)
+        conductor = ConductorAPI(self._transport, self._config.compute.rpc_timeout, where)
         listen = self._listen if self._config.compute.allow_actions else None
         self._manager = ComputeAgent(
             settings(self._config, self._libvirt_uri), conductor, listen, service.fail

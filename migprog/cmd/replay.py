@@ -31,7 +31,8 @@ _LINE = (
     ("eta_high_seconds", "high"),
     ("verdict", "verdict"),
     ("reported", "reported"),
-    ("reason", "reason"),
+    ("verdict_reason", "verdict_reason"),
+    ("verdict_message", "verdict_message"),
 )
 _FIGURES = (
     ("name", ""),

@@ -11,16 +11,11 @@ from dataclasses import dataclass
 from migprog.compute.endpoint import Request
 from migprog.compute.libvirt.events import ActionResult
 from migprog.core import actions
-from migprog.core.actions import Action, Answer
+from migprog.core.actions import Action, Answer, Refusal
 from migprog.core.monitor import Monitor
 from migprog.metrics import agent as metrics
 
 LOG = logging.getLogger(__name__)
-
-_NOT_HERE = "no such migration is under way on this host"
-_LOOKED_FOR = "the agent was started anew, and does not know yet how the migration stands"
-_BUSY = "something is being done to the server's migration already"
-_BY_LIBVIRT = "libvirt did not do it; the agent's log says why"
 
 
 @dataclass(slots=True)
@@ -46,7 +41,7 @@ class Actions:
         server_uuid = request.target.server_uuid
         refused = self._refusal(request, monitor)
         if refused is not None or monitor is None:
-            self._refuse(request, refused or _NOT_HERE)
+            self._refuse(request, refused or Refusal.NOT_ON_HOST)
             return
         self._log("is begun", request)
         self._under_way[server_uuid] = _UnderWay(request, monitor, now)
@@ -54,13 +49,13 @@ class Actions:
             monitor.forced = True
         self._act(request.action, server_uuid, monitor.seen_clock)
 
-    def _refusal(self, request: Request, monitor: Monitor | None) -> str | None:
+    def _refusal(self, request: Request, monitor: Monitor | None) -> Refusal | None:
         if monitor is None or monitor.uuid != request.target.uuid:
-            return _NOT_HERE
+            return Refusal.NOT_ON_HOST
         if monitor.kept is not None:
-            return _LOOKED_FOR
+            return Refusal.AGENT_STARTING
         if monitor.server_uuid in self._under_way:
-            return _BUSY
+            return Refusal.BUSY
         return actions.refusal(request.action, *monitor.stands)
 
     def done(self, acted: ActionResult) -> None:
@@ -78,7 +73,7 @@ class Actions:
         else:
             self._log(f"has failed: {acted.error}", request, logging.ERROR)
             metrics.acted(request.action, "failed")
-            request.answer.set_result(Answer(_BY_LIBVIRT))
+            request.answer.set_result(Answer.of(Refusal.LIBVIRT_FAILED))
 
     def look(self, now: float, timeout_seconds: float) -> None:
         """Say of what libvirt has not answered for so long that it hangs. Until it does, nothing
@@ -93,10 +88,10 @@ class Actions:
         waiting = (each.since for each in self._under_way.values() if not each.hangs)
         return min((since + timeout_seconds for since in waiting), default=None)
 
-    def _refuse(self, request: Request, why: str) -> None:
-        self._log(f"is refused: {why}", request, logging.WARNING)
+    def _refuse(self, request: Request, why: Refusal) -> None:
+        self._log(f"is refused: {why.message}", request, logging.WARNING)
         metrics.acted(request.action, "refused")
-        request.answer.set_result(Answer(why))
+        request.answer.set_result(Answer.of(why))
 
     def _log(self, what: str, request: Request, level: int = logging.INFO) -> None:
         LOG.log(

@@ -17,7 +17,7 @@ from migprog.compute.endpoint import Endpoint, Request
 from migprog.compute.libvirt import events, host
 from migprog.compute.reporting.sender import Address, HostStats, Sender
 from migprog.compute.settings import Settings
-from migprog.compute.state import directory
+from migprog.compute.state.directory import StateDirectory, boot_id, new_key
 from migprog.compute.state.journal import Journal
 from migprog.compute.state.writer import TAKEN_SECONDS, Awaited, Loaded, StateWriter, Written
 from migprog.compute.unresponsive_servers import Libvirt, UnresponsiveServers
@@ -58,11 +58,11 @@ class ComputeAgent:
         self._inbox = Inbox()
         self._keeper: StateWriter | None = None
         if settings.state_path:
-            directory = directory.StateDirectory(settings.state_path, settings.connection_uri)
+            directory = StateDirectory(settings.state_path, settings.connection_uri)
             self._keeper = StateWriter(directory, self._inbox)
-        self._ledger = Journal(self._keeper, settings.connection_uri, directory.boot_id())
+        self._ledger = Journal(self._keeper, settings.connection_uri, boot_id())
         self._loaded = self._keeper is None
-        self._key = directory.new_key() if self._loaded else None
+        self._key = new_key() if self._loaded else None
         self._host = host.Host(
             settings.connection_uri,
             self._inbox,
@@ -269,8 +269,8 @@ class ComputeAgent:
         self._stopping = True
         self._host.stop()
         error = exception.AnotherAgent(
-            f"[compute] connection_uri {self._settings.connection_uri}: {why}; two agents would record "
-            "each migration twice: stop one of them"
+            f"[compute] connection_uri {self._settings.connection_uri}: {why}; two agents would "
+            "record each migration twice: stop one of them"
         )
         # Whoever ends the process tells why.
         if self._fail is None:
@@ -320,7 +320,7 @@ class ComputeAgent:
         """Go on with what an agent before has left."""
         self._loaded, self._waits_since = True, None
         its_key = None if loaded.contents is None else loaded.contents.key
-        self._key = its_key or self._key or directory.new_key()
+        self._key = its_key or self._key or new_key()
         if self._sender is not None:
             self._sender.key = self._key
         self._ledger.fails(loaded.error)

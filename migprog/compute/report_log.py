@@ -42,7 +42,7 @@ class ReportLog:
         level = logging.WARNING if turn is VerdictChange.BAD else logging.INFO
         words = "is" if turn is VerdictChange.BAD else "has recovered and is"
         often = f" (its verdict turned {unlogged} times since the last line)" if unlogged else ""
-        message = fields.text(report.reason or "")
+        message = fields.text(report.verdict_message or "")
         LOG.log(
             level,
             "server %s: migration %s %s %s: %s%s",

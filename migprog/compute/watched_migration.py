@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from migprog.compute.libvirt import domain_xml, events
+from migprog.compute.libvirt import events
 from migprog.compute.libvirt.sampler import Sampler
 from migprog.compute.report_log import ReportLog
 from migprog.compute.settings import Settings
@@ -15,6 +15,7 @@ from migprog.core.forecast import job_sample
 from migprog.core.forecast.job_sample import JobState
 from migprog.core.monitor import Monitor
 from migprog.core.reminders import Reminders
+from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Status
 from migprog.recording.writer import MigrationRecording
 
@@ -91,7 +92,7 @@ class WatchedMigration:
         elif self.monitor.stands[0] is not Status.POST_COPY:
             self.monitor.ending.given_up(at)
 
-    def learn(self, facts: domain_xml.Facts | None) -> None:
+    def learn(self, facts: ServerFacts | None) -> None:
         self.monitor.learn(facts)
         if facts is not None:
             self.tape.facts = facts

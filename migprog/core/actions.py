@@ -22,28 +22,54 @@ class Action(enum.StrEnum):
     FORCE_COMPLETE = "force_complete"
 
 
-OVER = "the migration has ended"
-_ARRIVED = "the server runs at its destination already"
-_NO_MEMORY_YET = (
-    "no memory is being copied yet: post-copy could not begin, and a pause would last as long as "
-    "all that is still to be copied, disks too"
-)
-_SWITCHES_OVER = "the server is paused and moves to its destination already"
+class Refusal(enum.StrEnum):
+    """Why an action is not possible, in one word; ``message`` is the sentence.
+
+    The error codes of the API have the same words.
+    """
+
+    message: str
+
+    def __new__(cls, word: str, message: str) -> "Refusal":
+        refusal = str.__new__(cls, word)
+        refusal._value_ = word
+        refusal.message = message
+        return refusal
+
+    ENDED = ("migration-ended", "the migration has ended")
+    AT_DESTINATION = ("server-at-destination", "the server runs at its destination already")
+    NO_MEMORY_COPIED = (
+        "no-memory-copied-yet",
+        "no memory is being copied yet: post-copy could not begin, and a pause would last as long "
+        "as all that is still to be copied, disks too",
+    )
+    SWITCHING_OVER = ("switchover-in-progress", "the server switches over already")
+    ALREADY_PAUSED = (
+        "server-already-paused",
+        "the server is paused already: nothing writes to its memory",
+    )
+    NOT_ON_HOST = ("migration-not-on-host", "no such migration is in progress on the source host")
+    AGENT_STARTING = (
+        "agent-starting",
+        "the agent has just started, and does not know the migration's state yet",
+    )
+    BUSY = ("action-in-progress", "another action on the server's migration is in progress")
+    LIBVIRT_FAILED = ("libvirt-failed", "libvirt failed to do it; the agent's log has the error")
 
 
-def refusal(action: Action, status: Status, phase: Phase) -> str | None:
+def refusal(action: Action, status: Status, phase: Phase) -> Refusal | None:
     """Why this cannot be done to a migration that stands so; None: it can, as far as we know."""
     if status in ENDED:
-        return OVER
+        return Refusal.ENDED
     # That it has arrived may be its destination's word alone: the agent of its source knows.
     if status not in (Status.RUNNING, Status.POST_MIGRATING):
-        return _ARRIVED
+        return Refusal.AT_DESTINATION
     if action is Action.ABORT:
         # During a switch-over too: one that was forced by a pause may take long.
         return None
     if phase in (Phase.SETUP, Phase.DISK_COPY):
-        return _NO_MEMORY_YET
-    return _SWITCHES_OVER if phase is Phase.SWITCHOVER else None
+        return Refusal.NO_MEMORY_COPIED
+    return Refusal.SWITCHING_OVER if phase is Phase.SWITCHOVER else None
 
 
 def is_of(stats: Mapping[str, Any], at: float, seen_at: float) -> bool:
@@ -79,15 +105,27 @@ class Target:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
-    """Of an agent to what it was asked for: why it did nothing; None: it does it."""
+    """Of an agent to what it was asked for. ``refused``: why it did nothing; None: it does it.
+
+    ``reason``: the same in one word; None where there is none, or one of a later version.
+    """
 
     refused: str | None = None
+    reason: Refusal | None = None
+
+    @classmethod
+    def of(cls, refusal: Refusal) -> Self:
+        return cls(refusal.message, refusal)
 
     def to_wire(self) -> dict[str, Any]:
-        return {"refused": self.refused}
+        return {"refused": self.refused, "reason": self.reason and self.reason.value}
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any] | None) -> Self:
         """Read an answer, of an older or a newer agent too."""
-        refused = (wire or {}).get("refused")
-        return cls(None if refused is None else fields.text(str(refused)))
+        wire = wire or {}
+        refused, reason = wire.get("refused"), wire.get("reason")
+        return cls(
+            None if refused is None else fields.text(str(refused)),
+            next((each for each in Refusal if each.value == reason), None),
+        )

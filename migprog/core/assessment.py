@@ -47,7 +47,8 @@ def fields(said: Assessment) -> dict[str, Any]:
         "eta_low_seconds": forecast.eta_low_seconds,
         "eta_high_seconds": forecast.eta_high_seconds,
         "verdict": judgement.verdict,
-        "reason": judgement.reason,
+        "verdict_reason": judgement.reason,
+        "verdict_message": judgement.message,
         "downtime_needed_seconds": _rounded(judgement.downtime_needed_seconds, 3),
         "bandwidth_needed_bytes_per_second": judgement.bandwidth_needed_bytes_per_second,
     }

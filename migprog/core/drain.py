@@ -115,16 +115,16 @@ def forecast(
     """When a host will be empty that has so many servers with so much memory together, those under
     way among them."""
     if servers is None:
-        return Forecast("its agent does not tell how many servers run there")
+        return Forecast("the agent does not report how many servers run there")
     unknown = [each for each in under_way if each.eta_seconds is None]
     if unknown:
         return Forecast(_unknown(unknown))
     waiting = max(0, servers - len(under_way))
     if not waiting:
-        reason = "those under way are the last" if under_way else "it is empty"
+        reason = "the migrations in progress are the last" if under_way else "it is empty"
         return Forecast(reason, *_latest(under_way))
     if pace is None:
-        return Forecast("no migration off it has completed within an hour")
+        return Forecast("no migration off this host has completed within an hour")
     times = _times(waiting, memory_bytes, under_way, pace)
     chance = _DEVIATIONS / math.sqrt(pace.migrations)
     ends = _latest(under_way)

@@ -8,13 +8,13 @@ code. ``at`` and ``now`` are one monotonic clock's seconds.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from migprog.compute.libvirt.domain_xml import Facts
 from migprog.core import assessment, checkpoint, job_start, progress, schedule
 from migprog.core.assessment import Assessment
 from migprog.core.ending import Ending
 from migprog.core.forecast import calibration, estimate, guest_pause, precopy, verdict
 from migprog.core.forecast.job_sample import Disk, JobState, Sample, from_job_stats, outgoing_job
 from migprog.core.report import Report
+from migprog.core.server_facts import ServerFacts
 from migprog.core.status import ENDED, Phase, Status
 from migprog.core.unresponsive import Answers
 
@@ -57,7 +57,7 @@ class Monitor:
         self.uuid = uuid
         self.server_uuid = server_uuid
         self._found_at = found_at
-        self._facts = Facts()
+        self._facts = ServerFacts()
         self._course = precopy.PrecopyState(
             started_at=found_at,
             completion_time_seconds=completion_time_seconds,
@@ -87,7 +87,7 @@ class Monitor:
             self._take_up(kept)
 
     def _take_up(self, kept: checkpoint.Checkpoint) -> None:
-        self._facts = Facts(
+        self._facts = ServerFacts(
             server_name=kept.server_name, project_id=kept.project_id, user_id=kept.user_id
         )
         self._course = self._course._replace(started_at=kept.started_clock)
@@ -128,7 +128,7 @@ class Monitor:
 
     # What was seen.
 
-    def learn(self, facts: Facts | None) -> None:
+    def learn(self, facts: ServerFacts | None) -> None:
         """Take up what is known of the server itself."""
         if facts is not None and facts != self._facts:
             self._facts = facts

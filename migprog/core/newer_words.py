@@ -2,6 +2,7 @@
 """Words of a later version: what is read in their place, from an agent or from the database."""
 
 from migprog.core.forecast.verdict import Verdict
+from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.status import Phase, Status
 
 # What a migration of this status is most likely doing.
@@ -26,6 +27,14 @@ def phase(word: str, status: Status) -> Phase:
         return Phase(word)
     except ValueError:
         return _USUAL_PHASE.get(status, Phase.DONE)
+
+
+def verdict_reason(word: str | None) -> VerdictReason | None:
+    """The reason of this word; None for one that is not known."""
+    try:
+        return None if word is None else VerdictReason(word)
+    except ValueError:
+        return None
 
 
 def verdict(word: str | None) -> Verdict | None:

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from migprog.core import fields, newer_words, table
 from migprog.core.fields import needed, optional
 from migprog.core.forecast.verdict import Verdict
+from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.status import Phase, Status
 from migprog.core.table import Dropped, Malformed
 
@@ -53,7 +54,8 @@ class Report:
     eta_low_seconds: float | None = optional(fields.seconds)
     eta_high_seconds: float | None = optional(fields.seconds)
     verdict: Verdict | None = optional(fields.one_of(Verdict))
-    reason: str | None = optional(fields.text)
+    verdict_reason: VerdictReason | None = optional(fields.one_of(VerdictReason))
+    verdict_message: str | None = optional(fields.text)
 
     memory_total_bytes: int | None = optional(fields.count)
     memory_processed_bytes: int | None = optional(fields.count)

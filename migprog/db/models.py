@@ -3,9 +3,8 @@
 
 Instants are UTC without a zone, to the microsecond. Text is compared by its bytes on all three
 databases (MySQL's default would take "A" for "a"; its utf8mb4_bin, in which tables are made, still
-takes "a " for "a": version 0009 converts them to what the server has without that). There are no
-foreign keys: the conductor is the
-only writer, and rows may be purged in any order.
+takes "a " for "a": the migrations choose the server's collation that does not). There are no
+foreign keys: the conductor is the only writer, and rows may be purged in any order.
 """
 
 from datetime import datetime
@@ -111,7 +110,8 @@ class Migration(Base):
     eta_low_seconds: Mapped[Seconds | None]
     eta_high_seconds: Mapped[Seconds | None]
     verdict: Mapped[Word | None]
-    reason: Mapped[Text | None]
+    verdict_reason: Mapped[Word | None]
+    verdict_message: Mapped[Text | None]
 
     memory_total_bytes: Mapped[Count | None]
     memory_processed_bytes: Mapped[Count | None]

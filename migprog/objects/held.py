@@ -32,4 +32,6 @@ def _in_known_words(row: Row) -> Row:
         verdict = newer_words.verdict(row["verdict"])
         told["phase"] = newer_words.phase(row["phase"], status).value
         told["verdict"] = None if verdict is None else verdict.value
+        reason = newer_words.verdict_reason(row["verdict_reason"])
+        told["verdict_reason"] = None if reason is None else reason.value
     return row | told

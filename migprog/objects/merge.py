@@ -26,7 +26,7 @@ LATE_ARRIVAL = timedelta(minutes=5)
 # What says of a server which it is, and by which migration its progress is known.
 _NAMING = ("name", "project_id", "user_id", "migration_uuid")
 _COPIED = (
-    *("uuid", "server_uuid", "sequence", "reason", "error"),
+    *("uuid", "server_uuid", "sequence", "verdict_message", "error"),
     *("eta_seconds", "eta_low_seconds", "eta_high_seconds"),
     *("memory_total_bytes", "memory_processed_bytes", "memory_remaining_bytes"),
     *("disk_total_bytes", "disk_processed_bytes", "disk_remaining_bytes"),
@@ -56,6 +56,7 @@ def report(
         "status": new.status.value,
         "phase": new.phase.value,
         "verdict": new.verdict and new.verdict.value,
+        "verdict_reason": new.verdict_reason and new.verdict_reason.value,
         "percent": new.percent,
         "disks": disks.to_store(new.disks),
         "started_at": to_store(new.started_at),

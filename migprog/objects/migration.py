@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 from migprog.core import newer_words
 from migprog.core.forecast.verdict import Verdict
+from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.report import DiskFigures
 from migprog.core.status import Phase, Status
 from migprog.db import migration_list
@@ -57,7 +58,8 @@ class Migration(MigrationQuery):
     eta_low_seconds: float | None
     eta_high_seconds: float | None
     verdict: Verdict | None
-    reason: str | None
+    verdict_reason: VerdictReason | None
+    verdict_message: str | None
 
     memory_total_bytes: int | None
     memory_processed_bytes: int | None
@@ -105,6 +107,7 @@ class Migration(MigrationQuery):
         row["status"] = newer_words.status(row["status"], row["ended_at"] is not None)
         row["phase"] = newer_words.phase(row["phase"], row["status"])
         row["verdict"] = newer_words.verdict(row["verdict"])
+        row["verdict_reason"] = newer_words.verdict_reason(row["verdict_reason"])
         row["nova_record"] = NovaRecord.from_store(row["nova_record"])
         row["disks"] = disks.from_store(row["disks"])
         return cls(**with_zones(row, INSTANTS))

@@ -60,7 +60,7 @@ class MigrationQuery:
                 lambda reader: reader.migration(cls.COLUMNS, server_uuid=server, **which)
             )
         if row is None:
-            raise exception.NotFound(
+            raise exception.MigrationNotFound(
                 f"server {server_uuid[:64]!r} has no migration {id_or_uuid[:64]!r}"
             )
         return cls._from_row(row)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from migprog.core import liveness
+from migprog.core import liveness, newer_words
 from migprog.core.forecast import calibration
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.report import ARRIVAL_FIGURES, LASTING, Arrival, Batch, Report
@@ -41,7 +41,8 @@ _EXCLUDED = {
 }
 # What is not told of an end that nobody saw stays as it was.
 _KEPT = (
-    *(*ARRIVAL_FIGURES, "reason", "throughput_bytes_per_second", "dirty_bytes_per_second"),
+    *(*ARRIVAL_FIGURES, "verdict_reason", "verdict_message"),
+    *("throughput_bytes_per_second", "dirty_bytes_per_second"),
     *("iteration_start_remaining_bytes", "downtime_needed_seconds", "downtime_limit_seconds"),
     *("bandwidth_needed_bytes_per_second", "cpu_throttle_percent"),
     *("vfio_transferred_bytes", "disks"),
@@ -258,7 +259,10 @@ def end_of(row: Row) -> Report:
     for name in ("started_at", "sampled_at", "ended_at"):
         values[name] = from_store(row[name]).timestamp()
     values |= {"status": Status(row["status"]), "phase": Phase(row["phase"])}
-    values |= {"verdict": row["verdict"] and Verdict(row["verdict"])}
+    values |= {
+        "verdict": newer_words.verdict(row["verdict"]),
+        "verdict_reason": newer_words.verdict_reason(row["verdict_reason"]),
+    }
     return Report(**values | {"disks": disks.from_store(row["disks"])})
 
 

@@ -50,7 +50,7 @@ class Server:
             wanted = None
         row = store.read(lambda reader: reader.server(wanted, project_id)) if wanted else None
         if row is None:
-            raise exception.NotFound(f"no migration of a server {uuid[:64]!r} is known")
+            raise exception.ServerNotFound(f"no migration of server {uuid[:64]!r} is recorded")
         return cls.from_row(row)
 
     @classmethod
@@ -80,7 +80,7 @@ class ServerNow:
         """
         rows = store.read(lambda reader: reader.servers_now(uuid=uuid, project_id=project_id))
         if not rows:
-            raise exception.NotFound(f"no migration of a server {uuid[:64]!r} is known")
+            raise exception.ServerNotFound(f"no migration of server {uuid[:64]!r} is recorded")
         return cls._from_row(rows[0])
 
     @classmethod

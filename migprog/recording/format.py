@@ -64,7 +64,7 @@ class Recording:
         return round(mib * 2**20) if is_number(mib) else None
 
     @property
-    def handover_seconds(self) -> float | None:
+    def completion_time_seconds(self) -> float | None:
         """What the agent expected of the hand-over, by earlier migrations."""
         seconds: Any = self.header.get("handover_seconds")
         return float(seconds) if is_number(seconds) else None

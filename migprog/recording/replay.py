@@ -8,12 +8,13 @@ rows as the agent's loop does. So what is said here is what would have been said
 from dataclasses import dataclass
 from typing import Any
 
-from migprog.compute.libvirt.domain_xml import Facts
 from migprog.core import schedule
 from migprog.core.forecast import guest_pause, job_sample
 from migprog.core.forecast.verdict import Verdict
+from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.monitor import DEPARTURES, Monitor
 from migprog.core.report import Report
+from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Phase
 from migprog.recording.format import Recording, Row, is_number
 
@@ -41,7 +42,8 @@ class Line:
     eta_low_seconds: float | None
     eta_high_seconds: float | None
     verdict: str | None
-    reason: str | None
+    verdict_reason: str | None
+    verdict_message: str | None
     reported: str | None
 
 
@@ -97,7 +99,7 @@ class _Player:
         self._completion_time_seconds, self._resent_share = completion_time_seconds, resent_share
         self.sent: list[Sent] = []
         self.now = recording.rows[0]["t"] if recording.rows else 0.0
-        self._facts = Facts(
+        self._facts = ServerFacts(
             memory_size_bytes=recording.memory_size_bytes,
             memory_resident_bytes=recording.memory_resident_bytes,
         )
@@ -138,7 +140,9 @@ class _Player:
         self._shown = len(self.sent)
         if self._monitor is None:
             text = "libvirt shows no migration yet"
-            return Line(t, Phase.SETUP, None, None, None, None, Verdict.STARTING, text, reported)
+            unknown = (None, None, None, None)
+            verdict = (Verdict.STARTING, VerdictReason.NOTHING_COPIED_YET, text)
+            return Line(t, Phase.SETUP, *unknown, *verdict, reported)
         said = self._monitor.preview(self.now, self.now)
         return Line(
             t,
@@ -148,7 +152,8 @@ class _Player:
             said.eta_low_seconds,
             said.eta_high_seconds,
             said.verdict,
-            said.reason,
+            said.verdict_reason,
+            said.verdict_message,
             reported,
         )
 

@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from migprog.compute.libvirt.domain_xml import Facts
 from migprog.concurrency import native_queue, native_thread
 from migprog.core import job_start
 from migprog.core.forecast import job_sample
 from migprog.core.forecast.job_sample import Disk
+from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Status
 from migprog.recording.format import Row, Writer
 
@@ -53,7 +53,7 @@ class MigrationRecording:
     recorder: "Recorder"
     server_uuid: str
     handover_seconds: float | None = None
-    facts: Facts = field(default_factory=Facts)
+    facts: ServerFacts = field(default_factory=ServerFacts)
     silent: bool = False
     error: str | None = None
     started_at: float | None = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova's face as an application of its own: its routes, its middleware, its form of errors."""
+"""Nova's API as an application of its own: its routes, its middleware, its form of errors."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -27,12 +27,12 @@ ROUTES: dict[str, type[Resource]] = {
 
 
 def serves(path: str) -> bool:
-    """Tell whether a path is one of this face."""
+    """Tell whether a path is one of this API."""
     return path == PREFIX or path.startswith(f"{PREFIX}/")
 
 
 def routes() -> Iterator[tuple[str, type[Resource]]]:
-    """Every address of this face."""
+    """Every address of this API."""
     for path in DISCOVERY:
         yield path, versions.Version
     for path, resource in ROUTES.items():
@@ -41,7 +41,7 @@ def routes() -> Iterator[tuple[str, type[Resource]]]:
 
 
 def create(parts: Parts, middleware: Iterable[Any]) -> "falcon.App[Any, Any]":
-    """The face; ``middleware`` is falcon's, asked before ours."""
+    """The API; ``middleware`` is falcon's, asked before ours."""
     app = falcon.App(middleware=[*middleware, Negotiation(), access.Enforcement()])
     errors.install(app)
     for path, resource in routes():

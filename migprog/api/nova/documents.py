@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The JSON Schemas of this face's documents, of every microversion at once: what a microversion
+"""The JSON Schemas of this API's documents, of every microversion at once: what a microversion
 brought or ended may be missing."""
 
 from collections.abc import Iterable

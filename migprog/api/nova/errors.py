@@ -2,6 +2,7 @@
 """Errors as Nova shows them: ``{"<name>": {"code", "message"}}``, the name by the code."""
 
 import http
+from collections.abc import Mapping
 from typing import Any
 
 import falcon
@@ -9,6 +10,8 @@ import webob
 from oslo_middleware import request_id
 
 from migprog.api import errors
+from migprog.api.error_codes import ErrorCode
+from migprog.api.errors import Failure
 from migprog.api.nova import microversion
 
 CONTENT_TYPE = "application/json; charset=UTF-8"
@@ -30,22 +33,35 @@ _NAMES = {
 }
 _MESSAGES = {
     404: NOT_FOUND,
-    500: "Something went wrong on our side. The log tells more, under the request id.",
+    500: ErrorCode.INTERNAL_ERROR.meaning,
 }
 
+
+# Where Nova's status is another one than ours.
+_STATUS = {
+    ErrorCode.ACTIONS_DISABLED: 501,
+    ErrorCode.AGENT_ACTIONS_DISABLED: 501,
+    ErrorCode.UNEXPECTED_BODY: 413,
+}
 
 NAMES = (*dict.fromkeys(_NAMES.values()), _FAULT)
 
 
-def body(code: int, message: str | None = None, **_more: str) -> dict[str, Any]:
-    """The document of an error. Nova's has no place for a field and its rule."""
-    message = message or _MESSAGES.get(code, http.HTTPStatus(code).phrase)
-    return {_NAMES.get(code, _FAULT): {"code": code, "message": message}}
+def form(failure: Failure, _environ: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+    """Nova's form: no code of ours, no field and rule."""
+    status = _STATUS.get(failure.code, failure.status)
+    message = failure.detail or _MESSAGES.get(status) or failure.code.meaning
+    return status, _body(status, message)
+
+
+def _body(status: int, message: str | None = None) -> dict[str, Any]:
+    message = message or _MESSAGES.get(status, http.HTTPStatus(status).phrase)
+    return {_NAMES.get(status, _FAULT): {"code": status, "message": message}}
 
 
 def install(app: "falcon.App[Any, Any]") -> None:
     """Show every error of a falcon application so."""
-    errors.install(app, body)
+    errors.install(app, form)
     app.add_error_handler(falcon.HTTPMethodNotAllowed, _no_such_method)
 
 
@@ -60,7 +76,7 @@ def _no_such_method(
 
 
 def finish(request: webob.Request, response: webob.Response) -> None:
-    """What every answer of this face has, whoever made it."""
+    """What every answer of this API has, whoever made it."""
     if response.status_code >= 400:
         _as_nova(response)
     microversion.answer(request, response)
@@ -71,9 +87,12 @@ def _as_nova(response: webob.Response) -> None:
     """The errors of what stands before us (no token, not from here, no Keystone) in Nova's form."""
     document = _document(response)
     if document is None:
-        response.json = body(response.status_code)
+        response.json = _body(response.status_code)
+    elif "errors" in document:
+        response.json = _body(response.status_code, document["errors"][0]["detail"])
     elif "error" in document:
-        response.json = body(response.status_code, document["error"].get("message"))
+        # As Keystone has it.
+        response.json = _body(response.status_code, document["error"].get("message"))
     response.headers["Content-Type"] = CONTENT_TYPE
 
 

@@ -28,7 +28,7 @@ _AS_ASKED = {
 # Who asked Nova for a migration nobody else can tell.
 _INITIATORS = frozenset({"user_id", "project_id"})
 _FEW = "only together with instance_uuid or a status in progress: running, running (post-copy)"
-# By the words of this face, ours that have them.
+# By the words of this API, ours that have them.
 _STATUSES = {
     views.status(status).value: frozenset(
         each for each in Status if views.status(each) is views.status(status)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the resources of Nova's face share: who may ask for what, from which microversion on."""
+"""What the resources of Nova's API share: who may ask for what, from which microversion on."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _PROJECT = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 
 class Resource:
-    """Something at an address of this face.
+    """Something at an address of this API.
 
     ``RULES``: the rule of each of its methods.
     ``SINCE``: the microversion that brought a method, if not the first.
@@ -71,7 +71,7 @@ class Negotiation:
     """
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        req.context.version = microversion.supported(microversion.asked(req.env))
+        req.context.version = microversion.NOVA.negotiate(req.env)
 
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: Resource, params: dict[str, Any]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/v2.1``: what this face speaks. For everybody: clients ask before they have a token."""
+"""``/v2.1``: what this API speaks. For everybody: clients ask before they have a token."""
 
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from migprog.api.nova.resource import Resource
 
 
 class Version(Resource):
-    """This face, and its microversions."""
+    """This API, and its microversions."""
 
     RULES: ClassVar[Rules] = PUBLIC
     # It takes whatever is asked.

@@ -136,7 +136,7 @@ _OF_RECORD = ("created_at", "source_compute", "source_node", "dest_compute", "de
 
 
 def named(migration: Migration, nova_names: bool) -> Migration:
-    """The migration by the names that this face has for it, and its hosts."""
+    """The migration by the names that this API has for it, and its hosts."""
     if not nova_names:
         return migration
     assert migration.nova_id is not None and migration.nova_uuid is not None
@@ -232,7 +232,7 @@ _MEDIA_TYPES = [
 
 
 def version(root: str) -> dict[str, Any]:
-    """This face, as the list of all faces shows it. ``root``: our address, without a slash."""
+    """This API, as the list of the APIs shows it. ``root``: our address, without a slash."""
     return {
         "id": "v2.1",
         "status": "CURRENT",
@@ -244,5 +244,5 @@ def version(root: str) -> dict[str, Any]:
 
 
 def version_detail(root: str) -> dict[str, Any]:
-    """This face by itself."""
+    """This API by itself."""
     return version(root) | {"media-types": _MEDIA_TYPES}

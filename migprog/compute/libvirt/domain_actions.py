@@ -9,7 +9,7 @@ import libvirt
 
 from migprog.compute.libvirt.events import ActionResult
 from migprog.core import actions
-from migprog.core.actions import Action
+from migprog.core.actions import Action, Refusal
 
 
 def act(
@@ -29,7 +29,7 @@ def act(
             result = _ACTS[action](domain, seen_at)
     except libvirt.libvirtError as error:
         gone = error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN
-        result = {"refused": actions.OVER} if gone else {"error": str(error)}
+        result = {"refused": Refusal.ENDED} if gone else {"error": str(error)}
     except Exception as error:
         result = {"error": repr(error)}
     return ActionResult(server_uuid=server_uuid, at=at, **result)
@@ -37,7 +37,7 @@ def act(
 
 def _abort(domain: Any, seen_at: float) -> dict[str, Any]:
     if not _is_there(domain, seen_at):
-        return {"refused": actions.OVER}
+        return {"refused": Refusal.ENDED}
     domain.abortJob()
     return {"how": "it is aborted"}
 
@@ -45,7 +45,7 @@ def _abort(domain: Any, seen_at: float) -> dict[str, Any]:
 def force_complete(domain: Any, seen_at: float) -> dict[str, Any]:
     """As Nova does it: by post-copy where that was allowed when it began, else by a pause."""
     if not _is_there(domain, seen_at):
-        return {"refused": actions.OVER}
+        return {"refused": Refusal.ENDED}
     try:
         domain.migrateStartPostCopy(0)
     except libvirt.libvirtError as error:
@@ -59,9 +59,9 @@ def force_complete(domain: Any, seen_at: float) -> dict[str, Any]:
 def _pause(domain: Any, seen_at: float) -> dict[str, Any]:
     """Suspend a server for its migration: libvirt has it run again at the end, wherever it is."""
     if not _is_there(domain, seen_at):
-        return {"refused": actions.OVER}
+        return {"refused": Refusal.ENDED}
     if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
-        return {"refused": "the server is paused already: nothing writes to its memory"}
+        return {"refused": Refusal.ALREADY_PAUSED}
     domain.suspend()
     paused_by_user = [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER]
     stands = None
@@ -70,7 +70,7 @@ def _pause(domain: Any, seen_at: float) -> dict[str, Any]:
     if stands == paused_by_user:
         # The migration ended just before, else libvirt would call it the migration's pause.
         domain.resume()
-        return {"refused": actions.OVER}
+        return {"refused": Refusal.ENDED}
     return {"how": "the server is paused until it is at its destination", "paused": True}
 
 

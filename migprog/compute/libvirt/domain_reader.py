@@ -20,6 +20,7 @@ from migprog.compute.libvirt.job_queries import Lock
 from migprog.concurrency import native_queue
 from migprog.core.forecast import job_sample
 from migprog.core.forecast.job_sample import JobState
+from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Phase
 
 _GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID)
@@ -57,7 +58,7 @@ class Reader:
     """
 
     def __init__(self) -> None:
-        self.facts: dict[str, domain_xml.Facts] = {}
+        self.facts: dict[str, ServerFacts] = {}
         # Those that are watched and whose facts were not read again since.
         self._new: set[str] = set()
         # Those that an agent before has left, and that were not seen migrating since.

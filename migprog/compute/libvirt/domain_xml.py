@@ -2,8 +2,9 @@
 """What a domain's XML and QEMU's events tell of a server. Tenants choose some of it: it is data."""
 
 import json
-from dataclasses import dataclass
 from xml.etree import ElementTree
+
+from migprog.core.server_facts import ServerFacts
 
 # Nova has raised the last number of its metadata's namespace with each change of its form.
 _NOVA = "http://openstack.org/xmlns/libvirt/nova/"
@@ -11,26 +12,7 @@ _HOST_DEVICES = ("devices/hostdev", "devices/interface[@type='hostdev']")
 _UNIT_BYTES = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What stays the same while a server runs. None: not told.
-
-    ``memory_resident_bytes`` is what its QEMU has in memory, of its own too: of the guest's memory
-    no more than that was ever written, unless it is in ``huge_pages``, which are not counted. It is
-    no part of the XML, and read as a migration begins. ``has_host_devices``: devices of the host
-    are passed to it, whose state is moved with it.
-    """
-
-    memory_size_bytes: int | None = None
-    memory_resident_bytes: int | None = None
-    huge_pages: bool = False
-    has_host_devices: bool = False
-    server_name: str | None = None
-    project_id: str | None = None
-    user_id: str | None = None
-
-
-def read(xml: str) -> Facts:
+def read(xml: str) -> ServerFacts:
     """Read a domain's XML as libvirt gives it. What cannot be read is not known.
 
     libvirt writes it anew from what it has parsed: it has no entities and no document type.
@@ -38,9 +20,9 @@ def read(xml: str) -> Facts:
     try:
         domain = ElementTree.fromstring(xml)  # noqa: S314
     except ElementTree.ParseError:
-        return Facts()
+        return ServerFacts()
     instance = _nova_instance(domain)
-    return Facts(
+    return ServerFacts(
         memory_size_bytes=_memory_size_bytes(domain),
         huge_pages=domain.find("memoryBacking/hugepages") is not None,
         has_host_devices=any(domain.find(path) is not None for path in _HOST_DEVICES),

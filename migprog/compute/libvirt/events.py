@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from migprog.compute.libvirt import domain_xml
+from migprog.core.actions import Refusal
 from migprog.core.forecast.job_sample import Disk
+from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Phase
 
 
@@ -51,7 +52,7 @@ class Reading(_OfServer):
     stats: Mapping[str, Any] | None = None
     downtime_limit_seconds: float | None = None
     disks: tuple[Disk, ...] | None = None
-    facts: domain_xml.Facts | None = None
+    facts: ServerFacts | None = None
     phase: Phase | None = None
     is_paused: bool = False
     gone: bool = False
@@ -72,7 +73,7 @@ class Lifecycle(_OfServer):
 
     event: int
     detail: int
-    facts: domain_xml.Facts | None = None
+    facts: ServerFacts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,7 @@ class JobCompleted(_OfServer):
     """The final statistics of a job that succeeded."""
 
     stats: Mapping[str, Any]
-    facts: domain_xml.Facts | None = None
+    facts: ServerFacts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +129,7 @@ class ActionResult(_OfServer):
     libvirt's ``error``. ``paused``: the server now stands still until its migration has ended."""
 
     how: str | None = None
-    refused: str | None = None
+    refused: Refusal | None = None
     error: str | None = None
     paused: bool = False
 

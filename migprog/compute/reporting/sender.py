@@ -18,7 +18,7 @@ from migprog.core.report import LASTING, Ack, Agent, Batch
 from migprog.core.schedule import Rules
 from migprog.core.table import Dropped
 from migprog.metrics import agent as metrics
-from migprog.rpc import conductor
+from migprog.rpc.conductor import ConductorAPI, Unreachable
 from migprog.version import RELEASE
 
 LOG = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Sender:
     def __init__(
         self,
         outbox: Outbox,
-        conductor: conductor.ConductorAPI,
+        conductor: ConductorAPI,
         address: Address,
         rules: Rules,
         told_destinations: Callable[[Mapping[str, str]], None] = lambda found: None,
@@ -142,7 +142,7 @@ class Sender:
         )
         try:
             ack = self._deliver(load, agent, acknowledged)
-        except conductor.Unreachable as error:
+        except Unreachable as error:
             self._failed(error)
             return False
         if acknowledged:
@@ -183,7 +183,7 @@ class Sender:
             key=self.key,
         )
 
-    def _failed(self, error: conductor.Unreachable) -> None:
+    def _failed(self, error: Unreachable) -> None:
         if self._party is None or self._party.name != error.where:
             self._party = outages.party(LOG, error.where, REPORTS_WAIT)
         self._party.failed(error.cause, self._next_try_seconds, refused=error.is_refusal)

@@ -119,7 +119,7 @@ def from_fields(record: object) -> tuple[ForecastCheck, ...]:
 def _names(percent: int) -> tuple[str, str, str]:
     return (
         f"eta_at_{percent}_seconds",
-        f"eta_off_at_{percent}_seconds",
+        f"eta_error_at_{percent}_seconds",
         f"eta_in_range_at_{percent}",
     )
 

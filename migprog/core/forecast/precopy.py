@@ -52,14 +52,14 @@ class PrecopyState(NamedTuple):
     end, ``resent_share`` what earlier migrations of the server had to send again, as a share of
     what the first pass sent. ``first_iteration`` is the number of this migration's first pass (QEMU
     may go on counting from a cancelled one), ``first_iteration_bytes`` what that had to send;
-    ``passes`` are the later ones, ``undisturbed`` those among them that tell about convergence:
+    ``iterations`` are the later ones, ``undisturbed`` those among them that tell about convergence:
     what a paused guest leaves says nothing about it. ``iteration_started_at`` is when the latest
-    pass began, ``told_at`` when QEMU last said that one begins, and
+    iteration began, ``told_at`` when QEMU last said that one begins, and
     ``iteration_start_bytes_per_second`` what the pace was at the first sample of it. ``moved_at``
     is when a byte was last seen moving, of whatever kind. ``paused_at`` is since when the guest is
     paused at its source (:mod:`migprog.core.forecast.guest_pause`), ``paused_seconds`` how long it
-    was before, within the latest pass; ``was_found_paused``: it may have been paused for longer
-    than that. ``turned_at`` is when post-copy began, was interrupted or went on.
+    was before, within the latest iteration; ``was_found_paused``: it may have been paused for
+    longer than that. ``turned_at`` is when post-copy began, was interrupted or went on.
 
     ``memory`` is the pace of the guest's bytes: before the second pass of those that are not zeros,
     which ``filled`` has the share of; ``scanned`` is then the pace of all, ``zeros`` that of zeros
@@ -300,7 +300,7 @@ def _pass(course: PrecopyState, sample: Sample, memory: Moved | None) -> dict[st
     iterations = (*course.iterations, iteration_start)[-MAX_ITERATIONS:]
     undisturbed = tuple([each for each in iterations if not each.was_paused])
     return {
-        "passes": iterations,
+        "iterations": iterations,
         "undisturbed": undisturbed,
         "iteration_started_at": at,
         "iteration_start_bytes_per_second": course.memory_bytes_per_second,

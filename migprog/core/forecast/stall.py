@@ -6,7 +6,11 @@
 
 from migprog.core.forecast import guest_pause
 from migprog.core.forecast.precopy import STANDSTILL_SECONDS, PrecopyState
+from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.status import Phase
+
+# In one word, and in a sentence.
+Why = tuple[VerdictReason, str]
 
 # A switch-over that takes more completion times than this is stuck.
 _COMPLETION_TIMES = 4
@@ -14,7 +18,7 @@ _COMPLETION_TIMES = 4
 
 def stalled(
     course: PrecopyState, phase: Phase, now: float, silent_seconds: float | None
-) -> str | None:
+) -> Why | None:
     """Why nothing goes on; None while something does, or while that cannot be known yet.
 
     ``silent_seconds``: for how long libvirt has not answered, if that is longer than usual.
@@ -24,13 +28,15 @@ def stalled(
     if phase is Phase.SWITCHOVER:
         return _switch_over(course, now, silent_seconds)
     if silent_seconds is not None:
-        return silence(silent_seconds) + _MEANWHILE[phase] + _paused(course, now)
+        message = silence(silent_seconds) + _MEANWHILE[phase] + _paused(course, now)
+        return VerdictReason.LIBVIRT_NOT_RESPONDING, message
     still_seconds = _still_seconds(course, now)
     if phase is Phase.SETUP or still_seconds is None:
         # Pinning all memory, or a connection that is slow to come about, may take minutes.
         return None
     advice = _ADVICE[phase] + _uncounted(course)
-    return f"no byte has moved for {still_seconds:.0f} s" + advice + _paused(course, now)
+    message = f"no byte has moved for {still_seconds:.0f} s" + advice + _paused(course, now)
+    return VerdictReason.NO_DATA_MOVES, message
 
 
 _MEANWHILE = {
@@ -75,7 +81,7 @@ def _still_seconds(course: PrecopyState, now: float) -> float | None:
     return now - moved_at
 
 
-def _switch_over(course: PrecopyState, now: float, silent_seconds: float | None) -> str | None:
+def _switch_over(course: PrecopyState, now: float, silent_seconds: float | None) -> Why | None:
     """Why a switch-over is stuck: QEMU answers nothing while it sends what remains, so that only
     the time tells."""
     since = guest_pause.waits_since(course)
@@ -89,11 +95,11 @@ def _switch_over(course: PrecopyState, now: float, silent_seconds: float | None)
         return None
     text = guest_pause.told(course, now)
     if silent_seconds is not None:
-        return (
+        return VerdictReason.SWITCHOVER_STUCK, (
             f"{text} by a switch-over that does not end; {silence(silent_seconds)}: look at QEMU "
             "and libvirt at the destination"
         )
-    return (
+    return VerdictReason.SWITCHOVER_STUCK, (
         f"{text} by a switch-over that should take {completion_seconds:.1f} s: look at QEMU and "
         "libvirt at the destination"
     )

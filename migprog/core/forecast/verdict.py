@@ -8,6 +8,7 @@ from migprog.core.fields import counted
 from migprog.core.forecast import guest_pause, stall
 from migprog.core.forecast.dirty_rate import recovers, shrank
 from migprog.core.forecast.precopy import PrecopyState
+from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.status import Phase
 
 # One boundary after the first pass tells what was dirtied, a second whether that shrinks.
@@ -34,14 +35,16 @@ class Verdict(enum.StrEnum):
 
 
 class Judgement(NamedTuple):
-    """A verdict, why, and what a switch-over would take (None: not known yet).
+    """A verdict, why in a word and in a sentence, and what a switch-over would take (None: not
+    known yet).
 
     ``downtime_needed_seconds`` is the pause in which all could be sent that the last boundary left;
     ``bandwidth_needed_bytes_per_second`` the least with which passes would get shorter.
     """
 
     verdict: Verdict
-    reason: str
+    reason: VerdictReason
+    message: str
     downtime_needed_seconds: float | None = None
     bandwidth_needed_bytes_per_second: int | None = None
 
@@ -51,14 +54,27 @@ BAD: frozenset[Verdict] = frozenset(
     {Verdict.NOT_CONVERGING, Verdict.STALLED, Verdict.POST_COPY_PAUSED}
 )
 _BY_PHASE = {
-    Phase.SETUP: (Verdict.STARTING, "nothing has been copied yet"),
-    Phase.SWITCHOVER: (Verdict.SWITCHING_OVER, "the server is paused and moves to its destination"),
-    Phase.POST_COPY: (Verdict.POST_COPY, "the server runs at its destination; the rest follows"),
+    Phase.SETUP: (
+        Verdict.STARTING,
+        VerdictReason.NOTHING_COPIED_YET,
+        "nothing has been copied yet",
+    ),
+    Phase.SWITCHOVER: (
+        Verdict.SWITCHING_OVER,
+        VerdictReason.SWITCHOVER,
+        "the server is paused and moves to its destination",
+    ),
+    Phase.POST_COPY: (
+        Verdict.POST_COPY,
+        VerdictReason.RUNNING_AT_DESTINATION,
+        "the server runs at its destination; the rest follows",
+    ),
     Phase.POST_COPY_PAUSED: (
         Verdict.POST_COPY_PAUSED,
+        VerdictReason.CONNECTION_LOST,
         "the connection was lost after the server had moved; it waits for its memory",
     ),
-    Phase.DONE: (Verdict.ENDED, "it is over"),
+    Phase.DONE: (Verdict.ENDED, VerdictReason.NOT_OBSERVED, "it is over"),
 }
 
 
@@ -76,11 +92,11 @@ def judge(
     answered, if that is longer than usual.
     """
     if phase is Phase.DONE and before is not None:
-        reason = f"{before.verdict} at the end: {before.reason}"
-        return before._replace(verdict=Verdict.ENDED, reason=reason)
+        message = f"{before.verdict} at the end: {before.message}"
+        return before._replace(verdict=Verdict.ENDED, message=message)
     why = stall.stalled(course, phase, now, silent_seconds)
     if why is not None:
-        return Judgement(Verdict.STALLED, why)
+        return Judgement(Verdict.STALLED, *why)
     if phase in _BY_PHASE:
         return _of_phase(course, phase, now, silent_seconds)
     if (
@@ -88,10 +104,11 @@ def judge(
         and guest_pause.is_seen(course)
         and phase is not Phase.DISK_COPY
     ):
-        return Judgement(Verdict.CONVERGING, _while_paused(course, now))
+        return Judgement(Verdict.CONVERGING, VerdictReason.GUEST_PAUSED, _while_paused(course, now))
     if phase is Phase.DISK_COPY and course.disks.never_end:
         return Judgement(
             Verdict.NOT_CONVERGING,
+            VerdictReason.DISK_WRITE_RATE_TOO_HIGH,
             "the server writes to its disks as fast as they are copied; less writing or more "
             "bandwidth would do",
         )
@@ -101,38 +118,46 @@ def judge(
 def _of_phase(
     course: PrecopyState, phase: Phase, now: float, silent_seconds: float | None
 ) -> Judgement:
-    word, reason = _BY_PHASE[phase]
+    word, reason, message = _BY_PHASE[phase]
     if phase is Phase.SETUP and now - course.started_at >= _SETUP_SECONDS:
-        reason = f"nothing has been copied for {now - course.started_at:.0f} s since it started"
+        reason = VerdictReason.SLOW_SETUP
+        message = f"nothing has been copied for {now - course.started_at:.0f} s since it started"
     if phase is Phase.POST_COPY_PAUSED and silent_seconds is not None:
-        reason += f"; {stall.silence(silent_seconds)}"
-    return Judgement(word, reason)
+        message += f"; {stall.silence(silent_seconds)}"
+    return Judgement(word, reason, message)
 
 
 def _while_paused(course: PrecopyState, now: float) -> str:
     remaining = course.latest.memory_remaining_bytes if course.latest else None
     left = "" if remaining is None else f" {remaining / _MIB:.0f} MiB"
     return (
-        f"{guest_pause.told(course, now)}, by an operator or a tool: it dirties no memory, and waits "
-        f"until the remaining{left} are copied"
+        f"{guest_pause.told(course, now)}, by an operator or a tool: it dirties no memory, and "
+        f"waits until the remaining{left} are copied"
     )
 
 
 def _of_memory(course: PrecopyState, before: Judgement | None) -> Judgement:
     downtime, bandwidth = downtime_needed(course), bandwidth_needed(course)
-    verdict = _of_passes(course, before.verdict if before else None, _fits(course, downtime))
+    fits = _fits(course, downtime)
+    verdict = _of_passes(course, before.verdict if before else None, fits)
     if course.devices_move and verdict is not Verdict.NOT_CONVERGING:
-        verdict, reason = Verdict.COPYING, _devices(course)
+        verdict, reason = Verdict.COPYING, VerdictReason.DEVICE_STATE_MOVES
+        message = _devices(course)
     elif verdict is Verdict.NOT_CONVERGING:
-        reason = _why_not(course, downtime, bandwidth)
+        reason = VerdictReason.DIRTY_RATE_TOO_HIGH
+        message = _why_not(course, downtime, bandwidth)
     elif verdict is Verdict.COPYING:
-        reason = "too early to say: few passes to compare"
+        reason = VerdictReason.TOO_FEW_ITERATIONS
+        message = "too early to say: few passes to compare"
     else:
+        reason = VerdictReason.REMAINING_MEMORY_SHRINKS
+        if fits:
+            reason = VerdictReason.REMAINING_MEMORY_FITS
         left = ", ".join(f"{b.remaining_bytes / _MIB:.0f}" for b in course.iterations[-4:])
-        reason = f"the last passes began with {left} MiB to send{_slowed(course)}"
+        message = f"the last passes began with {left} MiB to send{_slowed(course)}"
     if course.devices_follow:
-        reason += "; the state of its devices follows"
-    return Judgement(verdict, reason, downtime, bandwidth)
+        message += "; the state of its devices follows"
+    return Judgement(verdict, reason, message, downtime, bandwidth)
 
 
 def _of_passes(course: PrecopyState, before: Verdict | None, fits: bool) -> Verdict:

@@ -25,7 +25,7 @@ from migprog.compute.libvirt import domain_actions
 from migprog.compute.libvirt import host as compute_host
 from migprog.compute.libvirt.events import ActionResult
 from migprog.concurrency import Inbox
-from migprog.core.actions import Action
+from migprog.core.actions import Action, Refusal
 from migprog.tests import inboxes
 from migprog.tests.functional import nova_clients
 from migprog.tests.functional.nova_clients import Cloud, Login
@@ -287,7 +287,7 @@ def test_a_pause_that_takes_too_long_is_aborted(site: Site) -> None:
     assert site.state(slow) == paused
     record = site.deployment.wait_for(
         slow.server.uuid,
-        lambda r: r["reason"].startswith("guest paused") and r["eta_seconds"],
+        lambda r: r["verdict_message"].startswith("guest paused") and r["eta_seconds"],
         "that is paused",
     )
     # 32 MiB, at 2 MiB/s, less what this pass has sent.
@@ -295,12 +295,14 @@ def test_a_pause_that_takes_too_long_is_aborted(site: Site) -> None:
     assert record["eta_seconds"] > 0.5
     again = force()
     assert again.status_code == 409
-    assert "the server is paused already" in again.json()["error"]["message"]
+    assert "the server is paused already" in again.json()["errors"][0]["detail"]
     assert requests.delete(address, timeout=30).status_code == 202
     site.is_aborted(slow)
     over = requests.delete(address, timeout=30)
     assert over.status_code == 409
-    assert over.json()["error"]["message"] == "It cannot be done: the migration has ended."
+    assert over.json()["errors"][0]["detail"] == (
+        "Cannot abort the migration: the migration has ended."
+    )
 
 
 def test_an_agent_that_takes_no_part(site: Site) -> None:
@@ -345,18 +347,18 @@ _BY_USER = [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER]
 @pytest.mark.parametrize(
     ("domain", "called", "why"),
     [
-        (_Domain(jobs=0), [], "the migration has ended"),
-        (_Domain(_RUNS, jobs=1), [], "the migration has ended"),
-        (_Domain(_RUNS, _BY_USER, jobs=2), ["suspend", "resume"], "the migration has ended"),
+        (_Domain(jobs=0), [], Refusal.ENDED),
+        (_Domain(_RUNS, jobs=1), [], Refusal.ENDED),
+        (_Domain(_RUNS, _BY_USER, jobs=2), ["suspend", "resume"], Refusal.ENDED),
         # Somebody has paused it long ago: it stays so.
         (
             _Domain(_BY_USER, jobs=2),
             [],
-            "the server is paused already: nothing writes to its memory",
+            Refusal.ALREADY_PAUSED,
         ),
     ],
 )
-def test_no_server_is_left_paused(domain: _Domain, called: list[str], why: str) -> None:
+def test_no_server_is_left_paused(domain: _Domain, called: list[str], why: Refusal) -> None:
     result = domain_actions.force_complete(domain, time.monotonic())
     assert (result, domain.called) == ({"refused": why}, called)
 

@@ -125,8 +125,8 @@ def check_every_route(base: str) -> None:
     following = requests.get(page["migrations_links"][0]["href"], timeout=10).json()
     assert [each["uuid"] for each in following["migrations"]] == [DONE]
     assert "migrations_links" not in following
-    assert get("/migrations?limit=x", 400)["error"]["field"] == "limit"
-    assert get("/nowhere", 404)["error"]["code"] == 404
+    assert get("/migrations?limit=x", 400)["errors"][0]["field"] == "limit"
+    assert get("/nowhere", 404)["errors"][0]["status"] == 404
     assert requests.head(f"{base}/migrations", timeout=10).status_code == 200
     assert requests.delete(f"{base}/migrations", timeout=10).status_code == 405
 

@@ -198,7 +198,9 @@ def test_a_new_agent_finds_a_migration_whose_guest_is_paused(hosts, agent, guest
     virsh(source, "suspend", server.name)
     conductor = agent(qemu_events=False)
     processes.wait_for(
-        lambda: any(r.reason.startswith("guest paused for at least ") for r in conductor.reports),
+        lambda: any(
+            r.verdict_message.startswith("guest paused for at least ") for r in conductor.reports
+        ),
         *(SECONDS, "the pause to be reported"),
     )
     migration.abort()

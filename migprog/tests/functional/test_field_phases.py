@@ -95,7 +95,7 @@ def test_a_destination_that_hangs_at_the_switch_over(
 ) -> None:
     server, migration, record = hung_at_switch_over(watched, lab, started)
     assert (record["phase"], record["verdict"]) == ("switchover", "stalled")
-    assert record["reason"].startswith("guest paused for ")
+    assert record["verdict_message"].startswith("guest paused for ")
     assert record["eta_seconds"] is record["eta_high_seconds"] is None
     told = drain(watched)
     assert told["eta_seconds"] is None
@@ -125,7 +125,9 @@ def test_a_guest_that_somebody_suspends_while_its_memory_is_copied(
     with contextlib.closing(source.connect()) as connection:
         connection.lookupByUUIDString(server.uuid).suspend()
         paused = watched.wait_for(
-            server.uuid, lambda r: r["reason"].startswith("guest paused for "), "that is paused"
+            server.uuid,
+            lambda r: r["verdict_message"].startswith("guest paused for "),
+            "that is paused",
         )
         assert paused["phase"].startswith("memory-")
         # No more than that goes through in a second; libvirt itself resumes it at the end only.
@@ -156,7 +158,7 @@ def test_post_copy_that_stands_still(watched: Deployment, lab: Lab, started: lis
     assert (stuck["phase"], stuck["verdict"]) == ("post-copy", "stalled")
     assert stuck["status"] == "running (post-copy)"
     assert stuck["eta_seconds"] is None
-    assert "guest" in stuck["reason"]
+    assert "guest" in stuck["verdict_message"]
     destination.signal_guest(server.name, signal.SIGCONT)
     watched.wait_for(
         server.uuid, lambda r: not r["in_progress"] or r["eta_seconds"], "that goes on"

@@ -152,7 +152,7 @@ def test_openstack_is_told_what_is_wrong(endpoint: str) -> None:
             (f"server migration show {NOBODY} {RUNNING}", f"No Server found for {NOBODY}"),
             ("server migration list --limit 1 --marker x", "400: Client Error"),
             (f"server migration abort {WEB} {RUNNING}", "501: Server Error"),
-            (f"server migration force complete {WEB} {RUNNING}", "Steering is not enabled"),
+            (f"server migration force complete {WEB} {RUNNING}", "Actions are disabled"),
             (f"server migration abort db {POST_COPY}", "400: Client Error"),
             (f"server migration abort {WEB} 99", "404: Client Error"),
         ],

@@ -7,6 +7,7 @@ import pytest
 
 from migprog import objects
 from migprog.core.forecast.verdict import Verdict
+from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.report import Agent, ArrivalState, Batch
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
@@ -15,7 +16,8 @@ from migprog.tests.stores import START, at, lasting, later, migration, report
 # What only the source knows, and what both know.
 OF_SOURCE = {
     "downtime_seconds": 0.125,
-    "reason": "the last verdict",
+    "verdict_reason": VerdictReason.TOO_FEW_ITERATIONS,
+    "verdict_message": "the last verdict",
     "throughput_bytes_per_second": 5_000,
     "downtime_needed_seconds": 0.5,
     "eta_at_25_seconds": 7.0,
@@ -121,10 +123,10 @@ class Late:
 
     def test_its_own_end_is_filled_up_where_it_is_null_and_else_stays(self, store):
         first = report()
-        stores.store(store, first, ended(first, reason=None))
-        stores.store(store, ended(first, 3, reason="why", downtime_seconds=9.0))
+        stores.store(store, first, ended(first, verdict_message=None))
+        stores.store(store, ended(first, 3, verdict_message="why", downtime_seconds=9.0))
         after = migration(store, first)
-        assert (after.reason, after.downtime_seconds, after.sequence) == ("why", 0.125, 3)
+        assert (after.verdict_message, after.downtime_seconds, after.sequence) == ("why", 0.125, 3)
         before = lasting(after)
-        stores.store(store, ended(first, 4, reason="else"))
+        stores.store(store, ended(first, 4, verdict_message="else"))
         assert lasting(migration(store, first)) == before

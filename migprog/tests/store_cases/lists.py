@@ -30,7 +30,7 @@ class MigrationQuery:
         with pytest.raises(exception.NotFound):
             objects.Migration.get(store, "no uuid", one.uuid)
         for server in (one.uuid, "no uuid"):
-            with pytest.raises(exception.NotFound, match="is known"):
+            with pytest.raises(exception.NotFound, match="is recorded"):
                 objects.Server.get(store, server)
 
     def test_lists(self, store):

@@ -29,6 +29,7 @@ def _came(first, came_at=START + 5):
 
 
 NEWER = {"status": "running (newer)", "phase": "newer-phase", "verdict": "newer-verdict"}
+NEWER |= {"verdict_reason": "newer-reason"}
 
 
 class Newer:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from migprog import exception, objects
 from migprog.core.fields import MAX_COUNT, MAX_INSTANT
 from migprog.core.forecast.verdict import Verdict
+from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.report import Batch, Report
 from migprog.core.status import Phase, Status
 from migprog.db import models
@@ -30,7 +31,8 @@ class Keeping:
             eta_low_seconds=0.1 + 0.2,
             eta_high_seconds=MAX_INSTANT,
             verdict=Verdict.NOT_CONVERGING,
-            reason="x" * 255,
+            verdict_reason=max(VerdictReason, key=len),
+            verdict_message="x" * 255,
             memory_total_bytes=MAX_COUNT,
             memory_processed_bytes=1,
             memory_remaining_bytes=0,
@@ -75,6 +77,7 @@ class Keeping:
         assert isinstance(stored.status, Status)
         assert isinstance(stored.phase, Phase)
         assert isinstance(stored.verdict, Verdict)
+        assert isinstance(stored.verdict_reason, VerdictReason)
         assert (stored.source_compute, stored.source_node) == ("source", "source.example.org")
         assert stored.last_reported_at == stored.created_at == stored.updated_at == at(START + 3)
 
@@ -107,13 +110,13 @@ class Keeping:
         assert server.migration_uuid == first.uuid
 
     def test_names_outlast_a_report_without_them(self, store):
-        first = report(server_name="web", project_id="p", user_id="u", reason="slow")
+        first = report(server_name="web", project_id="p", user_id="u", verdict_message="slow")
         stores.store(store, first)
         nameless = {"server_name": None, "project_id": None, "user_id": None}
-        stores.store(store, later(first, reason=None, **nameless))
+        stores.store(store, later(first, verdict_message=None, **nameless))
         stored = migration(store, first)
         assert (stored.server_name, stored.project_id, stored.user_id) == ("web", "p", "u")
-        assert stored.reason is None
+        assert stored.verdict_message is None
         assert objects.Server.get(store, first.server_uuid).name == "web"
 
     def test_text_is_compared_exactly(self, store):
@@ -129,6 +132,7 @@ class Keeping:
         stores.store(store, running, ended)
         stores.store(store, later(running, 5))
         later_words = {"status": "frozen", "phase": "device-state", "verdict": "slow-network"}
+        later_words["verdict_reason"] = "cable-unplugged"
         for one in (running, ended):
             changed = sa.update(models.Migration).where(models.Migration.uuid == one.uuid)
             with store.writing() as connection:
@@ -138,6 +142,7 @@ class Keeping:
             (Status.RUNNING, Phase.MEMORY_ITERATIONS, None),
             (Status.UNKNOWN, Phase.DONE, None),
         ]
+        assert {each.verdict_reason for each in found} == {None}
         assert objects.Point.list(store, found[0])[-1].phase is Phase.MEMORY_ITERATIONS
         assert objects.ServerNow.get(store, running.server_uuid).migrates
 
@@ -159,7 +164,7 @@ class Guarding:
         stored_one = report(sequence=5, percent=50)
         stores.store(store, stored_one)
         before = migration(store, stored_one), objects.Server.get(store, stored_one.server_uuid)
-        late = later(stored_one, sequence=sequence, percent=60, reason="late")
+        late = later(stored_one, sequence=sequence, percent=60, verdict_message="late")
         assert stores.store(store, late, last_reported_at=START + 999).stored == {
             stored_one.uuid: 5
         }

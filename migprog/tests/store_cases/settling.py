@@ -473,7 +473,7 @@ class Settling:
             assert stored.status is status
 
     def test_an_end_that_nobody_saw_wipes_nothing_out(self, store):
-        first = report(**ON_ITS_WAY, reason="as it was", throughput_bytes_per_second=5)
+        first = report(**ON_ITS_WAY, verdict_message="as it was", throughput_bytes_per_second=5)
         stores.store(store, first)
         newer = later(first, 5, memory_processed_bytes=950)
         stores.store(store, newer)

@@ -233,7 +233,7 @@ def test_a_database_that_does_not_serve(check, database, says):
     ("version", "result", "says"),
     [
         (None, _FAILURE, "no tables in database"),
-        ("0003", _FAILURE, "the tables are of version 0003"),
+        ("0001", _FAILURE, "the tables are of version 0001"),
         ("9999", _WARNING, "the tables are of version 9999, newer than this program"),
     ],
 )

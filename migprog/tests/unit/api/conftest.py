@@ -13,6 +13,7 @@ from oslo_config import cfg
 
 from migprog import objects
 from migprog.api import app
+from migprog.api.error_codes import ErrorCode
 from migprog.api.resource import Application
 from migprog.conf import api as api_conf
 from migprog.core.report import Batch, Report
@@ -52,6 +53,18 @@ def client_of(application: Application) -> testing.TestClient:
 
     compared = answers.checked(application)
     return testing.TestClient(on_this_machine)
+
+
+def error_of(answer: testing.Result, code: ErrorCode) -> dict[str, Any]:
+    """The one error of an answer of the native API, which must be of this code."""
+    (error,) = answer.json["errors"]
+    assert error["code"] == code, error
+    assert answer.status_code == error["status"] == code.status
+    assert error["request_id"] == answer.headers["x-openstack-request-id"]
+    assert error["title"] and error["detail"]
+    assert answer.headers["content-type"] == "application/json"
+    found: dict[str, Any] = error
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,13 @@ from falcon import testing
 from migprog import objects
 from migprog.api import app
 from migprog.api.actions import ByAgents
+from migprog.api.error_codes import BY_REFUSAL, ErrorCode
 from migprog.context import RequestContext
-from migprog.core.actions import Action, Answer, Target
+from migprog.core.actions import Action, Answer, Refusal, Target
 from migprog.core.report import Agent, Batch
 from migprog.core.status import Phase, Status
 from migprog.rpc import compute
-from migprog.tests.unit.api.conftest import SERVER, Fill, client_of, configuration
+from migprog.tests.unit.api.conftest import SERVER, Fill, client_of, configuration, error_of
 from migprog.tests.unit.api.nova.conftest import Asked
 from migprog.tests.unit.api.tokens import keystone_client
 
@@ -40,6 +41,7 @@ def force(
     return client.simulate_post(f"{path}/action", body=body, headers=headers)
 
 
+VERBS = {"abort": "abort the migration", "force_complete": "force the migration to complete"}
 BOTH = pytest.mark.parametrize(("act", "name"), [(abort, "abort"), (force, "force_complete")])
 
 
@@ -53,11 +55,9 @@ def acting(store: objects.Store, connection: str, asked: Asked) -> testing.TestC
     return client_of(app.create(configuration(connection), store, actions=asked))
 
 
-def message(answer: testing.Result, code: int) -> str:
-    error = answer.json["error"]
-    assert answer.status_code == error["code"] == code, error
-    told: str = error["message"]
-    return told
+def detail(answer: testing.Result, code: ErrorCode) -> str:
+    found: str = error_of(answer, code)["detail"]
+    return found
 
 
 @BOTH
@@ -78,17 +78,14 @@ def test_what_is_not_there(
 ) -> None:
     fill()
     for path in (f"/servers/{NOBODY}/migrations/1", f"/servers/{SERVER}/migrations/2", f"{ONE}x"):
-        message(act(acting, path), 404)
+        detail(act(acting, path), ErrorCode.MIGRATION_NOT_FOUND)
     assert not asked.noted
 
 
 @BOTH
 @pytest.mark.parametrize(
     ("status", "why"),
-    [
-        (Status.COMPLETED, "It cannot be done: the migration has ended."),
-        (Status.POST_COPY, "It cannot be done: the server runs at its destination already."),
-    ],
+    [(Status.COMPLETED, Refusal.ENDED), (Status.POST_COPY, Refusal.AT_DESTINATION)],
 )
 def test_what_is_past_it(
     acting: testing.TestClient,
@@ -97,10 +94,11 @@ def test_what_is_past_it(
     act: Act,
     name: str,
     status: Status,
-    why: str,
+    why: Refusal,
 ) -> None:
     fill(status=status, phase=Phase.DONE if status is Status.COMPLETED else Phase.POST_COPY)
-    assert message(act(acting), 409) == why
+    said = detail(act(acting), BY_REFUSAL[why])
+    assert said == f"Cannot {VERBS[name]}: {why.message}."
     assert not asked.noted
 
 
@@ -108,7 +106,7 @@ def test_nothing_is_forced_while_disks_are_copied(
     acting: testing.TestClient, asked: Asked, fill: Fill
 ) -> None:
     fill(phase=Phase.DISK_COPY)
-    assert "no memory is being copied yet" in message(force(acting), 409)
+    assert "no memory is being copied yet" in detail(force(acting), ErrorCode.NO_MEMORY_COPIED)
     assert not asked.noted
     assert abort(acting).status_code == 202
 
@@ -118,7 +116,7 @@ def test_nothing_is_done_where_nobody_wired_it(
     client: testing.TestClient, fill: Fill, act: Act, name: str
 ) -> None:
     fill()
-    assert "[api] allow_actions" in message(act(client), 501)
+    assert "[api] allow_actions" in detail(act(client), ErrorCode.ACTIONS_DISABLED)
 
 
 @pytest.mark.parametrize(
@@ -129,8 +127,8 @@ def test_a_body_that_is_none(
     acting: testing.TestClient, asked: Asked, fill: Fill, body: str
 ) -> None:
     fill()
-    error = force(acting, body=body).json["error"]
-    assert (error["code"], error["field"]) == (400, "body")
+    error = error_of(force(acting, body=body), ErrorCode.INVALID_BODY)
+    assert error["field"] == "body"
     assert error["rule"] == f"must be {FORCE}"
     assert not asked.noted
 
@@ -143,8 +141,8 @@ def test_it_is_nothing_to_be_read(acting: testing.TestClient, fill: Fill) -> Non
 
 def test_another_kind_of_body(acting: testing.TestClient, asked: Asked, fill: Fill) -> None:
     fill()
-    message(force(acting, **{"Content-Type": "text/plain"}), 415)
-    message(force(acting, body=FORCE + " " * 2**16), 413)
+    error_of(force(acting, **{"Content-Type": "text/plain"}), ErrorCode.UNSUPPORTED_MEDIA_TYPE)
+    error_of(force(acting, body=FORCE + " " * 2**16), ErrorCode.BODY_TOO_LARGE)
     assert not asked.noted
 
 
@@ -198,14 +196,28 @@ def test_the_sources_agent_is_asked(
 
 
 @BOTH
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        *((Answer.of(refusal), BY_REFUSAL[refusal]) for refusal in Refusal),
+        # Of an agent that has a reason which this version does not know.
+        (Answer("the moon is full"), ErrorCode.ACTION_REFUSED),
+    ],
+)
 def test_what_the_agent_refuses(
-    store: objects.Store, connection: str, fill: Fill, act: Act, name: str
+    store: objects.Store,
+    connection: str,
+    fill: Fill,
+    act: Act,
+    name: str,
+    answer: Answer,
+    code: ErrorCode,
 ) -> None:
     fill()
     tell(store)
-    client = by(store, connection, Agents(Answer("something is done to it already")))
-    told = "It cannot be done: something is done to it already."
-    assert message(act(client), 409) == told
+    client = by(store, connection, Agents(answer))
+    told = f"Cannot {VERBS[name]}: {answer.refused}."
+    assert detail(act(client), code) == told
     nova = act(client, f"/v2.1{ONE}", **{"OpenStack-API-Version": "compute 2.80"})
     assert nova.json == {"conflictingRequest": {"code": 409, "message": told}}
 
@@ -214,12 +226,12 @@ def test_what_the_agent_refuses(
 @pytest.mark.parametrize(
     ("agent", "code", "told", "is_asked"),
     [
-        (None, 503, "is not heard of", False),
-        ({"age_seconds": 61}, 503, "is not heard of", False),
-        ({"age_seconds": 59}, 503, "does not answer. It may yet do it", True),
-        ({"actions_enabled": False}, 501, "[compute] allow_actions", False),
+        (None, ErrorCode.AGENT_SILENT, "was not requested", False),
+        ({"age_seconds": 61}, ErrorCode.AGENT_SILENT, "was not requested", False),
+        ({"age_seconds": 59}, ErrorCode.AGENT_TIMEOUT, "may still be carried out", True),
+        ({"actions_enabled": False}, ErrorCode.AGENT_ACTIONS_DISABLED, "[compute] allow", False),
         # Of a version that knows nothing of it.
-        ({"actions_enabled": None}, 501, "[compute] allow_actions", False),
+        ({"actions_enabled": None}, ErrorCode.AGENT_ACTIONS_DISABLED, "[compute] allow", False),
     ],
 )
 def test_an_agent_that_does_nothing(
@@ -229,7 +241,7 @@ def test_an_agent_that_does_nothing(
     act: Act,
     name: str,
     agent: dict[str, Any] | None,
-    code: int,
+    code: ErrorCode,
     told: str,
     is_asked: bool,
 ) -> None:
@@ -238,7 +250,7 @@ def test_an_agent_that_does_nothing(
         tell(store, **agent)
     agents = Agents()
     answer = act(by(store, connection, agents))
-    assert told in message(answer, code)
+    assert told in detail(answer, code)
     # Not everybody may see hosts.
     assert "rack7" not in answer.text
     assert "source.lab" not in answer.text
@@ -250,7 +262,7 @@ def test_an_arrival_without_a_source(store: objects.Store, connection: str, fill
     fill()
     found = objects.Migration.get(store, SERVER, "1")
     agents = Agents(Answer())
-    with pytest.raises(Exception, match="is not heard of"):
+    with pytest.raises(Exception, match="sends no heartbeats"):
         ByAgents(store, agents).ask(
             RequestContext(overwrite=False),
             Action.ABORT,
@@ -284,10 +296,10 @@ def test_whose_it_is_not(
 ) -> None:
     fill(project_id="c0ffee")
     client = keystone_client(store, connection, actions=asked)
-    for token, code in (("reader", 403), ("member", 403), ("system-reader", 403)):
-        told = message(act(client, **{"X-Auth-Token": token}), code)
+    for token in ("reader", "member", "system-reader"):
+        told = detail(act(client, **{"X-Auth-Token": token}), ErrorCode.POLICY_DENIED)
         assert f"migprog:migrations:{name}" in told
-    message(act(client, **{"X-Auth-Token": "other-manager"}), 404)
+    error_of(act(client, **{"X-Auth-Token": "other-manager"}), ErrorCode.MIGRATION_NOT_FOUND)
     assert not asked.noted
     for token in ("manager", "admin", "other-admin"):
         assert act(client, **{"X-Auth-Token": token}).status_code == 202

@@ -7,7 +7,8 @@ from keystoneauth1 import loading
 from migprog import exception, objects
 from migprog.api import app
 from migprog.api import keystone as api_keystone
-from migprog.tests.unit.api.conftest import SERVER, Fill, client_of, configuration
+from migprog.api.error_codes import ErrorCode
+from migprog.tests.unit.api.conftest import SERVER, Fill, client_of, configuration, error_of
 from migprog.tests.unit.api.test_routes import paths
 from migprog.tests.unit.api.tokens import keystone_client
 
@@ -37,7 +38,7 @@ def test_a_stranger_gets_nothing_but_what_is_public(
                 assert answer.status_code == 401, (method, path)
                 assert SERVER not in answer.text
         if path not in ("/", "/healthcheck", "/openapi.json"):
-            assert client.simulate_get(path, headers=headers).json["error"]["code"] == 401
+            error_of(client.simulate_get(path, headers=headers), ErrorCode.UNAUTHORIZED)
 
 
 @pytest.mark.parametrize("token", ["admin", "loud"])
@@ -79,9 +80,12 @@ def test_keystone_that_does_not_answer(store: objects.Store, connection: str) ->
     conf.set_override("www_authenticate_uri", "http://127.0.0.1:1/v3", _KEYSTONE)
     conf.set_override("http_request_max_retries", 0, _KEYSTONE)
     client = client_of(app.create(conf, store))
-    for headers, code in (({}, 401), ({"X-Auth-Token": "any"}, 503)):
+    for headers, code in (
+        ({}, ErrorCode.UNAUTHORIZED),
+        ({"X-Auth-Token": "any"}, ErrorCode.KEYSTONE_UNAVAILABLE),
+    ):
         answer = client.simulate_get("/migrations", headers=headers)
-        assert (answer.status_code, answer.json["error"]["code"]) == (code, code)
+        error_of(answer, code)
     assert client.simulate_get("/").status_code == 200
 
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every refusal is JSON with its field and its rule; no answer shows how we are made."""
 
+import http.client
+import json
+import socket
 import uuid
 
 import pytest
@@ -8,14 +11,16 @@ from falcon import testing
 
 from migprog import objects
 from migprog.api import app
-from migprog.tests.unit.api.conftest import SERVER, Fill, client_of, configuration
+from migprog.api.error_codes import ErrorCode
+from migprog.httpd import Server
+from migprog.tests.unit.api.conftest import SERVER, Fill, client_of, configuration, error_of
 
 NOBODY = str(uuid.UUID(int=99))
 A_UUID = "must be a UUID, in its form with hyphens"
 A_LIMIT = "must be a whole number from 1 to 1000"
 A_HOST = "must be 1 to 255 characters, none of them a control character"
 KNOWN = (
-    "is unknown here; known are: changed_since, host, in_progress, limit, marker, project_id, "
+    "is unknown; known parameters: changed_since, host, in_progress, limit, marker, project_id, "
     "server_uuid, sort_dir, sort_key, status, verdict"
 )
 
@@ -55,22 +60,21 @@ def test_a_bad_parameter_is_named_with_its_rule(
     client: testing.TestClient, query: str, field: str, rule: str
 ) -> None:
     answer = client.simulate_get("/migrations", query_string=query)
-    assert answer.status_code == 400
-    error = answer.json["error"]
-    assert (error["code"], error["title"]) == (400, "Bad Request")
+    error = error_of(answer, ErrorCode.INVALID_PARAMETER)
+    assert error["title"] == "Bad Request"
     assert (error["field"], error["rule"]) == (field, rule)
-    assert error["message"].startswith(f"{field}: ")
-    assert error["message"].endswith(rule)
+    assert error["detail"].startswith(f"{field}: ")
+    assert error["detail"].endswith(rule)
 
 
 def test_the_message_shows_the_value(client: testing.TestClient) -> None:
-    assert client.simulate_get("/migrations?limit=x").json["error"]["message"] == (
-        "limit: 'x' must be a whole number from 1 to 1000"
-    )
+    error = error_of(client.simulate_get("/migrations?limit=x"), ErrorCode.INVALID_PARAMETER)
+    assert error["detail"] == "limit: 'x' must be a whole number from 1 to 1000"
 
 
 def test_a_bad_status_is_told_the_good_ones(client: testing.TestClient) -> None:
-    error = client.simulate_get("/migrations?status=done").json["error"]
+    answer = client.simulate_get("/migrations?status=done")
+    error = error_of(answer, ErrorCode.INVALID_PARAMETER)
     assert error["field"] == "status"
     assert error["rule"].startswith("must be one of: running, running (post-copy), ")
 
@@ -78,8 +82,7 @@ def test_a_bad_status_is_told_the_good_ones(client: testing.TestClient) -> None:
 def test_an_unknown_marker(client: testing.TestClient, fill: Fill) -> None:
     fill()
     answer = client.simulate_get(f"/migrations?marker={NOBODY}")
-    assert answer.status_code == 400
-    assert answer.json["error"]["field"] == "marker"
+    assert error_of(answer, ErrorCode.INVALID_PARAMETER)["field"] == "marker"
 
 
 @pytest.mark.parametrize(
@@ -89,8 +92,8 @@ def test_where_nothing_can_be_chosen_nothing_is_taken(
     client: testing.TestClient, fill: Fill, path: str
 ) -> None:
     fill()
-    error = client.simulate_get(f"{path}?limit=1").json["error"]
-    assert (error["field"], error["rule"]) == ("limit", "is unknown here; known are: none")
+    error = error_of(client.simulate_get(f"{path}?limit=1"), ErrorCode.INVALID_PARAMETER)
+    assert (error["field"], error["rule"]) == ("limit", "is unknown; known parameters: none")
 
 
 @pytest.mark.parametrize(
@@ -121,9 +124,15 @@ def test_where_nothing_can_be_chosen_nothing_is_taken(
 def test_what_is_not_there(client: testing.TestClient, fill: Fill, path: str) -> None:
     fill()
     answer = client.simulate_get(path)
-    assert answer.status_code == 404
-    assert set(answer.json["error"]) == {"code", "title", "message"}
-    assert len(answer.text) < 400
+    depth = path.strip("/").count("/")
+    if not path.startswith("/servers/"):
+        code = ErrorCode.NO_SUCH_ADDRESS
+    elif depth < 3:
+        code = ErrorCode.SERVER_NOT_FOUND
+    else:
+        code = ErrorCode.MIGRATION_NOT_FOUND
+    assert set(error_of(answer, code)) == {"request_id", "code", "status", "title", "detail"}
+    assert len(answer.text) < 500
 
 
 def test_another_servers_migration_is_not_there(client: testing.TestClient, fill: Fill) -> None:
@@ -135,13 +144,13 @@ def test_another_servers_migration_is_not_there(client: testing.TestClient, fill
 def test_a_body_is_refused(client: testing.TestClient) -> None:
     for more in ({"body": "{}"}, {"headers": {"Transfer-Encoding": "chunked"}}):
         answer = client.simulate_get("/migrations", **more)
-        assert answer.status_code == 413
-        assert answer.json["error"]["message"] == "The request must not have a body."
+        error = error_of(answer, ErrorCode.UNEXPECTED_BODY)
+        assert (error["status"], error["detail"]) == (400, "A GET request must not have a body.")
 
 
 def test_the_address_is_bounded(client: testing.TestClient) -> None:
     answer = client.simulate_get("/migrations?host=" + "h" * app.MAX_URL_CHARACTERS)
-    assert (answer.status_code, answer.json["error"]["code"]) == (414, 414)
+    assert "4096" in error_of(answer, ErrorCode.URI_TOO_LONG)["detail"]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +161,7 @@ def test_without_a_database(tmp_path: object, away: str) -> None:
     client = client_of(app.create(conf, objects.connect(conf)))
     for path in ("/healthcheck", "/migrations", f"/servers/{SERVER}"):
         answer = client.simulate_get(path)
-        assert (answer.status_code, answer.json["error"]["code"]) == (503, 503), path
+        error_of(answer, ErrorCode.DATABASE_UNAVAILABLE)
         assert int(answer.headers["retry-after"]) > 0
         for secret in ("secret", "sqlite", "Traceback", "pymysql", "127.0.0.1"):
             assert secret not in answer.text
@@ -169,7 +178,7 @@ def test_what_nobody_foresaw(
     with store.engine.begin() as sql:
         sql.exec_driver_sql("UPDATE migrations SET created_at = 'unheard of'")
     answer = client_of(app.create(configuration(connection), store)).simulate_get("/migrations")
-    assert (answer.status_code, answer.json["error"]["code"]) == (500, 500)
+    error_of(answer, ErrorCode.INTERNAL_ERROR)
     assert "unheard" not in answer.text
     assert "unheard of" in caplog.text
 
@@ -183,5 +192,45 @@ def test_out_of_service_by_file(store: objects.Store, connection: str, tmp_path:
     conf.register_opts(opts.DISABLE_BY_FILE_OPTS, "healthcheck")
     conf.set_override("disable_by_file_path", str(tmp_path), "healthcheck")
     answer = client_of(app.create(conf, store)).simulate_get("/healthcheck")
-    assert answer.status_code == 503
-    assert answer.json["error"]["message"] == "Not in service: DISABLED BY FILE"
+    error = error_of(answer, ErrorCode.OUT_OF_SERVICE)
+    assert error["detail"] == "Out of service: DISABLED BY FILE"
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "code"),
+    [
+        (b"GARBAGE\r\n\r\n", ErrorCode.BAD_REQUEST),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 2**17 + b"\r\n\r\n", ErrorCode.HEADERS_TOO_LARGE),
+        (b"POST / HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n", ErrorCode.BODY_TOO_LARGE),
+        (
+            b"POST /migrations HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+            ErrorCode.NOT_IMPLEMENTED,
+        ),
+    ],
+)
+def test_what_is_no_valid_http_is_answered_in_the_same_form(
+    request_bytes: bytes, code: ErrorCode
+) -> None:
+    def unreached(environ: object, start_response: object) -> list[bytes]:
+        raise AssertionError("the application was asked")
+
+    server = Server(unreached, "127.0.0.1", 0, 1, "[test] listen", refuse=app.refuse)
+    server.start()
+    try:
+        with socket.create_connection((server.host, server.port), timeout=10) as connection:
+            connection.sendall(request_bytes)
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            (error,) = json.loads(answer.read())["errors"]
+            assert (answer.status, error["status"]) == (code.status, code.status)
+            assert error["code"] == code
+            assert error["request_id"] == answer.headers["X-OpenStack-Request-Id"]
+    finally:
+        server.stop()
+
+
+def test_what_is_no_valid_http_is_answered_in_novas_form_below_its_prefix() -> None:
+    status, headers, body = app.refuse("/v2.1/servers", 413)
+    assert status.startswith("413 ")
+    assert json.loads(body)["overLimit"]["code"] == 413
+    assert "X-Compute-Request-Id" in dict(headers)

@@ -9,9 +9,10 @@ import pytest
 from falcon import testing
 
 from migprog import objects
+from migprog.api.error_codes import ErrorCode
 from migprog.core.report import Agent, Batch
 from migprog.core.status import Phase, Status
-from migprog.tests.unit.api.conftest import Fill
+from migprog.tests.unit.api.conftest import Fill, error_of
 
 GIB = 2**30
 
@@ -82,9 +83,9 @@ def test_at_the_pace_seen(
 @pytest.mark.parametrize(
     ("heard", "values", "reason"),
     [
-        (0, {"servers": None}, "does not tell"),
-        (-3600, {}, "not heard of"),
-        (0, {}, "no migration off it has completed"),
+        (0, {"servers": None}, "does not report"),
+        (-3600, {}, "is silent"),
+        (0, {}, "no migration off this host has"),
     ],
 )
 def test_what_is_not_known(
@@ -153,4 +154,4 @@ def test_a_host_without_an_agent(client: testing.TestClient, fill: Fill) -> None
     assert client.simulate_get("/hosts/nobody/drain").status_code == 404
     for name in ("a%00b", "h" * 256, "a%0Ab"):
         answer = client.simulate_get(f"/hosts/{name}/drain")
-        assert (answer.status_code, answer.json["error"]["field"]) == (400, "host")
+        assert error_of(answer, ErrorCode.INVALID_PARAMETER)["field"] == "host"

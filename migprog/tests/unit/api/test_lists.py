@@ -8,9 +8,17 @@ from falcon import testing
 
 from migprog import objects
 from migprog.api import app
+from migprog.api.error_codes import ErrorCode
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.status import Phase, Status
-from migprog.tests.unit.api.conftest import HEARD_AT, SERVER, Fill, client_of, configuration
+from migprog.tests.unit.api.conftest import (
+    HEARD_AT,
+    SERVER,
+    Fill,
+    client_of,
+    configuration,
+    error_of,
+)
 
 OTHER = str(uuid.UUID(int=2))
 
@@ -95,9 +103,9 @@ def test_changed_since(client: testing.TestClient, fill: Fill) -> None:
 )
 def test_an_instant_is_one_of_rfc_3339(client: testing.TestClient, since: str) -> None:
     answer = client.simulate_get(f"/migrations?changed_since={since}")
-    assert answer.status_code == 400
-    assert answer.json["error"]["field"] == "changed_since"
-    assert answer.json["error"]["rule"].startswith("must be an instant with its zone")
+    error = error_of(answer, ErrorCode.INVALID_PARAMETER)
+    assert error["field"] == "changed_since"
+    assert error["rule"].startswith("must be an instant with its zone")
 
 
 @pytest.mark.parametrize("direction", ["asc", "desc"])
@@ -127,8 +135,8 @@ def test_sorting(client: testing.TestClient, fill: Fill, key: str, direction: st
         assert seen == wanted
     if key == "ended_at":
         refused = client.simulate_get(f"{asked}&marker={running}")
-        assert refused.status_code == 400
-        assert "that has its ended_at" in refused.json["error"]["message"]
+        error = error_of(refused, ErrorCode.INVALID_PARAMETER)
+        assert "that has its ended_at" in error["detail"]
 
 
 def test_a_server_shows_its_own_alone_ended_ones_too(
@@ -178,8 +186,11 @@ def test_the_largest_page_is_configured(store: objects.Store, connection: str, f
     answer = client.simulate_get("/migrations").json
     assert len(answer["migrations"]) == 3
     assert answer["migrations_links"][0]["rel"] == "next"
-    refused = client.simulate_get("/migrations?limit=4").json["error"]
-    assert refused["rule"] == "must be a whole number from 1 to 3"
+    refused = client.simulate_get("/migrations?limit=4")
+    assert (
+        error_of(refused, ErrorCode.INVALID_PARAMETER)["rule"]
+        == "must be a whole number from 1 to 3"
+    )
 
 
 @pytest.mark.parametrize(
@@ -195,8 +206,7 @@ def test_filters_that_no_index_serves_together_are_refused(
 ) -> None:
     (running,) = fill(host="a")
     answer = client.simulate_get(f"/migrations?{query}&project_id=p&status=failed")
-    assert answer.status_code == 400
-    error = answer.json["error"]
+    error = error_of(answer, ErrorCode.INCOMPATIBLE_PARAMETERS)
     assert error["field"] == field
     assert error["rule"].startswith(f"may be combined with {other} only together with server_uuid")
     found = [] if "ended_at" in query else [running]

@@ -10,10 +10,11 @@ from falcon import testing
 
 from migprog import exception, objects
 from migprog.api import app, service
+from migprog.api.error_codes import ErrorCode
 from migprog.api.waiting import Waiting
 from migprog.core.status import Phase, Status
 from migprog.tests import access, stores
-from migprog.tests.unit.api.conftest import SERVER, client_of, configuration
+from migprog.tests.unit.api.conftest import SERVER, client_of, configuration, error_of
 from migprog.tests.unit.api.tokens import PROJECT
 
 # Far more than it takes, and less than a test may.
@@ -129,9 +130,9 @@ def test_no_more_wait_than_may(
     asked = pool.submit(ask, client, migration, query)
     assert waiting.begun.acquire(timeout=LONG)
     refused = ask(client, migration, query)
-    assert refused.status_code == 503
+    error = error_of(refused, ErrorCode.TOO_MANY_LONG_POLLS)
     assert refused.headers["retry-after"] == "5"
-    assert "ask without wait" in refused.json["error"]["message"]
+    assert "repeat the request without wait" in error["detail"]
     assert ask(client, migration, "wait=1&since=0").status_code == 200
     waiting.stop()
     assert asked.result(LONG / 2).status_code == 200
@@ -160,7 +161,7 @@ def test_what_may_be_asked(
     client: testing.TestClient, migration: objects.Migration, query: str, field: str
 ) -> None:
     answer = ask(client, migration, query)
-    assert (answer.status_code, answer.json["error"]["field"]) == (400, field)
+    assert error_of(answer, ErrorCode.INVALID_PARAMETER)["field"] == field
 
 
 def test_what_is_not_there_is_not_waited_for(

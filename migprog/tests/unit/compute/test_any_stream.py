@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migprog.compute.libvirt.domain_xml import Facts
 from migprog.core.fields import MAX_COUNT
 from migprog.core.monitor import Monitor
 from migprog.core.report import Batch
 from migprog.core.schedule import Rules
+from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Status
 
 UUID = "00000000-0000-0000-0000-000000000000"
@@ -63,7 +63,7 @@ sizes = st.none() | st.integers(0, 2**45)
 def told(stream, size):
     """What is said after each event, and what is reported of it."""
     monitor = Monitor(UUID, UUID, START)
-    monitor.learn(Facts(memory_size_bytes=size))
+    monitor.learn(ServerFacts(memory_size_bytes=size))
     now = START
     for pause, (name, *values) in stream:
         at = now + pause

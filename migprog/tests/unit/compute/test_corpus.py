@@ -7,11 +7,11 @@ worse fails here, one that makes it better may tighten them.
 
 import functools
 import itertools
-import pathlib
 from typing import Any
 
 import pytest
 
+from lab.corpus import files
 from migprog.core.forecast.completion_time import resent_share
 from migprog.core.forecast.job_sample import from_job_stats
 from migprog.core.forecast.verdict import Verdict
@@ -21,7 +21,7 @@ from migprog.recording.ground_truth import Group, truth
 from migprog.recording.replay import replay
 from migprog.recording.score import figures, score
 
-CORPUS = pathlib.Path(__file__).parents[2] / "corpus"
+CORPUS = files.HERE
 # The agent's defaults.
 RULES = Rules(report_interval_seconds=10.0, heartbeat_interval_seconds=30.0)
 # What a hand-over took in the lab that made the recordings.

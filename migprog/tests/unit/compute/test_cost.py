@@ -2,9 +2,9 @@
 """What a sample costs an agent, in calls: it must not grow while a migration gets older."""
 
 from lab.simulated import MIB, Guest, precopy
-from migprog.compute.libvirt.domain_xml import Facts
 from migprog.core.monitor import Monitor
 from migprog.core.schedule import Rules
+from migprog.core.server_facts import ServerFacts
 from migprog.tests.fixtures import calls
 
 RULES = Rules(report_interval_seconds=10.0, heartbeat_interval_seconds=30.0)
@@ -16,7 +16,7 @@ STUCK = Guest(memory_mib=256, dirty_mib_s=60, working_set_mib=64, bandwidth_mib_
 
 def test_a_sample_of_an_old_migration_costs_no_more_than_one_of_a_young_one():
     monitor = Monitor("migration", "server", found_at=0.0)
-    monitor.learn(Facts(memory_size_bytes=256 * MIB))
+    monitor.learn(ServerFacts(memory_size_bytes=256 * MIB))
     counts = []
     for row in precopy(STUCK, give_up_seconds=1200.0):
         at = row["t"]

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recordings of situations from public reports: what must be said of their phases, and when."""
 
-import pathlib
 import re
 
 import pytest
 
+from lab.corpus import files
 from lab.simulated import Guest, precopy
 from migprog.core.forecast.completion_time import CompletionTimes
 from migprog.core.forecast.verdict import Verdict
@@ -26,7 +26,7 @@ from migprog.tests.fixtures.standstill import (
     second_pass,
 )
 
-FIELD = pathlib.Path(__file__).parents[2] / "corpus" / "field"
+FIELD = files.HERE / "field"
 DEFAULTS = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
 MEMORY = (Phase.MEMORY_FIRST_ITERATION, Phase.MEMORY_ITERATIONS)
 
@@ -67,8 +67,8 @@ def test_a_switch_over_that_hangs_is_stalled_within_seconds_without_a_time_left(
         report = shown_at(sent, t)
         assert (report.phase, report.verdict) == (Phase.SWITCHOVER, Verdict.STALLED)
         assert report.eta_seconds is report.eta_high_seconds is None
-        paused, silent = map(int, re.findall(r"for (\d+) s", report.reason))
-        assert report.reason.startswith("guest paused for ")
+        paused, silent = map(int, re.findall(r"for (\d+) s", report.verdict_message))
+        assert report.verdict_message.startswith("guest paused for ")
         # As of a heartbeat ago at the most.
         assert t - 4.5 - 31 <= paused <= t - 4
         assert silent <= paused
@@ -87,7 +87,7 @@ def test_a_pause_by_another_is_no_switch_over_and_what_remains_is_believed():
     for line in paused:
         assert line.phase in MEMORY
         assert line.verdict == Verdict.CONVERGING
-        assert re.match(r"guest paused for \d+ s", line.reason)
+        assert re.match(r"guest paused for \d+ s", line.verdict_message)
         assert line.eta_low_seconds <= 45.4 - line.t <= line.eta_high_seconds
         assert line.percent <= 100 * line.t / 45.4 + 20
     # What the guest dirtied before it was paused shows when the second iteration begins.
@@ -124,7 +124,7 @@ def test_one_odd_completion_time_does_not_change_what_is_expected():
 
 def test_a_guest_that_is_resumed_goes_on_in_memory_and_dirties_again():
     driven = brought_to(Phase.MEMORY_ITERATIONS, paused=True)
-    assert "guest paused" in driven.said.reason
+    assert "guest paused" in driven.said.verdict_message
     driven.copies(3, lambda sent: second_pass(50 + sent))
     paused = driven.said
     assert paused.phase is Phase.MEMORY_ITERATIONS
@@ -132,7 +132,7 @@ def test_a_guest_that_is_resumed_goes_on_in_memory_and_dirties_again():
     driven.copies(1, lambda sent: second_pass(80 + sent))
     resumed = driven.said
     assert resumed.phase is Phase.MEMORY_ITERATIONS
-    assert "paused" not in resumed.reason
+    assert "paused" not in resumed.verdict_message
     # It dirties memory again, which is copied in iterations to come.
     assert resumed.eta_seconds > paused.eta_seconds
 
@@ -243,7 +243,9 @@ def test_setup_says_for_how_long_each_interval_and_seldom_more_often():
     for t in range(30, 540):
         report = shown_at(sent, t)
         assert (report.verdict, report.eta_seconds) == (Verdict.STARTING, None)
-        (seconds,) = map(int, re.findall(r"copied for (\d+) s since it started", report.reason))
+        (seconds,) = map(
+            int, re.findall(r"copied for (\d+) s since it started", report.verdict_message)
+        )
         assert t - 12 <= seconds <= t
     assert len(sent) <= 2 + 540 / 3
 

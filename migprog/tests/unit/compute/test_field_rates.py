@@ -6,16 +6,16 @@ The recordings are in ``corpus/field``; most were made in the lab.
 
 import functools
 import itertools
-import pathlib
 
 import pytest
 
+from lab.corpus import files
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.schedule import Rules
 from migprog.recording import format
 from migprog.recording.replay import Replayed, replay
 
-FIELD = pathlib.Path(__file__).parents[2] / "corpus" / "field"
+FIELD = files.HERE / "field"
 RULES = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
 MIB = 2**20
 
@@ -70,13 +70,16 @@ def test_devices_that_move_are_no_stall_and_have_no_time_left():
     moving = lines("vgpu-state-60s", 22.0, 83.0)
     assert {line.verdict for line in moving} == {Verdict.COPYING}
     assert {line.eta_seconds for line in moving} == {None}
-    assert "state of the server's devices moves, 12800 MiB" in lines("vgpu-state-60s", 52)[0].reason
+    assert (
+        "state of the server's devices moves, 12800 MiB"
+        in lines("vgpu-state-60s", 52)[0].verdict_message
+    )
     sent = [each.report.vfio_transferred_bytes for each in replayed("vgpu-state-60s").reports]
     assert sent[0] == 0 and max(sent) > 20_000 * MIB
     # What is known of the memory is said before, and that it is not all.
     before = lines("vgpu-state-60s", 10.0)[0]
     assert before.eta_seconds == pytest.approx(11, abs=2)
-    assert "devices" in before.reason
+    assert "devices" in before.verdict_message
 
 
 def test_the_pace_of_a_disk_is_measured_anew_after_its_holes():

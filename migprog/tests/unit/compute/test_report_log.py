@@ -2,10 +2,10 @@
 """What the agent's log says of a migration, by the recordings of real ones."""
 
 import logging
-import pathlib
 
 import pytest
 
+from lab.corpus import files
 from migprog.compute.report_log import ReportLog, final_figures
 from migprog.core.report import Report
 from migprog.core.schedule import Rules
@@ -13,7 +13,7 @@ from migprog.core.status import Phase, Status
 from migprog.recording import format
 from migprog.recording.replay import replay
 
-FIELD = pathlib.Path(__file__).parents[2] / "corpus" / "field"
+FIELD = files.HERE / "field"
 RULES = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
 ZERO = "00000000-0000-0000-0000-000000000000"
 IDS = f"server {ZERO}: migration {ZERO}"

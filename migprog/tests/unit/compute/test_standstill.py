@@ -24,9 +24,11 @@ def with_numbers(message: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("phase", "guest", "libvirt", "verdict", "message"), ROWS, ids=[" ".join(r[:3]) for r in ROWS]
+    ("phase", "guest", "libvirt", "verdict", "reason", "message"),
+    ROWS,
+    ids=[" ".join(r[:3]) for r in ROWS],
 )
-def test_what_is_said_of_one_that_stands_still(phase, guest, libvirt, verdict, message):
+def test_what_is_said_of_one_that_stands_still(phase, guest, libvirt, verdict, reason, message):
     driven = brought_to(Phase(phase), paused=guest == "paused")
     assert driven.said.phase == phase
     good = driven.said.verdict
@@ -34,12 +36,12 @@ def test_what_is_said_of_one_that_stands_still(phase, guest, libvirt, verdict, m
     assert driven.said.verdict == good, "QEMU may be busy for some seconds"
     driven.stands_still(56.0, answers=libvirt == "answers")
     said = driven.said
-    assert (said.phase, said.verdict) == (phase, verdict)
+    assert (said.phase, said.verdict, said.verdict_reason) == (phase, verdict, reason)
     assert said.eta_seconds is said.eta_low_seconds is said.eta_high_seconds is None
-    found = re.fullmatch(with_numbers(message), said.reason)
-    assert found, said.reason
+    found = re.fullmatch(with_numbers(message), said.verdict_message)
+    assert found, said.verdict_message
     assert all(59 <= int(seconds) <= 62 for seconds in found.groups())
-    assert len(said.reason) <= 255
+    assert len(said.verdict_message) <= 255
     # The agent has reported it by itself, as soon as it was so.
     assert driven.sent[-1].verdict == verdict
     assert driven.sent[-1].eta_seconds is None

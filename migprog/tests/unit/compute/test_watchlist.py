@@ -22,7 +22,7 @@ from migprog.recording import format
 from migprog.recording.writer import Limits, Recorder
 from migprog.tests.fixtures import calls
 from migprog.tests.fixtures.driven import SERVER
-from migprog.tests.unit.core.test_keep import KEPT
+from migprog.tests.unit.core.test_checkpoint import KEPT
 
 SAVED = pathlib.Path(corpus.__file__).parent / "field" / "lab-save.jsonl.gz"
 RULES = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
@@ -323,10 +323,10 @@ def test_readings_that_come_seldom_since_a_reload_are_no_silence_of_libvirt(agen
     for _ in range(19):
         agent.wait(1.0)
         said = agent.watches.monitor(SERVER).preview(agent.now, agent.now)
-        assert "libvirt has not answered" not in said.reason
+        assert "libvirt has not answered" not in said.verdict_message
     agent.wait(60.0)
     said = agent.watches.monitor(SERVER).preview(agent.now, agent.now)
-    assert "libvirt has not answered for 79 s" in said.reason
+    assert "libvirt has not answered for 79 s" in said.verdict_message
 
 
 def test_an_interval_that_a_reload_shortens_is_taken_up_before_the_long_one_is_over(agent):

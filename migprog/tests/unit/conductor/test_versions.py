@@ -17,9 +17,10 @@ from migprog import objects, rpc
 from migprog.conductor.service import ConductorService
 from migprog.core import fields, table
 from migprog.core.forecast.verdict import Verdict
+from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.report import Ack, Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Phase, Status
-from migprog.rpc import conductor
+from migprog.rpc.conductor import TOPIC
 from migprog.tests import stores
 from migprog.tests.store_cases.agents import AGENT
 from migprog.tests.unit.conductor.test_service import conf  # noqa: F401 a fixture
@@ -27,6 +28,8 @@ from migprog.tests.unit.conductor.test_service import conf  # noqa: F401 a fixtu
 PREVIOUS = json.loads((pathlib.Path(__file__).parents[2] / "fixtures/previous.json").read_text())
 _KINDS = {"reports": Report, "arrivals": Arrival}
 _WORDS = {"status": Status, "phase": Phase, "verdict": Verdict, "state": ArrivalState}
+# Of fields that the previous version did not have.
+_NEW_WORDS = {"verdict_reason": VerdictReason}
 
 
 def _later_fields(batch):
@@ -49,7 +52,7 @@ def conductor(conf):  # noqa: F811
     service = ConductorService(conf, "fake://")
     service.start()
     transport = rpc.transport(conf)
-    client = rpc.client(transport, conductor.TOPIC, PREVIOUS["version"], 30)
+    client = rpc.client(transport, TOPIC, PREVIOUS["version"], 30)
     yield lambda method, batch: client.call({}, method, batch=batch)
     service.stop()
     transport.cleanup()
@@ -132,7 +135,7 @@ def _full(kind):
     """An entry in which nothing is left out."""
     values: dict[str, Any] = {}
     for each in dataclasses.fields(kind):
-        words, rule = _WORDS.get(each.name), each.metadata["rule"]
+        words, rule = (_WORDS | _NEW_WORDS).get(each.name), each.metadata["rule"]
         if words:
             values[each.name] = sorted(words)[-1]
         elif rule is fields.uuid_text:

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from migprog.core.actions import Action, Answer, Target, is_of, refusal
+from migprog.core.actions import Action, Answer, Refusal, Target, is_of, refusal
 from migprog.core.status import ENDED, Phase, Status
 from migprog.core.table import Malformed
 
@@ -32,13 +32,12 @@ def test_why_not():
         for status in (Status.COMPLETED, Status.POST_COPY)
     }
     for action in Action:
-        assert why[action, Status.COMPLETED] == "the migration has ended"
-        assert why[action, Status.POST_COPY] == "the server runs at its destination already"
+        assert why[action, Status.COMPLETED] is Refusal.ENDED
+        assert why[action, Status.POST_COPY] is Refusal.AT_DESTINATION
     assert all(refusal(Action.ABORT, status, Phase.DONE) for status in ENDED)
     forced = {phase: refusal(Action.FORCE_COMPLETE, Status.RUNNING, phase) for phase in Phase}
-    assert "disks too" in forced[Phase.DISK_COPY]
-    assert "no memory is being copied yet" in forced[Phase.SETUP]
-    assert "paused and moves" in forced[Phase.SWITCHOVER]
+    assert forced[Phase.DISK_COPY] is forced[Phase.SETUP] is Refusal.NO_MEMORY_COPIED
+    assert forced[Phase.SWITCHOVER] is Refusal.SWITCHING_OVER
 
 
 @pytest.mark.parametrize(
@@ -84,7 +83,10 @@ def test_what_is_no_target(wire, said):
 
 
 def test_an_answer_on_its_way():
-    for answer in (Answer(), Answer("it is over")):
+    for answer in (Answer(), Answer("it is over"), *map(Answer.of, Refusal)):
         assert Answer.from_wire(answer.to_wire()) == answer
     assert Answer.from_wire(None) == Answer.from_wire({"of_tomorrow": 1}) == Answer()
     assert len(Answer.from_wire({"refused": "x" * 9999}).refused) == 255
+    odd: list[object] = ["of-tomorrow", 1, ["x"], {}]
+    for reason in odd:
+        assert Answer.from_wire({"refused": "no", "reason": reason}) == Answer("no")

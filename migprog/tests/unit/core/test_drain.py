@@ -76,7 +76,7 @@ def test_the_last_ones_need_no_pace() -> None:
     second = UnderWay(eta_seconds=50.0)
     for pace in (None, FOUR):
         told = drain.forecast(2, None, [first, second], pace)
-        assert told == Forecast("those under way are the last", 50.0, 50.0, 60.0)
+        assert told == Forecast("the migrations in progress are the last", 50.0, 50.0, 60.0)
     # More are on their way than a heartbeat of some seconds ago has counted.
     assert drain.forecast(1, None, [first, second], None).eta_seconds == 50.0
 
@@ -95,10 +95,10 @@ def test_one_alone_makes_no_upper_end() -> None:
 @pytest.mark.parametrize(
     ("servers", "under_way", "pace", "reason"),
     [
-        (None, [], FOUR, "does not tell how many"),
+        (None, [], FOUR, "does not report how many"),
         (5, [UnderWay(eta_seconds=1.0), UnderWay()], FOUR, "not known when a migration will end"),
         (1, [UnderWay()], FOUR, "not known when a migration will end"),
-        (5, [], None, "no migration off it has completed"),
+        (5, [], None, "no migration off this host has"),
     ],
 )
 def test_what_is_not_known_is_not_told(

@@ -8,7 +8,7 @@ import pytest
 from migprog.core import actions, checkpoint, job_start
 from migprog.core.recently_ended import RecentlyEnded
 from migprog.tests.fixtures.driven import SERVER
-from migprog.tests.unit.core.test_keep import KEPT
+from migprog.tests.unit.core.test_checkpoint import KEPT
 
 OUTGOING = {"operation": 5, "type": 2}
 

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.simulated import MIB, Guest, precopy
-from migprog.compute.libvirt.domain_xml import Facts
 from migprog.core.forecast import calibration
 from migprog.core.forecast.calibration import ForecastCheck
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.monitor import Monitor
 from migprog.core.schedule import Reason, Rules
+from migprog.core.server_facts import ServerFacts
 from migprog.core.status import ENDED, Phase, Status
 from migprog.tests.fixtures.driven import EPOCH, RULES, SERVER, UUID, drive, feed
 
@@ -126,8 +126,10 @@ def test_a_guest_that_dirties_faster_than_it_is_sent_does_not_converge():
     assert stuck
     assert stuck[0].sampled_at - EPOCH < 40
     assert all(report.eta_seconds is None for report in stuck)
-    assert last(told).reason.startswith("not-converging at the end: each pass begins with as much")
-    assert "a pause of 5." in stuck[0].reason
+    assert last(told).verdict_message.startswith(
+        "not-converging at the end: each pass begins with as much"
+    )
+    assert "a pause of 5." in stuck[0].verdict_message
     assert last(told).status is Status.CANCELLED
 
 
@@ -141,7 +143,7 @@ def test_a_steady_guest_that_converges_is_never_called_stuck(pace):
 
 def test_memory_that_waits_for_the_disks_is_in_the_forecast():
     guest = Guest(memory_mib=256, disk_mib=256, dirty_mib_s=1, bandwidth_mib_s=16)
-    told = drive(precopy(guest), CHATTY, Facts(memory_size_bytes=256 * MIB))
+    told = drive(precopy(guest), CHATTY, ServerFacts(memory_size_bytes=256 * MIB))
     first = next(report for _, report in told if report.eta_seconds is not None)
     assert first.phase is Phase.DISK_COPY
     assert first.percent < 10

@@ -59,7 +59,7 @@ def test_there_and_back():
         REPORT,
         percent=40,
         memory_total_bytes=2**62,
-        reason="so",
+        verdict_message="so",
         error="é",
         eta_at_25_seconds=1.5,
         eta_error_at_25_seconds=-2.5,
@@ -148,7 +148,10 @@ _ODD: dict[Any, list[Any]] = {
     fields.text: [7, ["x"]],
     fields.disks: ["vda", [["vda", 1, 0]] * 33, [["vda", 1]], [["vda", 1, -1]], [[7, 1, 1]]],
 }
-_ODD_WORDS = {"verdict": ["slow-network", 7, ["stalled"]]}
+_ODD_WORDS = {
+    "verdict": ["slow-network", 7, ["stalled"]],
+    "verdict_reason": ["of-a-newer-agent", 7, ["stalled"]],
+}
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import dataclasses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migprog.compute.libvirt.domain_xml import Facts
 from migprog.core.forecast.first_iteration import QEMU_BYTES
 from migprog.core.forecast.job_sample import Disk
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.monitor import Monitor
+from migprog.core.server_facts import ServerFacts
 from migprog.tests.fixtures.synthetic import Compression, Copy, Shown, Synthetic
 
 MIB = 2**20
@@ -39,7 +39,7 @@ class Watcher:
         is_seen = not one.zeros_last and one.zeros >= one.filled
         qemu_bytes = min(QEMU_BYTES, one.total // 8)
         resident = None if is_seen else int(1.01 * one.filled) + qemu_bytes
-        self.monitor.learn(Facts(memory_size_bytes=one.total, memory_resident_bytes=resident))
+        self.monitor.learn(ServerFacts(memory_size_bytes=one.total, memory_resident_bytes=resident))
 
     def see(self, shown: Shown) -> Said:
         if shown.began is not None:

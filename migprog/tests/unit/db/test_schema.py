@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 
 from migprog import exception, objects
 from migprog.core.forecast.verdict import Verdict
+from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.report import Report
 from migprog.core.status import Phase, Status
 from migprog.db import migration_list, models, schema
@@ -45,7 +46,7 @@ def test_sync_goes_on_where_another_was_cut_short(url):
     with store.writing() as connection:
         connection.execute(sa.text("DROP TABLE servers"))
         connection.execute(sa.text("DROP INDEX ix_migrations_status_id"))
-        connection.execute(sa.text("ALTER TABLE migrations DROP COLUMN eta_in_range_at_50"))
+        connection.execute(sa.text("ALTER TABLE migrations DROP COLUMN verdict_reason"))
         connection.execute(sa.text("DELETE FROM alembic_version"))
     schema.sync(store)
     with store.engine.connect() as connection:
@@ -85,6 +86,13 @@ def test_newer_tables_serve(url):
     objects.check_version(store)
 
 
+def test_older_tables_do_not_serve(url):
+    store = stores.connect(url)
+    schema.sync(store, to="0001")
+    with pytest.raises(exception.ConfigError, match=r"of version 0001, .*run migprog-manage db"):
+        objects.check_version(store)
+
+
 def test_no_tables_do_not_serve(url):
     with pytest.raises(exception.ConfigError, match="run migprog-manage db sync"):
         objects.check_version(stores.connect(url))
@@ -102,5 +110,5 @@ def test_every_field_of_a_report_has_its_column():
 
 def test_words_fit():
     column_type: Any = models.Base.metadata.tables["migrations"].c.status.type
-    words = [*Status, *Phase, *Verdict]
+    words = [*Status, *Phase, *Verdict, *VerdictReason]
     assert max(map(len, words)) <= column_type.length

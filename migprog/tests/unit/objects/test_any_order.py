@@ -41,7 +41,9 @@ def courses(draw, started_at: float = START) -> list[Report]:
     percents = [None] * (len(statuses) - len(known)) + known
     first = stores.report(started_at=started_at, server_name="web")
     return [
-        stores.later(first, sequence=3 * number, status=status, percent=percent, reason=str(number))
+        stores.later(
+            first, sequence=3 * number, status=status, percent=percent, verdict_message=str(number)
+        )
         for number, (status, percent) in enumerate(zip(statuses, percents, strict=True), start=1)
     ]
 
@@ -142,8 +144,13 @@ def test_the_newest_migration_speaks_for_its_server(store, data):
 def test_the_source_may_be_late_and_a_second_agent_may_tell_too(store, data):
     """Its reports, those of another agent under another UUID, and its arrival, each at least once,
     with silences between them: one record, with the source's figures."""
-    first = stores.report(percent=7, reason="so", server_name="web")
-    figures = {"total_seconds": 5.5, "downtime_seconds": 0.5, "reason": "done", "percent": 100}
+    first = stores.report(percent=7, verdict_message="so", server_name="web")
+    figures = {
+        "total_seconds": 5.5,
+        "downtime_seconds": 0.5,
+        "verdict_message": "done",
+        "percent": 100,
+    }
     end = stores.later(first, 5, Status.COMPLETED, ended_at=START + 5.5, **figures)
     twin = dataclasses.replace(first, uuid=str(uuid.uuid4()), started_at=START + 0.01)
     came = dataclasses.replace(

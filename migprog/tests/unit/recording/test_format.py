@@ -12,8 +12,8 @@ import tracemalloc
 import pytest
 
 from lab.simulated import MIB, Guest, precopy
-from migprog.compute.libvirt.domain_xml import Facts
 from migprog.core.forecast.job_sample import Disk
+from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Status
 from migprog.recording import format
 from migprog.recording import writer as recorders
@@ -171,7 +171,7 @@ def wait_for(condition):
 
 def record(tape, rows, found_at=1000.0, elapsed_before=0.0):
     """Hand simulated rows over as the agent does; a monotonic clock is not at 0 at the start."""
-    tape.facts = Facts(memory_size_bytes=256 * MIB, memory_resident_bytes=100 * MIB)
+    tape.facts = ServerFacts(memory_size_bytes=256 * MIB, memory_resident_bytes=100 * MIB)
     at = found_at
     for row in rows:
         at = found_at + row["t"] - elapsed_before

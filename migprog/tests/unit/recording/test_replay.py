@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from lab.simulated import MIB, Guest, precopy
 from migprog.cmd import replay as command
-from migprog.compute.libvirt.domain_xml import Facts
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.schedule import Reason
+from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Phase
 from migprog.recording.format import Recording
 from migprog.recording.replay import Line, replay
@@ -29,7 +29,8 @@ KEYS = [
     "eta_low_seconds",
     "eta_high_seconds",
     "verdict",
-    "reason",
+    "verdict_reason",
+    "verdict_message",
     "reported",
 ]
 GONE = {"kind": "sample", "error": "Domain not found", "code": 42}
@@ -63,7 +64,7 @@ def test_it_says_what_the_agent_would_have_said():
     """Without a pause between reports, which a replay may end between two samples."""
     rules = dataclasses.replace(RULES, step_seconds=0.0)
     rows = list(precopy(Guest(disk_mib=64)))
-    told = drive(rows, rules, Facts(memory_size_bytes=256 * MIB))
+    told = drive(rows, rules, ServerFacts(memory_size_bytes=256 * MIB))
     sent = replay(recorded(rows), rules).reports
     assert [each.reason for each in sent] == [reason for reason, _ in told]
 
@@ -145,7 +146,7 @@ def last_reason(*more, **header):
     guest = Guest(dirty_mib_s=60, working_set_mib=128)
     stuck = [row for row in precopy(guest) if row["t"] < 60]
     merged = sorted([*stuck, *more], key=lambda row: row["t"])
-    return replay(recorded(merged, **header), RULES).lines[-1].reason
+    return replay(recorded(merged, **header), RULES).lines[-1].verdict_message
 
 
 def test_the_limit_of_the_pause_is_the_one_in_force():
@@ -159,7 +160,7 @@ def test_the_limit_of_the_pause_is_the_one_in_force():
 def test_the_limit_that_the_agent_read_goes_before_others():
     guest = Guest(dirty_mib_s=60, working_set_mib=128)
     rows = [row | {"pause_limit_ms": 1100} for row in precopy(guest) if row["t"] < 60]
-    assert "1.1 s" in replay(recorded(rows, downtime_ms=700), RULES).lines[-1].reason
+    assert "1.1 s" in replay(recorded(rows, downtime_ms=700), RULES).lines[-1].verdict_message
 
 
 junk = st.dictionaries(
@@ -224,7 +225,10 @@ def test_the_table_has_a_heading_and_a_row_a_sample(tmp_path, capsys):
     rows = list(precopy(Guest()))
     assert command.main([written(tmp_path, rows)]) == 0
     heading, *lines = capsys.readouterr().out.splitlines()
-    assert " ".join(heading.split()) == "t phase % eta low high verdict reported reason"
+    assert (
+        " ".join(heading.split())
+        == "t phase % eta low high verdict reported verdict_reason verdict_message"
+    )
     assert len(lines) == sum(row["kind"] == "sample" for row in rows)
 
 

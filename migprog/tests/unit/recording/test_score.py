@@ -11,7 +11,7 @@ from migprog.recording.ground_truth import GroundTruth, Group, IterationStart, P
 from migprog.recording.replay import Line, Replayed, Sent
 from migprog.recording.score import figures, score
 from migprog.tests import stores
-from migprog.tests.unit.compute.test_replay import written
+from migprog.tests.unit.recording.test_replay import written
 
 STEADY = [[1000, 5]]
 DONE = {"kind": "event", "event": "lifecycle", "code": 5, "detail": 3}
@@ -36,7 +36,12 @@ def truth_of(*rows, segments=STEADY, **header):
 
 
 def line(t, percent=None, eta=None, verdict="converging", low=None, high=None, **values):
-    default = {"phase": "memory-iterations", "reason": None, "reported": None}
+    default = {
+        "phase": "memory-iterations",
+        "verdict_reason": None,
+        "verdict_message": None,
+        "reported": None,
+    }
     return Line(
         t,
         percent=percent,
@@ -51,7 +56,7 @@ def facts(**values):
         "end": 100.0,
         "completed": True,
         "group": Group.STEADY,
-        "boundaries": (IterationStart(50.0, 0),),
+        "iteration_starts": (IterationStart(50.0, 0),),
         "interventions": (),
         "changes": 0,
         "dirties_little": False,
@@ -93,7 +98,11 @@ def test_what_does_not_tell_its_end_is_not_measured(rows):
         ([row(2.0, "action", action="bandwidth", arg=5)], STEADY, Group.CHANGING),
         ([sample(2.0, 1, 5, auto_converge_throttle=20)], STEADY, Group.CHANGING),
         ([row(2.0, "event", event="lifecycle", code=3, detail=7)], STEADY, Group.CHANGING),
-        ([row(2.0, pause_limit_ms=300), row(3.0, pause_limit_ms=500)], STEADY, Group.CHANGING),
+        (
+            [row(2.0, pause_limit_ms=300), row(3.0, pause_limit_ms=500)],
+            STEADY,
+            Group.CHANGING,
+        ),
         ([row(9.9, "action", action="bandwidth", arg=5)], STEADY, Group.STEADY),
     ],
 )

@@ -84,7 +84,7 @@ def test_nothing_is_done_where_nobody_wired_it(ask: Ask, fill: Fill) -> None:
     for answer in (abort(ask), force(ask)):
         code, name, message = refusal(answer)
         assert (code, name) == (501, "notImplemented")
-        assert message.startswith("Steering is not enabled")
+        assert message.startswith("Actions are disabled")
 
 
 def test_a_port_may_say_that_it_is_not_enabled(

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from migprog.compute.libvirt.domain_xml import Facts, disk_targets, qemu_migration_status, read
+from migprog.compute.libvirt.domain_xml import disk_targets, qemu_migration_status, read
+from migprog.core.server_facts import ServerFacts
 
 NOVA = """<domain type='kvm'><name>instance-00000001</name>
 <memory unit='KiB'>524288</memory>
@@ -12,7 +13,7 @@ NOVA = """<domain type='kvm'><name>instance-00000001</name>
 
 
 def test_novas_metadata_is_read():
-    assert read(NOVA.format(name="web")) == Facts(
+    assert read(NOVA.format(name="web")) == ServerFacts(
         memory_size_bytes=512 * 2**20, server_name="web", project_id="p-1", user_id="u-1"
     )
 
@@ -25,7 +26,7 @@ def test_any_version_of_novas_metadata_is_read(version):
 
 def test_without_nova_the_domains_name_is_the_servers():
     xml = "<domain><name>vm</name><memory>1024</memory></domain>"
-    assert read(xml) == Facts(memory_size_bytes=2**20, server_name="vm")
+    assert read(xml) == ServerFacts(memory_size_bytes=2**20, server_name="vm")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_hostile_names_are_data(escaped, name):
     ],
 )
 def test_what_cannot_be_read_is_not_known(xml):
-    assert read(xml) == Facts()
+    assert read(xml) == ServerFacts()
 
 
 @pytest.mark.parametrize(

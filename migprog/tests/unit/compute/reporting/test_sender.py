@@ -13,7 +13,7 @@ from migprog.core.schedule import Rules
 from migprog.metrics import REGISTRY
 from migprog.rpc.conductor import Unreachable
 from migprog.tests.fixtures.driven import UUID
-from migprog.tests.unit.compute.test_outbox import report
+from migprog.tests.unit.compute.reporting.test_outbox import report
 
 RULES = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
 ADDRESS = Address(host="compute-1", node="node-1", ip="10.0.0.1")

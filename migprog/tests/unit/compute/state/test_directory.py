@@ -9,12 +9,12 @@ import shutil
 
 import pytest
 
-from migprog.compute.state import directory
+from migprog.compute.state import directory as state_directory
 from migprog.compute.state.directory import StateDirectory, decode, encode, name_of
 from migprog.core.report import Arrival, ArrivalState
 from migprog.core.status import Phase, Status
 from migprog.tests.fixtures.driven import SERVER
-from migprog.tests.unit.core.test_keep import KEPT
+from migprog.tests.unit.core.test_checkpoint import KEPT
 from migprog.tests.unit.core.test_report import REPORT
 
 END = dataclasses.replace(
@@ -91,7 +91,7 @@ def test_an_end_takes_the_place_of_what_was_kept_and_is_removed(opened):
         b'{"watched": {"fields": [], "rows": []}}',
         b'{"ended": {"fields": ["uuid"], "rows": [["no uuid"]]}}',
         b"[" * 100_000,
-        b" " * (directory.MAX_BYTES + 1),
+        b" " * (state_directory.MAX_BYTES + 1),
         encode(END),
     ],
 )
@@ -174,7 +174,7 @@ def test_a_probe_writes_as_much_as_the_largest_entry(opened, monkeypatch):
     written = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: written.append(os.fstat(descriptor)))
     directory.probe()
-    assert max(status.st_size for status in written) == directory.MAX_BYTES
+    assert max(status.st_size for status in written) == state_directory.MAX_BYTES
     assert list(directory.path.iterdir()) == []
 
 
@@ -196,7 +196,7 @@ def test_what_was_half_written_is_removed(opened):
 
 
 def test_its_size_is_bounded(opened, monkeypatch):
-    monkeypatch.setattr(directory, "MAX_FILES", 2)
+    monkeypatch.setattr(state_directory, "MAX_FILES", 2)
     directory, _ = opened()
     write(directory, KEPT, ARRIVAL)
     with pytest.raises(OSError, match="2 files"):
@@ -205,21 +205,21 @@ def test_its_size_is_bounded(opened, monkeypatch):
     directory.remove(name_of(ARRIVAL))
     write(directory, END)
     with pytest.raises(OSError, match="more than"):
-        directory.write(KEPT.uuid, b" " * (directory.MAX_BYTES + 1))
+        directory.write(KEPT.uuid, b" " * (state_directory.MAX_BYTES + 1))
 
 
 def test_the_largest_entry_fits():
     text = "🐎" * 255
     largest = dataclasses.replace(END, server_name=text, project_id=text, user_id=text)
-    largest = dataclasses.replace(largest, reason=text, error=text)
-    assert len(encode(largest)) < directory.MAX_BYTES
+    largest = dataclasses.replace(largest, verdict_message=text, error=text)
+    assert len(encode(largest)) < state_directory.MAX_BYTES
     assert decode(encode(largest)) == largest
 
 
 def test_two_agents_do_not_have_the_same_folder(opened, tmp_path):
     directory, _ = opened()
     with pytest.raises(
-        directory.TakenError, match=f"{URI_FOLDER} is locked by process {os.getpid()}"
+        state_directory.TakenError, match=f"{URI_FOLDER} is locked by process {os.getpid()}"
     ):
         StateDirectory(str(tmp_path), URI).open()
     other = StateDirectory(str(tmp_path), URI + "2")
@@ -233,7 +233,7 @@ def test_a_folder_that_somebody_has_removed_is_made_again(opened, tmp_path):
     write(directory, KEPT)
     shutil.rmtree(tmp_path)
     write(directory, END)
-    with pytest.raises(directory.TakenError):
+    with pytest.raises(state_directory.TakenError):
         StateDirectory(str(tmp_path), URI).open()
     assert opened()[1].entries == {END.uuid: END}
 
@@ -270,7 +270,7 @@ def test_an_end_with_an_odd_figure_is_kept_and_read_without_it(opened, odd):
     directory, _ = opened()
     directory.write(name_of(end), json.dumps({"ended": before}).encode())
     directory.sync()
-    assert opened()[1] == directory.Contents({end.uuid: known})
+    assert opened()[1] == state_directory.Contents({end.uuid: known})
 
 
 def test_an_agent_keeps_its_key_which_nobody_else_may_read(tmp_path):

@@ -17,7 +17,7 @@ from migprog.core.report import Ack, Arrival, ArrivalState
 from migprog.core.status import ENDED, Phase, Status
 from migprog.metrics import REGISTRY
 from migprog.tests.fixtures.driven import SERVER
-from migprog.tests.unit.core.test_keep import FIRST, KEPT, told
+from migprog.tests.unit.core.test_checkpoint import FIRST, KEPT, told
 
 END = told(2, status=Status.COMPLETED, phase=Phase.DONE, ended_at=9.0)
 ARRIVAL = Arrival(server_uuid=SERVER, state=ArrivalState.RESUMED, at=3.0, complete=True)

@@ -234,5 +234,7 @@ def test_a_guest_that_is_found_paused_dirties_nothing():
     said = monitor.preview(NOW + 5, EPOCH + NOW + 5)
     assert said.phase is Phase.MEMORY_FIRST_ITERATION
     # Since when, and what it dirtied before, nobody knows: much may be sent again.
-    assert said.reason.startswith("guest paused for at least 5 s, by an operator or a tool")
+    assert said.verdict_message.startswith(
+        "guest paused for at least 5 s, by an operator or a tool"
+    )
     assert said.eta_high_seconds > 2 * 250 / (50 / 5)

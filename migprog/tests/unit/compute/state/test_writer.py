@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from migprog.compute.state import directory
+from migprog.compute.state import directory as state_directory
 from migprog.compute.state.directory import StateDirectory, encode
 from migprog.compute.state.writer import Awaited, Loaded, StateWriter, Written
 from migprog.concurrency import Inbox
-from migprog.tests.unit.core.test_keep import KEPT
+from migprog.tests.unit.core.test_checkpoint import KEPT
 
 SECONDS = 60.0
 NAME = KEPT.uuid
@@ -83,7 +83,7 @@ def wait_for(inbox, condition):
 
 def test_what_was_asked_for_is_on_disk_when_it_says_so(keeper, directory, inbox):
     keeper.start()
-    assert wait_for(inbox, lambda m: True) == Loaded(directory.Contents({}), None)
+    assert wait_for(inbox, lambda m: True) == Loaded(state_directory.Contents({}), None)
     keeper.put(NAME, encode(KEPT), 7)
     assert wait_for(inbox, lambda m: True) == Written({NAME: 7}, None)
     assert (directory.path / f"{NAME}.json").read_bytes() == encode(KEPT)

@@ -109,7 +109,8 @@ def test_a_guest_that_writes_as_fast_as_is_copied_never_ends():
     seen = course(*[(at, [(10_000 + 100 * at, 100 * at)]) for at in range(60)])
     judgement = judge(seen, Phase.DISK_COPY, 59.0, None)
     assert judgement.verdict is Verdict.NOT_CONVERGING
-    assert "writes to its disks as fast as they are copied" in judgement.reason
+    assert judgement.reason == "disk-write-rate-too-high"
+    assert "writes to its disks as fast as they are copied" in judgement.message
     assert eta(seen) is None
 
 

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Judgements of courses made by hand: passes of a few seconds at 25 MiB/s."""
 
+import csv
+import pathlib
+import re
+
 import pytest
 
 from migprog.core.forecast.dirty_rate import DirtyRate
@@ -8,6 +12,7 @@ from migprog.core.forecast.job_sample import Sample
 from migprog.core.forecast.precopy import PrecopyState, observe
 from migprog.core.forecast.transfer_rate import Share
 from migprog.core.forecast.verdict import Judgement, Verdict, bandwidth_needed, judge
+from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.status import Phase
 
 MIB = 2**20
@@ -53,31 +58,32 @@ def test_what_no_network_could_carry_is_not_told(seconds):
 
 
 @pytest.mark.parametrize(
-    ("starts", "expected"),
+    ("starts", "expected", "reason"),
     [
-        ((200,), Verdict.COPYING),
-        ((200, 100), Verdict.COPYING),
-        ((200, 100, 50), Verdict.CONVERGING),
-        ((200, 100, 100), Verdict.COPYING),
-        ((200, 100, 100, 100), Verdict.NOT_CONVERGING),
-        ((200, 100, 90, 80, 70), Verdict.CONVERGING),
+        ((200,), Verdict.COPYING, "too-few-iterations"),
+        ((200, 100), Verdict.COPYING, "too-few-iterations"),
+        ((200, 100, 50), Verdict.CONVERGING, "remaining-memory-shrinks"),
+        ((200, 100, 100), Verdict.COPYING, "too-few-iterations"),
+        ((200, 100, 100, 100), Verdict.NOT_CONVERGING, "dirty-rate-too-high"),
+        ((200, 100, 90, 80, 70), Verdict.CONVERGING, "remaining-memory-shrinks"),
         # The pause allowed is 0.3 s: 7.5 MiB at 25 MiB/s.
-        ((200, 5), Verdict.CONVERGING),
+        ((200, 5), Verdict.CONVERGING, "remaining-memory-fits"),
     ],
 )
-def test_what_the_passes_say(starts, expected):
-    assert judged(iterations(*starts)).verdict is expected
+def test_what_the_passes_say(starts, expected, reason):
+    judgement = judged(iterations(*starts))
+    assert (judgement.verdict, judgement.reason) == (expected, reason)
 
 
 def test_not_converging_says_what_would_help():
     judgement = judged(iterations(200, 100, 100, 100))
     assert judgement.downtime_needed_seconds == pytest.approx(4.0, abs=0.2)
     assert judgement.bandwidth_needed_bytes_per_second > PACE_MIB_S * MIB
-    assert "(100 MiB)" in judgement.reason or "(101 MiB)" in judgement.reason
-    assert "a pause of 4.0 s would do, 0.3 s are allowed" in judgement.reason
-    assert "or more than 26 MiB/s" in judgement.reason
-    assert "auto-converge or post-copy, if they were permitted" in judgement.reason
-    assert len(judgement.reason) <= 255
+    assert "(100 MiB)" in judgement.message or "(101 MiB)" in judgement.message
+    assert "a pause of 4.0 s would do, 0.3 s are allowed" in judgement.message
+    assert "or more than 26 MiB/s" in judgement.message
+    assert "auto-converge or post-copy, if they were permitted" in judgement.message
+    assert len(judgement.message) <= 255
 
 
 @pytest.mark.parametrize(
@@ -91,7 +97,7 @@ def test_not_converging_says_what_would_help():
 )
 def test_what_is_allowed_is_told_as_it_is_set(limit_seconds, words):
     """Nova begins with 50 ms."""
-    assert words in judged(iterations(200, 100, 100, 100, limit=limit_seconds)).reason
+    assert words in judged(iterations(200, 100, 100, 100, limit=limit_seconds)).message
 
 
 @pytest.mark.parametrize(
@@ -100,8 +106,8 @@ def test_what_is_allowed_is_told_as_it_is_set(limit_seconds, words):
 def test_not_converging_says_how_far_auto_converge_is(throttle, words):
     judgement = judged(iterations(200, 100, 100, 100, throttle=throttle))
     assert judgement.verdict is Verdict.NOT_CONVERGING
-    assert words in judgement.reason
-    assert len(judgement.reason) <= 255
+    assert words in judgement.message
+    assert len(judgement.message) <= 255
 
 
 def test_a_pause_that_was_raised_enough_is_seen_at_once():
@@ -117,7 +123,7 @@ def test_a_little_progress_does_not_recover_and_much_does():
 
 
 def test_a_short_plateau_late_in_a_migration_is_no_reason_to_waver():
-    good = Judgement(Verdict.CONVERGING, "")
+    good = Judgement(Verdict.CONVERGING, VerdictReason.REMAINING_MEMORY_SHRINKS, "")
     assert judged(iterations(200, 100, 40, 12, 12, 12), good).verdict is Verdict.CONVERGING
 
 
@@ -130,7 +136,8 @@ def test_nothing_moving_is_the_networks_fault_and_is_told_as_such():
 
     stalled = still_after(8.5)
     assert stalled.verdict is Verdict.STALLED
-    assert "look at the network" in stalled.reason
+    assert stalled.reason is VerdictReason.NO_DATA_MOVES
+    assert "look at the network" in stalled.message
     assert still_after(7.5).verdict is Verdict.COPYING
 
 
@@ -139,16 +146,16 @@ def test_without_a_reading_nobody_is_said_to_stand_still():
     at = course.moved_at + 60
     assert judge(course, ITERATING, at, None).verdict is Verdict.COPYING
     silent = judge(course, ITERATING, at, None, silent_seconds=60.0)
-    assert silent.verdict is Verdict.STALLED
-    assert silent.reason.startswith("libvirt has not answered for 60 s")
-    assert "network" not in silent.reason
+    assert (silent.verdict, silent.reason) == (Verdict.STALLED, "libvirt-not-responding")
+    assert silent.message.startswith("libvirt has not answered for 60 s")
+    assert "network" not in silent.message
 
 
 def test_how_things_stood_survives_the_end():
     stuck = judged(iterations(200, 100, 100, 100))
     ended = judged(iterations(200, 100, 100, 100), stuck, Phase.DONE)
-    assert ended.verdict is Verdict.ENDED
-    assert ended.reason == f"not-converging at the end: {stuck.reason}"[: len(ended.reason)]
+    assert (ended.verdict, ended.reason) == (Verdict.ENDED, stuck.reason)
+    assert ended.message == f"not-converging at the end: {stuck.message}"[: len(ended.message)]
     assert ended.downtime_needed_seconds == stuck.downtime_needed_seconds
 
 
@@ -195,8 +202,8 @@ def devices(sent_mib, before_mib=0.0):
 def test_state_of_devices_is_movement():
     course, now = devices(sent_mib=2000)
     judgement = judge(course, ITERATING, now, None)
-    assert judgement.verdict is Verdict.COPYING
-    assert judgement.reason == (
+    assert (judgement.verdict, judgement.reason) == (Verdict.COPYING, "device-state-moves")
+    assert judgement.message == (
         "the state of the server's devices moves, 2000 MiB so far; nothing tells how much is left"
     )
 
@@ -209,5 +216,20 @@ def test_devices_that_move_no_more_are_stalled():
 
 def test_where_libvirt_does_not_count_devices_that_is_said():
     course = read_again(iterations(100, 5)._replace(has_host_devices=True), 9)
-    reason = judge(course, ITERATING, course.latest.at, None).reason
+    reason = judge(course, ITERATING, course.latest.at, None).message
     assert "which libvirt does not count before 10.6" in reason
+
+
+def test_page_has_each_reason_with_the_verdict_that_it_belongs_to():
+    table = pathlib.Path(__file__).parents[5] / "doc/source/verdicts.csv"
+    rows = list(csv.DictReader(table.open()))
+    assert [row["Reason"] for row in rows] == list(VerdictReason)
+    assert list(dict.fromkeys(row["Verdict"] for row in rows)) == [
+        *("starting", "copying", "converging", "not-converging", "stalled"),
+        *("switching-over", "post-copy", "post-copy-paused", "ended"),
+    ]
+    assert all(row["Meaning"] and row["What to do"] for row in rows)
+
+
+def test_reason_is_in_kebab_case():
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", reason) for reason in VerdictReason)

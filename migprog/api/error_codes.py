@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every way in which a request to the native API fails: its code, its HTTP status, its meaning.
+
+1. A code never changes its meaning, and is never used again for another one.
+2. A code has one status: what needs another one needs another code. ``undefined`` alone has any.
+3. Two failures that a client handles in different ways have different codes.
+
+A new code needs a line in ``doc/source/api.rst``; a test compares both.
+"""
+
+import enum
+
+from migprog.api import SERVICE_TYPE
+from migprog.core.actions import Refusal
+
+
+class ErrorCode(enum.StrEnum):
+    """The value is what clients see: ``migration-progress.migration-not-found``.
+
+    ``status``: of HTTP. ``meaning``: one sentence, the detail of errors that have no better one.
+    """
+
+    status: int
+    meaning: str
+
+    def __new__(cls, word: str, status: int, meaning: str) -> "ErrorCode":
+        code = str.__new__(cls, f"{SERVICE_TYPE}.{word}")
+        code._value_ = str(code)
+        code.status = status
+        code.meaning = meaning
+        return code
+
+    BAD_REQUEST = ("bad-request", 400, "The request is not valid HTTP.")
+    INVALID_PARAMETER = (
+        "invalid-parameter",
+        400,
+        "A parameter breaks a rule; see field and rule.",
+    )
+    INCOMPATIBLE_PARAMETERS = (
+        "incompatible-parameters",
+        400,
+        "Two parameters cannot be combined; see field and rule.",
+    )
+    INVALID_BODY = ("invalid-body", 400, "The body breaks a rule; see rule.")
+    UNEXPECTED_BODY = ("unexpected-body", 400, "A GET, HEAD or OPTIONS request has a body.")
+    MICROVERSION_MALFORMED = (
+        "microversion-malformed",
+        400,
+        "The microversion in OpenStack-API-Version cannot be read.",
+    )
+    UNAUTHORIZED = ("unauthorized", 401, "A valid token is needed in X-Auth-Token.")
+    POLICY_DENIED = ("policy-denied", 403, "The policy does not allow the request.")
+    LOCAL_ONLY = (
+        "local-only",
+        403,
+        "Without Keystone, requests are accepted from this machine only.",
+    )
+    ACTIONS_DISABLED = ("actions-disabled", 403, "Actions are disabled on this API.")
+    AGENT_ACTIONS_DISABLED = (
+        "agent-actions-disabled",
+        403,
+        "Actions are disabled on the source host.",
+    )
+    NO_SUCH_ADDRESS = ("no-such-address", 404, "Nothing is at this address.")
+    SERVER_NOT_FOUND = (
+        "server-not-found",
+        404,
+        "No migration of this server is recorded, or it is another project's.",
+    )
+    MIGRATION_NOT_FOUND = (
+        "migration-not-found",
+        404,
+        "The server has no such migration, or it is another project's.",
+    )
+    HOST_NOT_FOUND = ("host-not-found", 404, "No agent of this host is known.")
+    METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "Method not allowed; see the Allow header.")
+    MICROVERSION_UNSUPPORTED = (
+        "microversion-unsupported",
+        406,
+        "The microversion is not supported; see min_version and max_version.",
+    )
+    MIGRATION_ENDED = ("migration-ended", 409, "The migration has ended.")
+    SERVER_AT_DESTINATION = (
+        "server-at-destination",
+        409,
+        "The server runs at its destination already.",
+    )
+    NO_MEMORY_COPIED = (
+        "no-memory-copied-yet",
+        409,
+        "A migration cannot be forced to complete before its memory is being copied.",
+    )
+    SWITCHOVER_IN_PROGRESS = ("switchover-in-progress", 409, "The server switches over already.")
+    SERVER_ALREADY_PAUSED = (
+        "server-already-paused",
+        409,
+        "The server is paused already, so the migration needs no force.",
+    )
+    MIGRATION_NOT_ON_HOST = (
+        "migration-not-on-host",
+        409,
+        "The agent of the source host does not see this migration; it may just have ended.",
+    )
+    AGENT_STARTING = (
+        "agent-starting",
+        409,
+        "The agent has just started and does not know the migration's state yet; try again.",
+    )
+    ACTION_IN_PROGRESS = (
+        "action-in-progress",
+        409,
+        "Another action on the server's migration is in progress.",
+    )
+    LIBVIRT_FAILED = (
+        "libvirt-failed",
+        409,
+        "libvirt failed to carry out the action; the agent's log has the error.",
+    )
+    ACTION_REFUSED = ("action-refused", 409, "The agent refuses the action; see detail.")
+    LENGTH_REQUIRED = ("length-required", 411, "The request needs a Content-Length header.")
+    BODY_TOO_LARGE = ("body-too-large", 413, "The body is larger than the limit.")
+    URI_TOO_LONG = ("uri-too-long", 414, "The URL is longer than the limit.")
+    UNSUPPORTED_MEDIA_TYPE = ("unsupported-media-type", 415, "The body is not JSON.")
+    HEADERS_TOO_LARGE = ("headers-too-large", 431, "The headers are larger than the limit.")
+    INTERNAL_ERROR = (
+        "internal-error",
+        500,
+        "An unexpected error occurred; the API's log has it under the request id.",
+    )
+    NOT_IMPLEMENTED = ("not-implemented", 501, "The transfer encoding is not supported.")
+    DATABASE_UNAVAILABLE = (
+        "database-unavailable",
+        503,
+        "The database is not available; try again later.",
+    )
+    KEYSTONE_UNAVAILABLE = (
+        "keystone-unavailable",
+        503,
+        "Keystone is not available to check the token; try again later.",
+    )
+    AGENT_SILENT = (
+        "agent-silent",
+        503,
+        "The agent of the source host sends no heartbeats; the action was not requested.",
+    )
+    AGENT_TIMEOUT = (
+        "agent-timeout",
+        503,
+        "Timed out waiting for the agent; the action may still be carried out.",
+    )
+    TOO_MANY_LONG_POLLS = (
+        "too-many-long-polls",
+        503,
+        "All long polls are in use; repeat the request without wait, or later.",
+    )
+    OUT_OF_SERVICE = ("out-of-service", 503, "A health check has failed; see detail.")
+    UNDEFINED = ("undefined", 500, "An error without a code of its own; its status says more.")
+
+
+# Of actions that are refused, by the reason.
+_BY_VALUE = {code.value: code for code in ErrorCode}
+BY_REFUSAL: dict[str, ErrorCode] = {
+    refusal.value: _BY_VALUE[f"{SERVICE_TYPE}.{refusal}"] for refusal in Refusal
+}
+# Of failures that tell their status alone.
+BY_STATUS: dict[int, ErrorCode] = {
+    400: ErrorCode.BAD_REQUEST,
+    401: ErrorCode.UNAUTHORIZED,
+    403: ErrorCode.POLICY_DENIED,
+    404: ErrorCode.NO_SUCH_ADDRESS,
+    405: ErrorCode.METHOD_NOT_ALLOWED,
+    411: ErrorCode.LENGTH_REQUIRED,
+    413: ErrorCode.BODY_TOO_LARGE,
+    414: ErrorCode.URI_TOO_LONG,
+    415: ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+    431: ErrorCode.HEADERS_TOO_LARGE,
+    500: ErrorCode.INTERNAL_ERROR,
+    501: ErrorCode.NOT_IMPLEMENTED,
+    503: ErrorCode.KEYSTONE_UNAVAILABLE,
+}

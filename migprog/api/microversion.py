@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Microversions: those of the native API, and how a request and an answer name one.
+
+A client names the microversion that it speaks: ``OpenStack-API-Version: migration-progress 1.0``.
+Without the header it gets the oldest, so that what it reads today stays as it is.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import falcon
+import microversion_parse
+import webob
+from microversion_parse import Version
+
+from migprog.api import SERVICE_TYPE
+from migprog.api.error_codes import ErrorCode
+from migprog.api.errors import ApiError
+
+HEADER = "OpenStack-API-Version"
+
+# No leading zeros, and not so many digits that they would be slow to read.
+_FORM = re.compile(r"([1-9][0-9]{0,8})\.([1-9][0-9]{0,8}|0)")
+
+
+@dataclass(frozen=True, slots=True)
+class Microversions:
+    """Those of one service. ``legacy_header``: one of that service alone, with a bare version."""
+
+    service: str
+    oldest: Version
+    newest: Version
+    legacy_header: str | None = None
+
+    @property
+    def headers(self) -> list[str]:
+        return [HEADER, *([self.legacy_header] if self.legacy_header else ())]
+
+    def requested(self, environ: Mapping[str, Any]) -> Version:
+        """The version that a WSGI request names, supported or not; the oldest if it names none.
+
+        Raises :class:`ApiError` when it cannot be read.
+        """
+        headers = {
+            name: environ["HTTP_" + name.upper().replace("-", "_")]
+            for name in self.headers
+            if "HTTP_" + name.upper().replace("-", "_") in environ
+        }
+        legacy = [self.legacy_header] if self.legacy_header else []
+        text = microversion_parse.get_version(headers, self.service, legacy)
+        if text is None:
+            return self.oldest
+        if text == "latest":
+            return self.newest
+        match = _FORM.fullmatch(text)
+        if match is None:
+            raise ApiError(
+                ErrorCode.MICROVERSION_MALFORMED,
+                f"API Version String {text[:64]} is of invalid format. "
+                "Must be of format MajorNum.MinorNum.",
+            )
+        return Version(int(match[1]), int(match[2]))
+
+    def is_supported(self, version: Version) -> bool:
+        return bool(version.matches(self.oldest, self.newest))
+
+    def negotiate(self, environ: Mapping[str, Any]) -> Version:
+        """The version that a WSGI request is answered in. Raises :class:`ApiError`."""
+        version = self.requested(environ)
+        if not self.is_supported(version):
+            raise ApiError(
+                ErrorCode.MICROVERSION_UNSUPPORTED,
+                f"Version {version} is not supported by the API. "
+                f"Minimum is {self.oldest} and maximum is {self.newest}.",
+                min_version=str(self.oldest),
+                max_version=str(self.newest),
+            )
+        return version
+
+    def name_in(self, response: webob.Response, version: Version | None) -> None:
+        """Name the version of an answer in its headers; None: it has none."""
+        response.vary = self.headers
+        if version is not None:
+            response.headers[HEADER] = f"{self.service} {version}"
+            if self.legacy_header:
+                response.headers[self.legacy_header] = str(version)
+
+
+# What each version of the native API brought, the oldest first: views.py has how it shows.
+HISTORY: Mapping[Version, str] = {
+    Version(1, 0): "The first one.",
+    Version(1, 1): "``arrived_at`` of a migration.",
+}
+NATIVE = Microversions(SERVICE_TYPE, min(HISTORY), max(HISTORY))
+
+
+class Negotiation:
+    """Falcon middleware: ``req.context.version`` is the microversion to answer in."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        req.context.version = NATIVE.negotiate(req.env)
+
+
+def answer(request: webob.Request, response: webob.Response) -> None:
+    """Name the version of the native API that a request was answered in, in the headers."""
+    try:
+        version = NATIVE.requested(request.environ)
+    except ApiError:
+        version = None
+    is_answered = version is not None and NATIVE.is_supported(version)
+    NATIVE.name_in(response, version if is_answered else None)

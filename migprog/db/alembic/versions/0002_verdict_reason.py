@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why a verdict is what it is, in one word.
+
+A column that may be null: programs of before go on writing to the table.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """MySQL cannot undo an ALTER TABLE: what an interrupted run added is kept."""
+    columns = sa.inspect(op.get_bind()).get_columns("migrations")
+    if "verdict_reason" not in {column["name"] for column in columns}:
+        op.execute("ALTER TABLE migrations ADD COLUMN verdict_reason VARCHAR(32)")
