@@ -125,7 +125,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--cases", type=_cases, default=CASES, metavar="MIGRATINGxIDLE,...")
     parser.add_argument("--hours", type=float, default=24.0)
     options = parser.parse_args(arguments)
-    backend = os.environ.setdefault("MIGPROG_CONCURRENCY", concurrency.EVENTLET)
+    backend = os.environ.setdefault("MIGPROG_CONCURRENCY", concurrency.THREADING)
     print(f"{backend}; medians of {options.runs} runs of {options.seconds:g} s")
     met = [costs(options), blocked(options), day(options.hours)]
     print("\nall goals are met" if all(met) else "\nNOT all goals are met")

@@ -90,8 +90,8 @@ def _standalone(lab: Lab, directory: str) -> Iterator[str]:
     (port,) = processes.free_ports(1)
     command = [str(pathlib.Path(sys.executable).with_name("migprog-standalone"))]
     for host in lab.hosts:
-        command += ["--libvirt-uri", host.uri]
-    command += ["--listen", f"127.0.0.1:{port}", "--state-dir", directory]
+        command += ["--connection-uri", host.uri]
+    command += ["--listen", f"127.0.0.1:{port}", "--state-path", directory]
     settings = pathlib.Path(directory) / "migprog.conf"
     settings.write_text("[compute]\nreport_interval = 1\n")
     command += ["--config-file", str(settings)]

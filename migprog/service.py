@@ -81,6 +81,8 @@ def run(config: cfg.ConfigOpts, service: Service) -> None:
 
     Raises what its start raises.
     """
+    if concurrency.is_green():
+        LOG.info("running on eventlet: %s", concurrency.why_green())
     news = concurrency.Inbox()
     news.wake_on_signals()
     _failures.append(news)

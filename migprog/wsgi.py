@@ -7,13 +7,17 @@ a wrong one; each worker connects to the database by itself, at its first reques
 broker, if at all, at the first that it is needed for.
 """
 
-import contextlib
-import os
+from migprog import concurrency
 
-from migprog import conf, objects
-from migprog.api import app
-from migprog.api.resource import Application
-from migprog.api.service import by_agents
+concurrency.prefer_threads()
+
+import contextlib  # noqa: E402
+import os  # noqa: E402
+
+from migprog import conf, objects  # noqa: E402
+from migprog.api import app  # noqa: E402
+from migprog.api.resource import Application  # noqa: E402
+from migprog.api.service import by_agents  # noqa: E402
 
 
 def _application() -> Application:

@@ -85,7 +85,7 @@ class Site:
             url = direct.set(port=self.database_network.port).render_as_string(False)
             self._database_url = url
             self.deployment = enter(
-                Deployment(self._directory, self.broker.url, url, concurrency="eventlet")
+                Deployment(self._directory, self.broker.url, url, concurrency="threading")
             )
             self.conductors = [self.deployment.conductor, self.deployment.another_conductor()]
             undo.pop_all()

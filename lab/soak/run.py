@@ -72,7 +72,7 @@ def soak(settings: Settings, directory: pathlib.Path, say: Callable[[str], None]
         rabbitmq = stack.enter_context(broker.rabbitmq())
         database_url = stack.enter_context(databases.mariadb()).new_database()
         deployment = stack.enter_context(
-            Deployment(directory, rabbitmq.url, database_url, os.environ.get(_BACKEND, "eventlet"))
+            Deployment(directory, rabbitmq.url, database_url, os.environ.get(_BACKEND, "threading"))
         )
         plan = directory / "plan.json"
         environment = {"PYTHONPATH": str(_STAND_IN), "MIGPROG_SOAK": str(plan)}

@@ -20,6 +20,7 @@ from migprog.api import (
     hosts,
     keystone,
     local,
+    measured,
     microversion,
     migrations,
     openapi,
@@ -95,13 +96,12 @@ def create(
     if conf.cors.allowed_origin:
         # Outermost, as a page has to be told errors as well.
         app = cors.CORS(_without_preflights(app), conf)
-    protected: Application = request_id.RequestId(app, conf)
-    return protected
+    return measured.measured(request_id.RequestId(app, conf))
 
 
 def _apis(parts: Parts, identity: auth.ByToken | auth.Everybody) -> Application:
     """Both APIs, each with its own routes and its own form of errors."""
-    before: list[Any] = [Bounds(), identity]
+    before: list[Any] = [measured.Route(), Bounds(), identity]
     ours = falcon.App(middleware=[*before, microversion.Negotiation(), access.Enforcement()])
     errors.install(ours)
     for path, resource in ROUTES.items():

@@ -13,6 +13,7 @@ import falcon
 
 from migprog.api import errors
 from migprog.api.error_codes import ErrorCode
+from migprog.metrics import api as metrics
 
 MOST_SECONDS = 30
 _LOOK_SECONDS = 0.5
@@ -42,8 +43,10 @@ class Waiting:
                 ErrorCode.TOO_MANY_LONG_POLLS,
                 retry_after_seconds=int(errors.RETRY_AFTER_SECONDS),
             )
+        req.env[metrics.LONG_POLL] = True
         try:
-            self._look(there_is_news, time.monotonic() + seconds)
+            with metrics.long_poll():
+                self._look(there_is_news, time.monotonic() + seconds)
         finally:
             self._places.release()
 

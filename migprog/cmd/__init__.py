@@ -3,5 +3,5 @@
 
 import warnings
 
-# Whether to run on eventlet is said by MIGPROG_CONCURRENCY; not at each start again by eventlet.
+# Whoever sets MIGPROG_CONCURRENCY=eventlet knows; eventlet would say so at each start again.
 warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")

@@ -9,7 +9,14 @@ from typing import NoReturn  # noqa: E402
 
 from migprog import service  # noqa: E402
 from migprog.api.service import ApiService  # noqa: E402
+from migprog.cmd.with_metrics import WithMetrics  # noqa: E402
+from migprog.conf.api import metrics_address  # noqa: E402
 
 
 def main() -> NoReturn:
-    service.main("migprog-api", ApiService)
+    service.main(
+        "migprog-api",
+        lambda config: WithMetrics(
+            ApiService(config), metrics_address(config), "[api] metrics_listen"
+        ),
+    )

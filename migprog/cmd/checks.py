@@ -53,7 +53,7 @@ def within_deadline(
             # Whatever the libraries have not foreseen is a result, too.
             done.append(exception.MigprogError(f"{type(error).__name__}: {error}"))
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=run, name="check", daemon=True)
     thread.start()
     thread.join(seconds)
     if not done:

@@ -14,7 +14,8 @@ from typing import Any, NoReturn  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
 
-from migprog import httpd, logs, metrics, outages, rpc, service  # noqa: E402
+from migprog import logs, outages, rpc, service  # noqa: E402
+from migprog.cmd.with_metrics import WithMetrics  # noqa: E402
 from migprog.compute.agent import ComputeAgent  # noqa: E402
 from migprog.compute.endpoint import Endpoint  # noqa: E402
 from migprog.compute.reporting.sender import REPORTS_WAIT  # noqa: E402
@@ -28,8 +29,6 @@ from migprog.rpc.conductor import ConductorAPI  # noqa: E402
 
 LOG = logging.getLogger(__name__)
 
-# Prometheus asks now and then; a client that says nothing keeps one of them for some seconds.
-_METRICS_THREADS = 4
 # Seconds between two attempts to listen to a broker that refuses it: doubled, up to the last.
 _LISTEN_SECONDS = (0.5, 30.0)
 _DEAF = "migrations can be neither aborted nor forced to complete here"
@@ -124,28 +123,10 @@ class ComputeService:
             self._manager.reload(settings(config, self._libvirt_uri))
 
 
-class AgentService(ComputeService):
-    """An agent and, where they are asked for, its metrics."""
-
-    def __init__(self, config: cfg.ConfigOpts) -> None:
-        super().__init__(config)
-        address = metrics_address(config)
-        self._metrics = None
-        if address is not None:
-            self._metrics = httpd.Server(
-                metrics.application, *address, _METRICS_THREADS, "[compute] metrics_listen"
-            )
-
-    def start(self) -> None:
-        if self._metrics is not None:
-            self._metrics.start()
-        super().start()
-
-    def stop(self) -> None:
-        super().stop()
-        if self._metrics is not None:
-            self._metrics.stop()
-
-
 def main() -> NoReturn:
-    service.main("migprog-compute", AgentService)
+    service.main(
+        "migprog-compute",
+        lambda config: WithMetrics(
+            ComputeService(config), metrics_address(config), "[compute] metrics_listen"
+        ),
+    )

@@ -28,7 +28,7 @@ LOG = logging.getLogger(__name__)
 _TRANSPORT_URL = "fake://"
 
 
-def _default_state_dir() -> pathlib.Path:
+def _default_state_path() -> pathlib.Path:
     if os.geteuid() == 0:
         return pathlib.Path("/var/lib/migprog")
     return pathlib.Path.home() / ".local/state/migprog"
@@ -36,7 +36,7 @@ def _default_state_dir() -> pathlib.Path:
 
 CLI_OPTS = [
     cfg.MultiStrOpt(
-        "libvirt-uri",
+        "connection-uri",
         default=[],
         metavar="URI",
         help="A libvirt to watch; each one given is a host, named as libvirt names it. "
@@ -46,9 +46,9 @@ CLI_OPTS = [
         "listen", metavar="ADDRESS:PORT", help="Where the API listens. Default: [api] listen."
     ),
     cfg.StrOpt(
-        "state-dir",
+        "state-path",
         metavar="DIR",
-        default=str(_default_state_dir()),
+        default=str(_default_state_path()),
         help="Folder of the database and of what the agents keep; it is made if need be. "
         "Default: %(default)s.",
     ),
@@ -91,7 +91,7 @@ def _completed(config: cfg.ConfigOpts) -> cfg.ConfigOpts:
     try:
         state_path.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:
-        raise exception.ConfigError(f"--state-dir: {error}") from error
+        raise exception.ConfigError(f"--state-path: {error}") from error
     db.register_opts(config)
     config.set_default("connection", f"sqlite:///{state_path / 'migprog.sqlite'}", "database")
     config.set_default("auth_strategy", "noauth", "api")

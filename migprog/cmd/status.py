@@ -1,26 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """migprog-status: what is wrong, before it hurts."""
 
-import functools
-import logging
-import os
-import socket
-import sys
-import warnings
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from migprog import concurrency
 
-from oslo_config import cfg
-from oslo_upgradecheck import upgradecheck
-from oslo_upgradecheck.upgradecheck import Code, Result
-from pbr.version import SemanticVersion
+concurrency.prefer_threads()
 
-from migprog import conf, exception, objects
-from migprog.cmd import checks
-from migprog.conf.api import KEYSTONE
-from migprog.db import engine, schema
-from migprog.version import RELEASE
+import functools  # noqa: E402
+import logging  # noqa: E402
+import os  # noqa: E402
+import socket  # noqa: E402
+import sys  # noqa: E402
+import warnings  # noqa: E402
+from collections.abc import Callable, Sequence  # noqa: E402
+from datetime import UTC, datetime  # noqa: E402
+from typing import Any  # noqa: E402
+
+from oslo_config import cfg  # noqa: E402
+from oslo_upgradecheck import upgradecheck  # noqa: E402
+from oslo_upgradecheck.upgradecheck import Code, Result  # noqa: E402
+from pbr.version import SemanticVersion  # noqa: E402
+
+from migprog import conf, exception, objects  # noqa: E402
+from migprog.cmd import checks  # noqa: E402
+from migprog.conf.api import KEYSTONE  # noqa: E402
+from migprog.db import engine, schema  # noqa: E402
+from migprog.version import RELEASE  # noqa: E402
 
 # Of more hosts their number is told.
 _NAMED_HOSTS = 5

@@ -61,6 +61,9 @@ class ComputeAgent:
             directory = StateDirectory(settings.state_path, settings.connection_uri)
             self._keeper = StateWriter(directory, self._inbox)
         self._ledger = Journal(self._keeper, settings.connection_uri, boot_id())
+        metrics.oldest_report(
+            settings.connection_uri, lambda: self._ledger.outbox.oldest_seconds(time.monotonic())
+        )
         self._loaded = self._keeper is None
         self._key = new_key() if self._loaded else None
         self._host = host.Host(
@@ -341,8 +344,8 @@ class ComputeAgent:
             rules = self._sender.pacing.rules(rules)
         self._watches.attend(rules, now, seen_of)
         if self._sender is not None and self._node is not None:
-            self._sender.vitals = vitals = self._vitals()
-            metrics.watched(self._node, vitals.migrations)
+            self._sender.vitals = self._vitals()
+            metrics.migrations(self._node, self._watches.by_verdict())
 
     def _vitals(self) -> HostStats:
         under_way = len(self._watches)

@@ -12,6 +12,7 @@ import logging
 import math
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
@@ -26,6 +27,7 @@ from migprog.core import checkpoint, job_start, schedule
 from migprog.core.forecast import job_sample
 from migprog.core.forecast.completion_time import CompletionTimes, ResentShares, resent_share
 from migprog.core.forecast.job_sample import JobState
+from migprog.core.forecast.verdict import Verdict
 from migprog.core.monitor import DEPARTURES, Monitor
 from migprog.core.recently_ended import RecentlyEnded
 from migprog.metrics import agent as metrics
@@ -69,6 +71,12 @@ class WatchList:
     def __len__(self) -> int:
         """How many migrations are under way."""
         return sum(watched.is_proven for watched in self._watched.values())
+
+    def by_verdict(self) -> Counter[Verdict]:
+        """How many migrations are under way with each verdict."""
+        return Counter(
+            watched.monitor.verdict for watched in self._watched.values() if watched.is_proven
+        )
 
     def __contains__(self, server_uuid: str) -> bool:
         """Whether a server is known to migrate away."""
@@ -385,7 +393,7 @@ class WatchList:
             self._has_reported = True
             reason, report = due
             watched.log.sent(reason, report, now)
-            metrics.told(reason)
+            metrics.report_due(reason)
             needs_ack = schedule.needs_ack(reason, watched.monitor.destination is not None)
             self._ledger.tell(report, needs_ack, watched.monitor.started_clock, now)
             if watched.monitor.over:

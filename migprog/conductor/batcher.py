@@ -126,7 +126,7 @@ class ReportBatcher:
         # another host's. Batches without anything else.
         self._agents: _Agents = {}
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="report batcher", daemon=True)
 
     def start(self) -> None:
         self._thread.start()

@@ -103,7 +103,7 @@ class NovaIdLookup:
         self._nova = outages.party(
             LOG, "Nova", "its ids of new migrations are asked for again later"
         )
-        self._thread = threading.Thread(target=self._run, name="naming", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="nova id lookup", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -120,7 +120,7 @@ class NovaIdLookup:
             if uuid in self._waiting:
                 return
             if len(self._waiting) >= self._patience.most:
-                metrics.naming(Outcome.DROPPED)
+                metrics.nova_id_lookup(Outcome.DROPPED)
                 return
             self._waiting[uuid] = _Waiting(server_uuid, uuid, time.monotonic())
             self._changed.notify()
@@ -302,7 +302,7 @@ class NovaIdLookup:
     def _done(self, waiting: _Waiting, outcome: Outcome) -> None:
         with self._changed:
             self._waiting.pop(waiting.uuid, None)
-        metrics.naming(outcome)
+        metrics.nova_id_lookup(outcome)
 
 
 def _is_complete(migration: objects.Migration) -> bool:

@@ -13,7 +13,16 @@ from oslo_context.context import RequestContext
 from oslo_log import log
 
 from migprog import exception, logs
-from migprog.conf import api, compute, conductor, database, log_lines, references, unknown
+from migprog.conf import (
+    api,
+    compute,
+    conductor,
+    database,
+    log_format,
+    log_lines,
+    references,
+    unknown,
+)
 from migprog.version import RELEASE
 
 LOG = logging.getLogger(__name__)
@@ -88,10 +97,17 @@ def _set_logging_up(conf: cfg.ConfigOpts) -> None:
     logs.tame()
 
 
+class _Trial(RequestContext):
+    """One that does not become that of its thread, whose lines would all have it."""
+
+    def update_store(self) -> None:
+        pass
+
+
 def _try_formats() -> None:
     """Raises :class:`exception.ConfigError` where no line of the log could be written."""
     # Lines about a request and others have a format each.
-    contexts = (None, RequestContext(overwrite=False))
+    contexts = (None, _Trial())
     for handler, context in itertools.product(logging.getLogger().handlers, contexts):
         record = LOG.makeRecord(
             *(LOG.name, logging.INFO, __file__, 0, "a line", (), None), extra={"context": context}
@@ -138,6 +154,7 @@ def plain(error: Exception) -> str:
 
 def register(conf: cfg.ConfigOpts) -> None:
     """Make our options and those of logging known."""
+    log_format.set_defaults()
     log.register_options(conf)
     conf.set_default("use_stderr", True)
     for group in GROUPS:

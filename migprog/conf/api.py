@@ -75,6 +75,14 @@ OPTS = [
         "gunicorn, where it must be less than the threads of a worker; where that has one alone, "
         "nobody waits.",
     ),
+    cfg.StrOpt(
+        "metrics_listen",
+        sample_default="127.0.0.1:8793",
+        help="ADDRESS:PORT where migprog-api serves GET /metrics for Prometheus, without a "
+        "password; an IPv6 address in brackets; port 0 takes a free one. Nothing is served where "
+        "this is not set. migprog-standalone serves the metrics of all its parts at [conductor] "
+        "metrics_listen; for uWSGI and gunicorn the documentation says how.",
+    ),
     cfg.BoolOpt(
         "allow_actions",
         default=False,
@@ -112,6 +120,13 @@ def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
 def check(conf: cfg.ConfigOpts) -> None:
     """Rules between options. Raises :class:`exception.ConfigError`."""
     check_listen(conf.api.listen, conf.api.auth_strategy)
+    metrics_address(conf)
+
+
+def metrics_address(conf: cfg.ConfigOpts) -> Address | None:
+    """Where to serve metrics; None: nowhere. Raises :class:`exception.ConfigError`."""
+    value = conf.api.metrics_listen
+    return None if value is None else parse_listen(value, "[api] metrics_listen")
 
 
 def check_listen(listen: str, auth_strategy: str) -> Address:

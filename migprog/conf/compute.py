@@ -103,9 +103,9 @@ OPTS = [
     cfg.StrOpt(
         "metrics_listen",
         sample_default="127.0.0.1:8792",
-        help="ADDRESS:PORT where GET /metrics tells Prometheus, for migprog-compute; an IPv6 "
-        "address in brackets; port 0 takes a free one. Whoever reaches it may read it. Nobody "
-        "listens where this is not set. migprog-standalone tells all by [conductor] "
+        help="ADDRESS:PORT where migprog-compute serves GET /metrics for Prometheus, without a "
+        "password; an IPv6 address in brackets; port 0 takes a free one. Nothing is served where "
+        "this is not set. migprog-standalone serves the metrics of all its parts at [conductor] "
         "metrics_listen.",
     ),
     cfg.StrOpt(
@@ -114,7 +114,7 @@ OPTS = [
         help="A folder for what must outlive the agent: the migrations that it watches, and how "
         "they ended until a conductor has it. Each connection_uri has a folder of its own in it, "
         "which is made if need be. Nothing is kept where this is empty. migprog-standalone has it "
-        "in its --state-dir.",
+        "in its --state-path.",
     ),
     cfg.StrOpt(
         "record_path",

@@ -22,9 +22,9 @@ OPTS = [
     cfg.StrOpt(
         "metrics_listen",
         sample_default="127.0.0.1:8791",
-        help="ADDRESS:PORT where GET /metrics tells Prometheus, for migprog-conductor and "
-        "migprog-standalone; an IPv6 address in brackets, as in [::1]:8791; port 0 takes a free "
-        "one. Whoever reaches it may read it. Nobody listens where this is not set.",
+        help="ADDRESS:PORT where migprog-conductor and migprog-standalone serve GET /metrics for "
+        "Prometheus, without a password; an IPv6 address in brackets, as in [::1]:8791; port 0 "
+        "takes a free one. Nothing is served where this is not set.",
     ),
 ]
 

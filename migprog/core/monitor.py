@@ -128,6 +128,12 @@ class Monitor:
 
     # What was seen.
 
+    @property
+    def verdict(self) -> verdict.Verdict:
+        """The latest verdict; that of the start before there is one."""
+        judgement = self._judgement
+        return verdict.Verdict.STARTING if judgement is None else judgement.verdict
+
     def learn(self, facts: ServerFacts | None) -> None:
         """Take up what is known of the server itself."""
         if facts is not None and facts != self._facts:

@@ -37,7 +37,7 @@ class Child:
         self._log = log
         self.usage = psutil.Process(process.pid)
         self._lines = lines
-        threading.Thread(target=self._read, daemon=True).start()
+        threading.Thread(target=self._read, name="child", daemon=True).start()
 
     def say(self, line: str) -> None:
         """Give it a line."""

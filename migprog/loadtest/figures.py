@@ -52,9 +52,9 @@ def figures(
     cpu = {name: _cpu_ms(begin.usage[name], end.usage[name], updates) for name in PROCESSES}
     known = [ms for ms in cpu.values() if ms is not None]
     batches = conductors.get("migprog_batches_stored_total")
-    transactions = conductors.get("migprog_store_seconds_count")
-    statements = conductors.get("migprog_statements_total")
-    rows = conductors.get("migprog_rows_written_total")
+    transactions = conductors.get("migprog_db_transaction_duration_seconds_count")
+    statements = conductors.get("migprog_db_statements_total")
+    rows = conductors.get("migprog_db_rows_written_total")
     sent, received = (b - a for a, b in zip(begin.traffic, end.traffic, strict=True))
     return {
         "hosts": load.hosts,
@@ -82,7 +82,7 @@ def figures(
             "call": percentiles_ms(latencies.answer),
             "cast": percentiles_ms(latencies.cast),
         },
-        "store_ms": _histogram_ms("migprog_store_seconds_bucket", conductors),
+        "store_ms": _histogram_ms("migprog_db_transaction_duration_seconds_bucket", conductors),
         "memory_mib": {
             name: round(usage.rss_bytes / _MEBIBYTE, 1) if usage else None
             for name, usage in end.usage.items()

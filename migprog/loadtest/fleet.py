@@ -104,7 +104,10 @@ class Fleet:
         return _Timed(self._transport, self._timeout_seconds, self._latencies)
 
     def run(self) -> None:
-        threads = [threading.Thread(target=host.sender.run, daemon=True) for host in self._hosts]
+        threads = [
+            threading.Thread(target=host.sender.run, name="sender", daemon=True)
+            for host in self._hosts
+        ]
         for thread in threads:
             thread.start()
         first, last = self._share.marks

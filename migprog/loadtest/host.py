@@ -72,7 +72,7 @@ class Host:
             due = migration.report_if_due(rules, now, wall)
             if due is None:
                 continue
-            metrics.told(due.reason)
+            metrics.report_due(due.reason)
             self.outbox.put_report(due.report, migration.needs_ack(due.reason))
             self._arrive(due, now, wall)
             told.append(due)

@@ -32,7 +32,7 @@ class Observer:
         self._started_at = 0.0
         self._stopping = threading.Event()
         self._threads = [
-            threading.Thread(target=work, daemon=True)
+            threading.Thread(target=work, name="observer", daemon=True)
             for work in (self._look_at_hosts, self._look_at_changes)
         ]
 

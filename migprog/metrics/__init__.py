@@ -2,19 +2,22 @@
 """What a process counts, for Prometheus: one module for each service that counts, and this one,
 which shows it all.
 
-Only what a service imports is counted and shown in its process. Labels have few values and all of
-ours: no name, UUID or text that a tenant chose. Metrics are not for real threads, see
+Only what a service imports is counted and shown in its process. Labels have few values, all of them
+ours: no name, UUID or text that a tenant chose. Under eventlet no real thread may use them, see
 ``concurrency``.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import prometheus_client
+from prometheus_client import multiprocess
 
 PATH = "/metrics"
+_SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
-# When a series was made is nobody's question, and would double their number.
+# The time at which a series was made would double their number.
 prometheus_client.disable_created_metrics()
 # Of our own: what libraries count in theirs is not ours to show.
 REGISTRY = prometheus_client.CollectorRegistry()
@@ -26,8 +29,18 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         return _answer(start_response, "404 Not Found", b"")
     if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
         return _answer(start_response, "405 Method Not Allowed", b"", ("Allow", "GET, HEAD"))
-    text = prometheus_client.generate_latest(REGISTRY)
+    text = prometheus_client.generate_latest(_registry())
     return _answer(start_response, "200 OK", text)
+
+
+def _registry() -> prometheus_client.CollectorRegistry:
+    """Return what is shown: of this process, or of all those that share prometheus_client's
+    directory, as the workers of uWSGI and gunicorn do."""
+    if _SHARED not in os.environ:
+        return REGISTRY
+    registry = prometheus_client.CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)
+    return registry
 
 
 def _answer(

@@ -1,68 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an agent counts of what it tells. ``node`` is a hypervisor's name, as libvirt tells it."""
+"""What an agent counts and shows. ``node`` is a hypervisor's host name, as libvirt has it;
+``connection_uri`` is the address of its libvirt, which is known before that answers."""
+
+from collections.abc import Callable, Mapping
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from migprog.core.actions import Action
+from migprog.core.forecast.verdict import Verdict
 from migprog.core.schedule import Reason
 from migprog.metrics import REGISTRY
 
+# A migration that has ended is none that is in progress.
+_VERDICTS = tuple(verdict for verdict in Verdict if verdict is not Verdict.ENDED)
+
+_MIGRATIONS = Gauge(
+    "migprog_migrations",
+    "Migrations in progress from this host, by their verdict.",
+    ["node", "verdict"],
+    registry=REGISTRY,
+)
+_OLDEST_REPORT = Gauge(
+    "migprog_oldest_unacknowledged_report_age_seconds",
+    "Age of the oldest report that no conductor has taken yet; 0 if there is none.",
+    ["connection_uri"],
+    registry=REGISTRY,
+)
+_LIBVIRT_UP = Gauge(
+    "migprog_libvirt_up",
+    "1 while libvirt answers the agent; 0 while it does not, and migrations are not seen.",
+    ["connection_uri"],
+    registry=REGISTRY,
+)
+_STATE_PATH_FAILING = Gauge(
+    "migprog_state_path_failing",
+    "1 while the agent cannot write its state directory.",
+    ["connection_uri"],
+    registry=REGISTRY,
+)
 _REPORTS = Counter(
     "migprog_reports_sent",
-    "Reports of migrations that were due, by why.",
+    "Reports of migrations that became due, by reason.",
     ["reason"],
     registry=REGISTRY,
 )
 _MESSAGES = Counter(
     "migprog_messages",
-    "Messages to conductors: cast, called and answered, or taken by nobody.",
+    "Messages to conductors: cast without an answer, called and answered, or failed.",
     ["kind"],
     registry=REGISTRY,
 )
-_ANSWERS = Histogram(
+_CALLS = Histogram(
     "migprog_rpc_call_duration_seconds",
-    "How long conductors took to answer.",
+    "Time until a conductor answered a call.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
     registry=REGISTRY,
 )
 _INTERVAL = Gauge(
     "migprog_report_interval_seconds",
-    "Between two messages of progress: as asked for, or stretched because conductors are slow.",
+    "Time between two reports of a migration's counters; longer than configured while conductors "
+    "respond slowly.",
     ["node"],
     registry=REGISTRY,
 )
-_WATCHED = Gauge(
-    "migprog_migrations_watched",
-    "Migrations that are under way.",
-    ["node"],
-    registry=REGISTRY,
-)
-
 _ACTIONS = Counter(
     "migprog_actions",
-    "What operators asked to be done to migrations: done, refused, or failed by libvirt's word.",
+    "Actions on migrations that were requested: done, refused by the agent, or failed in libvirt.",
     ["action", "outcome"],
     registry=REGISTRY,
 )
 _DROPPED = Counter(
     "migprog_agent_values_dropped",
-    "Optional values that broke their rules, and were left out of reports and arrivals.",
-    registry=REGISTRY,
-)
-_STATE_DIR = Gauge(
-    "migprog_state_path_failing",
-    "1 while what must not be lost cannot be written to the state directory.",
-    ["agent"],
+    "Optional values that broke their rules and were left out of reports and arrivals.",
     registry=REGISTRY,
 )
 
-_LIBVIRT_UP = Gauge(
-    "migprog_libvirt_up",
-    "1 while the agent's libvirt answers, 0 while it does not: migrations are not seen.",
-    ["agent"],
-    registry=REGISTRY,
-)
-
+# A series that appears only with its first count hides that count from increase().
 for _reason in Reason:
     _REPORTS.labels(_reason.value)
 for _kind in ("cast", "called", "failed"):
@@ -72,7 +85,7 @@ for _action in Action:
         _ACTIONS.labels(_action.value, _outcome)
 
 
-def told(reason: Reason) -> None:
+def report_due(reason: Reason) -> None:
     """Count a report that is due."""
     _REPORTS.labels(reason.value).inc()
 
@@ -85,27 +98,33 @@ def cast() -> None:
 def called(seconds: float) -> None:
     """Count a message that was answered after so long."""
     _MESSAGES.labels("called").inc()
-    _ANSWERS.observe(seconds)
+    _CALLS.observe(seconds)
 
 
 def failed() -> None:
-    """Count a message that nobody took."""
+    """Count a message that no conductor took."""
     _MESSAGES.labels("failed").inc()
 
 
 def acted(action: Action, outcome: str) -> None:
-    """Count what was asked for: ``done``, ``refused`` or ``failed``."""
+    """Count a requested action: ``done``, ``refused`` or ``failed``."""
     _ACTIONS.labels(action.value, outcome).inc()
 
 
 def interval(node: str, seconds: float) -> None:
-    """Show how often progress is told of."""
+    """Show how often counters are reported."""
     _INTERVAL.labels(node).set(seconds)
 
 
-def watched(node: str, migrations: int) -> None:
-    """Show how many migrations are under way."""
-    _WATCHED.labels(node).set(migrations)
+def migrations(node: str, by_verdict: Mapping[Verdict, int]) -> None:
+    """Show how many migrations are in progress with each verdict."""
+    for verdict in _VERDICTS:
+        _MIGRATIONS.labels(node, verdict.value).set(by_verdict.get(verdict, 0))
+
+
+def oldest_report(connection_uri: str, age_seconds: Callable[[], float]) -> None:
+    """Show the age of the oldest report that waits: ``age_seconds`` is called at each scrape."""
+    _OLDEST_REPORT.labels(connection_uri).set_function(age_seconds)
 
 
 def dropped(values: int) -> None:
@@ -113,11 +132,11 @@ def dropped(values: int) -> None:
     _DROPPED.inc(values)
 
 
-def state_path(agent: str, failing: bool) -> None:
-    """Show how an agent, named by its libvirt's URI, stands with its state directory."""
-    _STATE_DIR.labels(agent).set(failing)
+def state_path(connection_uri: str, failing: bool) -> None:
+    """Show whether an agent cannot write its state directory."""
+    _STATE_PATH_FAILING.labels(connection_uri).set(failing)
 
 
-def libvirt_up(agent: str, up: bool) -> None:
-    """Show whether an agent's libvirt, which its URI names, answers."""
-    _LIBVIRT_UP.labels(agent).set(up)
+def libvirt_up(connection_uri: str, up: bool) -> None:
+    """Show whether an agent's libvirt answers."""
+    _LIBVIRT_UP.labels(connection_uri).set(up)

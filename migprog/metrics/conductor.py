@@ -10,8 +10,8 @@ from migprog.core.forecast import calibration
 from migprog.core.forecast.calibration import ForecastCheck
 from migprog.core.refusal import Why
 from migprog.core.report import Report
-from migprog.core.status import ENDED, Status
-from migprog.metrics import REGISTRY
+from migprog.core.status import Status
+from migprog.metrics import REGISTRY, ended
 
 _HELD = ("yes", "no", "none")
 
@@ -22,77 +22,69 @@ _REPORTS = Counter(
 )
 _TRANSACTIONS = Histogram(
     "migprog_db_transaction_duration_seconds",
-    "How long a transaction took that stored reports.",
+    "Duration of the database transactions that stored reports.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
     registry=REGISTRY,
 )
 _BATCHES = Counter(
     "migprog_batches_stored",
-    "Batches of reports, one a host, that were stored; several in a transaction under load.",
+    "Batches of reports, one per host and message, that were stored; under load several in a "
+    "transaction.",
     registry=REGISTRY,
 )
 _STATEMENTS = Counter(
-    "migprog_statements",
+    "migprog_db_statements",
     "SQL statements of the transactions that stored reports.",
     registry=REGISTRY,
 )
 _ROWS = Counter(
-    "migprog_rows_written",
-    "Rows that these transactions inserted or updated.",
+    "migprog_db_rows_written",
+    "Rows that the transactions that stored reports inserted or updated.",
     registry=REGISTRY,
 )
 _SUPERSEDED = Counter(
     "migprog_reports_superseded",
-    "Reports of progress that a newer one took the place of before they were stored.",
+    "Reports of progress that a newer report replaced before they were stored.",
     registry=REGISTRY,
 )
 _OVERFLOWED = Counter(
     "migprog_reports_overflowed",
-    "Reports of progress that were dropped since too many waited to be stored.",
-    registry=REGISTRY,
-)
-_ENDED = Counter(
-    "migprog_migrations_ended",
-    "Migrations that ended, by their outcome.",
-    ["status"],
+    "Reports of progress that were dropped because too many waited to be stored.",
     registry=REGISTRY,
 )
 # One absurd forecast must not drown the sum of all the others for as long as this process lives.
 _MOST_ERROR_RATIO = 100.0
 _ERROR = Histogram(
     "migprog_forecast_error_ratio",
-    "Of completed migrations: the distance of the end that was told from the real one, "
-    "as a share of the time that was left, when so many percent of the time had passed.",
+    "Error of the forecast of completed migrations, as a share of the time that was really left, "
+    "when so many percent of the time had passed.",
     ["at"],
     buckets=(0.02, 0.05, 0.1, 0.2, 0.35, 0.6, 1, 2, 5),
     registry=REGISTRY,
 )
 _IN_RANGE = Counter(
     "migprog_forecast_in_range",
-    "Of completed migrations: whether the end was in the range that was told when so many "
-    "percent of the time had passed; none: no time left was told.",
+    "Completed migrations, by whether they ended within the range that was forecast when so many "
+    "percent of the time had passed; none: there was no forecast.",
     ["at", "held"],
     registry=REGISTRY,
 )
-
-
 _DROPPED = Counter(
     "migprog_values_dropped",
-    "Optional values of reports, arrivals and agents that broke their rules, or are words of a "
-    "later version; the rest of their entries was stored.",
+    "Optional values of reports, arrivals and agents that broke their rules or are words of a "
+    "later version, and were not stored.",
     registry=REGISTRY,
 )
 _REFUSED = Counter(
     "migprog_entries_refused",
-    "Reports, arrivals and whole batches that were not stored, by why; of another project's "
-    "migrations of a server: that were stored and do not speak for it.",
+    "Reports, arrivals and whole batches that were refused, by reason.",
     ["why"],
     registry=REGISTRY,
 )
 
 
 class NovaIdLookup(enum.StrEnum):
-    """What became of the wish to know how Nova calls a migration."""
+    """How the lookup of a migration's id in Nova ended."""
 
     NAMED = "named"
     ABSENT = "absent"
@@ -102,20 +94,18 @@ class NovaIdLookup(enum.StrEnum):
     PURGED = "purged"
 
 
-_NAMINGS = Counter(
+_LOOKUPS = Counter(
     "migprog_nova_id_lookups",
-    "Migrations that Nova was asked for, by what came of it; none where Nova is not asked.",
+    "Migrations that were looked up in Nova, by outcome; none where [nova] is not configured.",
     ["outcome"],
     registry=REGISTRY,
 )
 
-# A series that is not there before it first counts hides that from whoever asks for its increase.
-for _status in sorted(ENDED):
-    _ENDED.labels(_status)
+# A series that appears only with its first count hides that count from increase().
 for _why in Why:
     _REFUSED.labels(_why.value)
-for _naming in NovaIdLookup:
-    _NAMINGS.labels(_naming.value)
+for _outcome in NovaIdLookup:
+    _LOOKUPS.labels(_outcome.value)
 for _percent in calibration.PERCENTS:
     _ERROR.labels(str(_percent))
     for _held in _HELD:
@@ -130,18 +120,18 @@ def transaction(batches: int, seconds: float, statements: int, rows: int) -> Non
     _ROWS.inc(rows)
 
 
-def naming(outcome: NovaIdLookup) -> None:
-    """Count a migration that is not asked for any more."""
-    _NAMINGS.labels(outcome.value).inc()
+def nova_id_lookup(outcome: NovaIdLookup) -> None:
+    """Count a migration that is not looked up any more."""
+    _LOOKUPS.labels(outcome.value).inc()
 
 
 def superseded() -> None:
-    """Count a report that was never stored, since a newer one came in before."""
+    """Count a report that was never stored because a newer one came in before."""
     _SUPERSEDED.inc()
 
 
 def overflowed() -> None:
-    """Count a report of progress that is dropped since too many wait to be stored."""
+    """Count a report of progress that is dropped because too many wait to be stored."""
     _OVERFLOWED.inc()
 
 
@@ -160,7 +150,7 @@ def stored(reports: int, ends: Iterable[Report]) -> None:
     """Count reports that changed the store, and the first one of each migration's end."""
     _REPORTS.inc(reports)
     for end in ends:
-        _ENDED.labels(end.status.value).inc()
+        ended.observe(end)
         if end.status is Status.COMPLETED:
             for quarter in calibration.from_fields(end):
                 _forecast(quarter, end.total_seconds)

@@ -23,7 +23,12 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-from migprog.tests import process_state
+from migprog import concurrency
+
+# As the commands have it: what is imported from here on finds threads, and no eventlet.
+concurrency.prefer_threads()
+
+from migprog.tests import process_state  # noqa: E402
 
 # How fast an example is says something of the machine, nothing of the code.
 hypothesis.settings.register_profile(

@@ -7,6 +7,7 @@ one arrival of each server.
 
 import dataclasses
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,11 +27,13 @@ _ARRIVAL_RETRY_SECONDS = (0.25, 30.0)
 class _Waiting:
     report: Report
     needs_ack: bool
+    since: float
 
 
 @dataclass(slots=True)
 class _WaitingArrival:
     arrival: Arrival
+    since: float
     give_up_at: float
     next_at: float
     unmet_since: float | None = None
@@ -70,12 +73,15 @@ class Outbox:
         self._reports: dict[str, _Waiting] = {}
         self._arrivals: dict[str, _WaitingArrival] = {}
 
-    def put_report(self, report: Report, needs_ack: bool) -> None:
+    def put_report(self, report: Report, needs_ack: bool, now: float | None = None) -> None:
+        """Have a report sent that waits since ``now``, by default this instant."""
+        now = time.monotonic() if now is None else now
         with self._changed:
             before = self._reports.get(report.uuid)
             # What must arrive does so by the newer report, which says more.
             needs_ack = needs_ack or (before is not None and before.needs_ack)
-            self._reports[report.uuid] = _Waiting(report, needs_ack)
+            since = now if before is None else before.since
+            self._reports[report.uuid] = _Waiting(report, needs_ack, since)
             self._changed.notify()
 
     def put_arrival(self, arrival: Arrival, now: float) -> None:
@@ -85,7 +91,7 @@ class Outbox:
                 return
             seconds = _FOUND_SECONDS if arrival.found else _ARRIVAL_SECONDS
             self._arrivals[arrival.server_uuid] = _WaitingArrival(
-                arrival, give_up_at=now + seconds, next_at=now
+                arrival, since=now, give_up_at=now + seconds, next_at=now
             )
         self.wake()
 
@@ -121,15 +127,30 @@ class Outbox:
             times = [waiting.next_at for waiting in self._arrivals.values()]
         return max(0.0, min(times) - now) if times else None
 
+    def oldest_seconds(self, now: float) -> float:
+        """How long the oldest report or arrival waits that no conductor has taken; 0 for none.
+
+        An arrival that a conductor knows of, and whose migration it does not, is not one of them.
+        """
+        with self._changed:
+            since = [waiting.since for waiting in self._reports.values()]
+            since += [w.since for w in self._arrivals.values() if w.unmet_since is None]
+        return max(0.0, now - min(since)) if since else 0.0
+
     def sent(self, load: Load, ack: Ack | None, now: float) -> None:
         """Forget what arrived. ``ack`` is None for a load that needed none."""
         with self._changed:
             for report in load.reports:
                 waiting = self._reports.get(report.uuid)
-                if waiting is not None and waiting.report.sequence == report.sequence:
-                    del self._reports[report.uuid]
-                    if report.status in ENDED:
-                        self._settled(report)
+                if waiting is None:
+                    continue
+                if waiting.report.sequence != report.sequence:
+                    # The newer one came while the older was sent.
+                    waiting.since = now
+                    continue
+                del self._reports[report.uuid]
+                if report.status in ENDED:
+                    self._settled(report)
             for arrival in load.arrivals:
                 self._arrival_sent(arrival, ack, now)
 

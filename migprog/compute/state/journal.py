@@ -67,7 +67,7 @@ class Journal:
         for entry in entries.values():
             match entry:
                 case Report():
-                    self.outbox.put_report(entry, needs_ack=True)
+                    self.outbox.put_report(entry, needs_ack=True, now=now)
                 case Arrival():
                     self.outbox.put_arrival(entry, now)
                 case Checkpoint() if entry.boot_id != self._boot_id:
@@ -183,7 +183,7 @@ class Journal:
         if isinstance(held.entry, Arrival):
             self.outbox.put_arrival(held.entry, now)
         else:
-            self.outbox.put_report(held.entry, held.needs_ack)
+            self.outbox.put_report(held.entry, held.needs_ack, held.since)
 
 
 def _is_same(filed: Entry, entry: Report | Arrival) -> bool:

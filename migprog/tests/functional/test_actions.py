@@ -123,7 +123,7 @@ def site(tmp_path_factory, rabbitmq, lab, keystone_files, pytestconfig) -> Itera
         identity.new_endpoint("identity", identity.url)
         identity.new_endpoint("compute", f"http://127.0.0.1:{port}/v2.1")
         deployment = stack.enter_context(
-            Deployment(directory, rabbitmq, database, "eventlet", allow_actions=True)
+            Deployment(directory, rabbitmq, database, "threading", allow_actions=True)
         )
         wsgi = deployment.another_api(port, identity.authtoken())
         for host in lab.hosts:

@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import contextlib
+import http.client
 import os
 import pathlib
 import socket
@@ -129,6 +130,19 @@ def check_every_route(base: str) -> None:
     assert get("/nowhere", 404)["errors"][0]["status"] == 404
     assert requests.head(f"{base}/migrations", timeout=10).status_code == 200
     assert requests.delete(f"{base}/migrations", timeout=10).status_code == 405
+
+
+def test_connection_is_kept_between_requests(api: tuple[str, processes.Program]) -> None:
+    connection = http.client.HTTPConnection(api[0].partition("//")[2], timeout=10)
+    used = []
+    for path, code in (("/migrations", 200), ("/none", 404), (f"/v2.1/servers/{SERVER}", 200)):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+        assert (answer.status, answer.will_close) == (code, False)
+        used.append(connection.sock)
+    assert None not in used and len(set(used)) == 1
+    connection.close()
 
 
 def test_every_route(api: tuple[str, processes.Program]) -> None:
@@ -270,7 +284,7 @@ def test_a_page_of_another_origin_is_served_where_that_is_allowed(
 ) -> None:
     origin = "https://dashboard.example.org"
     named = f"[cors]\nallowed_origin = {origin}\n"
-    with serving(tmp_path, database, "eventlet", named) as (base, _program):
+    with serving(tmp_path, database, "threading", named) as (base, _program):
         address = f"{base}/servers/{SERVER}/migrations/{RUNNING}"
         asking = {"Origin": origin, "Access-Control-Request-Method": "GET"}
         allowed = requests.options(

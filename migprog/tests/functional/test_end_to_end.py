@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real migrations, seen from libvirt to the API: every process of its own, a real broker between.
 
-On PostgreSQL and threads; test_eventlet has some of them, and test_killed others, on MariaDB and
+On PostgreSQL and threads; test_killed has others on MariaDB, and test_eventlet some of these on
 eventlet.
 """
 
@@ -101,6 +101,10 @@ def assert_calibrated(record, before, after):
         assert more(f'migprog_forecast_error_ratio_count{{at="{at}"}}') == told
     assert [quarter["at_percent"] for quarter in record["calibration"]] == [25, 50, 75]
     assert more('migprog_migrations_ended_total{status="completed"}') == 1
+    for name in ("duration_seconds", "downtime_seconds", "iterations", "transferred_bytes"):
+        assert more(f'migprog_migration_{name}_count{{status="completed"}}') == 1
+    duration = more('migprog_migration_duration_seconds_sum{status="completed"}')
+    assert duration == pytest.approx(record["total_seconds"])
     assert more("migprog_reports_stored_total") >= 5
 
 

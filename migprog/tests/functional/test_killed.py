@@ -32,7 +32,7 @@ SLOW_MIB_S, FAST_MIB_S = 1, 200
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory, rabbitmq, mariadb, lab):
     directory = tmp_path_factory.mktemp("killed")
-    with Deployment(directory, rabbitmq, mariadb, "eventlet") as deployment:
+    with Deployment(directory, rabbitmq, mariadb, "threading") as deployment:
         for host in lab.hosts:
             deployment.agent(host, **OPTIONS)
         yield deployment
@@ -304,14 +304,22 @@ def test_a_state_directory_that_fails_is_told_of_and_stops_nothing(
             source, **OPTIONS, state_path=state, metrics_listen=f"127.0.0.1:{port}"
         )
 
-        def is_failing():
+        def shown(name):
             text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
-            (line,) = (x for x in text.splitlines() if x.startswith("migprog_state_path_failing{"))
-            return float(line.rsplit(" ", 1)[1])
+            lines = (line for line in text.splitlines() if line.startswith(name + "{"))
+            return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+        def is_failing():
+            return shown("migprog_state_path_failing")
 
         assert is_failing() == 1
         server = guest(fill_mib=16)
-        outcome = lab.migrate(server, *lab.hosts, bandwidth_mib_s=20).wait(timeout=60)
+        migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=20)
+        processes.wait_for(
+            lambda: shown("migprog_migrations") == 1, 30, "the migration to be shown by its verdict"
+        )
+        outcome = migration.wait(timeout=60)
+        processes.wait_for(lambda: shown("migprog_migrations") == 0, 30, "it to be shown no longer")
         assert_final(deployment.wait_for_end(server.uuid), outcome)
         assert agent.output().count("cannot write the state directory") == 1
         assert "No space left" in agent.output()

@@ -57,7 +57,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator[str]:
     """Of ``/v2.1`` of a running ``migprog-api``."""
-    with serving(tmp_path_factory.mktemp("api"), database, "eventlet") as (base, program):
+    with serving(tmp_path_factory.mktemp("api"), database, "threading") as (base, program):
         yield f"{base}/v2.1"
         program.check()
 

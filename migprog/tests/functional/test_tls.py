@@ -105,7 +105,7 @@ def test_all_of_it(
     with databases.mariadb(tls=authority.issue("mariadb")) as server:
         database = server.new_database()
         text = messaging(authority, authority)
-        with Deployment(tmp_path, url, database, "eventlet", text) as deployment:
+        with Deployment(tmp_path, url, database, "threading", text) as deployment:
             for host in lab.hosts:
                 deployment.agent(host)
             guest = Guest(name="by-tls", memory_mib=32, fill_mib=16, working_set_mib=1)

@@ -56,9 +56,11 @@ except BlockingIOError:
 
 
 def run(backend, program):
-    environment = os.environ | {"MIGPROG_CONCURRENCY": backend}
+    environment = {k: v for k, v in os.environ.items() if k != "MIGPROG_CONCURRENCY"}
+    if backend is not None:
+        environment["MIGPROG_CONCURRENCY"] = backend
     return subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program],
+        [sys.executable, "-c", program],
         env=environment,
         capture_output=True,
         text=True,
@@ -78,6 +80,68 @@ def test_what_is_put_into_a_closed_inbox_is_written_to_nobodys_file(backend):
     assert (result.stdout, result.returncode) == ("nothing was written\n", 0), result.stderr
 
 
+OLDER = """
+from migprog import concurrency
+concurrency._oslo_service = lambda: "4.1.2"
+print(concurrency.choose(), "because", concurrency.why_green())
+"""
+
+
+def test_threads_are_the_default():
+    result = run(None, "from migprog import concurrency; print(concurrency.choose())")
+    assert (result.stdout, result.stderr) == ("threading\n", "")
+
+
+def test_eventlet_is_the_default_with_an_oslo_service_that_has_no_threads():
+    result = run(None, OLDER)
+    assert result.stdout == (
+        "eventlet because the installed oslo.service 4.1.2 has no threads; 4.2 (OpenStack 2025.2) "
+        "is the first\n"
+    )
+
+
+def test_threads_are_refused_with_an_oslo_service_that_has_none():
+    result = run("threading", OLDER)
+    assert result.returncode == 1
+    assert result.stderr == (
+        "threads are not possible with the installed oslo.service 4.1.2: 4.2 (OpenStack 2025.2) is "
+        "the first with them; unset MIGPROG_CONCURRENCY, or set it to eventlet\n"
+    )
+
+
+@pytest.mark.parametrize("backend", [None, "threading"])
+def test_libraries_do_not_import_eventlet_with_threads(backend):
+    program = """
+from migprog import concurrency
+concurrency.choose()
+import sys
+import keystonemiddleware.auth_token, oslo_log.log, oslo_messaging, oslo_service.service
+print(sorted(name for name in sys.modules if name.startswith("eventlet.")), sys.modules["eventlet"])
+"""
+    result = run(backend, program)
+    assert (result.stdout, result.stderr) == ("[] None\n", "")
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        ("", "False BackendType.THREADING"),
+        ("import eventlet; eventlet.monkey_patch()", "True BackendType.EVENTLET"),
+        ("import eventlet, oslo_messaging", "False BackendType.EVENTLET"),
+    ],
+    ids=["nothing", "a patched server", "a library"],
+)
+def test_prefer_threads_follows_what_is_there_before_it(first, expected):
+    program = f"""
+{first}
+from migprog import concurrency
+concurrency.prefer_threads()
+from oslo_service import backend
+print(concurrency.is_green(), backend.get_backend_type())
+"""
+    assert run("eventlet", program).stdout.strip() == expected
+
+
 def test_any_other_backend_is_refused_by_name():
     result = run("asyncio", "from migprog import concurrency; concurrency.choose()")
     assert result.returncode != 0
@@ -89,7 +153,7 @@ def test_backend_that_is_not_installed_is_one_line_with_what_to_install():
     program += "from migprog import concurrency; concurrency.choose()"
     result = run("threading", program)
     assert result.returncode == 1
-    assert "pip install 'migprog[threading]', or set it to eventlet" in result.stderr
+    assert "pip install 'oslo.service[threading]'" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -99,16 +163,3 @@ def test_load_test_runs_where_oslo_service_has_no_threads():
     result = run("eventlet", program)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip()
-
-
-def test_eventlet_is_the_default():
-    environment = {k: v for k, v in os.environ.items() if k != "MIGPROG_CONCURRENCY"}
-    program = "from migprog import concurrency; print(concurrency.choose())"
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert result.stdout.strip() == "eventlet"

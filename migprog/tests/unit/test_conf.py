@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 import importlib.metadata
+import logging
 import pathlib
 import re
 import subprocess
 import sys
+import threading
 
 import pytest
 from oslo_config import cfg
+from oslo_context.context import RequestContext
 
 from migprog import conf, exception
 from migprog.conf import references, unknown
@@ -316,3 +319,27 @@ def _command(name, *arguments, without=None):
         check=False,
         timeout=120,
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", r" \d+ INFO test \[-\] \[porter\] well$"),
+        ("logging_default_format_string = %(levelname)s: %(message)s", "^INFO: well$"),
+    ],
+    ids=["by default", "as an operator sets it"],
+)
+def test_log_lines_name_their_thread(tmp_path, capfd, text, said):
+    load(tmp_path, f"[DEFAULT]\n{text}\n")
+    thread = threading.Thread(target=logging.getLogger("test").info, args=("well",), name="porter")
+    thread.start()
+    thread.join()
+    assert re.search(said, capfd.readouterr().err.splitlines()[-1])
+
+
+def test_log_lines_of_a_request_name_their_thread(tmp_path, capfd):
+    load(tmp_path, "")
+    context = RequestContext(request_id="req-1", overwrite=False)
+    logging.getLogger("test").info("well", extra={"context": context})
+    (line,) = capfd.readouterr().err.splitlines()
+    assert re.search(r" INFO test \[\S+ req-1 [^]]*\] \[MainThread\] well$", line)

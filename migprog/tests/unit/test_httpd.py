@@ -3,6 +3,7 @@
 
 import collections
 import contextlib
+import http.client
 import socket
 import threading
 
@@ -126,6 +127,20 @@ def test_a_kept_connection_serves_on_and_is_closed_when_it_is_idle_for_too_long(
                 assert more, "the connection was closed too early"
                 answer += more
         assert client.recv(1000) == b""
+
+
+def test_connection_is_kept_open_for_the_next_request():
+    with serving() as (_, port):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
+        used = []
+        for method, path in (("GET", "/"), ("HEAD", "/"), ("GET", "/some"), ("POST", "/")):
+            connection.request(method, path, body=b"x" if method == "POST" else None)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 200 and not answer.will_close
+            used.append(connection.sock)
+        assert None not in used and len(set(used)) == 1
+        connection.close()
 
 
 def test_reserved_paths_are_answered_while_every_thread_is_busy():

@@ -12,13 +12,17 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from migprog import concurrency
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 CONSTRAINTS = sorted((ROOT / "constraints").glob("*.txt"))
 # SQLAlchemy loads these by their names in a URL.
 _LOADED_BY_NAME = {"psycopg2-binary", "pymysql"}
-# Extras that no OpenStack constrains, or that a release does not have, as install.rst says.
+# Extras that no OpenStack constrains.
 _NOT_IN_OPENSTACK = {"plot"}
-_NOT_IN = {("threading", "2025.1")}
+# What the threads of oslo.service need, and the releases whose oslo.service has none.
+_THREADS_NEED = ("cotyledon", "futurist")
+_WITHOUT_THREADS = {"2025.1"}
 
 
 def _requirements(text: str) -> list[Requirement]:
@@ -93,7 +97,7 @@ def test_requirements_admit_the_constraints_of(path):
     numbers = _constrained(path)
     wanted = _base()
     for extra, requirements in _extras().items():
-        if extra not in _NOT_IN_OPENSTACK and (extra, path.stem) not in _NOT_IN:
+        if extra not in _NOT_IN_OPENSTACK:
             wanted += requirements
     missing = [str(each) for each in wanted if canonicalize_name(each.name) not in numbers]
     refused = [
@@ -105,8 +109,19 @@ def test_requirements_admit_the_constraints_of(path):
     assert (missing, refused) == ([], [])
 
 
-def test_threads_are_not_promised_where_the_release_has_none():
-    ((_, release),) = _NOT_IN
-    (needed,) = _extras()["threading"]
-    number = _constrained(ROOT / "constraints" / f"{release}.txt")["oslo-service"]
-    assert number not in needed.specifier
+@pytest.mark.parametrize("path", CONSTRAINTS, ids=lambda path: path.stem)
+def test_release_runs_on_what_the_page_says(path, monkeypatch):
+    numbers = _constrained(path)
+    monkeypatch.setattr(concurrency, "_oslo_service", lambda: numbers["oslo-service"])
+    page = (ROOT / "doc/source/install.rst").read_text()
+    (line,) = re.findall(rf"(?m)^{path.stem} +(.*)$", page)
+    expected = concurrency.EVENTLET if path.stem in _WITHOUT_THREADS else concurrency.THREADING
+    assert concurrency._default() == expected
+    assert line.startswith("threads" if expected == concurrency.THREADING else "eventlet")
+
+
+def test_requirements_have_what_threads_need():
+    (service,) = (each for each in _base() if each.name == "oslo.service")
+    assert service.extras == {"threading"}
+    for path in CONSTRAINTS:
+        assert set(_THREADS_NEED) <= set(_constrained(path))

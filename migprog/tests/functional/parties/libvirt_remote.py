@@ -6,8 +6,6 @@ import socket
 import threading
 from collections.abc import Iterator
 
-from eventlet import patcher
-
 from lab.faults.relay import Relay
 from lab.hosts import Host, Lab
 from lab.parts import processes
@@ -69,8 +67,7 @@ def _await_another_attempt() -> None:
     """While the one before hangs."""
 
     def attempts() -> int:
-        real = patcher.original("threading").enumerate()
-        return sum(each.name == ATTEMPT for each in real)
+        return sum(each.name == ATTEMPT for each in threading.enumerate())
 
     seconds = in_time(2 * _open_seconds(SHORT))
     processes.wait_for(lambda: attempts() > 1, seconds, "another attempt to connect")

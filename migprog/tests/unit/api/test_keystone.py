@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many requests wait for Keystone at a time."""
 
+import contextlib
+import http.server
+import json
 import threading
 import time
 
@@ -75,6 +78,53 @@ def test_a_keystone_that_drips_is_given_up_by_its_deadline(where):
         assert answer.status_code == 503
         assert time.monotonic() - begun < 3 * _SECONDS
         assert server.left.wait(3 * _SECONDS)
+
+
+@contextlib.contextmanager
+def knows_no_token():
+    """An identity API that has never heard of a token; what was asked, and by whose connection."""
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            asked.append((self.path, self.client_address))
+            is_token = self.path.endswith("/auth/tokens")
+            link = {"rel": "self", "href": f"http://{self.headers['Host']}/v3"}
+            version = {"id": "v3.14", "status": "stable", "links": [link]}
+            body = b"{}" if is_token else json.dumps({"version": version}).encode()
+            self.send_response(404 if is_token else 200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/v3", asked
+        server.shutdown()
+
+
+def test_one_connection_carries_the_checks_of_all_tokens(tmp_path):
+    with knows_no_token() as (url, asked):
+        path = tmp_path / "x.conf"
+        path.write_text(
+            f"[keystone_authtoken]\nauth_type = none\nendpoint = {url}\n"
+            f"www_authenticate_uri = {url}\n"
+        )
+        conf = cfg.ConfigOpts()
+        conf(["--config-file", str(path)], default_config_dirs=[])
+        app = keystone.authenticated(conf, lambda environ, start: [])
+        for number in range(5):
+            headers = {"X-Auth-Token": f"token-{number}"}
+            assert webob.Request.blank("/", headers=headers).get_response(app).status_code == 401
+    checks = [path for path, _ in asked if path.endswith("/auth/tokens")]
+    assert len(checks) >= 5
+    assert len({address for _, address in asked}) == 1
 
 
 @pytest.mark.parametrize(

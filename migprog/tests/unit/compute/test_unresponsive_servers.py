@@ -18,7 +18,7 @@ def levels(caplog):
 
 
 def up():
-    return REGISTRY.get_sample_value("migprog_libvirt_up", {"agent": "qemu:///x"})
+    return REGISTRY.get_sample_value("migprog_libvirt_up", {"connection_uri": "qemu:///x"})
 
 
 def test_a_server_that_does_not_answer_is_logged_ever_more_rarely_and_when_it_answers(caplog):

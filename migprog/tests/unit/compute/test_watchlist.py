@@ -241,6 +241,19 @@ def test_a_migration_is_reported_from_its_first_event_on_when_it_is_proven(agent
     assert len(agent.reports()) == 1
 
 
+def test_by_verdict_counts_migrations_that_are_proven_until_they_end(agent):
+    agent.iteration(1)
+    agent.wait(2.0)
+    assert agent.watches.by_verdict() == {}
+    agent.reads(MIGRATION_OUT)
+    (report,) = agent.reports()
+    assert agent.watches.by_verdict() == {report.verdict: 1}
+    agent.completed(MIGRATION_OUT)
+    agent.lifecycle(STOPPED_MIGRATED)
+    assert agent.reported() == [Status.COMPLETED]
+    assert agent.watches.by_verdict() == {}
+
+
 @pytest.mark.parametrize(
     "events",
     [

@@ -70,6 +70,14 @@ def test_what_it_says(api: NovaApi, nova: Nova) -> None:
     assert headers["OpenStack-API-Version"] == "compute 2.80"
 
 
+def test_one_connection_carries_all_calls(api: NovaApi, nova: Nova) -> None:
+    for _ in range(4):
+        nova.migrations(SERVER)
+    nova.listed()
+    assert len(api.asked) > 4
+    assert api.connections == 1
+
+
 def test_an_older_nova_does_not_say_who_asked_for_it(api: NovaApi, nova: Nova) -> None:
     api.newest = 79
     told = record(SERVER, 17, ITS, AT)

@@ -22,12 +22,12 @@ def snapshot(cpu: float, count: float, **changes: Any) -> Snapshot:
         "conductors": {
             "migprog_reports_stored_total": 20 * count,
             "migprog_batches_stored_total": count,
-            "migprog_statements_total": 5 * count,
-            "migprog_rows_written_total": 40 * count,
-            "migprog_store_seconds_count": count,
-            "migprog_store_seconds_bucket 0.01": 0.5 * count,
-            "migprog_store_seconds_bucket 0.02": count,
-            "migprog_store_seconds_bucket +Inf": count,
+            "migprog_db_statements_total": 5 * count,
+            "migprog_db_rows_written_total": 40 * count,
+            "migprog_db_transaction_duration_seconds_count": count,
+            "migprog_db_transaction_duration_seconds_bucket 0.01": 0.5 * count,
+            "migprog_db_transaction_duration_seconds_bucket 0.02": count,
+            "migprog_db_transaction_duration_seconds_bucket +Inf": count,
         },
         "messages": {"cast": 0.9 * count, "called": 0.1 * count, "failed": 0},
         "reports": {"first": count, "step": 19 * count},
@@ -95,7 +95,10 @@ def test_percentiles(seconds, expected):
 
 
 def test_what_takes_longer_than_the_last_bucket_counts_as_that():
-    slow = {**snapshot(2.0, 300).conductors, "migprog_store_seconds_bucket 0.02": 150.0}
+    slow = {
+        **snapshot(2.0, 300).conductors,
+        "migprog_db_transaction_duration_seconds_bucket 0.02": 150.0,
+    }
     assert measured(conductors=slow)["store_ms"]["p99"] == 20.0
 
 

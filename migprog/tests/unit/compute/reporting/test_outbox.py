@@ -49,6 +49,37 @@ def test_what_was_not_sent_stays():
     assert outbox.load(now=100.0).reports == (report(1),)
 
 
+def test_oldest_seconds_is_that_of_the_oldest_report_until_it_is_sent():
+    outbox = Outbox()
+    assert outbox.oldest_seconds(now=5.0) == 0.0
+    outbox.put_report(report(1), needs_ack=True, now=5.0)
+    outbox.put_report(report(1, uuid=UUID[:-1] + "e"), needs_ack=False, now=8.0)
+    # The newer report of a migration waits as long as the one that it replaces.
+    outbox.put_report(report(2), needs_ack=False, now=9.0)
+    assert outbox.oldest_seconds(now=10.0) == 5.0
+    outbox.sent(outbox.load(now=10.0), Ack({UUID: 2}), now=10.0)
+    assert outbox.oldest_seconds(now=11.0) == 0.0
+
+
+def test_oldest_seconds_begins_again_when_an_older_report_is_acknowledged():
+    """Or conductors that are slower than reports come in would look as if they took none."""
+    outbox = Outbox()
+    outbox.put_report(report(1), needs_ack=True, now=0.0)
+    load = outbox.load(now=0.0)
+    outbox.put_report(report(2), needs_ack=True, now=1.0)
+    outbox.sent(load, Ack({UUID: 1}), now=2.0)
+    assert outbox.oldest_seconds(now=3.0) == 1.0
+
+
+def test_oldest_seconds_leaves_out_an_arrival_whose_migration_no_agent_reports():
+    outbox = Outbox()
+    outbox.put_arrival(ARRIVAL, now=0.0)
+    assert outbox.oldest_seconds(now=2.0) == 2.0
+    outbox.sent(outbox.load(now=2.0), Ack(), now=2.0)
+    assert outbox.load(now=60.0)
+    assert outbox.oldest_seconds(now=60.0) == 0.0
+
+
 def test_an_arrival_that_found_no_migration_is_told_again_ever_more_rarely_and_given_up():
     outbox = Outbox()
     outbox.put_arrival(ARRIVAL, now=0.0)

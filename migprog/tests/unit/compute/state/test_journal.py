@@ -172,7 +172,7 @@ def test_it_is_removed_when_it_is_acknowledged_and_not_before(ledger, disk):
 
 
 def failing():
-    return REGISTRY.get_sample_value("migprog_state_path_failing", {"agent": "here"})
+    return REGISTRY.get_sample_value("migprog_state_path_failing", {"connection_uri": "here"})
 
 
 def test_a_disk_that_fails_is_told_of_once_and_holds_up_nothing(ledger, disk, caplog):

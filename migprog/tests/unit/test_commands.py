@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command's --help and --version, on threads: the text alone, and no eventlet imported."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from migprog.tests.fixtures import no_eventlet
+from migprog.version import RELEASE
+
+COMMANDS = sorted(
+    path.stem
+    for path in (pathlib.Path(__file__).parents[2] / "cmd").glob("*.py")
+    if "\ndef main(" in path.read_text()
+)
+# Both in one process, as imports take most of the time.
+_MAIN = """
+import importlib, os, sys
+main = importlib.import_module("migprog.cmd." + sys.argv[1]).main
+for argument in ("--version", "--help"):
+    child = os.fork()
+    if not child:
+        sys.argv[1:] = [argument]
+        try:
+            code = main()
+        except SystemExit as error:
+            code = error.code
+        sys.stdout.flush()
+        os._exit(code or 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+
+
+def test_commands_are_all_of_them():
+    assert len(COMMANDS) == 8
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_explains_itself_without_eventlet_and_warnings(tmp_path, command):
+    done = subprocess.run(
+        [sys.executable, "-c", _MAIN, command],
+        env=no_eventlet.environment(tmp_path, os.environ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0].split()[-1] == RELEASE
+    assert "usage:" in done.stdout
+    assert no_eventlet.imported(tmp_path) == []
