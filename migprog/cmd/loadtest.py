@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """migprog-loadtest: what an interval costs on this broker and this database."""
 
+from migprog import concurrency
 from migprog.cmd import extras
 
-# It chooses no backend, so its own threads are real ones with any oslo.service; the processes that
-# do the work choose as the services do.
+# Its own threads are real ones with any oslo.service; the processes that do the work choose as the
+# services do.
+concurrency.prefer_threads()
 extras.require("migprog-loadtest", "psutil", "loadtest")
 
 import argparse  # noqa: E402

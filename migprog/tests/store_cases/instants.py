@@ -34,7 +34,7 @@ LENGTHS = {
         *("eta_seconds", "eta_low_seconds", "eta_high_seconds", "total_seconds"),
         *("downtime_seconds", "downtime_needed_seconds", "downtime_limit_seconds"),
         *(f"eta_at_{n}_seconds" for n in (25, 50, 75)),
-        *(f"eta_off_at_{n}_seconds" for n in (25, 50, 75)),
+        *(f"eta_error_at_{n}_seconds" for n in (25, 50, 75)),
     ),
     Arrival: ("unmatched_seconds", "total_seconds", "downtime_seconds", "gone_after_seconds"),
     Agent: ("interval_seconds", "heartbeat_seconds"),

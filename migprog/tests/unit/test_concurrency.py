@@ -158,7 +158,7 @@ def test_backend_that_is_not_installed_is_one_line_with_what_to_install():
 
 
 def test_load_test_runs_where_oslo_service_has_no_threads():
-    program = "import sys; sys.modules['cotyledon'] = None\n"
+    program = "from migprog import concurrency; concurrency._oslo_service = lambda: '4.1.2'\n"
     program += "from migprog.cmd import loadtest; loadtest.main(['--version'])"
     result = run("eventlet", program)
     assert result.returncode == 0, result.stderr

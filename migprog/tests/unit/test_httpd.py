@@ -33,7 +33,7 @@ class Application:
             environ["PATH_INFO"], b"well\n"
         )
         start_response("200 OK", [("Content-Length", str(len(body)))])
-        return [body]
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
 
 @contextlib.contextmanager
