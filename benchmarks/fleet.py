@@ -84,7 +84,7 @@ def _report(number: int, status: Status) -> Report:
         eta_high_seconds=150.2,
         verdict=Verdict.CONVERGING,
         verdict_reason=VerdictReason.REMAINING_MEMORY_SHRINKS,
-        reason="its first pass over the server's memory is under way",
+        verdict_message="its first pass over the server's memory is under way",
         memory_total_bytes=2**40,
         throughput_bytes_per_second=123_456_789,
     )

@@ -59,6 +59,8 @@ def test_agent_that_was_killed_continues_the_record_and_aborts_the_migration(wat
     )
     agent = watched.agents[source.name]
     agent.kill()
+    # Whatever the tests before have written.
+    watched.agent_config(source, report_interval=0.5, allow_actions=True)
     agent.start()
     wait_until_it_watches(agent, source)
     record = watched.wait_for(

@@ -163,7 +163,7 @@ def test_steps_of_the_readme_give_an_api_that_answers_and_an_agent(
             "compute-1": lab.hosts[0].name,
         }
         assert good_start("conductor", places) in conductor.output()
-        assert good_start("API", places) in api.output()
+        wait_for_output(api, good_start("API", places))
         token = cloud.token("admin", of_project("admin"))
         answer = requests.get(
             f"http://127.0.0.1:{port}/migrations", headers={"X-Auth-Token": token}, timeout=30

@@ -73,7 +73,7 @@ def test_process_names_the_party_that_its_start_waits_for(command, party, silent
     config.write_text(_transport(silent.port) + database + API)
     line = [str(BIN / command), "--config-file", str(config)]
     if command == "migprog-standalone":
-        line += ["--state-dir", str(tmp_path / "state")]
+        line += ["--state-path", str(tmp_path / "state")]
     with processes.running(line, tmp_path) as program:
         assert silent.is_asked.wait(60), program.output()
         program.process.send_signal(signal.SIGTERM)

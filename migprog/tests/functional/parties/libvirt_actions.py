@@ -12,7 +12,7 @@ from typing import Any
 
 from lab.hosts import Lab, LabError
 from migprog.context import for_service
-from migprog.core.actions import Answer, Target
+from migprog.core.actions import Answer, Refusal, Target
 from migprog.rpc.compute import ANSWER_SECONDS
 from migprog.tests.functional.parties.libvirt import (
     READY_SECONDS,
@@ -23,7 +23,7 @@ from migprog.tests.functional.parties.libvirt import (
 )
 from migprog.tests.functional.parties.table import SHORT, SLACK_SECONDS, cell
 
-_REFUSED = "libvirt did not do it; the agent's log says why"
+_REFUSED = Refusal.LIBVIRT_FAILED.message
 _ANSWERS_NO = "answers that libvirt did not do it; libvirt's reason is in the log"
 _ANSWERS_YET = (
     "answers that it is done, or will be, when it has waited; a line in the log when libvirt "
