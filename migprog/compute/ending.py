@@ -98,8 +98,9 @@ class Ending:
         if told is None or latest is None or latest.elapsed_seconds is None:
             return told
         set_by = latest.at - latest.elapsed_seconds - course.started_at
+        least_seconds = latest.elapsed_seconds - _SAME_COUNT_SECONDS
         is_by_one_clock = (
             abs(set_by) <= _SAME_COUNT_SECONDS
-            and latest.elapsed_seconds <= told <= seen_seconds + _SAME_COUNT_SECONDS
+            and least_seconds <= told <= seen_seconds + _SAME_COUNT_SECONDS
         )
         return told if is_by_one_clock else seen_seconds

@@ -46,3 +46,12 @@ def test_a_clock_that_is_set_after_the_last_sample_moves_no_total(set_by):
     last = final | {"stats": final["stats"] | {"time_elapsed": elapsed}}
     reports = [report for _, report in drive([*rows, last], CHATTY)]
     assert reports[-1].total_seconds == pytest.approx(untouched[-1].total_seconds, abs=0.5)
+
+
+def test_a_final_count_just_below_the_last_one_is_libvirts_own():
+    *rows, final = precopy(Guest())
+    (*_, latest) = (row for row in rows if "time_elapsed" in row.get("stats", {}))
+    elapsed_ms = latest["stats"]["time_elapsed"] - 3
+    last = final | {"stats": final["stats"] | {"time_elapsed": elapsed_ms}}
+    reports = [report for _, report in drive([*rows, last], CHATTY)]
+    assert reports[-1].total_seconds == elapsed_ms / 1000
