@@ -3,7 +3,7 @@
 
 import contextlib
 
-from migprog.tests.nova_lab.bench import Document
+from migprog.tests.nova_lab.bench import Document, Server
 from migprog.tests.nova_lab.cloud import Refused, wait_for
 from migprog.tests.nova_lab.trial import Trial
 
@@ -46,12 +46,18 @@ def evacuate(trial: Trial) -> None:
     try:
         # Its --wait never ends: from 2.95 on the server stays stopped.
         trial.bench.cli("server", "evacuate", server.uuid)
-        shown = trial.bench.wait_until_idle(server)
+        # Nova shows it idle before it has begun, and between its rebuild and its stop.
+        wait_for(
+            f"{server.name} to be on host-b", lambda: _is_idle_on(trial, server, "host-b"), 180
+        )
     finally:
         # Its nova-compute ends the domain that was left there; before that Nova refuses the host.
         trial.bench.keeper("start", name="compute@host-a")
         wait_for("host-a to be up again", lambda: _is_up_again(trial, "host-a"), 180)
-    trial.require(shown["OS-EXT-SRV-ATTR:host"] == "host-b", f"it is {shown['status']}")
+
+
+def _is_idle_on(trial: Trial, server: Server, host: str) -> bool:
+    return bool(trial.bench.wait_until_idle(server)["OS-EXT-SRV-ATTR:host"] == host)
 
 
 def _is_up_again(trial: Trial, host: str) -> bool:
