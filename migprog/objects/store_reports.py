@@ -190,7 +190,7 @@ class _Storing:
         return set(met)
 
     def _batch(self, batch: Batch, now: datetime, refused: list[Refusal]) -> Stored:
-        settled: dict[str, int] = {}
+        accepted: set[str] = set()
         applied = 0
         ends: list[Report] = []
         appeared: list[Report] = []
@@ -203,15 +203,13 @@ class _Storing:
             if refusal is not None:
                 refused.append(refusal)
                 continue
-            settled[report.uuid] = report.sequence
+            accepted.add(report.uuid)
             its = self._of_its_record(report, batch, now, refused)
             if its is None:
                 continue
             before = self._migrations.get(its.uuid)
             changed = self._report(its, batch, now, refused)
             after = self._migrations.get(its.uuid)
-            if its is report and after is not None:
-                settled[report.uuid] = max(report.sequence, after["sequence"])
             if not changed or after is None:
                 continue
             applied += 1
@@ -228,10 +226,10 @@ class _Storing:
         told_back = {r.entry: r.text for r in refused if r.why in _TOLD_BACK}
         destinations = {
             uuid: host
-            for uuid in settled
+            for uuid in accepted
             if (host := self._migrations.get(uuid, {}).get("dest_compute")) is not None
         }
-        ack = Ack(settled, tuple(dict.fromkeys(arrived)), told_back, destinations)
+        ack = Ack(tuple(dict.fromkeys(arrived)), told_back, destinations)
         return Stored(ack, applied, tuple(ends), tuple(appeared), tuple(refused))
 
     def _agent(self, told: Agent, batch: Batch, now: datetime, refused: list[Refusal]) -> None:
