@@ -144,7 +144,7 @@ class Reader:
         found = self.connection.execute(query.order_by(table.id.desc()).limit(limit))
         return [(server_uuid, uuid) for server_uuid, uuid in found]
 
-    def migrations_met(
+    def migrations_to_match(
         self,
         server_uuids: Iterable[str],
         *,
@@ -185,7 +185,7 @@ class Reader:
         )
         return {row.uuid: row.heartbeat_seconds for row in found}
 
-    def arrivals_heard_of(
+    def reported_arrivals(
         self, server_uuid: str, *, not_from: str, since: datetime
     ) -> list[tuple[str | None, datetime | None]]:
         """Of the server's migrations from other hosts that were heard of since an instant, where
