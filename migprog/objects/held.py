@@ -21,13 +21,13 @@ def with_unknown_status(rows: Mapping[str, Row]) -> set[str]:
     return {uuid for uuid, row in rows.items() if row["status"] not in _STATUSES}
 
 
-def in_known_words(rows: Iterable[Row]) -> list[Row]:
+def with_known_values(rows: Iterable[Row]) -> list[Row]:
     """Return the rows with known values; one with an unknown status should be whole, since
     ``ended_at`` says whether it has ended."""
-    return [_in_known_words(row) for row in rows]
+    return [_with_known_values(row) for row in rows]
 
 
-def _in_known_words(row: Row) -> Row:
+def _with_known_values(row: Row) -> Row:
     status = newer_words.status(row["status"], row.get("ended_at") is not None)
     known: Row = {"status": status.value}
     if "phase" in row:

@@ -65,7 +65,7 @@ def store_batches(store: db.Store, received: Sequence[ReceivedBatch]) -> list[St
     for each, what in zip(received, stored, strict=True):
         for end in what.ends:
             LOG.info(
-                "migration %s of server %s ended: %s after %s s, reported by host %r",
+                "migration %s of server %s ended: %s, %s s; reported by host %r",
                 *(end.uuid, end.server_uuid, end.status, end.total_seconds, each.batch.host),
             )
     return stored
@@ -147,7 +147,7 @@ class _Storing:
         }
         whole |= held.with_unknown_status(self._migrations)
         self._migrations |= self._writer.whole_migrations(whole)
-        rows = held.in_known_words(self._migrations.values())
+        rows = held.with_known_values(self._migrations.values())
         self._migrations = {row["uuid"]: row for row in rows}
         self._servers = self._writer.lock_servers(servers)
         self._known_agents = self._writer.known_agents(
@@ -180,7 +180,7 @@ class _Storing:
             started_after=min(starts) - same_job.SAME_START,
             started_before=max(starts) + same_job.SAME_START,
         )
-        for record in held.in_known_words(records):
+        for record in held.with_known_values(records):
             self._heartbeats[record["uuid"]] = record.pop("heartbeat_seconds")
             is_arrival_only = record["source_compute"] == resolve_arrivals.NO_SOURCE
             (self._arrival_only if is_arrival_only else self._rivals).append(record)
@@ -267,7 +267,7 @@ class _Storing:
         if not same_job.counts(record, report, now, self._heartbeats.get(uuid)):
             return None
         if uuid not in self._migrations:
-            rows = held.in_known_words(self._writer.whole_migrations([uuid]).values())
+            rows = held.with_known_values(self._writer.whole_migrations([uuid]).values())
             self._migrations |= {row["uuid"]: row for row in rows}
         row = self._migrations.get(uuid)
         if row is None:
