@@ -35,7 +35,7 @@ from migprog.objects.instant import to_store  # noqa: E402
 TOPIC = "naive-conductor"
 _INSTANTS = {"started_at", "sampled_at", "ended_at"}
 # The library as it comes, as everybody else has it.
-amqpdriver.ACK_REQUEUE_EVERY_SECONDS_MIN = rpc.LIBRARY_LOOKS_UP_SECONDS
+amqpdriver.ACK_REQUEUE_EVERY_SECONDS_MIN = rpc.LIBRARY_POLL_SECONDS
 
 
 class Conductor:

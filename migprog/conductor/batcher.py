@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was heard and is not stored yet: stored at once while the database keeps up, together else.
+"""The report batcher: stores received batches, many in one transaction if the database is slow.
 
-One thread stores. What comes in meanwhile waits for the next transaction, which takes all of it:
-the slower the database, the more it gets at a time. Transactions begin a moment apart, since one
-for twenty hosts costs little more than one for one; what comes alone is stored at once. Of
-progress the latest of each migration is kept, so that no overload makes more of it than there are
-migrations.
+One thread writes. Batches that arrive during a transaction wait for the next one, which takes all
+of them: the slower the database, the larger the transactions. Transactions begin at least a batch
+window apart, since one for twenty hosts costs little more than one for a single host; a batch that
+arrives alone is stored at once. Of progress only the latest report of each migration waits, so an
+overload cannot queue more reports than there are migrations.
 """
 
 import dataclasses
@@ -25,24 +25,24 @@ from migprog.metrics import conductor as metrics
 from migprog.objects import ReceivedBatch, Stored, Unavailable
 
 LOG = logging.getLogger(__name__)
-# Of progress, in one transaction: it must not make those wait long who want an answer.
+# Progress reports in one transaction: batches whose sender waits must not be delayed for long.
 _MAX_REPORTS = 1000
-# Of those who want an answer: all of a transaction are lost when it takes too long.
+# Reports and arrivals to acknowledge in one transaction: all of them fail when it times out.
 _MAX_ENTRIES = 2000
-# Of progress, and of what agents tell of themselves: more than a cloud has at a time. Without it
-# whoever invents migrations could fill the memory.
+# Progress reports, and heartbeats, that may wait: more than a cloud has at a time. Without this a
+# sender of invented migrations could fill the memory.
 _MOST_WAITING = 20_000
-# Nobody waits for an answer that takes longer; what is sent again is stored once.
+# Agents wait no longer for the answer. A batch that is sent again is stored once.
 _ANSWER_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class BatchWindow:
-    """How long what comes in is gathered: seconds at least from the beginning of a transaction to
-    that of the next, where somebody waits for an answer and where only progress is to be stored.
+    """The least seconds between the starts of two transactions.
 
-    Progress waits no longer than ``rest`` times as long as the transaction before took: the less
-    there is to do, the sooner it can be read.
+    ``for_answers_seconds`` applies when a sender waits for an answer, ``for_progress_seconds`` when
+    only progress is queued. Progress waits at most ``rest`` times as long as the transaction before
+    took: under low load it can be read sooner.
     """
 
     for_answers_seconds: float = 0.02
@@ -50,29 +50,35 @@ class BatchWindow:
     rest: float = 8.0
 
     def progress_seconds(self, took_seconds: float) -> float:
+        """Return how long progress waits after a transaction that took ``took_seconds``."""
         return min(self.for_progress_seconds, self.rest * took_seconds)
 
 
 StoreBatches = Callable[[Sequence[ReceivedBatch]], list[Stored]]
 
 
-def _nobody(server_uuid: str, uuid: str) -> None:
-    """Wants to know."""
+def _ignore(server_uuid: str, uuid: str) -> None:
+    """Do nothing."""
 
 
-def storing(store: objects.Store, appeared: Callable[[str, str], None] = _nobody) -> StoreBatches:
-    """:func:`objects.store_batches` into ``store``, and counted. ``appeared`` is told of each new
-    migration its server's UUID and its own; it must not wait."""
+def make_store_batches(
+    store: objects.Store, appeared: Callable[[str, str], None] = _ignore
+) -> StoreBatches:
+    """Return a function that stores batches in ``store``, and counts and logs the result.
+
+    ``appeared`` is called with the server's and the migration's UUID of each new migration; it must
+    not block. The function raises what :func:`objects.store_batches` raises.
+    """
 
     refusals = Refusals()
 
-    def store_batches(heard: Sequence[ReceivedBatch]) -> list[Stored]:
+    def store_batches(received: Sequence[ReceivedBatch]) -> list[Stored]:
         begun = time.monotonic()
         with store.counting() as cost:
-            stored = objects.store_batches(store, heard)
+            stored = objects.store_batches(store, received)
         seconds = time.monotonic() - begun
-        metrics.transaction(len(heard), seconds, cost.statements, cost.rows)
-        for each, what in zip(heard, stored, strict=True):
+        metrics.transaction(len(received), seconds, cost.statements, cost.rows)
+        for each, what in zip(received, stored, strict=True):
             metrics.stored(what.reports, what.ends)
             refusals.note(each.batch.host, what.refused)
             for report in what.appeared:
@@ -83,10 +89,10 @@ def storing(store: objects.Store, appeared: Callable[[str, str], None] = _nobody
 
 
 @dataclass(slots=True, eq=False)
-class _Asked:
-    """A batch whose sender waits for an answer."""
+class _Pending:
+    """A batch whose sender waits for the acknowledgement."""
 
-    heard: ReceivedBatch
+    received: ReceivedBatch
     done: threading.Event = field(default_factory=threading.Event)
     stored: Stored | None = None
     error: Exception | None = None
@@ -94,7 +100,7 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """A report that may be lost, and who told it when."""
+    """A report that may be lost, its batch, and when it was received (epoch seconds)."""
 
     report: Report
     batch: Batch
@@ -105,25 +111,29 @@ _Agents = dict[tuple[str, str, str | None], ReceivedBatch]
 
 
 class ReportBatcher:
-    """Stores by ``store_batches`` (as :func:`storing` makes it), in a thread of its own."""
+    """Stores batches by ``store_batches`` (:func:`make_store_batches`) in a thread of its own.
+
+    ``answer_seconds``: how long :meth:`store` waits. ``most_waiting``: how many progress reports,
+    and how many heartbeats, may wait.
+    """
 
     def __init__(
         self,
         store_batches: StoreBatches,
-        gathering: BatchWindow = BatchWindow(),
+        window: BatchWindow = BatchWindow(),
         answer_seconds: float = _ANSWER_SECONDS,
         most_waiting: int = _MOST_WAITING,
     ) -> None:
         self._store_batches = store_batches
-        self._gathering = gathering
+        self._window = window
         self._answer_seconds = answer_seconds
         self._most_waiting = most_waiting
         self._lines = LogLimit()
         self._changed = threading.Condition()
-        self._asked: list[_Asked] = []
+        self._pending: list[_Pending] = []
         self._progress: dict[tuple[str, str], _Progress] = {}
-        # What agents told last of themselves, by host, node and key: none takes the place of
-        # another host's. Batches without anything else.
+        # The last heartbeats by host, node and key, so that no sender replaces another host's.
+        # Batches that have nothing else.
         self._agents: _Agents = {}
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="report batcher", daemon=True)
@@ -132,35 +142,40 @@ class ReportBatcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Store what is here, and end."""
+        """Store all that waits, and end the thread."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
         self._thread.join()
 
     def store(self, batch: Batch) -> Stored:
-        """Return when the batch is stored. Raises :class:`objects.Unavailable`, at the latest
-        after ``answer_seconds``."""
-        asked = _Asked(ReceivedBatch(batch, time.time()))
+        """Store a batch and return what became of it.
+
+        Raises :class:`objects.Unavailable` when the database fails or needs more than
+        ``answer_seconds``.
+        """
+        pending = _Pending(ReceivedBatch(batch, time.time()))
         with self._changed:
-            self._asked.append(asked)
+            self._pending.append(pending)
             self._changed.notify()
-        if not asked.done.wait(self._answer_seconds):
+        if not pending.done.wait(self._answer_seconds):
             with self._changed:
-                # Who sent it sends it again: two of them would wait then.
-                if asked in self._asked:
-                    self._asked.remove(asked)
-            raise Unavailable(f"not stored within {self._answer_seconds:g} s")
-        if asked.stored is None:
-            raise asked.error or Unavailable("it was not stored")
-        return asked.stored
+                # Its sender sends it again: both would wait then.
+                if pending in self._pending:
+                    self._pending.remove(pending)
+            raise Unavailable(
+                f"the database did not store the batch within {self._answer_seconds:g} s"
+            )
+        if pending.stored is None:
+            raise pending.error or Unavailable("the batch was not stored")
+        return pending.stored
 
     def keep(self, batch: Batch) -> None:
-        """Have a batch stored that may be lost; its arrivals are not."""
+        """Queue a batch's progress and heartbeat, which may be lost; ignore its arrivals."""
         at = time.time()
         with self._changed:
             for report in batch.reports:
-                # No host's word takes the place of another's.
+                # By host: no sender replaces another host's report.
                 key = batch.host, report.uuid
                 before = self._progress.get(key)
                 if before is not None:
@@ -181,88 +196,94 @@ class ReportBatcher:
         metrics.overflowed()
         if self._lines.held_back("", time.monotonic()) is not None:
             LOG.warning(
-                "%d reports of progress wait to be stored; further ones are dropped, the first is "
-                "from host %r: the database is slow, or somebody floods the broker",
+                "%d progress reports wait for the database; further ones are dropped, the first "
+                "is from host %r: check the database's load, and which hosts send how many reports",
                 *(self._most_waiting, host),
             )
 
     def _run(self) -> None:
-        gathering = self._gathering
+        window = self._window
         begun, took = -math.inf, 0.0
         while True:
             with self._changed:
                 self._changed.wait_for(
-                    lambda: self._asked or self._progress or self._agents or self._stopping
+                    lambda: self._pending or self._progress or self._agents or self._stopping
                 )
                 self._wait_until(
-                    begun + gathering.progress_seconds(took),
-                    lambda: self._asked or self._stopping,
+                    begun + window.progress_seconds(took),
+                    lambda: self._pending or self._stopping,
                 )
-                self._wait_until(begun + gathering.for_answers_seconds, lambda: self._stopping)
+                self._wait_until(begun + window.for_answers_seconds, lambda: self._stopping)
                 begun = time.monotonic()
-                asked, self._asked = _together(self._asked)
+                pending, self._pending = _split(self._pending)
                 agents, self._agents = self._agents, {}
                 progress = [self._progress.pop(key) for key in list(self._progress)[:_MAX_REPORTS]]
-            if not asked and not progress and not agents:
+            if not pending and not progress and not agents:
                 return
-            self._store(asked, [*_by_sender(progress), *agents.values()])
+            self._store(pending, [*_by_sender(progress), *agents.values()])
             took = time.monotonic() - begun
 
     def _wait_until(self, at: float, or_else: Callable[[], Any]) -> None:
         self._changed.wait_for(or_else, max(0.0, at - time.monotonic()))
 
-    def _store(self, asked: list[_Asked], progress: list[ReceivedBatch]) -> None:
+    def _store(self, pending: list[_Pending], progress: list[ReceivedBatch]) -> None:
         try:
-            stored = self._store_batches([*progress, *(each.heard for each in asked)])
+            stored = self._store_batches([*progress, *(each.received for each in pending)])
         except Unavailable as error:
-            LOG.debug("progress of %d host(s) is dropped: %s", len(progress), error)
-            _answer(asked, error)
+            LOG.debug("progress of %d host(s) dropped: %s", len(progress), error)
+            _answer(pending, error)
         except Exception as error:
-            self._store_apart(asked, progress, error)
+            self._store_apart(pending, progress, error)
         else:
-            for each, what in zip(asked, stored[len(progress) :], strict=True):
+            for each, what in zip(pending, stored[len(progress) :], strict=True):
                 each.stored = what
                 each.done.set()
 
     def _store_apart(
-        self, asked: list[_Asked], progress: list[ReceivedBatch], error: Exception
+        self, pending: list[_Pending], progress: list[ReceivedBatch], error: Exception
     ) -> None:
-        """One of them cannot be stored, for a reason that nobody foresaw: only that one is lost."""
-        if len(asked) + len(progress) == 1:
-            LOG.error("a batch cannot be stored", exc_info=error)
-            _answer(asked, error)
+        """Store each batch by itself after an unexpected error, so that only the bad one fails."""
+        if len(pending) + len(progress) == 1:
+            (batch,) = [*progress, *(each.received for each in pending)]
+            LOG.error(
+                "failed to store a batch of host %r; it is dropped, and its sender gets an error: "
+                "report the traceback as a bug",
+                batch.batch.host,
+                exc_info=error,
+            )
+            _answer(pending, error)
             return
-        for heard in progress:
-            self._store([], [heard])
-        for each in asked:
+        for received in progress:
+            self._store([], [received])
+        for each in pending:
             self._store([each], [])
 
 
-def _together(asked: list[_Asked]) -> tuple[list[_Asked], list[_Asked]]:
-    """Those of one transaction, the first and as many as there may be, and the rest."""
+def _split(pending: list[_Pending]) -> tuple[list[_Pending], list[_Pending]]:
+    """Split into those of the next transaction, at least one, and the rest."""
     entries = 0
-    for number, each in enumerate(asked):
-        entries += len(each.heard.batch.reports) + len(each.heard.batch.arrivals)
+    for number, each in enumerate(pending):
+        entries += len(each.received.batch.reports) + len(each.received.batch.arrivals)
         if number and entries > _MAX_ENTRIES:
-            return asked[:number], asked[number:]
-    return asked, []
+            return pending[:number], pending[number:]
+    return pending, []
 
 
-def _answer(asked: list[_Asked], error: Exception) -> None:
-    for each in asked:
+def _answer(pending: list[_Pending], error: Exception) -> None:
+    for each in pending:
         each.error = error
         each.done.set()
 
 
 def _by_sender(progress: Sequence[_Progress]) -> list[ReceivedBatch]:
-    """One batch a host, with what it told last of each migration."""
+    """Group progress into one batch for each host and node."""
     reports: dict[tuple[str, str], list[_Progress]] = {}
     for each in progress:
         reports.setdefault((each.batch.host, each.batch.node), []).append(each)
     return [
         ReceivedBatch(
-            Batch(host=host, node=node, reports=tuple(each.report for each in told)),
-            max(each.at for each in told),
+            Batch(host=host, node=node, reports=tuple(each.report for each in latest)),
+            max(each.at for each in latest),
         )
-        for (host, node), told in reports.items()
+        for (host, node), latest in reports.items()
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conductor's end of its remote methods; ``rpcapi.py`` is the other."""
+"""The conductor's end of its remote methods; :mod:`migprog.rpc.conductor` is the other."""
 
 import logging
 import threading
@@ -22,52 +22,59 @@ LOG = logging.getLogger(__name__)
 
 
 class ConductorEndpoint:
-    """RPC endpoint. Any number of threads may call it at once."""
+    """The RPC endpoint. Any number of threads may call it at once."""
 
     target = messaging.Target(version=conductor.VERSION)
 
-    def __init__(self, intake: ReportBatcher) -> None:
-        self._intake = intake
+    def __init__(self, batcher: ReportBatcher) -> None:
+        self._batcher = batcher
         self._clocks = HostClocks()
         self._lock = threading.Lock()
         self._lines = LogLimit(interval_seconds=60.0)
 
     def report(self, ctxt: Any, batch: Any) -> dict[str, Any]:
-        """Store a host's reports; answer with an ``Ack``.
+        """Store a host's batch; return an ``Ack`` in wire form.
 
-        What cannot be read is refused, the whole batch under the key ``batch``: to tell it again
-        would be of no use. Raises :class:`objects.Unavailable`: to tell it again is what it takes.
+        Malformed entries are refused, a malformed batch under the key ``batch``; the agent must not
+        send them again. Raises :class:`objects.Unavailable`; the agent should send the batch again.
         """
         read, refused = self._read(batch, is_prompt=True)
         if read is None:
             return Ack(refused=refused).to_wire()
-        ack = self._intake.store(read).ack
+        ack = self._batcher.store(read).ack
         LOG.debug(
-            "from %r: %d reports, %d arrivals of which %d found their migration, %d refused",
+            "batch of host %r stored: %d reports, %d arrivals (%d resolved), %d entries refused",
             *(read.host, len(read.reports), len(read.arrivals), len(ack.arrived), len(refused)),
         )
         return replace(ack, refused={**ack.refused, **refused}).to_wire()
 
     def progress(self, ctxt: Any, batch: Any) -> None:
-        """Have a host's reports of progress stored: of each migration the latest."""
+        """Queue a host's progress reports; the latest of each migration is stored."""
         read, _ = self._read(batch, is_prompt=False)
         if read is not None:
-            self._intake.keep(read)
+            self._batcher.keep(read)
 
     def _read(self, batch: Any, is_prompt: bool) -> tuple[Batch | None, dict[str, str]]:
-        """What can be read of a batch, by our clock, and why the rest is refused."""
+        """Return the well-formed part of a batch, by our clock, and why the rest is refused.
+
+        The batch is None where all of it is malformed.
+        """
         received_at, dropped = time.time(), Dropped()
         try:
             read, refused = Batch.from_wire(batch, dropped)
         except Malformed as error:
             metrics.refused([Why.MALFORMED])
-            self._log("a batch is refused: %r", str(error))
+            self._log(
+                "malformed batch refused: %r; compare the versions of agents and conductors",
+                str(error),
+            )
             return None, {"batch": str(error)}
         if refused:
             metrics.refused([Why.MALFORMED] * len(refused))
             first = next(iter(refused))
             self._log(
-                "from %r: %d entries are refused; %s: %r",
+                "batch of host %r: %d malformed entries refused; %s: %r; compare the versions of "
+                "agents and conductors",
                 read.host,
                 len(refused),
                 first,
@@ -76,13 +83,14 @@ class ConductorEndpoint:
         if dropped.count:
             metrics.dropped(dropped.count)
             self._log(
-                "from %r: %d values are dropped, the rest of their entries is stored; %r",
+                "batch of host %r: %d malformed values dropped, the rest of their entries stored; "
+                "%r; compare the versions of agents and conductors",
                 *(read.host, dropped.count, dropped.first),
             )
         return self._clocks.by_ours(read, received_at, is_prompt), refused
 
     def _log(self, text: str, *values: Any) -> None:
-        """Log it, unless the same was said of this host within a minute."""
+        """Log a warning, at most one of each text and host in a minute."""
         with self._lock:
             held_back = self._lines.held_back((text, values[0]), time.monotonic())
         if held_back is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this conductor knows of hosts' clocks, from the messages that it has received."""
+"""Hosts' clock offsets, from the messages that this conductor has received."""
 
 import logging
 import threading
@@ -12,12 +12,12 @@ from migprog.core.log_limit import LogLimit
 from migprog.core.report import Batch
 
 LOG = logging.getLogger(__name__)
-# The least recently heard of are forgotten; their next message tells again.
+# Beyond it the hosts that have been silent longest are dropped; their next message adds them again.
 _MOST_HOSTS = 20_000
 
 
 class HostClocks:
-    """Any number of threads may use it at once."""
+    """The offsets by host and node. Any number of threads may use it at once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -25,10 +25,10 @@ class HostClocks:
         self._lines = LogLimit(interval_seconds=3600.0)
 
     def by_ours(self, batch: Batch, received_at: float, is_prompt: bool) -> Batch:
-        """The batch, received at this time by our clock, with its instants by our clock.
+        """Return the batch with its instants by our clock; ``received_at`` is by our clock, too.
 
-        ``is_prompt``: its sender waits for an answer. A batch that tells no time of its host is
-        left as it is.
+        ``is_prompt``: its sender waits for an answer. A batch without ``sent_at`` is returned
+        unchanged.
         """
         if batch.sent_at is None:
             return batch

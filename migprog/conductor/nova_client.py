@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking Nova for its records of migrations."""
+"""Nova's API: its records of migrations."""
 
 import contextlib
 import json
@@ -23,36 +23,38 @@ from migprog.objects import MAX_ID
 
 LOG = logging.getLogger(__name__)
 
-# The first that says who asked for a migration; and, of a Nova that has not got that one, the first
-# that has UUIDs, and limits.
+# 2.80 has a migration's user and project. Where Nova lacks it: 2.59 has UUIDs and limits.
 MICROVERSION = "2.80"
 OLDEST_MICROVERSION = "2.59"
-# Newest first, of one server; one that Nova has forgotten to end should be among them.
+# Newest first, of one server. One that Nova never ended should be among them.
 _MOST_RECORDS = 100
-# Of all servers: so many at a time, and so many times.
+# Of all servers: records a page, and pages.
 _PAGE, _MOST_PAGES = 200, 5
-# All of a call is done within so many of the timeout: a login, and the question.
+# A call (login and request) ends within this multiple of the timeout.
 _DEADLINE = 3
-# One is under way at a time; others are left over.
+# One is in progress at a time; the others are calls that hang.
 _MOST_CALLS = 4
 _ALLOW = (
-    "let [nova] username's role do os_compute_api:os-migrations:index, :index:all_projects and "
+    "allow [nova] username's role os_compute_api:os-migrations:index, :index:all_projects and "
     ":index:host in Nova's policy"
 )
 _WHAT_TO_DO = {
-    401: "; look at user, password, project and domains in [nova]",
+    401: "; check user, password, project and domains in [nova]",
     403: f"; {_ALLOW}",
-    404: "; look at [nova] auth_url and endpoint_override, and at Nova's endpoint in the catalog",
+    404: "; check [nova] auth_url and endpoint_override, and Nova's endpoint in the catalog",
     406: f"; Nova must know microversion {OLDEST_MICROVERSION}",
 }
 
 
 class NoAnswer(exception.MigprogError):
-    """Nova did not answer, or nothing that can be read."""
+    """Nova did not answer, refused, or sent a malformed answer."""
 
 
 class Nova:
-    """Nova's API, as ``[nova]`` says. Raises :class:`exception.ConfigError` when that cannot be."""
+    """A client of Nova's API as ``[nova]`` configures it.
+
+    Raises :class:`exception.ConfigError` where the options are invalid.
+    """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         group = nova_conf.GROUP.name
@@ -70,23 +72,28 @@ class Nova:
             raise exception.ConfigError(f"[{group}] {error}") from error
 
     def migrations(self, server_uuid: str) -> list[NovaMigration]:
-        """The newest live migrations of a server, ended ones too. Raises :class:`NoAnswer`."""
+        """Return the newest live migrations of a server, ended ones too.
+
+        Raises :class:`NoAnswer`.
+        """
         return _with_hosts(self._page({"instance_uuid": server_uuid, "limit": _MOST_RECORDS}))
 
     def changed_since(self, at: datetime) -> tuple[list[NovaMigration], bool]:
-        """The live migrations of all servers that changed at an instant (with its zone) or later,
-        the newest, and whether these are all. Raises :class:`NoAnswer`."""
+        """Return the newest live migrations that changed at an instant (with its zone) or later,
+        and whether these are all. Raises :class:`NoAnswer`."""
         since = at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
         return self._pages({"changes-since": since})
 
     def listed(self) -> tuple[list[NovaMigration], bool]:
-        """What Nova lists as in progress, of all servers, and whether these are all. Raises
-        :class:`NoAnswer`."""
+        """Return what Nova lists as in progress, of all servers, and whether these are all.
+
+        Raises :class:`NoAnswer`.
+        """
         answers = [self._pages({"status": status}) for status in sorted(LISTED)]
         return [each for found, _all in answers for each in found], all(a for _, a in answers)
 
     def check(self) -> bool:
-        """Ask as :meth:`migrations` does, of all servers; whether there was one to be seen.
+        """Request migrations of all servers; return whether Nova has shown one.
 
         Raises :class:`NoAnswer`, also where Nova does not show the hosts.
         """
@@ -111,8 +118,8 @@ class Nova:
             if self._microversion == OLDEST_MICROVERSION:
                 raise NoAnswer(_why(error)) from error
             LOG.info(
-                "Nova has no microversion %s: who asked it for a migration is not known",
-                self._microversion,
+                "Nova lacks microversion %s; using %s: who requested a migration stays unknown",
+                *(self._microversion, OLDEST_MICROVERSION),
             )
             self._microversion = OLDEST_MICROVERSION
             return self._page(params)
@@ -136,7 +143,7 @@ class Nova:
 
 
 def _with_hosts(found: list[NovaMigration]) -> list[NovaMigration]:
-    """What was found; raises :class:`NoAnswer` where Nova does not show the hosts."""
+    """Return ``found``. Raises :class:`NoAnswer` where Nova does not show the hosts."""
     if found and not any(
         each.source_compute or each.source_node or each.dest_compute for each in found
     ):
@@ -145,78 +152,80 @@ def _with_hosts(found: list[NovaMigration]) -> list[NovaMigration]:
 
 
 def _why(error: Exception) -> str:
-    """The status and the other side's own words, which keystoneauth does not look for where Nova
-    has them, and what to do about them."""
+    """Return the HTTP status, the server's message, and what to do about it.
+
+    keystoneauth does not find the message where Nova puts it.
+    """
     response = getattr(error, "response", None)
     if response is None:
         return f"{type(error).__name__}: {text(str(error))}"
-    told = str(error)
+    message = str(error)
     # {"forbidden": {"code": 403, "message": "Policy doesn't allow ..."}}
     with contextlib.suppress(AttributeError, TypeError, ValueError, LookupError, RecursionError):
         (its,) = response.json().values()
-        told = str(its["message"])
+        message = str(its["message"])
     what_to_do = _WHAT_TO_DO.get(response.status_code, "")
-    return f"HTTP {response.status_code} from {_where(response.url)}: {text(told)}{what_to_do}"
+    return f"HTTP {response.status_code} from {_where(response.url)}: {text(message)}{what_to_do}"
 
 
 def _where(url: str) -> str:
-    """Without what it asks for, and without a user and a password."""
+    """Return a URL without its query, user and password."""
     split = parse.urlsplit(url)
     return text(f"{split.scheme}://{split.netloc.rpartition('@')[2]}{split.path}")
 
 
 def read(body: bytes) -> list[NovaMigration]:
-    """The records of an answer to ``/os-migrations``. Raises :class:`NoAnswer`."""
+    """Parse the body of an answer to ``/os-migrations``. Raises :class:`NoAnswer`."""
     try:
         return [_record(each) for each in json.loads(body)["migrations"]]
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"[:200]
-        raise NoAnswer(f"its answer cannot be read: {reason}") from error
+        raise NoAnswer(f"malformed answer: {reason}") from error
 
 
-def _record(told: dict[str, Any]) -> NovaMigration:
-    number = told["id"]
+def _record(fields: dict[str, Any]) -> NovaMigration:
+    number = fields["id"]
     if type(number) is not int or not 0 < number <= MAX_ID:
         raise ValueError(f"id: {number!r} must be a number from 1 to {MAX_ID}")
     return NovaMigration(
         id=number,
-        uuid=_uuid(told, "uuid"),
-        server_uuid=_uuid(told, "instance_uuid"),
-        created_at=_instant(told["created_at"]),
-        updated_at=None if told["updated_at"] is None else _instant(told["updated_at"]),
-        migration_type=_text(told, "migration_type"),
-        status=_text(told, "status"),
-        # Not before 2.80.
-        user_id=_text({"user_id": None, **told}, "user_id"),
-        project_id=_text({"project_id": None, **told}, "project_id"),
-        source_compute=_text(told, "source_compute"),
-        source_node=_text(told, "source_node"),
-        dest_compute=_text(told, "dest_compute"),
-        dest_node=_text(told, "dest_node"),
-        dest_host=_text(told, "dest_host"),
-        old_instance_type_id=_number(told, "old_instance_type_id"),
-        new_instance_type_id=_number(told, "new_instance_type_id"),
+        uuid=_uuid(fields, "uuid"),
+        server_uuid=_uuid(fields, "instance_uuid"),
+        created_at=_instant(fields["created_at"]),
+        updated_at=None if fields["updated_at"] is None else _instant(fields["updated_at"]),
+        migration_type=_text(fields, "migration_type"),
+        status=_text(fields, "status"),
+        # Absent before 2.80.
+        user_id=_text({"user_id": None, **fields}, "user_id"),
+        project_id=_text({"project_id": None, **fields}, "project_id"),
+        source_compute=_text(fields, "source_compute"),
+        source_node=_text(fields, "source_node"),
+        dest_compute=_text(fields, "dest_compute"),
+        dest_node=_text(fields, "dest_node"),
+        dest_host=_text(fields, "dest_host"),
+        old_instance_type_id=_number(fields, "old_instance_type_id"),
+        new_instance_type_id=_number(fields, "new_instance_type_id"),
     )
 
 
-def _uuid(told: dict[str, Any], name: str) -> str:
-    return str(uuid.UUID(_text(told, name) or ""))
+def _uuid(fields: dict[str, Any], name: str) -> str:
+    return str(uuid.UUID(_text(fields, name) or ""))
 
 
-def _text(told: dict[str, Any], name: str) -> str | None:
-    value = told[name]
+def _text(fields: dict[str, Any], name: str) -> str | None:
+    value = fields[name]
     if value is not None and (not isinstance(value, str) or len(value) > MAX_TEXT):
         raise ValueError(f"{name}: {value!r} must be text of at most {MAX_TEXT}, or null")
     return value
 
 
-def _number(told: dict[str, Any], name: str) -> int | None:
-    value = told[name]
+def _number(fields: dict[str, Any], name: str) -> int | None:
+    value = fields[name]
     if value is not None and (type(value) is not int or abs(value) > MAX_ID):
         raise ValueError(f"{name}: {value!r} must be a number of at most {MAX_ID}, or null")
     return value
 
 
-def _instant(told: str) -> datetime:
-    """``2016-01-29T13:42:02.000000``, in UTC."""
-    return datetime.fromisoformat(told).replace(tzinfo=UTC)
+def _instant(fields: str) -> datetime:
+    """Parse ``2016-01-29T13:42:02.000000``, which is UTC."""
+    return datetime.fromisoformat(fields).replace(tzinfo=UTC)

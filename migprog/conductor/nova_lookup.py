@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learning how Nova calls the migrations that appear, in nobody's way.
+"""The Nova id lookup: finds Nova's ids of new migrations without delaying the storing of reports.
 
-One thread asks, for all that are due together. Whoever stores reports only leaves word here, and
-waits for nothing. A migration is asked for as long as it is under way; what ended, a while longer,
-in which Nova answers.
+One thread asks Nova, for all migrations that are due at once. The threads that store reports only
+add a migration to the queue. The lookup of a migration is repeated while it is in progress, and for
+some time after its end.
 """
 
 import logging
@@ -24,21 +24,26 @@ from migprog.metrics.conductor import NovaIdLookup as Outcome
 
 LOG = logging.getLogger(__name__)
 
-# Of a server's migrations, as many as Nova is asked for.
+# Of a server's migrations, the newest to compare with Nova's.
 _MOST_RECORDS = 20
-# Nova's record changed last, at the latest, so long before the data began to move; generous.
+# Nova last changed its record at most this long before libvirt began; generous.
 _BEFORE = timedelta(seconds=60)
-# What failed longer ago is not looked for.
+# How far back failed migrations are searched for.
 _LATELY = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """``most``: those that may be waited with. A migration is asked for at once, and again after
-    each of these delays: of what is under way the last one counts again and again, and wherever
-    Nova has not answered. Of what ended the last one is the last. Between two rounds of questions
-    there is a pause; of more than ``few`` servers Nova is asked together. The store is searched for
-    what nobody told us of, and Nova for what failed before it began, at each of these intervals."""
+    """When to ask Nova.
+
+    ``most``: migrations in the queue. A migration is looked up at once, and again after each delay
+    of ``under_way_seconds``, the last of which repeats while the migration is in progress or Nova
+    does not answer; after its end, once after each delay of ``ended_seconds``. ``pause_seconds``
+    lie between two rounds. Of more than ``few`` servers one request asks for all.
+    ``search_interval_seconds``: how often the store is searched for migrations that other
+    conductors have stored; ``failures_interval_seconds``: how often Nova is asked for migrations
+    that failed before libvirt began.
+    """
 
     most: int = 1000
     under_way_seconds: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0)
@@ -61,8 +66,10 @@ class NovaApi(Protocol):
 
 @dataclass(slots=True)
 class _Waiting:
-    """One that has no name, or may not be shown by it alone. ``asked``: how often while it was
-    under way, ``asked_since``: since it ended."""
+    """A migration without Nova's id, or whose id Nova's list of the server may still change.
+
+    ``asked``: lookups while it was in progress; ``asked_since``: lookups since it ended.
+    """
 
     server_uuid: str
     uuid: str
@@ -73,20 +80,20 @@ class _Waiting:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What Nova said of a server; not ``all_listed``: it may list more as in progress."""
+    """Nova's records of a server; without ``all_listed`` Nova may list more as in progress."""
 
     records: Sequence[NovaMigration]
     all_listed: bool
 
     def is_alone(self, record: NovaMigration) -> bool:
-        """Whether Nova lists no other migration of the server as being in progress."""
+        """Return whether Nova lists no other migration of the server as being in progress."""
         return self.all_listed and not any(
             each.status in nova_match.LISTED and each.uuid != record.uuid for each in self.records
         )
 
 
 class NovaIdLookup:
-    """Names the migrations of ``store`` by what ``asked`` answers."""
+    """Stores Nova's ids of migrations in ``store``, from the answers of ``asked``."""
 
     def __init__(
         self, store: objects.Store, asked: NovaApi, patience: Patience = Patience()
@@ -101,7 +108,7 @@ class NovaIdLookup:
         self._failures_at = time.monotonic() + patience.failures_interval_seconds
         self._stopping = False
         self._nova = outages.party(
-            LOG, "Nova", "its ids of new migrations are asked for again later"
+            LOG, "Nova", "its ids of new migrations stay unknown until the next attempt"
         )
         self._thread = threading.Thread(target=self._run, name="nova id lookup", daemon=True)
 
@@ -109,13 +116,13 @@ class NovaIdLookup:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask no more. A question that is under way is not waited for."""
+        """Stop the thread, without waiting for a request that is in progress."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
 
     def appeared(self, server_uuid: str, uuid: str) -> None:
-        """Have a migration named, some time. Never waits."""
+        """Queue a migration. Never blocks."""
         with self._changed:
             if uuid in self._waiting:
                 return
@@ -132,14 +139,14 @@ class NovaIdLookup:
                 self._round(self._due())
                 self._record_failures()
             except objects.Unavailable as error:
-                LOG.debug("Nova's ids of migrations are not asked for: %s", error)
+                LOG.debug("no Nova id lookup now: %s", error)
             except Exception:
-                LOG.exception("failed to ask for Nova's ids of migrations; trying again")
+                LOG.exception("Nova id lookup failed; trying again: report the traceback as a bug")
             self._wait()
 
     def _search(self) -> None:
-        """Take up what is under way and no conductor asks for: one that has stopped did, or too
-        many were waited with."""
+        """Queue migrations in progress that no conductor looks up: because theirs was stopped, or
+        the queue was full."""
         now = time.monotonic()
         if now < self._search_at:
             return
@@ -148,7 +155,7 @@ class NovaIdLookup:
             self.appeared(server_uuid, uuid)
 
     def _record_failures(self) -> None:
-        """Take over Nova's records of what failed lately and nobody has seen."""
+        """Record migrations that failed lately before libvirt began, which no agent reported."""
         now = time.monotonic()
         if now < self._failures_at:
             return
@@ -166,13 +173,13 @@ class NovaIdLookup:
         with self._changed:
             due = [each for each in self._waiting.values() if each.due <= now]
         for each in due:
-            # Unless it is settled before.
+            # Kept unless this round gets an answer.
             each.asked += 1
             each.due = now + self._delay_seconds(each)
         return due
 
     def _wait(self) -> None:
-        """Wait until something is due, and for the pause at least."""
+        """Wait until a lookup is due, at least for the pause."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopping, self._patience.pause_seconds)
             while not self._stopping:
@@ -183,53 +190,64 @@ class NovaIdLookup:
                 self._changed.wait(left)
 
     def _round(self, due: Collection[_Waiting]) -> None:
-        """Ask for those that are due, and name what can be."""
+        """Look up those that are due, and store the ids that Nova's answers determine."""
         ours = {server: self._migrations(server) for server in {each.server_uuid for each in due}}
-        left = [each for each in due if not self._is_settled(each, ours[each.server_uuid])]
+        left = [each for each in due if not self._end_lookup(each, ours[each.server_uuid])]
         if not left:
             return
         asked_for = {each.server_uuid: ours[each.server_uuid] for each in left}
-        told = self._answers(asked_for)
-        if told is None:
-            # Attempts that got no answer do not count: all are asked for again after their delays.
+        answers = self._answers(asked_for)
+        if answers is None:
+            # Nova did not answer: all are looked up again after their delays.
             return
         for server, migrations in asked_for.items():
             mine = [each for each in left if each.server_uuid == server]
             try:
-                if server in told:
-                    self._name(mine, migrations, told[server])
+                if server in answers:
+                    self._name(mine, migrations, answers[server])
                     continue
             except objects.Unavailable as error:
-                LOG.debug("Nova's ids of server %s's migrations are not stored: %s", server, error)
+                LOG.debug(
+                    "failed to store Nova's ids of migrations of server %s: %s", server, error
+                )
             except Exception:
-                LOG.exception("server %s: failed to take up Nova's ids of its migrations", server)
+                LOG.exception(
+                    "failed to match Nova's migrations of server %s; trying again later: report "
+                    "the traceback as a bug",
+                    server,
+                )
             for each in mine:
                 self._again(each, migrations[each.uuid], Outcome.FAILED)
 
     def _answers(
         self, servers: Mapping[str, Mapping[str, objects.Migration]]
     ) -> Mapping[str, _Known] | None:
-        """Return Nova's records of each of these servers, none of those whose answer could not be
-        read; None where Nova is away or refuses."""
+        """Return Nova's records of these servers; empty after an unexpected error.
+
+        Return None where Nova does not answer, or refuses.
+        """
         try:
-            told = self._ask(servers)
+            answers = self._ask(servers)
         except NoAnswer as error:
             self._nova.failed(str(error))
             return None
         except Exception:
-            LOG.exception("failed to ask Nova for the ids of migrations")
+            LOG.exception(
+                "failed to ask Nova for the ids of migrations; trying again later: report the "
+                "traceback as a bug"
+            )
         else:
             self._nova.worked()
-            return told
+            return answers
         return {}
 
     def _migrations(self, server_uuid: str) -> dict[str, objects.Migration]:
-        """The newest of a server, by our UUIDs."""
+        """Return a server's newest migrations by our UUIDs."""
         found = objects.Migration.list(self._store, server_uuid=server_uuid, limit=_MOST_RECORDS)
         return {each.uuid: each for each in found}
 
-    def _is_settled(self, waiting: _Waiting, ours: Mapping[str, objects.Migration]) -> bool:
-        """Whether there is nothing left to ask."""
+    def _end_lookup(self, waiting: _Waiting, ours: Mapping[str, objects.Migration]) -> bool:
+        """Take a migration off the queue if nothing is left to ask; return whether it was."""
         migration = ours.get(waiting.uuid)
         if migration is not None and not _is_complete(migration):
             return False
@@ -237,7 +255,7 @@ class NovaIdLookup:
         return True
 
     def _ask(self, servers: Mapping[str, Mapping[str, objects.Migration]]) -> dict[str, _Known]:
-        """Nova's records of each of these servers. Raises :class:`NoAnswer`."""
+        """Return Nova's records of each of these servers. Raises :class:`NoAnswer`."""
         if len(servers) <= self._patience.few:
             return {each: _Known(self._asked.migrations(each), True) for each in servers}
         begun = min(
@@ -255,16 +273,16 @@ class NovaIdLookup:
         }
 
     def _name(
-        self, due: Sequence[_Waiting], ours: Mapping[str, objects.Migration], told: _Known
+        self, due: Sequence[_Waiting], ours: Mapping[str, objects.Migration], answers: _Known
     ) -> None:
-        """Name a server's migrations, and settle what becomes of those that are due."""
-        pairs = nova_match.pair(map(objects.seen, ours.values()), told.records)
-        known = {each.uuid: each for each in told.records}
+        """Store Nova's ids of a server's migrations; requeue or end the lookups that are due."""
+        pairs = nova_match.pair(map(objects.seen, ours.values()), answers.records)
+        known = {each.uuid: each for each in answers.records}
         named = {
             each.uuid: known[each.nova_uuid] for each in ours.values() if each.nova_uuid in known
         }
         for uuid, record in pairs.named.items():
-            if objects.name(self._store, ours[uuid], record, time.time(), told.is_alone(record)):
+            if objects.name(self._store, ours[uuid], record, time.time(), answers.is_alone(record)):
                 named[uuid] = record
         for each in due:
             its, migration = named.get(each.uuid), ours[each.uuid]
@@ -272,7 +290,7 @@ class NovaIdLookup:
                 is_one_of = each.uuid in pairs.ambiguous
                 outcome = Outcome.AMBIGUOUS if is_one_of else Outcome.ABSENT
                 self._again(each, migration, outcome)
-            elif told.is_alone(its) or not migration.in_progress:
+            elif answers.is_alone(its) or not migration.in_progress:
                 if migration.nova_uuid is not None:
                     objects.name(self._store, migration, its, time.time())
                 self._done(each, Outcome.NAMED)
@@ -280,7 +298,7 @@ class NovaIdLookup:
                 self._again(each, migration, Outcome.NAMED)
 
     def _again(self, waiting: _Waiting, migration: objects.Migration, outcome: Outcome) -> None:
-        """Have it asked for again, if it is time for that."""
+        """Set the time of the next lookup, or end the lookup after the last one."""
         patience, now = self._patience, time.monotonic()
         if migration.in_progress:
             waiting.due = now + self._delay_seconds(waiting)
@@ -289,13 +307,13 @@ class NovaIdLookup:
             waiting.asked_since += 1
         else:
             LOG.info(
-                "migration %s of server %s has no id of Nova's, and is not asked for again: %s",
+                "Nova's id of migration %s of server %s is unknown: %s; it is not looked up again",
                 *(waiting.uuid, waiting.server_uuid, outcome.value),
             )
             self._done(waiting, outcome)
 
     def _delay_seconds(self, waiting: _Waiting) -> float:
-        """Of one that is under way."""
+        """Return the delay before the next lookup of a migration in progress."""
         delays = self._patience.under_way_seconds
         return delays[min(waiting.asked, len(delays)) - 1]
 
@@ -306,6 +324,6 @@ class NovaIdLookup:
 
 
 def _is_complete(migration: objects.Migration) -> bool:
-    """Whether all is known of Nova's record that is shown."""
+    """Return whether Nova's record of a migration is known and final."""
     record = migration.nova_record
     return record is not None and (record.is_alone or not migration.in_progress)

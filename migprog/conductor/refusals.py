@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the store refused is counted, and logged now and then: a few lines, whatever is sent."""
+"""Counts what the store refused, and logs a few lines of it, whatever is sent."""
 
 import logging
 import time
@@ -10,27 +10,29 @@ from migprog.core.refusal import Refusal, Why
 from migprog.metrics import conductor as metrics
 
 LOG = logging.getLogger(__name__)
-_LINES = dict.fromkeys(Why, "from host %r: %s is refused: %s") | {
-    Why.DUPLICATE: "two agents of host %r report the same migration: %s is not stored as another, "
+_LINES = dict.fromkeys(
+    Why, "batch of host %r: %s refused: %s; check this host's agent and clock"
+) | {
+    Why.DUPLICATE: "two agents of host %r report the same migration: %s makes no second record: "
     "%s; stop one of the agents",
-    Why.AGENT: "another agent reports itself as host %r while its own does: %s is refused: %s; "
-    "stop one of them, or look who it is; an agent that has lost its state directory is taken when "
-    "the other is not heard of any more",
-    Why.PROJECT: "from host %r: %s does not change its server's progress: %s",
+    Why.AGENT: "a second agent reports as host %r: %s refused: %s; stop one of the two; if the "
+    "agent has lost its state directory, its heartbeats are accepted once the old one is silent",
+    Why.PROJECT: "batch of host %r: %s does not change its server's progress: %s; check what this "
+    "host sends",
 }
 
 
 class Refusals:
-    """Used by one thread."""
+    """The counter and log of refused entries. For one thread."""
 
     def __init__(self) -> None:
-        self._seldom = LogLimit()
+        self._log_limit = LogLimit()
 
     def note(self, host: str, refused: Sequence[Refusal]) -> None:
-        """Count what was refused of a batch; log the first of each kind, once in ten minutes."""
+        """Count a batch's refused entries; log the first of each kind, once in ten minutes."""
         metrics.refused(refusal.why for refusal in refused)
         for why, refusal in _firsts(refused).items():
-            if self._seldom.held_back((why, host), time.monotonic()) is not None:
+            if self._log_limit.held_back((why, host), time.monotonic()) is not None:
                 LOG.warning(_LINES[why], host, refusal.entry, refusal.text)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conductor as a service: a store, a transport, and the server between them."""
+"""The conductor as a service: a store, a transport, and an RPC server."""
 
 import logging
 import threading
@@ -8,7 +8,7 @@ from typing import Any
 from oslo_config import cfg
 
 from migprog import exception, httpd, logs, metrics, objects, outages, rpc
-from migprog.conductor.batcher import ReportBatcher, StoreBatches, storing
+from migprog.conductor.batcher import ReportBatcher, StoreBatches, make_store_batches
 from migprog.conductor.endpoint import ConductorEndpoint
 from migprog.conductor.nova_client import Nova
 from migprog.conductor.nova_lookup import NovaIdLookup
@@ -18,9 +18,9 @@ from migprog.rpc import brokers, conductor, ending
 
 LOG = logging.getLogger(__name__)
 
-# Prometheus asks now and then; a client that says nothing keeps one of them for some seconds.
+# Prometheus scrapes now and then; a client that sends nothing occupies one thread for some seconds.
 _METRICS_THREADS = 4
-_WITHOUT_DATABASE = "reports wait in the agents, those of progress alone are dropped"
+_WITHOUT_DATABASE = "reports wait in the agents, progress reports are dropped"
 # Between two attempts to reach the database at the start.
 _DATABASE_RETRY_SECONDS = 2.0
 
@@ -28,8 +28,8 @@ _DATABASE_RETRY_SECONDS = 2.0
 class ConductorService:
     """Stores what agents report.
 
-    The broker is the configured one unless ``transport_url`` is given. ``metrics_port`` is the
-    real one where metrics are served, once it has started.
+    The broker is the configured one unless ``transport_url`` is given. ``metrics_port`` is the port
+    that serves metrics, if any, once started.
     """
 
     metrics_port: int | None = None
@@ -40,18 +40,17 @@ class ConductorService:
         self._store: objects.Store | None = None
         self._transport: Any = None
         self._server: Any = None
-        self._intake: ReportBatcher | None = None
-        self._naming: NovaIdLookup | None = None
+        self._batcher: ReportBatcher | None = None
+        self._nova_id_lookup: NovaIdLookup | None = None
         self._metrics: httpd.Server | None = None
         self._broker: outages.Party | None = None
         self._stopping = threading.Event()
 
     def start(self) -> None:
-        """Raises :class:`exception.ConfigError`: also when the database or the broker refuses our
-        login, or the tables are too old.
+        """Start; wait for a database or a broker that is away.
 
-        A database or a broker that is away now is waited for: messages wait in the broker, and
-        reports with the agents.
+        Raises :class:`exception.ConfigError`, also when the database or the broker refuses our
+        login, or the tables are too old.
         """
         if self._transport_url is None:
             rpc.check(self._conf)
@@ -61,8 +60,8 @@ class ConductorService:
         if self._stopping.is_set():
             return
         self._store.log_outages(_WITHOUT_DATABASE)
-        self._intake = ReportBatcher(self._storing(self._store))
-        self._intake.start()
+        self._batcher = ReportBatcher(self._storing(self._store))
+        self._batcher.start()
         where = brokers.where(self._conf, self._transport_url)
         self._broker = outages.party(LOG, where, "no reports are received; they wait in the agents")
         logs.report_broker(self._broker)
@@ -71,8 +70,8 @@ class ConductorService:
             self._transport,
             conductor.TOPIC,
             self._conf.conductor.host,
-            [ConductorEndpoint(self._intake)],
-            # The intake has logged it.
+            [ConductorEndpoint(self._batcher)],
+            # The store has logged it.
             expected=(objects.Unavailable,),
         )
         try:
@@ -88,14 +87,14 @@ class ConductorService:
         )
 
     def stop(self) -> None:
-        """Finish what is at hand and close the connections."""
+        """Finish the calls that are being served, and close the connections."""
         self._stopping.set()
         if self._server is not None:
             ending.stop_serving(self._server, is_away=self._is_broker_away())
-        if self._intake is not None:
-            self._intake.stop()
-        if self._naming is not None:
-            self._naming.stop()
+        if self._batcher is not None:
+            self._batcher.stop()
+        if self._nova_id_lookup is not None:
+            self._nova_id_lookup.stop()
         if self._transport is not None:
             ending.close(self._transport, is_away=self._is_broker_away())
         if self._metrics is not None:
@@ -104,10 +103,10 @@ class ConductorService:
             self._store.close()
 
     def reload(self, conf: cfg.ConfigOpts) -> None:
-        """None of its options can change while it runs."""
+        """Do nothing: no option of the conductor can change while it runs."""
 
     def _wait_for_database(self, store: objects.Store) -> None:
-        """Return when the database serves, or when it is to stop."""
+        """Return when the database serves, or when the service is to stop."""
         party = outages.party(LOG, store.where, _WITHOUT_DATABASE)
         while not self._stopping.is_set():
             try:
@@ -129,13 +128,13 @@ class ConductorService:
         return self._broker is not None and self._broker.is_failing
 
     def _storing(self, store: objects.Store) -> StoreBatches:
-        """Also has Nova asked for what appears, where ``[nova]`` says how."""
+        """Return what stores batches; start the Nova id lookup where ``[nova]`` is configured."""
         nova_conf.register_opts(self._conf)
         if not nova_conf.is_asked(self._conf):
-            return storing(store)
-        self._naming = NovaIdLookup(store, Nova(self._conf))
-        self._naming.start()
-        return storing(store, self._naming.appeared)
+            return make_store_batches(store)
+        self._nova_id_lookup = NovaIdLookup(store, Nova(self._conf))
+        self._nova_id_lookup.start()
+        return make_store_batches(store, self._nova_id_lookup.appeared)
 
     def _serve_metrics(self) -> None:
         address = metrics_address(self._conf)

@@ -283,21 +283,18 @@ def _entries(
 class Ack:
     """The conductor's answer.
 
-    ``stored`` names each migration whose report is settled and the sequence that the store now
-    holds for it (the report's own, or a newer one's). ``arrived`` names the servers whose arrival
-    found its migration; an arrival that is not named may be told again. ``refused`` as in
-    :meth:`Batch.from_wire`: repeating a refused entry is of no use. ``destinations`` has the hosts
-    that the migrations go to, by UUID, where they are known.
+    ``arrived`` has the UUIDs of the servers whose arrival is resolved; the agent sends the others'
+    again. ``refused`` as in :meth:`Batch.from_wire`: a refused entry is refused again if repeated.
+    ``destinations`` has the destination hosts by the migrations' UUIDs, where they are known. All
+    reports that are not refused are stored, or change nothing.
     """
 
-    stored: Mapping[str, int] = dataclasses.field(default_factory=dict)
     arrived: tuple[str, ...] = ()
     refused: Mapping[str, str] = dataclasses.field(default_factory=dict)
     destinations: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def to_wire(self) -> dict[str, Any]:
         return {
-            "stored": dict(self.stored),
             "arrived": list(self.arrived),
             "refused": dict(self.refused),
             "destinations": dict(self.destinations),
@@ -308,7 +305,6 @@ class Ack:
         """Read an answer, of an older or a newer conductor too."""
         wire = wire or {}
         return cls(
-            stored=dict(wire.get("stored") or {}),
             arrived=tuple(wire.get("arrived") or ()),
             refused=dict(wire.get("refused") or {}),
             destinations=dict(wire.get("destinations") or {}),

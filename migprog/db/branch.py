@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A part of a list that one index serves, and how each database is made to use that index.
 
-Both databases take values for evenly spread. So for a page of failed migrations they would rather
-go through all, in the order of the list, until they have found enough: a whole table where the
-failures are old. MariaDB and MySQL are told the index by name. PostgreSQL takes no hints; there a
-branch says status and order as a range of rows (``(status, id) <= ('failed', ...)``) and orders by
-all columns of the index: no other has that order.
+Both databases assume evenly distributed values. So for a page of failed migrations they would scan
+all migrations in the order of the list until they have found enough: the whole table where the
+failures are old. For MariaDB and MySQL a hint names the index. PostgreSQL takes no hints; there a
+branch states status and order as a range of rows (``(status, id) <= ('failed', ...)``) and orders
+by all columns of the index: no other index has that order.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ TABLE: sa.Table = models.Migration.__table__  # type: ignore[assignment]
 # By their columns.
 _INDEXES = {tuple(index.columns.keys()): str(index.name) for index in TABLE.indexes}
 _FIRST, _LAST = datetime(1, 1, 1), datetime(9999, 12, 31)  # noqa: DTZ001
-# What lies between is every value.
+# The least and the greatest value.
 _ENDS: dict[str, tuple[Any, Any]] = {
     "id": (0, 2**31 - 1),
     "started_at": (_FIRST, _LAST),
@@ -35,7 +35,7 @@ Condition = sa.ColumnElement[bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """By ``sort_key`` and id, behind the row with the values ``after`` of both."""
+    """The order by ``sort_key`` and id, after the row with the values ``after`` of both."""
 
     sort_key: str
     descending: bool
@@ -49,11 +49,12 @@ class Order:
         return column.desc() if self.descending else column.asc()
 
     def by(self, columns: Any) -> list[sa.ColumnElement[Any]]:
-        """The order of ``columns``, which have the keys."""
+        """Return the ORDER BY of ``columns``, which have the keys."""
         return [self.directed(columns[key]) for key in self.keys]
 
     def behind(self) -> list[Condition]:
-        """Behind the marker. One bound alone says where to begin: an index is entered there."""
+        """Return the conditions of the rows after the marker. A single bound on the key lets an
+        index scan start there."""
         key, number = TABLE.c[self.sort_key], TABLE.c.id
         conditions: list[Condition] = []
         if self.sort_key == "ended_at":
@@ -70,7 +71,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """That an instant of change, in this column, lies between two others; None: any."""
+    """A range of the time of change in this column, both ends included; None: unbounded."""
 
     column: str
     since: datetime | None
@@ -84,7 +85,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """The rows with these values, by column, that changed then, and fulfil further conditions."""
+    """The rows with these column values, changed in this range, that meet further conditions."""
 
     values: dict[str, Any]
     further: Sequence[Condition]
@@ -93,7 +94,10 @@ class Branch:
     def select(
         self, names: Sequence[str], order: Order, dialect: str, most: int | None = None
     ) -> sa.Select[Any]:
-        """These columns, in the order of the list. ``most``: that have changed, if it is known."""
+        """Return the query of these columns in the order of the list.
+
+        ``most``: an upper bound of the rows that have changed, if known.
+        """
         wanted = sa.select(*(TABLE.c[name] for name in names))
         if not self.values:
             conditions = [*self.further, *order.behind()]
@@ -103,8 +107,8 @@ class Branch:
             found = self._by_change().where(*order.behind()).limit(most).subquery()
             return sa.select(found.c.id).order_by(*order.by(found.c))
         if exact is None:
-            # Few, or those that have changed: in the order of the list the database would pass all
-            # others. No index has the order of an expression.
+            # Few rows match, or those that changed: in the order of the list the database would
+            # scan all others. An expression keeps it from using an index for the order.
             by = {key: sa.func.coalesce(TABLE.c[key], TABLE.c[key]) for key in order.keys}
             return self._hinted(wanted.where(*order.behind())).order_by(*order.by(by))
         if dialect == "postgresql":
@@ -113,7 +117,7 @@ class Branch:
         return hinted.where(*self._conditions(), *order.behind()).order_by(*order.by(TABLE.c))
 
     def count(self, most: int, dialect: str) -> sa.Select[Any]:
-        """How many rows have changed, of at most so many, as ``rows``."""
+        """Return the query that counts changed rows, up to ``most``, as ``rows``."""
         if dialect == "postgresql":
             some = self._by_change().limit(most).subquery()
         else:
@@ -130,7 +134,7 @@ class Branch:
         return [*equal, *change, *self.further]
 
     def _hinted(self, wanted: sa.Select[Any]) -> sa.Select[Any]:
-        """By an index that finds few rows, or tells all of the many that it finds."""
+        """Use an index that finds few rows, or has all columns that the query needs."""
         if "server_uuid" in self.values:
             columns = ["server_uuid", "id"]
         else:
@@ -149,7 +153,7 @@ class Branch:
         return wanted.where(*conditions).order_by(*by)
 
     def _by_change(self) -> sa.Select[Any]:
-        """The numbers of ended ones in the order of their change."""
+        """Return the query of the ids of ended migrations in the order of their change."""
         assert self.change is not None
         conditions, columns, status = self._values_of_rows()
         names = ["status", self.change.column]
@@ -160,7 +164,7 @@ class Branch:
         return sa.select(TABLE.c.id).where(*conditions).order_by(*by)
 
     def _values_of_rows(self) -> tuple[list[Condition], list[sa.ColumnElement[Any]], str | None]:
-        """Conditions on the values but the status, the columns that come first in the order, and
+        """Return the conditions on the values except the status, the columns to order by first, and
         the status."""
         values = dict(self.values)
         status = values.pop("status", None)
@@ -170,14 +174,14 @@ class Branch:
             if columns:
                 conditions.append(TABLE.c[name] == value)
             else:
-                # It is equality all the same, but to the planner no constant of the order.
+                # Equality, but one that the planner does not drop from the order as a constant.
                 conditions.append(TABLE.c[name] == sa.any_(postgresql.array([value])))
                 columns.append(TABLE.c[name])
         return conditions, columns + ([] if status is None else [TABLE.c.status]), status
 
 
 def _between(status: str, order: Order) -> list[Condition]:
-    """From the first row of a status, or from behind the marker, to its last."""
+    """Return the range of a status's rows, from the marker if there is one."""
     columns = ["status", order.sort_key]
     lowest, highest = _ENDS[order.sort_key]
     low = _row(columns) >= _literals(columns, [status, lowest])
@@ -185,7 +189,7 @@ def _between(status: str, order: Order) -> list[Condition]:
     if order.after is not None:
         columns = ["status", *order.keys]
         *before, number = (status, *order.after[-len(order.keys) :])
-        # With < PostgreSQL goes by the first column alone, and so expects no rows.
+        # For < PostgreSQL estimates by the first column alone, and expects no rows.
         if order.descending:
             high = _row(columns) <= _literals(columns, [*before, number - 1])
         else:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changing many rows, each to values of its own, by one statement: as each database does it best.
+"""Writes many rows by one statement, in the way that is fastest on each database.
 
-SQLAlchemy's own multi-row upserts are compiled anew each time they run, which costs more than all
-the rest of a transaction; these statements are made once.
+SQLAlchemy compiles its own multi-row upserts again on each run, which costs more than the rest of
+the transaction; these statements are compiled once.
 """
 
 import datetime
@@ -25,7 +25,7 @@ def update(
     changed: tuple[str, ...],
     rows: Sequence[Row],
 ) -> None:
-    """Set the columns ``changed`` of rows that exist and are locked; ``key`` says which."""
+    """Set the columns ``changed`` of rows that exist and are locked; ``key`` identifies them."""
     if not rows:
         return
     dialect = connection.dialect.name
@@ -49,9 +49,9 @@ def update(
 def put(
     connection: sa.Connection, table: sa.Table, keys: tuple[str, ...], rows: Sequence[Row]
 ) -> None:
-    """Insert whole rows; where one with the same ``keys`` is there, it takes its place.
+    """Insert whole rows, or replace those with the same ``keys``.
 
-    They come in the order of their keys: so that two who put the same rows do not deadlock.
+    Rows should be in the order of their keys, so that two transactions do not deadlock.
     """
     if not rows:
         return
@@ -69,8 +69,8 @@ def put(
 def delete(
     connection: sa.Connection, table: sa.Table, key: str, values: Sequence[int] | Sequence[str]
 ) -> int:
-    """Delete the rows whose ``key``, the first column of their primary key, is one of ``values``;
-    how many there were."""
+    """Delete the rows whose ``key``, the first column of the primary key, is one of ``values``;
+    return their number."""
     if not values:
         return 0
     return connection.execute(
@@ -78,24 +78,24 @@ def delete(
     ).rowcount
 
 
-# A statement must fit into a packet, of 1 MiB where somebody has set it low.
+# A statement must fit into a packet, which may be configured as low as 1 MiB.
 _MOST_ROWS = 500
-# What cannot be anything but a value is written as it is: the driver takes four times as long to
-# escape it. By the exact type, since a subclass might say anything.
+# Values of these exact types are safe as literals; the driver takes four times as long to escape
+# them. A subclass might format itself in any way.
 _LITERALS: dict[type, Callable[[Any], str]] = {
     type(None): lambda _: "NULL",
     int: int.__repr__,
     float: float.__repr__,
     datetime.datetime: lambda at: f"'{at.isoformat(' ')}'",
 }
-# For columns that must have a value in a row to insert that is never inserted.
+# For NOT NULL columns of INSERTs that only ever update.
 _FILLERS = {str: "''", int: "0", float: "0", datetime.datetime: "'2000-01-01'"}
 
 
 def _update_mysql(
     connection: sa.Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[Row]
 ) -> None:
-    """An INSERT of rows that are there, so that it updates: no UPDATE takes many."""
+    """INSERT existing rows, which updates them: an UPDATE cannot set many rows' own values."""
     into, fillers, news = _mysql(table, names)
     values_of = operator.itemgetter(*names)
     bound: list[Any] = []
@@ -108,13 +108,13 @@ def _update_mysql(
                 bound.append(value)
             marks.append("%s" if write is None else write(value))
         written.append(f"({', '.join(marks)}{fillers})")
-    # Not through SQLAlchemy's parameters: they cost as much again as the driver's.
+    # Not by SQLAlchemy's parameters, which double the cost of the driver's.
     connection.exec_driver_sql(into + ", ".join(written) + news, tuple(bound))
 
 
 @functools.cache
 def _mysql(table: sa.Table, names: tuple[str, ...]) -> tuple[str, str, str]:
-    """The statement's beginning, what each row has after its values, and the statement's end."""
+    """Return the statement's beginning, the literals after each row's values, and its end."""
     fillers = {
         c.name: _FILLERS[c.type.python_type]
         for c in table.c
@@ -130,10 +130,10 @@ def _mysql(table: sa.Table, names: tuple[str, ...]) -> tuple[str, str, str]:
 
 @functools.cache
 def _postgresql(table: sa.Table, key: str, changed: tuple[str, ...]) -> sa.TextClause:
-    """Its driver folds nothing: all rows are one value.
+    """Return an UPDATE whose rows are one bound JSON value: the driver has no multi-row form.
 
-    The keys stand there once more for its planner, which knows nothing of what is in that value and
-    would rather read the whole table.
+    The keys are bound once more for the planner, which cannot see into that value and would scan
+    the whole table.
     """
     news = ", ".join(f"{name} = new.{name}" for name in changed)
     return sa.text(
@@ -154,7 +154,7 @@ def _putting_postgresql(table: sa.Table, keys: tuple[str, ...]) -> sa.TextClause
 
 
 def _recordset(table: sa.Table, names: tuple[str, ...]) -> str:
-    """The rows that are bound as ``rows``, one JSON value, with these columns of a table."""
+    """Return the FROM item of the rows bound as ``rows``, one JSON value, with these columns."""
     dialect = postgresql.dialect()
     columns = ", ".join(f"{name} {table.c[name].type.compile(dialect)}" for name in names)
     return f"json_to_recordset(:rows) AS new({columns})"
@@ -173,15 +173,15 @@ def _excluded(table: sa.Table, keys: tuple[str, ...]) -> str:
 
 @functools.cache
 def _sqlite(table: sa.Table, key: str, changed: tuple[str, ...]) -> sa.Update:
-    """No round trip: one row after the other will do."""
+    """Return an UPDATE of one row: SQLite needs no round trip for each."""
     news: dict[str, Any] = {name: sa.bindparam(f"_{name}") for name in changed}
     return sa.update(table).where(table.c[key] == sa.bindparam(f"_{key}")).values(news)
 
 
 @functools.cache
 def _deleting(table: sa.Table, key: str, dialect: str) -> sa.TextClause:
-    # In a small table MySQL would rather read, and wait for, every row; a hint may stand only in
-    # its DELETE for several tables. Quoted, since DELETE HISTORY is something else in MariaDB.
+    # In a small table MySQL would read, and wait for, every row; it takes hints only in a DELETE
+    # for several tables. Quoted, since DELETE HISTORY is another statement in MariaDB.
     what = f"`{table.name}` FROM {table.name} FORCE INDEX (PRIMARY)"
     if dialect != "mysql":
         what = f"FROM {table.name}"

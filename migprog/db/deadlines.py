@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deadlines for all that is asked of a database, by dialect and driver.
+"""Deadlines of all database calls, by dialect and driver.
 
-Three parties keep time. The *server* ends a statement, a wait for a lock, and a transaction whose
-client is silent: :func:`_tell_mysql`, :func:`_tell_postgresql`. The *driver* gives up on a server
-that does not answer: PyMySQL by timeouts of its socket, psycopg2 by a wait callback (libpq has no
-timeout for an answer). The *transaction* has a deadline: no statement begins after it, and none
-waits for longer than what is left.
+They are enforced in three places. The *server* ends a statement, a wait for a lock, and a
+transaction whose client is silent: :func:`_configure_mysql`, :func:`_configure_postgresql`. The
+*driver* gives up on a server that does not answer: PyMySQL by socket timeouts, psycopg2 by a wait
+callback (libpq has no timeout for an answer). The *transaction* has a deadline: no statement begins
+after it, and none waits for longer than the rest.
 
-With other drivers the server's part and the transaction's work, the driver's is up to them.
+With other drivers only the server's limits and the transaction's deadline apply.
 """
 
 import logging
@@ -25,13 +25,13 @@ from sqlalchemy import exc as sa_exc
 from migprog.conf import database as database_conf
 
 LOG = logging.getLogger(__name__)
-# The server is given so much longer than it was told, before the client hangs up.
+# The client waits so much longer than the server's own limit before it closes the connection.
 _GRACE_SECONDS = 1.0
-# Of a connection on which nothing arrives, for the system to give it up.
+# When the kernel gives up a connection on which nothing arrives.
 _DEAD_SECONDS = 30
-# In Connection.info: when its transaction must be over, by the monotonic clock.
+# Key of Connection.info: the transaction's deadline, by the monotonic clock.
 _DEADLINE = "migprog_deadline"
-# PyMySQL's own attribute, without which its timeouts are as they were when it connected.
+# PyMySQL's own attribute; without it timeouts cannot change after the connect.
 _PYMYSQL_READ = "_read_timeout"
 
 
@@ -46,7 +46,7 @@ class Deadlines:
 
     @property
     def answer_seconds(self) -> float:
-        """How long a client waits for the answer to a statement."""
+        """Return how long a client waits for the answer to a statement."""
         return self.statement_seconds + _GRACE_SECONDS
 
 
@@ -55,14 +55,14 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
 
 
 def from_conf(conf: cfg.ConfigOpts) -> Deadlines:
-    """The options' values. Raises :class:`migprog.exception.ConfigError`."""
+    """Return the options' values. Raises :class:`migprog.exception.ConfigError`."""
     database_conf.check(conf)
     group = conf[database_conf.GROUP.name]
     return Deadlines(group.connect, group.statement, group.transaction, group.idle_transaction)
 
 
 def keep(engine: Engine, deadlines: Deadlines) -> None:
-    """Have the connections of an engine keep deadlines; before the first one is opened."""
+    """Enforce deadlines on an engine's connections; call it before the first one is opened."""
     driver = (engine.dialect.name, engine.dialect.driver)
     if driver == ("mysql", "pymysql"):
         _keep_pymysql(engine, deadlines)
@@ -77,8 +77,8 @@ def keep(engine: Engine, deadlines: Deadlines) -> None:
         _keep_psycopg2(engine, deadlines)
     elif engine.dialect.name != "sqlite":
         LOG.warning(
-            "[database] connection: the driver %s has no timeouts here: a server that goes silent "
-            "holds up who asks it; use pymysql or psycopg2",
+            "[database] connection: migprog sets no timeouts for the driver %s: a silent server "
+            "blocks its callers; use pymysql or psycopg2",
             engine.dialect.driver,
         )
     _keep_server(engine, deadlines)
@@ -86,18 +86,18 @@ def keep(engine: Engine, deadlines: Deadlines) -> None:
 
 
 def begin(connection: Connection, deadline: float) -> None:
-    """Give the transaction of a connection until ``deadline``, by the monotonic clock."""
+    """Set the deadline of a connection's transaction, by the monotonic clock."""
     connection.info[_DEADLINE] = deadline
 
 
 def end(connection: Connection) -> None:
-    """Take the deadline away, before the connection goes back to the pool."""
+    """Remove the deadline, before the connection returns to the pool."""
     if not connection.invalidated:
         connection.info.pop(_DEADLINE, None)
 
 
 class _Limit:
-    """Refuses statements after the deadline, and limits how long the others are waited for."""
+    """Refuses statements after the deadline, and limits how long clients wait for the others."""
 
     def __init__(self, deadlines: Deadlines) -> None:
         self._answer_seconds = deadlines.answer_seconds
@@ -109,14 +109,15 @@ class _Limit:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise sa_exc.TimeoutError(
-                    f"the transaction has taken too long, {-left:.1f} s more than it may"
+                    f"the transaction has taken too long, {-left:.1f} s beyond [database_timeouts] "
+                    "transaction"
                 )
             seconds = min(seconds, left + _GRACE_SECONDS)
-        _be_patient(connection.connection.dbapi_connection, seconds)
+        _set_patience(connection.connection.dbapi_connection, seconds)
 
 
-def _be_patient(connection: Any, seconds: float) -> None:
-    """How long a driver's connection waits for an answer from now on."""
+def _set_patience(connection: Any, seconds: float) -> None:
+    """Set how long a driver's connection waits for an answer from now on."""
     for name in ("patience_seconds", _PYMYSQL_READ):
         if hasattr(connection, name):
             setattr(connection, name, seconds)
@@ -134,7 +135,7 @@ def _on_connect(engine: Engine, **arguments: Any) -> None:
 def _keep_pymysql(engine: Engine, deadlines: Deadlines) -> None:
     driver: Any = engine.dialect.loaded_dbapi
     adjustable = hasattr(driver.connections.Connection(defer_connect=True), _PYMYSQL_READ)
-    # Its connect_timeout ends with the socket's; the greeting is read with the other one.
+    # connect_timeout covers only the TCP connect; the server's greeting has read_timeout.
     first = deadlines.connect_seconds if adjustable else deadlines.answer_seconds
     _on_connect(
         engine,
@@ -149,15 +150,15 @@ def _keep_psycopg2(engine: Engine, deadlines: Deadlines) -> None:
     driver: Any = engine.dialect.loaded_dbapi
 
     class Patient(driver.extensions.connection):
-        # While it connects, too.
+        # Of the connect, too.
         patience_seconds: float = deadlines.connect_seconds
 
-    # For all of this process's: a connection that has no patience of its own waits for ever.
+    # For all connections of this process: those without the attribute wait for ever.
     driver.extensions.set_wait_callback(_waiter(driver))
     _on_connect(
         engine,
         connection_factory=Patient,
-        # What the system itself may notice, so that dead connections are closed.
+        # The kernel's own limits, so that dead connections are closed.
         tcp_user_timeout=str(1000 * _DEAD_SECONDS),
         keepalives_idle=str(_DEAD_SECONDS),
         keepalives_interval="5",
@@ -167,18 +168,18 @@ def _keep_psycopg2(engine: Engine, deadlines: Deadlines) -> None:
 
 
 def _ping_within(engine: Engine, deadlines: Deadlines) -> None:
-    """Let whether an idle connection works show within the time that it takes to open one."""
+    """Limit the check of an idle connection to the time that a connect may take."""
     ping: Callable[[Any], bool] = engine.dialect.do_ping
 
     def do_ping(connection: Any) -> bool:
-        _be_patient(connection, deadlines.connect_seconds)
+        _set_patience(connection, deadlines.connect_seconds)
         return ping(connection)
 
     engine.dialect.do_ping = do_ping  # type: ignore[method-assign, assignment]
 
 
 def _waiter(driver: Any) -> Callable[[Any], None]:
-    """What psycopg2 calls to wait for its server: other (green) threads go on meanwhile."""
+    """Return psycopg2's wait callback: other (green) threads run meanwhile."""
     ok, read = driver.extensions.POLL_OK, driver.extensions.POLL_READ
 
     def wait(connection: Any) -> None:
@@ -204,12 +205,16 @@ def _is_ready(descriptor: int, to_read: bool, seconds: float | None) -> bool:
 
 
 def _keep_server(engine: Engine, deadlines: Deadlines) -> None:
-    tell = {"mysql": _tell_mysql, "postgresql": _tell_postgresql}.get(engine.dialect.name)
-    if tell is not None:
-        event.listen(engine, "connect", lambda connection, _record: tell(connection, deadlines))
+    configure = {"mysql": _configure_mysql, "postgresql": _configure_postgresql}.get(
+        engine.dialect.name
+    )
+    if configure is not None:
+        event.listen(
+            engine, "connect", lambda connection, _record: configure(connection, deadlines)
+        )
 
 
-def _tell_mysql(connection: Any, deadlines: Deadlines) -> None:
+def _configure_mysql(connection: Any, deadlines: Deadlines) -> None:
     statement, idle = deadlines.statement_seconds, int(deadlines.idle_transaction_seconds)
     is_mariadb = "mariadb" in str(connection.get_server_info()).lower()
     settings = {"innodb_lock_wait_timeout": int(statement)}
@@ -222,7 +227,7 @@ def _tell_mysql(connection: Any, deadlines: Deadlines) -> None:
         cursor.execute("SET " + ", ".join(f"SESSION {k} = {v}" for k, v in settings.items()))
 
 
-def _tell_postgresql(connection: Any, deadlines: Deadlines) -> None:
+def _configure_postgresql(connection: Any, deadlines: Deadlines) -> None:
     settings = {
         "statement_timeout": deadlines.statement_seconds,
         "lock_timeout": deadlines.statement_seconds,
@@ -231,5 +236,5 @@ def _tell_postgresql(connection: Any, deadlines: Deadlines) -> None:
     with closing(connection.cursor()) as cursor:
         for name, seconds in settings.items():
             cursor.execute(f"SET SESSION {name} = {int(1000 * seconds)}")
-    # A setting that is rolled back is none.
+    # A rollback would undo the settings.
     connection.commit()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way to the database: one :class:`Store` a process, transactions with retries.
+"""Access to the database: one :class:`Store` a process, transactions with retries.
 
 This package is the only one that knows SQLAlchemy, oslo.db and alembic.
 """
@@ -33,44 +33,42 @@ LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _NAMED = re.compile(r"^the database( at \S+)? ")
 
-# Connections are plenty: who waits for one of them waits for those that have them.
+# The pool is large: a wait for a connection means that all others hang.
 _POOL_TIMEOUT_SECONDS = 10
-# Between two runs of a transaction: doubled each time, up to the last; about 6 seconds in all.
+# Pause between two runs of a transaction, doubled each time up to a limit; about 6 s in all.
 _RETRIES = 10
 _RETRY_SECONDS = (0.01, 2.0)
-# For changes of the tables, which may take long and which somebody watches.
+# For schema changes, which may take long while an operator watches.
 _A_DAY_SECONDS = 86_400.0
 # SQLite: how long a transaction without a deadline waits for the lock of another process.
 _LOCK_SECONDS = 600.0
-# Between two attempts to get it, drawn from this range.
+# Pause between two attempts to lock, drawn from this range.
 _LOCK_RETRY_SECONDS = (0.001, 0.005)
 
 
 class Unavailable(exception.MigprogError):
-    """The database cannot serve now: it is away, overloaded, or has no tables yet.
-
-    ``why`` goes on where the database is already named.
-    """
+    """The database cannot serve now: it is away, overloaded, or has no tables yet."""
 
     @property
     def why(self) -> str:
+        """Return the text without the database's name, for lines that have it already."""
         return _NAMED.sub("", str(self))
 
 
 class LoginRefused(Unavailable):
-    """The database answers, and refuses our user, password or name of the database."""
+    """The database server refuses our user, password or database name."""
 
 
 @dataclass(slots=True)
 class Cost:
-    """What transactions have taken: statements sent, retries included, and rows written."""
+    """The cost of transactions: statements sent, retries included, and rows written."""
 
     statements: int = 0
     rows: int = 0
 
 
 class Store:
-    """A database. Nothing is opened before the first transaction, which may be in any thread.
+    """A database. The first transaction connects, in any thread.
 
     Each transaction ends within ``[database_timeouts] transaction`` seconds, or soon after.
     """
@@ -80,7 +78,7 @@ class Store:
         self._limits = limits
         self._facade = connect(limits)
         self._one_writer = threading.Lock()
-        # By thread: what is counted there now.
+        # By thread: the Cost that counts now.
         self._counting = threading.local()
         event.listen(self.engine, "before_cursor_execute", self._count)
         self._party: outages.Party | None = None
@@ -92,11 +90,11 @@ class Store:
 
     @property
     def where(self) -> str:
-        """Name the database by its server, without user and password."""
+        """Return the database's name and server, without user and password."""
         return where.where(self.engine.url)
 
     def log_outages(self, follows: str) -> None:
-        """From now on log when the database does not serve, and that then ``follows``."""
+        """Log outages of the database from now on; ``follows`` says what they cause."""
         self._party = outages.party(LOG, self.where, follows)
 
     @contextlib.contextmanager
@@ -120,8 +118,8 @@ class Store:
     def write(self, work: Callable[[queries.Writer], _T]) -> _T:
         """Run ``work`` in one transaction.
 
-        It is run again when the transaction lost a race, or the database went away: it must keep
-        nothing between its runs. Raises :class:`Unavailable`.
+        It is run again after a deadlock or a lost connection: it must keep no state between runs.
+        Raises :class:`Unavailable`.
         """
         deadline = time.monotonic() + self._limits.transaction_seconds
         with self._watched():
@@ -138,9 +136,9 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self, deadline: float | None = None) -> Iterator[Connection]:
-        """One transaction that may write, for this package; errors as they are.
+        """Run one transaction that may write, for this package; errors are not translated.
 
-        ``deadline``: when it must be over, by the monotonic clock.
+        ``deadline``: when it must end, by the monotonic clock.
         """
         engine = self.engine
         if engine.dialect.name != "sqlite":
@@ -150,11 +148,13 @@ class Store:
         # SQLite has one writer at a time. The writers of one process queue up here.
         left = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
         if not self._one_writer.acquire(timeout=left):
-            raise sa_exc.TimeoutError("the transaction before has not ended in time")
+            raise sa_exc.TimeoutError(
+                "an earlier transaction of this process has not ended in time"
+            )
         try:
             with engine.connect() as connection, _within(connection, deadline):
-                # oslo.db's mark, to let us begin. A transaction that reads first and writes later
-                # fails if another wrote in between: this one says at its start that it will write.
+                # Keeps oslo.db from its own BEGIN. A transaction that reads first and writes later
+                # fails if another wrote in between: this one takes the write lock at its start.
                 connection.info["in_transaction"] = True
                 with connection.begin():
                     _begin_immediate(connection, deadline)
@@ -164,7 +164,7 @@ class Store:
 
     @contextlib.contextmanager
     def counting(self) -> Iterator[Cost]:
-        """Count what this thread's transactions take while the block lasts."""
+        """Count the cost of this thread's transactions during the block."""
         cost = self._counting.cost = Cost()
         try:
             yield cost
@@ -178,7 +178,7 @@ class Store:
 
     @contextlib.contextmanager
     def unhurried(self) -> Iterator["Store"]:
-        """The same database by connections whose statements may take hours."""
+        """Give the same database by connections whose statements may take hours."""
         if self.engine.dialect.name == "sqlite":
             yield self
             return
@@ -214,9 +214,9 @@ def _within(connection: Connection, deadline: float | None) -> Iterator[None]:
 def _begin_immediate(connection: Connection, deadline: float | None) -> None:
     """Begin a transaction that writes, as soon as no other process has one.
 
-    SQLite itself waits in C, which under eventlet stops all threads, and tries every 100 ms: a
-    process that writes one transaction after the other leaves the lock for a millisecond at a time,
-    and others wait for half a minute in vain.
+    SQLite itself waits in C, which under eventlet blocks all threads, and tries every 100 ms: where
+    another process writes one transaction after the other the lock is free for a millisecond at a
+    time, and such a wait fails after half a minute.
     """
     give_up_at = time.monotonic() + _LOCK_SECONDS if deadline is None else deadline
     driver: Any = connection.connection.dbapi_connection
@@ -240,20 +240,20 @@ def _has_begun(connection: Connection, give_up_at: float) -> bool:
 
 
 def _is_locked(error: sa_exc.OperationalError) -> bool:
-    # The lower byte of what sqlite3_extended_errcode() gives.
+    # The lower byte of an extended error code is the primary one.
     code: int = getattr(error.orig, "sqlite_errorcode", 0)
     return code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    """oslo.db's own ``[database]`` options, and ours of ``[database_timeouts]``."""
+    """Register oslo.db's ``[database]`` options, and ours of ``[database_timeouts]``."""
     conf.register_opts(options.database_opts, "database")
     conf.set_default("pool_timeout", _POOL_TIMEOUT_SECONDS, "database")
     deadlines.register_opts(conf)
 
 
 def connect(conf: cfg.ConfigOpts) -> Store:
-    """The store that ``[database] connection`` names; whether it is there shows at its first use.
+    """Return the store of ``[database] connection``, without connecting yet.
 
     Raises :class:`exception.ConfigError`.
     """
@@ -262,11 +262,11 @@ def connect(conf: cfg.ConfigOpts) -> Store:
         values = {opt.dest: conf.database[opt.dest] for opt in options.database_opts}
     except ValueError as error:
         raise exception.ConfigError(f"[database] {error}") from error
-    # No test of the connection by oslo.db, it would hold up the first transaction for minutes:
-    # a database that is away is the business of each transaction.
+    # No connection test by oslo.db, which would block the first transaction for minutes: each
+    # transaction handles a database that is away.
     values |= {"connection": _url(conf.database.connection), "max_retries": 0}
     if values["connection"].startswith("sqlite"):
-        # oslo.db gives SQLite a pool without a bound, which takes no such argument.
+        # oslo.db gives SQLite an unbounded pool, which takes no such argument.
         values["pool_timeout"] = None
     return Store(functools.partial(_facade, values), deadlines.from_conf(conf))
 
@@ -288,13 +288,13 @@ def _facade(values: dict[str, Any], limits: Deadlines) -> Any:
 def _url(connection: str | None) -> str:
     url = where.parsed(connection)
     if url.get_backend_name() == "mysql" and "charset" not in url.query:
-        # oslo.db's default is utf8, of at most 3 bytes: not enough for all that tenants type.
+        # oslo.db's default is utf8 of at most 3 bytes, which lacks some of tenants' characters.
         url = url.update_query_dict({"charset": "utf8mb4"})
     return url.render_as_string(hide_password=False)
 
 
 def _prepare(limits: Deadlines, engine: Engine) -> None:
-    """What every new connection needs, in each dialect."""
+    """Set up every new connection, by dialect."""
     deadlines.keep(engine, limits)
     if engine.dialect.name == "sqlite":
         busy_ms = int(1000 * limits.transaction_seconds)
@@ -305,8 +305,11 @@ def _prepare(limits: Deadlines, engine: Engine) -> None:
 
 
 def _create_private(_dialect: Any, _record: Any, arguments: list[Any], _options: Any) -> None:
-    """A file that SQLite makes is everybody's to read, with all projects' migrations; what it makes
-    beside it (-wal, -shm) has the file's own mode."""
+    """Create the database file readable by its owner alone.
+
+    SQLite would create it readable by all, with all projects' migrations. The files beside it
+    (-wal, -shm) get its mode.
+    """
     path = arguments[0]
     if path and path != ":memory:" and not path.startswith("file:"):
         with contextlib.suppress(OSError):
@@ -315,20 +318,20 @@ def _create_private(_dialect: Any, _record: Any, arguments: list[Any], _options:
 
 def _prepare_sqlite(busy_ms: int, connection: Any, _record: Any) -> None:
     connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
-    # Readers and the writer do not wait for each other. It is a property of the file, and SQLite
-    # does not wait to set it: locked is, who opens the file while another does just that.
+    # With WAL readers and the writer do not wait for each other. It is a property of the file.
+    # SQLite does not wait to set it, and fails while another process sets it.
     with contextlib.suppress(sqlite3.OperationalError):
         connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _prepare_mysql(connection: Any, _record: Any) -> None:
-    """MySQL's default locks the gaps between rows too, so that two conductors that each store a
-    new migration deadlock."""
+    """Set READ COMMITTED: MySQL's default locks gaps between rows, so that two conductors which
+    store new migrations deadlock."""
     with contextlib.closing(connection.cursor()) as cursor:
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
 
-# oslo.db has words of its own for some of what OperationalError says, for others not.
+# oslo.db translates some OperationalErrors, and lets others pass.
 _OPERATIONAL = (
     db_exc.DBConnectionError,
     db_exc.DBDeadlock,
@@ -339,7 +342,7 @@ _OPERATIONAL = (
 
 
 def _may_pass(error: Exception) -> bool:
-    """Another run may do: the database was away, or two were after the same row."""
+    """Return whether another run may succeed: after a lost connection or a conflict on a row."""
     return isinstance(error, (*_OPERATIONAL, db_exc.DBDuplicateEntry))
 
 
@@ -352,7 +355,7 @@ def _retried(run: Callable[[], _T], deadline: float) -> _T:
         except Exception as error:
             if not _may_pass(error) or time.monotonic() + pause >= deadline:
                 raise
-        # Spread by chance, so that two who were after the same rows do not meet again.
+        # Random, so that two transactions on the same rows do not collide again.
         time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
         pause = min(2 * pause, most)
     return run()
@@ -360,7 +363,7 @@ def _retried(run: Callable[[], _T], deadline: float) -> _T:
 
 @contextlib.contextmanager
 def translated(engine: Engine) -> Iterator[None]:
-    """Errors of operation in our words; errors of programming as they are."""
+    """Translate operational errors to :class:`Unavailable`; let programming errors pass."""
     try:
         yield
     except db_exc.DBNonExistentTable as error:
@@ -376,7 +379,7 @@ def translated(engine: Engine) -> Iterator[None]:
 
 
 def _address(engine: Engine) -> str:
-    """Where it is, without who we are there."""
+    """Return the server's address for an error, without the user."""
     url = engine.url
     if url.host is None:
         return ""

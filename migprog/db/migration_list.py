@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The statement of a list of migrations, so that it reads as many rows as it gives, and few more.
+"""The statement of a list of migrations, which reads hardly more rows than it returns.
 
 No database follows the order of a list through ``OR`` or ``IN``: it reads, and sorts, all that
 these find. So a list is a union of branches, each of one status and one end, of at most a page, and
-served by one index of :class:`migprog.db.models.Migration`: filter, status, order. What would take
-two indexes is refused (:func:`conflict`), except for migrations in progress and those of one
-server: they are few, and are looked at one by one.
+served by one index of :class:`migprog.db.models.Migration`: filter, status, order. Filters that
+need two indexes are refused (:func:`conflict`), except for migrations in progress and those of one
+server, which are few enough to scan.
 """
 
 import itertools
@@ -19,11 +19,11 @@ import sqlalchemy as sa
 from migprog.core.status import ENDED, IN_PROGRESS
 from migprog.db.branch import TABLE, Branch, Change, Condition, Order
 
-# What is held of a migration, without what the database makes of it.
+# All columns of a migration except computed ones.
 COLUMNS = tuple(column.name for column in TABLE.c if column.computed is None)
-# What a list may be sorted by, with the number beside it: none of them changes with progress.
+# Sort keys of lists, each followed by the id: none of them changes with progress.
 SORT_KEYS = ("id", "started_at", "ended_at")
-# Up to so many changed migrations are sorted. Of more, so many are first tried in the list's order.
+# Up to so many changed migrations are sorted. If more changed, the first of the list are scanned.
 MAX_SORTED = 20_000
 
 _ALL = ENDED | IN_PROGRESS
@@ -31,12 +31,12 @@ _ALL = ENDED | IN_PROGRESS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListFilter:
-    """What is asked of a list; None: not asked for.
+    """Filters and order of a list; a filter that is None does not apply.
 
-    ``host``: at either end. Changed: at that instant, too (UTC without a zone). ``after``: behind
-    the row with these values of ``sort_key`` and id. ``named_in_nova``: only what Nova's name is
-    known of; ``nova_user_id``, ``nova_project_id``: of who asked Nova for it. By ``ended_at`` only
-    those that have ended are listed.
+    ``host``: at either end. ``changed_since``, ``changed_before``: inclusive, UTC without a zone.
+    ``after``: after the row with these values of ``sort_key`` and id. ``named_in_nova``: only those
+    whose Nova id is known; ``nova_user_id``, ``nova_project_id``: of who requested the migration.
+    By ``ended_at`` only those that have ended are listed.
     """
 
     server_uuid: str | None = None
@@ -57,7 +57,7 @@ class ListFilter:
 
     @property
     def is_few(self) -> bool:
-        """Whether only migrations of one server, or in progress, are asked for."""
+        """Return whether the list has only migrations of one server, or in progress."""
         in_progress = self.statuses is not None and set(self.statuses) <= IN_PROGRESS
         return self.server_uuid is not None or in_progress
 
@@ -70,7 +70,7 @@ _EQUAL = (
     *("server_uuid", "project_id", "user_id", "source_compute"),
     *("nova_user_id", "nova_project_id"),
 )
-# Each has indexes of its own, with the project and the status beside it; no index has two.
+# Each has indexes of its own, with project and status; no index has two of them.
 _ONE_OF = (
     *("host", "source_compute", "user_id", "nova_user_id", "nova_project_id"),
     *("changed_since", "changed_before"),
@@ -80,7 +80,7 @@ _TOGETHER = ({"nova_user_id", "nova_project_id"}, {"nova_project_id", "changed_s
 
 
 def conflict(asked: ListFilter) -> tuple[str, str] | None:
-    """Two of what is asked for that no index serves together; None: the list can be given."""
+    """Return two filters that no index serves together, or None."""
     if asked.is_few:
         return None
     given = [name for name in _ONE_OF if getattr(asked, name) is not None]
@@ -96,16 +96,16 @@ def conflict(asked: ListFilter) -> tuple[str, str] | None:
 
 
 def select(names: Sequence[str]) -> sa.Select[Any]:
-    """Migrations with these columns."""
+    """Return the query of these columns of migrations."""
     return sa.select(*(TABLE.c[name] for name in names))
 
 
 def statement(
     names: Sequence[str], asked: ListFilter, limit: int, dialect: str = "", most: int | None = None
 ) -> sa.Select[Any]:
-    """At most ``limit`` rows of the columns ``names``, in the order that is asked for.
+    """Return the query of at most ``limit`` rows of the columns ``names``.
 
-    ``most``: no more of one status have changed when it is asked for; None: not known.
+    ``most``: an upper bound of the changed migrations of one status; None: not known.
     """
     order = _order(asked)
     branches = list(_branches(asked))
@@ -115,7 +115,7 @@ def statement(
         branch.select(order.keys, order, dialect, most).limit(limit).subquery()
         for branch in branches
     )
-    # SQLite wants each with its order as a table of its own.
+    # SQLite needs each ordered SELECT of a union to be a subquery.
     found = sa.union(*(sa.select(*page.c) for page in pages)).subquery("found")
     return _whole(names, order, found, limit, dialect)
 
@@ -123,8 +123,8 @@ def statement(
 def among_the_first(
     names: Sequence[str], asked: ListFilter, limit: int, dialect: str = ""
 ) -> sa.Select[Any]:
-    """As :func:`statement`, but only the first :data:`MAX_SORTED` in the order of the list are
-    looked at, whatever their status and whenever they changed: a full page is the right one."""
+    """Return a query as :func:`statement`, which scans only the first :data:`MAX_SORTED` of the
+    list, of any status and time of change. If the page is full, it is correct."""
     anything = replace(asked, changed_since=None, changed_before=None, statuses=None)
     first = statement(["id", "status", "updated_at"], anything, MAX_SORTED, dialect).subquery()
     change = Change("updated_at", asked.changed_since, asked.changed_before)
@@ -136,9 +136,9 @@ def among_the_first(
 
 
 def changed(asked: ListFilter, dialect: str = "") -> sa.Select[Any]:
-    """Count the ended migrations that changed when it is asked for, of each status at most one more
-    than :data:`MAX_SORTED`."""
-    # Those under way are few, and no index knows when they changed.
+    """Return the query that counts ended migrations that changed in the list's range, of each
+    status at most :data:`MAX_SORTED` + 1."""
+    # Those in progress are few, and no index has the time of their change.
     statuses = ENDED & frozenset(_ALL if asked.statuses is None else asked.statuses)
     branches = _branches(replace(asked, statuses=statuses))
     counts = sa.union_all(*(branch.count(MAX_SORTED + 1, dialect) for branch in branches))
@@ -148,11 +148,11 @@ def changed(asked: ListFilter, dialect: str = "") -> sa.Select[Any]:
 def _whole(
     names: Sequence[str], order: Order, found: sa.Subquery, limit: int, dialect: str
 ) -> sa.Select[Any]:
-    """The first of the rows whose numbers, and what they are sorted by, are found."""
-    # Before they are looked up: the database would rather join in the order of the whole table.
+    """Return the query of the first rows of ``found``, which has ids and sort keys."""
+    # The limit comes before the join: the database would join in the order of the whole table.
     page = sa.select(found.c.id).order_by(*order.by(found.c)).limit(limit)
     if dialect == "postgresql":
-        # It would, where the table is small, all the same.
+        # On a small table PostgreSQL would do so all the same.
         numbers = sa.any_(sa.func.array(page.scalar_subquery()))
         return select(names).where(TABLE.c.id == numbers).order_by(*order.by(TABLE.c))
     ids = page.subquery("page")
@@ -165,7 +165,7 @@ def _order(asked: ListFilter) -> Order:
 
 
 def _branches(asked: ListFilter) -> Iterator[Branch]:
-    """What is asked for is their union."""
+    """Yield the branches whose union is the list."""
     table = TABLE.c
     further: list[Condition] = [table.nova_uuid.is_not(None)] if asked.named_in_nova else []
     if asked.verdict is not None:
@@ -175,7 +175,7 @@ def _branches(asked: ListFilter) -> Iterator[Branch]:
     if ends and "source_compute" in equal:
         further.append(table.source_compute == equal.pop("source_compute"))
     if asked.server_uuid is not None:
-        # A server's are few: all are looked at.
+        # A server's migrations are few: all are scanned.
         if ends:
             further.append(sa.or_(*(table[end] == asked.host for end in ends)))
         if asked.statuses is not None:
@@ -194,7 +194,7 @@ def _branches(asked: ListFilter) -> Iterator[Branch]:
 
 
 def _statuses(asked: ListFilter) -> Sequence[str | None]:
-    """One branch for each. None: for all together, which takes an index without the status."""
+    """Return the status of each branch; None: one branch for all, by an index without status."""
     others = (
         *(asked.host, asked.source_compute, asked.user_id),
         *(asked.nova_user_id, asked.nova_project_id),

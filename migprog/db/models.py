@@ -30,13 +30,13 @@ OPTIONS = {
     "mysql_engine": "InnoDB",
     "mysql_charset": "utf8mb4",
     "mysql_collate": "utf8mb4_bin",
-    # Without it SQLite gives the number of a purged row to the next one.
+    # Without it SQLite gives the id of a purged row to the next one.
     "sqlite_autoincrement": True,
 }
-# Of tables that do not number their rows.
+# Of tables without ids.
 _OPTIONS_OF_KEYED = {k: v for k, v in OPTIONS.items() if k != "sqlite_autoincrement"}
 MAX_POINT = 512
-# What an index of a list ends with, behind the project or nothing.
+# The ends of the lists' indexes, after the project or nothing.
 LIST_INDEXES = (
     ("status", "id"),
     ("source_compute", "status", "id"),
@@ -46,7 +46,7 @@ LIST_INDEXES = (
     ("status", "ended_at", "id"),
     ("status", "ended_updated_at", "id"),
 )
-# Of Nova's face alone: by who asked Nova for it.
+# For the Nova-compatible API alone: by who requested the migration.
 NOVA_INDEXES = (
     ("nova_user_id", "status", "id"),
     ("nova_user_id", "nova_project_id", "status", "id"),
@@ -77,7 +77,7 @@ class Migration(Base):
     """One live migration, in progress or ended.
 
     ``last_reported_at``, ``created_at``, ``updated_at``: the conductor's clock; other instants: the
-    hypervisor's. ``arrived_at``: of the arrival that named the destination.
+    hypervisor's. ``arrived_at``: of the arrival that set the destination.
     """
 
     __tablename__ = "migrations"
@@ -94,10 +94,10 @@ class Migration(Base):
     dest_node: Mapped[Text | None]
     dest_host: Mapped[Text | None]
 
-    # Nova's own names of it, where Nova is asked.
+    # Nova's ids, where [nova] is configured.
     nova_id: Mapped[int | None]
     nova_uuid: Mapped[Uuid | None]
-    # Who asked Nova for it, and what else Nova says of it: JSON, see objects/nova_record.py.
+    # Who requested it, and the rest of Nova's record: JSON, see objects/nova_record.py.
     nova_user_id: Mapped[Text | None]
     nova_project_id: Mapped[Text | None]
     nova_record: Mapped[LongText | None]
@@ -152,8 +152,8 @@ class Migration(Base):
     last_reported_at: Mapped[Instant]
     created_at: Mapped[Instant]
     updated_at: Mapped[Instant]
-    # An index on updated_at would move with each report; this moves when something is learned of
-    # a migration that has ended. The database's own, so that conductors of before need not know.
+    # An index on updated_at would change with each report; this changes only with ended
+    # migrations. The database computes it, so that older conductors need not set it.
     ended_updated_at: Mapped[Instant | None] = mapped_column(INSTANT, Computed(_IF_ENDED))
 
     # Lists are ordered by id, newest first, or by an instant that is written once. Each index
@@ -176,7 +176,7 @@ class Migration(Base):
 
 
 class Server(Base):
-    """What its newest migration last told of a server, from the same sample."""
+    """A server, as the last sample of its newest migration shows it."""
 
     __tablename__ = "servers"
 
@@ -204,7 +204,7 @@ class Server(Base):
 class History(Base):
     """A point of a migration's history: see core/downsampling.py for its number.
 
-    ``point`` is a list in JSON, of what objects/history.py says: it is written with each step and
+    ``point`` is a list in JSON, of what objects/history.py says: it is written with progress and
     read as a whole, never searched.
     """
 
@@ -218,7 +218,7 @@ class History(Base):
 
 
 class Agent(Base):
-    """An agent, by what it told last of itself. ``servers``: those that run on its host."""
+    """An agent, by its last heartbeat. ``servers``: those that run on its host."""
 
     __tablename__ = "agents"
 

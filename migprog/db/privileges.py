@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the database's user may do what a conductor does, tried without changing a row."""
+"""Checks the privileges of the database's user without changing a row."""
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
@@ -9,9 +9,9 @@ from migprog.db import engine, models, where
 
 
 def missing(store: engine.Store) -> str | None:
-    """The server's words for the first right that a conductor needs and our user lacks, or None.
+    """Return the server's error for the first privilege that a conductor needs and our user lacks.
 
-    Raises :class:`api.Unavailable` when the database does not serve.
+    Return None where none is missing. Raises :class:`engine.Unavailable`.
     """
     nothing = sa.false()
     for table in models.Base.metadata.sorted_tables:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What it takes to delete what is old, some hundred migrations at a time.
+"""The statements of the purge, for some hundred migrations at a time.
 
-Migrations are gone through by their numbers, the oldest first: no index is needed that every report
-would have to keep up.
+They go through migrations by id, the oldest first: that needs no index which every report would
+have to update.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,19 +19,19 @@ _SERVERS: sa.Table = models.Server.__table__  # type: ignore[assignment]
 _HISTORY: sa.Table = models.History.__table__  # type: ignore[assignment]
 _AGENTS: sa.Table = models.Agent.__table__  # type: ignore[assignment]
 
-# What it takes to decide.
+# The columns that decisions need.
 _SEEN = ("id", "uuid", "server_uuid", "status", "last_reported_at", "created_at")
 
 
 class WithThem(NamedTuple):
-    """How much goes with some migrations."""
+    """How many records are deleted together with some migrations."""
 
     points: int
     servers: int
 
 
 def page(reader: Reader, after_id: int, limit: int) -> list[Row]:
-    """The next migrations in the order of their numbers, not locked."""
+    """Return the next migrations in the order of their ids, not locked."""
     table = _MIGRATIONS.c
     query = sa.select(*(table[name] for name in _SEEN)).where(table.id > after_id)
     found = reader.connection.execute(query.order_by(table.id).limit(limit))
@@ -39,7 +39,7 @@ def page(reader: Reader, after_id: int, limit: int) -> list[Row]:
 
 
 def lock(writer: Writer, uuids: Collection[str]) -> list[Row]:
-    """The same of these migrations, locked in the order of their UUIDs."""
+    """Lock these migrations in the order of their UUIDs; return the same columns."""
     if not uuids:
         return []
     found = writer.connection.execute(locking(_MIGRATIONS, _SEEN), {"uuids": sorted(uuids)})
@@ -47,7 +47,7 @@ def lock(writer: Writer, uuids: Collection[str]) -> list[Row]:
 
 
 def count(reader: Reader, migrations: Sequence[Row]) -> WithThem:
-    """What would go with these migrations."""
+    """Return what would be deleted with these migrations."""
     if not migrations:
         return WithThem(0, 0)
     points = sa.select(sa.func.count()).select_from(_HISTORY)
@@ -61,8 +61,8 @@ def count(reader: Reader, migrations: Sequence[Row]) -> WithThem:
 
 
 def delete(writer: Writer, migrations: Sequence[Row]) -> WithThem:
-    """Delete migrations that are locked, their histories, and the servers for which one of them
-    speaks: a server that moved again since stays."""
+    """Delete locked migrations, their histories, and the servers whose newest migration is one of
+    them; a server that migrated again stays."""
     if not migrations:
         return WithThem(0, 0)
     connection = writer.connection
@@ -79,14 +79,14 @@ def delete(writer: Writer, migrations: Sequence[Row]) -> WithThem:
 
 
 def silent_agents(reader: Reader, before: datetime) -> list[str]:
-    """The hosts whose agents nobody has heard of since ``before``."""
+    """Return the hosts whose agents last reported before ``before``."""
     table = _AGENTS.c
     query = sa.select(table.host).where(table.last_reported_at < before).order_by(table.host)
     return list(reader.connection.scalars(query))
 
 
 def delete_agents(writer: Writer, hosts: Sequence[str], before: datetime) -> int:
-    """Delete these hosts' agents, but for those that have been heard of meanwhile; how many."""
+    """Delete these hosts' agents unless they have reported meanwhile; return how many."""
     table = _AGENTS.c
     query = sa.select(table.host).where(table.host.in_(hosts), table.last_reported_at < before)
     locked = writer.connection.scalars(query.order_by(table.host).with_for_update())

@@ -21,27 +21,26 @@ _AGENTS: sa.Table = models.Agent.__table__  # type: ignore[assignment]
 
 _DESTINATION = ("dest_compute", "dest_node", "dest_host", "arrived_at")
 _IN_NOVA = ("nova_id", "nova_uuid", "nova_user_id", "nova_project_id", "nova_record")
-# A migration's server, source, start and first mention never change, but by statements for that.
+# A migration's server, source, start and creation change only by statements of their own.
 _SOURCE = ("source_compute", "source_node", "started_at")
 _FIXED = ("uuid", "server_uuid", *_SOURCE, "created_at")
 _FIGURES = tuple(
     name for name in migration_list.COLUMNS if name not in ("id", *_FIXED, *_DESTINATION, *_IN_NOVA)
 )
-# Null until a migration has ended: no need to write them with every step on its way.
+# Null until a migration has ended: not written with its progress.
 _FINAL = ("ended_at", "total_seconds", "downtime_seconds", "error", *calibration.FIELDS)
 _PROGRESS = tuple(name for name in _FIGURES if name not in _FINAL and name not in LASTING)
-# Of a server's migrations, those that may have brought what arrives: no server migrates more often
-# within the time that clocks differ and agents are late by. Whoever may send to the broker can make
-# any number of records of one server.
+# How many of a server's migrations are matched with an arrival: no server migrates more often in
+# the time that clocks differ and reports are late by. It limits the scan, whatever is stored.
 MOST_RECENT = 50
 _SERVER = tuple(c.name for c in _SERVERS.c)
 _SERVER_PROGRESS = ("progress", "sampled_at", "updated_at")
-# What it takes to decide, and no more: reading it is a good part of the cost of a report.
+# Only the columns that decisions need: reading them is a large part of the cost of a report.
 _HELD = (
     *("id", "uuid", "server_uuid", *LASTING, "source_compute", "dest_compute"),
     *("sequence", "status", "percent", "started_at", "sampled_at", "last_reported_at"),
 )
-# The same where there is more than progress.
+# The same for ends and arrivals.
 _HELD_MORE = (*_HELD, "ended_at", "arrived_at")
 _SERVER_HELD = (
     *("uuid", "name", "project_id", "user_id"),
@@ -51,7 +50,7 @@ _WITH_AGENTS = _MIGRATIONS.outerjoin(_AGENTS, _AGENTS.c.host == _MIGRATIONS.c.so
 
 
 class Reader:
-    """Reads in one transaction. ``connection`` is for the other modules of this package."""
+    """Reads in one transaction. ``connection`` is for this package's other modules."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
@@ -64,16 +63,17 @@ class Reader:
         return None if row is None else dict(row)
 
     def migration(self, names: Sequence[str], **columns: Any) -> Row | None:
-        """The columns ``names`` of the one whose ``columns`` have these values."""
+        """Return the columns ``names`` of the migration whose ``columns`` have these values."""
         return self._row(migration_list.select(names).filter_by(**columns))
 
     def migrations(
         self, names: Sequence[str], asked: migration_list.ListFilter, limit: int
     ) -> list[Row]:
-        """The columns ``names`` of at most ``limit``.
+        """Return the columns ``names`` of at most ``limit`` migrations.
 
-        Where more have changed than can be sorted at once, the page is usually full of those
-        that come first in the list's order."""
+        Where more have changed than can be sorted at once, a scan in the list's order usually fills
+        the page.
+        """
         dialect, most = self.connection.dialect.name, None
         if asked.is_by_change and not asked.is_few:
             changed = self.connection.scalar(migration_list.changed(asked, dialect)) or 0
@@ -86,14 +86,14 @@ class Reader:
         return self._rows(migration_list.statement(names, asked, limit, dialect, most))
 
     def server(self, uuid: str, project_id: str | None = None) -> Row | None:
-        """With a ``project_id``, only if it is that project's."""
+        """Return a server; with a ``project_id``, only if it is that project's."""
         query = sa.select(_SERVERS).where(_SERVERS.c.uuid == uuid)
         if project_id is not None:
             query = query.where(_SERVERS.c.project_id == project_id)
         return self._row(query)
 
     def history(self, migration_id: int) -> list[str]:
-        """The points of a migration, in order."""
+        """Return the points of a migration in order."""
         table = _HISTORY.c
         query = sa.select(table.point).where(table.migration_id == migration_id)
         return list(self.connection.scalars(query.order_by(table.number)))
@@ -102,7 +102,7 @@ class Reader:
         return self._row(sa.select(_AGENTS).where(_AGENTS.c.host == host))
 
     def agents(self, *, limit: int, after_host: str | None = None) -> list[Row]:
-        """By the names of their hosts."""
+        """Return agents in the order of their hosts' names."""
         query = sa.select(_AGENTS).order_by(_AGENTS.c.host).limit(limit)
         if after_host is not None:
             query = query.where(_AGENTS.c.host > after_host)
@@ -117,8 +117,10 @@ class Reader:
         name: str | None = None,
         project_id: str | None = None,
     ) -> list[Row]:
-        """Servers by their UUIDs, with the status of the migration that speaks for each as
-        ``migration_status``; null when that has been purged. What is None is not asked for."""
+        """Return servers in the order of their UUIDs; a filter that is None does not apply.
+
+        ``migration_status`` is the status of a server's newest migration; null when it is purged.
+        """
         table = _SERVERS.c
         asked = []
         if uuid is not None:
@@ -135,8 +137,8 @@ class Reader:
         return self._rows(query.where(*asked).order_by(table.uuid).limit(limit))
 
     def unnamed_in_nova(self, statuses: Collection[str], limit: int) -> list[tuple[str, str]]:
-        """The UUIDs of servers and migrations whose record in Nova is not known, the newest; by
-        their statuses, which few have."""
+        """Return the server's and the migration's UUID of the newest migrations with these
+        statuses, which should be rare ones, whose record in Nova is not known."""
         table = _MIGRATIONS.c
         query = sa.select(table.server_uuid, table.uuid).where(
             table.status.in_(sorted(statuses)), table.nova_record.is_(None)
@@ -144,7 +146,7 @@ class Reader:
         found = self.connection.execute(query.order_by(table.id.desc()).limit(limit))
         return [(server_uuid, uuid) for server_uuid, uuid in found]
 
-    def migrations_met(
+    def migrations_to_match(
         self,
         server_uuids: Iterable[str],
         *,
@@ -153,10 +155,12 @@ class Reader:
         ended_after: datetime,
         ended: Collection[str],
     ) -> dict[str, float | None]:
-        """The UUIDs of these servers' migrations from other hosts that were under way in a window
-        of time, by either end, each with the heartbeat interval of its source's agent, if known;
-        ``ended`` are the statuses of those that are not under way. Only the newest
-        :data:`MOST_RECENT` of each server are looked at."""
+        """Return these servers' migrations from other hosts that were in progress in a window of
+        time, by either end: by UUID, the heartbeat interval of the source's agent, if known.
+
+        ``ended`` are the statuses of those not in progress. Only the newest :data:`MOST_RECENT` of
+        each server are read.
+        """
         table = _MIGRATIONS.c
         newest = (
             sa.select(
@@ -185,12 +189,14 @@ class Reader:
         )
         return {row.uuid: row.heartbeat_seconds for row in found}
 
-    def arrivals_heard_of(
+    def reported_arrivals(
         self, server_uuid: str, *, not_from: str, since: datetime
     ) -> list[tuple[str | None, datetime | None]]:
-        """Of the server's migrations from other hosts that were heard of since an instant, where
-        and when it arrived, by the destination's clock. Only its newest :data:`MOST_RECENT`
-        migrations are looked at."""
+        """Return destination and time of arrival, by the destination's clock, of the server's
+        migrations from other hosts that were reported since an instant.
+
+        Only the newest :data:`MOST_RECENT` of the server are read.
+        """
         table = _MIGRATIONS.c
         newest = (
             sa.select(
@@ -215,9 +221,9 @@ class Reader:
         started_after: datetime,
         started_before: datetime,
     ) -> list[Row]:
-        """These servers' migrations whose source is ``no_source``, and those from ``sources`` that
-        began within a window of time; every column, and the heartbeat interval of the source's
-        agent, if known."""
+        """Return these servers' migrations whose source is ``no_source``, and those from
+        ``sources`` that began within a window of time; all columns, and the heartbeat interval of
+        the source's agent, if known."""
         table = _MIGRATIONS.c
         query = migration_list.select(migration_list.COLUMNS).add_columns(
             _AGENTS.c.heartbeat_seconds
@@ -239,8 +245,8 @@ class Reader:
 class Writer(Reader):
     """Reads and writes in one transaction.
 
-    Everybody locks migrations before servers and each in the order of their UUIDs: so two
-    conductors wait for each other at worst, and seldom deadlock. ``rows`` counts those written.
+    All transactions lock migrations before servers, and each in the order of their UUIDs: so
+    conductors wait for each other, and rarely deadlock. ``rows`` counts the rows written.
     """
 
     def __init__(self, connection: sa.Connection) -> None:
@@ -248,15 +254,15 @@ class Writer(Reader):
         self.rows = 0
 
     def lock_migrations(self, uuids: Iterable[str], for_progress: bool) -> dict[str, Row]:
-        """By UUID, those that exist; only the columns that it takes to decide."""
+        """Lock and return by UUID those that exist; only the columns that decisions need."""
         return self._lock(_MIGRATIONS, _HELD if for_progress else _HELD_MORE, uuids)
 
     def whole_migrations(self, uuids: Iterable[str]) -> dict[str, Row]:
-        """By UUID, those that exist, of those that are locked already; every column."""
+        """Return by UUID those that exist, which should be locked already; all columns."""
         return self._lock(_MIGRATIONS, migration_list.COLUMNS, uuids)
 
     def lock_servers(self, uuids: Iterable[str]) -> dict[str, Row]:
-        """By UUID, those that exist; only the columns that it takes to decide."""
+        """Lock and return by UUID those that exist; only the columns that decisions need."""
         return self._lock(_SERVERS, _SERVER_HELD, uuids)
 
     def _lock(
@@ -270,11 +276,11 @@ class Writer(Reader):
         return {row["uuid"]: row for row in rows}
 
     def insert_migrations(self, rows: Sequence[Row]) -> None:
-        """New ones. What a row does not name is null."""
+        """Insert migrations. Columns that a row lacks are null."""
         self._insert(_MIGRATIONS, (*_FIXED, *_FIGURES, *_DESTINATION), rows)
 
     def insert_servers(self, rows: Sequence[Row]) -> None:
-        """New ones."""
+        """Insert servers."""
         self._insert(_SERVERS, _SERVER, rows)
 
     def _insert(self, table: sa.Table, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
@@ -284,25 +290,25 @@ class Writer(Reader):
             self.connection.execute(sa.insert(table), values)
 
     def update_migrations(self, rows: Sequence[Row], for_progress: bool) -> None:
-        """Locked ones: new figures, nothing of the destination. ``for_progress``: none that only
-        the end fills, and none that stay as they are."""
+        """Update locked migrations, except their destinations. ``for_progress``: only columns that
+        change with progress."""
         self._update(_MIGRATIONS, "id", _PROGRESS if for_progress else _FIGURES, rows)
 
     def update_sources(self, rows: Sequence[Row]) -> None:
-        """Ones that their arrivals made, as their sources know them; the server is locked."""
+        """Update UUIDs, sources and starts of arrival-only records; the server is locked."""
         self._update(_MIGRATIONS, "id", ("uuid", *_SOURCE), rows)
 
     def update_starts(self, rows: Sequence[Row]) -> None:
-        """Locked ones: when they began, which a clock that was wrong had told."""
+        """Update the starts of locked migrations, which were by a wrong clock."""
         self._update(_MIGRATIONS, "id", ("started_at",), rows)
 
     def update_destinations(self, rows: Sequence[Row]) -> None:
-        """Locked ones: the destination and nothing else."""
+        """Update only the destinations of locked migrations."""
         self._update(_MIGRATIONS, "id", (*_DESTINATION, "updated_at"), rows)
 
     def name_in_nova(self, uuid: str, values: Row) -> bool:
-        """Give a migration Nova's names, with all that is known by them; False: it is gone, or
-        another one has them."""
+        """Store Nova's ids and record of a migration; return False if it is purged, or another one
+        has them."""
         table = _MIGRATIONS.c
         others = sa.select(table.id).where(
             table.nova_uuid == values["nova_uuid"], table.uuid != uuid
@@ -315,7 +321,7 @@ class Writer(Reader):
         return rows > 0
 
     def update_servers(self, rows: Sequence[Row], for_progress: bool) -> None:
-        """Locked ones: all but what never changes; or their progress and nothing else."""
+        """Update locked servers; ``for_progress``: only their progress."""
         whole = tuple(name for name in _SERVER if name not in ("uuid", "created_at"))
         self._update(_SERVERS, "uuid", _SERVER_PROGRESS if for_progress else whole, rows)
 
@@ -326,11 +332,11 @@ class Writer(Reader):
         bulk.update(self.connection, table, key, changed, rows)
 
     def put_history(self, rows: Sequence[Row]) -> None:
-        """Points of migrations that are locked."""
+        """Insert or replace points of locked migrations."""
         self._put(_HISTORY, ("migration_id", "number"), rows)
 
     def history_numbers(self, migration_ids: Collection[int]) -> dict[int, list[int]]:
-        """The numbers of the points of each of these migrations."""
+        """Return the numbers of the points of each of these migrations."""
         numbers: dict[int, list[int]] = {each: [] for each in migration_ids}
         if numbers:
             table = _HISTORY.c
@@ -348,7 +354,7 @@ class Writer(Reader):
             self.connection.execute(sa.delete(_HISTORY).where(which))
 
     def known_agents(self, hosts: Collection[str]) -> dict[str, Row]:
-        """What there is of agents to know them again by, by their hosts. Nothing is locked."""
+        """Return by host what identifies the stored agents. Nothing is locked."""
         if not hosts:
             return {}
         table = _AGENTS.c
@@ -357,7 +363,7 @@ class Writer(Reader):
         return {row["host"]: row for row in self._rows(query)}
 
     def put_agents(self, rows: Sequence[Row]) -> None:
-        """In the order of their hosts."""
+        """Insert or replace agents, which should be in the order of their hosts."""
         self._put(_AGENTS, ("host",), rows)
 
     def _put(self, table: sa.Table, keys: tuple[str, ...], rows: Sequence[Row]) -> None:
@@ -367,10 +373,10 @@ class Writer(Reader):
 
 @functools.cache
 def locking(table: sa.Table, columns: tuple[str, ...]) -> sa.Select[Any]:
-    """The rows of ``uuids`` in their order, for writing."""
+    """Return the query that locks the rows of ``uuids`` in the order of their UUIDs."""
     uuid = table.c.uuid
     query = sa.select(*(table.c[name] for name in columns))
     query = query.where(uuid.in_(sa.bindparam("uuids", expanding=True))).order_by(uuid)
-    # In a small table MySQL would rather read, and lock, every row in another order.
+    # In a small table MySQL would read, and lock, every row, in another order.
     index = "PRIMARY" if uuid.primary_key else "uniq_migrations_uuid"
     return query.with_hint(table, f"FORCE INDEX ({index})", "mysql").with_for_update()

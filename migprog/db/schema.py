@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables' version: made and brought up to date by alembic."""
+"""The tables' version, which alembic creates and upgrades."""
 
 import contextlib
 import enum
@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from migprog import exception
 from migprog.db import engine
 
-# Any number that nobody else on that server uses.
+# Any number that no other program on that server uses.
 _LOCK = 0x6D696770
 _LOCK_NAME = "migprog-db-sync"
 _LOCK_TIMEOUT_SECONDS = 600
@@ -32,24 +32,24 @@ _LOCKS = {
 
 
 def head() -> str:
-    """The version that this program works with."""
+    """Return the version that this program needs."""
     return str(ScriptDirectory.from_config(_config()).get_current_head())
 
 
 def versions() -> list[str]:
-    """All that this program knows, the oldest first."""
+    """Return all versions that this program knows, the oldest first."""
     scripts = ScriptDirectory.from_config(_config()).walk_revisions()
     return [script.revision for script in scripts][::-1]
 
 
 def version(store: engine.Store) -> str | None:
-    """The database's version; None when it has no tables. Raises :class:`api.Unavailable`."""
+    """Return the database's version, None without tables. Raises :class:`engine.Unavailable`."""
     with engine.translated(store.engine), store.engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
 class Age(enum.Enum):
-    """How a database's tables stand to this program."""
+    """The age of a database's tables, compared with this program."""
 
     NONE = "none"
     OLDER = "older"
@@ -58,7 +58,7 @@ class Age(enum.Enum):
 
 
 def age(found: str | None) -> Age:
-    """Of tables of the version ``found``; one that this program does not know is newer."""
+    """Return the age of tables of the version ``found``; an unknown version is newer."""
     if found is None:
         return Age.NONE
     if found == head():
@@ -67,10 +67,10 @@ def age(found: str | None) -> Age:
 
 
 def check_version(store: engine.Store) -> None:
-    """Raises :class:`exception.ConfigError` when the tables are older than this program, and
-    :class:`api.Unavailable` when that cannot be told.
+    """Check that the tables are not older than this program.
 
-    Newer tables serve an older program too: that is how services are upgraded one by one.
+    Newer tables serve an older program, too, so that services can be upgraded one by one. Raises
+    :class:`exception.ConfigError` when they are older, and :class:`engine.Unavailable`.
     """
     found = version(store)
     if age(found) in (Age.NONE, Age.OLDER):
@@ -81,10 +81,10 @@ def check_version(store: engine.Store) -> None:
 
 
 def sync(store: engine.Store, to: str = "head") -> None:
-    """Bring the database up to date, or up to a version. May be repeated, run by several at once,
-    and while conductors store.
+    """Upgrade the tables to the newest or the given version.
 
-    Raises :class:`api.Unavailable`.
+    It may be repeated, run several times at once, and while conductors store. Raises
+    :class:`engine.Unavailable`.
     """
     with (
         engine.translated(store.engine),
@@ -105,8 +105,8 @@ def _config() -> Config:
 
 @contextlib.contextmanager
 def _alone(store: engine.Store) -> Iterator[None]:
-    """One at a time, until what it did is committed: so the lock is another connection's. On SQLite
-    the transaction itself sees to it."""
+    """Hold a lock until the upgrade is committed: so it is another connection's. On SQLite the
+    transaction itself locks."""
     if store.engine.dialect.name == "sqlite":
         yield
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A database for a while: beside another one, on the same server, gone afterwards."""
+"""A temporary database on the server of another one."""
 
 import contextlib
 import pathlib
@@ -15,7 +15,7 @@ from migprog.db import models
 
 @contextlib.contextmanager
 def database(url: str, name: str) -> Iterator[str]:
-    """Make an empty database ``name`` on the server of ``url``; gives its URL.
+    """Create an empty database ``name`` on the server of ``url``; give its URL; drop it at the end.
 
     Raises :class:`exception.ConfigError` where the user of ``url`` may not do that.
     """
@@ -43,7 +43,7 @@ def _execute(engine: sa.Engine, statement: str) -> None:
 
 
 def remove_hosts(url: str, prefix: str) -> None:
-    """Delete all that hosts have told whose names begin with ``prefix``."""
+    """Delete all records of hosts whose names begin with ``prefix``."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     migration, server, history, agent = (
         *(models.Migration, models.Server),
@@ -63,6 +63,6 @@ _PORTS = {"mysql": 3306, "postgresql": 5432}
 
 
 def address(url: str) -> tuple[str | None, int | None]:
-    """Host and port of a database's server; None where it has none."""
+    """Return host and port of a database's server, None where it has none."""
     parsed = sa.make_url(url)
     return parsed.host, parsed.port or _PORTS.get(parsed.get_backend_name())

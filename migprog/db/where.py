@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the database is, whether its URL can be right, and what its refusals look like."""
+"""The database's URL, its name for logs, and what its errors mean."""
 
 import re
 
@@ -12,13 +12,13 @@ SUPPORTED = ("mysql", "postgresql", "sqlite")
 PORTS = {"mysql": 3306, "postgresql": 5432}
 _EXTRAS = {"mysql": "mysql", "postgresql": "postgresql"}
 _LINE = "\n"
-# SQLite's words for SQLITE_NOTADB and SQLITE_CORRUPT.
+# SQLite's messages of SQLITE_NOTADB and SQLITE_CORRUPT.
 _DAMAGE = ("file is not a database", "database disk image is malformed")
 
-# What servers answer to a login that cannot succeed until somebody changes something. MySQL and
-# MariaDB have numbers: access denied (three kinds), host not allowed, no such database.
+# Errors of a login that fails until someone changes the configuration. MySQL's and MariaDB's
+# numbers: access denied (three kinds), host not allowed, no such database.
 _MYSQL_REFUSALS = (1044, 1045, 1049, 1130, 1698)
-# psycopg2 has only the server's words while it connects: no SQLSTATE.
+# While it connects, psycopg2 has the server's message and no SQLSTATE.
 _POSTGRESQL_REFUSALS = re.compile(
     r"authentication failed|no pg_hba\.conf entry|no password supplied"
     r"|permission denied for database|(?:role|database) \".*\" does not exist"
@@ -28,7 +28,7 @@ _POSTGRESQL_REFUSALS = re.compile(
 
 def parsed(connection: str | None) -> sqlalchemy.URL:
     """Parse the option ``[database] connection``. Raises :class:`exception.ConfigError`, whose text
-    has no part of what may be a password."""
+    has nothing that may be a password."""
     if not connection:
         raise exception.ConfigError(
             "[database] connection: is not set; for instance "
@@ -37,7 +37,7 @@ def parsed(connection: str | None) -> sqlalchemy.URL:
     try:
         url = sqlalchemy.make_url(connection)
     except (sa_exc.ArgumentError, ValueError):
-        # Neither error's text is shown: what it quotes may be of the password.
+        # Neither error's text is shown: it may quote part of the password.
         raise exception.ConfigError(
             "[database] connection: is not a database URL, DIALECT+DRIVER://USER:PASSWORD@HOST:PORT"
             "/DATABASE with a number as PORT and special characters of PASSWORD as %XX"
@@ -59,14 +59,14 @@ def parsed(connection: str | None) -> sqlalchemy.URL:
 
 
 def missing_driver(url: sqlalchemy.URL, error: Exception) -> str:
-    """Say what to install, for a driver of ``url`` that cannot be loaded."""
+    """Return an error that says what to install for the driver of ``url``."""
     extra = _EXTRAS.get(url.get_backend_name())
     hint = "" if extra is None else f"; pip install 'migprog[{extra}]' brings one"
     return f"[database] connection: no driver for {url.drivername}: {error}{hint}"
 
 
 def where(url: sqlalchemy.URL) -> str:
-    """Name the database, without user and password."""
+    """Return the database's name and server, without user and password."""
     backend = url.get_backend_name()
     if backend == "sqlite":
         return f"database {url.database or 'in memory'}"
@@ -76,7 +76,7 @@ def where(url: sqlalchemy.URL) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """The server's or the driver's words in one line, without the statement and its values."""
+    """Return the server's or driver's message in one line, without statement and values."""
     origin = _origin(error)
     match origin.args:
         case (int() as number, str() as text):
@@ -85,8 +85,8 @@ def reason(error: BaseException) -> str:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Tell whether the server answered and refuses the login: a wrong user, password or database,
-    rather than a server that is away, starting or full."""
+    """Return whether the server refuses the login (wrong user, password or database), rather than
+    being away, starting or full."""
     origin = _origin(error)
     if origin.args and isinstance(origin.args[0], int):
         return origin.args[0] in _MYSQL_REFUSALS
@@ -94,12 +94,12 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Tell whether the file is none of SQLite's, or a damaged one."""
+    """Return whether the file is damaged, or not SQLite's."""
     return str(_origin(error)) in _DAMAGE
 
 
 def _origin(error: BaseException) -> BaseException:
-    """The driver's error, which SQLAlchemy wraps, and oslo.db once more."""
+    """Return the driver's error, which SQLAlchemy and oslo.db have wrapped."""
     for name in ("inner_exception", "orig", "orig"):
         inner = getattr(error, name, None)
         if isinstance(inner, BaseException):

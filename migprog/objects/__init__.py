@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the rest of the program knows of the store::
+"""The store, as the rest of the program uses it::
 
     store = objects.connect(conf)          # may raise exception.ConfigError
     objects.Migration.list(store, in_progress=True)
 
-Everything that reads or writes may raise :class:`Unavailable`.
+All that reads or writes may raise :class:`Unavailable`.
 """
 
 from migprog.db.engine import LoginRefused, Store, Unavailable, connect

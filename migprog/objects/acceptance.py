@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of a batch is let in: by our clock, and only what its sender may tell. Pure.
+"""Which entries of a batch are accepted: plausible ones that its sender may report. Pure.
 
-Whoever knows the broker's password can tell anything. A batch's ``host`` is the only identity that
-it has; what is already stored belongs to the host that told it first.
+Whoever has the broker's password can send anything. A batch's ``host`` is the only identity that it
+has; a stored migration belongs to the host that reported it first.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from migprog.core.report import Arrival, Batch, Report
 
 Row = dict[str, Any]
 
-# How far a sequence may leap beyond the stored one. An agent counts at most 20 reports a second
+# How far a sequence may be beyond the stored one. An agent counts at most 20 reports a second
 # (poll_interval), and sets aside 256 at each of its starts (core/checkpoint.py), some of which may
 # fail.
 _LEAP = 2**16
@@ -24,8 +24,8 @@ _LEAP_PER_SECOND = 300.0
 
 
 def by_our_clock(batch: Batch, received_at: float) -> tuple[Batch, list[Refusal]]:
-    """The batch with its instants by the conductor's clock, and the entries that are left out
-    since they tell of a time that no clock set wrong explains."""
+    """Return the batch with its instants by the conductor's clock, and the refusals of entries
+    whose instants no wrong clock explains."""
     batch = clocks.by_ours(batch, received_at)
     entries: tuple[Report | Arrival, ...] = (*batch.reports, *batch.arrivals)
     absurd = [each for each in entries if clocks.is_absurd(each, received_at)]
@@ -39,7 +39,7 @@ def by_our_clock(batch: Batch, received_at: float) -> tuple[Batch, list[Refusal]
 
 
 def foreign(old: Row | None, report: Report, host: str, now: datetime) -> Refusal | None:
-    """Why a report of ``host`` is refused, given the row of its migration; None: it is not."""
+    """Return why a report of ``host`` is refused, or None; ``old`` is its migration's row."""
     if old is None:
         return None
     if old["source_compute"] != host:
@@ -56,22 +56,24 @@ def foreign(old: Row | None, report: Report, host: str, now: datetime) -> Refusa
 
 
 def digest(key: str | None) -> str | None:
-    """What is stored of an agent's key: who reads the database is no agent."""
+    """Return the hash of an agent's key to store, so that the database does not reveal the key."""
     return None if key is None else hashlib.sha256(key.encode()).hexdigest()
 
 
 def impostor(old: Row | None, key: str | None, host: str, now: datetime) -> Refusal | None:
-    """Why what an agent tells of itself in the name of ``host`` is refused, given the row that is
-    there; None: it is not.
+    """Return why a heartbeat for ``host`` with this key is refused, or None; ``old`` is the stored
+    row of the host's agent.
 
-    As long as an agent with a key is heard of, no other speaks for its host. One that has lost its
-    key waits until the row is silent.
+    Until an agent with a key is silent, heartbeats with another key are refused. An agent that has
+    lost its key waits for that.
     """
     if old is None or old["key_digest"] in (None, digest(key)):
         return None
     if liveness.is_silent(old["last_reported_at"], now, old["heartbeat_seconds"]):
         return None
-    return Refusal(Why.AGENT, f"agent[{host}]", "key: must be that of the agent that is heard of")
+    return Refusal(
+        Why.AGENT, f"agent[{host}]", "key: must be that of the agent that reports as this host"
+    )
 
 
 def _refusal(why: Why, report: Report, text: str) -> Refusal:
@@ -83,6 +85,6 @@ def _absurd(entry: Report | Arrival) -> Refusal:
     if isinstance(entry, Arrival):
         text = f"at: {entry.at:.0f} {rule}"
         return Refusal(Why.INSTANT, f"arrivals[{entry.server_uuid}]", text)
-    told = {name: getattr(entry, name) for name in ("started_at", "sampled_at", "ended_at")}
-    shown = ", ".join(f"{name} {at:.0f}" for name, at in told.items() if at is not None)
+    instants = {name: getattr(entry, name) for name in ("started_at", "sampled_at", "ended_at")}
+    shown = ", ".join(f"{name} {at:.0f}" for name, at in instants.items() if at is not None)
     return _refusal(Why.INSTANT, entry, f"instants: {shown}: each {rule}")

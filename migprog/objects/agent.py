@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent, by what it told last of itself."""
+"""An agent, by its last heartbeat."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,13 +34,13 @@ class Agent:
 
     @classmethod
     def get(cls, store: db.Store, host: str) -> Self | None:
-        """None: nobody has heard of it. Raises :class:`db.Unavailable`."""
+        """Return the agent of a host; None if it never reported. Raises :class:`db.Unavailable`."""
         row = store.read(lambda reader: reader.agent(host))
         return None if row is None else cls._from_row(row)
 
     @classmethod
     def list(cls, store: db.Store, *, limit: int = 1000, marker: str | None = None) -> list[Self]:
-        """In the order of their hosts' names, those behind ``marker``.
+        """Return agents in the order of their hosts' names, those after ``marker``.
 
         Raises :class:`db.Unavailable`.
         """
@@ -49,17 +49,17 @@ class Agent:
 
     @classmethod
     def every(cls, store: db.Store) -> Iterator[Self]:
-        """All of them, in the order of their hosts' names. Raises :class:`db.Unavailable`."""
+        """Yield all agents in the order of their hosts' names. Raises :class:`db.Unavailable`."""
         marker = None
         while page := cls.list(store, limit=_PAGE, marker=marker):
             yield from page
             marker = page[-1].host
 
     def is_silent(self, now: datetime) -> bool:
-        """Whether it should have been heard of since."""
+        """Return whether the agent has missed its heartbeats."""
         return liveness.is_silent(self.last_reported_at, now, self.heartbeat_seconds)
 
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:
-        told = {name: value for name, value in row.items() if name != "key_digest"}
-        return cls(**with_zones(told, ("started_at", "last_reported_at")))
+        values = {name: value for name, value in row.items() if name != "key_digest"}
+        return cls(**with_zones(values, ("started_at", "last_reported_at")))

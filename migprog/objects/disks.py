@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The copies of a server's disks as one column holds them: a JSON list of lists."""
+"""The copies of a server's disks in one column: a JSON list of lists."""
 
 import json
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of migrations that are read for writing, in words that this version knows. Pure.
+"""Rows of migrations that are read for writing, with values that this version knows. Pure.
 
-While conductors are upgraded a newer one may have stored words that this one does not know.
+During an upgrade a newer conductor may have stored statuses, phases or verdicts that this one does
+not know.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,22 +17,23 @@ _STATUSES = frozenset(each.value for each in Status)
 
 
 def with_unknown_status(rows: Mapping[str, Row]) -> set[str]:
-    """Of rows by their UUIDs, those of which it takes the whole row to know what is meant."""
+    """Return the UUIDs of the rows with an unknown status; to read it needs the whole row."""
     return {uuid for uuid, row in rows.items() if row["status"] not in _STATUSES}
 
 
-def in_known_words(rows: Iterable[Row]) -> list[Row]:
-    """The rows; one with an unknown status should be whole, as what has ended tells when."""
-    return [_in_known_words(row) for row in rows]
+def with_known_values(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows with known values; one with an unknown status should be whole, since
+    ``ended_at`` says whether it has ended."""
+    return [_with_known_values(row) for row in rows]
 
 
-def _in_known_words(row: Row) -> Row:
+def _with_known_values(row: Row) -> Row:
     status = newer_words.status(row["status"], row.get("ended_at") is not None)
-    told: Row = {"status": status.value}
+    known: Row = {"status": status.value}
     if "phase" in row:
         verdict = newer_words.verdict(row["verdict"])
-        told["phase"] = newer_words.phase(row["phase"], status).value
-        told["verdict"] = None if verdict is None else verdict.value
+        known["phase"] = newer_words.phase(row["phase"], status).value
+        known["verdict"] = None if verdict is None else verdict.value
         reason = newer_words.verdict_reason(row["verdict_reason"])
-        told["verdict_reason"] = None if reason is None else reason.value
-    return row | told
+        known["verdict_reason"] = None if reason is None else reason.value
+    return row | known

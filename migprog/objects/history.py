@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a migration went: a bounded number of its reports, kept with it (:mod:`core.history`)."""
+"""A migration's history: a bounded number of its reports (:mod:`migprog.core.downsampling`)."""
 
 import json
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from migprog.objects.migration import Migration
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """What was told of a migration at one instant; the fields are those of its record then.
+    """What was reported of a migration at one instant: fields of its record then.
 
     A point is stored as the list of its values in this order: a new field goes to the end.
     """
@@ -42,7 +42,7 @@ class Point:
 
     @classmethod
     def list(cls, store: db.Store, migration: Migration) -> list[Self]:
-        """The points of a migration in the order of their time; the last is its record as it is.
+        """Return the points of a migration in order; the last is its record as it is now.
 
         Raises :class:`db.Unavailable`.
         """
@@ -53,7 +53,7 @@ class Point:
 
     @classmethod
     def _read(cls, text: str) -> Self:
-        # A later version may have written more; what an earlier one did not know is None.
+        # A later version may have written more fields; those of an earlier one are None.
         values: dict[str, Any] = dict(zip(FIELDS, json.loads(text), strict=False))
         values["sampled_at"] = from_epoch(values["sampled_at"])
         values["status"] = newer_words.status(values["status"], has_ended=False)
@@ -66,5 +66,5 @@ FIELDS = tuple(Point.__slots__)
 
 
 def written(report: Report) -> str:
-    """The point that a report makes, as it is stored."""
+    """Return the point of a report in its stored form."""
     return json.dumps([getattr(report, name) for name in FIELDS], separators=(",", ":"))

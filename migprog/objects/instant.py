@@ -12,7 +12,7 @@ def to_store(seconds: float) -> datetime: ...
 @overload
 def to_store(seconds: None) -> None: ...
 def to_store(seconds: float | None) -> datetime | None:
-    """An instant of a report (seconds since the epoch) as the database keeps it."""
+    """Return an instant of a report (epoch seconds) in the database's form."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
 
 
@@ -21,19 +21,19 @@ def from_store(instant: datetime) -> datetime: ...
 @overload
 def from_store(instant: None) -> None: ...
 def from_store(instant: datetime | None) -> datetime | None:
-    """An instant of the database with its zone, UTC."""
+    """Return an instant of the database with its zone, UTC."""
     return None if instant is None else instant.replace(tzinfo=UTC)
 
 
 def with_zones(row: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """The row, as it was read; its instants ``names`` have got their zone."""
+    """Return the row, changed: its instants ``names`` have their zone."""
     for name in names:
         row[name] = from_store(row[name])
     return row
 
 
 def from_epoch(seconds: float) -> datetime:
-    """An instant of a report with its zone, UTC."""
+    """Return an instant of a report (epoch seconds) with its zone, UTC."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
@@ -42,5 +42,5 @@ def zoneless(instant: datetime) -> datetime: ...
 @overload
 def zoneless(instant: None) -> None: ...
 def zoneless(instant: datetime | None) -> datetime | None:
-    """An instant with its zone, as the database is asked for it."""
+    """Return an instant with a zone in the database's form, for a query."""
     return None if instant is None else instant.astimezone(UTC).replace(tzinfo=None)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a report or an arrival makes of the rows there are. Pure: rows in, rows out.
+"""Merges reports and arrivals into rows. Pure: rows in, rows out.
 
-Whatever the order in which reports come, and however often, the same rows result.
+The same reports result in the same rows, in any order and however often they are received.
 """
 
 import dataclasses
@@ -20,11 +20,11 @@ from migprog.objects.resolve_arrivals import CLOCK_SKEW, SAME_ARRIVAL
 
 Row = dict[str, Any]
 
-# An arrival is told late when the broker was away, and by a clock of its own.
+# An arrival is reported late where the broker was away, and its host has a clock of its own.
 LATE_ARRIVAL = timedelta(minutes=5)
 
-# What says of a server which it is, and by which migration its progress is known.
-_NAMING = ("name", "project_id", "user_id", "migration_uuid")
+# Columns that identify a server, and the migration that its progress is of.
+_IDENTITY = ("name", "project_id", "user_id", "migration_uuid")
 _COPIED = (
     *("uuid", "server_uuid", "sequence", "verdict_message", "error"),
     *("eta_seconds", "eta_low_seconds", "eta_high_seconds"),
@@ -41,10 +41,10 @@ _COPIED = (
 def report(
     old: Row | None, new: Report, host: str, node: str, last_reported_at: datetime
 ) -> Row | None:
-    """The migration's row after a report of the source ``host``; None: it changes nothing.
+    """Return the migration's row after a report of the source ``host``; None: no change.
 
-    Only a newer report counts, and only along the status table. What lasts, its names and its
-    start, stays as it was first told.
+    Only a newer report whose status may follow the stored one is applied. Names and start stay as
+    first reported.
     """
     is_contradicted = old is not None and disputed.is_contradicted(old, new)
     if old is not None and not (
@@ -66,10 +66,10 @@ def report(
         "updated_at": last_reported_at,
     }
     row |= {name: getattr(new, name) for name in LASTING}
-    row |= _in_order(old, row)
+    row |= _order_instants(old, row)
     if old is None:
         return row | {"source_compute": host, "source_node": node, "created_at": last_reported_at}
-    # The percentage of an end that has not come does not count.
+    # The 100 % of a completion that proves wrong do not count.
     if not (is_contradicted and old["status"] == Status.COMPLETED):
         row["percent"] = max(
             (percent for percent in (old["percent"], new.percent) if percent is not None),
@@ -79,19 +79,19 @@ def report(
     if new.status is Status.UNKNOWN:
         return resolve_arrivals.unknown(old, row)
     if is_contradicted:
-        return disputed.undone(old, row)
+        return disputed.undo_arrival(old, row)
     if old["status"] == Status.COMPLETED:
         return resolve_arrivals.completed_further(old, row)
     return old | row
 
 
-def _in_order(old: Row | None, told: Row) -> Row:
-    """A migration's instants. Its start stays as it was first told, and all else follows that.
+def _order_instants(old: Row | None, new: Row) -> Row:
+    """Return a migration's instants: the start as first reported, and none before it.
 
-    Where the sample that is told now is from before it, a clock was set back meanwhile: what is
-    told with the sample is by one clock.
+    Where the new sample is older than the stored start, a clock was set back: then the start comes
+    from the new report, whose instants are all by one clock.
     """
-    started_at, sampled_at, ended_at = told["started_at"], told["sampled_at"], told["ended_at"]
+    started_at, sampled_at, ended_at = new["started_at"], new["sampled_at"], new["ended_at"]
     if old is not None and not started_at <= sampled_at < old["started_at"]:
         started_at = old["started_at"]
     return {
@@ -104,16 +104,16 @@ def _in_order(old: Row | None, told: Row) -> Row:
 def _may_follow(new: Report, old: Row) -> bool:
     before = Status(old["status"])
     if before is Status.COMPLETED:
-        # Its arrival may have settled that before its source could tell.
+        # Its arrival may have set that before its source reported the end.
         return new.status is before and resolve_arrivals.is_whole(old)
-    # That it has moved is its destination's word; where the source has called it back, it has not.
+    # The destination set post-migrating; a source that cancels the migration knows better.
     called_back = before is Status.POST_MIGRATING and new.status is Status.CANCELLED
     return called_back or core_status.may_follow(new.status, before)
 
 
 def is_progress(old: Row | None, new: Row) -> bool:
-    """Whether the migration's row became ``new`` by progress alone: it is still under way, and
-    known by the same names."""
+    """Return whether ``new`` differs from ``old`` by progress alone: the migration is still in
+    progress, and its names are the same."""
     return (
         old is not None
         and new["status"] in core_status.IN_PROGRESS
@@ -122,19 +122,18 @@ def is_progress(old: Row | None, new: Row) -> bool:
 
 
 def ages(old: Row, new: Row) -> tuple[float, float]:
-    """Seconds from a migration's start to the sample of its row before, and to that of its new."""
+    """Return the seconds from a migration's start to the samples of its old and its new row."""
     before, now = (row["sampled_at"] - old["started_at"] for row in (old, new))
     return before.total_seconds(), now.total_seconds()
 
 
 def server(old: Row | None, migration: Row, now: datetime) -> Row | None:
-    """The server's row after its migration changed; None: it changes nothing.
+    """Return the server's row after its migration changed; None: no change.
 
-    Its newest migration speaks for it, and no other; one of which nobody knows from where it came,
-    or whether anything became of it, only where nothing is known. A server never changes its
-    project: a migration of another project's does not speak for it.
+    A server's row shows its newest migration. A migration whose source and end are both unknown is
+    not shown. A server never changes its project: another project's migration is not shown.
     """
-    if old is not None and not _speaks(old, migration, now):
+    if old is not None and not _is_shown(old, migration, now):
         return None
     known = old or {"name": None, "project_id": None, "user_id": None, "created_at": now}
     row = known | {
@@ -154,37 +153,37 @@ def server(old: Row | None, migration: Row, now: datetime) -> Row | None:
     return row
 
 
-def _speaks(server: Row, migration: Row, now: datetime) -> bool:
+def _is_shown(server: Row, migration: Row, now: datetime) -> bool:
     if not (migration["source_compute"] or migration["status"] == Status.COMPLETED):
         return False
     if is_of_another_project(server, migration):
         return False
     if server["migration_uuid"] == migration["uuid"]:
         return True
-    # Of before hosts' clocks were corrected: it would keep all others from speaking until then.
+    # Stored before hosts' clocks were corrected: it would hide all others until that instant.
     is_absurd = server["migration_started_at"] > now + CLOCK_SKEW
     newest = server["migration_started_at"], server["migration_uuid"]
     return is_absurd or _age(migration) >= newest
 
 
 def is_of_another_project(server: Row, migration: Row) -> bool:
-    """Whether both tell a project, and not the same."""
-    told, known = migration["project_id"], server["project_id"]
-    return None not in (told, known) and told != known
+    """Return whether both have a project, and not the same."""
+    new, known = migration["project_id"], server["project_id"]
+    return None not in (new, known) and new != known
 
 
 def is_servers_progress(old: Row | None, new: Row, migration: Row) -> bool:
-    """The same of a server's row, which became ``new`` by its migration."""
+    """Return whether a server's row became ``new`` by its migration's progress alone."""
     return (
         old is not None
         and migration["status"] in core_status.IN_PROGRESS
-        and all(new[name] == old[name] for name in _NAMING)
+        and all(new[name] == old[name] for name in _IDENTITY)
     )
 
 
-def met(migrations: Iterable[Row], arrival: Arrival, host: str) -> Row | None:
-    """The migration that brought the server to ``host``: its newest from elsewhere that was under
-    way when it arrived, give or take the clocks."""
+def match(migrations: Iterable[Row], arrival: Arrival, host: str) -> Row | None:
+    """Return the migration that an arrival at ``host`` is of, or None: the server's newest from
+    another host that was in progress at that time, within the clocks' tolerance."""
     at = to_store(arrival.at)
     candidates = (
         row
@@ -200,23 +199,23 @@ def met(migrations: Iterable[Row], arrival: Arrival, host: str) -> Row | None:
 def destination(
     old: Row, arrival: Arrival, batch: Batch, now: datetime, heartbeat_seconds: float | None
 ) -> Row | None:
-    """The migration's row after an arrival at the host of ``batch``; None: it changes nothing.
-    ``heartbeat_seconds`` is the interval of its source's agent, None where that is unknown.
+    """Return the migration's row after an arrival at the host of ``batch``; None: no change.
 
-    The latest arrival names the destination, in whatever order they are told; where none was seen,
-    the host where it was found does. One for good settles how it ended.
+    ``heartbeat_seconds`` is the interval of its source's agent, None where unknown. The latest
+    arrival sets the destination, in whatever order they are received; where none was seen, the host
+    on which the server was found. A complete arrival determines the end.
     """
     at = to_store(arrival.at)
     before = old.get("arrived_at")
     if before is not None and before > now + CLOCK_SKEW:
-        # By the clock of a conductor that was set back since.
+        # Stored by a conductor whose clock has been set back since.
         before = None
     if (
         before is not None
         and old["dest_compute"] == batch.host
         and abs(at - before) <= SAME_ARRIVAL
     ):
-        # What is told again may differ by as much as its clock's correction does.
+        # A repeated arrival may differ by as much as the correction of its host's clock.
         at = max(at, before)
     if before is not None and (arrival.found or at < before):
         return None
@@ -235,14 +234,14 @@ def destination(
     return None if new == old else new | {"updated_at": now}
 
 
-def agent(told: Agent, host: str, node: str, last_reported_at: datetime) -> Row:
-    """The row of the agent of ``host``; its intervals are bounded by what its options allow."""
-    row = dataclasses.asdict(told) | {
+def agent(agent: Agent, host: str, node: str, last_reported_at: datetime) -> Row:
+    """Return the row of the agent of ``host``; intervals are limited to what its options allow."""
+    row = dataclasses.asdict(agent) | {
         "host": host,
         "node": node,
-        "interval_seconds": liveness.bounded_interval(told.interval_seconds),
-        "heartbeat_seconds": liveness.bounded_heartbeat(told.heartbeat_seconds),
-        "started_at": to_store(told.started_at),
+        "interval_seconds": liveness.bounded_interval(agent.interval_seconds),
+        "heartbeat_seconds": liveness.bounded_heartbeat(agent.heartbeat_seconds),
+        "started_at": to_store(agent.started_at),
         "last_reported_at": last_reported_at,
     }
     return row | {"key_digest": acceptance.digest(row.pop("key"))}
@@ -252,7 +251,7 @@ def _may_have_arrived(row: Row, arrival: Arrival, at: datetime, host: str) -> bo
     status = Status(row["status"])
     if status in core_status.IN_PROGRESS and status is not Status.POST_MIGRATING:
         return True
-    # One that has ended elsewhere is not the one that comes here, which nobody has reported yet.
+    # A migration to another host is not this one, which has not been reported yet.
     if row.get("dest_compute") not in (None, host):
         return False
     if status is Status.POST_MIGRATING:
@@ -264,14 +263,14 @@ def _may_have_arrived(row: Row, arrival: Arrival, at: datetime, host: str) -> bo
         return ended_at >= at
     if status not in (Status.COMPLETED, Status.UNKNOWN):
         return False
-    # It came here as its job began, by this host's own clock; whatever the source's shows.
+    # By this host's own clock it came here by this job, whatever the source's clock shows.
     is_known = row.get("arrived_at") is not None and arrival.total_seconds is not None
     return is_known or ended_at >= at - LATE_ARRIVAL
 
 
 def _is_anothers(row: Row, arrival: Arrival, at: datetime) -> bool:
-    """Whether the server had arrived here by a migration that has ended before the one began that
-    brings it now, which nobody has reported yet. Both instants are by the same host's clock."""
+    """Return whether ``row`` is of an earlier arrival here, and the migration of this one has not
+    been reported yet. Both instants are by the same host's clock."""
     before: datetime | None = row.get("arrived_at")
     if before is None or arrival.found:
         return False
@@ -284,5 +283,5 @@ def _is_anothers(row: Row, arrival: Arrival, at: datetime) -> bool:
 
 
 def _age(migration: Mapping[str, Any]) -> tuple[datetime, str]:
-    """Of two migrations of a server the greater is the newer."""
+    """Return a key by which a server's newer migration is the greater."""
     return migration["started_at"], migration["uuid"]

@@ -23,11 +23,10 @@ class Migration(MigrationQuery):
 
     Every instant is a datetime in UTC with its zone. ``last_reported_at``, ``created_at`` and
     ``updated_at`` are by the conductor's clock, the others by the hypervisors'. ``arrived_at`` is
-    the instant of the arrival that named the destination. ``percent`` never goes back. How the
-    forecasts at 25, 50 and 75 % turned out is in :mod:`migprog.core.forecast.calibration`'s fields.
-    ``nova_id`` and ``nova_uuid`` are Nova's own names of it, ``nova_user_id`` and
-    ``nova_project_id`` of who asked Nova for it, where ``user_id`` and ``project_id`` are the
-    server's owner. None: not known.
+    the instant of the arrival that set the destination. ``percent`` never decreases. The forecast
+    checks at 25, 50 and 75 % are :mod:`migprog.core.forecast.calibration`'s fields. ``nova_id`` and
+    ``nova_uuid`` are Nova's ids, ``nova_user_id`` and ``nova_project_id`` those of who requested
+    the migration, ``user_id`` and ``project_id`` those of the server's owner. None: not known.
     """
 
     COLUMNS: ClassVar = migration_list.COLUMNS
@@ -121,9 +120,11 @@ INSTANTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceVersion(MigrationQuery):
-    """What tells one state of a migration's record from every other, and whether it grows old: far
-    less to read than the whole. ``sequence`` grows with each report, and whatever else changes a
-    record changes its ``updated_at``."""
+    """The resource version of a migration's record, and what shows whether it grows stale.
+
+    It is far less to read than the whole record. ``sequence`` grows with each report; every other
+    change of a record changes its ``updated_at``.
+    """
 
     COLUMNS: ClassVar = ("id", "sequence", "status", "last_reported_at", "updated_at")
 

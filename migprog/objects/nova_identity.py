@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How Nova calls migrations, and what its records say of them."""
+"""Nova's ids of migrations, and its records of them."""
 
 from migprog.core.nova_match import NovaMigration, Seen
 from migprog.core.status import IN_PROGRESS
@@ -10,7 +10,7 @@ from migprog.objects.nova_record import NovaRecord
 
 
 def seen(migration: Migration) -> Seen:
-    """A migration as it is compared with Nova's records."""
+    """Return a migration in the form that is compared with Nova's records."""
     return Seen(
         uuid=migration.uuid,
         source_compute=migration.source_compute,
@@ -27,9 +27,11 @@ def seen(migration: Migration) -> Seen:
 def name(
     store: db.Store, migration: Migration, record: NovaMigration, at: float, is_alone: bool = True
 ) -> bool:
-    """Have the migration known by Nova's number and UUID, too, from the instant ``at`` on (seconds
-    since the epoch); False: another one has these. ``is_alone``: Nova lists no other migration of
-    the server as being in progress. Raises :class:`db.Unavailable`."""
+    """Store Nova's id, UUID and record of a migration; return False if another one has them.
+
+    ``at``: now, in epoch seconds. ``is_alone``: Nova lists no other migration of the server as
+    being in progress. Raises :class:`db.Unavailable`.
+    """
     values = {
         "nova_id": record.id,
         "nova_uuid": record.uuid,
@@ -42,6 +44,6 @@ def name(
 
 
 def unnamed(store: db.Store, limit: int) -> list[tuple[str, str]]:
-    """The UUIDs of servers and migrations of what is in progress and whose record in Nova is not
-    known, the newest. Raises :class:`db.Unavailable`."""
+    """Return the server's and the migration's UUID of the newest ``limit`` migrations in progress
+    whose record in Nova is not known. Raises :class:`db.Unavailable`."""
     return store.read(lambda reader: reader.unnamed_in_nova(IN_PROGRESS, limit))

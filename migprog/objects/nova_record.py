@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Nova's record of a migration says that is nobody's to find out: one column, in JSON."""
+"""What only Nova's record of a migration says: one column, in JSON."""
 
 import json
 from dataclasses import asdict, dataclass, fields
@@ -11,9 +11,11 @@ from migprog.core.nova_match import NovaMigration, NovaPlaces
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NovaRecord(NovaPlaces):
-    """Nova's words for where a migration goes, and of which flavors; ``created_at`` is by Nova's
-    clock, with its zone. ``is_alone``: when it was read Nova listed no other migration of the
-    server as being in progress."""
+    """Hosts and flavors of a migration, as Nova has them.
+
+    ``created_at`` is by Nova's clock, with its zone. ``is_alone``: when the record was read, Nova
+    listed no other migration of the server as being in progress.
+    """
 
     is_alone: bool
 
@@ -24,7 +26,7 @@ class NovaRecord(NovaPlaces):
 
     @classmethod
     def from_store(cls, text: str | None) -> Self | None:
-        """None: not known, as of what a conductor of before has named."""
+        """Parse the column; None: not known, as an older conductor leaves it."""
         if text is None:
             return None
         held = json.loads(text)

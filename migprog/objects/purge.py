@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deleting what is old, while conductors go on storing."""
+"""Deletes old records, while conductors go on storing."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -18,8 +18,10 @@ PURGE_BATCH = 250
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purged:
-    """How much went, or would go. ``points``: of the migrations' histories. ``unheard``: migrations
-    in progress that nobody has heard of for as long, and that stay."""
+    """How many records were deleted, or would be.
+
+    ``points``: of the migrations' histories. ``unheard``: old migrations in progress, which stay.
+    """
 
     migrations: int = 0
     points: int = 0
@@ -30,7 +32,7 @@ class Purged:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """What goes: what was last heard of before an instant (UTC without a zone)."""
+    """What to delete: records last reported before an instant (UTC without a zone)."""
 
     before: datetime
     in_progress_too: bool
@@ -52,19 +54,19 @@ def purge(
     dry_run: bool = False,
     progress: Callable[[Purged], None] = lambda _purged: None,
 ) -> Purged:
-    """Delete what was last heard of before an instant (with its zone): migrations that have ended,
-    their histories, the servers whose newest migration goes, and agents.
+    """Delete what was last reported before an instant (with its zone): migrations that have ended,
+    their histories, the servers whose newest migration is deleted, and agents.
 
-    The instant is one of the conductors' clock: a hypervisor's may be wrong, and an end may be told
-    long after it was. What was created after ``now``, by a conductor whose clock was wrong, keeps
-    nothing else from being deleted. ``progress`` is called after each batch. Raises
-    :class:`db.Unavailable`: what went until then is gone.
+    The instant is by the conductors' clock: a hypervisor's may be wrong, and an end may be reported
+    long after it happened. Records created after ``now``, by a conductor whose clock was wrong, do
+    not stop the purge. ``progress`` is called after each batch. Raises :class:`db.Unavailable`;
+    what was deleted until then stays deleted.
     """
     rule = _Rule(zoneless(before), in_progress_too)
     purged = Purged()
     after_id = 0
     while rows := _page(store, after_id):
-        # Numbers are given in the order of their creation: from here on all are younger.
+        # Ids grow with the time of creation: from here on all are newer.
         if all(rule.before <= row["created_at"] <= zoneless(now) for row in rows):
             break
         after_id = rows[-1]["id"]
@@ -84,7 +86,7 @@ def _batch(
     unheard = sum(rule.is_old(row) and not rule.goes(row) for row in rows)
 
     def delete(writer: queries.Writer) -> tuple[int, statements.WithThem]:
-        # One that was heard of meanwhile stays.
+        # One that was reported meanwhile stays.
         held = statements.lock(writer, {row["uuid"] for row in old})
         going = [row for row in held if rule.goes(row)]
         return len(going), statements.delete(writer, going)

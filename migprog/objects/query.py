@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding migrations: what of them is read is up to the object that finds them."""
+"""The migration query: which columns are read is up to the class that queries."""
 
 import uuid
 from collections.abc import Collection
@@ -44,8 +44,8 @@ class MigrationQuery:
         project_id: str | None = None,
         named_in_nova: bool = False,
     ) -> Self:
-        """One of a server's migrations, by its number or its UUID; with a ``project_id``, only if
-        it is that project's. ``named_in_nova``: the number or the UUID is Nova's.
+        """Return one of a server's migrations, by its id or UUID; with a ``project_id``, only if
+        it is that project's. ``named_in_nova``: the id or UUID is Nova's.
 
         Raises :class:`exception.NotFound`, :class:`db.Unavailable`.
         """
@@ -88,15 +88,15 @@ class MigrationQuery:
         marker: str | None = None,
         named_in_nova: bool = False,
     ) -> list[Self]:
-        """Newest first, unless another of :data:`migprog.db.migration_list.SORT_KEYS` is asked for:
-        by ``ended_at`` only those that have one. What is None is not asked for.
+        """Return migrations, newest first or by :data:`migprog.db.migration_list.SORT_KEYS`; by
+        ``ended_at`` only those that have one. A filter that is None does not apply.
 
         ``status`` is one or several; ``host`` is a compute host at either end; ``marker`` the UUID
         of the last migration of the page before, of the same project. The row was last changed at
         or after ``changed_since``, at or before ``changed_before`` (with their zones). A verdict is
-        one on what is in progress, or that it has ended. ``named_in_nova``: only those that Nova's
-        name is known of, and the marker is Nova's UUID; ``nova_user_id``, ``nova_project_id``: of
-        who asked Nova for it.
+        one on what is in progress, or ``ended``. ``named_in_nova``: only those whose Nova id is
+        known, and the marker is Nova's UUID; ``nova_user_id``, ``nova_project_id``: of who
+        requested the migration.
         Raises :class:`exception.BadRequest`, :class:`db.Unavailable`.
         """
         if server_uuid is not None and (server_uuid := _uuid(server_uuid)) is None:
@@ -110,7 +110,7 @@ class MigrationQuery:
             sort_key=sort_key,
             descending=descending,
             host=host,
-            # That it has ended is told by the status, too, which has indexes.
+            # The status, which has indexes, says whether it has ended.
             verdict=None if verdict == Verdict.ENDED else verdict,
             statuses=_statuses(status, in_progress, verdict),
             server_uuid=server_uuid,
@@ -145,7 +145,7 @@ def _statuses(
     if in_progress is not None:
         asked &= core_status.IN_PROGRESS if in_progress else core_status.ENDED
     if verdict is not None:
-        # There is no index by verdicts, which change on the way: those in progress are few.
+        # Verdicts, which change on the way, have no index: those in progress are few.
         asked &= core_status.ENDED if verdict == Verdict.ENDED else core_status.IN_PROGRESS
     return asked
 
@@ -153,7 +153,7 @@ def _statuses(
 def _marked(
     reader: queries.Reader, name: str, marker: str, project_id: str | None, sort_key: str
 ) -> tuple[Any, int]:
-    """What the migration whose column ``name`` has this UUID is sorted by, and its number."""
+    """Return the sort key's value and the id of the migration whose ``name`` is this UUID."""
     wanted = _uuid(marker)
     of_project = {} if project_id is None else {"project_id": project_id}
     columns = tuple(dict.fromkeys(("id", sort_key)))
@@ -168,7 +168,7 @@ def _marked(
 
 
 def _uuid(text: str) -> str | None:
-    """In its usual form; None for what is no UUID, and so is nobody's."""
+    """Return a UUID in its usual form; None for any other text."""
     try:
         return str(uuid.UUID(text))
     except ValueError:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ends that the source's agent could not see, settled by what the destination's knows. Pure.
+"""Resolves arrivals: ends that only the destination's agent saw. Pure.
 
-A source that has told how it ended is never overruled. Where it has not, the last that it told are
-figures of a migration on its way, and the final ones of the destination are newer.
+An end that the source has reported is never changed. Where it has reported none, its last figures
+are of a migration in progress, and the destination's final ones are newer.
 """
 
 import dataclasses
@@ -21,25 +21,25 @@ from migprog.objects.instant import from_store, to_store
 
 Row = dict[str, Any]
 
-# A migration whose arrival has been told for so long, while no source told of it, is known by its
-# arrival alone. A source that could not tell tries again twice as often.
-_UNTOLD_SECONDS = 60.0
-# Instead of a source that nobody knows.
+# After an arrival has been reported for so long, and no source reported its migration, the arrival
+# makes a record of its own. A source that could not report tries again twice as often.
+_UNMATCHED_SECONDS = 60.0
+# The source of an arrival-only record.
 NO_SOURCE = ""
-# Whoever makes such a record of the same arrival makes the same one.
+# For the UUIDs of arrival-only records: the same for the same arrival, in all conductors.
 _NAMESPACE = uuid.UUID("0f0ec1a2-3c19-4f0a-9a5e-0d7f2a4d7c55")
 # Two hosts' clocks may differ by so much.
 CLOCK_SKEW = timedelta(seconds=60)
-# A server is on its way for some seconds; what is told of the same arrival differs by less.
+# Instants reported of the same arrival differ by less; two arrivals are seconds apart.
 SAME_ARRIVAL = timedelta(seconds=1)
-_CAME_TO_NOTHING = "its destination saw it come to nothing, and its source told nothing of it"
-# What a record made by an arrival says, if it is not that of a migration which ended so.
+_FAILED_ARRIVAL = "the destination saw the migration fail; the source reported nothing"
+# By the source's status: the status of an arrival-only record that is of another migration.
 _EXCLUDED = {
     Status.COMPLETED: Status.UNKNOWN,
     Status.FAILED: Status.COMPLETED,
     Status.CANCELLED: Status.COMPLETED,
 }
-# What is not told of an end that nobody saw stays as it was.
+# Columns that keep their value where an end that no agent saw has none.
 _KEPT = (
     *(*ARRIVAL_FIGURES, "verdict_reason", "verdict_message"),
     *("throughput_bytes_per_second", "dirty_bytes_per_second"),
@@ -48,15 +48,15 @@ _KEPT = (
     *("vfio_transferred_bytes", "disks"),
     *calibration.FIELDS,
 )
-# What a source tells of a migration that has completed.
+# Columns that a source reports of a completed migration.
 _OF_THE_END = ("ended_at", *_KEPT)
 
 
 def unknown(old: Row, new: Row) -> Row:
-    """The row after its source has told that it does not know the end; ``new`` is what it told.
+    """Return the row after its source reported in ``new`` that it does not know the end.
 
-    ``old`` should be the whole row. Where the server was seen to be complete at its destination,
-    that is the end.
+    ``old`` should be the whole row. Where the server was complete at its destination, the migration
+    has completed.
     """
     if old["status"] == Status.POST_MIGRATING:
         return _completed(
@@ -75,12 +75,11 @@ def arrived(
     now: datetime,
     heartbeat_seconds: float | None,
 ) -> Row:
-    """The row after its server has arrived for good, at ``at``. It stays as it is if not whole.
+    """Return the row after a complete arrival at ``at``; unchanged if it is not the whole row.
 
-    ``before`` is the arrival that it knew already, ``heartbeat_seconds`` the interval of its
-    source's agent, None where that is unknown.
-    An end that is not known is settled; one that is known gets the final figures that are missing.
-    While the source may still tell its end it is only known that the server is over there.
+    ``before`` is the arrival that the row has already, ``heartbeat_seconds`` the interval of its
+    source's agent, None where unknown. An unknown end becomes completed; a known end gets missing
+    final figures. While the source may still report the end, the status is post-migrating.
     """
     if not (arrival.complete and is_whole(row) and _is_its_job(row, arrival, before, at)):
         return row
@@ -104,34 +103,35 @@ def arrived(
     return row
 
 
-def may_be_untold(arrival: Arrival) -> bool:
-    """Whether an arrival that found no migration tells enough to make a record of one, which
-    nobody else will tell of any more."""
-    is_told = bool(arrival.complete) and arrival.total_seconds is not None
-    is_told |= arrival.gone_after_seconds is not None
-    return is_told and (arrival.unmatched_seconds or 0.0) >= _UNTOLD_SECONDS
+def may_be_arrival_only(arrival: Arrival) -> bool:
+    """Return whether an arrival that matches no migration may make an arrival-only record: it is
+    complete, and old enough that no source will report the migration."""
+    is_complete = bool(arrival.complete) and arrival.total_seconds is not None
+    is_complete |= arrival.gone_after_seconds is not None
+    return is_complete and (arrival.unmatched_seconds or 0.0) >= _UNMATCHED_SECONDS
 
 
 def began_at(arrival: Arrival) -> datetime:
-    """When the job began that brought a server, of whose arrival the figures are known, or would
-    have brought it."""
+    """Return when the job of an arrival began; its figures should be known."""
     return to_store(arrival.at) - timedelta(seconds=arrival.total_seconds or 0.0)
 
 
-def heard_of_since(arrival: Arrival) -> datetime:
-    """Since when its source has told of it, if it has. What came to nothing leaves no other trace:
-    there hosts' clocks may differ."""
+def earliest_report(arrival: Arrival) -> datetime:
+    """Return when its source may first have reported the migration of an arrival.
+
+    A failed one leaves no other trace, so the hosts' clocks may differ there.
+    """
     at = began_at(arrival)
     return at if arrival.gone_after_seconds is None else at - CLOCK_SKEW
 
 
-def may_be_told(
-    arrival: Arrival, host: str, heard_of: Iterable[tuple[str | None, datetime | None]]
+def may_be_reported(
+    arrival: Arrival, host: str, reported: Iterable[tuple[str | None, datetime | None]]
 ) -> bool:
-    """Whether its source may have told of what arrived at ``host``: migrations are ``heard_of``, of
-    which this is known where and when the server arrived.
+    """Return whether a source may have reported the migration of an arrival at ``host``.
 
-    One that is known to have arrived here at another time, by the same clock, is another.
+    ``reported`` has the destination and the time of arrival, where known, of each migration that
+    may be it. One that arrived here at another time, by the same clock, is not.
     """
     at = to_store(arrival.at)
     return any(
@@ -139,13 +139,13 @@ def may_be_told(
         or where != host
         or arrived_at is None
         or abs(arrived_at - at) <= SAME_ARRIVAL
-        for where, arrived_at in heard_of
+        for where, arrived_at in reported
     )
 
 
-def untold(arrival: Arrival, batch: Batch, server: Row | None, now: datetime) -> Row:
-    """The row of a migration by its arrival alone: its source is not known. It completed, or it
-    came to nothing, for whatever reason."""
+def arrival_only(arrival: Arrival, batch: Batch, server: Row | None, now: datetime) -> Row:
+    """Return the row of an arrival-only record: the source is unknown, and the status is completed,
+    or unknown where the migration failed for whatever reason."""
     at = to_store(arrival.at)
     ended_at = at + timedelta(seconds=arrival.gone_after_seconds or 0.0)
     row: Row = dict.fromkeys(field.name for field in dataclasses.fields(Report))
@@ -177,13 +177,13 @@ def untold(arrival: Arrival, batch: Batch, server: Row | None, now: datetime) ->
         "verdict": Verdict.ENDED.value,
         "ended_at": ended_at,
         "total_seconds": arrival.gone_after_seconds,
-        "error": _CAME_TO_NOTHING,
+        "error": _FAILED_ARRIVAL,
     }
 
 
-def told_late(rows: Iterable[Row], report: Report, host: str) -> Row | None:
-    """Of records made by their arrivals, that of the migration of which its source ``host`` tells
-    for the first time now."""
+def match_late_source(rows: Iterable[Row], report: Report, host: str) -> Row | None:
+    """Return the arrival-only record among ``rows`` of the migration that its source ``host``
+    reports for the first time now, or None."""
     excluded = _EXCLUDED.get(report.status)
     started_at = to_store(report.started_at)
 
@@ -201,9 +201,11 @@ def told_late(rows: Iterable[Row], report: Report, host: str) -> Row | None:
     return min(its, key=apart, default=None)
 
 
-def adopted(row: Row, new: Row) -> Row:
-    """The record that its arrival made, after its source has told its end in ``new``, which is what
-    that makes of a migration that nobody knew. What the source cannot tell is as it was."""
+def merge_late_source(row: Row, new: Row) -> Row:
+    """Return an arrival-only record after its late source has reported the end.
+
+    ``new`` is the row that the report alone would make. What the source does not know stays.
+    """
     row = row | {
         name: new[name] for name in ("uuid", "source_compute", "source_node", "started_at")
     }
@@ -221,40 +223,40 @@ def adopted(row: Row, new: Row) -> Row:
 
 
 def completed_further(old: Row, new: Row) -> Row | None:
-    """The row of a migration that has completed after its own source has told that, too, in
-    ``new``; None: there is nothing new in it. ``old`` should be the whole row.
+    """Return the row of a completed migration after its source reported the completion in ``new``;
+    None: no change. ``old`` should be the whole row.
 
-    Where the arrival had to settle the end, the source's final figures take the place of those that
-    it told on the way, and of the arrival's. What nobody told stays as it was.
+    Where the arrival had set the end, the source's final figures replace its earlier ones and the
+    arrival's. Figures that are missing in ``new`` stay.
     """
     ended_at, arrived_at = old["ended_at"], old["arrived_at"]
     by_arrival = None not in (ended_at, arrived_at) and abs(ended_at - arrived_at) <= SAME_ARRIVAL
-    told = {
+    final = {
         name: new[name]
         for name in _OF_THE_END
         if new[name] is not None and (by_arrival or old[name] is None)
     }
-    if all(old[name] == value for name, value in told.items()):
+    if all(old[name] == value for name, value in final.items()):
         return None
     if by_arrival:
-        told["sampled_at"] = new["sampled_at"]
+        final["sampled_at"] = new["sampled_at"]
     named = {name: new[name] for name in LASTING}
     return (
         old
-        | told
+        | final
         | named
         | {name: new[name] for name in ("sequence", "last_reported_at", "updated_at")}
     )
 
 
 def is_whole(row: Row) -> bool:
-    """Whether more of a row is there than what it takes to decide."""
+    """Return whether a row has all columns, not only those that decisions need."""
     return "created_at" in row
 
 
 def end_of(row: Row) -> Report:
-    """The last report of a migration whose end its destination has settled, as if it had come from
-    its source; the whole row."""
+    """Return the last report of a migration whose end the destination determined, as its source
+    would have sent it; ``row`` is the whole row."""
     values = {field.name: row[field.name] for field in dataclasses.fields(Report)}
     for name in ("started_at", "sampled_at", "ended_at"):
         values[name] = from_store(row[name]).timestamp()
@@ -266,14 +268,15 @@ def end_of(row: Row) -> Report:
     return Report(**values | {"disks": disks.from_store(row["disks"])})
 
 
-def is_settled(row: Row, arrival: Arrival) -> bool:
-    """Whether there is nothing to be won by telling the arrival again."""
+def is_resolved(row: Row, arrival: Arrival) -> bool:
+    """Return whether an arrival is resolved: repeated it would change nothing."""
     return not arrival.complete or row["status"] in ENDED
 
 
 def _is_its_job(row: Row, arrival: Arrival, before: datetime | None, at: datetime) -> bool:
-    """Whether the job that brought the server began when the migration did, if that is told; or
-    brought what is known to have begun to arrive by it, whatever the source's clock shows."""
+    """Return whether an arrival's job is the migration's: both began at the same time, or the
+    arrival that the row has was during the job, whatever the source's clock shows. True where the
+    job's start is unknown."""
     if arrival.total_seconds is None:
         return True
     started_at = began_at(arrival)

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether two agents of one host tell of the same job under two UUIDs. Pure.
+"""Whether two agents of one host report the same job under two UUIDs. Pure.
 
-They do where a second agent runs on a hypervisor, or one was started again that has lost its state
-directory. A server has one job at a time, and libvirt tells when it began: the record that is there
-is the job's, and what is told under another UUID makes no second one. It is not lost, either: an
-end ends the record, and where the agent that made the record has gone silent the other's reports
-carry it on.
+They do where a second agent runs on a hypervisor, or an agent has lost its state directory and was
+started again. A server has one job at a time, and libvirt has its start: the stored record is the
+job's, and a report under another UUID makes no second one. Such reports are not lost: an end ends
+the record, and once the agent that made the record is silent, the other's reports continue it.
 """
 
 from collections.abc import Iterable
@@ -19,16 +18,16 @@ from migprog.objects.instant import to_store
 
 Row = dict[str, Any]
 
-# Each agent works the start out from a reading of its own.
+# Each agent computes the start from its own sample.
 SAME_START = timedelta(seconds=1)
 
 
 def known(rows: Iterable[Row], report: Report, host: str) -> Row | None:
-    """The record of the job that ``host`` reports under a UUID that nobody knows, if there is one
-    among ``rows``; whole rows.
+    """Return the record among ``rows``, whole rows, of the job that ``host`` reports under a new
+    UUID; None if there is none.
 
-    A row with this very UUID was written since the transaction looked for it: that is no other
-    agent's, and to insert it will fail, so that the transaction is run again.
+    A row with the report's own UUID was inserted since this transaction looked for it. It is not
+    another agent's: the insert fails, and the transaction is repeated.
     """
     started_at = to_store(report.started_at)
 
@@ -47,7 +46,7 @@ def known(rows: Iterable[Row], report: Report, host: str) -> Row | None:
 
 
 def counts(row: Row, report: Report, now: datetime, heartbeat_seconds: float | None) -> bool:
-    """Whether the other agent's report is to be taken as one of the record."""
+    """Return whether the other agent's report is applied to the record."""
     if row["status"] not in IN_PROGRESS:
         return row["status"] == Status.UNKNOWN and report.status in ENDED
     return report.status in ENDED or liveness.is_silent(
@@ -56,7 +55,7 @@ def counts(row: Row, report: Report, now: datetime, heartbeat_seconds: float | N
 
 
 def _is_apart(row: Row, report: Report) -> bool:
-    """Whether they are two jobs, one after the other."""
+    """Return whether they are two jobs, one after the other."""
     if report.ended_at is not None and to_store(report.ended_at) < row["started_at"]:
         return True
     ended_at: datetime | None = row["ended_at"]
@@ -64,7 +63,7 @@ def _is_apart(row: Row, report: Report) -> bool:
         return False
     if to_store(report.started_at) > ended_at:
         return True
-    # An agent that lost sight of its job calls its end unknown, and goes on under another UUID.
+    # An agent that lost its job ends it as unknown, and continues under another UUID.
     goes_on = report.status in IN_PROGRESS
     return goes_on and (
         row["status"] == Status.UNKNOWN or to_store(report.sampled_at) > ended_at + SAME_START

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server as its newest migration told of it."""
+"""A server, as its newest migration shows it."""
 
 import uuid as uuid_module
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class Server:
     """A server that has migrated at least once.
 
     ``progress`` and ``sampled_at`` are those of the migration ``migration_uuid``, its newest, from
-    the same sample. ``host`` is the compute host it is on, None where no source has told. Instants
-    are UTC with their zone.
+    the same sample. ``host`` is the compute host it is on, None where no source has reported.
+    Instants are UTC with their zone.
     """
 
     uuid: str
@@ -40,7 +40,7 @@ class Server:
 
     @classmethod
     def get(cls, store: db.Store, uuid: str, *, project_id: str | None = None) -> Self:
-        """With a ``project_id``, only if it is that project's.
+        """Return a server; with a ``project_id``, only if it is that project's.
 
         Raises :class:`exception.NotFound`, :class:`db.Unavailable`.
         """
@@ -74,7 +74,8 @@ class ServerNow:
 
     @classmethod
     def get(cls, store: db.Store, uuid: str, *, project_id: str | None = None) -> Self:
-        """By a UUID in its usual form; with a ``project_id``, only if it is that project's.
+        """Return the server of a UUID in its usual form; with a ``project_id``, only if it is
+        that project's.
 
         Raises :class:`exception.NotFound`, :class:`db.Unavailable`.
         """
@@ -93,7 +94,7 @@ class ServerNow:
         name: str | None = None,
         project_id: str | None = None,
     ) -> list[Self]:
-        """In the order of their UUIDs; what is None is not asked for.
+        """Return servers in the order of their UUIDs. A filter that is None does not apply.
 
         ``marker`` is the UUID of the last server of the page before, of the same project.
         Raises :class:`exception.BadRequest`, :class:`db.Unavailable`.

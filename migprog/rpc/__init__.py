@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""oslo.messaging, put together once: transport, client, server."""
+"""oslo.messaging as migprog uses it: transport, client, server."""
 
 import contextlib
 from dataclasses import dataclass
@@ -17,38 +17,38 @@ from migprog.rpc.replies import Dispatcher, Replies
 
 _AMQP_PORT = 5672
 
-# Whoever waits for messages looks up after so many seconds, then more and more seldom, and anew
-# after each message: with oslo.messaging's own millisecond (18.3) that is up to two thirds of what
-# a message costs. What it looks up for is acknowledging notifications, of which we have none:
-# remote calls are acknowledged as they come in. Its longest, 5 s, is what a stop takes. Neither is
-# an option of the library's; a release without these constants goes its own way.
-LIBRARY_LOOKS_UP_SECONDS: float = getattr(amqpdriver, "ACK_REQUEUE_EVERY_SECONDS_MIN", 0.001)
-_LOOKS_UP_AT_LEAST_SECONDS = 1.0
+# While it waits for messages, oslo.messaging (18.3) polls for notifications to acknowledge: first
+# after 1 ms, then at growing intervals up to 5 s, and from 1 ms again after each message. That is
+# up to two thirds of the cost of a message, and migprog has no notifications: calls are
+# acknowledged as they are received. The longest interval is how long a stop takes. Neither is an
+# option of the library; a release without these constants keeps its own intervals.
+LIBRARY_POLL_SECONDS: float = getattr(amqpdriver, "ACK_REQUEUE_EVERY_SECONDS_MIN", 0.001)
+_MAX_POLL_SECONDS = 1.0
 
 
-# A connection that has gone silent is noticed after two of these: with the library's own default,
-# 60 s, a conductor takes nothing for two minutes. RabbitMQ's documentation recommends 5 to 20 s;
+# A silent connection is detected after two of these: with the library's default, 60 s, a conductor
+# would receive nothing for two minutes. RabbitMQ's documentation recommends 5 to 20 s;
 # 1,000 agents send some 400 frames of 8 bytes a second for it.
 HEARTBEAT_SECONDS = 15
 
 
-def _look_up(constant: str, seconds: float) -> None:
+def _set_poll_interval(constant: str, seconds: float) -> None:
     if hasattr(amqpdriver, constant):
         setattr(amqpdriver, constant, seconds)
 
 
-_look_up("ACK_REQUEUE_EVERY_SECONDS_MIN", 0.5)
-# Where a release keeps them elsewhere, its default stands.
+_set_poll_interval("ACK_REQUEUE_EVERY_SECONDS_MIN", 0.5)
+# A release that has the options elsewhere keeps its default.
 with contextlib.suppress(AttributeError):
     cfg.set_defaults(impl_rabbit.rabbit_opts, heartbeat_timeout_threshold=HEARTBEAT_SECONDS)
 
 
 class Serializer(messaging.NoOpSerializer):
-    """Payloads are plain dictionaries already; only the context needs a form for the wire."""
+    """Serializes the context; payloads are plain dictionaries already."""
 
     def serialize_context(self, ctxt: Any) -> dict[str, Any]:
         values = ctxt.to_dict() if isinstance(ctxt, oslo_context.RequestContext) else dict(ctxt)
-        # What is not there is None or false to whoever reads it; it would be half of a message.
+        # Readers take missing values for None or false. They would be half of a message.
         return {name: value for name, value in values.items() if value}
 
     def deserialize_context(self, ctxt: dict[str, Any]) -> context.RequestContext:
@@ -56,7 +56,7 @@ class Serializer(messaging.NoOpSerializer):
 
 
 def transport(conf: cfg.ConfigOpts, url: str | None = None) -> messaging.Transport:
-    """The transport that ``url``, or else the option ``transport_url``, names.
+    """Return the transport of ``url``, or else of the option ``transport_url``.
 
     Raises :class:`exception.ConfigError`.
     """
@@ -65,17 +65,17 @@ def transport(conf: cfg.ConfigOpts, url: str | None = None) -> messaging.Transpo
         made = messaging.get_rpc_transport(conf, url)
     except (messaging.InvalidTransportURL, messaging.DriverLoadFailure) as error:
         raise exception.ConfigError(f"[DEFAULT] transport_url: {error}") from error
-    # Not before: the driver's options are bounded by it when it is loaded.
-    _look_up("ACK_REQUEUE_EVERY_SECONDS_MAX", _LOOKS_UP_AT_LEAST_SECONDS)
+    # Only now: on load the driver checks its options against the library's value.
+    _set_poll_interval("ACK_REQUEUE_EVERY_SECONDS_MAX", _MAX_POLL_SECONDS)
     return made
 
 
 def client(
     transport: messaging.Transport, topic: str, version: str, call_timeout_seconds: float
 ) -> messaging.RPCClient:
-    """A client that gives up soon when the broker is away: what waits, waits in our outbox.
+    """Return a client that fails soon when the broker is away: the outbox retries.
 
-    Once it tries anew: without, kombu (5.7) goes on for ever with a channel that it has closed.
+    It tries once more itself: without that, kombu (5.7) keeps using a channel that it has closed.
     """
     return messaging.get_rpc_client(
         transport,
@@ -93,15 +93,15 @@ def server(
     endpoints: list[object],
     expected: tuple[type[Exception], ...] = (),
 ) -> Any:
-    """A server for ``topic``, not started; it runs on the concurrency backend chosen.
+    """Return a server for ``topic``, not started, on the configured concurrency backend.
 
-    ``expected``: errors of the endpoints that the client is told and the log is not.
+    ``expected``: errors of the endpoints that are returned to the client and not logged.
     """
     return Server(transport, messaging.Target(topic=topic, server=host), endpoints, expected)
 
 
 class Server(rpc_server.RPCServer):
-    """oslo.messaging's, with answers that hold up no other call: :mod:`migprog.rpc.replies`."""
+    """oslo.messaging's server, whose answers block no other call: :mod:`migprog.rpc.replies`."""
 
     def __init__(
         self,
@@ -116,12 +116,15 @@ class Server(rpc_server.RPCServer):
 
 
 def configured_url(conf: cfg.ConfigOpts) -> str:
-    """The option ``transport_url``, as it stands; oslo.messaging's default where it is not set."""
+    """Return the option ``transport_url``, or oslo.messaging's default where it is not set."""
     return str(_parsed(conf, None))
 
 
 def check(conf: cfg.ConfigOpts) -> None:
-    """Whether ``transport_url`` leads to another process. Raises :class:`exception.ConfigError`."""
+    """Check that ``transport_url`` is valid and names a broker.
+
+    Raises :class:`exception.ConfigError`.
+    """
     parsed = _parsed(conf, None)
     if not parsed.hosts and parsed.transport == "rabbit":
         raise exception.ConfigError(
@@ -130,14 +133,14 @@ def check(conf: cfg.ConfigOpts) -> None:
         )
     if parsed.transport == "fake":
         raise exception.ConfigError(
-            "[DEFAULT] transport_url: fake:// reaches nobody in another process"
+            "[DEFAULT] transport_url: fake:// cannot reach another process; must be rabbit://"
         )
     transport(conf).cleanup()
 
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where a message broker is, the first if there are several, and as whom we go there."""
+    """Address and user of a message broker, the first if there are several."""
 
     host: str
     port: int
@@ -145,7 +148,7 @@ class Broker:
 
 
 def broker(conf: cfg.ConfigOpts, url: str | None = None) -> Broker:
-    """The broker that ``url``, or else the option ``transport_url``, names.
+    """Return the broker of ``url``, or else of the option ``transport_url``.
 
     Raises :class:`exception.ConfigError`.
     """
@@ -159,7 +162,7 @@ def broker(conf: cfg.ConfigOpts, url: str | None = None) -> Broker:
 
 
 def in_virtual_host(conf: cfg.ConfigOpts, url: str, name: str) -> str:
-    """The same broker's URL, for another of its virtual hosts."""
+    """Return the URL of another virtual host of the same broker."""
     parsed = _parsed(conf, url)
     parsed.virtual_host = name
     return str(parsed)
@@ -171,7 +174,7 @@ def _parsed(conf: cfg.ConfigOpts, url: str | None) -> messaging.TransportURL:
     except messaging.InvalidTransportURL as error:
         raise exception.ConfigError(f"[DEFAULT] transport_url: {error}") from error
     except ValueError:
-        # The error's text is not shown: what it quotes may be of the password.
+        # The error's text is not shown: it may quote part of the password.
         raise exception.ConfigError(
             "[DEFAULT] transport_url: is not rabbit://USER:PASSWORD@HOST:PORT/VIRTUAL_HOST with a "
             "number as PORT and special characters of PASSWORD as %XX"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The message broker in words for an operator: where it is, and why it cannot be used."""
+"""The message broker's name and errors, for operators."""
 
 import re
 from dataclasses import dataclass
@@ -14,29 +14,29 @@ _MOST_CHARACTERS = 300
 # The text of MessageDeliveryFailure.
 _UNDELIVERED = re.compile(r"Unable to connect to AMQP server on .* after \S+ tries: (.*)")
 
-# What oslo.messaging (18.3) lets through of itself, of kombu and of amqp. A bad login is none of
-# its own errors, nor one of kombu's.
+# What oslo.messaging (18.3) raises of its own, of kombu and of amqp. A refused login is an error of
+# amqp alone.
 ERRORS = (
     messaging.MessagingException,
     kombu_exceptions.KombuError,
     amqp_exceptions.AMQPError,
     OSError,
 )
-# The broker answered, and said no: to try again is of no use until somebody changes something.
+# The broker refuses: a retry fails until someone changes the configuration.
 _REFUSALS = (amqp_exceptions.AccessRefused, amqp_exceptions.NotAllowed)
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a broker cannot be used; ``is_refusal``: it answered, and refuses us."""
+    """Why a broker cannot be used; ``is_refusal``: it refuses our login or an operation."""
 
     text: str
     is_refusal: bool = False
 
 
 def where(conf: cfg.ConfigOpts, url: str | None = None) -> str:
-    """Name the broker of ``url``, or else of the option ``transport_url``, by its hosts and virtual
-    host, without user and password."""
+    """Return hosts and virtual host of the broker of ``url``, or else of the option
+    ``transport_url``, without user and password."""
     try:
         parsed = messaging.TransportURL.parse(conf, url)
     except (messaging.InvalidTransportURL, ValueError):
@@ -46,14 +46,14 @@ def where(conf: cfg.ConfigOpts, url: str | None = None) -> str:
 
 
 def cause(error: Exception, asked: str = "the conductor") -> Cause:
-    """Tell in one line what :data:`ERRORS` mean. ``asked`` names who was to do the call."""
+    """Return in one line what one of :data:`ERRORS` means. ``asked``: who was called."""
     refused = next((each for each in _chain(error) if isinstance(each, _REFUSALS)), None)
     if refused is not None and _is_of_permissions(refused):
         text = _cut(refused.reply_text)
         return Cause(
             "the user of [DEFAULT] transport_url is logged in and lacks a permission for "
             f"{refused.method_name}: {text}; rabbitmqctl list_permissions and "
-            "list_topic_permissions tell what it may do",
+            "list_topic_permissions show what it may do",
             True,
         )
     if refused is not None:
@@ -67,7 +67,7 @@ def cause(error: Exception, asked: str = "the conductor") -> Cause:
     if isinstance(error, messaging.MessagingTimeout):
         return Cause("no answer in time")
     if isinstance(error, messaging.RemoteError):
-        return Cause(f"{asked} could not do it: {error.exc_type}: {_cut(error.value)}")
+        return Cause(f"{asked} failed: {error.exc_type}: {_cut(error.value)}")
     if isinstance(error, OSError | kombu_exceptions.OperationalError):
         return Cause(f"cannot connect: {_line(error)}")
     if failed := _UNDELIVERED.search(str(error)):
@@ -76,12 +76,12 @@ def cause(error: Exception, asked: str = "the conductor") -> Cause:
 
 
 def lacks_permission(error: BaseException) -> bool:
-    """Tell whether the broker took our login, and refused what came after it."""
+    """Return whether the broker accepted our login, and refused an operation after it."""
     return any(isinstance(each, _REFUSALS) and _is_of_permissions(each) for each in _chain(error))
 
 
 def _is_of_permissions(refused: amqp_exceptions.AMQPError) -> bool:
-    # Of a login, the method is one of the class Connection, or none.
+    # A refused login names a method of the class Connection, or none.
     return bool(refused.method_name) and not refused.method_name.startswith("Connection.")
 
 

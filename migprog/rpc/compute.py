@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent's remote methods, as those who call them see them; ``endpoint.py`` is the other end.
+"""The client of the agents' remote methods; :mod:`migprog.compute.endpoint` is the server.
 
 History:
     1.0 - abort, force_complete
 
-What raises the version, and what does not: as in :mod:`migprog.rpc.conductor`.
+For what raises the version see :mod:`migprog.rpc.conductor`.
 """
 
 from typing import Any
@@ -18,16 +18,16 @@ from migprog.rpc import brokers
 
 TOPIC = "migprog-compute"
 VERSION = "1.0"
-# An agent that does not know what came of it by then answers that it does it.
+# An agent that has no result by then answers that the action is in progress.
 ANSWER_SECONDS = 4.0
-# What is not taken within so long is dropped by the broker: nobody wants it done later.
+# The broker drops a call that no agent has received by then: it must not be done later.
 CALL_TIMEOUT_SECONDS = 8.0
-# A request of the API has a thread as long as it waits.
+# Each call occupies a thread of the API while it waits.
 _MOST_CALLS = 8
 
 
 class Unanswered(exception.MigprogError):
-    """No agent has answered: the broker is away, or nobody listens there. It may be done yet."""
+    """No agent answered: the broker or the agent is away. The action may still be carried out."""
 
 
 class ComputeAPI:
@@ -38,7 +38,7 @@ class ComputeAPI:
         self._calls = Bounded(_MOST_CALLS)
 
     def ask(self, ctxt: Any, host: str, action: Action, target: Target) -> Answer:
-        """Ask the agent of a compute host. Raises :class:`Unanswered`."""
+        """Call the agent of a compute host. Raises :class:`Unanswered`."""
         client = self._client.prepare(server=host, version="1.0")
         try:
             answer = self._calls.run(

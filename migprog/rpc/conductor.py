@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conductor's remote methods, as those who call them see them.
+"""The client of the conductor's remote methods.
 
 History:
-    1.0 - report, progress; since: what agents tell of themselves, as a further table
+    1.0 - report, progress; since: agents' heartbeats, as a further table
 
-The version is raised for what the version before would refuse or misread: a method or an argument,
-a word of a status, phase, verdict or state, a field that must now be told, a rule made stricter.
-What is only more, an optional field, a table, a key, takes none: readers go by the names that they
-know (:mod:`migprog.core.table`), and ``tests/unit/conductor/test_versions.py`` holds both to it.
-A conductor of this version reads a word that it does not know as the nearest that it knows, or as
-null where the field is optional; those before refuse the entry.
+A change raises the version if the version before would refuse or misread it: a method or argument,
+a value of a status, phase, verdict or state, a new required field, a stricter rule. An optional
+field, a table or a key does not: readers ignore names that they do not know
+(:mod:`migprog.core.table`), and ``tests/unit/conductor/test_versions.py`` checks that. A conductor
+of this version reads an unknown value as the nearest known one, or as null where the field is
+optional; earlier ones refuse the entry.
 """
 
 from typing import Any
@@ -22,17 +22,17 @@ from migprog.rpc import brokers
 
 TOPIC = "migprog-conductor"
 VERSION = "1.0"
-# Beyond its own timeout, a call that hangs is left alone after so long.
+# How long beyond its own timeout a call that hangs is waited for.
 _GRACE_SECONDS = 1.0
-# Calls that hang are delivered when the broker is reached: from each agent few of them.
+# Calls that hang are still delivered when the broker is back, so they are limited.
 _MOST_CALLS = 4
 
 
 class Unreachable(exception.MigprogError):
-    """No conductor took the message: the broker is away, or nobody answered in time.
+    """The message was not sent, or no conductor answered in time.
 
-    ``where`` names the broker; ``is_refusal``: it refuses our login; ``is_silence``: it took the
-    message, and no conductor answered in time.
+    ``where`` names the broker; ``is_refusal``: it refuses our login; ``is_silence``: the broker
+    accepted the message, and no conductor answered in time.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class ConductorAPI:
     def report(self, batch: dict[str, Any], acknowledged: bool) -> dict[str, Any] | None:
         """Send a host's reports (see ``core.report.Batch``).
 
-        With ``acknowledged`` it waits for the conductor's answer and returns it; without, it
-        returns None as soon as the broker has the message. Raises :class:`Unreachable`.
+        With ``acknowledged`` wait for the conductor's answer and return it; without, return None
+        as soon as the broker has the message. Raises :class:`Unreachable`.
         """
         client = self._client.prepare(version="1.0")
         try:

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The end of servers and transports, which oslo.messaging (18.3) holds up while a broker is away:
-it waits for as long as that lasts."""
+"""Stops servers and transports in bounded time.
+
+oslo.messaging (18.3) would wait for a broker that is away, however long that lasts.
+"""
 
 import threading
 from collections.abc import Callable
 from typing import Any
 
-# Where the broker is away nothing more comes in, and connections cannot be closed in good order.
+# Where the broker is away no message comes in, and connections cannot be closed properly.
 _AWAY_SECONDS = 0.5
-# That the broker is away may not be known yet. What is lost with this is the good order alone.
+# The outage may not be known yet. After the timeout connections are not closed properly, no more.
 _CLOSE_SECONDS = 1.0
 
 
 def stop_serving(server: Any, *, is_away: bool) -> None:
-    """Take no more messages, and finish those at hand; not waiting for a broker that is away."""
+    """Stop receiving, and finish the calls in progress; do not wait for a broker that is away."""
 
     def stop() -> None:
         server.stop()
@@ -26,7 +28,7 @@ def stop_serving(server: Any, *, is_away: bool) -> None:
 
 
 def close(transport: Any, *, is_away: bool) -> None:
-    """Close a transport's connections, or leave them to the end of the process."""
+    """Close a transport's connections; after a timeout leave that to the end of the process."""
     _in_time(transport.cleanup, "close transport", _AWAY_SECONDS if is_away else _CLOSE_SECONDS)
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers to remote calls, sent without holding up who computes them.
+"""Sends answers to remote calls without blocking the threads that serve the calls.
 
 oslo.messaging (18.3) tries for a minute to deliver an answer whose queue does not exist, in the
 thread that serves the call: as many such calls as there are threads stop a server. The queue of a
-client that reconnects is missing for a moment too, so an answer is worth some attempts. Here the
-first is made at once, further ones by one thread for all, for a bounded number of answers.
+client that reconnects is missing for a moment, too, so several attempts are made: the first at
+once, further ones by one thread for all, for a bounded number of answers.
 """
 
 import heapq
@@ -21,17 +21,17 @@ from oslo_messaging._drivers import amqp, common
 
 LOG = logging.getLogger(__name__)
 
-# No client of ours waits for longer.
+# migprog's clients wait no longer.
 _GIVE_UP_SECONDS = 10.0
 _PAUSES_SECONDS = (0.25, 4.0)
 _MOST_WAITING = 200
-# AMQP's.
+# AMQP's limit.
 _MAX_NAME_BYTES = 255
 _LOOK_SECONDS = 0.1
-# Between two lines of the log about answers that were given up.
+# Between two log lines about dropped answers.
 _LOG_SECONDS = 60.0
 
-# What the driver says of a queue, or an exchange, that is not there.
+# The driver's errors of a queue or an exchange that does not exist.
 _MISSING: tuple[type[Exception], ...] = (
     messaging.MessageUndeliverable,
     getattr(amqp, "AMQPDestinationNotFound", messaging.MessageUndeliverable),
@@ -41,7 +41,7 @@ Send = Callable[[], None]
 
 @dataclass(order=True, slots=True)
 class _Late:
-    """An answer to send again at ``due``; the number keeps their order."""
+    """An answer to send again at ``due`` (monotonic clock); ``number`` keeps the order."""
 
     due: float
     number: int
@@ -52,7 +52,7 @@ class _Late:
 
 
 class Replies:
-    """Sends answers. It has a thread as long as some wait for another attempt."""
+    """Sends answers; has a thread only while answers wait for another attempt."""
 
     def __init__(self, give_up_seconds: float = _GIVE_UP_SECONDS) -> None:
         self._give_up_seconds = give_up_seconds
@@ -66,8 +66,8 @@ class Replies:
     def send(self, queue: Any, send: Send) -> None:
         """Call ``send``; if its queue is missing, again later, in another thread.
 
-        ``queue`` is what whoever called has put there. What cannot be a queue's name is not sent:
-        the driver takes that for a broker that fails, and closes the connection.
+        ``queue`` comes from the caller's message. If it cannot be a queue's name, the answer is
+        dropped: the driver would take the error for a broker's failure, and close the connection.
         """
         if not _is_name(queue):
             with self._lock:
@@ -93,14 +93,14 @@ class Replies:
         while (due := self._next()) is not None:
             missing = set[str]()
             for late in due:
-                # Of answers to the same queue one tells of all.
+                # One attempt for each queue: if it is missing, all its answers wait.
                 if late.queue in missing or not self._sent(late):
                     missing.add(late.queue)
                     self._put_off(late)
             time.sleep(_LOOK_SECONDS)
 
     def _next(self) -> list[_Late] | None:
-        """All that are due now; None: none waits any more."""
+        """Return the answers that are due now; None when none waits any more."""
         now, due = time.monotonic(), []
         with self._lock:
             self._running = bool(self._late)
@@ -116,7 +116,11 @@ class Replies:
         except _MISSING:
             return False
         except Exception:
-            LOG.exception("cannot send the answer to a remote call; it is dropped")
+            LOG.exception(
+                "failed to send the answer to a remote call to queue %.80r; answer dropped, the "
+                "client will time out and call again",
+                late.queue,
+            )
         return True
 
     def _put_off(self, late: _Late) -> None:
@@ -134,7 +138,8 @@ class Replies:
         if now - self._logged_at >= _LOG_SECONDS:
             LOG.warning(
                 "dropped %d answer(s) to remote calls: the last one's reply queue %.80r does not "
-                "exist; clients that still wait will time out and ask again",
+                "exist; clients that still wait will time out and call again: check the agents' "
+                "connections to the broker if this goes on",
                 *(self._given_up, queue),
             )
             self._logged_at, self._given_up = now, 0
@@ -148,9 +153,9 @@ def _is_name(queue: Any) -> bool:
 
 
 class Dispatcher(messaging.RPCDispatcher):
-    """oslo.messaging's, whose answers are sent by :class:`Replies`.
+    """oslo.messaging's dispatcher, whose answers are sent by :class:`Replies`.
 
-    ``expected``: errors of the endpoints that are an answer; others are logged with a traceback.
+    ``expected``: errors of the endpoints that are answers; others are logged with a traceback.
     """
 
     def __init__(
@@ -163,7 +168,7 @@ class Dispatcher(messaging.RPCDispatcher):
     def dispatch(self, incoming: Any) -> Any:
         send = getattr(incoming, "_send_reply", None)
         driver: Any = getattr(getattr(incoming, "listener", None), "driver", None)
-        # Other drivers than RabbitMQ's, and later releases, answer as they do.
+        # Other drivers than RabbitMQ's, and later releases, send answers their own way.
         if send is not None and hasattr(driver, "_get_connection"):
 
             def reply(reply: Any = None, failure: Any = None) -> None:

@@ -122,7 +122,7 @@ def test_an_arrival_looks_at_the_newest_migrations_of_its_server(store):
     for some in (reports[:30], reports[30:]):
         objects.store_batch(store, Batch("src", "src", reports=some), now)
     met = store.read(
-        lambda reader: reader.migrations_met(
+        lambda reader: reader.migrations_to_match(
             [server_uuid],
             not_from="dst",
             started_before=stores.at(now).replace(tzinfo=None),
@@ -132,7 +132,7 @@ def test_an_arrival_looks_at_the_newest_migrations_of_its_server(store):
     )
     assert set(met) == {report.uuid for report in reports[-queries.MOST_RECENT :]}
     heard_of = store.read(
-        lambda reader: reader.arrivals_heard_of(
+        lambda reader: reader.reported_arrivals(
             server_uuid, not_from="dst", since=stores.at(stores.START).replace(tzinfo=None)
         )
     )

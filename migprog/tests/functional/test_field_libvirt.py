@@ -50,8 +50,7 @@ class Conductor:
     def report(self, batch, acknowledged):
         reports = Batch.from_wire(batch)[0].reports
         self.reports += reports
-        ack = Ack(stored={report.uuid: report.sequence for report in reports})
-        return ack.to_wire() if acknowledged else None
+        return Ack().to_wire() if acknowledged else None
 
     def ends(self):
         return [report for report in self.reports if report.status in ENDED]

@@ -357,4 +357,4 @@ def test_check_lists_novas_migrations(cloud: Cloud, tmp_path: pathlib.Path) -> N
         result, says = check(conf, "migprog-conductor")[1]["Nova"]
     assert result == 2
     assert says.startswith("[nova] os-migrations cannot be listed: HTTP 403 from http://")
-    assert f": {why}; let [nova] username's role do " in says
+    assert f": {why}; allow [nova] username's role " in says

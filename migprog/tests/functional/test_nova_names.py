@@ -15,7 +15,7 @@ import requests
 from lab.parts import processes
 from lab.parts.deployment import wait_for_output
 from migprog import objects
-from migprog.core.report import Batch
+from migprog.core.report import Ack, Batch
 from migprog.tests import stores
 from migprog.tests.fixtures.nova import NovaApi, record
 
@@ -43,7 +43,7 @@ from migprog.rpc.conductor import ConductorAPI
 cfg.CONF([], default_config_files=[], default_config_dirs=[])
 conductor = ConductorAPI(rpc.transport(cfg.CONF, sys.argv[1]), 30)
 for batch in json.load(sys.stdin):
-    print(json.dumps(conductor.report(batch, acknowledged=True)["stored"]))
+    print(json.dumps(conductor.report(batch, acknowledged=True)))
 """
 
 
@@ -54,8 +54,8 @@ def nova() -> Iterator[NovaApi]:
         yield nova
 
 
-def report_all(broker: str, reports: list) -> dict[str, int]:
-    """Have them stored one by one; gives what was acknowledged."""
+def report_all(broker: str, reports: list) -> list[Ack]:
+    """Send each report in a batch of its own; return the conductor's answers."""
     batches = [
         Batch(host="source", node="source.example.org", reports=(each,)).to_wire()
         for each in reports
@@ -69,11 +69,7 @@ def report_all(broker: str, reports: list) -> dict[str, int]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return {
-        uuid: number
-        for line in done.stdout.splitlines()
-        for uuid, number in json.loads(line).items()
-    }
+    return [Ack.from_wire(json.loads(line)) for line in done.stdout.splitlines()]
 
 
 @pytest.mark.parametrize("concurrency", ["eventlet", "threading"])
@@ -98,9 +94,9 @@ def test_nova_is_in_nobodys_way(tmp_path, rabbitmq, nova, concurrency) -> None:
         os.environ | {"MIGPROG_CONCURRENCY": concurrency},
     ) as conductor:
         wait_for_output(conductor, "takes reports")
-        acknowledged = report_all(rabbitmq, reports)
+        answers = report_all(rabbitmq, reports)
         # All of them, and Nova has been asked once and has not said a word.
-        assert acknowledged == {each.uuid: 1 for each in reports}
+        assert answers == [Ack()] * len(reports)
         processes.wait_for(lambda: nova.asked, 20, "Nova to be asked")
         assert len(nova.asked) == 1
         nova.awake.set()

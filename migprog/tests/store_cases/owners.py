@@ -40,10 +40,10 @@ class Owning:
         stored = _told_by(store, "host-a", told)
         assert set(stored.ack.refused) == {f"reports[{mine.uuid}]"}
         assert [(each.why, stored.ends) for each in stored.refused] == [("foreign", ())]
-        # Nothing is told of what the store holds.
-        assert stored.ack.stored == {}
+        # The answer has nothing that the store holds.
+        assert stored.ack.destinations == {}
         assert (migration(store, mine), objects.Server.get(store, mine.server_uuid)) == before
-        assert _told_by(store, "host-b", later(mine, 2)).ack.stored == {mine.uuid: 2}
+        assert _told_by(store, "host-b", later(mine, 2)).reports == 1
 
     def test_the_source_goes_on_in_the_transaction_in_which_another_is_refused(self, store):
         mine = report(**NAMES)

@@ -10,7 +10,7 @@ from migprog import exception, objects
 from migprog.core.fields import MAX_COUNT, MAX_INSTANT
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
-from migprog.core.report import Batch, Report
+from migprog.core.report import Ack, Batch, Report
 from migprog.core.status import Phase, Status
 from migprog.db import models
 from migprog.tests import stores
@@ -152,9 +152,9 @@ class Guarding:
 
     def test_newer_replaces(self, store):
         first = report()
-        assert stores.store(store, first, last_reported_at=START).stored == {first.uuid: 1}
+        stores.store(store, first, last_reported_at=START)
         newer = later(first, sequence=5, memory_iteration=7)
-        assert stores.store(store, newer, last_reported_at=START + 9).stored == {first.uuid: 5}
+        stores.store(store, newer, last_reported_at=START + 9)
         stored = migration(store, first)
         assert (stored.sequence, stored.memory_iteration) == (5, 7)
         assert (stored.created_at, stored.last_reported_at) == (at(START), at(START + 9))
@@ -165,16 +165,14 @@ class Guarding:
         stores.store(store, stored_one)
         before = migration(store, stored_one), objects.Server.get(store, stored_one.server_uuid)
         late = later(stored_one, sequence=sequence, percent=60, verdict_message="late")
-        assert stores.store(store, late, last_reported_at=START + 999).stored == {
-            stored_one.uuid: 5
-        }
+        assert stores.store(store, late, last_reported_at=START + 999).refused == {}
         assert (migration(store, late), objects.Server.get(store, late.server_uuid)) == before
 
     def test_an_end_is_final(self, store):
         ended = report(sequence=5, status=Status.CANCELLED)
         stores.store(store, ended)
         ack = stores.store(store, later(ended, sequence=6, status=Status.COMPLETED))
-        assert ack.stored == {ended.uuid: 6}, "settled: told again it would change nothing either"
+        assert ack.refused == {}, "repeated it would change nothing either"
         assert migration(store, ended).status is Status.CANCELLED
         assert migration(store, ended).sequence == 5
 
@@ -228,9 +226,9 @@ class Guarding:
         first = report(percent=7)
         ended = later(first, sequence=3, status=Status.COMPLETED, percent=None)
         ack = stores.store(store, ended, later(first, percent=5), first)
-        assert ack.stored == {first.uuid: 3}
+        assert ack.refused == {}
         stored = migration(store, first)
-        assert (stored.status, stored.percent) == (Status.COMPLETED, 7)
+        assert (stored.sequence, stored.status, stored.percent) == (3, Status.COMPLETED, 7)
 
     def test_percent_never_goes_back(self, store):
         one = report(percent=10)
@@ -242,4 +240,4 @@ class Guarding:
         assert seen == [10, 10, 10, 12, 12]
 
     def test_an_empty_batch(self, store):
-        assert stores.store(store).stored == {}
+        assert stores.store(store) == Ack()

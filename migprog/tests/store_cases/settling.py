@@ -269,14 +269,14 @@ class Settling:
 
         # What it told on its way comes late, and changes nothing.
         first = report(server_uuid=arrival.server_uuid, server_name="a-server", memory_iteration=7)
-        assert stores.store(store, first).stored == {first.uuid: 1}
+        assert stores.store(store, first).refused == {}
         assert objects.Migration.list(store, server_uuid=arrival.server_uuid) == [made]
 
         end = later(first, 2, status, ended_at=START + 6, downtime_seconds=0.5)
         for _ in range(2):
             batch = Batch(host="src", node="src.example.org", reports=(end,))
             stored = objects.store_batch(store, batch, START + 70)
-            assert (stored.ack.stored, stored.ends) == ({first.uuid: 2}, ())
+            assert (stored.refused, stored.ends) == ((), ())
         (known,) = objects.Migration.list(store, server_uuid=arrival.server_uuid)
         assert (known.id, known.uuid, known.created_at) == (made.id, first.uuid, made.created_at)
         assert (known.status, known.percent) == (Status.COMPLETED, 100)

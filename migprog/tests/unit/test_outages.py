@@ -161,12 +161,12 @@ def test_what_nobody_foresaw_is_written_once_in_full(tamed, caplog):
             amqp.AccessRefused("ACCESS_REFUSED - access to topic 'x' refused", method_sig=(60, 40)),
             "the user of [DEFAULT] transport_url is logged in and lacks a permission for "
             "Basic.publish: ACCESS_REFUSED - access to topic 'x' refused; rabbitmqctl "
-            "list_permissions and list_topic_permissions tell what it may do",
+            "list_permissions and list_topic_permissions show what it may do",
             True,
         ),
         (
             messaging.RemoteError("Unavailable", "the database is away", ["Traceback\n"]),
-            "the conductor could not do it: Unavailable: the database is away",
+            "the conductor failed: Unavailable: the database is away",
             False,
         ),
     ],

@@ -142,7 +142,7 @@ def test_nova_user_without_rights_is_a_failure_with_the_policy_that_is_missing(c
         result, says = check(_NOAUTH + _nova(api))[1]["Nova"]
     assert result == _FAILURE
     assert rule in says
-    assert "let [nova] username's role do os_compute_api:os-migrations:index, " in says
+    assert "allow [nova] username's role os_compute_api:os-migrations:index, " in says
 
 
 def test_nova_user_that_may_not_see_hosts_is_a_failure(check, store):

@@ -35,13 +35,13 @@ _LIST_INDEXES = (
     ("nova_project_id", "status", "id"),
     ("nova_project_id", "status", "ended_updated_at", "id"),
 )
-# Compared by bytes, to the last: utf8mb4_bin takes 'red ' for 'red'. MariaDB's, MySQL's, and what a
-# server has that is too old for both.
+# Text is compared by bytes; utf8mb4_bin takes 'red ' for 'red'. MariaDB's, MySQL's, and that of
+# servers too old for both.
 _COLLATIONS = ("utf8mb4_nopad_bin", "utf8mb4_0900_bin", "utf8mb4_bin")
 
 
 def upgrade() -> None:
-    """MySQL cannot undo a CREATE TABLE: what an interrupted run made is kept, the rest is made."""
+    """Create what is missing: MySQL cannot roll back the CREATE TABLE of an interrupted run."""
     bind = op.get_bind()
     for table in _tables(_collation(bind)).sorted_tables:
         table.create(bind, checkfirst=True)
@@ -50,7 +50,7 @@ def upgrade() -> None:
 
 
 def _collation(bind: sa.Connection) -> str:
-    """The first one that the server has."""
+    """Return the first collation that the server has."""
     if bind.dialect.name != "mysql":
         return _COLLATIONS[-1]
     known = bind.execute(sa.text("SELECT collation_name FROM information_schema.collations"))

@@ -12,7 +12,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """MySQL cannot undo an ALTER TABLE: what an interrupted run added is kept."""
+    """Add what is missing: MySQL cannot roll back the ALTER TABLE of an interrupted run."""
     columns = sa.inspect(op.get_bind()).get_columns("migrations")
     if "verdict_reason" not in {column["name"] for column in columns}:
         op.execute("ALTER TABLE migrations ADD COLUMN verdict_reason VARCHAR(32)")

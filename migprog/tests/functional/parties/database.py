@@ -16,7 +16,7 @@ from lab.parts import processes
 from lab.parts.databases import Server
 from migprog import objects
 from migprog.api import app
-from migprog.conductor.batcher import ReportBatcher, storing
+from migprog.conductor.batcher import ReportBatcher, make_store_batches
 from migprog.conf import api as api_conf
 from migprog.core.report import Batch
 from migprog.db import engine as db
@@ -66,7 +66,7 @@ def database(server: Server) -> Iterator[Database]:
 
 @contextlib.contextmanager
 def _intake(store: objects.Store) -> Iterator[ReportBatcher]:
-    intake = ReportBatcher(storing(store))
+    intake = ReportBatcher(make_store_batches(store))
     intake.start()
     try:
         yield intake

@@ -57,8 +57,7 @@ class _Conductor:
     def report(self, batch: dict[str, Any], acknowledged: bool) -> dict[str, Any] | None:
         reports = Batch.from_wire(batch)[0].reports
         self.reports += reports
-        ack = Ack(stored={report.uuid: report.sequence for report in reports})
-        return ack.to_wire() if acknowledged else None
+        return Ack().to_wire() if acknowledged else None
 
     def servers(self) -> set[str]:
         return {report.server_uuid for report in list(self.reports)}

@@ -126,7 +126,7 @@ def filling(store: objects.Store) -> Fill:
             report = Report(uuid=each, **{"started_at": next(starts)} | values)
             sent = Batch(host=host, node=f"{host}.lab", reports=(report,)).to_wire()
             batch, refused = Batch.from_wire(sent)
-            assert objects.store_batch(store, batch, last_reported_at).ack.stored, refused
+            assert objects.store_batch(store, batch, last_reported_at).reports, refused
         return uuids
 
     return fill

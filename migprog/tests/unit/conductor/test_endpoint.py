@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from migprog import objects
-from migprog.conductor.batcher import ReportBatcher, storing
+from migprog.conductor.batcher import ReportBatcher, make_store_batches
 from migprog.conductor.endpoint import ConductorEndpoint
 from migprog.core.forecast import calibration
 from migprog.core.forecast.calibration import ForecastCheck
@@ -36,7 +36,7 @@ def store(tmp_path):
 
 @contextlib.contextmanager
 def managing(store):
-    intake = ReportBatcher(storing(store))
+    intake = ReportBatcher(make_store_batches(store))
     intake.start()
     yield ConductorEndpoint(intake)
     intake.stop()
@@ -76,13 +76,12 @@ def test_what_can_be_read_is_stored_and_the_rest_named(manager, store, caplog):
     wire["reports"]["rows"].append(7)
     wire["arrivals"] = {"fields": ["server_uuid"], "rows": [["?"]]}
     ack = Ack.from_wire(manager.report({}, batch=wire))
-    assert ack.stored == {good.uuid: 1}
     assert set(ack.refused) == {"reports[0]", "reports[2]", "arrivals[0]"}
     assert ack.refused["reports[0]"].startswith("sampled_at: ")
     assert stores.migration(store, good).percent == 5
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     (warning,) = warnings
-    assert "3 entries are refused; reports[0]: " in warning
+    assert "3 malformed entries refused; reports[0]: " in warning
     assert "\n" not in warning
 
 
@@ -104,7 +103,7 @@ def test_what_is_dropped_or_refused_is_counted_and_logged_once_a_minute(manager,
     assert (stored.percent, stored.downtime_seconds, stored.verdict) == (5, None, None)
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert len(warnings) == 2
-    assert "2 values are dropped" in warnings[1]
+    assert "2 malformed values dropped" in warnings[1]
     assert "verdict: 'slow-network' must be one of" in warnings[1]
 
 
@@ -119,12 +118,7 @@ def test_a_second_agent_is_counted_and_logged_once(manager, store, caplog):
     counted = _counted(lambda: [tell(stores.later(other, n)) for n in range(1, 21)])
     assert counted == {("entries_refused_total", "duplicate"): 20}
     # It need not know, and need not tell again.
-    assert tell(other) == {
-        "stored": {other.uuid: 1},
-        "arrived": [],
-        "refused": {},
-        "destinations": {},
-    }
+    assert tell(other) == {"arrived": [], "refused": {}, "destinations": {}}
     (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert "two agents of host 'h' report the same migration" in warning
     assert mine.uuid in warning and mine.server_uuid in warning
@@ -141,13 +135,13 @@ def test_another_hosts_report_is_refused_counted_and_logged_once(manager, store,
     counted = _counted(lambda: [tell("host-a", forged) for _ in range(20)])
     assert counted == {("entries_refused_total", "foreign"): 20}
     assert tell("host-a", forged) == {
-        "stored": {},
         "arrived": [],
         "refused": {f"reports[{mine.uuid}]": "host: 'host-a' must be the migration's source"},
         "destinations": {},
     }
-    assert tell("host-b", stores.later(mine))["stored"] == {mine.uuid: 2}
-    assert stores.migration(store, mine).status is Status.RUNNING
+    assert tell("host-b", stores.later(mine))["refused"] == {}
+    known = stores.migration(store, mine)
+    assert (known.sequence, known.status) == (2, Status.RUNNING)
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert len(warnings) == 1
     assert "'host-a'" in warnings[0] and mine.uuid in warnings[0]
@@ -163,7 +157,7 @@ def test_another_agents_heartbeat_is_refused_counted_and_logged_once(manager, st
     assert counted == {("entries_refused_total", "agent"): 20}
     assert objects.Agent.get(store, "owned").version == "1"
     (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-    assert "another agent reports itself as host 'owned'" in warning
+    assert "a second agent reports as host 'owned'" in warning
     assert "mine" not in warning and "'another'" not in warning
 
 
@@ -276,7 +270,7 @@ def test_progress_is_stored_without_an_answer(store, caplog):
         assert manager.progress({}, batch=Batch("a", "a", reports=(report,)).to_wire()) is None
         assert manager.progress({}, batch={"host": ""}) is None
     assert stores.migration(store, report).percent == 7
-    assert "a batch is refused" in caplog.text
+    assert "malformed batch refused" in caplog.text
 
 
 def test_what_a_transaction_costs_is_counted(manager):

@@ -61,18 +61,16 @@ def conductor(conf):  # noqa: F811
 @pytest.mark.parametrize("as_sent", [lambda batch: batch, _later_fields], ids=["then", "tomorrow"])
 def test_an_agent_of_another_version(conf, conductor, as_sent):  # noqa: F811
     """Nothing that it tells is lost; what is not known here is ignored."""
-    stored: dict[str, int] = {}
     arrived: list[str] = []
     for message in PREVIOUS["messages"]:
         answer = conductor(message["method"], as_sent(message["batch"]))
         if message["method"] == "report":
             # As its reader has it.
             assert answer["refused"] == {}
-            stored |= answer["stored"]
             arrived += answer["arrived"]
     store = stores.connect(conf.database.connection)
     ended, failed = sorted(objects.Migration.list(store), key=lambda each: each.uuid)
-    assert stored == {ended.uuid: 20, failed.uuid: 4}
+    assert (ended.sequence, failed.sequence) == (20, 4)
     assert arrived == [ended.server_uuid]
     # What was told last, of each field that it knew.
     told = PREVIOUS["messages"][-1]["batch"]["reports"]
@@ -188,4 +186,4 @@ def test_each_optional_field_may_be_missing():
 
 
 def test_an_answer_of_tomorrow():
-    assert Ack.from_wire(Ack({"a": 1}).to_wire() | {"of_tomorrow": 1}) == Ack({"a": 1})
+    assert Ack.from_wire(Ack(("a",)).to_wire() | {"of_tomorrow": 1}) == Ack(("a",))

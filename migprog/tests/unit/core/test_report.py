@@ -310,7 +310,7 @@ def test_a_batch_that_cannot_be_read_says_why(wire, why):
 
 def test_an_answer_of_an_older_conductor_is_understood():
     assert Ack.from_wire({}) == Ack.from_wire(None) == Ack()
-    ack = Ack({UUID: 3}, (SERVER,), {"reports[0]": "why"})
+    ack = Ack((SERVER,), {"reports[0]": "why"})
     assert Ack.from_wire(ack.to_wire()) == ack
 
 

@@ -38,7 +38,7 @@ def test_what_came_while_it_was_sent_is_kept():
     outbox.put_report(report(1), needs_ack=True)
     load = outbox.load(now=0.0)
     outbox.put_report(report(2), needs_ack=False)
-    outbox.sent(load, Ack({UUID: 1}), now=0.0)
+    outbox.sent(load, Ack(), now=0.0)
     assert [r.sequence for r in outbox.load(now=0.0).reports] == [2]
 
 
@@ -57,7 +57,7 @@ def test_oldest_seconds_is_that_of_the_oldest_report_until_it_is_sent():
     # The newer report of a migration waits as long as the one that it replaces.
     outbox.put_report(report(2), needs_ack=False, now=9.0)
     assert outbox.oldest_seconds(now=10.0) == 5.0
-    outbox.sent(outbox.load(now=10.0), Ack({UUID: 2}), now=10.0)
+    outbox.sent(outbox.load(now=10.0), Ack(), now=10.0)
     assert outbox.oldest_seconds(now=11.0) == 0.0
 
 
@@ -67,7 +67,7 @@ def test_oldest_seconds_begins_again_when_an_older_report_is_acknowledged():
     outbox.put_report(report(1), needs_ack=True, now=0.0)
     load = outbox.load(now=0.0)
     outbox.put_report(report(2), needs_ack=True, now=1.0)
-    outbox.sent(load, Ack({UUID: 1}), now=2.0)
+    outbox.sent(load, Ack(), now=2.0)
     assert outbox.oldest_seconds(now=3.0) == 1.0
 
 

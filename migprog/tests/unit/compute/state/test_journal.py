@@ -166,7 +166,7 @@ def test_it_is_removed_when_it_is_acknowledged_and_not_before(ledger, disk):
     load = ledger.outbox.load(0.0)
     disk.work()
     assert list(disk.entries().values()) == [END]
-    ledger.outbox.sent(load, Ack({END.uuid: 2}), 0.0)
+    ledger.outbox.sent(load, Ack(), 0.0)
     disk.work()
     assert disk.files == {}
 
