@@ -175,7 +175,7 @@ def nova(conf: cfg.ConfigOpts) -> str | None:
         raise exception.ConfigError(f"[nova] os-migrations cannot be listed: {error}") from error
     if not has_shown_one:
         return "Nova lists migrations; it has none yet to check that their hosts are included"
-        return "Nova lists migrations with their hosts"
+    return "Nova lists migrations with their hosts"
 
 
 def libvirt(conf: cfg.ConfigOpts) -> str:

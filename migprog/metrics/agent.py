@@ -48,6 +48,7 @@ _MESSAGES = Counter(
     "migprog_messages",
     "Messages to conductors, by kind: cast (sent without waiting for an answer), called "
     "(answered), failed.",
+    ["kind"],
     registry=REGISTRY,
 )
 _CALLS = Histogram(
