@@ -38,11 +38,11 @@ class Drain(Resource):
         completed = objects.Migration.list(
             store, source_compute=host, status=Status.COMPLETED, limit=_MOST_COMPLETED
         )
-        pace = drain.pace([_completed(each) for each in completed], now.timestamp())
+        transfer_rate = drain.pace([_completed(each) for each in completed], now.timestamp())
         stale_after_seconds = self._stale_after_seconds(agent)
-        forecast = self._forecast(agent, off, pace, now)
+        forecast = self._forecast(agent, off, transfer_rate, now)
         resp.media = {
-            "drain": views.drain(host, agent, now, pace, forecast)
+            "drain": views.drain(host, agent, now, transfer_rate, forecast)
             | {
                 "migrations": [
                     views.migration(
@@ -57,7 +57,7 @@ class Drain(Resource):
         self,
         agent: objects.Agent | None,
         off: list[objects.Migration],
-        pace: drain.TransferRate | None,
+        transfer_rate: drain.TransferRate | None,
         now: datetime,
     ) -> drain.Forecast:
         if agent is None or agent.is_silent(now):
@@ -66,7 +66,7 @@ class Drain(Resource):
             agent.servers,
             agent.servers_memory_bytes,
             [self._under_way(each, now, self._stale_after_seconds(agent)) for each in off],
-            pace,
+            transfer_rate,
         )
 
     def _stale_after_seconds(self, agent: objects.Agent | None) -> float:

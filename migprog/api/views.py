@@ -106,7 +106,7 @@ def drain(
     host: str,
     agent: Agent | None,
     now: datetime,
-    pace: drain_core.TransferRate | None,
+    transfer_rate: drain_core.TransferRate | None,
     forecast: drain_core.Forecast,
 ) -> dict[str, Any]:
     """Return the drain of a host, without its migrations. The agent's values are of its last
@@ -123,7 +123,7 @@ def drain(
             if name != "reason"
         },
         "reason": forecast.reason,
-        "pace": pace and dataclasses.asdict(pace),
+        "pace": transfer_rate and dataclasses.asdict(transfer_rate),
     }
 
 

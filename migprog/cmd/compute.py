@@ -90,16 +90,16 @@ class ComputeService:
         """Serve the agent's remote methods, once the broker is available and permits it."""
         # Not the sender's party: a broker may accept reports and refuse this queue.
         queue = f"{self._where}, queue {compute_rpcapi.TOPIC}.{host}"
-        party, pause = outages.party(LOG, queue, _NOT_LISTENING), _LISTEN_SECONDS[0]
+        party, delay_seconds = outages.party(LOG, queue, _NOT_LISTENING), _LISTEN_SECONDS[0]
         while not self._stopping.is_set():
             server = rpc.server(self._transport, compute_rpcapi.TOPIC, host, [endpoint])
             try:
                 server.start()
             except brokers.ERRORS as error:
                 why = brokers.cause(error)
-                party.failed(why.text, pause, refused=why.is_refusal)
-                self._stopping.wait(pause)
-                pause = min(2 * pause, _LISTEN_SECONDS[1])
+                party.failed(why.text, delay_seconds, refused=why.is_refusal)
+                self._stopping.wait(delay_seconds)
+                delay_seconds = min(2 * delay_seconds, _LISTEN_SECONDS[1])
                 continue
             self._server = server
             party.worked()

@@ -56,7 +56,7 @@ _FIGURES = (
     ("flips", "flips"),
     ("flips_beyond_max", "beyond"),
     ("called_after_seconds_max", "called s"),
-    ("called_after_boundaries_max", "passes"),
+    ("called_after_boundaries_max", "iterations"),
     ("not_called", "missed"),
     ("reports", "reports"),
 )

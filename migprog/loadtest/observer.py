@@ -48,8 +48,8 @@ class Observer:
 
     def _look_at_hosts(self) -> None:
         # Hosts with many migrations are read less often, as reading has a cost, too.
-        pause = _LOOK_SECONDS * max(1.0, self._per_host / 5)
-        while not self._stopping.wait(pause):
+        interval_seconds = _LOOK_SECONDS * max(1.0, self._per_host / 5)
+        while not self._stopping.wait(interval_seconds):
             host = random.choice(self._host_names)  # noqa: S311
             shown = objects.Migration.list(
                 self._store, host=host, in_progress=True, limit=2 * self._per_host
