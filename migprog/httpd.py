@@ -176,8 +176,8 @@ class _Waitress(server.TcpWSGIServer):
         its = [each for each in there_are if each.addr[0] == client]
         if len(its) >= self._bounds.connections_per_client:
             self._warn(
-                "closed a connection of %s: it has %d already, the limit of [api] "
-                "max_connections_per_client; raise it if this is a proxy",
+                "closed a connection of %s: it has %d already, the limit for an address; "
+                "if it is a proxy of the API, raise [api] max_connections_per_client",
                 client,
                 len(its),
             )
@@ -186,8 +186,8 @@ class _Waitress(server.TcpWSGIServer):
                 return None
         elif len(there_are) >= self._bounds.connections and not self._make_room(there_are):
             self._warn(
-                "closed a connection of %s: all %d connections are in use; add API processes, or "
-                "serve the API by uWSGI or gunicorn",
+                "closed a connection of %s: all %d connections are in use; serve the API by "
+                "more processes, or by uWSGI or gunicorn behind a proxy",
                 client,
                 len(there_are),
             )

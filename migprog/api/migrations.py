@@ -29,7 +29,7 @@ class _Migrations(Resource):
     def _find(
         self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
     ) -> objects.Migration | None:
-        """Return a migration; None if the client has it as it is."""
+        """Return a migration; None if the client has its current state."""
         project = req.context.access.only_project()
         found = conditional.migrations(
             req,

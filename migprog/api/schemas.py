@@ -45,7 +45,7 @@ def instant(text: str) -> datetime:
 
 
 def page(max_limit: int) -> dict[str, Schema]:
-    """Parameters of a page: ``limit`` migrations after the one with UUID ``marker``."""
+    """Return the parameters of a page: ``limit`` migrations after the one with UUID ``marker``."""
     return {
         "limit": {"type": "integer", "minimum": 1, "maximum": max_limit},
         "marker": UUID,
@@ -53,12 +53,12 @@ def page(max_limit: int) -> dict[str, Schema]:
 
 
 def agents(max_limit: int) -> dict[str, Schema]:
-    """Parameters of the list of agents: ``limit`` of them after the host ``marker``."""
+    """Return the parameters of the list of agents: ``limit`` after the host ``marker``."""
     return page(max_limit) | {"marker": _NAME}
 
 
 def migrations(max_limit: int) -> dict[str, Schema]:
-    """Parameters of the list of migrations of all hosts."""
+    """Return the parameters of the list of migrations of all hosts."""
     return page(max_limit) | {
         "host": _NAME,
         "project_id": _NAME,
@@ -73,12 +73,12 @@ def migrations(max_limit: int) -> dict[str, Schema]:
 
 
 def nothing(_max_limit: int) -> dict[str, Schema]:
-    """No parameters."""
+    """Return no parameters."""
     return {}
 
 
 def migration(_max_limit: int) -> dict[str, Schema]:
-    """Parameters of one migration: seconds to wait for a sequence greater than ``since``."""
+    """Return the parameters of one migration: seconds to wait for a sequence above ``since``."""
     return {
         "wait": {"type": "integer", "minimum": 1, "maximum": MOST_SECONDS},
         "since": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},

@@ -22,7 +22,7 @@ _READY_SECONDS = 60.0
 # Between all processes being ready and the first host's start: they read their recordings.
 _PREPARE_SECONDS = 3.0
 _DRAIN_SECONDS = 90.0
-# Of so many changes a second the age is measured.
+# Rate of changes whose age is measured.
 _CHANGES_PER_SECOND = 4.0
 _PROGRESS_SECONDS = 5.0
 
