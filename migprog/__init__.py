@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""migprog: watches live migrations, and tells how they stand and how they went."""
+"""migprog: observes live migrations of OpenStack servers while they run and after they ended."""

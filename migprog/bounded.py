@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls that may hang, with a deadline.
+"""Run calls that may hang with a deadline.
 
-Until it has reached the broker for the first time, oslo.messaging (18.3) tries for ever, whatever
-the timeout of a call; the timeout of requests is not one of a whole call either.
+Until it has reached the broker for the first time, oslo.messaging (18.3) retries without end,
+whatever the timeout of a call; the timeout of requests does not limit a whole call either.
 """
 
 import threading
@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 
 
 class Bounded:
-    """Runs at most ``most`` calls to ``whom`` at a time, each in a thread of its own."""
+    """Runs at most ``most`` calls to ``whom`` at a time, each in its own thread."""
 
     def __init__(self, most: int, whom: str = "the broker") -> None:
         self._free = threading.BoundedSemaphore(most)
@@ -22,8 +22,8 @@ class Bounded:
     def run(self, call: Callable[[], _T], seconds: float) -> _T:
         """Return what ``call`` returns, or raise what it raises.
 
-        Raises :class:`TimeoutError` after ``seconds``, while the call goes on, and at once when too
-        many go on already.
+        Raises :class:`TimeoutError` after ``seconds``, while the call continues, or at once if too
+        many calls are running.
         """
         if not self._free.acquire(blocking=False):
             raise TimeoutError(f"too many calls wait for {self._whom}")

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Threads or eventlet: chosen once, before anything else is imported.
+"""Choose threads or eventlet once, before anything else is imported.
 
-Every command that serves calls :func:`choose` as its very first act. The rest of the program is
-written with ``threading``, which is green under eventlet. What must be a real thread whichever
-backend runs (libvirt blocks in C) is started by :func:`native_thread`, and talks to the rest
-through an :class:`Inbox` alone: eventlet's locks, queues and loggers are not for real threads.
+Every serving command calls :func:`choose` first. The rest of the program is written with
+``threading``, which is green under eventlet. What must run in a native thread with any backend, as
+libvirt blocks in C, is started by :func:`native_thread` and communicates through an :class:`Inbox`
+only: eventlet's locks, queues and loggers must not be used from native threads.
 
-The choice is an environment variable and no option: eventlet replaces parts of the standard library
-before anything else imports them, and reading the configuration imports most of it.
+The choice is an environment variable rather than an option: eventlet patches parts of the standard
+library before anything else imports them, and reading the configuration imports most of it.
 """
 
 import collections
@@ -25,17 +25,17 @@ EVENTLET = "eventlet"
 THREADING = "threading"
 _VARIABLE = "MIGPROG_CONCURRENCY"
 _PATCHER = "eventlet.patcher"
-# The first oslo.service with a backend on threads, and the OpenStack release that has it.
+# The first oslo.service with a threading backend, and its OpenStack release.
 _THREADING_SINCE = (4, 2)
 _FIRST = "4.2 (OpenStack 2025.2)"
 
 
 def choose(backend: str | None = None) -> str:
-    """Set the backend up and return its name: ``backend``, or the one that ``MIGPROG_CONCURRENCY``
-    names, or else threads; eventlet where the installed oslo.service has no threads.
+    """Set the backend up and return its name.
 
-    Raises :class:`SystemExit` with a message when the variable names neither, or when the backend
-    that is asked for cannot be loaded.
+    The backend is ``backend``, else the one in ``MIGPROG_CONCURRENCY``, else threads if the
+    installed oslo.service supports them, else eventlet. Raises :class:`SystemExit` with a message
+    if the variable has another value, or if the backend cannot be loaded.
     """
     backend = backend or os.environ.get(_VARIABLE) or _default()
     if backend not in (EVENTLET, THREADING):
@@ -57,10 +57,10 @@ def choose(backend: str | None = None) -> str:
 
 
 def prefer_threads() -> None:
-    """Set threads up for what must not be patched: a check, or the API in another HTTP server.
+    """Set threads up for code that must not be patched: a check, or the API in another WSGI server.
 
-    A server that runs on eventlet itself is followed. Where the installed oslo.service has no
-    threads, or is in use already, its backend is left as it is.
+    A server that runs on eventlet keeps eventlet. If the installed oslo.service has no threading
+    backend, or is already in use, its backend is left as it is.
     """
     if "oslo_service.service" in sys.modules:
         return
@@ -89,32 +89,32 @@ def _default() -> str:
 
 
 def _oslo_service() -> str:
-    # It imports much, which eventlet should have patched before.
+    # Not at the top: it imports much that eventlet must patch first.
     import importlib.metadata
 
     return importlib.metadata.version("oslo.service")
 
 
 def _has_threads() -> bool:
-    """Whether the installed oslo.service can do without eventlet; by its number alone, as to import
-    an older one imports eventlet."""
+    """Return whether the installed oslo.service supports threads, by its version: importing an
+    older one imports eventlet."""
     numbers = re.findall(r"\d+", _oslo_service())
     return tuple(map(int, numbers[:2])) >= _THREADING_SINCE
 
 
 def _hide_eventlet() -> None:
-    """Let no library import eventlet: several do where it is installed, used or not, and it then
-    warns of its own end."""
+    """Keep libraries from importing eventlet: several do if it is installed, and it then prints a
+    deprecation warning."""
     sys.modules.setdefault(EVENTLET, None)  # type: ignore[arg-type]
 
 
 def _load(backend: str) -> None:
-    # Not before eventlet has patched its locks.
+    # Not at the top: eventlet must patch its locks first.
     import logging
 
     from oslo_service import backend as oslo_backend
 
-    # It logs what it raises, before there is a log.
+    # It logs what it raises, before logging is set up.
     logging.getLogger("oslo_service.backend").addHandler(logging.NullHandler())
     try:
         oslo_backend.init_backend(oslo_backend.BackendType(backend))
@@ -126,26 +126,26 @@ def _load(backend: str) -> None:
 
 
 def _original(module: str) -> Any:
-    """Return a module of the standard library as it is without eventlet's patches."""
+    """Return a module of the standard library without eventlet's patches."""
     if is_green():
         return sys.modules[_PATCHER].original(module)
     return importlib.import_module(module)
 
 
 def native_thread(target: Callable[[], None], name: str) -> None:
-    """Start a real daemon thread, under eventlet too."""
+    """Start a native daemon thread, under eventlet too."""
     _original("threading").Thread(target=target, name=name, daemon=True).start()
 
 
 def native_queue() -> Any:
-    """A ``queue.SimpleQueue`` in C, which eventlet does not patch, for real threads."""
+    """Return a ``queue.SimpleQueue`` in C, which eventlet does not patch, for native threads."""
     import _queue
 
     return _queue.SimpleQueue()
 
 
 def native_socket(family: int, kind: int) -> Any:
-    """A socket in C, which eventlet does not patch, for real threads."""
+    """Return a socket in C, which eventlet does not patch, for native threads."""
     import _socket
 
     return _socket.socket(family, kind)
@@ -154,7 +154,7 @@ def native_socket(family: int, kind: int) -> Any:
 class Inbox:
     """A mailbox that any thread may fill and one (green) thread empties.
 
-    ``put`` never blocks and never switches: it is safe in libvirt's callbacks.
+    ``put`` never blocks and never switches threads, so it may be called in libvirt's callbacks.
     """
 
     def __init__(self) -> None:
@@ -162,25 +162,25 @@ class Inbox:
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
-        # eventlet's own would wait where these say that they would block.
+        # eventlet's versions would wait where these raise BlockingIOError.
         self._read, self._write = _original("os").read, _original("os").write
-        # A real one: whoever holds it neither waits nor switches. A signal's handler puts, too.
+        # A native lock, held only for moments. Reentrant, as a signal handler may call put, too.
         self._lock, self._is_closed = _original("threading").RLock(), False
 
     def put(self, item: Any) -> None:
-        """Add an item; nobody takes what is put in when it is closed."""
+        """Add an item; after close it is never returned."""
         self._items.append(item)
-        # The number of a pipe that is closed may be another file's already. A full pipe is as good
-        # a wake-up as one more byte in it.
+        # The file descriptor of a closed pipe may belong to another file. A full pipe wakes the
+        # reader just as well as one more byte.
         with self._lock, contextlib.suppress(BlockingIOError):
             if not self._is_closed:
                 self._write(self._writer, b"\0")
 
     def get_all(self, timeout_seconds: float) -> list[Any]:
-        """Everything that is there, in order; waits for a first item up to the timeout.
+        """Return all items in order; wait up to the timeout for a first one.
 
-        It may return nothing before that: a signal wakes it, and so does the byte of an item that
-        it has returned already, which is written after the item is there.
+        The result may be empty before the timeout: a signal wakes the reader, and so does the byte
+        of an item that was returned already, since the byte is written after the item.
         """
         if not self._items:
             select.select([self._reader], [], [], max(0.0, timeout_seconds))
@@ -193,10 +193,10 @@ class Inbox:
         return items
 
     def wake_on_signals(self) -> None:
-        """Let every signal wake the reader; only in the main thread.
+        """Wake the reader on every signal. Call this in the main thread.
 
-        Python's own handlers run between two steps of the interpreter: one that comes just before
-        the reader begins to wait would otherwise be heard when something else wakes it.
+        Python runs signal handlers between two steps of the interpreter: a signal just before the
+        reader begins to wait would otherwise be handled at the next wake-up only.
         """
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
 

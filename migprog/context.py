@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The request context that travels with every RPC."""
+"""The request context sent with every RPC."""
 
 import re
 from typing import Any
 
 import oslo_context.context
 
-# Keystone's identifiers have at most 64 characters, request ids about 40. oslo.log writes them in
-# front of each line.
+# Keystone's identifiers have at most 64 characters, request ids about 40. oslo.log writes them into
+# each line.
 _IDENTIFIER = re.compile(r"[A-Za-z0-9._:@+-]{1,64}")
 
 
 class RequestContext(oslo_context.context.RequestContext):
-    """oslo.context's, under our own name, as oslo.log prints it."""
+    """oslo.context's, under migprog's name."""
 
 
 def for_service() -> RequestContext:
-    """The context of work that no user asked for."""
+    """Return the context of work that no user requested."""
     return RequestContext(is_admin=True, overwrite=False)
 
 
 def without_token(asking: RequestContext) -> RequestContext:
-    """Who asks and in which request, for those who act: the token is none of their business."""
+    """Return user and request of ``asking`` for other services, which do not need its token."""
     return RequestContext(
         request_id=asking.request_id,
         user_id=asking.user_id,
@@ -31,9 +31,9 @@ def without_token(asking: RequestContext) -> RequestContext:
 
 
 def from_dict(values: Any) -> RequestContext:
-    """Return the context of a message: who asks and in which request, where these are identifiers.
+    """Return the context in a message: its user and request, where these are valid identifiers.
 
-    Whoever may send to the broker chooses ``values``; anything else in them is ignored.
+    Anyone who may send to the broker chooses ``values``; everything else in them is ignored.
     """
     found = values if isinstance(values, dict) else {}
     return RequestContext(

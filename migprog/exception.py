@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors that cross a layer. Each says what is wrong in words for an operator."""
+"""Errors that cross a layer. Each has a text for the operator."""
 
 
 class MigprogError(Exception):
-    """Base of all of ours."""
+    """Base class of migprog's errors."""
 
 
 class NotFound(MigprogError):
-    """The store does not have what a request names, or not for its project."""
+    """The database has no such resource, or not in the request's project."""
 
 
 class ServerNotFound(NotFound):
@@ -50,15 +50,15 @@ class AgentTimeout(AgentUnavailable):
 
 
 class AnotherAgent(MigprogError):
-    """Another agent does what this one is to do; the text names both."""
+    """Another agent does this one's work; the text names both."""
 
 
 class ConfigError(MigprogError):
-    """An option is impossible; the text starts with its name, as ``[group] option``."""
+    """An option has an invalid value; the text starts with its name, as ``[group] option``."""
 
 
 class BadRequest(MigprogError):
-    """A request cannot be served as it is: ``field`` breaks ``rule``."""
+    """A request is invalid: ``field`` breaks ``rule``."""
 
     def __init__(self, field: str, rule: str) -> None:
         super().__init__(f"{field}: {rule}")
@@ -74,8 +74,8 @@ class BadBody(BadRequest):
 
 
 class NotTogether(BadRequest):
-    """A list by ``field`` and ``other``, which no index serves together, would look through a whole
-    table."""
+    """A list filtered by both ``field`` and ``other`` would scan a whole table, as no index serves
+    them together."""
 
     RULE = "only together with server_uuid, in_progress=true or a status or verdict in progress"
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP to Nova and Keystone: a deadline for all of a call, and bounded answers.
+"""HTTP calls to Nova and Keystone with a deadline for the whole call and bounded responses.
 
-The timeout of requests (2.34) begins again with each packet: a server that sends a byte now and
-then keeps a call for ever. So each call runs in a thread of its own; where it has not returned by
-its deadline its connections are shut down, which ends the thread.
+The timeout of requests (2.34) starts again with each packet: a server that sends a byte now and
+then holds up a call without end. So each call runs in its own thread; if it has not returned by its
+deadline, its connections are shut down, which ends the thread.
 """
 
 import contextlib
@@ -20,16 +20,16 @@ from migprog.bounded import Bounded
 
 _T = TypeVar("_T")
 
-# A token comes with a catalog: where there are many regions that has some hundred KiB.
+# A token's response includes the catalog, which may have some hundred KiB with many regions.
 _MAX_ANSWER_BYTES = 2**20
 _CHUNK_BYTES = 16 * 1024
 _LOCAL = threading.local()
 
 
 class Calls:
-    """Runs calls to ``whom`` with a deadline, at most so many at a time. Any thread may use it.
+    """Runs calls to ``whom`` with a deadline, at most ``most`` at a time. Thread-safe.
 
-    One that waits for a name's address goes on beyond its deadline; others end with it.
+    A call that is resolving a host name continues beyond its deadline; others end with it.
     """
 
     def __init__(self, whom: str, deadline_seconds: float, most: int) -> None:
@@ -37,7 +37,7 @@ class Calls:
         self._running = Bounded(most, whom)
 
     def run(self, call: Callable[[], _T]) -> _T:
-        """Return what ``call`` returns, or raise what it raises; :class:`TimeoutError` too late."""
+        """Return what ``call`` returns, or raise what it raises; :class:`TimeoutError` if late."""
         its = _Sockets()
 
         def run() -> _T:
@@ -55,14 +55,14 @@ class Calls:
 
 
 def mount(session: requests.Session) -> requests.Session:
-    """Have :class:`Calls` shut down the connections of a session for keystoneauth's."""
+    """Let :class:`Calls` shut down the connections of a session for keystoneauth. Return it."""
     for scheme in ("http://", "https://"):
         session.mount(scheme, _Adapter())
     return session
 
 
 class _Sockets:
-    """Those that a call uses, by descriptors of our own: it is shut down while others read it."""
+    """A call's sockets, duplicated, so that they can be shut down while others read them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -72,7 +72,7 @@ class _Sockets:
     def use(self, used: socket.socket) -> None:
         with self._lock:
             if self._is_cut:
-                raise TimeoutError("its call is over")
+                raise TimeoutError("the call's deadline has passed")
             self._used.append(socket.socket(fileno=os.dup(used.fileno())))
 
     def cut(self) -> None:
@@ -96,7 +96,7 @@ def _use(used: socket.socket) -> None:
 
 
 class _Cut:
-    """A connection that its call can shut down: while it is new, and when it is used again."""
+    """Mixin for a connection that its call can shut down, whether it is new or reused."""
 
     def _new_conn(self) -> Any:
         made = super()._new_conn()  # type: ignore[misc]
@@ -111,7 +111,7 @@ class _Cut:
 
 
 def _cutting(manager: Any) -> Any:
-    """Have the connections of a pool manager of urllib3's cut."""
+    """Make the connections of a urllib3 pool manager subject to shutdown. Return it."""
     manager.pool_classes_by_scheme = {
         scheme: type(pool.__name__, (pool,), {"ConnectionCls": _cut(pool.ConnectionCls)})
         for scheme, pool in manager.pool_classes_by_scheme.items()
@@ -134,7 +134,7 @@ class _Adapter(keystone_session.TCPKeepAliveAdapter):
         return _cutting(super().proxy_manager_for(proxy, **options))
 
     def send(self, request: Any, *_stream: Any, **options: Any) -> requests.Response:
-        """The answer, read to its end."""
+        """Return the response after reading its whole body."""
         answer = super().send(request, **options | {"stream": True})
         body = b""
         for chunk in answer.iter_content(_CHUNK_BYTES):
@@ -142,8 +142,8 @@ class _Adapter(keystone_session.TCPKeepAliveAdapter):
             if len(body) > _MAX_ANSWER_BYTES:
                 answer.close()
                 raise requests.RequestException(
-                    f"the answer has more than {_MAX_ANSWER_BYTES} bytes"
+                    f"the response has more than {_MAX_ANSWER_BYTES} bytes"
                 )
-        # As requests itself keeps it (Response.content).
+        # As requests itself stores it for Response.content.
         answer._content = body
         return answer

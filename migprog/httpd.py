@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An HTTP server within our own process: waitress, whose application runs on threads, green too.
+"""An HTTP server within the process: waitress, whose application runs on threads, green ones too.
 
-One thread reads requests and writes answers for all connections, so that a client which is slow or
-silent takes a connection and no thread. Connections are bounded: those of one address, and all of
-them; a request has to be there as a whole within some seconds. Some threads are reserved for paths
-that are answered whatever the others do.
+One thread reads requests and writes responses for all connections, so a slow or silent client
+occupies a connection but no thread. The number of connections is limited, for each address and in
+total; a whole request must arrive within some seconds. Some threads are reserved for paths that
+must be answered whatever the other threads do.
 
-Where the API has many clients, or serves TLS, uWSGI or gunicorn behind a proxy serve
-``migprog.wsgi:application`` instead.
+For many clients, or for TLS, use uWSGI or gunicorn behind a proxy with
+``migprog.wsgi:application``.
 """
 
 import contextlib
@@ -31,12 +31,12 @@ LOG = logging.getLogger(__name__)
 
 _BACKLOG = 128
 _MAX_HEAD_BYTES = 64 * 1024
-# What an application refuses at less than that it can refuse in its own words.
+# Larger than the applications' limits, so that they refuse bodies in their own form.
 _MAX_BODY_BYTES = 1024 * 1024
 _RESERVED_THREADS = 2
-# What a client that reads slowly makes us keep goes to a file beyond this.
+# Responses that a client has not read yet go to a file beyond this size.
 _ANSWER_IN_MEMORY_BYTES = 4 * 1024 * 1024
-# What a client may leave unread of its answers before its next request is served.
+# How much of its responses a client may leave unread before its next request is served.
 _UNREAD_BYTES = 64 * 1024
 _LOOK_SECONDS = 0.5
 _STOP_SECONDS = 5.0
@@ -45,10 +45,11 @@ _LOG_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a server takes of its clients.
+    """Limits for clients.
 
-    ``request_seconds``: for a request, from its first byte or the connection's begin to its end.
-    ``answer_seconds``: to read an answer. ``idle_seconds``: between two requests of a connection.
+    ``request_seconds``: to send a request, counted from the connection or the request's first
+    byte. ``answer_seconds``: to read a response. ``idle_seconds``: between two requests of a
+    connection.
     """
 
     request_seconds: float = 10.0
@@ -58,13 +59,13 @@ class Bounds:
     connections_per_client: int = 250
 
 
-# The status line, headers and body of the answer to a request that is no valid HTTP, by its path
-# (None: it cannot be read) and status.
+# Returns the status line, headers and body of the response to a request that is not valid HTTP, by
+# the request's path (None: unreadable) and the status.
 Refuse = Callable[[str | None, int], tuple[str, list[tuple[str, str]], bytes]]
 
 
 class _ErrorTask(ErrorTask):
-    """Answers a request that the application does not see, in the application's form."""
+    """Answers a request that does not reach the application, in the application's form."""
 
     def execute(self) -> None:
         refuse = self.channel.server.refuse
@@ -80,14 +81,14 @@ class _ErrorTask(ErrorTask):
 
 
 class _Channel(channel.HTTPChannel):
-    """A connection that knows since when its client has to do something."""
+    """A connection that knows how long its client has been due to act."""
 
     error_task_class = _ErrorTask
 
     def __init__(self, server: "_Waitress", *arguments: Any, **more: Any) -> None:
         self._awaited_since = time.monotonic()
         self._served_once = self._is_served = False
-        # Another request of it has been read, and waits until its client has read more answers.
+        # A further request was read and waits until the client has read more of the responses.
         self.is_put_off = False
         super().__init__(server, *arguments, **more)
 
@@ -107,19 +108,19 @@ class _Channel(channel.HTTPChannel):
 
     @property
     def is_idle(self) -> bool:
-        """Nothing of it is being computed or sent."""
+        """Whether no request is being served and no response is being sent."""
         return not (self.requests or self._is_served or self.total_outbufs_len)
 
     @property
     def has_unread(self) -> bool:
-        """Whether its client has left so much of its answers unread that the next one waits.
+        """Whether so much of the responses is unread that the next request must wait.
 
-        waitress would have the thread that computes the next answer wait for the client.
+        Otherwise waitress would make the thread of the next request wait for the client.
         """
         return bool(self.total_outbufs_len > _UNREAD_BYTES)
 
     def is_late(self, now: float, bounds: Bounds) -> bool:
-        """Whether its client has taken too long."""
+        """Return whether the client has taken too long."""
         if self._is_served or (self.requests and not self.is_put_off):
             return False
         if self.total_outbufs_len:
@@ -132,7 +133,7 @@ class _Channel(channel.HTTPChannel):
 
 
 class _Waitress(server.TcpWSGIServer):
-    """waitress with our bounds."""
+    """waitress with migprog's limits."""
 
     channel_class = _Channel
 
@@ -143,18 +144,18 @@ class _Waitress(server.TcpWSGIServer):
         super().__init__(*arguments, **more)
 
     def maintenance(self, now: float) -> None:
-        """Nothing: waitress only marks connections to be closed as soon as they can be written to,
-        which one whose client does not read never can."""
+        """Do nothing: waitress marks connections to be closed once they are writable, which they
+        never are if the client does not read."""
 
     def close_late(self) -> None:
-        """Close the connections whose clients have taken too long; between two rounds."""
+        """Close the connections whose clients have taken too long. Call between two polls."""
         now = time.monotonic()
         for each in list(self.active_channels.values()):
             if each.is_late(now, self._bounds):
                 each.handle_close()
 
     def take_up(self) -> None:
-        """Go on with requests that were put off, where the client has read enough."""
+        """Queue requests that were put off, once the client has read enough."""
         for each in list(self.active_channels.values()):
             if each.is_put_off and not each.has_unread:
                 each.is_put_off = False
@@ -162,11 +163,11 @@ class _Waitress(server.TcpWSGIServer):
 
     @property
     def is_sending(self) -> bool:
-        """Whether a part of an answer has not been sent yet."""
+        """Whether a part of a response has not been sent yet."""
         return any(each.total_outbufs_len for each in list(self.active_channels.values()))
 
     def accept(self) -> tuple[socket.socket, Any] | None:
-        """The next connection, if its client may have one more."""
+        """Return the next connection, if its client may have one more."""
         accepted: tuple[socket.socket, Any] | None = super().accept()
         if accepted is None:
             return None
@@ -174,27 +175,36 @@ class _Waitress(server.TcpWSGIServer):
         there_are = list(self.active_channels.values())
         its = [each for each in there_are if each.addr[0] == client]
         if len(its) >= self._bounds.connections_per_client:
-            self._say("closed a connection of %s: it has %d already", client, len(its))
+            self._warn(
+                "closed a connection of %s: it has %d already, the limit for an address; "
+                "if it is a proxy of the API, raise [api] max_connections_per_client",
+                client,
+                len(its),
+            )
             if not self._make_room(its):
                 accepted[0].close()
                 return None
         elif len(there_are) >= self._bounds.connections and not self._make_room(there_are):
-            self._say("closed a connection of %s: there are %d", client, len(there_are))
+            self._warn(
+                "closed a connection of %s: all %d connections are in use; serve the API by "
+                "more processes, or by uWSGI or gunicorn behind a proxy",
+                client,
+                len(there_are),
+            )
             accepted[0].close()
             return None
         return accepted
 
     def _make_room(self, among: Iterable[_Channel]) -> bool:
-        """Close the connection that has been idle for the longest, if one is: what says nothing
-        gives way to what may."""
+        """Close the connection that has been idle for the longest; return whether there was one."""
         idle = [each for each in among if each.is_idle]
         if not idle:
             return False
         min(idle, key=lambda each: each.last_activity).handle_close()
         return True
 
-    def _say(self, text: str, *values: Any) -> None:
-        """Log it, once a minute."""
+    def _warn(self, text: str, *values: Any) -> None:
+        """Log a warning, at most once a minute."""
         now = time.monotonic()
         if now - self._logged_at >= _LOG_SECONDS:
             self._logged_at = now
@@ -202,7 +212,7 @@ class _Waitress(server.TcpWSGIServer):
 
 
 class _Threads:
-    """Serves requests: those of reserved paths by threads of their own."""
+    """Threads that serve requests; reserved paths have threads of their own."""
 
     def __init__(self, threads: int, reserved: Collection[str]) -> None:
         self._reserved = frozenset(reserved)
@@ -215,7 +225,7 @@ class _Threads:
             ]
 
     def add_task(self, task: Any) -> None:
-        """Have a request served; ``task`` is the channel that it came by."""
+        """Queue a request. ``task``: the channel that it came by."""
         if task.has_unread:
             task.is_put_off = True
             return
@@ -224,7 +234,7 @@ class _Threads:
         which.put(task)
 
     def stop(self, deadline: float) -> None:
-        """Let those under way end, until ``deadline``, and cancel those that wait."""
+        """Cancel waiting requests, and wait for those being served until ``deadline``."""
         for each in (self._queue, self._reserved_queue):
             with contextlib.suppress(queue.Empty):
                 while True:
@@ -246,15 +256,15 @@ class _Threads:
             try:
                 task.service()
             except Exception:
-                LOG.exception("failed to serve a request")
+                LOG.exception("failed to serve a request; its client gets no response")
 
 
 class Server:
-    """Serves a WSGI application on ``host`` and ``port`` (0: any free one) with some threads.
+    """Serves a WSGI application on ``host`` and ``port`` (0: any free port) with ``threads``.
 
-    ``option`` (``[group] name``) is what said so. ``port`` is the real one once it has started.
-    Paths that are ``reserved`` have two threads of their own. ``refuse`` answers what is no valid
-    HTTP; without it waitress does, as plain text.
+    ``option``: the option (``[group] name``) that has the address. The attribute ``port`` is the
+    real one after the start. ``reserved``: paths that have two threads of their own. ``refuse``:
+    answers invalid HTTP; by default waitress does, as plain text.
     """
 
     def __init__(
@@ -281,24 +291,24 @@ class Server:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Return as soon as it listens. Raises :class:`exception.ConfigError` when it cannot."""
+        """Return as soon as it listens. Raises :class:`exception.ConfigError` if it cannot."""
         try:
             listener = _listen(self.host, self.port)
         except (OSError, UnicodeError) as error:
             raise exception.ConfigError(f"{self._option}: {error}") from error
         self.port = listener.getsockname()[1]
         adjustments = Adjustments(
-            # Of itself, which several processes of an API need not agree on.
+            # Constant, so that several processes of an API answer alike.
             ident="migprog",
             threads=self._thread_count,
-            # Ours count clients; this one counts its own pipes as well, and never comes into play.
+            # Ours count clients; this one also counts waitress's own pipes and is never reached.
             connection_limit=2 * self._bounds.connections + 100,
             cleanup_interval=1,
             max_request_header_size=_MAX_HEAD_BYTES,
             max_request_body_size=_MAX_BODY_BYTES,
             outbuf_overflow=_ANSWER_IN_MEMORY_BYTES,
             log_socket_errors=False,
-            # What proxies say is up to oslo.middleware.
+            # oslo.middleware handles proxy headers.
             clear_untrusted_proxy_headers=False,
             backlog=_BACKLOG,
             sockets=[listener],
@@ -331,7 +341,7 @@ class Server:
                 look_at = time.monotonic() + _LOOK_SECONDS
 
     def stop(self) -> None:
-        """Let requests at hand end (for 5 seconds), close every connection, and return."""
+        """Wait up to 5 seconds for requests in progress, close all connections, and return."""
         if self._thread is None or self._stopping:
             return
         self._server.accepting = False

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What libraries write to the log about a broker or a database that is away, made bearable.
+"""Reduce what libraries log about an unavailable broker or database.
 
-Each attempt of oslo.messaging, amqp, oslo.db and SQLAlchemy is a line or a traceback, without the
-address. What our own code reports (:mod:`migprog.outages`) goes to DEBUG; of what nobody foresaw
-the first is written as it is, and what is like it is counted.
+Each attempt of oslo.messaging, amqp, oslo.db and SQLAlchemy logs a line or a traceback, without the
+address. Failures that migprog itself logs (:mod:`migprog.outages`) are demoted to DEBUG. Of other
+records the first is kept, and similar ones are counted.
 """
 
 import logging
@@ -14,7 +14,7 @@ from typing import Any
 
 from migprog import exception, outages
 
-# By the beginning of the message, as the library has it: failures to reach the broker ...
+# By the beginning of the message in the library's code: failures to reach the broker ...
 _RABBIT = "oslo.messaging._drivers.impl_rabbit"
 _BROKER_FAILS = (
     "Connection failed: ",
@@ -27,7 +27,7 @@ _BROKER_FAILS = (
     "A recoverable connection/channel error",
 )
 _BROKER_WORKS = "[%(connection_id)s] Reconnected to AMQP server"
-# ... and what our code is told by an exception as well, or what happens whenever a connection ends.
+# ... and failures that migprog also gets as an exception, or that follow each lost connection.
 _REPORTED = {
     "oslo.db.api": ("DB exceeded retry limit",),
     "oslo.db.sqlalchemy.exc_filters": ("DBAPIError exception wrapped",),
@@ -43,7 +43,7 @@ _REPORTED = {
     "oslo.messaging._drivers.common": ("Fail to reset the connection",),
     "keystonemiddleware.auth_token": ("Unable to validate token",),
 }
-# Loggers whose records come in floods when a party is away.
+# Loggers with floods of records while a remote party is unavailable.
 _LOUD = (
     _RABBIT,
     "oslo.messaging._drivers.amqpdriver",
@@ -75,24 +75,24 @@ class _Tame(logging.Filter):
         super().__init__()
         self.broker: outages.Party | None = None
         self._lock = threading.Lock()
-        # Kind of record -> when one was written last, and how many like it were not since.
+        # Kind of record -> when one was last written, and how many similar ones were dropped since.
         self._seen: dict[tuple[str, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         text, name = str(record.msg), _dotted(record.name)
         if name == _RABBIT:
-            # Without a party nobody else tells of it.
+            # Without a party nothing else logs the outage.
             if self.broker is not None and text.startswith(_BROKER_WORKS):
                 self.broker.worked()
                 return _demoted(record)
             if self.broker is not None and text.startswith(_BROKER_FAILS):
                 _broker_failed(self.broker, record)
                 return _demoted(record)
-            # The level is INFO to hear of the reconnection alone.
+            # The logger's level is INFO only for the message about the reconnection.
             if record.levelno < logging.WARNING:
                 return _debugging()
         if record.exc_info and isinstance(record.exc_info[1], exception.MigprogError):
-            # An endpoint of ours says no, and its caller is told why.
+            # An endpoint of migprog raised it; its caller gets the reason.
             return _demoted(record)
         for logger, beginnings in _REPORTED.items():
             if name.startswith(logger) and text.startswith(beginnings):
@@ -116,18 +116,18 @@ class _Tame(logging.Filter):
 
 
 def _dotted(name: str) -> str:
-    """A logger's name as oslo.log has it, which some modules go through and others do not."""
+    """Return a logger's name as oslo.log has it; only some modules use oslo.log."""
     return name.replace("oslo_", "oslo.", 1) if name.startswith("oslo_") else name
 
 
 def _broker_failed(broker: outages.Party, record: logging.LogRecord) -> None:
     if record.levelno >= logging.ERROR:
-        error, seconds = _told(record)
+        error, seconds = _broker_error(record)
         broker.failed(error, seconds)
 
 
-def _told(record: logging.LogRecord) -> tuple[str, float | None]:
-    """The error of a record of oslo.messaging's, and in how many seconds it tries again."""
+def _broker_error(record: logging.LogRecord) -> tuple[str, float | None]:
+    """Return the error in a record of oslo.messaging, and the seconds until its next attempt."""
     arguments: Any = record.args
     if isinstance(arguments, dict):
         seconds = arguments.get("sleep_time")
@@ -151,9 +151,9 @@ def _demoted(record: logging.LogRecord) -> bool:
 
 
 class _Once(logging.Formatter):
-    """Another formatter, without the exception that is at hand where the line says it already.
+    """Formats with another formatter, without the current exception if the line includes it.
 
-    oslo.log adds the exception that is being handled to each line from WARNING on.
+    oslo.log appends the exception that is being handled to each line from WARNING on.
     """
 
     def __init__(self, formatter: logging.Formatter) -> None:
@@ -175,7 +175,7 @@ _TAME = _Tame()
 
 
 def tame() -> None:
-    """Set the libraries' loggers and the handlers up; after oslo.log's own setup."""
+    """Install the filters and formatters. Call this after oslo.log's own setup."""
     for name in _LOUD:
         for logger in {name, name.replace("oslo.", "oslo_", 1)}:
             logging.getLogger(logger).addFilter(_TAME)
@@ -187,5 +187,5 @@ def tame() -> None:
 
 
 def report_broker(party: outages.Party | None) -> None:
-    """Have failures of the broker that oslo.messaging deals with by itself told to ``party``."""
+    """Pass failures of the broker that oslo.messaging handles by itself on to ``party``."""
     _TAME.broker = party

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the failures of remote parties to the log: a line when they begin, change or end."""
+"""Log failures of remote parties: one line when they begin, change or end."""
 
 import contextlib
 import logging
@@ -10,15 +10,15 @@ from collections.abc import Iterator
 
 from migprog.core import outage
 
-# Set on a record whose line has all that is to be said of the exception at hand.
+# Attribute of log records that need no exception summary appended.
 IS_COMPLETE = "is_complete"
 
 
 class Party:
-    """A remote party of this process, such as a broker; any thread may use it.
+    """A remote party of this process, such as a broker. Thread-safe.
 
-    ``name`` says what it is and where, never with a password; ``follows``, what its failure means
-    for the operator.
+    ``name``: what and where it is, never with a password. ``follows``: what its failure means to
+    the operator.
     """
 
     def __init__(self, log: logging.Logger, name: str, follows: str) -> None:
@@ -27,12 +27,12 @@ class Party:
         self._follows = follows
         self._outage = outage.Outage()
         self._lock = threading.Lock()
-        # Since when something waits for it that no other work is done without.
+        # Since when the process waits for the party and can do nothing else.
         self._awaited_since: float | None = None
 
     @contextlib.contextmanager
     def awaited(self) -> Iterator[None]:
-        """While the block lasts the process waits for the party, whether it has failed or not."""
+        """Mark the process as waiting for the party while the block runs, failed or not."""
         self._awaited_since = time.monotonic()
         try:
             yield
@@ -42,7 +42,7 @@ class Party:
     def failed(
         self, cause: str, next_try_seconds: float | None = None, *, refused: bool = False
     ) -> None:
-        """Log a failure, unless the log has it. ``refused``: the party answered, and said no."""
+        """Log a failure unless it is logged already. ``refused``: the party answered no."""
         with self._lock:
             due = self._outage.failed(cause, time.monotonic())
         if due is None:
@@ -57,7 +57,7 @@ class Party:
         )
 
     def worked(self) -> None:
-        """Log the end of the outage, if there was one that the log has."""
+        """Log the end of the outage if its beginning was logged."""
         if not self._outage.is_open:
             return
         with self._lock:
@@ -71,7 +71,7 @@ class Party:
 
     @property
     def holds_up(self) -> bool:
-        """Whether what the process does may wait for it now."""
+        """Whether the process may be waiting for the party now."""
         return self.is_failing or self._awaited_since is not None
 
     def __str__(self) -> str:
@@ -85,7 +85,7 @@ _PARTIES: "weakref.WeakValueDictionary[str, Party]" = weakref.WeakValueDictionar
 
 
 def party(log: logging.Logger, name: str, follows: str) -> Party:
-    """The party of that name: one for all that reach for the same, so that its outage is logged
+    """Return the party of that name, one object for all users, so that its outage is logged
     once."""
     found = _PARTIES.get(name)
     if found is None:
@@ -94,14 +94,14 @@ def party(log: logging.Logger, name: str, follows: str) -> Party:
 
 
 def worked(name: str) -> None:
-    """Take in that the party of that name works, if there is one."""
+    """Report that the party of that name works, if it exists."""
     found = _PARTIES.get(name)
     if found is not None:
         found.worked()
 
 
 def holding_up() -> list[Party]:
-    """The parties for which this process may wait now, by name."""
+    """Return the parties for which this process may be waiting now, by name."""
     return [each for _name, each in sorted(_PARTIES.items()) if each.holds_up]
 
 

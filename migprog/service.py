@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a service in the foreground of its process until it is told to stop.
+"""Run a service in the foreground of its process until it is stopped.
 
-Not oslo.service's launcher: under its threading backend (4.8) SIGHUP ends the worker and forks
-a new one, and an agent that starts anew loses the track of what it watches. Here SIGHUP reads the
-configuration again and the service goes on. More conductors or APIs are more processes.
+oslo.service's launcher is not used: under its threading backend (4.8) SIGHUP ends the worker and
+forks a new one, and a restarted agent would lose track of what it watches. Here SIGHUP reads the
+configuration again and the service continues. To run more conductors or APIs, run more processes.
 """
 
 import logging
@@ -19,31 +19,31 @@ from oslo_config import cfg
 from migprog import concurrency, conf, exception, outages
 
 LOG = logging.getLogger(__name__)
-# What is just starting is let come to its end, so that it can be stopped in good order.
+# How long a stop waits for a start in progress, so that it can clean up after it.
 _START_SECONDS = 1.0
-# After so long it is said what a stop waits for, and then it is given up: a party that is away can
-# hold it up for ever. systemd would kill us after 90 seconds.
+# A stop that takes longer says what it waits for, and later gives up: an unavailable party can hold
+# it up without end. systemd would send SIGKILL after 90 seconds.
 _SAY_SECONDS = 2.0
 _STOP_SECONDS = 20.0
 
-# Where the service that runs is told of what must stop it.
+# The running service's inbox for errors that must stop it.
 _failures: list[concurrency.Inbox] = []
 
 
 class Service(Protocol):
-    """What :func:`run` runs. Connections are opened in ``start``, never in a constructor."""
+    """What :func:`run` runs. Open connections in ``start``, never in the constructor."""
 
     def start(self) -> None:
-        """Begin to serve and return. May raise :class:`exception.MigprogError`."""
+        """Start to serve and return. May raise :class:`exception.MigprogError`."""
 
     def stop(self) -> None:
-        """End in good order: what is at hand is finished, connections are closed.
+        """Finish the work in progress, close connections and return.
 
-        It is called after a start that failed halfway, too.
+        It is also called after a start that failed halfway.
         """
 
     def reload(self, conf: cfg.ConfigOpts) -> None:
-        """Take up the mutable options of a configuration that was read again and is sound."""
+        """Apply the mutable options of a configuration that was read again and is valid."""
 
 
 def main(
@@ -51,9 +51,9 @@ def main(
     make: Callable[[cfg.ConfigOpts], Service],
     cli_opts: Sequence[cfg.Opt] = (),
 ) -> NoReturn:
-    """Run the service that ``make`` makes of the configuration, and exit.
+    """Run the service that ``make`` creates from the configuration, and exit.
 
-    What stops it is told in one line: it is for the operator.
+    An error that stops it is printed as one line for the operator.
     """
     try:
         with conf.references_explained(cfg.CONF):
@@ -62,49 +62,48 @@ def main(
     except exception.MigprogError as error:
         sys.stderr.write(f"{prog}: {error}\n")
         _end(1)
-    # All that matters is stopped. Libraries wait for seconds for idle threads of theirs.
+    # The service is stopped. Without this, libraries wait seconds for their idle threads.
     _end(0)
 
 
 def fail(error: exception.MigprogError) -> None:
-    """Have the process's service stopped because of ``error``, which :func:`run` then raises.
+    """Stop this process's service because of ``error``, which :func:`run` then raises.
 
-    For what is found out after the start. Any thread may call this; outside of :func:`run` it does
-    nothing.
+    For errors after the start. Thread-safe; without a running service it does nothing.
     """
     if _failures:
         _failures[-1].put(error)
 
 
 def run(config: cfg.ConfigOpts, service: Service) -> None:
-    """Start the service; return when SIGTERM or SIGINT came and it has stopped.
+    """Start the service; return after SIGTERM or SIGINT, once it has stopped.
 
     Raises what its start raises.
     """
     if concurrency.is_green():
         LOG.info("running on eventlet: %s", concurrency.why_green())
-    news = concurrency.Inbox()
-    news.wake_on_signals()
-    _failures.append(news)
+    inbox = concurrency.Inbox()
+    inbox.wake_on_signals()
+    _failures.append(inbox)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda received, _frame: news.put(received))
+        signal.signal(number, lambda received, _frame: inbox.put(received))
 
     def start() -> None:
         try:
             service.start()
         except Exception as error:
-            news.put(error)
+            inbox.put(error)
 
-    # A start may wait for a broker that is away; signals are heard all the same.
+    # A start may wait for an unavailable broker; signals must be handled meanwhile.
     starting = threading.Thread(target=start, name="start", daemon=True)
     starting.start()
     try:
-        _serve(config, service, news)
+        _serve(config, service, inbox)
     finally:
-        _failures.remove(news)
+        _failures.remove(inbox)
         starting.join(_START_SECONDS)
         if starting.is_alive():
-            LOG.warning("stopping before the start was through%s", _waiting_for())
+            LOG.warning("stopping before the start was complete%s", _waiting_for())
             _end(0)
         else:
             _stop(service)
@@ -120,26 +119,26 @@ def _stop(service: Service) -> None:
         )
         stopping.join(_STOP_SECONDS - _SAY_SECONDS)
     if stopping.is_alive():
-        LOG.warning("not everything could be stopped in good order; ending all the same")
+        LOG.warning("not everything could be stopped cleanly; ending the process anyway")
         _end(1)
 
 
 def _waiting_for() -> str:
-    """What is likely to hold us up, for the end of a line."""
+    """Return what probably delays the stop, as the end of a log line."""
     parties = [str(party) for party in outages.holding_up()]
-    return f"; waiting for: {', '.join(parties)}" if parties else "; work at hand is finished"
+    return f"; waiting for: {', '.join(parties)}" if parties else "; finishing work in progress"
 
 
 def _end(status: int) -> NoReturn:
-    """End at once: the libraries' own clean-up at the exit would wait for the same thing."""
+    """End the process at once: the libraries' clean-up at exit could hang as well."""
     logging.shutdown()
     sys.stderr.flush()
     os._exit(status)
 
 
-def _serve(config: cfg.ConfigOpts, service: Service, news: concurrency.Inbox) -> None:
+def _serve(config: cfg.ConfigOpts, service: Service, inbox: concurrency.Inbox) -> None:
     while True:
-        for received in news.get_all(timeout_seconds=3600):
+        for received in inbox.get_all(timeout_seconds=3600):
             if isinstance(received, Exception):
                 raise received
             if received != signal.SIGHUP:
@@ -154,6 +153,8 @@ def _reload(config: cfg.ConfigOpts, service: Service) -> None:
         conf.validate(config)
         service.reload(config)
     except (exception.ConfigError, cfg.Error, ValueError) as error:
-        LOG.error("SIGHUP: the configuration is not taken up: %s", error)
+        LOG.error(
+            "SIGHUP: the configuration is not applied: %s; correct it and send SIGHUP again", error
+        )
     else:
-        LOG.info("SIGHUP: configuration read again")
+        LOG.info("SIGHUP: configuration read again, mutable options applied")

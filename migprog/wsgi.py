@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The REST API for uWSGI, gunicorn and the like: ``migprog.wsgi:application``.
+"""The REST API for uWSGI, gunicorn and other WSGI servers: ``migprog.wsgi:application``.
 
-The configuration is the file that ``MIGPROG_CONFIG_FILE`` names, or else
-``/etc/migprog/migprog.conf``. It is read when this module is imported, so that nothing starts with
-a wrong one; each worker connects to the database by itself, at its first request, and to the
-broker, if at all, at the first that it is needed for.
+The configuration is the file in ``MIGPROG_CONFIG_FILE``, by default ``/etc/migprog/migprog.conf``.
+It is read when this module is imported, so that no worker starts with an invalid one. Each worker
+connects to the database at its first request, and to the broker, if at all, at the first request
+that needs it.
 """
 
 from migprog import concurrency
@@ -25,7 +25,7 @@ def _application() -> Application:
     config = conf.load(["--config-file", path] if path else [], "migprog")
     store = objects.connect(config)
     store.log_outages("requests are answered 503")
-    # The server that imports this ends its workers as it likes; nothing is closed.
+    # The importing server ends its workers by itself; nothing is closed here.
     return app.create(config, store, actions=by_agents(config, store, contextlib.ExitStack()))
 
 

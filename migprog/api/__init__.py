@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HTTP API: the native one at the root, Nova's below ``/v2.1``."""
+"""The HTTP API: the native API at the root, the Nova-compatible one below ``/v2.1``."""
 
-# Of the native API, in the microversion header and in error codes.
+# The native API's service type in the microversion header and in error codes.
 SERVICE_TYPE = "migration-progress"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a request may see and do. Each resource names the rule of each of its methods, and none is
-asked before that rule has been; a rule is asked of the user's own project, and things of other
-projects are not found, unless a further rule says otherwise."""
+"""What a request may see and do. Each resource names a policy rule for each of its methods, which
+is checked before the method runs. Rules apply to the user's own project, and resources of other
+projects are not found, unless a further rule allows it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,21 +18,20 @@ Rules = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """``may`` tells of a rule; ``project``: the user's, None when there is none."""
+    """``may`` returns whether a rule allows the user; ``project``: the user's, or None."""
 
     may: Callable[[str], bool]
     project: str | None
 
     def check(self, rule: str) -> None:
-        """Raises :class:`ApiError`."""
+        """Raise :class:`ApiError` if the rule does not allow the user."""
         if not self.may(rule):
             raise ApiError(ErrorCode.POLICY_DENIED, f"Policy doesn't allow {rule} to be performed.")
 
     def only_project(self, all_projects: str = policies.base.ALL_PROJECTS) -> str | None:
-        """The project whose things alone are found; None: those of all, by the rule
-        ``all_projects``.
+        """Return the project to confine a query to; None for all, allowed by ``all_projects``.
 
-        Raises :class:`ApiError` where there is no project to be confined to.
+        Raises :class:`ApiError` if the user has no project to be confined to.
         """
         if self.may(all_projects):
             return None
@@ -41,14 +40,14 @@ class Access:
         return self.project
 
 
-# Without Keystone: whoever can ask may do everything.
+# Without Keystone every client may do everything.
 UNLIMITED = Access(may=lambda _rule: True, project=None)
-# Without a token, where none is needed.
+# For public resources, which need no token.
 NOTHING = Access(may=lambda _rule: False, project=None)
 
 
 class Ruled(Protocol):
-    """A resource, with the rules of its methods: it must have them, or be :data:`PUBLIC`."""
+    """A resource with the rules of all its methods, or :data:`PUBLIC`."""
 
     RULES: Rules
 
@@ -57,10 +56,10 @@ PUBLIC: Rules = {}
 
 
 def rule_of(resource: Ruled, method: str) -> str | None:
-    """The rule of a method of a resource; None: it is for everybody.
+    """Return the rule of a method of a resource, None if it is public.
 
-    A method that does not exist is refused to those only who may ask for another one. Raises
-    :class:`LookupError` for a method that was given no rule: nobody may ask for it.
+    For a method that does not exist, return another method's rule, so that only users who may use
+    that get 405. Raises :class:`LookupError` for an existing method without a rule: it is denied.
     """
     rules = resource.RULES
     method = "GET" if method == "HEAD" else method
@@ -72,8 +71,8 @@ def rule_of(resource: Ruled, method: str) -> str | None:
 
 
 class Enforcement:
-    """Falcon middleware behind the one that sets ``req.context.access``: asks the rule of the
-    resource that a request is for."""
+    """Falcon middleware, after the one that sets ``req.context.access``: checks the rule of the
+    requested method."""
 
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: Any, params: dict[str, Any]

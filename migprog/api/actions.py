@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be done to a migration, as the API asks for it; whoever wires the API says how."""
+"""Actions on migrations, as the API requests them."""
 
 import logging
 from collections.abc import Callable
@@ -15,9 +15,9 @@ LOG = logging.getLogger(__name__)
 
 
 class Actions(Protocol):
-    """Asks the agent that has a migration, and returns when that has been asked: not done.
+    """Requests an action from the migration's agent; it returns when it is requested, not done.
 
-    Called for a migration that was in the right state when it was read. May raise
+    Call it for a migration in a suitable state. May raise
     :class:`exception.ActionsDisabled`, :class:`exception.Conflict` and
     :class:`exception.AgentUnavailable`.
     """
@@ -26,14 +26,14 @@ class Actions(Protocol):
 
 
 class Disabled:
-    """Where nothing may be done."""
+    """Refuses all actions."""
 
     def ask(self, ctxt: RequestContext, action: Action, migration: objects.Migration) -> NoReturn:
         raise exception.ActionsDisabled(_DISABLED)
 
 
 class ByAgents:
-    """Asks agents by remote calls, those alone that take part and were heard of lately."""
+    """Requests actions by remote calls to agents that enable actions and are not silent."""
 
     def __init__(
         self,
@@ -56,14 +56,18 @@ class ByAgents:
         try:
             answer = self._agents.ask(without_token(ctxt), host, action, target)
         except compute.Unanswered as error:
-            LOG.warning("%s of migration %s: %r: %s", action, migration.uuid, host, error)
+            LOG.warning(
+                "failed to request %s of migration %s from the agent of %r: %s; the client gets "
+                "503, the agent may still act; check that agent and the broker",
+                *(action, migration.uuid, host, error),
+            )
             raise exception.AgentTimeout(_TIMEOUT) from error
         if answer.refused is not None:
             raise conflict(action, answer.refused, answer.reason)
 
 
 def conflict(action: Action, why: str, reason: Refusal | None) -> exception.Conflict:
-    """The error of an action that is not possible in the migration's present state."""
+    """Return the error for an action that the migration's present state does not permit."""
     return exception.Conflict(f"Cannot {_VERBS[action]}: {why}.", reason)
 
 
@@ -71,7 +75,7 @@ _VERBS = {
     Action.ABORT: "abort the migration",
     Action.FORCE_COMPLETE: "force the migration to complete",
 }
-# No host is named: not everybody may see it.
+# Without names of hosts, which not every user may see.
 _DISABLED = (
     "Actions are disabled: set [api] allow_actions = true, and [compute] allow_actions = true on "
     "the hypervisors. Nova's own API can abort the migration and force it to complete."

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/agents``: which hosts are watched, since when, by which version, and how often they tell."""
+"""``/agents``: the watched hosts, since when, by which version, and their report intervals."""
 
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ class Agents(Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query = self.query(req)
         limit = query.get("limit", self.parts.max_limit)
-        # One more than asked for tells whether there is a next page.
+        # One more than the limit, to see whether there is a next page.
         found = objects.Agent.list(self.parts.store, limit=limit + 1, marker=query.get("marker"))
         now = self.parts.clock()
         if conditional.is_known(req, resp, [(each, each.is_silent(now)) for each in found]):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The application: which resource is where, and what every request passes on its way to it."""
+"""The WSGI application: its routes, and the middleware that each request passes."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -63,12 +63,12 @@ def create(
     actions: Actions | None = None,
     waiting: Waiting | None = None,
 ) -> Application:
-    """The whole API over ``store``.
+    """Return the whole API for ``store``.
 
-    ``authenticate`` stands in for keystonemiddleware where ``[api] auth_strategy`` is keystone.
-    ``actions`` does what is asked for; without it nothing may be done to a migration.
-    ``waiting``: those that wait for news; without it as many as ``[api] max_long_polls`` says.
-    The only reader of the configuration in this package.
+    ``authenticate`` replaces keystonemiddleware if ``[api] auth_strategy`` is keystone.
+    ``actions`` requests actions; by default they are disabled.
+    ``waiting``: the long polls; by default as many as ``[api] max_long_polls``.
+    This is the only function in the package that reads the configuration.
     """
     nova_conf.register_opts(conf)
     parts = Parts(
@@ -94,13 +94,13 @@ def create(
         app = local.LoopbackOnly(app, [listen.host], conf.cors.allowed_origin or ())
     app = errors.Outermost(app, _finish)
     if conf.cors.allowed_origin:
-        # Outermost, as a page has to be told errors as well.
+        # Outermost, as pages of other origins must be able to read errors, too.
         app = cors.CORS(_without_preflights(app), conf)
     return measured.measured(request_id.RequestId(app, conf))
 
 
 def _apis(parts: Parts, identity: auth.ByToken | auth.Everybody) -> Application:
-    """Both APIs, each with its own routes and its own form of errors."""
+    """Return both APIs, each with its own routes and form of errors."""
     before: list[Any] = [measured.Route(), Bounds(), identity]
     ours = falcon.App(middleware=[*before, microversion.Negotiation(), access.Enforcement()])
     errors.install(ours)
@@ -117,7 +117,7 @@ def _apis(parts: Parts, identity: auth.ByToken | auth.Everybody) -> Application:
 
 
 def _without_preflights(app: Application) -> Application:
-    """What a browser asks before it lets a page ask bears no token, and goes no further."""
+    """Answer CORS preflights, which have no token, without passing them on."""
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] == "OPTIONS":
@@ -128,7 +128,7 @@ def _without_preflights(app: Application) -> Application:
 
 
 def refuse(path: str | None, status: int) -> tuple[str, list[tuple[str, str]], bytes]:
-    """The answer to a request that is no valid HTTP, for :class:`migprog.httpd.Server`."""
+    """Return the answer to an invalid HTTP request, for :class:`migprog.httpd.Server`."""
     return errors.early_answer(_finish, path, status)
 
 
@@ -137,13 +137,13 @@ def _finish(path: str) -> errors.Finish:
 
 
 def _finish_native(request: webob.Request, response: webob.Response) -> None:
-    """What every answer of the native API has, whoever made it."""
+    """Add what every answer of the native API has, whichever middleware made it."""
     errors.finish(request, response)
     microversion.answer(request, response)
 
 
 class Bounds:
-    """What no request of ours needs; and its id for the log. ``req.context.user`` is who asks."""
+    """Refuses what no valid request has. Sets ``req.context.user`` with the request's id."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         asked = req.env.get(request_id.ENV_REQUEST_ID)
@@ -153,7 +153,7 @@ class Bounds:
                 ErrorCode.URI_TOO_LONG,
                 f"The URL must have at most {MAX_URL_CHARACTERS} characters.",
             )
-        # oslo.middleware's size limit is for requests that have a body: none of these does.
+        # oslo.middleware limits the size of bodies; these methods must have none.
         in_chunks = req.get_header("Transfer-Encoding") is not None
         if req.method in _METHODS:
             if req.content_length or in_chunks:

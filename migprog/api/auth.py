@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who asks: with Keystone who has a token, without it this machine alone."""
+"""Authentication: by a Keystone token, or without Keystone of this machine only."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,12 +11,12 @@ from migprog.api import access, errors
 from migprog.api.error_codes import ErrorCode
 from migprog.api.resource import Application
 
-# Exactly these, as they are routed; whatever is not here is not public.
+# Exactly as routed; every other path needs a token.
 PUBLIC = frozenset({"/", "/healthcheck", "/openapi.json", "/v2.1", "/v2.1/"})
 
 
 def but_public(app: Application, authenticate: Callable[[Application], Application]) -> Application:
-    """``app`` behind ``authenticate``, but for what is public."""
+    """Return ``app`` with ``authenticate`` in front of all paths but public ones."""
     protected = authenticate(app)
 
     def choose(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -27,8 +27,8 @@ def but_public(app: Application, authenticate: Callable[[Application], Applicati
 
 
 class ByToken:
-    """Falcon middleware behind keystonemiddleware, whose headers clients cannot forge: what the
-    user of the token, ``req.context.user``, may do is ``req.context.access``."""
+    """Falcon middleware after keystonemiddleware, whose headers clients cannot forge. Sets
+    ``req.context.user``, the token's user, and ``req.context.access``, what the user may do."""
 
     def __init__(self, policy: policies.Policy) -> None:
         self._policy = policy
@@ -45,7 +45,7 @@ class ByToken:
 
 
 class Everybody:
-    """Falcon middleware behind :class:`local.LoopbackOnly`: who can ask may do everything."""
+    """Falcon middleware after :class:`local.LoopbackOnly`: every client may do everything."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         req.context.access = access.UNLIMITED

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bodies of requests: JSON, which the application bounds; and what an action's says."""
+"""Bodies of requests, which are JSON of bounded size, and the schema of actions."""
 
 import json
 from typing import Any
@@ -21,9 +21,10 @@ ACTION: Schema = {
 
 
 def read(req: falcon.Request, *accepted: str) -> Any:
-    """The document that is sent; None: it is none. ``accepted``: its media types.
+    """Return the JSON document in a request's body, None if it is not JSON. ``accepted``: its
+    media types.
 
-    Raises :class:`ApiError`.
+    Raises :class:`ApiError` for another media type.
     """
     content_type = (req.content_type or "").partition(";")[0].strip().lower()
     if content_type not in accepted:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers with an ``ETag``, and 304 to who has that already (``If-None-Match``).
+"""Conditional requests: answers have an ``ETag``, and 304 if the client has it already.
 
-The tag of migrations is made of what tells the states of their records apart, read by itself: a
-client that has the news costs a few columns, and no document is made. So it is a weak one: it says
-that the same is told, whatever a proxy makes of the bytes. Whatever else shows in a document goes
-into its tag, too: who may see hosts, a microversion, and what changes with time alone (``stale``).
+A migration's tag is made of the columns that change with each change of its record, which are read
+alone: a client that is up to date costs a short read, and no document is made. So the tag is weak:
+it says that the content is the same, not the bytes. Whatever else shows in a document is part of
+its tag, too: whether hosts may be seen, the microversion, and what changes with time (``stale``).
 """
 
 import hashlib
@@ -21,9 +21,9 @@ _VERSION = version.version_info.version_string()
 
 
 def is_known(req: falcon.Request, resp: falcon.Response, *shown: Any) -> bool:
-    """Tell whether the client has what is made of these values: then 304 is the answer.
+    """Return whether the client has what is made of these values; if so, set status 304.
 
-    A value's repr must tell it from others. A tag is of one version of the program, and of one
+    Values must be told apart by their repr. A tag is valid for one version of migprog and one
     microversion.
     """
     digest = hashlib.blake2b(
@@ -32,7 +32,7 @@ def is_known(req: falcon.Request, resp: falcon.Response, *shown: Any) -> bool:
     tag = falcon.ETag(digest.hexdigest())
     tag.is_weak = True
     resp.set_header("ETag", tag.dumps())
-    # It is for this token's owner, and must be asked for each time.
+    # The answer is for this token's user, and clients must revalidate it each time.
     resp.set_header("Cache-Control", "private, no-cache")
     known = any(each == "*" or each == tag for each in req.if_none_match or ())
     if known:
@@ -46,21 +46,21 @@ Find = Callable[[type[Any]], Sequence[Any]]
 def migrations(
     req: falcon.Request, resp: falcon.Response, parts: Parts, find: Find, *shown: Any
 ) -> Sequence[objects.Migration] | None:
-    """The migrations that ``find`` gives; None: the client has them as they are.
+    """Return the migrations that ``find`` returns, or None if the client has them as they are.
 
-    ``find`` is given what it is to find: :class:`objects.Migration`, or :class:`objects.Mark` to
-    tell whether there is anything new. ``shown``: what else their documents depend on.
+    ``find`` gets what to read: :class:`objects.Migration`, or :class:`objects.ResourceVersion` to
+    see whether anything has changed. ``shown``: what else their documents depend on.
     """
     shown = (*shown, parts.nova_names)
     if req.if_none_match and is_known(
-        req, resp, shown, _marks(find(objects.ResourceVersion), parts)
+        req, resp, shown, _versions(find(objects.ResourceVersion), parts)
     ):
         return None
     found: Sequence[objects.Migration] = find(objects.Migration)
-    return None if is_known(req, resp, shown, _marks(found, parts)) else found
+    return None if is_known(req, resp, shown, _versions(found, parts)) else found
 
 
-def _marks(found: Sequence[Any], parts: Parts) -> list[tuple[Any, ...]]:
+def _versions(found: Sequence[Any], parts: Parts) -> list[tuple[Any, ...]]:
     now = parts.clock()
     return [
         (

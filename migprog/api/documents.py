@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The JSON Schemas of the native API's documents, made of the tables and the types that they are
-made of; of every microversion at once: what a later one brought may be missing."""
+"""JSON Schemas of the native API's documents, made from the types that the documents are made from.
+They cover all microversions: fields that a later one brought are optional."""
 
 import enum
 import types
@@ -26,7 +26,7 @@ _TYPES: dict[Any, Schema] = {
 
 
 def of_type(hint: Any) -> Schema:
-    """Of values of a type; ``X | None`` is null, too."""
+    """Return the schema of a type's values; ``X | None`` is nullable."""
     if isinstance(hint, types.UnionType):
         (known,) = (each for each in typing.get_args(hint) if each is not types.NoneType)
         return nullable(of_type(known))
@@ -36,13 +36,13 @@ def of_type(hint: Any) -> Schema:
 
 
 def of_fields(kind: type, names: Iterable[str] | None = None) -> dict[str, Schema]:
-    """Of the fields of a dataclass, or of some of them."""
+    """Return the schemas of a dataclass's fields, or of some of them."""
     hints = typing.get_type_hints(kind)
     return {name: of_type(hints[name]) for name in names or kind.__slots__}  # type: ignore[attr-defined]
 
 
 def nullable(schema: Schema) -> Schema:
-    """The same, or null."""
+    """Return a schema that also allows null."""
     if "enum" in schema:
         return {"type": [schema["type"], "null"], "enum": [*schema["enum"], None]}
     kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
@@ -50,7 +50,7 @@ def nullable(schema: Schema) -> Schema:
 
 
 def document(properties: Mapping[str, Schema], optional: Iterable[str] = ()) -> Schema:
-    """An object with these keys, and no others; all but the optional ones are always there."""
+    """Return the schema of an object with these keys only; ``optional`` ones may be missing."""
     left_out = set(optional)
     return {
         "type": "object",
@@ -65,17 +65,17 @@ def listed(schema: Schema) -> Schema:
 
 
 def ref(name: str) -> Schema:
-    """One of :data:`COMPONENTS`, or of those of Nova's API."""
+    """Return a reference to one of :data:`COMPONENTS`, or of the Nova-compatible API's."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def page(name: str, schema: Schema) -> Schema:
-    """A list, and where it goes on if it does."""
+    """Return the schema of a page of a list, with a link to the next page if there is one."""
     links = f"{name}_links"
     return document({name: listed(schema), links: listed(ref("Link"))}, optional=[links])
 
 
-_QUARTER = of_fields(calibration.ForecastCheck)
+_CHECK = of_fields(calibration.ForecastCheck)
 _DISK = {
     "name": TEXT,
     **dict.fromkeys(("total_bytes", "processed_bytes", "remaining_bytes"), _TYPES[int]),
@@ -87,7 +87,7 @@ _MIGRATION = {
     **of_fields(Migration, views.INSTANTS),
     "disks": nullable(listed(document(_DISK))),
     "stale": _TYPES[bool],
-    "calibration": listed(document(_QUARTER)),
+    "calibration": listed(document(_CHECK)),
     "links": listed(ref("Link")),
 }
 _SERVER = {
@@ -107,13 +107,13 @@ _DRAIN = {
     "pace": {"oneOf": [document(of_fields(drain.TransferRate)), {"type": "null"}]},
     "migrations": listed(ref("Migration")),
 }
-# Of errors that have them.
-_BESIDE = ("field", "rule", "min_version", "max_version")
+# Keys of some errors only.
+_OPTIONAL = ("field", "rule", "min_version", "max_version")
 _ERROR = {
     "request_id": TEXT,
     "code": of_type(ErrorCode),
     "status": _TYPES[int],
-    **dict.fromkeys(("title", "detail", *_BESIDE), TEXT),
+    **dict.fromkeys(("title", "detail", *_OPTIONAL), TEXT),
 }
 
 COMPONENTS: dict[str, Schema] = {
@@ -126,7 +126,7 @@ COMPONENTS: dict[str, Schema] = {
     "Server": document(_SERVER),
     "Agent": document(_AGENT),
     "Drain": document(_DRAIN),
-    "Error": document({"errors": listed(document(_ERROR, optional=_BESIDE))}),
+    "Error": document({"errors": listed(document(_ERROR, optional=_OPTIONAL))}),
 }
 
 MIGRATION = document({"migration": ref("Migration")})

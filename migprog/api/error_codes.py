@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every way in which a request to the native API fails: its code, its HTTP status, its meaning.
+"""The errors of the native API: code, HTTP status and meaning.
 
-1. A code never changes its meaning, and is never used again for another one.
-2. A code has one status: what needs another one needs another code. ``undefined`` alone has any.
-3. Two failures that a client handles in different ways have different codes.
+1. A code never changes its meaning, and is never reused for another one.
+2. A code has one status: another status needs another code. Only ``undefined`` may have any.
+3. Failures that clients handle differently have different codes.
 
 A new code needs a line in ``doc/source/api.rst``; a test compares both.
 """
@@ -17,7 +17,7 @@ from migprog.core.actions import Refusal
 class ErrorCode(enum.StrEnum):
     """The value is what clients see: ``migration-progress.migration-not-found``.
 
-    ``status``: of HTTP. ``meaning``: one sentence, the detail of errors that have no better one.
+    ``status``: the HTTP status. ``meaning``: one sentence, the default detail of the error.
     """
 
     status: int
@@ -157,12 +157,12 @@ class ErrorCode(enum.StrEnum):
     UNDEFINED = ("undefined", 500, "An error without a code of its own; its status says more.")
 
 
-# Of actions that are refused, by the reason.
+# Codes of refused actions, by the reason.
 _BY_VALUE = {code.value: code for code in ErrorCode}
 BY_REFUSAL: dict[str, ErrorCode] = {
     refusal.value: _BY_VALUE[f"{SERVICE_TYPE}.{refusal}"] for refusal in Refusal
 }
-# Of failures that tell their status alone.
+# Codes of failures that are known by their status only.
 BY_STATUS: dict[int, ErrorCode] = {
     400: ErrorCode.BAD_REQUEST,
     401: ErrorCode.UNAUTHORIZED,

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors in the form of OpenStack's API guideline, whoever makes them::
+"""Errors in the form of OpenStack's API guideline, whichever component raised them::
 
     {"errors": [{"request_id", "code", "status", "title", "detail"}]}
 
-``code`` is one of :mod:`migprog.api.error_codes`. ``field`` and ``rule`` stand beside where a
-parameter or a body breaks a rule, ``min_version`` and ``max_version`` where a microversion is not
-supported.
+``code`` is one of :mod:`migprog.api.error_codes`. Errors of a parameter or a body also have
+``field`` and ``rule``, errors of an unsupported microversion ``min_version`` and ``max_version``.
 """
 
 import http
@@ -46,12 +45,12 @@ class Failure:
 
     @classmethod
     def of_status(cls, status: int, detail: str | None = None) -> Self:
-        """The failure of a status, where nothing says more."""
+        """Return the failure for a status about which nothing more is known."""
         return cls(BY_STATUS.get(status, ErrorCode.UNDEFINED), status, detail)
 
 
 class ApiError(falcon.HTTPError):
-    """A failure as falcon's error, to be raised in resources and middleware."""
+    """A failure as falcon's error, for resources and middleware to raise."""
 
     def __init__(
         self,
@@ -65,12 +64,12 @@ class ApiError(falcon.HTTPError):
         self.failure = Failure.of(code, detail, **more)
 
 
-# An API's form of a failure, for a request of a WSGI environment: the status and the document.
+# Returns the status and document of a failure in an API's form, for a request's WSGI environment.
 Form: TypeAlias = Callable[[Failure, Mapping[str, Any]], tuple[int, dict[str, Any]]]
 
 
 def form(failure: Failure, environ: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
-    """The native API's form."""
+    """Return a failure in the native API's form."""
     try:
         title = http.HTTPStatus(failure.status).phrase
     except ValueError:
@@ -87,12 +86,12 @@ def form(failure: Failure, environ: Mapping[str, Any]) -> tuple[int, dict[str, A
 
 
 def respond(failure: Failure, environ: Mapping[str, Any]) -> webob.Response:
-    """A failure as the answer of WSGI middleware."""
+    """Return a failure as an answer of WSGI middleware."""
     status, document = form(failure, environ)
     return webob.Response(json=document, status=status)
 
 
-# What crosses a layer, see migprog/exception.py.
+# Codes of the errors that cross layers, see migprog/exception.py.
 _CODES: Mapping[type[exception.MigprogError], ErrorCode] = {
     exception.ServerNotFound: ErrorCode.SERVER_NOT_FOUND,
     exception.MigrationNotFound: ErrorCode.MIGRATION_NOT_FOUND,
@@ -109,17 +108,17 @@ _CODES: Mapping[type[exception.MigprogError], ErrorCode] = {
 
 
 def install(app: "falcon.App[Any, Any]", form: Form = form) -> None:
-    """Show every error of a falcon application so, our own and the unforeseen too."""
+    """Show every error of a falcon application in this form, unexpected errors, too."""
     handlers = _Handlers(form)
     app.set_error_serializer(handlers.serialize)
-    app.add_error_handler(Exception, handlers.unforeseen)
+    app.add_error_handler(Exception, handlers.unexpected)
     for kind in _CODES:
         app.add_error_handler(kind, handlers.known)
     app.add_error_handler(objects.Unavailable, handlers.unavailable)
 
 
 class _Handlers:
-    """What falcon calls with an error, for one form."""
+    """falcon's error handlers for one form."""
 
     def __init__(self, form: Form) -> None:
         self._form = form
@@ -155,20 +154,20 @@ class _Handlers:
         error: objects.Unavailable,
         params: dict[str, Any],
     ) -> None:
-        # The store logs its outages; this is one of many requests that meet one.
+        # The store logs its outages; this is one of many requests during an outage.
         LOG.debug("%s %s: %s", req.method, req.path, error)
         resp.set_header("Retry-After", RETRY_AFTER_SECONDS)
-        # The driver's own text is for the log: it may name hosts and users.
+        # Without the driver's text, which may name hosts and users.
         self._show(req, resp, Failure.of(ErrorCode.DATABASE_UNAVAILABLE))
 
-    def unforeseen(
+    def unexpected(
         self,
         req: falcon.Request,
         resp: falcon.Response,
         error: Exception,
         params: dict[str, Any],
     ) -> None:
-        LOG.error("%s %s failed", req.method, req.path, exc_info=error)
+        LOG.error("unexpected error in %s %s, answered 500", req.method, req.path, exc_info=error)
         self._show(req, resp, Failure.of(ErrorCode.INTERNAL_ERROR))
 
     def _show(self, req: falcon.Request, resp: falcon.Response, failure: Failure) -> None:
@@ -182,26 +181,26 @@ Finish: TypeAlias = Callable[[webob.Request, webob.Response], None]
 
 
 def finish(request: webob.Request, response: webob.Response) -> None:
-    """Give an error of the native API its form, where it is none of ours."""
-    if response.status_code >= 400 and not _is_ours(response):
+    """Give an error of the native API its form unless it has it."""
+    if response.status_code >= 400 and not _has_our_form(response):
         _status, document = form(Failure.of_status(response.status_code), request.environ)
         response.content_type = falcon.MEDIA_JSON
         response.json = document
 
 
-def _is_ours(response: webob.Response) -> bool:
-    """Tell whether an error has our form; keystonemiddleware's has Keystone's, others are pages.
-    The answer to a HEAD has no body."""
+def _has_our_form(response: webob.Response) -> bool:
+    """Return whether an error has the native API's form; keystonemiddleware uses Keystone's, others
+    HTML. The answer to a HEAD has no body."""
     if response.content_type != falcon.MEDIA_JSON:
         return False
     return not response.body or "errors" in response.json
 
 
 class Outermost:
-    """WSGI middleware around all other: their errors in the form of the API that a path is of,
-    none with a traceback.
+    """Outermost WSGI middleware: gives errors of other middleware the form of the path's API, and
+    no traceback.
 
-    ``finish_of`` gives what finishes the answers of a path.
+    ``finish_of`` returns the function that finishes the answers of a path.
     """
 
     def __init__(self, app: Any, finish_of: Callable[[str], Finish]) -> None:
@@ -216,10 +215,10 @@ class Outermost:
         try:
             response = request.get_response(self._app)
         except Exception:
-            LOG.exception("%s %s failed", request.method, path)
+            LOG.exception("unexpected error in %s %s, answered 500", request.method, path)
             response = webob.Response(status=500)
         self._finish_of(path)(request, response)
-        # Text that tenants chose is data: no browser may take it for a page.
+        # Texts that tenants chose must not be interpreted as HTML.
         response.headers["X-Content-Type-Options"] = "nosniff"
         answer: Iterable[bytes] = response(environ, start_response)
         return answer
@@ -228,8 +227,8 @@ class Outermost:
 def early_answer(
     finish_of: Callable[[str], Finish], path: str | None, status: int
 ) -> tuple[str, list[tuple[str, str]], bytes]:
-    """The answer to a request that no application sees, as it is no valid HTTP: its status line,
-    headers and body."""
+    """Return status line, headers and body of the answer to a request that is not valid HTTP and
+    reaches no application."""
     environ = {
         request_id.ENV_REQUEST_ID: context.generate_request_id(),
         "PATH_INFO": path or "/",

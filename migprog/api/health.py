@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/healthcheck``: whether this API can serve. For everybody.
+"""``/healthcheck``: whether this API can serve. Public.
 
-First the database has to answer, then the checks of ``[healthcheck] backends``, of oslo.middleware
-(whose plug-ins cannot get at our store).
+It needs an answer from the database, then passes the checks of ``[healthcheck] backends`` of
+oslo.middleware, whose plug-ins cannot access the store.
 """
 
 from typing import ClassVar
@@ -21,7 +21,7 @@ from migprog.api.resource import Application, Resource
 
 
 def checks(conf: cfg.ConfigOpts) -> Application:
-    """oslo.middleware's part, with its ``[healthcheck]`` options."""
+    """Return oslo.middleware's health check with its ``[healthcheck]`` options."""
     application: Application = healthcheck.Healthcheck(webob.exc.HTTPNotFound(), conf)
     return application
 
@@ -35,12 +35,12 @@ class Health(Resource):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         self.query(req)
-        # Raises Unavailable when the database is away or has no tables.
+        # Raises Unavailable if the database is away or has no tables.
         objects.Migration.list(self.parts.store, limit=1)
         question = webob.Request(dict(req.env), method="GET", accept="application/json")
         answer = question.get_response(self.parts.health)
         if answer.status_code == 404:
-            # Not for the address that asks, see [healthcheck] allowed_source_ranges.
+            # The client's address is not allowed by [healthcheck] allowed_source_ranges.
             raise falcon.HTTPNotFound
         if answer.status_code != 200:
             reasons = "; ".join(str(reason) for reason in answer.json["reasons"])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/hosts/<host>/drain``: what is on its way off a host, what still runs there, and when it will
-be empty."""
+"""``/hosts/<host>/drain``: which servers migrate from a host, which still run there, and when it
+will be empty."""
 
 import dataclasses
 from datetime import datetime
@@ -15,12 +15,12 @@ from migprog.api.resource import Resource
 from migprog.core import drain, liveness
 from migprog.core.status import Status
 
-# More than complete off one host within the time that counts.
+# More than can complete from one host within the hour that counts.
 _MOST_COMPLETED = 200
 
 
 class Drain(Resource):
-    """What has yet to leave a host. It has no ETag: it changes with time alone."""
+    """What has yet to leave a host. It has no ETag, since it changes with time alone."""
 
     RULES: ClassVar[Rules] = {"GET": policies.hosts.DRAIN}
     ANSWER = documents.DRAIN
@@ -38,11 +38,11 @@ class Drain(Resource):
         completed = objects.Migration.list(
             store, source_compute=host, status=Status.COMPLETED, limit=_MOST_COMPLETED
         )
-        pace = drain.pace([_completed(each) for each in completed], now.timestamp())
+        transfer_rate = drain.pace([_completed(each) for each in completed], now.timestamp())
         stale_after_seconds = self._stale_after_seconds(agent)
-        forecast = self._forecast(agent, off, pace, now)
+        forecast = self._forecast(agent, off, transfer_rate, now)
         resp.media = {
-            "drain": views.drain(host, agent, now, pace, forecast)
+            "drain": views.drain(host, agent, now, transfer_rate, forecast)
             | {
                 "migrations": [
                     views.migration(
@@ -57,7 +57,7 @@ class Drain(Resource):
         self,
         agent: objects.Agent | None,
         off: list[objects.Migration],
-        pace: drain.TransferRate | None,
+        transfer_rate: drain.TransferRate | None,
         now: datetime,
     ) -> drain.Forecast:
         if agent is None or agent.is_silent(now):
@@ -66,11 +66,11 @@ class Drain(Resource):
             agent.servers,
             agent.servers_memory_bytes,
             [self._under_way(each, now, self._stale_after_seconds(agent)) for each in off],
-            pace,
+            transfer_rate,
         )
 
     def _stale_after_seconds(self, agent: objects.Agent | None) -> float:
-        """An agent whose heartbeats are far apart is quiet for longer than is configured."""
+        """Return when a migration is stale; agents with long heartbeat intervals need longer."""
         after_seconds = self.parts.stale_after_seconds
         if agent is None:
             return after_seconds
@@ -80,25 +80,25 @@ class Drain(Resource):
     def _under_way(
         self, migration: objects.Migration, now: datetime, stale_after_seconds: float
     ) -> drain.UnderWay:
-        """With its time left from now on; nobody knows it of one that is not heard of."""
+        """Return a migration with its remaining time from now on, unknown if it is stale."""
         is_stale = views.is_stale(
             migration.in_progress, migration.last_reported_at, now, stale_after_seconds
         )
-        told = drain.UnderWay(
+        under_way = drain.UnderWay(
             server_uuid=migration.server_uuid,
             verdict=migration.verdict,
             memory_bytes=migration.memory_total_bytes,
             percent=migration.percent,
         )
         if is_stale:
-            return told
-        told = dataclasses.replace(
-            told,
+            return under_way
+        under_way = dataclasses.replace(
+            under_way,
             eta_seconds=migration.eta_seconds,
             eta_low_seconds=migration.eta_low_seconds,
             eta_high_seconds=migration.eta_high_seconds,
         )
-        return told.after((now - migration.sampled_at).total_seconds())
+        return under_way.after((now - migration.sampled_at).total_seconds())
 
 
 def _completed(migration: objects.Migration) -> drain.Completed:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""keystonemiddleware with deadlines, and with a bound on the requests that wait for Keystone."""
+"""keystonemiddleware with deadlines and a bound on the requests that wait for Keystone."""
 
 import contextlib
 import logging
@@ -21,24 +21,24 @@ from migprog.api.resource import Application
 LOG = logging.getLogger(__name__)
 
 _GROUP = "keystone_authtoken"
-# What an answer's failure means.
+# What Keystone's failure means, for the log.
 _FOLLOWS = "requests with tokens that are not known yet are answered 503"
-# The library's own are none, and 3: a Keystone that hangs would be waited for, for ever.
+# The library's defaults are no timeout and 3 retries: a hanging Keystone would block it forever.
 DEFAULTS = {"http_connect_timeout": 5, "http_request_max_retries": 1}
 _TURN_SECONDS = 1.0
-# keystoneauth waits as long before its second attempt.
+# keystoneauth's delay before its second attempt.
 RETRY_SECONDS = 0.5
 
 
 class _Busy(exceptions.ConnectFailure):
-    """Others wait for Keystone already."""
+    """Too many requests wait for Keystone already."""
 
 
 class Turns:
-    """Lets some requests at a time ask Keystone, and some more wait a moment for their turn.
+    """Lets some requests at a time query Keystone, and some more wait a moment for their turn.
 
-    The others fail at once: so a Keystone that hangs leaves threads for requests whose tokens are
-    known already. What it is asked has a deadline, whatever it sends meanwhile.
+    Others fail at once: so a hanging Keystone leaves threads for requests with cached tokens. Each
+    query has a deadline, even if Keystone keeps sending.
     """
 
     def __init__(self, threads: int, deadline_seconds: float) -> None:
@@ -49,7 +49,7 @@ class Turns:
 
     def run(self, ask: Callable[[], Any]) -> Any:
         """Return what ``ask`` returns. Raises :class:`keystoneauth1.exceptions.ConnectFailure`."""
-        # To check a token the middleware may have to fetch its own.
+        # To validate a token the middleware may have to fetch its own.
         if getattr(self._mine, "has", False):
             return ask()
 
@@ -79,10 +79,10 @@ class Turns:
 
 
 def authenticated(conf: cfg.ConfigOpts, app: Application, threads: int = 16) -> Application:
-    """keystonemiddleware in front of ``app``, with its ``[keystone_authtoken]`` options.
+    """Return ``app`` behind keystonemiddleware, with its ``[keystone_authtoken]`` options.
 
-    ``threads``: requests that are served at a time; half of them may wait for Keystone.
-    Raises :class:`exception.ConfigError` when the options are not there.
+    ``threads``: requests served at a time; half of them may wait for Keystone.
+    Raises :class:`exception.ConfigError` if options are missing.
     """
     for group, options in keystone_opts.list_auth_token_opts():
         conf.register_opts(options, group)
@@ -106,16 +106,17 @@ def authenticated(conf: cfg.ConfigOpts, app: Application, threads: int = 16) -> 
             answer: Iterable[bytes] = protected(environ, start_response)
             return answer
         except exceptions.EndpointNotFound as error:
-            # The middleware looks for Keystone in its own catalog, and does not foresee this.
+            # The middleware looks Keystone up in the catalog, and does not catch this.
             LOG.error(
-                "no token can be checked: Keystone's catalog has no endpoint of identity for "
-                "[keystone_authtoken] interface = %s, region_name = %s: %s",
+                "cannot validate tokens: Keystone's catalog has no identity endpoint for "
+                "[keystone_authtoken] interface = %s, region_name = %s: %s; requests are answered "
+                "503; correct these options or the catalog",
                 *(interface, region, error),
             )
             message = "Cannot check the token: Keystone's catalog has no endpoint for it."
         except exceptions.ClientException as error:
-            # Where a 401 has to say where Keystone is, it is asked outside of the middleware's
-            # own care.
+            # For the address of Keystone in a 401 the middleware queries Keystone outside of its
+            # own error handling.
             protected.keystone.failed(str(error)[:300])
             message = "The Keystone service is temporarily unavailable."
         failure = Failure.of(ErrorCode.KEYSTONE_UNAVAILABLE, message)
@@ -125,17 +126,17 @@ def authenticated(conf: cfg.ConfigOpts, app: Application, threads: int = 16) -> 
 
 
 def deadline_seconds(conf: cfg.ConfigOpts) -> float:
-    """What Keystone may take to check a token, all attempts and our own login among them."""
+    """Return the deadline for validating a token, with all attempts and migprog's own login."""
     settings = conf[_GROUP]
     attempts = 1 + int(settings.http_request_max_retries)
     return attempts * float(settings.http_connect_timeout) + RETRY_SECONDS * (attempts - 1)
 
 
 class _Bounded(auth_token.AuthProtocol):
-    """All that the middleware asks Keystone goes through its session.
+    """keystonemiddleware whose queries to Keystone all take their turn.
 
-    Where it has no token of its own, one thread at a time fetches that, under a lock of
-    keystoneauth's: a token takes its turn before, or all threads would wait for that lock.
+    If it has no token of its own, keystoneauth lets one thread at a time fetch it, under a lock.
+    A query takes its turn before that, or all threads would wait for the lock.
     """
 
     def __init__(self, app: Application, conf: dict[str, Any], turns: Turns) -> None:
@@ -159,39 +160,39 @@ class _Bounded(auth_token.AuthProtocol):
         return server
 
     def _asked(self, ask: Callable[[], Any]) -> Any:
-        """What Keystone says of a token; its failures are logged as those of one party."""
+        """Return Keystone's answer about a token; failures are logged as those of one party."""
         try:
-            told = ask()
+            answer = ask()
         except _Busy:
             raise
         except auth_token.ksm_exceptions.InvalidToken:
             self.keystone.worked()
             raise
         except (RecursionError, ValueError) as error:
-            self.keystone.failed(f"its answer cannot be read: {type(error).__name__}")
+            self.keystone.failed(f"cannot read its answer: {type(error).__name__}")
             raise auth_token.ksm_exceptions.ServiceError(str(error)) from error
         except Exception as error:
             self.keystone.failed(str(error)[:300])
             raise
         self.keystone.worked()
-        return told
+        return answer
 
     def _log_in(self) -> None:
-        """Have a token of our own, or fail soon.
+        """Fetch migprog's own token, or fail soon.
 
-        keystoneauth has all who need one wait until one of them has fetched it; if that fails, the
-        next one tries, and the last waits for all.
+        In keystoneauth all threads that need a token wait until one has fetched it; if that fails,
+        the next thread tries, and the last one waits for all before it.
         """
         if self._auth is None:
             return
         if not self._logging_in.acquire(timeout=_TURN_SECONDS):
-            raise _Busy("another request waits for the login at Keystone")
+            raise _Busy("another request is logging in at Keystone")
         try:
             self._session.get_token(self._auth)
         except (exceptions.ConnectFailure, exceptions.DiscoveryFailure):
             raise
         except exceptions.ClientException:
-            # A refusal: the middleware has words for it.
+            # A refusal: the middleware handles and logs it.
             LOG.debug("cannot log in at Keystone", exc_info=True)
         finally:
             self._logging_in.release()

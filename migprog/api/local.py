@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Without tokens this machine alone is answered, and no web page that its browsers show.
+"""Without tokens, answer only clients on this machine, and no foreign page in its browsers.
 
-A browser on this machine is a loopback peer for any page that it has loaded. So the ``Host`` of a
-request must be a name of this machine: a page whose own name was made to resolve to the loopback
-address (DNS rebinding) says its own. And its ``Origin`` must be this very API: other pages may
-send, though not read.
+A browser on this machine is a loopback client for any page that it has loaded. So the ``Host`` of a
+request must be a name of this machine: a page whose own name resolves to the loopback address (DNS
+rebinding) sends its own name. And its ``Origin`` must be this API: other pages could send requests,
+though not read the answers.
 """
 
 import re
@@ -19,22 +19,22 @@ from migprog.api.resource import Application
 from migprog.conf.api import is_loopback
 
 _FORWARDED_FOR = re.compile(r'\bfor="?\[?([^\s",;\]]*)', re.IGNORECASE)
-# Where proxies say who asks, besides Forwarded.
+# Headers in which proxies name the client, besides Forwarded.
 _CLIENTS = (
     *("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_X_CLIENT_IP", "HTTP_CLIENT_IP"),
     *("HTTP_X_CLUSTER_CLIENT_IP", "HTTP_TRUE_CLIENT_IP", "HTTP_CF_CONNECTING_IP"),
 )
 _NAME = "localhost"
-# What a browser says of requests that its user made, or a page of this API.
+# Sec-Fetch-Site of requests by the user, or by a page of this API.
 _OWN_SITES = ("same-origin", "none")
 
 
 class LoopbackOnly:
-    """WSGI middleware that answers no one but this machine.
+    """WSGI middleware that answers only clients on this machine.
 
-    It stands in front of what rewrites the peer's address: here only the real one counts.
+    It runs before anything that rewrites the client's address, since the real one counts.
     ``names``: of this machine, besides ``localhost`` and loopback addresses. ``origins``: of pages
-    that may ask, besides this API's own.
+    that may send requests, besides this API's own.
     """
 
     def __init__(
@@ -63,21 +63,21 @@ class LoopbackOnly:
         return None
 
     def _is_own_page(self, environ: Mapping[str, Any]) -> bool:
-        """Tell whether no browser sent it, or one for a page that may ask."""
+        """Return whether no browser sent the request, or one for an allowed page."""
         origin = environ.get("HTTP_ORIGIN")
         if origin is not None:
             own = f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST')}"
             return origin == own or origin in self._origins
-        # Without an Origin only what a page may link to: it reads nothing, and changes nothing.
+        # Browsers send no Origin for links and the like, which read and change nothing.
         site = environ.get("HTTP_SEC_FETCH_SITE")
         return site is None or site in _OWN_SITES or environ["REQUEST_METHOD"] in ("GET", "HEAD")
 
 
 def is_local(environ: Mapping[str, Any]) -> bool:
-    """Tell whether the peer, and whoever it says it asks for, are on this machine.
+    """Return whether the client, and the client that it forwards for, are on this machine.
 
-    A server on a socket file tells no address, and so might answer anybody. Nor does a proxy that
-    says only that it is one (``Via``, ``X-Forwarded-Server``), or by which name it was asked.
+    Refused as well: a server on a socket file, which has no client address, and a proxy that names
+    only itself (``Via``, ``X-Forwarded-Server``) or the host that it was asked for.
     """
     if environ.get("HTTP_VIA") or environ.get("HTTP_X_FORWARDED_SERVER"):
         return False
@@ -93,7 +93,7 @@ def is_local(environ: Mapping[str, Any]) -> bool:
 
 
 def names_this_machine(host: str | None, names: Collection[str] = ()) -> bool:
-    """Tell whether a ``Host`` header, which no browser leaves out, names this machine."""
+    """Return whether a ``Host`` header, which every browser sends, names this machine."""
     if host is None:
         return True
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts each request by its route, for the metrics."""
+"""Count requests by their route, for the metrics."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ _ROUTE = "migprog.route"
 
 
 class Route:
-    """Names the route of a request in its environment: middleware of falcon's."""
+    """Falcon middleware: puts the route of a request into its environment."""
 
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: object
@@ -23,7 +23,7 @@ class Route:
 
 
 def measured(app: Application) -> Application:
-    """Return ``app`` with each of its answers counted; outermost, so that errors are, too."""
+    """Return ``app`` with its answers counted. Outermost, so that errors are counted, too."""
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         begun, codes = time.perf_counter(), ["500"]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Microversions: those of the native API, and how a request and an answer name one.
+"""Microversions of the native API, and their headers in requests and answers.
 
-A client names the microversion that it speaks: ``OpenStack-API-Version: migration-progress 1.0``.
-Without the header it gets the oldest, so that what it reads today stays as it is.
+A client names its microversion: ``OpenStack-API-Version: migration-progress 1.0``. Without the
+header it gets the oldest one, so that existing clients keep working.
 """
 
 import re
@@ -21,13 +21,13 @@ from migprog.api.errors import ApiError
 
 HEADER = "OpenStack-API-Version"
 
-# No leading zeros, and not so many digits that they would be slow to read.
+# No leading zeros, and a bounded number of digits.
 _FORM = re.compile(r"([1-9][0-9]{0,8})\.([1-9][0-9]{0,8}|0)")
 
 
 @dataclass(frozen=True, slots=True)
 class Microversions:
-    """Those of one service. ``legacy_header``: one of that service alone, with a bare version."""
+    """The microversions of a service. ``legacy_header``: of that service only, a bare version."""
 
     service: str
     oldest: Version
@@ -39,9 +39,9 @@ class Microversions:
         return [HEADER, *([self.legacy_header] if self.legacy_header else ())]
 
     def requested(self, environ: Mapping[str, Any]) -> Version:
-        """The version that a WSGI request names, supported or not; the oldest if it names none.
+        """Return the version that a WSGI request names, supported or not; by default the oldest.
 
-        Raises :class:`ApiError` when it cannot be read.
+        Raises :class:`ApiError` if it cannot be parsed.
         """
         headers = {
             name: environ["HTTP_" + name.upper().replace("-", "_")]
@@ -67,7 +67,7 @@ class Microversions:
         return bool(version.matches(self.oldest, self.newest))
 
     def negotiate(self, environ: Mapping[str, Any]) -> Version:
-        """The version that a WSGI request is answered in. Raises :class:`ApiError`."""
+        """Return the version to answer a WSGI request in. Raises :class:`ApiError`."""
         version = self.requested(environ)
         if not self.is_supported(version):
             raise ApiError(
@@ -80,7 +80,7 @@ class Microversions:
         return version
 
     def name_in(self, response: webob.Response, version: Version | None) -> None:
-        """Name the version of an answer in its headers; None: it has none."""
+        """Set the headers with an answer's version; None: it has none."""
         response.vary = self.headers
         if version is not None:
             response.headers[HEADER] = f"{self.service} {version}"
@@ -88,7 +88,7 @@ class Microversions:
                 response.headers[self.legacy_header] = str(version)
 
 
-# What each version of the native API brought, the oldest first: views.py has how it shows.
+# What each version of the native API brought, oldest first; views.py implements it.
 HISTORY: Mapping[Version, str] = {
     Version(1, 0): "The first one.",
     Version(1, 1): "``arrived_at`` of a migration.",
@@ -104,7 +104,7 @@ class Negotiation:
 
 
 def answer(request: webob.Request, response: webob.Response) -> None:
-    """Name the version of the native API that a request was answered in, in the headers."""
+    """Set the headers with the native API's version that a request was answered in."""
     try:
         version = NATIVE.requested(request.environ)
     except ApiError:

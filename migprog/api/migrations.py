@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Migrations, newest first, those that ended too: of all hosts, of one server, and one of them,
-with what may be done to it."""
+"""Migrations, in progress and ended, newest first: of all hosts, of one server, a single one; and
+actions on it."""
 
 import json
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class _Migrations(Resource):
     def _find(
         self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
     ) -> objects.Migration | None:
-        """None: the client has it as it is."""
+        """Return a migration; None if the client has its current state."""
         project = req.context.access.only_project()
         found = conditional.migrations(
             req,
@@ -48,8 +48,8 @@ class _Migrations(Resource):
         id_or_uuid: str,
         action: Action,
     ) -> None:
-        """Have something done to a migration. Raises :class:`exception.Conflict`, and what
-        :meth:`Actions.ask` does."""
+        """Request an action. Raises :class:`exception.Conflict`, and what :meth:`Actions.ask`
+        raises."""
         project = req.context.access.only_project()
         migration = objects.Migration.get(
             self.parts.store, server_uuid, id_or_uuid, project_id=project
@@ -63,10 +63,10 @@ class _Migrations(Resource):
     def _page(
         self, req: falcon.Request, resp: falcon.Response, query: Mapping[str, Any], **only: Any
     ) -> None:
-        """Answer a page of the migrations that ``query`` and ``only`` ask for, and where the next
-        is."""
+        """Answer with a page of the migrations that ``query`` and ``only`` select, and a link to
+        the next one."""
         limit = query.get("limit", self.parts.max_limit)
-        # One more than asked for tells whether there is a next page.
+        # One more than the limit, to see whether there is a next page.
         only["limit"] = limit + 1
         if (project := req.context.access.only_project()) is not None:
             only["project_id"] = project
@@ -101,19 +101,19 @@ class Migrations(_Migrations):
         query = self.query(req)
         access = req.context.access
         if "host" in query:
-            # Who may not see where a migration is may not find out by asking for each host.
+            # Otherwise users who may not see hosts could find a migration by trying hosts.
             access.check(policies.migrations.HOSTS)
         if query.get("project_id", access.project) != access.project:
             access.check(policies.base.ALL_PROJECTS)
         self._page(req, resp, _asked(query))
 
 
-# Numbers are given in the order of creation.
+# Ids are assigned in the order of creation.
 _SORTED_BY = {"created_at": "id"}
 
 
 def _asked(query: Mapping[str, Any]) -> dict[str, Any]:
-    """A query of ``/migrations`` in the words of :meth:`objects.Migration.list`."""
+    """Return a query of ``/migrations`` as arguments of :meth:`objects.Migration.list`."""
     asked = dict(query)
     if "changed_since" in asked:
         asked["changed_since"] = schemas.instant(asked["changed_since"])
@@ -168,7 +168,7 @@ class ServerMigration(_Migrations):
     def on_delete(
         self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
     ) -> None:
-        """Abort it."""
+        """Abort the migration."""
         self._act(req, resp, server_uuid, id_or_uuid, Action.ABORT)
 
     def _wait(
@@ -176,13 +176,13 @@ class ServerMigration(_Migrations):
     ) -> None:
         project = req.context.access.only_project()
 
-        def there_is_news() -> bool:
-            mark = objects.ResourceVersion.get(
+        def has_changed() -> bool:
+            version = objects.ResourceVersion.get(
                 self.parts.store, server_uuid, id_or_uuid, project_id=project
             )
-            return mark.sequence > since or not mark.in_progress
+            return version.sequence > since or not version.in_progress
 
-        self.parts.waiting.until(req, there_is_news, wait)
+        self.parts.waiting.until(req, has_changed, wait)
 
 
 class MigrationAction(_Migrations):
@@ -190,13 +190,13 @@ class MigrationAction(_Migrations):
 
     RULES: ClassVar[Rules] = {"POST": policies.migrations.FORCE_COMPLETE}
     BODY = bodies.ACTION
-    # There is nothing to be read.
+    # The resource cannot be read.
     on_head = None  # type: ignore[assignment]
 
     def on_post(
         self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
     ) -> None:
-        """Force it to complete, the only action there is."""
+        """Force the migration to complete, the only action there is."""
         asked = {Action.FORCE_COMPLETE.value: None}
         if bodies.read(req, falcon.MEDIA_JSON) != asked:
             raise exception.BadBody(f"must be {json.dumps(asked)}")

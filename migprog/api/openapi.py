@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/openapi.json``: both APIs as an OpenAPI 3.1 document, for everybody.
+"""``/openapi.json``: both APIs as an OpenAPI 3.1 document. Public.
 
-It is made of what serves: the routes, and the rules, parameters and schemas that their resources
-have. A test compares it with the code, and every answer of the other tests with it.
+It is made from the routes and their resources' rules, parameters and schemas. A test compares it
+with the code, and all answers in the other tests with it.
 """
 
 import re
@@ -24,17 +24,18 @@ Routes = Iterable[tuple[str, type[Resource] | type[NovaResource]]]
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _DESCRIPTION = (
-    "The native API is at the root, Nova's below /v2.1. Documents are those of every microversion: "
-    "what one of them brought or ended may be missing. HEAD is accepted wherever GET is."
+    "The native API is at the root, the Nova-compatible one below /v2.1. Schemas cover all "
+    "microversions: fields that a microversion added or removed are optional. HEAD is accepted "
+    "wherever GET is."
 )
 _NATIVE_VERSION = rf"^{SERVICE_TYPE} (1\.(0|[1-9][0-9]{{0,2}})|latest)$"
 _NOVA_VERSION = r"^compute (2\.[1-9][0-9]{0,2}|latest)$"
 _IN_PATHS: Mapping[str, Schema] = {
-    "server_uuid": {**UUID, "description": "Of a server."},
-    "server_id": {**UUID, "description": "Of a server."},
+    "server_uuid": {**UUID, "description": "UUID of a server."},
+    "server_id": {**UUID, "description": "UUID of a server."},
     "id_or_uuid": {**TEXT, "description": "A migration's number or its UUID."},
     "number": {**TEXT, "description": "A migration's number."},
-    "host": {**TEXT, "description": "A compute host, as Nova knows it."},
+    "host": {**TEXT, "description": "A compute host, by its name in Nova."},
     "project_id": {**TEXT, "description": "The token's project."},
 }
 _REFUSALS = {
@@ -55,7 +56,7 @@ _ALWAYS = (400, 403, 406, 413, 414, 503)
 
 
 def build(routes: Routes, max_limit: int) -> dict[str, Any]:
-    """The document of these routes."""
+    """Return the document of these routes."""
     paths: dict[str, Any] = {}
     for path, resource in routes:
         paths[path] = {
@@ -123,11 +124,11 @@ def _responses(
 ) -> dict[str, Any]:
     if method == "GET":
         answers: dict[str, Any] = {
-            "200": {"description": "As it is.", "content": _json(resource.ANSWER)},
-            "304": {"description": "As the client has it (If-None-Match)."},
+            "200": {"description": "The document.", "content": _json(resource.ANSWER)},
+            "304": {"description": "Not modified (If-None-Match)."},
         }
     else:
-        answers = {"202": {"description": "It has been asked for."}}
+        answers = {"202": {"description": "The action has been requested."}}
     codes = {*_ALWAYS, *(() if public else (401,))}
     if "{" in path or is_nova or path == "/healthcheck":
         codes.add(404)
@@ -144,7 +145,7 @@ def _json(schema: Schema) -> dict[str, Any]:
 
 
 class OpenApi(Resource):
-    """This document. It is an object as OpenAPI 3.1 says."""
+    """This document. It is a valid OpenAPI 3.1 object."""
 
     RULES: ClassVar[Rules] = PUBLIC
     ANSWER = documents.OPENAPI

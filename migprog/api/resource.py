@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the resources share."""
+"""Base class of the native API's resources."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,13 +25,12 @@ def _now() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What resources are made of.
+    """What resources work with.
 
-    ``actions``: how the agent that has a migration is asked to do something about it.
-    ``openapi``: the document of all of them.
-    ``health``: further checks of the service's health, as a WSGI application that answers JSON.
-    ``nova_names``: migrations have Nova's numbers and UUIDs in Nova's API.
-    ``clock`` gives the time with its zone. ``waiting``: those that wait for news.
+    ``actions``: requests actions from agents. ``openapi``: the OpenAPI document.
+    ``health``: further health checks, as a WSGI application that answers JSON.
+    ``nova_names``: migrations have Nova's numbers and UUIDs in the Nova-compatible API.
+    ``clock`` returns the time with its zone. ``waiting``: the long polls.
     """
 
     store: Store
@@ -46,17 +45,17 @@ class Parts:
 
 
 class Resource:
-    """Something at an address, to be read.
+    """A resource that can be read.
 
-    ``RULES``: the rule of each of its methods, see :mod:`migprog.api.access`.
-    ``NOTES``: what the OpenAPI document says of parameters of its GET.
-    ``QUERY`` gives the parameters of its GET by ``[api] max_limit``, ``ANSWER`` is the schema of
-    its document, ``BODY`` that of what may be sent to it.
+    ``RULES``: the policy rule of each method, see :mod:`migprog.api.access`.
+    ``NOTES``: descriptions of GET parameters in the OpenAPI document.
+    ``QUERY`` returns the schemas of the GET parameters, given ``[api] max_limit``; ``ANSWER`` is
+    the schema of the document, ``BODY`` that of a request's body.
     """
 
     RULES: ClassVar[Rules]
     NOTES: ClassVar[Mapping[str, str]] = {}
-    # staticmethod takes its types in stubs alone.
+    # staticmethod is generic in stubs only.
     QUERY: "ClassVar[staticmethod[[int], Mapping[str, Schema]]]" = staticmethod(schemas.nothing)
     ANSWER: ClassVar[Schema]
     BODY: ClassVar[Schema | None] = None
@@ -65,7 +64,7 @@ class Resource:
         self.parts = parts
 
     def query(self, req: falcon.Request) -> dict[str, Any]:
-        """What a request asks for. Raises :class:`exception.BadRequest`."""
+        """Return a request's parameters. Raises :class:`exception.BadRequest`."""
         return schemas.read(req.query_string, self.QUERY(self.parts.max_limit))
 
     @classmethod
@@ -73,11 +72,11 @@ class Resource:
         return cls.QUERY(max_limit)
 
     def next_page(self, req: falcon.Request, marker: str) -> list[dict[str, str]]:
-        """The links of a list that goes on behind ``marker``: the same question from there on."""
+        """Return the links to the next page of a list, which begins after ``marker``."""
         asked = dict(parse.parse_qsl(req.query_string, keep_blank_values=True))
         following = parse.urlencode(asked | {"marker": marker})
         return views.next_page(f"{req.prefix}{parse.quote(req.path)}?{following}")
 
     def on_head(self, req: falcon.Request, resp: falcon.Response, **params: Any) -> None:
-        """As GET; falcon leaves the body out."""
+        """Answer as to GET; falcon leaves the body out."""
         self.on_get(req, resp, **params)  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The query parameters of each list, as JSON Schemas of their values.
+"""Query parameters of the native API, as JSON Schemas of their values.
 
-What is refused is told by its field and its rule, and the words of a rule are made from its schema.
+An error names the field and the rule; the text of a rule is made from its schema.
 """
 
 import re
@@ -22,10 +22,10 @@ Schema = Mapping[str, Any]
 TEXT: Schema = {"type": "string"}
 UUID: Schema = {"type": "string", "format": "uuid"}
 INSTANT: Schema = {"type": "string", "format": "date-time"}
-# Nothing that a database might choke on.
+# Without characters that a database may not accept.
 _NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f]*$"}
 _FORMATS = jsonschema.FormatChecker(formats=["uuid"])
-# datetime takes more than RFC 3339 has.
+# datetime accepts more than RFC 3339.
 _RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE
 )
@@ -40,12 +40,12 @@ def _is_instant(text: object) -> bool:
 
 
 def instant(text: str) -> datetime:
-    """One of RFC 3339, in UTC with its zone. Raises :class:`ValueError`, :class:`OverflowError`."""
+    """Return an RFC 3339 instant in UTC. Raises :class:`ValueError`, :class:`OverflowError`."""
     return datetime.fromisoformat(text.upper()).astimezone(UTC)
 
 
 def page(max_limit: int) -> dict[str, Schema]:
-    """Which part of a list: ``limit`` migrations after the one whose UUID is ``marker``."""
+    """Return the parameters of a page: ``limit`` migrations after the one with UUID ``marker``."""
     return {
         "limit": {"type": "integer", "minimum": 1, "maximum": max_limit},
         "marker": UUID,
@@ -53,12 +53,12 @@ def page(max_limit: int) -> dict[str, Schema]:
 
 
 def agents(max_limit: int) -> dict[str, Schema]:
-    """Which part of the list of agents: ``limit`` of them after the host ``marker``."""
+    """Return the parameters of the list of agents: ``limit`` after the host ``marker``."""
     return page(max_limit) | {"marker": _NAME}
 
 
 def migrations(max_limit: int) -> dict[str, Schema]:
-    """Of the list of all hosts' migrations."""
+    """Return the parameters of the list of migrations of all hosts."""
     return page(max_limit) | {
         "host": _NAME,
         "project_id": _NAME,
@@ -73,12 +73,12 @@ def migrations(max_limit: int) -> dict[str, Schema]:
 
 
 def nothing(_max_limit: int) -> dict[str, Schema]:
-    """Nothing can be chosen."""
+    """Return no parameters."""
     return {}
 
 
 def migration(_max_limit: int) -> dict[str, Schema]:
-    """Of one migration: to wait at most so many seconds for news since a ``sequence``."""
+    """Return the parameters of one migration: seconds to wait for a sequence above ``since``."""
     return {
         "wait": {"type": "integer", "minimum": 1, "maximum": MOST_SECONDS},
         "since": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
@@ -86,10 +86,10 @@ def migration(_max_limit: int) -> dict[str, Schema]:
 
 
 def read(query: str, schemas: Mapping[str, Schema]) -> dict[str, Any]:
-    """The values of a query string (undecoded), each by its schema; what is not given is left out.
+    """Return the values in an undecoded query string; parameters that are not given are left out.
 
     Raises :class:`exception.BadRequest` for the first parameter that is unknown, given twice, or
-    against its rule.
+    breaks its rule.
     """
     values: dict[str, Any] = {}
     for name, text in parse.parse_qsl(query, keep_blank_values=True):
@@ -111,12 +111,12 @@ def _value(name: str, text: str, schema: Schema) -> Any:
 
 
 def check_name(field: str, text: str) -> None:
-    """Raises :class:`exception.BadRequest` for a name, part of an address, that cannot be one."""
+    """Raise :class:`exception.BadRequest` for a name in a path that no host can have."""
     _value(field, text, _NAME)
 
 
 class BadValue(exception.BadRequest):
-    """As its base, and the text names the value too: ``limit: 'x' must be ...``."""
+    """An error whose text includes the value: ``limit: 'x' must be ...``."""
 
     def __init__(self, field: str, value: str, rule: str) -> None:
         super().__init__(field, rule)
@@ -127,7 +127,7 @@ class BadValue(exception.BadRequest):
 
 
 def rule(schema: Schema) -> str:
-    """A schema in words."""
+    """Return the text of a schema's rule."""
     if schema["type"] == "integer":
         return f"must be a whole number from {schema['minimum']} to {schema['maximum']}"
     if schema["type"] == "boolean":
@@ -145,7 +145,7 @@ def rule(schema: Schema) -> str:
 
 
 def _integer(text: str) -> int | str:
-    # int() takes signs, blanks, underscores and other scripts' digits, and is slow with very many.
+    # int() accepts signs, blanks, underscores and non-ASCII digits, and is slow with very many.
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else text
 
 

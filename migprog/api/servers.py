@@ -12,7 +12,7 @@ from migprog.api.resource import Resource
 
 
 class Server(Resource):
-    """A server, as its newest migration tells of it."""
+    """A server, according to its newest migration."""
 
     RULES: ClassVar[Rules] = {"GET": policies.servers.SHOW}
     ANSWER = documents.SERVER

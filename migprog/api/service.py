@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API as a service of a process of ours: ``migprog-api``, ``migprog-standalone``."""
+"""The API as a service of ``migprog-api`` and ``migprog-standalone``."""
 
 import contextlib
 import logging
@@ -21,10 +21,10 @@ _WITHOUT_DATABASE = "requests are answered 503"
 
 
 class ApiService:
-    """The API over the configured database, listening where ``[api] listen`` says.
+    """The API for the configured database, listening at ``[api] listen``.
 
-    Where something may be done to migrations, the broker is the configured one unless
-    ``transport_url`` is given. ``port`` is the real one, once it has started.
+    If actions are enabled, ``transport_url`` replaces the configured broker. ``port`` is the real
+    one after the start.
     """
 
     port: int
@@ -35,7 +35,7 @@ class ApiService:
         self._opened = contextlib.ExitStack()
 
     def start(self) -> None:
-        """Raises :class:`exception.ConfigError`."""
+        """Begin to serve. Raises :class:`exception.ConfigError`."""
         group = self._config.api
         address = check_listen(group.listen, group.auth_strategy)
         store = objects.connect(self._config)
@@ -50,7 +50,7 @@ class ApiService:
                 request_seconds=group.request_timeout,
                 connections_per_client=group.max_connections_per_client,
             ),
-            # Whatever the database or Keystone do, a load balancer learns of it.
+            # Load balancers must get an answer whatever the database and Keystone do.
             reserved=PUBLIC,
             refuse=app.refuse,
         )
@@ -58,14 +58,14 @@ class ApiService:
         self._opened.callback(server.stop)
         self._opened.callback(waiting.stop)
         self.port = server.port
-        _look_at_database(store)
+        _check_database(store)
 
     def stop(self) -> None:
-        """What was started is ended; safe at any time, and more than once."""
+        """Stop what was started; safe at any time, also repeatedly."""
         self._opened.close()
 
     def reload(self, config: cfg.ConfigOpts) -> None:
-        """None of the API's options is mutable."""
+        """Do nothing: no option of the API is mutable."""
 
 
 def by_agents(
@@ -74,9 +74,9 @@ def by_agents(
     opened: contextlib.ExitStack,
     transport_url: str | None = None,
 ) -> Actions | None:
-    """What may be done to migrations, by their agents; None where ``[api] allow_actions`` is off.
+    """Return what requests actions from agents; None if ``[api] allow_actions`` is false.
 
-    The broker's failures are logged from here on. What is to be closed is added to ``opened``.
+    From here on the broker's failures are logged. What must be closed is added to ``opened``.
     Raises :class:`exception.ConfigError`.
     """
     if not config.api.allow_actions:
@@ -91,9 +91,9 @@ def by_agents(
     return ByAgents(store, ComputeAPI(transport))
 
 
-def _look_at_database(store: objects.Store) -> None:
-    """Say at the start what each request would meet. Raises :class:`exception.ConfigError` when the
-    database refuses our login, or its tables are too old."""
+def _check_database(store: objects.Store) -> None:
+    """Log at the start if requests cannot be served. Raises :class:`exception.ConfigError` if the
+    database refuses the login or its tables are too old."""
     store.log_outages(_WITHOUT_DATABASE)
     try:
         with outages.party(LOG, store.where, _WITHOUT_DATABASE).awaited():
@@ -102,14 +102,14 @@ def _look_at_database(store: objects.Store) -> None:
         raise exception.ConfigError(f"[database] connection: {store.where}: {error.why}") from error
     except objects.Unavailable as error:
         LOG.warning(
-            "%s: %s; requests are answered 503 meanwhile",
+            "%s: %s; requests are answered 503 until it works; check the database",
             *(store.where, error.why),
             extra={outages.IS_COMPLETE: True},
         )
 
 
 def _places(max_long_polls: int | None, threads: int) -> int:
-    """How many requests may wait for news. Raises :class:`exception.ConfigError`."""
+    """Return the number of long polls. Raises :class:`exception.ConfigError`."""
     if max_long_polls is None:
         return threads // 2
     if max_long_polls >= threads:

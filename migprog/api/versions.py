@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/``: which APIs there are, where, and in which microversions. For everybody."""
+"""``/``: the APIs, their addresses and microversions. Public."""
 
 from typing import ClassVar
 
@@ -11,8 +11,8 @@ from migprog.api.microversion import NATIVE
 from migprog.api.nova import views as nova_views
 from migprog.api.resource import Resource
 
-# Of the native API. Not "/": a client of Nova's that was given our root would take the entry with
-# that very address for the API it wants.
+# Of the native API. Not "/": a Nova client that was given the root as endpoint would take the entry
+# with exactly that address for Nova's API.
 NATIVE_ID, NATIVE_PATH = "v1", "/migrations"
 
 

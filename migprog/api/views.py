@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The native API: what the store holds, as documents. Pure: values in, dictionaries out.
+"""Documents of the native API. Pure: values in, dictionaries out.
 
-Every key of a microversion is always there; null means: not known. Instants are RFC 3339 in UTC, to
-the microsecond.
+All keys of a microversion are always there; null means unknown. Instants are RFC 3339 in UTC, with
+microseconds.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from migprog.core import liveness
 from migprog.core.forecast import calibration
 from migprog.objects import Agent, Migration, Point, Server
 
-# What is shown as it is held; the order is that of the documents.
+# Fields that are shown as stored, in the order of the document.
 AS_HELD = (
     *("id", "uuid", "nova_id", "nova_uuid", "nova_project_id", "nova_user_id"),
     *("server_uuid", "server_name", "project_id", "user_id"),
@@ -32,15 +32,15 @@ AS_HELD = (
     *("bandwidth_needed_bytes_per_second", "vfio_transferred_bytes"),
     *("cpu_throttle_percent", "total_seconds", "downtime_seconds", "error", "in_progress"),
 )
-# What tells where things are; an error is libvirt's own text, which may name the other host.
+# Fields that identify hosts; an error is libvirt's own text, which may name the other host.
 OF_HOSTS = ("source_compute", "source_node", "dest_compute", "dest_node", "dest_host", "error")
-# When it will end, by the conductor's clock, and from which of the times left that follows.
+# Forecasts of the end by the conductor's clock, and the remaining time that each follows from.
 ENDS = {
     "ends_at": "eta_seconds",
     "ends_at_earliest": "eta_low_seconds",
     "ends_at_latest": "eta_high_seconds",
 }
-# libvirt counts in milliseconds.
+# libvirt's resolution is a millisecond.
 _MEASURED = (
     "downtime_needed_seconds",
     "downtime_limit_seconds",
@@ -51,7 +51,7 @@ INSTANTS = (
     *("started_at", "sampled_at", "ended_at", "arrived_at"),
     *("last_reported_at", "created_at", "updated_at"),
 )
-# Keys of a migration that later microversions brought; all others are of the first one.
+# Keys of a migration that later microversions brought; all others are in the first.
 SINCE: Mapping[str, Version] = {"arrived_at": Version(1, 1)}
 
 
@@ -63,8 +63,8 @@ def migration(
     hosts: bool,
     version: Version,
 ) -> dict[str, Any]:
-    """A migration. ``base``: the address of our root, without a slash at its end; ``hosts``:
-    whether they may be seen; ``version``: the microversion to answer in."""
+    """Return a migration. ``base``: the API's root URL, without a slash at its end; ``hosts``:
+    whether hosts may be seen; ``version``: the microversion to answer in."""
     document = {name: getattr(migration, name) for name in AS_HELD}
     if not hosts:
         document |= dict.fromkeys(OF_HOSTS)
@@ -75,7 +75,7 @@ def migration(
     document["stale"] = is_stale(
         migration.in_progress, migration.last_reported_at, now, stale_after_seconds
     )
-    document["calibration"] = [_quarter(each) for each in calibration.from_fields(migration)]
+    document["calibration"] = [_check(each) for each in calibration.from_fields(migration)]
     here = f"{base}/servers/{migration.server_uuid}/migrations/{migration.uuid}"
     document["links"] = [
         _link("self", here),
@@ -90,12 +90,12 @@ def _is_of(key: str, version: Version) -> bool:
 
 
 def point(point: Point) -> dict[str, Any]:
-    """What was told of a migration at one instant."""
+    """Return a point of a migration's history."""
     return dataclasses.asdict(point) | {"sampled_at": instant(point.sampled_at)}
 
 
 def agent(agent: Agent, now: datetime) -> dict[str, Any]:
-    """An agent; it is stale when it has missed two heartbeats."""
+    """Return an agent; it is stale after two missed heartbeats."""
     document = dataclasses.asdict(agent)
     document |= {name: instant(getattr(agent, name)) for name in ("started_at", "last_reported_at")}
     document["stale"] = agent.is_silent(now)
@@ -106,10 +106,10 @@ def drain(
     host: str,
     agent: Agent | None,
     now: datetime,
-    pace: drain_core.TransferRate | None,
+    transfer_rate: drain_core.TransferRate | None,
     forecast: drain_core.Forecast,
 ) -> dict[str, Any]:
-    """How a host is emptied, without its migrations. What its agent tells is of its last
+    """Return the drain of a host, without its migrations. The agent's values are of its last
     heartbeat."""
     return {
         "host": host,
@@ -123,13 +123,13 @@ def drain(
             if name != "reason"
         },
         "reason": forecast.reason,
-        "pace": pace and dataclasses.asdict(pace),
+        "pace": transfer_rate and dataclasses.asdict(transfer_rate),
     }
 
 
 def server(server: Server, base: str, hosts: bool) -> dict[str, Any]:
-    """A server. ``progress`` and ``sampled_at`` are those of its newest migration; ``hosts``:
-    whether they may be seen."""
+    """Return a server. ``progress`` and ``sampled_at`` are of its newest migration; ``hosts``:
+    whether hosts may be seen."""
     here = f"{base}/servers/{server.uuid}"
     return {
         "id": server.uuid,
@@ -150,12 +150,12 @@ def server(server: Server, base: str, hosts: bool) -> dict[str, Any]:
 
 
 def next_page(address: str) -> list[dict[str, str]]:
-    """The links of a list that goes on at ``address``."""
+    """Return the links of a list that continues at ``address``."""
     return [_link("next", address)]
 
 
 def version(number: str, address: str, oldest: Version, newest: Version) -> dict[str, Any]:
-    """The native API: where it begins, and its microversions."""
+    """Return the native API's entry in the list of versions."""
     return {
         "id": number,
         "status": "CURRENT",
@@ -168,13 +168,13 @@ def version(number: str, address: str, oldest: Version, newest: Version) -> dict
 def is_stale(
     in_progress: bool, last_reported_at: datetime, now: datetime, stale_after_seconds: float
 ) -> bool:
-    """Tell whether a migration should have been heard of since. What ended does not grow old."""
+    """Return whether a migration in progress has had no report for too long."""
     after = timedelta(seconds=stale_after_seconds)
     return in_progress and liveness.is_old(last_reported_at, now, after)
 
 
 def instant(at: datetime | None) -> str | None:
-    """``2016-01-29T13:42:02.000000Z``"""
+    """Return an instant such as ``2016-01-29T13:42:02.000000Z``."""
     if at is None:
         return None
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
@@ -190,14 +190,14 @@ def _disk(name: str, total_bytes: int, processed_bytes: int) -> dict[str, Any]:
 
 
 def _ends_at(migration: Migration, eta: str) -> str | None:
-    """The time left counts from the sample; as long as a forecast is right this stays the same."""
+    """Return a forecast of the end, which stays the same while the remaining time is right."""
     seconds = getattr(migration, eta)
     return None if seconds is None else instant(migration.sampled_at + timedelta(seconds=seconds))
 
 
-def _quarter(quarter: calibration.ForecastCheck) -> dict[str, Any]:
-    """Forecasts are told to a tenth of a second: their errors mean no more."""
-    values = dataclasses.asdict(quarter)
+def _check(check: calibration.ForecastCheck) -> dict[str, Any]:
+    """Return a forecast check, rounded to the tenth of a second that its precision justifies."""
+    values = dataclasses.asdict(check)
     for name in ("eta_seconds", "error_seconds"):
         if values[name] is not None:
             values[name] = round(values[name], 1)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests that wait for news: few at a time, so that others find a thread, and not for long.
+"""Long polls: few at a time, so that other requests find a thread, and for a limited time.
 
-Each looks by itself, twice a second, at the few columns that tell: with so few of them that is less
-than one client that polls. None holds a connection to the database while it waits.
+Each checks the few columns that change twice a second: with so few long polls this costs less than
+one client that polls. None holds a database connection while it waits.
 """
 
 import threading
@@ -20,19 +20,19 @@ _LOOK_SECONDS = 0.5
 
 
 class Waiting:
-    """At most ``most`` requests that wait at a time."""
+    """Limits the long polls to ``most`` at a time."""
 
     def __init__(self, most: int) -> None:
         self._places = threading.BoundedSemaphore(most) if most else None
         self._ended = threading.Event()
 
-    def until(self, req: falcon.Request, there_is_news: Callable[[], bool], seconds: float) -> None:
-        """Return when there is news, or after some seconds, or when the service ends.
+    def until(self, req: falcon.Request, has_changed: Callable[[], bool], seconds: float) -> None:
+        """Return when ``has_changed``, or after ``seconds``, or when the service stops.
 
-        Raises :class:`errors.ApiError` to a request that would have to wait, when
-        too many do, or when this process serves one request at a time.
+        Raises :class:`errors.ApiError` if the request would have to wait, but too many do, or this
+        process serves one request at a time.
         """
-        if there_is_news():
+        if has_changed():
             return
         if (
             self._places is None
@@ -46,15 +46,15 @@ class Waiting:
         req.env[metrics.LONG_POLL] = True
         try:
             with metrics.long_poll():
-                self._look(there_is_news, time.monotonic() + seconds)
+                self._look(has_changed, time.monotonic() + seconds)
         finally:
             self._places.release()
 
-    def _look(self, there_is_news: Callable[[], bool], deadline: float) -> None:
+    def _look(self, has_changed: Callable[[], bool], deadline: float) -> None:
         while (left := deadline - time.monotonic()) > 0:
-            if self._ended.wait(min(left, _LOOK_SECONDS)) or there_is_news():
+            if self._ended.wait(min(left, _LOOK_SECONDS)) or has_changed():
                 return
 
     def stop(self) -> None:
-        """Nobody waits any longer."""
+        """End all long polls."""
         self._ended.set()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``migprog-api``: the REST API with an HTTP server of its own."""
+"""``migprog-api``: the REST API with its own HTTP server."""
 
 from migprog import concurrency
 

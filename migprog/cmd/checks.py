@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether what a process needs can really be reached and used, each looked at once.
+"""Check once whether what a process needs can be reached and used.
 
-Each gives what it found in one line, or raises one of our errors, whose text has no password.
+Each check returns one line, or raises a :class:`exception.MigprogError` whose text has no password.
 """
 
 import importlib
@@ -24,24 +24,26 @@ from migprog.db import privileges
 from migprog.rpc import brokers
 from migprog.rpc.conductor import ConductorAPI, Unreachable
 
-# For each check in all; the broker's and Keystone's own are shorter.
+# For each whole check; the broker's and Keystone's own timeouts are shorter.
 DEADLINE_SECONDS = 15.0
 _ANSWER_SECONDS = 3.0
 _KEYSTONE_SECONDS = 10.0
-# Who may look at other people's tokens, by Keystone's default policy.
+# Roles that may validate other users' tokens by Keystone's default policy.
 _TOKEN_ROLES = frozenset({"admin", "service"})
 _KEYSTONE = "keystone_authtoken"
 
 
 class Warned(exception.MigprogError):
-    """It can be used, but not for everything; the text says for what not."""
+    """A check found a limitation; the text says what will not work."""
 
 
 def within_deadline(
     check: Callable[[], str | None], seconds: float = DEADLINE_SECONDS
 ) -> str | None:
-    """The result of a check, which may hang for ever: then raises :class:`exception.MigprogError`
-    and leaves it alone."""
+    """Return the result of a check, which may hang.
+
+    Raises :class:`exception.MigprogError` after ``seconds`` and leaves the check's thread alone.
+    """
     done: list[Any] = []
 
     def run() -> None:
@@ -50,7 +52,7 @@ def within_deadline(
         except exception.MigprogError as error:
             done.append(error)
         except Exception as error:
-            # Whatever the libraries have not foreseen is a result, too.
+            # Unexpected errors of libraries are results, too.
             done.append(exception.MigprogError(f"{type(error).__name__}: {error}"))
 
     thread = threading.Thread(target=run, name="check", daemon=True)
@@ -72,12 +74,12 @@ def broker(conf: cfg.ConfigOpts, needs_conductor: bool) -> str:
     conductor = ConductorAPI(transport, _ANSWER_SECONDS, where)
     batch = Batch(host="migprog-status", node="migprog-status")
     try:
-        # First what gives up soon: a call waits for its own connection for ever.
+        # The cast first, since it fails soon: a call waits without limit for its connection.
         conductor.report(batch.to_wire(), acknowledged=False)
         conductor.report(batch.to_wire(), acknowledged=True)
     except Unreachable as error:
         if brokers.lacks_permission(error) and not needs_conductor:
-            # As it should be where each process has a user of its own.
+            # Expected if each process has a broker user of its own.
             return f"{where}: connected; this user may not send reports, so no conductor was asked"
         if not error.is_silence:
             raise
@@ -89,19 +91,19 @@ def broker(conf: cfg.ConfigOpts, needs_conductor: bool) -> str:
 
 
 def may_write(store: objects.Store) -> str:
-    """Try the rights that a conductor needs."""
+    """Check that the database user has the rights that a conductor needs."""
     refusal = privileges.missing(store)
     if refusal is not None:
         raise Warned(
-            f"{store.where}: this user may not write, which migprog-conductor must and migprog-api "
-            f"need not: {refusal}"
+            f"{store.where}: this user may not write, which migprog-conductor needs and "
+            f"migprog-api does not: {refusal}"
         )
     return f"{store.where}: may read and write"
 
 
 def keystone(conf: cfg.ConfigOpts) -> str:
-    """Get a token as migprog-api does, and ask Keystone about it where migprog-api will ask."""
-    # Not before it is needed: a hypervisor's check is none of Keystone's.
+    """Get a token as migprog-api does, and validate it where migprog-api will."""
+    # Imported only when needed: a hypervisor's check has nothing to do with Keystone.
     options: Any = importlib.import_module("keystonemiddleware.opts")
     for name, opts in options.list_auth_token_opts():
         conf.register_opts(opts, name)
@@ -158,12 +160,12 @@ def keystone(conf: cfg.ConfigOpts) -> str:
 
 def _where(conf: cfg.ConfigOpts) -> str:
     url = getattr(conf[_KEYSTONE], "auth_url", None)
-    # A user and a password may be in it.
+    # The URL may include a user and a password.
     return f"Keystone {str(url).rpartition('@')[2]}: " if url else ""
 
 
 def nova(conf: cfg.ConfigOpts) -> str | None:
-    """Ask Nova for migrations, as the conductor does."""
+    """List migrations in Nova, as the conductor does."""
     nova_conf.register_opts(conf)
     if not nova_conf.is_asked(conf):
         return None
@@ -172,14 +174,14 @@ def nova(conf: cfg.ConfigOpts) -> str | None:
     except NoAnswer as error:
         raise exception.ConfigError(f"[nova] os-migrations cannot be listed: {error}") from error
     if not has_shown_one:
-        return "Nova lists migrations; it has none yet that shows whether it tells their hosts"
+        return "Nova lists migrations; it has none yet to check that their hosts are included"
     return "Nova lists migrations with their hosts"
 
 
 def libvirt(conf: cfg.ConfigOpts) -> str:
-    """Connect as the agent does."""
+    """Connect to libvirt as the agent does."""
     try:
-        # Only where it is asked for: controllers do not have it.
+        # Imported only when needed: controllers do not have it.
         module = importlib.import_module("migprog.compute.libvirt.probe")
     except ImportError as error:
         raise exception.MigprogError(
@@ -204,20 +206,22 @@ def libvirt(conf: cfg.ConfigOpts) -> str:
 
 
 def state_path(conf: cfg.ConfigOpts) -> str:
-    """Look whether the agent could write there, as the user that runs this check."""
+    """Check whether the user that runs this check could write the state directory."""
     path = conf.compute.state_path
     if not path:
-        raise Warned("[compute] state_path: is empty; what is not reported is lost with the agent")
+        raise Warned(
+            "[compute] state_path: is empty; unacknowledged reports are lost with the agent"
+        )
     found = pathlib.Path(path)
     while not found.exists() and found != found.parent:
         found = found.parent
     if not found.is_dir() or not os.access(found, os.W_OK | os.X_OK):
         raise Warned(f"[compute] state_path: user {os.geteuid()} may not write to {found}")
-    return path if found == pathlib.Path(path) else f"{path} will be made in {found}"
+    return path if found == pathlib.Path(path) else f"{path} will be created in {found}"
 
 
 def _innermost(error: BaseException) -> str:
-    """The system's own words for a failed connection, without those of the libraries around."""
+    """Return the system's own error of a failed connection, without the libraries' wrapping."""
     while (within := error.__cause__ or error.__context__) is not None:
         error = within
     return str(error)[:300]

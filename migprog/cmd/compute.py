@@ -29,13 +29,13 @@ from migprog.rpc.conductor import ConductorAPI  # noqa: E402
 
 LOG = logging.getLogger(__name__)
 
-# Seconds between two attempts to listen to a broker that refuses it: doubled, up to the last.
+# Seconds between two attempts to listen at a broker that refuses it: doubled up to the second.
 _LISTEN_SECONDS = (0.5, 30.0)
-_DEAF = "migrations can be neither aborted nor forced to complete here"
+_NOT_LISTENING = "migrations from this host can be neither aborted nor forced to complete"
 
 
 def settings(config: cfg.ConfigOpts, connection_uri: str | None = None) -> Settings:
-    """The agent's options as values."""
+    """Return the agent's options as values."""
     group = config.compute
     return Settings(
         connection_uri=connection_uri or group.connection_uri,
@@ -53,7 +53,7 @@ def settings(config: cfg.ConfigOpts, connection_uri: str | None = None) -> Setti
 
 
 class ComputeService:
-    """An agent; libvirt's and the broker's addresses are the configured ones unless given."""
+    """The agent. libvirt's and the broker's addresses are the configured ones unless given."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class ComputeService:
             rpc.check(self._config)
         self._transport = rpc.transport(self._config, self._transport_url)
         where = self._where = brokers.where(self._config, self._transport_url)
-        # The sender's own words are of the same party. This one hears of what blocks a call, too.
+        # The sender logs under the same party. This one also learns of outages that block a call.
         self._broker = outages.party(LOG, where, REPORTS_WAIT)
         logs.report_broker(self._broker)
         conductor = ConductorAPI(self._transport, self._config.compute.rpc_timeout, where)
@@ -87,30 +87,30 @@ class ComputeService:
         self._manager.start()
 
     def _listen(self, host: str, endpoint: Endpoint, listens: Callable[[bool], None]) -> None:
-        """Serve the agent's remote methods; a broker that is away, or refuses it, is waited for."""
-        # Not the sender's party: a broker may take reports and refuse this queue.
+        """Serve the agent's remote methods, once the broker is available and permits it."""
+        # Not the sender's party: a broker may accept reports and refuse this queue.
         queue = f"{self._where}, queue {compute_rpcapi.TOPIC}.{host}"
-        party, pause = outages.party(LOG, queue, _DEAF), _LISTEN_SECONDS[0]
+        party, delay_seconds = outages.party(LOG, queue, _NOT_LISTENING), _LISTEN_SECONDS[0]
         while not self._stopping.is_set():
             server = rpc.server(self._transport, compute_rpcapi.TOPIC, host, [endpoint])
             try:
                 server.start()
             except brokers.ERRORS as error:
                 why = brokers.cause(error)
-                party.failed(why.text, pause, refused=why.is_refusal)
-                self._stopping.wait(pause)
-                pause = min(2 * pause, _LISTEN_SECONDS[1])
+                party.failed(why.text, delay_seconds, refused=why.is_refusal)
+                self._stopping.wait(delay_seconds)
+                delay_seconds = min(2 * delay_seconds, _LISTEN_SECONDS[1])
                 continue
             self._server = server
             party.worked()
             listens(True)
-            LOG.info("%s: migrations may be aborted and forced to complete", host)
+            LOG.info("%s: requests to abort or force-complete migrations are accepted", host)
             return
 
     def stop(self) -> None:
         self._stopping.set()
         is_away = self._broker is not None and self._broker.is_failing
-        # First what must not be lost: where the broker is away, the rest may be.
+        # First the reports that must not be lost; an unavailable broker may hold up the rest.
         if self._manager is not None:
             self._manager.stop(cut_off=is_away)
         if self._server is not None:

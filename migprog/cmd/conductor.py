@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""migprog-conductor: stores what the agents report."""
+"""``migprog-conductor``: stores the agents' reports."""
 
 from migprog import concurrency
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packages that only some commands need: what to install where one is missing."""
+"""Packages that only some commands need."""
 
 import importlib
 
 
 def require(prog: str, module: str, extra: str) -> None:
-    """Exit with a line that tells what to install, if ``module`` cannot be imported."""
+    """Exit with a line that says what to install if ``module`` cannot be imported."""
     try:
         importlib.import_module(module)
     except ImportError as error:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""migprog-loadtest: what an interval costs on this broker and this database."""
+"""``migprog-loadtest``: measure what a report interval costs on this broker and database."""
 
 from migprog import concurrency
 from migprog.cmd import extras
 
-# Its own threads are real ones with any oslo.service; the processes that do the work choose as the
-# services do.
+# This process uses native threads with any oslo.service; the processes that do the work choose as
+# the services do.
 concurrency.prefer_threads()
 extras.require("migprog-loadtest", "psutil", "loadtest")
 
@@ -39,8 +39,8 @@ _Figures = dict[str, Any]
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=PROG,
-        description="Simulate hosts whose servers migrate all the time, let real conductors store "
-        "what they tell, and measure what that costs and how old it is when it can be read.",
+        description="Simulate hosts whose servers migrate continuously, let real conductors store "
+        "their reports, and measure the cost and the age of the data when it can be read.",
     )
     parser.add_argument("--version", action="version", version=RELEASE)
     where = parser.add_argument_group("where")
@@ -48,15 +48,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--config-file",
         action="append",
         metavar="FILE",
-        help="names broker and database, as for migprog-conductor; default: its usual places",
+        help="configuration with broker and database, as for migprog-conductor; default: as there",
     )
-    where.add_argument("--transport-url", metavar="URL", help="instead of [DEFAULT] transport_url")
-    where.add_argument("--database", metavar="URL", help="instead of [database] connection")
+    where.add_argument("--transport-url", metavar="URL", help="overrides [DEFAULT] transport_url")
+    where.add_argument("--database", metavar="URL", help="overrides [database] connection")
     where.add_argument(
         "--in-place",
         action="store_true",
-        help="use that virtual host and that database themselves, and remove afterwards what was "
-        "stored; otherwise a virtual host and a database are made beside them and are gone "
+        help="use that virtual host and database themselves, and delete afterwards what was "
+        "stored; default: create a virtual host and a database beside them, and delete these "
         "afterwards",
     )
     where.add_argument(
@@ -64,46 +64,52 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         type=_number(0, 64),
         default=1,
         metavar="N",
-        help="start so many; 0: those that run already, with --in-place; default %(default)s",
+        help="number of conductors to start; 0, with --in-place: use the running ones; "
+        "default %(default)s",
     )
     what = parser.add_argument_group("what")
-    what.add_argument("--hosts", type=_number(1, 100_000), default=50, help="default %(default)s")
+    what.add_argument(
+        "--hosts",
+        type=_number(1, 100_000),
+        default=50,
+        help="number of simulated hosts; default %(default)s",
+    )
     what.add_argument(
         "--per-host",
         type=_number(1, 500),
         default=1,
         metavar="N",
-        help="migrations of each host at once; Nova's default limit is 1, and so is this one",
+        help="migrations of each host at a time; default 1, as Nova's default limit",
     )
     what.add_argument(
         "--interval",
         type=float,
         metavar="SECONDS",
-        help="default: [compute] report_interval",
+        help="report interval; default: [compute] report_interval",
     )
     what.add_argument(
-        "--seconds", type=float, default=60.0, help="to measure, after a warm-up; default 60"
+        "--seconds", type=float, default=60.0, help="time to measure, after a warm-up; default 60"
     )
     what.add_argument(
         "--recordings",
         nargs="+",
         metavar="FILE",
         default=stream.DEFAULT,
-        help="of migrations, as migprog-compute makes them; default: some that come along",
+        help="recordings of migrations by migprog-compute; default: some included ones",
     )
     what.add_argument(
         "--migration-seconds",
         type=float,
         default=300.0,
         metavar="SECONDS",
-        help="how long a migration lasts, on average; recordings are stretched; default 300",
+        help="average duration of a migration; recordings are stretched to it; default 300",
     )
     what.add_argument(
         "--processes",
         type=_number(1, 64),
         default=min(4, os.cpu_count() or 1),
         metavar="N",
-        help="to simulate the hosts; default %(default)s",
+        help="processes that simulate the hosts; default %(default)s",
     )
     many = what.add_mutually_exclusive_group()
     many.add_argument(
@@ -115,17 +121,17 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     many.add_argument(
         "--compare",
         action="store_true",
-        help="two runs: progress each interval alone, then as agents report it, also as the "
-        "percentage moves",
+        help="two runs: reports at the interval only, then also as the percentage moves, as "
+        "agents send them",
     )
     many.add_argument(
         "--find-limit",
         action="store_true",
-        help="search the largest number of hosts, from --hosts on, of whose migrations 95 %% are "
-        f"shown no older than the interval and {limit.SLACK_SECONDS:g} s",
+        help="search the largest number of hosts, starting at --hosts, for which 95 %% of the "
+        f"shown data is no older than the interval and {limit.SLACK_SECONDS:g} s",
     )
     parser.add_argument(
-        "--json", metavar="FILE", help="write the figures there; - is the standard output"
+        "--json", metavar="FILE", help="write the figures to this file; - is the standard output"
     )
     return parser.parse_args(argv)
 
@@ -149,7 +155,7 @@ def _intervals(text: str) -> list[float]:
 
 
 def _named(arguments: argparse.Namespace) -> tuple[cfg.ConfigOpts, Place]:
-    """The configuration, and the broker and database that it or the command line names."""
+    """Return the configuration, and the broker and database from it or the command line."""
     words = [word for path in arguments.config_file or [] for word in ("--config-file", path)]
     config = conf.load(words, PROG)
     db.register_opts(config)
@@ -164,7 +170,7 @@ def _named(arguments: argparse.Namespace) -> tuple[cfg.ConfigOpts, Place]:
 @contextlib.contextmanager
 def _setting(arguments: argparse.Namespace) -> Iterator[tuple[cfg.ConfigOpts, Setting]]:
     config, named = _named(arguments)
-    # Whether they can be read: the processes that play them are started last.
+    # Fail early if they cannot be read: the processes that play them are started last.
     stream.load(arguments.recordings, arguments.migration_seconds)
     name = secrets.token_hex(4)
     if not arguments.conductors and not arguments.in_place:
@@ -174,14 +180,14 @@ def _setting(arguments: argparse.Namespace) -> Iterator[tuple[cfg.ConfigOpts, Se
             at_work = place.conductors_answer(config, named)
             if at_work and arguments.conductors:
                 raise exception.ConfigError(
-                    "--in-place: conductors are at work there; measure them with --conductors 0, "
+                    "--in-place: conductors are running there; measure them with --conductors 0, "
                     "or stop them"
                 )
             if not at_work and not arguments.conductors:
                 raise exception.ConfigError("--conductors: 0, but no conductor answers there")
             where = stack.enter_context(place.in_use(named))
         else:
-            _say("making a virtual host and a database for the test")
+            _say("creating a virtual host and a database for the test")
             where = stack.enter_context(place.made(config, named, name))
         directory = pathlib.Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="migprog-loadtest-"))
@@ -216,10 +222,10 @@ def _setting(arguments: argparse.Namespace) -> Iterator[tuple[cfg.ConfigOpts, Se
 
 
 def _written(where: Place, directory: pathlib.Path) -> str:
-    """A configuration file that names the place, for the processes that are started."""
+    """Write a configuration file with the place, for the processes that are started."""
     path = directory / "place.conf"
     path.touch(mode=0o600)
-    # "$" would name another option.
+    # oslo.config would take "$" for a reference to an option.
     transport_url, connection = (
         url.replace("$", "$$") for url in (where.transport_url, where.database_url)
     )
@@ -256,7 +262,7 @@ def _runs(
     while hosts is not None:
         figures = run(setting, load(hosts, interval))
         found[hosts] = figures | {"kept_up": limit.kept_up(figures)}
-        _say(f"{hosts} hosts: {'kept up with' if found[hosts]['kept_up'] else 'too many'}")
+        _say(f"{hosts} hosts: {'kept up' if found[hosts]['kept_up'] else 'did not keep up'}")
         tried = {size: figures["kept_up"] for size, figures in found.items()}
         hosts = limit.next_hosts(tried, arguments.hosts)
     return [found[size] for size in sorted(found)]
@@ -275,7 +281,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(str(error))
         return 1
     except KeyboardInterrupt:
-        _say("given up")
+        _say("interrupted")
         return 130
     is_list = arguments.sweep or arguments.compare or arguments.find_limit
     document: Any = results if is_list else results[0]

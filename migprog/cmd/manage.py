@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""migprog-manage: what an operator does to the database."""
+"""``migprog-manage``: what an operator does to the database."""
 
 import argparse
 import json
@@ -14,14 +14,14 @@ from migprog import conf, exception, objects
 from migprog.db import engine, schema
 
 _MOST_DAYS = 36_500
-# Work that takes longer says so often how far it is.
+# Interval of progress messages of long operations.
 _PROGRESS_SECONDS = 5.0
 _PURGE = """
-Delete migrations that have ended and were last heard of more than DAYS days ago, their histories,
-the servers whose newest migration is among them, and agents not heard of for as long. Services may
-go on meanwhile: it works in short transactions, and may be interrupted and repeated. A migration in
-progress that nobody has heard of for DAYS days is kept, and counted: its hypervisor may be back and
-tell how it ended. If it never will be, --in-progress-too deletes it as well.
+Delete migrations that have ended and were last reported more than DAYS days ago, their histories,
+the servers whose newest migration is among them, and agents whose last report is as old. Services
+may go on running: the command works in short transactions, and may be interrupted and repeated. A
+migration in progress without a report for DAYS days is kept and counted: its hypervisor may come
+back and report how it ended. If it never will, --in-progress-too deletes the migration as well.
 """
 
 
@@ -39,7 +39,7 @@ def _db_version(store: engine.Store, _asked: Any) -> None:
     print(schema.version(store) or "none: run migprog-manage db sync")
 
 
-# A column of the table: its heading, and the key of its value.
+# Columns of the table: heading, and key of the value.
 _AGENT_COLUMNS = (
     ("HOST", "host"),
     ("NODE", "node"),
@@ -72,8 +72,8 @@ def _agent_list(store: engine.Store, asked: Any) -> None:
 
 
 def _agent(agent: objects.Agent, now: datetime) -> dict[str, Any]:
-    """An agent as JSON shows it; the state is ``up``, or ``silent`` after two missed reports of
-    itself."""
+    """Return an agent as JSON shows it; its state is ``up``, or ``silent`` after two missed
+    heartbeats."""
     return {
         "host": agent.host,
         "node": agent.node,
@@ -98,7 +98,7 @@ def _days(text: str) -> int:
 
 
 class _Progress:
-    """Says on stderr, every few seconds, how far a purge is."""
+    """Writes to stderr, every few seconds, what a purge has deleted so far."""
 
     def __init__(self) -> None:
         self._said_at = time.monotonic()
@@ -107,10 +107,10 @@ class _Progress:
         now = time.monotonic()
         if now - self._said_at >= _PROGRESS_SECONDS:
             self._said_at = now
-            sys.stderr.write(f"so far {_what_went(purged)}\n")
+            sys.stderr.write(f"so far: {_counts(purged)}\n")
 
 
-def _what_went(purged: objects.Purged) -> str:
+def _counts(purged: objects.Purged) -> str:
     return (
         f"{purged.migrations} migration(s) with {purged.points} point(s) of their histories, "
         f"{purged.servers} server(s), {purged.agents} agent(s)"
@@ -129,30 +129,30 @@ def _db_purge(store: engine.Store, asked: Any) -> None:
         progress=_Progress(),
     )
     done = "would delete" if asked.dry_run else "deleted"
-    print(f"{done} what was last heard of before {before:%Y-%m-%dT%H:%M:%SZ}: {_what_went(purged)}")
+    print(f"{done} what was last reported before {before:%Y-%m-%dT%H:%M:%SZ}: {_counts(purged)}")
     if purged.unheard:
         print(
-            f"kept {purged.unheard} migration(s) in progress, not heard of for as long: if their "
-            "hypervisors will not be back, --in-progress-too deletes them"
+            f"kept {purged.unheard} migration(s) in progress without a report for as long: if "
+            "their hypervisors will not come back, --in-progress-too deletes them"
         )
 
 
 def _add_purge(actions: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
-    purge = actions.add_parser("purge", help="delete what is old", description=_PURGE)
+    purge = actions.add_parser("purge", help="delete old records", description=_PURGE)
     purge.add_argument(
         "--older-than",
         type=_days,
         required=True,
         metavar="DAYS",
-        help=f"days since it was last heard of, a whole number from 1 to {_MOST_DAYS}",
+        help=f"days since the last report, a whole number from 1 to {_MOST_DAYS}",
     )
     purge.add_argument(
-        "--dry-run", action="store_true", help="delete nothing: tell how much would go"
+        "--dry-run", action="store_true", help="delete nothing, print how much would be deleted"
     )
     purge.add_argument(
         "--in-progress-too",
         action="store_true",
-        help="delete migrations that have not ended as well, if not heard of for as long",
+        help="also delete migrations that have not ended, if their last report is as old",
     )
     purge.set_defaults(act=_db_purge)
 
@@ -160,14 +160,14 @@ def _add_purge(actions: argparse._SubParsersAction) -> None:  # type: ignore[typ
 def _add_commands(subparsers: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     db = subparsers.add_parser("db", help="the database's tables")
     actions = db.add_subparsers(dest="action", required=True, metavar="ACTION")
-    sync = actions.add_parser("sync", help="make the tables, or bring them up to date")
+    sync = actions.add_parser("sync", help="create the tables, or upgrade them")
     sync.set_defaults(act=_db_sync)
     agent = subparsers.add_parser("agent", help="the agents")
     agent_actions = agent.add_subparsers(dest="action", required=True, metavar="ACTION")
     agents = agent_actions.add_parser(
-        "list", help="when each last reported, how often it does, and how much it watches"
+        "list", help="when each agent last reported, its interval, and how much it watches"
     )
-    agents.add_argument("--json", action="store_true", help="print JSON, for programs")
+    agents.add_argument("--json", action="store_true", help="print JSON")
     agents.set_defaults(act=_agent_list)
     version = actions.add_parser("version", help="print the version of the tables")
     version.set_defaults(act=_db_version)
@@ -175,7 +175,7 @@ def _add_commands(subparsers: argparse._SubParsersAction) -> None:  # type: igno
 
 
 def main() -> None:
-    """Exit status 1: it could not be done, and why; 2: bad arguments."""
+    """Run the command. Exit status 1: it failed, with the reason on stderr; 2: bad arguments."""
     command = cfg.SubCommandOpt("command", title="Commands", handler=_add_commands)
     try:
         with conf.references_explained(cfg.CONF):

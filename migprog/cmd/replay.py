@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``migprog-replay``: what would have been said of recorded migrations, and how true it was.
+"""``migprog-replay``: print the assessments of recorded migrations, or measure their accuracy.
 
-It needs neither libvirt nor a broker nor a configuration.
+It needs no libvirt, broker or configuration.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from migprog.recording.ground_truth import Group, truth
 from migprog.recording.replay import Replayed, replay
 from migprog.version import RELEASE
 
-# A column of a table: the key of its value, and its heading.
+# Columns of a table: key of the value, and heading.
 _LINE = (
     ("t", "t"),
     ("phase", "phase"),
@@ -56,7 +56,7 @@ _FIGURES = (
     ("flips", "flips"),
     ("flips_beyond_max", "beyond"),
     ("called_after_seconds_max", "called s"),
-    ("called_after_boundaries_max", "passes"),
+    ("called_after_boundaries_max", "iterations"),
     ("not_called", "missed"),
     ("reports", "reports"),
 )
@@ -68,19 +68,17 @@ Play = Callable[[Recording], Replayed]
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="migprog-replay",
-        description="Run recorded migrations through the code that judges live ones, "
-        "and print what would have been said at each sample.",
+        description="Run recorded migrations through the code that assesses live ones, and print "
+        "the assessment at each sample.",
     )
     parser.add_argument("--version", action="version", version=RELEASE)
     parser.add_argument("files", nargs="+", metavar="FILE", help="a recording: .jsonl, .jsonl.gz")
     parser.add_argument("--format", choices=("table", "json"), default="table")
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--score", action="store_true", help="print how true it was instead of what was said"
+        "--score", action="store_true", help="print how accurate the assessments were"
     )
-    what.add_argument(
-        "--plot", metavar="FILE.png", help="draw one recording instead of printing what was said"
-    )
+    what.add_argument("--plot", metavar="FILE.png", help="draw the assessments of one recording")
     for name, default in (("report", 10.0), ("heartbeat", 30.0)):
         parser.add_argument(
             f"--{name}-interval",
@@ -93,15 +91,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--handover",
         type=float,
         metavar="SECONDS",
-        help="what earlier migrations between the same hosts took from the switch-over to the "
-        "end, as the agent learns it; default: the recording's completion_time_seconds, or a guess",
+        help="completion time of earlier migrations between the same hosts, as the agent learns "
+        "it; default: completion_time_seconds of the recording, or a guess",
     )
     parser.add_argument(
         "--max-mib",
         type=int,
         default=format.MAX_BYTES // 2**20,
-        help="MiB at most of a recording, unpacked: see [compute] record_max_mib; it takes some "
-        "ten times as much memory; default %(default)d",
+        help="maximum size of an unpacked recording in MiB, see [compute] record_max_mib; reading "
+        "takes about ten times as much memory; default %(default)d",
     )
     arguments = parser.parse_args(argv)
     if arguments.plot and len(arguments.files) > 1:
@@ -109,8 +107,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _said(files: Sequence[str], read: Read, play: Play, form: str) -> Iterator[str]:
-    """What would have been said at each sample, as lines of text."""
+def _assessments(files: Sequence[str], read: Read, play: Play, form: str) -> Iterator[str]:
+    """Return the assessment at each sample as lines of text."""
     for file in files:
         lines = play(read(file)).lines
         named = {"file": file} if len(files) > 1 else {}
@@ -127,13 +125,13 @@ def _scores(files: Sequence[str], read: Read, play: Play) -> Iterator[score.Scor
         recorded = read(file)
         facts = truth(recorded)
         if facts is None:
-            print(f"{file}: not measured: it does not tell how it ended", file=sys.stderr)
+            print(f"{file}: not scored: the recording has no end of the migration", file=sys.stderr)
         else:
             yield score.score(file, play(recorded), facts, recorded)
 
 
-def _measured(files: Sequence[str], read: Read, play: Play, form: str) -> Iterator[str]:
-    """How true it was: of each recording, of each group of them, of all."""
+def _accuracy(files: Sequence[str], read: Read, play: Play, form: str) -> Iterator[str]:
+    """Return the accuracy for each recording, each group of recordings, and all together."""
     scores = list(_scores(files, read, play))
     each: list[dict[str, Any]] = [
         {"name": s.name, "group": str(s.group), "end": s.end, **score.figures([s])} for s in scores
@@ -165,7 +163,7 @@ def _rounded(row: dict[str, Any], digits: int) -> dict[str, Any]:
 
 
 def _table(columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Rows under a heading, each column as wide as need be; what is not known is left blank."""
+    """Return rows under a heading, columns aligned; unknown values are left blank."""
     cells = [[heading for _, heading in columns]]
     cells += [["" if row.get(key) is None else str(row[key]) for key, _ in columns] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -175,7 +173,7 @@ def _table(columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, Any]]) -
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status 1: it could not be done, and why; 2: bad arguments, or a file is no recording."""
+    """Exit status 1: failed, with the reason on stderr; 2: bad arguments, or not a recording."""
     arguments = _arguments(argv)
     play = functools.partial(
         replay,
@@ -187,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.plot:
             _draw(arguments.plot, arguments.files[0], read, play)
             return 0
-        work = _measured if arguments.score else _said
+        work = _accuracy if arguments.score else _assessments
         for line in work(arguments.files, read, play, arguments.format):
             print(line)
         sys.stdout.flush()
@@ -198,12 +196,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"migprog-replay: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        # Python must not try again when it exits, and complain.
+        # Otherwise Python tries to flush again at exit, and prints an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             print(f"migprog-replay: cannot write: {error.strerror}", file=sys.stderr)
             return 1
-        # Whoever read has enough.
+        # The reader closed the pipe, as head(1) does.
     return 0
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""migprog-standalone: agents, conductor and API in one process, without a broker.
+"""``migprog-standalone``: agents, conductor and API in one process, without a broker.
 
-For one hypervisor, or for trying: reports go through memory (``fake://``) into an SQLite file.
+For one hypervisor, or for evaluation: reports go through memory (``fake://``) to an SQLite file.
 """
 
 from migprog import concurrency
@@ -39,24 +39,26 @@ CLI_OPTS = [
         "connection-uri",
         default=[],
         metavar="URI",
-        help="A libvirt to watch; each one given is a host, named as libvirt names it. "
-        "Default: [compute] connection_uri.",
+        help="URI of a libvirt to watch; may be given several times, each is a host with the name "
+        "that its libvirt reports. Default: [compute] connection_uri.",
     ),
     cfg.StrOpt(
-        "listen", metavar="ADDRESS:PORT", help="Where the API listens. Default: [api] listen."
+        "listen",
+        metavar="ADDRESS:PORT",
+        help="Address that the API listens on. Default: [api] listen.",
     ),
     cfg.StrOpt(
         "state-path",
         metavar="DIR",
         default=str(_default_state_path()),
-        help="Folder of the database and of what the agents keep; it is made if need be. "
+        help="Directory of the database and of the agents' state, created if missing. "
         "Default: %(default)s.",
     ),
 ]
 
 
 class StandaloneService:
-    """Everything, started from the database up."""
+    """All services in one process, started from the database up."""
 
     def __init__(self, config: cfg.ConfigOpts) -> None:
         self._config = config
@@ -86,7 +88,7 @@ class StandaloneService:
 
 
 def _completed(config: cfg.ConfigOpts) -> cfg.ConfigOpts:
-    """The configuration with what is sensible for one machine where it says nothing."""
+    """Return the configuration with defaults for one machine."""
     state_path = pathlib.Path(config.state_path)
     try:
         state_path.mkdir(mode=0o750, parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""migprog-status: what is wrong, before it hurts."""
+"""``migprog-status``: check the configuration and everything that the services depend on."""
 
 from migprog import concurrency
 
@@ -26,7 +26,7 @@ from migprog.conf.api import KEYSTONE  # noqa: E402
 from migprog.db import engine, schema  # noqa: E402
 from migprog.version import RELEASE  # noqa: E402
 
-# Of more hosts their number is told.
+# Of more hosts only the number is printed.
 _NAMED_HOSTS = 5
 
 
@@ -43,18 +43,18 @@ _CLI_OPTS = [
 
 
 class Checks(upgradecheck.UpgradeCommands):
-    """What ``migprog-status upgrade check`` looks at: what the processes of this machine will use,
-    tried with this configuration.
+    """The checks of ``migprog-status upgrade check``: they try what the processes of this machine
+    will use, with this configuration.
 
-    Each is a method that gives a result, or may raise one of our errors: that is a failure, in the
-    error's words.
+    Each method returns a result, or raises a :class:`exception.MigprogError`: that is a failure
+    with the error's text.
     """
 
     def __init__(self, config: cfg.ConfigOpts) -> None:
         self._conf = config
 
     def check(self) -> Code:
-        """Run the checks that concern the processes."""
+        """Run the checks for the selected processes."""
         processes = self._processes()
         self._upgrade_checks = tuple(
             (name, functools.partial(self._result, check, sorted(set(who) & set(processes))))
@@ -103,7 +103,7 @@ class Checks(upgradecheck.UpgradeCommands):
     def _result(
         self, check: Callable[[], Result | str | None], who: Sequence[str], _self: object
     ) -> Result:
-        """The result of a check that has a deadline, with who needs what it is about."""
+        """Return the result of a check with a deadline; problems name the processes affected."""
         needed = f" [needed by {', '.join(who)}]"
 
         def explained() -> Result | str | None:
@@ -126,7 +126,8 @@ class Checks(upgradecheck.UpgradeCommands):
         unknown = conf.unknown_options(self._conf)
         if unknown:
             return Result(
-                Code.WARNING, f"nothing reads these, look for a misspelling: {', '.join(unknown)}"
+                Code.WARNING,
+                f"unknown options, ignored; check their spelling: {', '.join(unknown)}",
             )
         return Result(Code.SUCCESS, f"for {', '.join(self._processes())}")
 
@@ -167,19 +168,19 @@ class Checks(upgradecheck.UpgradeCommands):
             case schema.Age.OLDER:
                 return Result(
                     Code.FAILURE,
-                    f"the tables are of version {found}, this program needs {head}: run "
-                    "migprog-manage db sync; services of before can go on meanwhile",
+                    f"the tables are at version {found}, this program needs {head}: run "
+                    "migprog-manage db sync; older services can keep running meanwhile",
                 )
             case schema.Age.NEWER:
                 return Result(
                     Code.WARNING,
-                    f"the tables are of version {found}, newer than this program, which is of "
-                    f"{head}: they serve, but it is to be upgraded as the others were",
+                    f"the tables are at version {found}, newer than this program's {head}: they "
+                    "can be used, but upgrade this program as well",
                 )
         return Result(Code.SUCCESS, f"version {found} in {store.where}")
 
     def _store(self) -> objects.Store:
-        """The database, if it has tables; the check of these says what to do where it has none."""
+        """Return the database if it has tables; the check of the tables says what to do if not."""
         store = engine.connect(self._conf)
         if schema.version(store) is None:
             raise checks.Warned("not checked: the database has no tables")
@@ -199,9 +200,9 @@ class Checks(upgradecheck.UpgradeCommands):
 
 
 def judge_agents(agents: Sequence[objects.Agent], ours: str, now: datetime) -> Result:
-    """Of agents of another version than ``ours``, and of silent ones."""
+    """Return whether agents have another version than ``ours``, or are silent."""
     if not agents:
-        return Result(Code.SUCCESS, "none has told of itself yet")
+        return Result(Code.SUCCESS, "no agent has reported yet")
     silent = [agent for agent in agents if agent.is_silent(now)]
     others = [agent for agent in agents if agent.version != ours]
     older = [agent for agent in others if _is_older(agent.version, ours)]
@@ -209,7 +210,7 @@ def judge_agents(agents: Sequence[objects.Agent], ours: str, now: datetime) -> R
     wrong = [
         f"{len(which)} of {len(agents)} {what}: {_named(which)}; {then}"
         for which, what, then in (
-            (silent, "not heard of", "look after them, or migprog-manage db purge forgets them"),
+            (silent, "silent", "check these agents; migprog-manage db purge deletes old ones"),
             (older, f"older than {ours}", "upgrade them, after the conductors"),
             (newer, f"not of {ours}, and not older", "upgrade the conductors first"),
         )
@@ -217,18 +218,18 @@ def judge_agents(agents: Sequence[objects.Agent], ours: str, now: datetime) -> R
     ]
     if wrong:
         return Result(Code.WARNING, ". ".join(wrong))
-    return Result(Code.SUCCESS, f"{len(agents)}, all heard of, all of version {ours}")
+    return Result(Code.SUCCESS, f"{len(agents)}, none silent, all of version {ours}")
 
 
 def judge_credentials(agents_here: Sequence[objects.Agent]) -> Result:
-    """Of the agents on this very machine, whose configuration has a database."""
+    """Return whether agents run on this machine, whose configuration has a database."""
     if not agents_here:
         return Result(Code.SUCCESS, "no agent reports from this machine")
     return Result(
         Code.WARNING,
         f"this machine is a hypervisor, {_named(agents_here)}, and [database] connection is set: "
-        "whoever breaks out of a server may read it. The agent needs none; if it is a controller "
-        "too, let the agent have a configuration file of its own",
+        "a guest that breaks out of its server could read it. The agent does not need it; if this "
+        "is also a controller, give the agent a configuration file of its own",
     )
 
 
@@ -249,21 +250,21 @@ def _named(agents: Sequence[objects.Agent]) -> str:
 
 
 def _quiet() -> None:
-    """The libraries' own words are not for a table; what matters is in the results."""
-    # Whichever handler a library has set up when it was imported.
+    """Silence the libraries' logs and warnings: what matters is in the table of results."""
+    # Also those through handlers that libraries set up when they were imported.
     logging.disable()
     warnings.simplefilter("ignore")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status as that of other services' checks: 0 all is well, 1 there are warnings, 2 there
-    are failures, 255 nothing could be looked at."""
+    """Run the command. Exit status as of other services' checks: 0 all is well, 1 warnings, 2
+    failures, 255 no check could run."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     config: Any = cfg.CONF
     conf.register(config)
     config.register_cli_opts(_CLI_OPTS)
     if "--version" in arguments:
-        # oslo.upgradecheck does not tell oslo.config of it.
+        # oslo.upgradecheck does not pass the version to oslo.config.
         sys.stdout.write(f"{RELEASE}\n")
         return 0
     _quiet()
@@ -274,5 +275,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 255
     sys.stdout.flush()
     sys.stderr.flush()
-    # A check that hangs must not hold up the end, nor must the libraries' clean-up.
+    # Neither a hanging check nor the libraries' clean-up may delay the exit.
     os._exit(status)

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service together with the metrics of its process, where those are configured."""
+"""A service together with the metrics of its process, if configured."""
 
 from oslo_config import cfg
 
 from migprog import httpd, metrics, service
 from migprog.conf.listen import Address
 
-# Prometheus asks now and then; a client that sends nothing holds one of them for some seconds.
+# Scrapes are rare; a silent client occupies a connection for some seconds.
 _THREADS = 4
 
 
 class WithMetrics:
-    """Serves metrics at ``address`` (None: nowhere), which ``option`` says, as long as a service
-    runs: from before its start, as that may wait, to after its stop."""
+    """Serves metrics at ``address``, the value of ``option`` (None: nowhere), while a service runs.
+
+    It listens before the service starts, which may take long, until after it has stopped.
+    """
 
     def __init__(self, of: service.Service, address: Address | None, option: str) -> None:
         self._service = of

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Configuration: one module a group; read by the wiring, handed down as values."""
+"""Configuration: one module for each group. Commands read it and pass values on."""
 
 import contextlib
 import itertools
@@ -36,7 +36,7 @@ _QUIET = (
     "oslo_messaging=WARN",
     "oslo_service=WARN",
 )
-# How oslo.config says where a value is from, in the texts of its errors.
+# How oslo.config's error texts name the source of a value.
 _LOCATION = re.compile(r"LocationInfo\(location=<Locations\.(\w+): [^>]*>, detail='([^']*)'\)")
 
 
@@ -47,11 +47,11 @@ def load(
     cli_opts: Sequence[cfg.Opt] = (),
     conf: cfg.ConfigOpts = cfg.CONF,
 ) -> cfg.ConfigOpts:
-    """Read the command line and the files it names, check everything, set logging up.
+    """Read the command line and the files it names, check all values and set up logging.
 
     Without ``--config-file`` oslo.config's usual places are searched (``/etc/migprog/``...).
-    Raises :class:`exception.ConfigError`. ``conf`` is filled and given back; for anything that
-    goes to oslo.messaging (18.3) only ``cfg.CONF`` will do.
+    ``conf`` is filled and returned; oslo.messaging (18.3) works with ``cfg.CONF`` only.
+    Raises :class:`exception.ConfigError`.
     """
     register(conf)
     conf.register_cli_opts(cli_opts)
@@ -72,11 +72,11 @@ def load(
 
 
 def why_unread(error: Exception, argv: Sequence[str]) -> str:
-    """Say in a line why oslo.config could not read its files and ``argv``."""
+    """Return one line that says why oslo.config could not read its files and ``argv``."""
     if isinstance(error, UnicodeDecodeError):
         return f"a configuration file must be UTF-8: {error}"
     if isinstance(error, OSError) and "--shell_completion" in argv:
-        # Its template is not among what oslo.config (10.7) installs.
+        # oslo.config (10.7) does not install its template.
         return f"--shell_completion: the installed oslo.config has no {error.filename}"
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}"
@@ -92,21 +92,21 @@ def _set_logging_up(conf: cfg.ConfigOpts) -> None:
     except ValueError as error:
         raise exception.ConfigError(f"[DEFAULT] default_log_levels: {error}") from error
     _try_formats()
-    # It leaves JSON alone, by its formatter, which the next one wraps.
+    # Leaves JSON formatters alone; logs.tame() wraps the formatter, so it comes later.
     log_lines.keep_printable(logging.getLogger())
     logs.tame()
 
 
 class _Trial(RequestContext):
-    """One that does not become that of its thread, whose lines would all have it."""
+    """A context that does not become the thread's, whose log lines would all show it."""
 
     def update_store(self) -> None:
         pass
 
 
 def _try_formats() -> None:
-    """Raises :class:`exception.ConfigError` where no line of the log could be written."""
-    # Lines about a request and others have a format each.
+    """Check the formats of log lines. Raises :class:`exception.ConfigError`."""
+    # Lines inside and outside of requests have different formats.
     contexts = (None, _Trial())
     for handler, context in itertools.product(logging.getLogger().handlers, contexts):
         record = LOG.makeRecord(
@@ -123,8 +123,8 @@ def _try_formats() -> None:
 
 @contextlib.contextmanager
 def references_explained(conf: cfg.ConfigOpts) -> Iterator[None]:
-    """Raise :class:`exception.ConfigError` where an option cannot be read since its value refers to
-    one that does not exist."""
+    """Raise :class:`exception.ConfigError` if an option's value refers to an option that does not
+    exist."""
 
     def exists(group: str, name: str) -> bool:
         try:
@@ -142,8 +142,8 @@ def references_explained(conf: cfg.ConfigOpts) -> Iterator[None]:
 
 
 def plain(error: Exception) -> str:
-    """The text of an error of oslo.config's, with the file that a value is from as an operator
-    would name it."""
+    """Return the text of an oslo.config error, with the source of the value as an operator would
+    name it."""
 
     def named(match: re.Match[str]) -> str:
         where, detail = match.groups()
@@ -153,7 +153,7 @@ def plain(error: Exception) -> str:
 
 
 def register(conf: cfg.ConfigOpts) -> None:
-    """Make our options and those of logging known."""
+    """Register migprog's options and those of logging."""
     log_format.set_defaults()
     log.register_options(conf)
     conf.set_default("use_stderr", True)
@@ -163,10 +163,10 @@ def register(conf: cfg.ConfigOpts) -> None:
 
 
 def validate(conf: cfg.ConfigOpts) -> None:
-    """Find the first impossible value, or option of ours that does not exist.
+    """Check all values and option names of migprog's groups.
 
-    oslo.config looks at a value only when it is used, and never at names that nobody asked for;
-    an operator wants to know at the start. Raises :class:`exception.ConfigError`.
+    oslo.config checks a value only when it is read, and never looks at unknown names; operators
+    need the error at start-up. Raises :class:`exception.ConfigError` for the first wrong one.
     """
     for module in GROUPS:
         name = module.GROUP.name
@@ -192,7 +192,7 @@ Sections = dict[str, dict[str, list[str]]]
 
 
 def _sections(conf: cfg.ConfigOpts) -> Iterator[tuple[str, Sections]]:
-    """What each configuration file has, by section and option."""
+    """Return the contents of each configuration file, by section and option."""
     for path in _files(conf):
         sections: Sections = {}
         cfg.ConfigParser(path, sections).parse()
@@ -209,8 +209,8 @@ def _refuse_unknown(path: str, sections: Sections) -> None:
 
 
 def unknown_options(conf: cfg.ConfigOpts) -> list[str]:
-    """The options and groups of the files that nothing here reads, each as ``[group] name``."""
-    # Ours were looked at by validate(). "DEFAULT" also has the names of groups, which do no harm.
+    """Return the options and groups in the files that no code reads, each as ``[group] name``."""
+    # validate() has checked migprog's groups. "DEFAULT" includes names of groups, harmlessly.
     ours: dict[str, set[str]] = {module.GROUP.name: set() for module in GROUPS}
     ours["DEFAULT"] = set(conf)
     return [name for _path, sections in _sections(conf) for name in unknown.unknown(sections, ours)]
@@ -220,5 +220,5 @@ def _warn_of_unknown(conf: cfg.ConfigOpts) -> None:
     names = unknown_options(conf)
     if names:
         LOG.warning(
-            "configuration: nothing reads these, look for a misspelling: %s", ", ".join(names)
+            "configuration: unknown options, ignored; check their spelling: %s", ", ".join(names)
         )

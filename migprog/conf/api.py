@@ -21,9 +21,9 @@ OPTS = [
         choices=[
             (
                 KEYSTONE,
-                "a token is needed for everything but /, /v2.1, /healthcheck and "
-                "/openapi.json, see [keystone_authtoken]; what it is good for is told by the rules "
-                "of [oslo_policy]",
+                "every address except /, /v2.1, /healthcheck and /openapi.json needs a Keystone "
+                "token, see [keystone_authtoken]; the rules of [oslo_policy] say what a token's "
+                "user may do",
             ),
             (
                 NOAUTH,
@@ -31,80 +31,81 @@ OPTS = [
                 "must be a loopback address",
             ),
         ],
-        help="Who may ask.",
+        help="How clients are authenticated.",
     ),
     cfg.StrOpt(
         "listen",
         default="127.0.0.1:8790",
-        help="ADDRESS:PORT that migprog-api and migprog-standalone listen on; an IPv6 address in "
-        "brackets, as in [::1]:8790; port 0 takes a free one. uWSGI and gunicorn have their own "
-        "option for it.",
+        help="ADDRESS:PORT that migprog-api and migprog-standalone listen on. Put an IPv6 address "
+        "in brackets, as in [::1]:8790; port 0 takes a free port. uWSGI and gunicorn have their "
+        "own option for it.",
     ),
     cfg.IntOpt(
         "threads",
         default=16,
         min=1,
         max=1024,
-        help="Requests that migprog-api and migprog-standalone serve at a time; more wait for "
-        "their turn.",
+        help="Number of threads of migprog-api and migprog-standalone, each serving one request at "
+        "a time. Further requests wait in a queue.",
     ),
     cfg.IntOpt(
         "request_timeout",
         default=10,
         min=1,
         max=600,
-        help="Seconds within which a request has to be received as a whole by migprog-api and "
-        "migprog-standalone; a slower client's connection is closed. No thread waits for it.",
+        help="Seconds within which migprog-api and migprog-standalone must have received a whole "
+        "request; the connection of a slower client is closed. A slow client occupies no thread.",
     ),
     cfg.IntOpt(
         "max_connections_per_client",
         default=250,
         min=1,
         max=500,
-        help="Connections that one address may have to migprog-api and migprog-standalone at a "
-        "time. Of all addresses together there may be 500. For one more the connection is closed "
-        "that has been idle for the longest; where none is idle the new one is closed. All clients "
-        "of a proxy have its address.",
+        help="Maximum number of simultaneous connections from one address to migprog-api and "
+        "migprog-standalone. All addresses together may have 500. When a limit is reached, a new "
+        "connection replaces the one that has been idle for the longest; if none is idle, the new "
+        "one is closed. All clients of a proxy count as one address.",
     ),
     cfg.IntOpt(
         "max_long_polls",
         min=0,
         max=1024,
-        help="Requests that may wait for news of a migration at a time, in each process. Without "
-        "it: half of the threads of migprog-api and migprog-standalone; none under uWSGI and "
-        "gunicorn, where it must be less than the threads of a worker; where that has one alone, "
-        "nobody waits.",
+        help="Maximum number of long polls in each process, that is of requests that wait until a "
+        "migration changes. If not set: half of the threads of migprog-api and "
+        "migprog-standalone, 0 under uWSGI and gunicorn. There it must be less than the number of "
+        "threads of a worker; a worker with one thread accepts no long polls.",
     ),
     cfg.StrOpt(
         "metrics_listen",
         sample_default="127.0.0.1:8793",
-        help="ADDRESS:PORT where migprog-api serves GET /metrics for Prometheus, without a "
-        "password; an IPv6 address in brackets; port 0 takes a free one. Nothing is served where "
-        "this is not set. migprog-standalone serves the metrics of all its parts at [conductor] "
-        "metrics_listen; for uWSGI and gunicorn the documentation says how.",
+        help="ADDRESS:PORT where migprog-api serves GET /metrics for Prometheus, without "
+        "authentication. Put an IPv6 address in brackets; port 0 takes a free port. If not set, "
+        "no metrics are served. migprog-standalone serves the metrics of all its parts at "
+        "[conductor] metrics_listen; for uWSGI and gunicorn see the documentation.",
     ),
     cfg.BoolOpt(
         "allow_actions",
         default=False,
-        help="Take requests to abort a migration and to force it to complete, and hand them to "
-        "the agent of its source's host through the broker ([DEFAULT] transport_url), if that "
-        "permits it ([compute] allow_actions). While this is off, the API needs no broker and "
-        "changes nothing.",
+        help="Accept requests to abort a migration and to force it to complete, and send them to "
+        "the agent of the source host through the broker ([DEFAULT] transport_url), if that agent "
+        "permits it ([compute] allow_actions). If false, the API needs no broker and changes "
+        "nothing.",
     ),
     cfg.IntOpt(
         "max_limit",
         default=1000,
         min=1,
         max=10000,
-        help="Migrations at most on one page of a list.",
+        help="Maximum number of entries on one page of a list; also the page size of requests "
+        "without limit.",
     ),
     cfg.IntOpt(
         "stale_after",
         default=90,
         min=1,
         max=86400,
-        help="Seconds after which a migration in progress that its agent told nothing of is shown "
-        "as stale. Not less than two or three times [compute] heartbeat_interval.",
+        help="Seconds without a report after which a migration in progress is shown as stale. Set "
+        "it to at least two or three times [compute] heartbeat_interval.",
     ),
 ]
 
@@ -118,19 +119,19 @@ def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
 
 
 def check(conf: cfg.ConfigOpts) -> None:
-    """Rules between options. Raises :class:`exception.ConfigError`."""
+    """Check rules between options. Raises :class:`exception.ConfigError`."""
     check_listen(conf.api.listen, conf.api.auth_strategy)
     metrics_address(conf)
 
 
 def metrics_address(conf: cfg.ConfigOpts) -> Address | None:
-    """Where to serve metrics; None: nowhere. Raises :class:`exception.ConfigError`."""
+    """Return where to serve metrics, None for nowhere. Raises :class:`exception.ConfigError`."""
     value = conf.api.metrics_listen
     return None if value is None else parse_listen(value, "[api] metrics_listen")
 
 
 def check_listen(listen: str, auth_strategy: str) -> Address:
-    """Where to listen, if that may be. Raises :class:`exception.ConfigError`."""
+    """Return where to listen. Raises :class:`exception.ConfigError` if that is not allowed."""
     address = parse_listen(listen, "[api] listen")
     if auth_strategy == NOAUTH and not is_loopback(address.host) and address.host != "localhost":
         raise exception.ConfigError(
@@ -141,11 +142,11 @@ def check_listen(listen: str, auth_strategy: str) -> Address:
 
 
 def is_loopback(address: str) -> bool:
-    """Tell whether this address can be reached, or comes, from this very machine alone."""
+    """Return whether an address can only be reached from, or belong to, this machine."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
         return False
-    # A socket for both families shows IPv4 peers so; Python before 3.13 does not look inside.
+    # A dual-stack socket shows IPv4 peers this way; Python before 3.13 does not look inside.
     mapped = getattr(ip, "ipv4_mapped", None)
     return (mapped or ip).is_loopback

@@ -14,29 +14,29 @@ OPTS = [
     cfg.StrOpt(
         "connection_uri",
         default="qemu:///system",
-        help="Where libvirt is reached. The connection is read-only; qemu_events and "
-        "allow_actions open read-write ones besides.",
+        help="URI of the libvirt to watch. The connection is read-only; qemu_events and "
+        "allow_actions open further, read-write connections.",
     ),
     cfg.BoolOpt(
         "qemu_events",
         default=True,
-        help="Have QEMU's own events told as well: a migration that copies disks is found at "
-        "once, and one that was aborted is surely told from one that failed. libvirt tells these "
-        "events on a read-write connection only; it is used for nothing else, and where it is "
-        "refused the agent does without.",
+        help="Subscribe to QEMU's own events: a migration that copies disks is found at once, and "
+        "an aborted migration is reliably distinguished from a failed one. libvirt sends these "
+        "events on a read-write connection only, which is used for nothing else. If libvirt "
+        "refuses it, the agent works without these events.",
     ),
     cfg.StrOpt(
         "host",
         max_length=255,
-        sample_default="the hypervisor's host name as libvirt tells it",
-        help="This compute host's name, as nova-compute's [DEFAULT] host has it.",
+        sample_default="the hypervisor's host name as libvirt reports it",
+        help="Name of this compute host; must equal [DEFAULT] host of its nova-compute.",
     ),
     cfg.HostAddressOpt(
         "my_ip",
         default=netutils.get_my_ipv4(),
         sample_default="the address of the default route's interface",
-        help="The address told as dest_host when servers arrive here, as nova-compute's "
-        "[DEFAULT] my_ip has it.",
+        help="Address reported as dest_host for servers that arrive here; must equal [DEFAULT] "
+        "my_ip of this host's nova-compute.",
     ),
     cfg.FloatOpt(
         "poll_interval",
@@ -44,8 +44,8 @@ OPTS = [
         min=0.05,
         max=60,
         mutable=True,
-        help="Seconds between two readings of the job statistics of a migrating server. "
-        "A reading takes about 1 ms.",
+        help="Seconds between two reads of the job statistics of a migrating server. A read takes "
+        "about 1 ms. Smaller values make forecasts more precise.",
     ),
     cfg.FloatOpt(
         "report_interval",
@@ -54,9 +54,10 @@ OPTS = [
         max=600,
         mutable=True,
         help="Seconds after which the counters of a migration are reported again. Its percentage "
-        "is reported as it moves by two points, by one message a second of this host at most; a "
-        "change of status, phase or verdict does not wait. Conductors that answer slowly stretch "
-        "both up to heartbeat_interval. Not shorter than poll_interval.",
+        "is reported each time it has moved by two points, with at most one message a second from "
+        "this host; a change of status, phase or verdict is reported at once. While conductors "
+        "respond slowly, the agent lengthens both, up to heartbeat_interval. Must not be shorter "
+        "than poll_interval. Smaller values cost more messages and database writes.",
     ),
     cfg.FloatOpt(
         "heartbeat_interval",
@@ -64,8 +65,9 @@ OPTS = [
         min=1,
         max=3600,
         mutable=True,
-        help="Seconds at most between two reports of a migration, even if nothing changed. "
-        "Not shorter than report_interval.",
+        help="Maximum seconds between two reports of a migration even if nothing changed, and "
+        "between two heartbeats of the agent. An agent that misses two heartbeats is shown as "
+        "silent. Must not be shorter than report_interval.",
     ),
     cfg.FloatOpt(
         "scan_interval",
@@ -73,8 +75,8 @@ OPTS = [
         min=0.5,
         max=600,
         mutable=True,
-        help="Seconds between two searches for migrations that libvirt's events did not tell of, "
-        "and between two attempts to reach a libvirt that is away.",
+        help="Seconds between two searches for migrations that libvirt sent no event for, and "
+        "between two attempts to connect to an unavailable libvirt.",
     ),
     cfg.FloatOpt(
         "libvirt_timeout",
@@ -82,59 +84,62 @@ OPTS = [
         min=1,
         max=600,
         mutable=True,
-        help="Seconds after which a call to libvirt counts as hung: until it returns there is no "
-        "data for its server, and nothing else waits for it.",
+        help="Seconds after which a call to libvirt counts as hung. Until it returns there are no "
+        "figures of its server; other servers are not affected.",
     ),
     cfg.FloatOpt(
         "rpc_timeout",
         default=10,
         min=1,
         max=600,
-        help="Seconds to wait for the conductor to acknowledge a report before it is sent again.",
+        help="Seconds to wait for a conductor's acknowledgement of a report before the report is "
+        "sent again.",
     ),
     cfg.BoolOpt(
         "allow_actions",
         default=False,
-        help="Let migrations off this host be aborted and forced to complete through the API "
-        "([api] allow_actions), by whom its policy allows it. The agent then listens at the "
-        "broker, and opens a read-write connection to libvirt for each of these. While this is "
-        "off it does neither, and nothing is ever done to a migration.",
+        help="Permit users whom the API's policy allows it to abort migrations from this host and "
+        "to force them to complete ([api] allow_actions). The agent then receives requests from "
+        "the broker, and opens a read-write connection to libvirt for each of them. If false, the "
+        "agent does neither and never changes a migration.",
     ),
     cfg.StrOpt(
         "metrics_listen",
         sample_default="127.0.0.1:8792",
-        help="ADDRESS:PORT where migprog-compute serves GET /metrics for Prometheus, without a "
-        "password; an IPv6 address in brackets; port 0 takes a free one. Nothing is served where "
-        "this is not set. migprog-standalone serves the metrics of all its parts at [conductor] "
-        "metrics_listen.",
+        help="ADDRESS:PORT where migprog-compute serves GET /metrics for Prometheus, without "
+        "authentication. Put an IPv6 address in brackets; port 0 takes a free port. If not set, "
+        "no metrics are served. migprog-standalone serves the metrics of all its parts at "
+        "[conductor] metrics_listen.",
     ),
     cfg.StrOpt(
         "state_path",
         default="/var/lib/migprog",
-        help="A folder for what must outlive the agent: the migrations that it watches, and how "
-        "they ended until a conductor has it. Each connection_uri has a folder of its own in it, "
-        "which is made if need be. Nothing is kept where this is empty. migprog-standalone has it "
-        "in its --state-path.",
+        help="Directory for state that must survive a restart of the agent: the migrations that it "
+        "watches, and their ends until a conductor has acknowledged them. Each connection_uri has "
+        "a subdirectory, created if missing. If empty, no state is kept, and unacknowledged "
+        "reports are lost when the agent is killed. migprog-standalone uses its --state-path "
+        "instead.",
     ),
     cfg.StrOpt(
         "record_path",
-        help="A folder for recordings: one file a migration, with all that libvirt told of it, "
-        "for migprog-replay. It is made if need be. Nothing is recorded where this is not set.",
+        help="Directory for recordings: one file for each migration with everything that libvirt "
+        "reported of it, for migprog-replay. It is created if missing. If not set, nothing is "
+        "recorded.",
     ),
     cfg.IntOpt(
         "record_max_mib",
         default=16,
         min=1,
         max=1024,
-        help="MiB at most a recording. An hour takes about 6 MiB at a poll_interval of 0.5; the "
-        "fuller a recording is, the fewer readings are written to it.",
+        help="Maximum size of a recording in MiB. An hour takes about 6 MiB at a poll_interval of "
+        "0.5 s. As a recording fills up, fewer samples are written to it.",
     ),
     cfg.IntOpt(
         "record_max_files",
         default=100,
         min=1,
         max=100_000,
-        help="Recordings that are kept in record_path; the oldest are removed.",
+        help="Maximum number of recordings in record_path; the oldest are removed.",
     ),
 ]
 
@@ -148,7 +153,7 @@ def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
 
 
 def check(conf: cfg.ConfigOpts) -> None:
-    """Rules between options. Raises :class:`exception.ConfigError`."""
+    """Check rules between options. Raises :class:`exception.ConfigError`."""
     group = conf.compute
     for longer, shorter in (
         ("report_interval", "poll_interval"),
@@ -163,6 +168,6 @@ def check(conf: cfg.ConfigOpts) -> None:
 
 
 def metrics_address(conf: cfg.ConfigOpts) -> Address | None:
-    """Where to serve metrics; None: nowhere. Raises :class:`exception.ConfigError`."""
+    """Return where to serve metrics, None for nowhere. Raises :class:`exception.ConfigError`."""
     value = conf.compute.metrics_listen
     return None if value is None else parse_listen(value, "[compute] metrics_listen")

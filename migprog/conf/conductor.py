@@ -16,15 +16,15 @@ OPTS = [
         default=socket.gethostname(),
         sample_default="the machine's host name",
         max_length=255,
-        help="This conductor's name at the message broker. Conductors share their work whatever "
-        "their names; two on one machine may have the same.",
+        help="Name of this conductor at the message broker. Conductors share the work whatever "
+        "their names are; two on one machine may have the same name.",
     ),
     cfg.StrOpt(
         "metrics_listen",
         sample_default="127.0.0.1:8791",
         help="ADDRESS:PORT where migprog-conductor and migprog-standalone serve GET /metrics for "
-        "Prometheus, without a password; an IPv6 address in brackets, as in [::1]:8791; port 0 "
-        "takes a free one. Nothing is served where this is not set.",
+        "Prometheus, without authentication. Put an IPv6 address in brackets, as in [::1]:8791; "
+        "port 0 takes a free port. If not set, no metrics are served.",
     ),
 ]
 
@@ -38,11 +38,11 @@ def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
 
 
 def check(conf: cfg.ConfigOpts) -> None:
-    """Rules that a type cannot tell. Raises :class:`exception.ConfigError`."""
+    """Check rules that option types cannot express. Raises :class:`exception.ConfigError`."""
     metrics_address(conf)
 
 
 def metrics_address(conf: cfg.ConfigOpts) -> Address | None:
-    """Where to serve metrics; None: nowhere. Raises :class:`exception.ConfigError`."""
+    """Return where to serve metrics, None for nowhere. Raises :class:`exception.ConfigError`."""
     value = conf.conductor.metrics_listen
     return None if value is None else parse_listen(value, "[conductor] metrics_listen")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long the database may take. Where it is, and the pool's size: oslo.db's ``[database]``."""
+"""Timeouts of the database. Its URL and the size of the pool are in oslo.db's ``[database]``."""
 
 from oslo_config import cfg
 
@@ -7,7 +7,7 @@ from migprog import exception
 from migprog.conf import groups
 
 GROUP = cfg.OptGroup(
-    "database_timeouts", title="How long conductors, APIs and commands wait for the database"
+    "database_timeouts", title="Database timeouts of conductors, APIs and commands"
 )
 
 OPTS = [
@@ -16,35 +16,35 @@ OPTS = [
         default=5,
         min=1,
         max=600,
-        help="Seconds to open a connection, and to find out whether an idle one still works. With "
-        "PyMySQL and psycopg2 that includes the server's greeting and the login.",
+        help="Timeout in seconds for opening a connection, and for testing whether an idle one "
+        "still works. With PyMySQL and psycopg2 it includes the server's greeting and the login.",
     ),
     cfg.IntOpt(
         "statement",
         default=10,
         min=1,
         max=3600,
-        help="Seconds for one SQL statement, waiting for locks included. The server is told to "
-        "end it by then (MariaDB: max_statement_time; MySQL: max_execution_time, for reads; both: "
-        "innodb_lock_wait_timeout; PostgreSQL: statement_timeout, lock_timeout). If it does not "
-        "answer, the client closes the connection one second later.",
+        help="Timeout in seconds for one SQL statement, including waiting for locks. It is also "
+        "set in the server's session (MariaDB: max_statement_time; MySQL: max_execution_time, for "
+        "reads; both: innodb_lock_wait_timeout; PostgreSQL: statement_timeout, lock_timeout). If "
+        "the server does not answer, the client closes the connection one second later.",
     ),
     cfg.IntOpt(
         "transaction",
         default=30,
         min=1,
         max=3600,
-        help="Seconds for one transaction, from the wait for a connection to the last retry. "
-        "Agents send again what is not stored by then, and the API answers 503. On SQLite also "
-        "the time to wait for another process's lock. Not less than statement.",
+        help="Timeout in seconds for one transaction, from waiting for a connection to the last "
+        "retry. Agents send again what was not stored by then, and the API answers 503. On SQLite "
+        "also the time to wait for another process's lock. Must not be less than statement.",
     ),
     cfg.IntOpt(
         "idle_transaction",
         default=30,
         min=1,
         max=3600,
-        help="Seconds after which the server ends a transaction whose client says nothing, and "
-        "frees its locks (MariaDB: idle_transaction_timeout; MySQL: wait_timeout; PostgreSQL: "
+        help="Seconds after which the server ends a transaction whose client is idle, and frees "
+        "its locks (MariaDB: idle_transaction_timeout; MySQL: wait_timeout; PostgreSQL: "
         "idle_in_transaction_session_timeout).",
     ),
 ]
@@ -59,7 +59,7 @@ def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
 
 
 def check(conf: cfg.ConfigOpts) -> None:
-    """Rules between options. Raises :class:`exception.ConfigError`."""
+    """Check rules between options. Raises :class:`exception.ConfigError`."""
     group = conf[GROUP.name]
     if group.transaction < group.statement:
         raise exception.ConfigError(

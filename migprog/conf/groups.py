@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Registers a group of options."""
+"""Register a group of options."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from oslo_config import cfg
 
 
 def register(conf: cfg.ConfigOpts, group: cfg.OptGroup, opts: Sequence[cfg.Opt]) -> None:
-    """Register ``opts`` in ``conf`` as the options of a group like ``group``.
+    """Register ``opts`` in ``conf``, in a copy of ``group``.
 
     oslo.config (10.7) keeps overrides in the group, of which it makes a shallow copy: two
     ``ConfigOpts`` that are given the same object share what is set in one of them.

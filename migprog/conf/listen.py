@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How every option is read that says where to listen."""
+"""Read the options that name an address and a port to listen on."""
 
 import re
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from migprog import exception
 
 _LISTEN = re.compile(r"(?:\[(?P<ipv6>[^]]+)\]|(?P<host>[^][:]+)):(?P<port>[0-9]{1,5})")
 _HOST = types.HostAddress(4)
-_RULE = "must be ADDRESS:PORT, an IPv6 address in brackets, the port from 0 to 65535"
+_RULE = "must be ADDRESS:PORT with an IPv6 address in brackets and a port from 0 to 65535"
 
 
 class Address(NamedTuple):
@@ -21,7 +21,7 @@ class Address(NamedTuple):
 
 
 def parse_listen(listen: str, option: str) -> Address:
-    """Read ``ADDRESS:PORT``, the value of ``option`` (``[group] name``).
+    """Return the address in ``listen``, the value of ``option`` (``[group] name``).
 
     Raises :class:`exception.ConfigError`.
     """

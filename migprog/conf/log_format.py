@@ -4,7 +4,7 @@
 from oslo_config import cfg
 from oslo_log import _options, log
 
-# Behind what collectors of OpenStack's logs parse, which is the same in all its services.
+# Log collectors of OpenStack parse this prefix, which all its services share.
 _BEFORE = "%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s "
 _AFTER = " [%(threadName)s] %(instance)s%(message)s"
 CONTEXT = f"{_BEFORE}[%(global_request_id)s %(request_id)s %(user_identity)s]{_AFTER}"
@@ -12,7 +12,7 @@ DEFAULT = f"{_BEFORE}[-]{_AFTER}"
 
 
 def set_defaults() -> None:
-    """Set them for every configuration, and for a sample file; a configuration's own ones win."""
+    """Set the formats for all configurations and the sample file; configured formats override."""
     log.set_defaults(logging_context_format_string=CONTEXT)
     # oslo.log (8.3) has no public way to this one.
     cfg.set_defaults(_options.log_opts, logging_default_format_string=DEFAULT)

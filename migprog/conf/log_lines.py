@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Log lines that a terminal and a log collector can take, whoever chose a part of them.
+"""Make log lines printable and bounded, whoever chose parts of their text.
 
-Messages of the broker, of clients and of guests reach the log by way of libraries as well, in texts
-and in tracebacks. So the last step before a line is written makes it printable and bounds it.
+Data from the broker, clients and guests also reaches the log through libraries, in messages and in
+tracebacks. So this is the last step before a line is written.
 """
 
 import logging
@@ -12,14 +12,14 @@ from oslo_log import formatters
 
 MAX_LINE = 4096
 MAX_RECORD = 32 * 1024
-# Everything that moves a cursor, starts a line of its own, or writes from right to left.
+# Everything that moves a cursor, begins another line, or writes from right to left.
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 class OneLine(logging.Filter):
-    """Makes each message one printable line of at most :data:`MAX_LINE` characters."""
+    """Make each message one printable line of at most :data:`MAX_LINE` characters."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = _message(record), None
@@ -27,8 +27,8 @@ class OneLine(logging.Filter):
 
 
 class Printable(logging.Formatter):
-    """Formats as another formatter does, and makes each line of the result printable: a traceback
-    keeps its lines, at most :data:`MAX_RECORD` characters of them."""
+    """Format with another formatter, then make each line printable. A traceback keeps its lines,
+    at most :data:`MAX_RECORD` characters of them."""
 
     def __init__(self, formatter: logging.Formatter) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ def _message(record: logging.LogRecord) -> str:
     try:
         text = record.getMessage()
     except Exception as error:
-        # Otherwise logging writes the arguments to stderr, as they are.
+        # Otherwise logging writes the raw arguments to stderr.
         text = f"cannot format the log message {record.msg!r:.200}: {error!r:.200}"
     line = _bounded(text[:MAX_RECORD])
     return line.replace("\n", "\\n")
@@ -60,14 +60,14 @@ def _bounded(line: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with what is not printable escaped, as in Python; tabs and line feeds stay."""
+    """Return the text with unprintable characters escaped as in Python; tabs and newlines stay."""
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def keep_printable(logger: logging.Logger) -> None:
-    """Make what the handlers of a logger write printable."""
+    """Make everything printable that the handlers of a logger write."""
     for handler in logger.handlers:
         handler.addFilter(OneLine())
-        # JSON escapes what it contains; and part of it would be none.
+        # JSON escapes by itself, and a truncated document would be invalid.
         if not isinstance(handler.formatter, formatters.JSONFormatter | formatters.FluentFormatter):
             handler.setFormatter(Printable(handler.formatter or logging.Formatter()))

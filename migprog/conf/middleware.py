@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Defaults of ours for options of oslo.middleware."""
+"""migprog's defaults for options of oslo.middleware."""
 
 from oslo_config import cfg
 from oslo_middleware import cors, sizelimit
 
-# Nothing that is sent to us has more than a few words.
+# Valid requests have a few words only.
 MAX_BODY_BYTES = 16 * 1024
 
 # oslo.middleware of OpenStack 2025.1 (6.3) has no public name for them.
@@ -12,7 +12,7 @@ _SIZE_OPTS = getattr(sizelimit, "OPTS", None) or sizelimit._opts
 
 
 def set_defaults() -> None:
-    """To be called before the options are registered, and before a sample file is made of them."""
+    """Set the defaults. Call this before options are registered or a sample file is generated."""
     cfg.set_defaults(_SIZE_OPTS, max_request_body_size=MAX_BODY_BYTES)
     cors.set_defaults(
         # There are no cookies: a token comes in a header.
@@ -38,6 +38,6 @@ def set_defaults() -> None:
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Those that have to be known before it is."""
+    """Register the options that must be known before the middleware is created."""
     set_defaults()
     conf.register_opts(cors.CORS_OPTS, "cors")

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How Nova is asked for its own names of migrations: the options of keystoneauth.
+"""Options for queries to Nova, which are keystoneauth's.
 
-They are not among :data:`migprog.conf.GROUPS`: which there are is up to ``auth_type``, as it is in
-``[keystone_authtoken]``.
+They are not among :data:`migprog.conf.GROUPS`, since which options exist depends on ``auth_type``,
+as in ``[keystone_authtoken]``.
 """
 
 from keystoneauth1 import loading
 from oslo_config import cfg
 
-GROUP = cfg.OptGroup("nova", title="Nova, which is asked where auth_type is set, and not else")
+GROUP = cfg.OptGroup("nova", title="Nova API client; used only if auth_type is set")
 
-# What is not keystoneauth's own default. The timeout is that of a connection, and of each part of
-# an answer; whom it holds up is a thread that nobody waits for. OpenStack services ask each other
-# by the internal endpoint: a controller may not reach the public one, or not trust its certificate.
+# Where migprog deviates from keystoneauth's defaults. The timeout is for connecting and for each
+# part of an answer; a slow Nova delays a background thread only. OpenStack services use internal
+# endpoints: a controller may not reach the public one, or not trust its certificate.
 DEFAULTS = {
     "timeout": 10,
     "service_type": "compute",
@@ -29,13 +29,13 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
 
 
 def is_asked(conf: cfg.ConfigOpts) -> bool:
-    """Tell whether Nova is to be asked; the options are registered."""
+    """Return whether conductors query Nova. The options must be registered."""
     group = conf[GROUP.name]
     return bool(group.auth_type or group.auth_section)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
-    """Those that do not depend on ``auth_type``."""
+    """Return the options that do not depend on ``auth_type``."""
     opts = [
         *loading.get_auth_common_conf_options(),
         *loading.get_session_conf_options(),

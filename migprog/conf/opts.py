@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What oslo-config-generator reads to write the sample file."""
+"""Entry points of oslo-config-generator for the sample file."""
 
 from oslo_config import cfg
 
@@ -12,6 +12,6 @@ def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
 
 
 def set_defaults() -> None:
-    """Set our defaults of other projects' options, for the sample file."""
+    """Set migprog's defaults of other projects' options, for the sample file."""
     log_format.set_defaults()
     middleware.set_defaults()

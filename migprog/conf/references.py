@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values that refer to options which do not exist: mostly passwords with a dollar sign.
+"""Find values that refer to options which do not exist: mostly passwords with a dollar sign.
 
-oslo.config puts the value of an option in place of ``$NAME``, when a value is read, and its error
+oslo.config substitutes ``$NAME`` by the value of that option when a value is read, and its error
 names neither the option that is read nor its file.
 """
 
@@ -17,10 +17,10 @@ Sections = Mapping[str, Mapping[str, Iterable[str]]]
 
 
 def dangling(sections: Sections, exists: Callable[[str, str], bool]) -> Iterator[str]:
-    """Name the options of ``sections`` whose values refer to nothing, each with the rule.
+    """Name the options in ``sections`` whose values refer to no option, each with the rule.
 
-    Of the reference its first character is shown: it may be of a password. ``exists`` tells whether
-    there is an option of a group and name.
+    Only the first character of the reference is shown, as it may be part of a password.
+    ``exists`` returns whether there is an option of a group and a name.
     """
 
     def is_there(group: str, name: str) -> bool:
@@ -36,7 +36,7 @@ def dangling(sections: Sections, exists: Callable[[str, str], bool]) -> Iterator
                 name = found["plain"] or found["braced"]
                 if name and not is_there(group, name):
                     yield (
-                        f"[{group}] {key}: ${name[0]}... must be the name of an option; a dollar "
-                        "sign that is one is written $$"
+                        f"[{group}] {key}: ${name[0]}... must be the name of an option; write $$ "
+                        "for a literal dollar sign"
                     )
                     break

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options in configuration files that nobody reads: a misspelt name changes nothing, in silence.
+"""Find options in configuration files that no code reads, such as misspelt names.
 
-Those in our own groups are an error (:func:`migprog.conf.validate`). Of a library's group only the
-names are known that the installed release has, and other programs may share the file: these are a
-warning.
+In migprog's own groups they are errors (:func:`migprog.conf.validate`). In a library's group they
+are warnings: only the names in the installed release are known, and other programs may share the
+file.
 """
 
 import importlib.metadata
@@ -14,8 +14,8 @@ from keystoneauth1 import exceptions as keystone_exceptions
 from keystoneauth1 import loading
 from oslo_config import cfg
 
-# Which entry points of "oslo.config.opts" have the options of a group. They are imported for groups
-# that the files have, so that an agent does not load what only a controller needs.
+# The entry points of "oslo.config.opts" with the options of each group. They are imported only for
+# groups in the files, so that an agent does not load what only a controller needs.
 _NAMESPACES = {
     "DEFAULT": ("oslo.log", "oslo.messaging"),
     "cors": ("oslo.middleware.cors",),
@@ -39,10 +39,10 @@ Sections = Mapping[str, Mapping[str, object]]
 
 
 def unknown(sections: Sections, known: Mapping[str, set[str]]) -> list[str]:
-    """The options of the files that no code reads, as ``[group] name``, and groups as ``[group]``.
+    """Return the options and groups that no code reads, as ``[group] name`` or ``[group]``.
 
-    ``known`` has the names of the options, or none where all are right, by group; the other groups
-    are looked up in the installed libraries.
+    ``known``: by group, the names of its options, or an empty set for a group that was checked
+    already. The other groups are looked up in the installed libraries.
     """
     found = []
     for group, options in sections.items():
@@ -74,8 +74,8 @@ def _listed(namespace: str) -> Iterable[tuple[object, Sequence[cfg.Opt]]]:
 
 
 def _of_plugin(options: Mapping[str, object]) -> set[str]:
-    """The options of the plug-in that auth_type names; of each that there is, where another section
-    says which."""
+    """Return the options of the plug-in that auth_type names, or of all plug-ins if another
+    section names it."""
     kinds = options.get("auth_type", options.get("auth_plugin"))
     kind = kinds[-1] if isinstance(kinds, list) and kinds else kinds
     loaders = (
@@ -89,7 +89,7 @@ def _loader(kind: str) -> list[loading.BaseLoader[Any]]:
     try:
         return [loading.get_plugin_loader(kind)]
     except keystone_exceptions.NoMatchingPlugin:
-        # That is an error of its own, and told as such.
+        # keystoneauth reports it.
         return []
 
 
@@ -103,7 +103,7 @@ def _names(opts: Sequence[cfg.Opt], group: str) -> set[str]:
 
 
 def _deprecated_names(opts: Sequence[cfg.Opt], group: str) -> set[str]:
-    """Names that options of another group had in this one."""
+    """Return names in this group that were deprecated in favour of options in another group."""
     return {
         _plain(old.name or opt.name)
         for opt in opts

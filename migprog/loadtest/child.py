@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that a load test starts: none outlives it, and what they say is kept."""
+"""Processes that a load test starts: none outlives it, and their output is kept."""
 
 import contextlib
 import json
@@ -17,18 +17,18 @@ import psutil
 from migprog import exception
 
 _STOP_SECONDS = 30.0
-# Of a child's log, as much is shown when it fails.
+# How much of a child's log is shown when it fails.
 _TAIL_BYTES = 4000
 
 Line = dict[str, Any]
 
 
 class Failed(exception.MigprogError):
-    """A process of the load test ended by itself; the text has its last words."""
+    """A process of the load test failed; the text has the end of its log."""
 
 
 class Child:
-    """A running process. Its lines of JSON come through ``lines``, its log is a file."""
+    """A running process. Its JSON lines come through ``lines``, its log is a file."""
 
     def __init__(
         self, process: subprocess.Popen[str], log: pathlib.Path, lines: queue.SimpleQueue[Line]
@@ -40,21 +40,21 @@ class Child:
         threading.Thread(target=self._read, name="child", daemon=True).start()
 
     def say(self, line: str) -> None:
-        """Give it a line."""
+        """Write a line to the process."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
 
     def check(self) -> None:
-        """Raises :class:`Failed` when it has ended with an error."""
+        """Raise :class:`Failed` if the process has ended with an error."""
         if self._process.poll() not in (None, 0):
             words = " ".join(map(str, self._process.args[-3:]))  # type: ignore[index]
             last = self._log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").strip()
             raise Failed(f"{words}: ended with {self._process.returncode}:\n{last}")
 
     def wait(self, timeout_seconds: float) -> None:
-        """Return when it has ended by itself. Raises :class:`Failed`."""
+        """Wait until the process has ended by itself. Raises :class:`Failed`."""
         try:
             self._process.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
@@ -83,9 +83,9 @@ def running(
     name: str,
     lines: queue.SimpleQueue[Line] | None = None,
 ) -> Iterator[Child]:
-    """Run ``python`` with these arguments while the block lasts; its log is in ``directory``.
+    """Run ``python`` with these arguments while the block runs; its log is in ``directory``.
 
-    Its lines come through ``lines``, which several may share.
+    ``lines``: receives its output; several processes may share it.
     """
     log = directory / f"{name}.log"
     with log.open("wb") as output:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conductors of a load test: real ones, started for it, and what their metrics say."""
+"""The conductors of a load test: real ones, started for it, and their metrics."""
 
 import contextlib
 import pathlib
@@ -20,7 +20,7 @@ _ANSWER_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Conductors:
-    """Those at work; ``children`` are those started here."""
+    """Running conductors; ``children`` are those started by the test."""
 
     processes: Sequence[psutil.Process]
     children: Sequence[child.Child] = ()
@@ -31,8 +31,8 @@ class Conductors:
             each.check()
 
     def counted(self) -> dict[str, float]:
-        """Their counters together, by name, the buckets of a histogram as ``NAME_bucket le``;
-        nothing of those that were not started here."""
+        """Return the sums of their counters by name, buckets of histograms as ``NAME_bucket le``;
+        empty for conductors that the test did not start."""
         total: dict[str, float] = {}
         for port in self.metrics_ports:
             url = f"http://127.0.0.1:{port}/metrics"
@@ -46,7 +46,7 @@ class Conductors:
 
 
 def found() -> Conductors:
-    """Those that run on this machine already, as far as they can be seen."""
+    """Return the conductors that run on this machine already, as far as visible."""
     return Conductors(usage.named("migprog-conductor"))
 
 
@@ -54,7 +54,7 @@ def found() -> Conductors:
 def started(
     count: int, config_files: Sequence[str], directory: pathlib.Path
 ) -> Iterator[Conductors]:
-    """Run so many conductors, all with these configuration files, ready to take reports."""
+    """Run ``count`` conductors with these configuration files, ready to take reports."""
     with contextlib.ExitStack() as stack:
         children, ports = [], []
         for number in range(count):
@@ -77,7 +77,7 @@ def started(
 
 
 def _wait(conductors: Conductors) -> None:
-    """Until all serve. Raises :class:`child.Failed`."""
+    """Wait until all serve. Raises :class:`child.Failed`."""
     give_up_at = time.monotonic() + _START_SECONDS
     for port in conductors.metrics_ports:
         while True:
@@ -85,7 +85,7 @@ def _wait(conductors: Conductors) -> None:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
             if time.monotonic() > give_up_at:
-                raise child.Failed(f"no conductor within {_START_SECONDS:.0f} s")
+                raise child.Failed(f"no conductor serves within {_START_SECONDS:.0f} s")
             time.sleep(0.05)
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a load test measured, made into figures. Pure: counters in, a document out.
+"""Compute the figures of a load test. Pure: counters in, a document out.
 
-A figure that cannot be known (of a broker on another machine, say) is None.
+A figure that cannot be known, such as of a broker on another machine, is None.
 """
 
 import math
@@ -19,7 +19,7 @@ _MEBIBYTE = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What had been counted at a mark; by process, by kind of message, by conductors' counter."""
+    """What had been counted at a mark, by process, kind of message, and conductors' counter."""
 
     usage: Mapping[str, Usage | None]
     conductors: Mapping[str, float]
@@ -30,8 +30,8 @@ class Snapshot:
 
 @dataclass(slots=True, kw_only=True)
 class Latencies:
-    """In seconds: of messages with and without an answer, how late the simulation itself was, and
-    of what could be read how long ago it had been sampled."""
+    """In seconds: of messages with and without an answer; how late the simulation was; and the
+    age of reports and changes when they could be read."""
 
     answer: list[float] = field(default_factory=list)
     cast: list[float] = field(default_factory=list)
@@ -43,12 +43,12 @@ class Latencies:
 def figures(
     load: Load, begin: Snapshot, end: Snapshot, seconds: float, latencies: Latencies
 ) -> dict[str, Any]:
-    """The document of one run; its keys are described in ``doc/source/loadtest.rst``."""
+    """Return the document of one run; ``doc/source/loadtest.rst`` describes its keys."""
     conductors = {name: n - begin.conductors.get(name, 0.0) for name, n in end.conductors.items()}
     messages = {kind: n - begin.messages.get(kind, 0.0) for kind, n in end.messages.items()}
     reports = {why: n - begin.reports.get(why, 0.0) for why, n in end.reports.items()}
-    told = sum(reports.values())
-    updates = conductors.get("migprog_reports_stored_total", told)
+    reported = sum(reports.values())
+    updates = conductors.get("migprog_reports_stored_total", reported)
     cpu = {name: _cpu_ms(begin.usage[name], end.usage[name], updates) for name in PROCESSES}
     known = [ms for ms in cpu.values() if ms is not None]
     batches = conductors.get("migprog_batches_stored_total")
@@ -64,7 +64,7 @@ def figures(
         "step_points": load.step_points if load.step_points < NO_STEPS else None,
         "seconds": round(seconds, 1),
         "updates_per_s": _ratio(updates, seconds),
-        "reports_told_per_s": _ratio(told, seconds),
+        "reports_told_per_s": _ratio(reported, seconds),
         "rows_per_s": _ratio(rows, seconds),
         "cpu_ms_per_update": cpu | {"total": sum(known) if len(known) == len(cpu) else None},
         "cpu_share": {
@@ -94,7 +94,7 @@ def figures(
 
 
 def percentiles_ms(seconds: Sequence[float]) -> dict[str, float | None]:
-    """``{"p50": ..., "p95": ..., "p99": ...}`` in milliseconds, by the nearest rank."""
+    """Return ``{"p50": ..., "p95": ..., "p99": ...}`` in milliseconds, by the nearest rank."""
     ranked = sorted(seconds)
     return {
         f"p{percent}": (
@@ -107,7 +107,7 @@ def percentiles_ms(seconds: Sequence[float]) -> dict[str, float | None]:
 
 
 def _histogram_ms(name: str, counters: Mapping[str, float]) -> dict[str, float | None]:
-    """Percentiles by a Prometheus histogram, evenly spread within a bucket, as PromQL has them."""
+    """Return percentiles of a Prometheus histogram, interpolated linearly as in PromQL."""
     buckets = sorted(
         (float(key.rpartition(" ")[2]), count)
         for key, count in counters.items()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A process with some of the simulated hosts: ``python -m migprog.loadtest.fleet``.
 
-It says ``{"ready": true}``, reads its :class:`plan.Share` as one line, does that, and tells by
-lines of JSON: of a few changes when each was told, at each mark what it counted, and at the end
-whether the conductors took all that must not be lost. No line is long.
+It writes ``{"ready": true}``, reads its :class:`plan.Share` as one line, and runs it. It writes
+lines of JSON: when some changes were reported, its counts at each mark, and at the end whether the
+conductors acknowledged all reports that must not be lost. No line is long.
 """
 
 from migprog import concurrency
@@ -29,20 +29,20 @@ from migprog.loadtest.plan import Share  # noqa: E402
 from migprog.metrics import REGISTRY  # noqa: E402
 from migprog.rpc.conductor import ConductorAPI  # noqa: E402
 
-# What has ended must be told; the conductors may be far behind.
+# Ends must be acknowledged; the conductors may lag far behind.
 _DRAIN_SECONDS = 60.0
-# Of each kind of latency, in one measurement.
+# For each kind of latency in one measurement.
 _MAX_LATENCIES = 100_000
 _CHANGES = (Reason.STATUS, Reason.PHASE, Reason.VERDICT)
 
 
-# Seconds that messages took, those with an answer and those without.
+# Durations of messages in seconds, by whether they have an answer.
 _Latencies = dict[bool, list[float]]
 
 
 class _Timed(ConductorAPI):
-    """Notes how long each message took. Each host has its own: what an agent may have waiting at a
-    time is bounded."""
+    """Measures the duration of each message. One for each host, as the number of messages that an
+    agent may have in flight is bounded."""
 
     def __init__(self, transport: Any, timeout_seconds: float, latencies: _Latencies) -> None:
         super().__init__(transport, timeout_seconds)
@@ -57,7 +57,7 @@ class _Timed(ConductorAPI):
 
 
 class Fleet:
-    """The hosts of one share, and the one loop that lets them tick."""
+    """The hosts of one share, and the one loop that runs them."""
 
     def __init__(self, share: Share) -> None:
         self._share = share
@@ -94,7 +94,7 @@ class Fleet:
                 names,
                 range(share.first, load.hosts, share.step),
                 outboxes,
-                # Alone in its process a host migrates to itself; nobody knows such a destination.
+                # A host that is alone in its process migrates to itself, an unknown destination.
                 [*outboxes[1:], outboxes[0]],
                 strict=True,
             )
@@ -118,7 +118,7 @@ class Fleet:
         self._drain()
         for host in self._hosts:
             host.sender.stop()
-        # Whoever measures us has not seen the last of us before it says so.
+        # Stay alive until the parent has measured this process.
         sys.stdin.readline()
 
     def _tick_until(self, end: float) -> None:
@@ -132,19 +132,19 @@ class Fleet:
         while self._schedule[0][0] < end:
             due, number = self._schedule[0]
             now = time.monotonic()
-            # Under eventlet a sleep lets the senders have their turn.
+            # Under eventlet, sleeping lets the senders run.
             time.sleep(max(0.0, due - now))
             now = time.monotonic()
             self._late_seconds.append(now - due)
-            for told in self._hosts[number].tick(now, time.time()):
-                self._told(told, now)
+            for reported in self._hosts[number].tick(now, time.time()):
+                self._count(reported, now)
             heapq.heapreplace(self._schedule, (due + load.poll_seconds, number))
 
-    def _told(self, told: Reported, now: float) -> None:
-        self._ends += told.report.status in ENDED
-        if told.reason in _CHANGES and now >= self._next_change_at:
+    def _count(self, reported: Reported, now: float) -> None:
+        self._ends += reported.report.status in ENDED
+        if reported.reason in _CHANGES and now >= self._next_change_at:
             self._next_change_at = now + 1 / self._share.changes_per_second
-            report = told.report
+            report = reported.report
             _say(change=[report.server_uuid, report.uuid, report.sequence, report.sampled_at])
 
     def _mark(self, number: int) -> None:

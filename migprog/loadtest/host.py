@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A simulated host: the agent's throttle, beat, outbox and sender are the real ones."""
+"""A simulated host with the agent's real report rules, clock, outbox and sender."""
 
 import dataclasses
 import math
@@ -18,17 +18,17 @@ from migprog.metrics import agent as metrics
 
 
 class Reported(NamedTuple):
-    """What a host has put into its outbox, and why."""
+    """A report that a host has put into its outbox, and its reason."""
 
     reason: Reason
     report: Report
 
 
 class Host:
-    """Migrates servers without end: where one has arrived the next sets out.
+    """Migrates servers without end: when a migration ends, the next one starts.
 
-    ``streams`` has for each migration at the start its stream and how much of it has passed;
-    ``peer`` is the outbox of the host where its servers arrive.
+    ``streams``: for each initial migration its stream and the seconds of it that have passed.
+    ``peer``: the outbox of the host where the servers arrive.
     """
 
     def __init__(
@@ -51,23 +51,23 @@ class Host:
         self._migrations: list[_Migration] = []
 
     def tick(self, now: float, wall: float) -> list[Reported]:
-        """What the agent does after each poll. ``now`` is a monotonic clock's, ``wall`` the
-        epoch's."""
+        """Return the reports due, as the agent does after each poll. ``now``: monotonic seconds;
+        ``wall``: seconds since the epoch."""
         if not self._migrations:
             self._migrations = [_Migration(stream, now - gone) for stream, gone in self._streams]
         rules = self.sender.pacing.rules(self._rules)
         read = [each.read_at for each in self._migrations if each.read_at is not None]
         clock = HostClock(self._sent_at, min(read, default=None))
-        told = self._report(clock.rules(rules, now), now, wall)
-        if told:
+        due = self._report(clock.rules(rules, now), now, wall)
+        if due:
             along = clock.along(rules, now)
-            told += self._report(along, now, wall) if along else []
+            due += self._report(along, now, wall) if along else []
             if clock.may_send(rules, now):
                 self._sent_at = now
-        return told
+        return due
 
     def _report(self, rules: Rules, now: float, wall: float) -> list[Reported]:
-        told = []
+        reported = []
         for number, migration in enumerate(self._migrations):
             due = migration.report_if_due(rules, now, wall)
             if due is None:
@@ -75,20 +75,20 @@ class Host:
             metrics.report_due(due.reason)
             self.outbox.put_report(due.report, migration.needs_ack(due.reason))
             self._arrive(due, now, wall)
-            told.append(due)
+            reported.append(due)
             if due.report.status in ENDED:
                 self._migrations[number] = _Migration(migration.stream, now)
-        return told
+        return reported
 
-    def _arrive(self, told: Reported, now: float, wall: float) -> None:
-        """Let the destination tell, as its agent would."""
-        if told.reason is Reason.FIRST:
+    def _arrive(self, reported: Reported, now: float, wall: float) -> None:
+        """Report the arrival from the destination, as its agent would."""
+        if reported.reason is Reason.FIRST:
             state = ArrivalState.INCOMING
-        elif told.report.status is Status.COMPLETED:
+        elif reported.report.status is Status.COMPLETED:
             state = ArrivalState.RESUMED
         else:
             return
-        arrival = Arrival(server_uuid=told.report.server_uuid, state=state, at=wall)
+        arrival = Arrival(server_uuid=reported.report.server_uuid, state=state, at=wall)
         self._peer.put_arrival(arrival, now)
 
 
@@ -100,17 +100,17 @@ class _Migration:
         self._project_id, self._user_id = uuid.uuid4().hex, uuid.uuid4().hex
         self._started_at: float | None = None
         self._sequence = 0
-        self._told: ReportSummary | None = None
+        self._reported: ReportSummary | None = None
         self._asked = False
 
     @property
     def read_at(self) -> float | None:
-        """When its counters that were last reported were read."""
-        return None if self._told is None else self._told.read_at
+        """When the counters in the last report were read."""
+        return None if self._reported is None else self._reported.read_at
 
     def needs_ack(self, reason: Reason) -> bool:
-        """Return whether a report needs an answer; the first change of phase has the destination
-        told by it."""
+        """Return whether a report needs an acknowledgement; that of the first change of phase
+        includes the destination."""
         needed = schedule.needs_ack(reason, destination_is_known=self._asked)
         self._asked |= reason is Reason.PHASE
         return needed
@@ -120,10 +120,10 @@ class _Migration:
         at, percent = self.stream.at(passed_seconds), self.stream.percent(passed_seconds)
         has_eta = at.eta_seconds is not None
         new = ReportSummary(now, at.status, at.phase, at.verdict, percent, has_eta, sampled_at=now)
-        reason = schedule.reason_to_report(new, self._told, rules)
+        reason = schedule.reason_to_report(new, self._reported, rules)
         if reason is None:
             return None
-        self._told = new
+        self._reported = new
         self._sequence += 1
         if self._started_at is None:
             self._started_at = round(wall - (now - self._began_at), 3)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads what the API would show, and notes how long ago it had been sampled."""
+"""Read what the API would show, and measure its age."""
 
 import queue
 import random
@@ -10,11 +10,11 @@ from typing import Any
 
 from migprog import exception, objects
 
-# So often it is looked at a host, whose migrations' ages are as good as any others'.
+# Interval between two reads, each of one host; all hosts' migrations are equivalent.
 _LOOK_SECONDS = 0.1
-# How finely it is known when a change can be read.
+# Resolution of the age of changes.
 _CHANGE_SECONDS = 0.01
-# A change that cannot be read for so long counts as that old.
+# A change that cannot be read for so long counts as this old.
 _GIVE_UP_SECONDS = 30.0
 
 
@@ -25,7 +25,7 @@ class Observer:
         self._store = store
         self._host_names = host_names
         self._per_host = per_host
-        # What was told at once: [server_uuid, uuid, sequence, sampled_at].
+        # Changes reported at once: [server_uuid, uuid, sequence, sampled_at].
         self.changes: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
         self.ages: list[float] = []
         self.change_ages: list[float] = []
@@ -47,15 +47,15 @@ class Observer:
             thread.join()
 
     def _look_at_hosts(self) -> None:
-        # A host with many migrations is looked at less often: the reading has its cost too.
-        pause = _LOOK_SECONDS * max(1.0, self._per_host / 5)
-        while not self._stopping.wait(pause):
+        # Hosts with many migrations are read less often, as reading has a cost, too.
+        interval_seconds = _LOOK_SECONDS * max(1.0, self._per_host / 5)
+        while not self._stopping.wait(interval_seconds):
             host = random.choice(self._host_names)  # noqa: S311
             shown = objects.Migration.list(
                 self._store, host=host, in_progress=True, limit=2 * self._per_host
             )
             now = time.time()
-            # Those that arrive there are their source's.
+            # Migrations that arrive at the host count at their source.
             self.ages += [
                 now - each.sampled_at.timestamp() for each in shown if each.source_compute == host
             ]
@@ -67,7 +67,7 @@ class Observer:
             except queue.Empty:
                 continue
             server_uuid, uuid, sequence, sampled_at = change
-            # What was told before has been there to be read for long.
+            # Older changes became readable before the measurement.
             if sampled_at > self._started_at:
                 self._look_at_change(server_uuid, uuid, sequence, sampled_at)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a load test takes place: a virtual host and a schema made for it, or those in use."""
+"""Where a load test runs: a virtual host and a schema made for it, or those in use."""
 
 import contextlib
 import shutil
@@ -16,13 +16,13 @@ from migprog.loadtest.plan import HOST_PREFIX
 from migprog.rpc import conductor
 
 _RABBITMQCTL_SECONDS = 60.0
-# A conductor that is idle answers in hundredths of a second.
+# An idle conductor answers within hundredths of a second.
 _ANSWER_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The URLs of the broker and of the database that are used."""
+    """The URLs of the broker and of the database."""
 
     transport_url: str
     database_url: str
@@ -30,7 +30,7 @@ class Place:
 
 @contextlib.contextmanager
 def made(conf: cfg.ConfigOpts, beside: Place, run: str) -> Iterator[Place]:
-    """A virtual host and a schema of its own, on the broker and the database server in use.
+    """Create a virtual host and a schema on the broker and database server of ``beside``.
 
     Raises :class:`exception.ConfigError`.
     """
@@ -44,7 +44,7 @@ def made(conf: cfg.ConfigOpts, beside: Place, run: str) -> Iterator[Place]:
 
 @contextlib.contextmanager
 def in_use(place: Place) -> Iterator[Place]:
-    """The broker and the database as they are; what the test has stored is removed."""
+    """Use the broker and the database as they are; delete afterwards what the test stored."""
     try:
         yield place
     finally:
@@ -52,7 +52,7 @@ def in_use(place: Place) -> Iterator[Place]:
 
 
 def conductors_answer(conf: cfg.ConfigOpts, place: Place) -> bool:
-    """Whether conductors are at work there."""
+    """Return whether conductors are running there."""
     transport = rpc.transport(conf, place.transport_url)
     try:
         answer = conductor.ConductorAPI(transport, _ANSWER_SECONDS).report({}, acknowledged=True)
@@ -77,9 +77,9 @@ def _virtual_host(conf: cfg.ConfigOpts, url: str, name: str) -> Iterator[str]:
 
 
 def _rabbitmqctl(*words: str) -> None:
-    """Raises :class:`exception.ConfigError`."""
+    """Run rabbitmqctl. Raises :class:`exception.ConfigError`."""
     advice = (
-        "run migprog-loadtest as root where the broker runs; or make a virtual host, name it in "
+        "run migprog-loadtest as root where the broker runs; or create a virtual host, name it in "
         "--transport-url and give --in-place"
     )
     command = ["rabbitmqctl", "--quiet", *words]
@@ -92,5 +92,5 @@ def _rabbitmqctl(*words: str) -> None:
     except subprocess.TimeoutExpired as error:
         raise exception.ConfigError(f"{' '.join(command[:3])}: no answer; {advice}") from error
     if done.returncode != 0:
-        said = " ".join((done.stderr or done.stdout).split())[:200]
-        raise exception.ConfigError(f"{' '.join(command[:3])}: {said}; {advice}")
+        output = " ".join((done.stderr or done.stdout).split())[:200]
+        raise exception.ConfigError(f"{' '.join(command[:3])}: {output}; {advice}")

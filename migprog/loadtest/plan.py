@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a load test is to do; it goes to the fleets' processes as JSON."""
+"""The plan of a load test; the fleets' processes get it as JSON."""
 
 import dataclasses
 import json
@@ -9,19 +9,19 @@ from typing import Self
 from migprog import exception
 from migprog.core.schedule import STEP_POINTS
 
-# Of all names of simulated hosts: by it their rows are found again.
+# Prefix of all simulated hosts' names, by which their rows are found again.
 HOST_PREFIX = "loadtest-"
-# No percentage moves by so much.
+# No percentage moves by so many points.
 NO_STEPS = 101
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """So many hosts migrate so many servers each, all the time, and tell of it every interval.
+    """``hosts`` migrate ``per_host`` servers each, continuously, and report every interval.
 
-    ``step_points``: within the interval it is reported as the percentage moves by so many points;
-    ``NO_STEPS`` for the interval alone. ``migration_seconds`` is what a migration lasts on average.
-    Of the ``seconds`` measured nothing counts that was before all had begun.
+    ``step_points``: points by which the percentage moves before it is reported within the
+    interval; ``NO_STEPS``: never. ``migration_seconds``: average duration of a migration.
+    ``seconds``: duration of the measurement, which begins after all hosts have started.
     """
 
     hosts: int
@@ -50,12 +50,12 @@ class Load:
 
     @property
     def warm_up_seconds(self) -> float:
-        """Until all have begun, one after the other, and have found their pace."""
+        """The time until all hosts have started, one after the other, and are in a steady state."""
         return self.begin_seconds + max(4.0, 2 * self.interval_seconds)
 
     @property
     def begin_seconds(self) -> float:
-        """Over which the hosts begin: not all at once."""
+        """The time over which the hosts' starts are spread."""
         return max(self.interval_seconds, self.migrations / 100)
 
 
@@ -76,9 +76,9 @@ _RANGES = (
 class Share:
     """One process's part of a load: the hosts ``first``, ``first + step`` and so on.
 
-    ``changes_per_second``: of so many changes it tells when each was told. Times are of the
-    monotonic clock, which all processes of a machine share: the hosts begin at ``begin_at``, and
-    at each of ``marks`` it tells what it counted.
+    ``changes_per_second``: of how many changes the process writes when each was reported. Times
+    are of the monotonic clock, which all processes of a machine share: the hosts start at
+    ``begin_at``, and at each of ``marks`` the process writes its counts.
     """
 
     load: Load
@@ -109,5 +109,5 @@ class Share:
 
 
 def host_name(run: str, number: int) -> str:
-    """How the simulated host of that number is called."""
+    """Return the name of the simulated host with that number."""
     return f"{HOST_PREFIX}{run}-{number:05d}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One load test: a fleet tells, conductors store, and both are measured for a while."""
+"""One load test: a fleet reports, conductors store, and both are measured."""
 
 import contextlib
 import pathlib
@@ -19,18 +19,18 @@ from migprog.loadtest.observer import Observer
 from migprog.loadtest.plan import Load, Share
 
 _READY_SECONDS = 60.0
-# From the moment that all are ready until the first begins: they read their recordings.
+# Between all processes being ready and the first host's start: they read their recordings.
 _PREPARE_SECONDS = 3.0
 _DRAIN_SECONDS = 90.0
-# Of all changes that are told at once, so many a second are waited for.
+# Rate of changes whose age is measured.
 _CHANGES_PER_SECOND = 4.0
 _PROGRESS_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What a run finds there. ``config_files`` name broker and database; ``say`` tells how far it
-    is; ``broker`` and ``database`` are hosts and ports."""
+    """The environment of a run. ``config_files``: with broker and database; ``say``: prints
+    progress; ``broker`` and ``database``: host and port."""
 
     directory: pathlib.Path
     config_files: tuple[str, ...]
@@ -44,7 +44,7 @@ class Setting:
 
 
 def run(setting: Setting, load: Load) -> dict[str, Any]:
-    """Run it, and give its figures. Raises :class:`child.Failed`, :class:`objects.Unavailable`."""
+    """Run it and return its figures. Raises :class:`child.Failed`, :class:`objects.Unavailable`."""
     lines: queue.SimpleQueue[child.Line] = queue.SimpleQueue()
     with contextlib.ExitStack() as stack:
         fleets = [
@@ -59,7 +59,7 @@ def run(setting: Setting, load: Load) -> dict[str, Any]:
 
 
 class _Run:
-    """``lines`` is all that the fleets say."""
+    """``lines``: the output of all fleets."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class _Run:
         hosts = [plan.host_name(self._name, number) for number in range(load.hosts)]
         self._observer = Observer(setting.store, hosts, load.per_host)
         self._ready = 0
-        # By mark: what each fleet had counted.
+        # By mark: the counts of each fleet.
         self._counted: dict[int, list[child.Line]] = {0: [], 1: []}
         self._ends: list[child.Line] = []
         self._latencies = Latencies()
@@ -87,20 +87,20 @@ class _Run:
             f"{load.hosts} host(s) with {load.per_host} migration(s) each, every "
             f"{load.interval_seconds:g} s"
         )
-        self._hear(lambda: self._ready == fleets, _READY_SECONDS, "starting")
+        self._receive(lambda: self._ready == fleets, _READY_SECONDS, "starting")
         begin_at = time.monotonic() + _PREPARE_SECONDS
         first = begin_at + load.warm_up_seconds
         last = first + load.seconds
         ended_before = self._ended()
         self._share_out(begin_at, (first, last))
-        self._hear_until(first, "warming up")
+        self._receive_until(first, "warming up")
         self._observer.start()
         begin = self._snapshot(0)
-        self._hear_until(last, "measuring")
+        self._receive_until(last, "measuring")
         end = self._snapshot(1)
         self._observer.stop()
         what = "waiting until all that must not be lost is stored"
-        self._hear(lambda: len(self._ends) == fleets, _DRAIN_SECONDS, what)
+        self._receive(lambda: len(self._ends) == fleets, _DRAIN_SECONDS, what)
         for fleet in self._fleets:
             fleet.say("end")
         self._latencies.age = self._observer.ages
@@ -147,7 +147,7 @@ class _Run:
         used = {name: usage.used(found) for name, found in processes.items()}
         conductors = self._setting.conductors.counted()
         fleets = self._counted[mark]
-        self._hear(lambda: len(fleets) == len(self._fleets), _READY_SECONDS, "counting")
+        self._receive(lambda: len(fleets) == len(self._fleets), _READY_SECONDS, "counting")
         messages, reports = Counter[str](), Counter[str]()
         for line in fleets:
             messages.update(line["messages"])
@@ -161,11 +161,11 @@ class _Run:
             traffic=(sent, received),
         )
 
-    def _hear_until(self, end: float, what: str) -> None:
-        self._hear(lambda: time.monotonic() >= end, end - time.monotonic() + 1, what)
+    def _receive_until(self, end: float, what: str) -> None:
+        self._receive(lambda: time.monotonic() >= end, end - time.monotonic() + 1, what)
 
-    def _hear(self, done: Callable[[], bool], timeout_seconds: float, what: str) -> None:
-        """Take what the fleets say until it is done. Raises :class:`child.Failed`."""
+    def _receive(self, done: Callable[[], bool], timeout_seconds: float, what: str) -> None:
+        """Process the fleets' output until ``done``. Raises :class:`child.Failed`."""
         give_up_at = time.monotonic() + timeout_seconds
         say_at = 0.0
         while not done():

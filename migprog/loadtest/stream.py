@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded migrations as streams of reports, to be told again by simulated hosts.
+"""Recorded migrations as streams of reports, for simulated hosts to send.
 
-Each recording goes once through the real monitor, with a report for every sample: so a simulated
-host costs what it takes to throttle, to pack and to send, and nothing else.
+Each recording runs once through the real monitor, with a report for every sample: so the cost of a
+simulated host is that of scheduling, packing and sending reports only.
 """
 
 import bisect
@@ -20,7 +20,7 @@ from migprog.core.status import ENDED, Phase, Status
 from migprog.recording import format
 from migprog.recording.replay import replay
 
-# Recordings of real migrations, of each physics one.
+# Recordings of real migrations, one for each kind of behaviour.
 DEFAULT = tuple(
     str(path) for path in sorted((pathlib.Path(__file__).parent / "recordings").glob("*.jsonl.gz"))
 )
@@ -30,7 +30,7 @@ _AT_EVERY_SAMPLE = Rules(report_interval_seconds=0.0, heartbeat_interval_seconds
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """``reports[i]`` is what there is to tell from ``times[i]`` on, in seconds since the start."""
+    """``reports[i]`` is current from ``times[i]`` on, in seconds since the start."""
 
     times: tuple[float, ...]
     reports: tuple[Report, ...]
@@ -39,8 +39,8 @@ class Stream:
         return self.reports[self._index(seconds)]
 
     def percent(self, seconds: float) -> int | None:
-        """Return the percentage then. It moves by single points, as that of a migration of this
-        length does: a stretched one is read so seldom that it would leap."""
+        """Return the percentage then. It moves by single points, as in a real migration of this
+        length: samples of a stretched recording are so far apart that it would jump."""
         index = self._index(seconds)
         now = self.reports[index].percent
         if now is None or index + 1 == len(self.times):
@@ -50,7 +50,7 @@ class Stream:
         if following is None or end <= begin:
             return now
         share = max(0.0, seconds - begin) / (end - begin)
-        # 100 % is told with the end alone.
+        # Only the end is 100 %.
         return now + int(share * max(0, min(following, MAX_UNDER_WAY) - now))
 
     def _index(self, seconds: float) -> int:
@@ -58,8 +58,8 @@ class Stream:
 
 
 def load(paths: Iterable[str], mean_seconds: float) -> list[Stream]:
-    """The streams of recordings, all stretched by one factor so that they last ``mean_seconds`` on
-    average.
+    """Return the streams of recordings, all stretched by one factor to an average of
+    ``mean_seconds``.
 
     Raises :class:`recording.NotARecording`, or :class:`exception.MigprogError` for one without a
     migration.
@@ -78,7 +78,7 @@ def _stream(path: str) -> Stream:
     times = [each.t - sent[0].t for each in sent]
     reports = [each.report for each in sent]
     if reports[-1].status not in ENDED:
-        # A recording may break off anywhere.
+        # A recording may end at any point.
         reports[-1] = dataclasses.replace(
             reports[-1],
             status=Status.CANCELLED,
@@ -89,8 +89,8 @@ def _stream(path: str) -> Stream:
 
 
 def phases(streams: Sequence[Stream], count: int) -> list[tuple[Stream, float]]:
-    """For ``count`` migrations a stream each, and how many seconds of it have passed: spread evenly
-    over the streams and over their time."""
+    """Return for each of ``count`` migrations a stream and the seconds of it that have passed,
+    spread evenly over the streams and over their time."""
     golden = 0.618033988749895
     chosen = []
     for number in range(count):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures for people: a column a run."""
+"""Figures as a table: one column for each run."""
 
 from collections.abc import Sequence
 from typing import Any
 
-# What it says, and where it is in the figures.
+# The label, and the path of the figure.
 _ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("hosts", ("hosts",)),
     ("migrations a host", ("per_host",)),
@@ -48,8 +48,8 @@ _ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("  conductors", ("memory_mib", "conductor")),
     ("  broker", ("memory_mib", "broker")),
     ("  database", ("memory_mib", "database")),
-    ("messages that nobody took", ("messages_failed",)),
-    ("ends told", ("ends", "told")),
+    ("messages failed", ("messages_failed",)),
+    ("ends reported", ("ends", "told")),
     ("  stored", ("ends", "stored")),
     ("simulation late, ms: p95", ("simulation_late_ms", "p95")),
     ("kept up with", ("kept_up",)),
@@ -57,7 +57,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def text(results: Sequence[dict[str, Any]]) -> str:
-    """A table of runs' figures; what is not known in any run is left out."""
+    """Return a table of the runs' figures, without those that no run knows."""
     lines = []
     for heading, path in _ROWS:
         values = [_at(figures, path) for figures in results]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What processes use: CPU, memory, and bytes to and from the broker."""
+"""Resources that processes use: CPU, memory, and traffic with the broker."""
 
 import contextlib
 import os
@@ -10,22 +10,22 @@ from dataclasses import dataclass
 
 import psutil
 
-# Of Linux' struct tcp_info: two 64-bit counters, since 4.1.
+# In Linux's struct tcp_info: two 64-bit counters, since 4.1.
 _BYTES_ACKED_AND_RECEIVED = struct.Struct("=QQ")
 _OFFSET = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU seconds since a process began, and what is in memory now."""
+    """CPU seconds since a process started, and its memory now."""
 
     cpu_seconds: float
     rss_bytes: int
 
 
 def used(processes: Iterable[psutil.Process]) -> Usage | None:
-    """What these processes and their children use together, the children that ended included; None
-    when there is no such process here."""
+    """Return what these processes and their children use together, including ended children; None
+    if there is no such process here."""
     cpu_seconds, rss_bytes, found = 0.0, 0, False
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -41,13 +41,13 @@ def used(processes: Iterable[psutil.Process]) -> Usage | None:
     return Usage(cpu_seconds, rss_bytes) if found else None
 
 
-# Host and port; None where there is none, as of a file.
+# Host and port; None for a file.
 Address = tuple[str | None, int | None]
 
 
 def listening(address: Address) -> list[psutil.Process]:
-    """The process on this machine that listens on the port, if the address is this machine's; that
-    of others is seen by root alone."""
+    """Return the process that listens on the port, if the address is this machine's; those of other
+    users are visible to root only."""
     host, port = address
     if port is None or not _is_here(host):
         return []
@@ -60,7 +60,7 @@ def listening(address: Address) -> list[psutil.Process]:
 
 
 def named(program: str) -> list[psutil.Process]:
-    """The processes on this machine that run a program of ours."""
+    """Return the processes on this machine that run a program of migprog."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
@@ -81,17 +81,17 @@ def _is_here(host: str | None) -> bool:
 
 
 class Traffic:
-    """Bytes that this process exchanges with whoever is behind a port, all connections together."""
+    """Bytes that this process exchanges with the peers on a port, over all connections."""
 
     def __init__(self, port: int | None) -> None:
         self._port = port
-        # By connection: its own port here, and what it counted last.
+        # By connection: its local port, and its last counters.
         self._seen: dict[int, tuple[int, int]] = {}
 
     def bytes(self) -> tuple[int, int]:
-        """Acknowledged by the other side, and received, since the beginning.
+        """Return bytes acknowledged by the peer, and received, since the beginning.
 
-        Of a connection that is gone counts what was seen last.
+        A closed connection counts with what was seen last.
         """
         for connection in psutil.Process().net_connections("tcp"):
             if connection.raddr and connection.raddr.port == self._port and connection.fd >= 0:

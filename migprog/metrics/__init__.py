@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a process counts, for Prometheus: one module for each service that counts, and this one,
-which shows it all.
+"""Prometheus metrics: one module for each service that has any, and this one, which exports them.
 
-Only what a service imports is counted and shown in its process. Labels have few values, all of them
-ours: no name, UUID or text that a tenant chose. Under eventlet no real thread may use them, see
-``concurrency``.
+A process exports the metrics of the modules that it imports. Labels have few values, all defined by
+migprog: no name, UUID or text that a tenant chose. Under eventlet no native thread may use metrics,
+see ``concurrency``.
 """
 
 import os
@@ -17,14 +16,14 @@ from prometheus_client import multiprocess
 PATH = "/metrics"
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
-# The time at which a series was made would double their number.
+# Creation timestamps would double the number of series.
 prometheus_client.disable_created_metrics()
-# Of our own: what libraries count in theirs is not ours to show.
+# Separate from the default registry, in which libraries register their metrics.
 REGISTRY = prometheus_client.CollectorRegistry()
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    """WSGI: GET /metrics, and nothing else."""
+    """Serve GET /metrics, and 404 for any other path (WSGI)."""
     if environ.get("PATH_INFO") != PATH:
         return _answer(start_response, "404 Not Found", b"")
     if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
@@ -34,8 +33,8 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
 
 
 def _registry() -> prometheus_client.CollectorRegistry:
-    """Return what is shown: of this process, or of all those that share prometheus_client's
-    directory, as the workers of uWSGI and gunicorn do."""
+    """Return the registry to export: this process's, or that of all processes which share
+    prometheus_client's directory, such as the workers of uWSGI and gunicorn."""
     if _SHARED not in os.environ:
         return REGISTRY
     registry = prometheus_client.CollectorRegistry()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an agent counts and shows. ``node`` is a hypervisor's host name, as libvirt has it;
-``connection_uri`` is the address of its libvirt, which is known before that answers."""
+"""Metrics of an agent. ``node`` is the hypervisor's host name in libvirt; ``connection_uri``, its
+libvirt's address, is known before libvirt answers."""
 
 from collections.abc import Callable, Mapping
 
@@ -11,18 +11,18 @@ from migprog.core.forecast.verdict import Verdict
 from migprog.core.schedule import Reason
 from migprog.metrics import REGISTRY
 
-# A migration that has ended is none that is in progress.
+# ENDED is the verdict of migrations that are no longer in progress.
 _VERDICTS = tuple(verdict for verdict in Verdict if verdict is not Verdict.ENDED)
 
 _MIGRATIONS = Gauge(
     "migprog_migrations",
-    "Migrations in progress from this host, by their verdict.",
+    "Migrations in progress from this host, by verdict.",
     ["node", "verdict"],
     registry=REGISTRY,
 )
 _OLDEST_REPORT = Gauge(
     "migprog_oldest_unacknowledged_report_age_seconds",
-    "Age of the oldest report that no conductor has taken yet; 0 if there is none.",
+    "Age of the oldest report that no conductor has acknowledged; 0 if there is none.",
     ["connection_uri"],
     registry=REGISTRY,
 )
@@ -46,7 +46,8 @@ _REPORTS = Counter(
 )
 _MESSAGES = Counter(
     "migprog_messages",
-    "Messages to conductors: cast without an answer, called and answered, or failed.",
+    "Messages to conductors, by kind: cast (sent without waiting for an answer), called "
+    "(answered), failed.",
     ["kind"],
     registry=REGISTRY,
 )
@@ -65,7 +66,7 @@ _INTERVAL = Gauge(
 )
 _ACTIONS = Counter(
     "migprog_actions",
-    "Actions on migrations that were requested: done, refused by the agent, or failed in libvirt.",
+    "Requested actions on migrations, by outcome: done, refused by the agent, failed in libvirt.",
     ["action", "outcome"],
     registry=REGISTRY,
 )
@@ -75,7 +76,7 @@ _DROPPED = Counter(
     registry=REGISTRY,
 )
 
-# A series that appears only with its first count hides that count from increase().
+# increase() misses the first count of a series that appears only with it.
 for _reason in Reason:
     _REPORTS.labels(_reason.value)
 for _kind in ("cast", "called", "failed"):
@@ -91,18 +92,18 @@ def report_due(reason: Reason) -> None:
 
 
 def cast() -> None:
-    """Count a message that needs no answer."""
+    """Count a message that was sent without waiting for an answer."""
     _MESSAGES.labels("cast").inc()
 
 
 def called(seconds: float) -> None:
-    """Count a message that was answered after so long."""
+    """Count a message that was answered after ``seconds``."""
     _MESSAGES.labels("called").inc()
     _CALLS.observe(seconds)
 
 
 def failed() -> None:
-    """Count a message that no conductor took."""
+    """Count a message that no conductor accepted."""
     _MESSAGES.labels("failed").inc()
 
 
@@ -123,7 +124,7 @@ def migrations(node: str, by_verdict: Mapping[Verdict, int]) -> None:
 
 
 def oldest_report(connection_uri: str, age_seconds: Callable[[], float]) -> None:
-    """Show the age of the oldest report that waits: ``age_seconds`` is called at each scrape."""
+    """Show the age of the oldest unacknowledged report, by ``age_seconds`` at each scrape."""
     _OLDEST_REPORT.labels(connection_uri).set_function(age_seconds)
 
 

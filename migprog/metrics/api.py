@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an API counts of the requests that it answers.
+"""Metrics of the API's requests.
 
-Labels are bounded: ``route`` is a template of ours, never a path; ``method`` is one of HTTP's.
+Labels are bounded: ``route`` is a template of a path, never a path; ``method`` is one of HTTP's.
 """
 
 import contextlib
@@ -11,9 +11,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from migprog.metrics import REGISTRY
 
-# Of a request that was answered before its address was looked up, or whose address does not exist.
+# Route of requests that were answered before routing, or whose path does not exist.
 UNMATCHED = "unmatched"
-# In a request's environment: it has waited for a change.
+# Key in a request's WSGI environment: the request was a long poll.
 LONG_POLL = "migprog.long_poll"
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _OTHER = "other"
@@ -26,21 +26,21 @@ _REQUESTS = Counter(
 )
 _DURATION = Histogram(
     "migprog_http_request_duration_seconds",
-    "Time that the API took to answer a request, by route and method; long polls are left out.",
+    "Time that the API took to answer a request, by route and method, without long polls.",
     ["route", "method"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
     registry=REGISTRY,
 )
 _LONG_POLLS = Gauge(
     "migprog_http_long_polls",
-    "Requests that wait for a change at present.",
+    "Long polls in progress.",
     registry=REGISTRY,
     multiprocess_mode="livesum",
 )
 
 
 def answered(route: str | None, method: str, code: str, seconds: float | None) -> None:
-    """Count a request; ``seconds`` is None for one that waited for a change."""
+    """Count a request. ``seconds``: its duration, None for a long poll."""
     route, method = route or UNMATCHED, method if method in _METHODS else _OTHER
     _REQUESTS.labels(route, method, code).inc()
     if seconds is not None:
@@ -49,7 +49,7 @@ def answered(route: str | None, method: str, code: str, seconds: float | None) -
 
 @contextlib.contextmanager
 def long_poll() -> Iterator[None]:
-    """Show that a request waits while the block lasts."""
+    """Count a long poll as in progress while the block runs."""
     _LONG_POLLS.inc()
     try:
         yield

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a conductor counts of the reports that it stores."""
+"""Metrics of the reports that a conductor stores."""
 
 import enum
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from migprog.core.report import Report
 from migprog.core.status import Status
 from migprog.metrics import REGISTRY, ended
 
-_HELD = ("yes", "no", "none")
+_IN_RANGE_LABELS = ("yes", "no", "none")
 
 _REPORTS = Counter(
     "migprog_reports_stored",
@@ -28,8 +28,8 @@ _TRANSACTIONS = Histogram(
 )
 _BATCHES = Counter(
     "migprog_batches_stored",
-    "Batches of reports, one per host and message, that were stored; under load several in a "
-    "transaction.",
+    "Batches of reports, one for each host and message, that were stored; under load several in "
+    "one transaction.",
     registry=REGISTRY,
 )
 _STATEMENTS = Counter(
@@ -52,27 +52,27 @@ _OVERFLOWED = Counter(
     "Reports of progress that were dropped because too many waited to be stored.",
     registry=REGISTRY,
 )
-# One absurd forecast must not drown the sum of all the others for as long as this process lives.
+# One absurd forecast must not dominate the histogram's sum for the life of the process.
 _MOST_ERROR_RATIO = 100.0
 _ERROR = Histogram(
     "migprog_forecast_error_ratio",
-    "Error of the forecast of completed migrations, as a share of the time that was really left, "
-    "when so many percent of the time had passed.",
+    "Error of the forecasts of completed migrations as a share of the time that was really left, "
+    "by the percentage of the migration's time that had passed.",
     ["at"],
     buckets=(0.02, 0.05, 0.1, 0.2, 0.35, 0.6, 1, 2, 5),
     registry=REGISTRY,
 )
 _IN_RANGE = Counter(
     "migprog_forecast_in_range",
-    "Completed migrations, by whether they ended within the range that was forecast when so many "
-    "percent of the time had passed; none: there was no forecast.",
+    "Completed migrations, by whether they ended within the forecast range (none: there was no "
+    "forecast) and by the percentage of the migration's time that had passed.",
     ["at", "held"],
     registry=REGISTRY,
 )
 _DROPPED = Counter(
     "migprog_values_dropped",
-    "Optional values of reports, arrivals and agents that broke their rules or are words of a "
-    "later version, and were not stored.",
+    "Optional values of reports, arrivals and agents that broke their rules or are unknown words "
+    "of a later version, and were not stored.",
     registry=REGISTRY,
 )
 _REFUSED = Counter(
@@ -84,7 +84,7 @@ _REFUSED = Counter(
 
 
 class NovaIdLookup(enum.StrEnum):
-    """How the lookup of a migration's id in Nova ended."""
+    """Outcomes of the lookup of a migration's id in Nova."""
 
     NAMED = "named"
     ABSENT = "absent"
@@ -96,20 +96,20 @@ class NovaIdLookup(enum.StrEnum):
 
 _LOOKUPS = Counter(
     "migprog_nova_id_lookups",
-    "Migrations that were looked up in Nova, by outcome; none where [nova] is not configured.",
+    "Lookups of migrations in Nova that have finished, by outcome; 0 if [nova] is not configured.",
     ["outcome"],
     registry=REGISTRY,
 )
 
-# A series that appears only with its first count hides that count from increase().
+# increase() misses the first count of a series that appears only with it.
 for _why in Why:
     _REFUSED.labels(_why.value)
 for _outcome in NovaIdLookup:
     _LOOKUPS.labels(_outcome.value)
 for _percent in calibration.PERCENTS:
     _ERROR.labels(str(_percent))
-    for _held in _HELD:
-        _IN_RANGE.labels(str(_percent), _held)
+    for _label in _IN_RANGE_LABELS:
+        _IN_RANGE.labels(str(_percent), _label)
 
 
 def transaction(batches: int, seconds: float, statements: int, rows: int) -> None:
@@ -121,17 +121,17 @@ def transaction(batches: int, seconds: float, statements: int, rows: int) -> Non
 
 
 def nova_id_lookup(outcome: NovaIdLookup) -> None:
-    """Count a migration that is not looked up any more."""
+    """Count a migration whose lookup in Nova has finished."""
     _LOOKUPS.labels(outcome.value).inc()
 
 
 def superseded() -> None:
-    """Count a report that was never stored because a newer one came in before."""
+    """Count a report that a newer one replaced before it was stored."""
     _SUPERSEDED.inc()
 
 
 def overflowed() -> None:
-    """Count a report of progress that is dropped because too many wait to be stored."""
+    """Count a report of progress that was dropped because too many waited to be stored."""
     _OVERFLOWED.inc()
 
 
@@ -147,25 +147,25 @@ def refused(whys: Iterable[Why]) -> None:
 
 
 def stored(reports: int, ends: Iterable[Report]) -> None:
-    """Count reports that changed the store, and the first one of each migration's end."""
+    """Count reports that changed the database, and the first report of each migration's end."""
     _REPORTS.inc(reports)
     for end in ends:
         ended.observe(end)
         if end.status is Status.COMPLETED:
-            for quarter in calibration.from_fields(end):
-                _forecast(quarter, end.total_seconds)
+            for check in calibration.from_fields(end):
+                _forecast(check, end.total_seconds)
 
 
-def _forecast(quarter: ForecastCheck, total_seconds: float | None) -> None:
-    at = str(quarter.at_percent)
-    _IN_RANGE.labels(at, _held_word(quarter)).inc()
+def _forecast(check: ForecastCheck, total_seconds: float | None) -> None:
+    at = str(check.at_percent)
+    _IN_RANGE.labels(at, _in_range_label(check)).inc()
     if total_seconds is not None:
-        ratio = calibration.error_ratio(quarter, total_seconds)
+        ratio = calibration.error_ratio(check, total_seconds)
         if ratio is not None:
             _ERROR.labels(at).observe(min(ratio, _MOST_ERROR_RATIO))
 
 
-def _held_word(quarter: ForecastCheck) -> str:
-    if quarter.in_range is None:
+def _in_range_label(check: ForecastCheck) -> str:
+    if check.in_range is None:
         return "none"
-    return "yes" if quarter.in_range else "no"
+    return "yes" if check.in_range else "no"

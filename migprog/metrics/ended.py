@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a conductor shows of migrations that have ended, by their outcome."""
+"""Metrics of migrations that have ended, by outcome."""
 
 from prometheus_client import Counter, Histogram
 
@@ -45,7 +45,7 @@ _TRANSFERRED = Histogram(
     registry=REGISTRY,
 )
 
-# A series that appears only with its first count hides that count from increase().
+# increase() misses the first count of a series that appears only with it.
 for _status in sorted(ENDED):
     _ENDED.labels(_status)
     for _each in (_DURATION, _DOWNTIME, _ITERATIONS, _TRANSFERRED):
@@ -53,7 +53,7 @@ for _status in sorted(ENDED):
 
 
 def observe(end: Report) -> None:
-    """Take up a migration's end; what its report does not say is left out."""
+    """Record a migration's end. Values missing in the report are left out."""
     status = end.status.value
     _ENDED.labels(status).inc()
     values = (

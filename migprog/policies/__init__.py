@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may do what: the rules with their defaults, and how they are asked.
+"""Authorization: the policy rules with their defaults, and their enforcement.
 
-An operator's policy file changes them, see ``[oslo_policy]``.
+Operators override rules in a policy file, see ``[oslo_policy]``.
 """
 
 import importlib.metadata
@@ -18,14 +18,14 @@ from migprog.context import RequestContext
 from migprog.policies import agents, base, hosts, migrations, nova, servers
 
 _DEFAULT_FILE = "policy.yaml"
-# Users with their roles, times the rules that they are asked for.
+# A decision is one rule for one user with certain roles.
 _MOST_DECISIONS = 10_000
 
 _Decisions: TypeAlias = dict[Any, bool]
 
 
 def list_rules() -> list[policy.RuleDefault]:
-    """Every rule there is; what oslopolicy-sample-generator reads."""
+    """Return all rules; oslopolicy-sample-generator's entry point."""
     return [
         *(*base.RULES, *migrations.RULES, *servers.RULES, *agents.RULES),
         *hosts.RULES,
@@ -34,9 +34,9 @@ def list_rules() -> list[policy.RuleDefault]:
 
 
 class Policy:
-    """The rules as they are in force; a policy file that changes is read anew.
+    """The rules in force. A changed policy file is read again.
 
-    Raises :class:`exception.ConfigError` when a policy file cannot be read.
+    Raises :class:`exception.ConfigError` if a policy file cannot be read.
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
@@ -51,22 +51,22 @@ class Policy:
             self._enforcer.load_rules()
             self._enforcer.check_rules(raise_on_violation=True)
         except Exception as error:
-            # What oslo.policy raises depends on what is wrong: text that is no YAML, a rule that
-            # refers to itself, a file that nobody may read.
+            # oslo.policy raises various errors: for invalid YAML, for a rule that refers to
+            # itself, for a file that may not be read.
             raise exception.ConfigError(f"[oslo_policy] policy_file: {error}") from error
 
         self._rules: object = None
         self._decisions: _Decisions | None = None
 
     def of(self, user: RequestContext) -> Callable[[str], bool]:
-        """What tells of a rule whether the user may do this in the own project; what has no rule,
-        nobody may.
+        """Return a function that returns whether a rule allows the user to act in their project.
 
-        oslo.policy takes 0.1 ms for it, the most to look at the arguments of its own functions. So
-        what it said is remembered, until a policy file changes.
+        Actions without a rule are denied. A check by oslo.policy takes 0.1 ms, mostly for looking
+        at the arguments of its own functions, so its results are cached until a policy file
+        changes.
         """
         if not (user.project_id or user.system_scope):
-            # Also, None must not be taken for the project of things without one.
+            # None must not match the project of resources that have none.
             return lambda _rule: False
         values = user.to_policy_values()
         who = tuple((name, _hashable(values[name])) for name in values)
@@ -85,7 +85,7 @@ class Policy:
         return may
 
     def _in_force(self) -> _Decisions | None:
-        """What is known by the rules as they are now; None: they must be asked each time."""
+        """Return the decisions cached for the current rules; None if they must not be cached."""
         with self._lock:
             self._enforcer.load_rules()
             if self._rules is not self._enforcer.rules:
@@ -97,9 +97,9 @@ class Policy:
     def _ask(self, rule: str, user: RequestContext) -> bool:
         if rule not in self._enforcer.registered_rules:
             return False
-        # No user_id: a rule that asks for the owner among users is answered no.
+        # No user_id: rules that compare the resource's user deny.
         target = {"project_id": user.project_id}
-        # While a thread reads a changed file anew, the rules are not all there.
+        # While another thread reads a changed file, the rules are incomplete.
         with self._lock:
             return bool(self._enforcer.enforce(rule, target, user.to_policy_values()))
 
@@ -109,7 +109,8 @@ def _hashable(value: Any) -> Any:
 
 
 def _depend_on_the_user_alone(checks: Any) -> bool:
-    """Tell whether no rule asks somebody else, as ``http:`` does and whatever is plugged in."""
+    """Return whether decisions depend on the user only, not on services as with ``http:`` or on
+    other plug-ins."""
     plugged_in = importlib.metadata.entry_points(group="oslo.policy.rule_checks").names
     kinds = {kind for check in checks for kind in re.findall(r"(\w+):", str(check))}
     return not kinds & plugged_in

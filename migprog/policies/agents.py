@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Agents: hosts all over."""
+"""Rules for agents, that is for hosts of the whole deployment."""
 
 from migprog.policies.base import OVERSEER, rule
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is who, and the rule that both faces share."""
+"""Roles, and the rule that both APIs share."""
 
 from oslo_policy import policy
 
 SYSTEM_READER = "(role:reader and system_scope:all)"
-# By Nova's names, below.
+# Defined below under Nova's names.
 ADMIN = "rule:context_is_admin"
 MANAGER = "rule:project_manager_or_admin"
 
@@ -12,7 +12,7 @@ OVERSEER = f"{ADMIN} or {SYSTEM_READER}"
 READER = f"rule:project_reader_or_admin or {SYSTEM_READER}"
 MANAGER_READING = f"{MANAGER} or {SYSTEM_READER}"
 
-# A token of a domain is for none of this, whatever its roles.
+# Tokens with a domain scope are not accepted, whatever their roles.
 PROJECT = ["project"]
 PROJECT_OR_SYSTEM = ["project", "system"]
 
@@ -22,7 +22,7 @@ ALL_PROJECTS = "migprog:all_projects"
 def rule(
     name: str, who: str, description: str, *operations: str, scopes: list[str] | None = None
 ) -> policy.DocumentedRuleDefault:
-    """A rule; an operation is ``METHOD /path``. Without ``scopes``: of a project or the system."""
+    """Return a rule. ``operations``: each ``METHOD /path``; ``scopes``: default project, system."""
     return policy.DocumentedRuleDefault(
         name=name,
         check_str=who,
@@ -35,13 +35,13 @@ def rule(
     )
 
 
-# Who asks is in the project that is asked about.
+# The user's project is the resource's.
 _OWN = "project_id:%(project_id)s"
 _SERVER = "/servers/{server_uuid}"
 _NOVA_SERVER = "/v2.1/servers/{server_id}"
 
-# Rules to make rules of. What is written for Nova may use them, or change them. Keystone sees to it
-# that an admin is a manager, a member and a reader, too.
+# Building blocks for rules, under Nova's names so that policies written for Nova can use or change
+# them. In Keystone an admin implies manager, member and reader.
 _NAMED = (
     ("context_is_admin", "role:admin", "An admin."),
     ("project_manager_api", f"role:manager and {_OWN}", "A manager of the project."),
@@ -62,8 +62,8 @@ RULES = (
     rule(
         ALL_PROJECTS,
         OVERSEER,
-        "Find the servers and migrations of all projects. For others those of other projects do "
-        "not exist. Nova's lists have rules of their own for this.",
+        "See servers and migrations of all projects. For others those of other projects do not "
+        "exist. Nova's lists have rules of their own for this.",
         "GET /migrations",
         f"GET {_SERVER}",
         f"GET {_SERVER}/migrations",

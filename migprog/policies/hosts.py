@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts, as they are emptied."""
+"""Rules for hosts and their drain."""
 
 from migprog.policies.base import OVERSEER, rule
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Migrations, on our own face."""
+"""Rules for migrations in the native API."""
 
 from migprog.policies.base import MANAGER, OVERSEER, PROJECT, READER, rule
 
@@ -18,12 +18,12 @@ RULES = (
     rule(LIST, READER, "List migrations.", "GET /migrations"),
     rule(OF_SERVER, READER, "List a server's migrations.", _OF_SERVER),
     rule(SHOW, READER, "Show a migration.", f"{_OF_SERVER}/{{id}}"),
-    rule(HISTORY, READER, "Show how a migration went.", f"{_OF_SERVER}/{{id}}/history"),
+    rule(HISTORY, READER, "Show a migration's history.", f"{_OF_SERVER}/{{id}}/history"),
     rule(
         HOSTS,
         OVERSEER,
-        "See the hosts of migrations, list by host, and see errors, which are in libvirt's words "
-        "and may name hosts. For others these are null.",
+        "See the hosts of migrations, list by host, and see errors, which are libvirt's texts and "
+        "may name hosts. For others these fields are null.",
         "GET /migrations",
         _OF_SERVER,
         f"{_OF_SERVER}/{{id}}",

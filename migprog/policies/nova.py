@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova's face, by Nova's names of rules: what is written for Nova holds here, too.
+"""Rules for the Nova-compatible API, under Nova's names: Nova's policy files apply to it.
 
-The defaults are Nova's; besides, who may read the whole system reads here what an admin does.
+The defaults are Nova's, except that system readers may read what an admin may.
 """
 
 from migprog.policies.base import (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers, on our own face."""
+"""Rules for servers in the native API."""
 
 from migprog.policies.base import OVERSEER, READER, rule
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/v2.1``: what we know, in the words of Nova's API, for clients that speak it.
+"""The Nova-compatible API below ``/v2.1``, for existing clients of Nova.
 
-The rules are those of nova 34.0.0, microversions 2.1 to 2.104. ``doc/source/nova-api.rst`` says
-where we differ.
+It follows nova 34.0.0, microversions 2.1 to 2.104. ``doc/source/nova-api.rst`` lists the
+differences.
 """

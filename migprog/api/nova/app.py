@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova's API as an application of its own: its routes, its middleware, its form of errors."""
+"""The Nova-compatible API: its routes, its middleware, its form of errors."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -11,10 +11,10 @@ from migprog.api.nova import errors, migrations, os_migrations, servers, version
 from migprog.api.nova.resource import PREFIX, Negotiation, Resource
 from migprog.api.resource import Parts
 
-# For everybody.
+# Public.
 DISCOVERY = (PREFIX, f"{PREFIX}/")
 
-# Below the prefix, or below it and a project's id.
+# Below the prefix, or below the prefix and a project's id.
 ROUTES: dict[str, type[Resource]] = {
     "/servers": servers.Servers,
     "/servers/detail": servers.ServersDetail,
@@ -27,12 +27,12 @@ ROUTES: dict[str, type[Resource]] = {
 
 
 def serves(path: str) -> bool:
-    """Tell whether a path is one of this API."""
+    """Return whether a path belongs to this API."""
     return path == PREFIX or path.startswith(f"{PREFIX}/")
 
 
 def routes() -> Iterator[tuple[str, type[Resource]]]:
-    """Every address of this API."""
+    """Return every path of this API with its resource."""
     for path in DISCOVERY:
         yield path, versions.Version
     for path, resource in ROUTES.items():
@@ -41,7 +41,7 @@ def routes() -> Iterator[tuple[str, type[Resource]]]:
 
 
 def create(parts: Parts, middleware: Iterable[Any]) -> "falcon.App[Any, Any]":
-    """The API; ``middleware`` is falcon's, asked before ours."""
+    """Return the falcon application; ``middleware`` runs before its own."""
     app = falcon.App(middleware=[*middleware, Negotiation(), access.Enforcement()])
     errors.install(app)
     for path, resource in routes():

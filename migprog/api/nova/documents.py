@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The JSON Schemas of this API's documents, of every microversion at once: what a microversion
-brought or ended may be missing."""
+"""JSON Schemas of this API's documents. They cover all microversions: fields that a microversion
+added or removed are optional."""
 
 from collections.abc import Iterable
 

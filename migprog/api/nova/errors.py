@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors as Nova shows them: ``{"<name>": {"code", "message"}}``, the name by the code."""
+"""Errors in Nova's form, ``{"<name>": {"code", "message"}}`` with the name for the code."""
 
 import http
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ _MESSAGES = {
 }
 
 
-# Where Nova's status is another one than ours.
+# Statuses that differ from the native API's.
 _STATUS = {
     ErrorCode.ACTIONS_DISABLED: 501,
     ErrorCode.AGENT_ACTIONS_DISABLED: 501,
@@ -48,7 +48,7 @@ NAMES = (*dict.fromkeys(_NAMES.values()), _FAULT)
 
 
 def form(failure: Failure, _environ: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
-    """Nova's form: no code of ours, no field and rule."""
+    """Return a failure in Nova's form, which has no codes of migprog's, no field and no rule."""
     status = _STATUS.get(failure.code, failure.status)
     message = failure.detail or _MESSAGES.get(status) or failure.code.meaning
     return status, _body(status, message)
@@ -60,7 +60,7 @@ def _body(status: int, message: str | None = None) -> dict[str, Any]:
 
 
 def install(app: "falcon.App[Any, Any]") -> None:
-    """Show every error of a falcon application so."""
+    """Show every error of a falcon application in this form."""
     errors.install(app, form)
     app.add_error_handler(falcon.HTTPMethodNotAllowed, _no_such_method)
 
@@ -71,12 +71,12 @@ def _no_such_method(
     error: falcon.HTTPMethodNotAllowed,
     params: dict[str, Any],
 ) -> None:
-    """Nova routes by method and path together: there is nothing at this pair."""
+    """Answer 404: Nova routes by method and path together."""
     raise falcon.HTTPNotFound
 
 
 def finish(request: webob.Request, response: webob.Response) -> None:
-    """What every answer of this API has, whoever made it."""
+    """Add what every answer of this API has, whichever middleware made it."""
     if response.status_code >= 400:
         _as_nova(response)
     microversion.answer(request, response)
@@ -84,20 +84,20 @@ def finish(request: webob.Request, response: webob.Response) -> None:
 
 
 def _as_nova(response: webob.Response) -> None:
-    """The errors of what stands before us (no token, not from here, no Keystone) in Nova's form."""
+    """Put errors of the middleware (no token, not local, no Keystone) into Nova's form."""
     document = _document(response)
     if document is None:
         response.json = _body(response.status_code)
     elif "errors" in document:
         response.json = _body(response.status_code, document["errors"][0]["detail"])
     elif "error" in document:
-        # As Keystone has it.
+        # Keystone's form.
         response.json = _body(response.status_code, document["error"].get("message"))
     response.headers["Content-Type"] = CONTENT_TYPE
 
 
 def _document(response: webob.Response) -> dict[str, Any] | None:
-    """None: it has none of ours, as when it is a page, or the answer to a HEAD."""
+    """Return an answer's document; None if it is HTML, or has no body as the answer to a HEAD."""
     if response.content_type != falcon.MEDIA_JSON or not response.body:
         return None
     document: dict[str, Any] = response.json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The microversions of Nova's API."""
+"""Microversions of the Nova-compatible API."""
 
 import webob
 from microversion_parse import Version
@@ -17,8 +17,8 @@ NOVA = Microversions("compute", MIN, MAX, LEGACY_HEADER)
 
 
 def answer(request: webob.Request, response: webob.Response) -> None:
-    """Name the version in the headers, as Nova does: the one that was asked for, supported or not;
-    none where it could not be read."""
+    """Name the version in the headers as Nova does: the requested one, supported or not; none if it
+    could not be parsed."""
     try:
         version = NOVA.requested(request.environ)
     except ApiError:

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/servers/{id}/migrations``: a server's live migrations that are in progress, and what may be
-done to them."""
+"""``/servers/{id}/migrations``: a server's live migrations in progress, and actions on them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from migprog.core.status import Status
 from migprog.policies import nova as rules
 
 _Kind = TypeVar("_Kind", objects.Migration, objects.ResourceVersion)
-# Beside Nova, what was heard of longer ago says nothing: Nova's own figures are newer.
+# With [nova], older reports are not shown: Nova's own figures are newer.
 _FRESH_SECONDS = 15.0
 
 V2_22, V2_23, V2_24 = Version(2, 22), Version(2, 23), Version(2, 24)
@@ -28,13 +27,13 @@ V2_22, V2_23, V2_24 = Version(2, 22), Version(2, 23), Version(2, 24)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something that may be done to a migration: what Nova calls it in its refusals, and with
-    which error it says that there is no such migration."""
+    """An action on a migration: Nova's names for it in errors, and the error for a migration that
+    does not exist."""
 
     of_server: str
     of_migration: str
     absent: Callable[..., falcon.HTTPError]
-    # Nova aborts queued and preparing ones too: libvirt, and so we, know nothing of these.
+    # Nova also aborts queued and preparing migrations, which libvirt and migprog do not know.
     possible_in: frozenset[Status] = frozenset({Status.RUNNING})
 
 
@@ -47,9 +46,10 @@ class _OfServer(Resource):
         return views.named(migration, self.parts.nova_names)
 
     def speaks_for_nova(self, found: objects.Migration | objects.ResourceVersion) -> bool:
-        """Whether what we say of a migration in progress is what Nova would say, and newer.
+        """Return whether Nova would show the same migration in progress, with older figures.
 
-        Nova alone knows what becomes of one whose source is silent, or whose server has left it.
+        Only Nova knows what became of a migration whose source is silent, or whose server has left
+        the source.
         """
         age_seconds = (self.parts.clock() - found.last_reported_at).total_seconds()
         if found.status is Status.POST_MIGRATING or age_seconds > _FRESH_SECONDS:
@@ -59,7 +59,7 @@ class _OfServer(Resource):
         return found.nova_record is not None and found.nova_record.is_alone
 
     def _find(self, server_id: str, number: str, access: Access, kind: type[_Kind]) -> _Kind | None:
-        """By its number: here, as in Nova, its UUID is no address."""
+        """Return a migration by its number; as in Nova, its UUID is not accepted in a path."""
         if not (number.isascii() and number.isdigit()):
             return None
         try:
@@ -76,7 +76,7 @@ class _OfServer(Resource):
     def _ready_for(
         self, step: Step, server_id: str, number: str, access: Access
     ) -> objects.Migration:
-        """The migration, when the step may be taken now.
+        """Return the migration if the action is possible now.
 
         Raises :class:`falcon.HTTPError`, for the first of the reasons in Nova's order.
         """
@@ -134,12 +134,12 @@ class Migrations(_OfServer):
             }
 
     def _check_complete(self, found: Sequence[_Kind], server_id: str) -> None:
-        """Raise :class:`falcon.HTTPNotFound` where Nova may list what we do not.
+        """Raise :class:`falcon.HTTPNotFound` if Nova may list migrations that migprog does not.
 
-        It does while it prepares a migration and after libvirt has ended one, where it has another
-        one that it has not ended, and while we do not know its name of ours. A proxy asks Nova
-        next. What is found may be marks: what else is looked at of a migration cannot change while
-        its mark stays the same.
+        Nova does while it prepares a migration, after libvirt has ended one, if it has another one
+        that it has not ended, and while migprog does not know its id of a migration. A proxy asks
+        Nova next. ``found`` may be resource versions: what else is checked of a migration changes
+        only with its resource version.
         """
         if not found or not all(self.speaks_for_nova(each) for each in found):
             raise falcon.HTTPNotFound(
@@ -172,7 +172,7 @@ class Migration(_OfServer):
             resp.media = {"migration": views.server_migration(self.named(found[0]), version, hosts)}
 
     def _in_progress(self, server_id: str, number: str, access: Access, kind: type[_Kind]) -> _Kind:
-        """Raises :class:`falcon.HTTPNotFound`."""
+        """Return a migration in progress. Raises :class:`falcon.HTTPNotFound`."""
         migration = self._find(check_id(server_id), number, access, kind)
         if migration is None:
             known(self.parts, server_id, access)
@@ -191,7 +191,7 @@ class Migration(_OfServer):
     def on_delete(
         self, req: falcon.Request, resp: falcon.Response, server_id: str, number: str
     ) -> None:
-        """Abort it."""
+        """Abort the migration."""
         migration = self._ready_for(ABORT, server_id, number, req.context.access)
         self.parts.actions.ask(req.context.user, Action.ABORT, migration)
         resp.status = falcon.HTTP_ACCEPTED
@@ -206,9 +206,9 @@ class MigrationAction(_OfServer):
     def on_post(
         self, req: falcon.Request, resp: falcon.Response, server_id: str, number: str
     ) -> None:
-        """Force it to complete, the only action there is."""
+        """Force the migration to complete, the only action there is."""
         body = schemas.action(req)
-        # As in Nova, a body that nobody can read is told in every version.
+        # As in Nova, a malformed body is reported in every version.
         require(req, V2_22)
         schemas.check_action(body)
         migration = self._ready_for(FORCE_COMPLETE, server_id, number, req.context.access)

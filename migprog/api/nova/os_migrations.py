@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/os-migrations``: live migrations of all servers, those that ended too, newest first."""
+"""``/os-migrations``: live migrations of all servers, in progress and ended, newest first."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from migprog.api.nova.servers import is_full, is_storable, next_page, no_marker
 from migprog.core.status import Status
 from migprog.policies import nova as rules
 
-# Nova's filters that are asked of the store as they are, and their names there.
+# Nova's filters that the store supports, with their names there.
 _AS_ASKED = {
     "host": "host",
     "instance_uuid": "server_uuid",
@@ -25,10 +25,10 @@ _AS_ASKED = {
     "user_id": "nova_user_id",
     "project_id": "nova_project_id",
 }
-# Who asked Nova for a migration nobody else can tell.
+# Only Nova knows who requested a migration.
 _INITIATORS = frozenset({"user_id", "project_id"})
 _FEW = "only together with instance_uuid or a status in progress: running, running (post-copy)"
-# By the words of this API, ours that have them.
+# Nova's statuses, with migprog's statuses that they include.
 _STATUSES = {
     views.status(status).value: frozenset(
         each for each in Status if views.status(each) is views.status(status)
@@ -105,9 +105,9 @@ def _not_together(error: exception.NotTogether) -> str:
 
 
 def _check_allowed(query: dict[str, str], access: Access) -> None:
-    """Raise :class:`falcon.HTTPForbidden` where a request may not ask for this: by hosts that it
-    may not see, as their migrations would tell where they are; or, as in Nova, for more than what
-    was asked for in its own project."""
+    """Raise :class:`falcon.HTTPForbidden` if the user may not use these filters: by hosts that the
+    user may not see, as the results would reveal them; or, as in Nova, for more than what was
+    requested in the user's own project."""
     if "host" in query or "source_compute" in query:
         access.check(rules.OS_MIGRATIONS_HOST)
     if not access.project or query.get("project_id") != access.project:
@@ -115,7 +115,7 @@ def _check_allowed(query: dict[str, str], access: Access) -> None:
 
 
 def _is_possible(query: dict[str, str]) -> bool:
-    """Tell whether any migration of ours could be the answer. Nova's other kinds are not ours."""
+    """Return whether migprog can have such migrations; it has live migrations only."""
     return (
         query.get("migration_type", views.MIGRATION_TYPE) == views.MIGRATION_TYPE
         and ("status" not in query or query["status"] in _STATUSES)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the resources of Nova's API share: who may ask for what, from which microversion on."""
+"""Base class of this API's resources, with their microversions and projects."""
 
 import re
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ _PROJECT = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 
 class Resource:
-    """Something at an address of this API.
+    """A resource at a path of this API.
 
-    ``RULES``: the rule of each of its methods.
+    ``RULES``: the policy rule of each method.
     ``SINCE``: the microversion that brought a method, if not the first.
-    ``QUERY`` are the parameters of its GET, ``ANSWER`` is the schema of its document, ``BODY`` that
-    of what is sent to it. ``NOTES``: what the OpenAPI document says of parameters of its GET.
+    ``QUERY``: the parameters of GET; ``ANSWER``: the schema of the document; ``BODY``: that of a
+    request's body. ``NOTES``: descriptions of GET parameters in the OpenAPI document.
     """
 
     RULES: ClassVar[Rules]
@@ -39,12 +39,12 @@ class Resource:
 
     @classmethod
     def documented_query(cls, _max_limit: int) -> Mapping[str, Schema]:
-        """Of the newest microversion; a microversion that has no strict rules takes more."""
+        """Return the newest microversion's parameters; non-strict microversions accept more."""
         return {name: each.schema for name, each in cls.QUERY.parameters.items()}
 
 
 class Addresses:
-    """Where a request finds its fellows. ``project``: the part of its path, if it has one."""
+    """URLs for links in answers. ``project``: the project in the request's path, if any."""
 
     def __init__(self, root: str, project: str | None) -> None:
         project = f"/{parse.quote(project, safe='')}" if project else ""
@@ -52,11 +52,11 @@ class Addresses:
         self._bookmark = f"{root}{project}"
 
     def at(self, path: str) -> str:
-        """The address of a path such as ``/servers/UUID``."""
+        """Return the URL of a path such as ``/servers/UUID``."""
         return self._self + path
 
     def links(self, path: str) -> list[dict[str, str]]:
-        """As Nova links to a thing: with its version, and without any."""
+        """Return Nova's links to a resource: with the API version, and without it."""
         return [
             {"rel": "self", "href": self._self + path},
             {"rel": "bookmark", "href": self._bookmark + path},
@@ -64,7 +64,7 @@ class Addresses:
 
 
 class Negotiation:
-    """Falcon middleware: settles version and project before a resource is asked.
+    """Falcon middleware: checks version and project before a resource is used.
 
     ``req.context.version`` is the microversion, ``req.context.addresses`` are the
     :class:`Addresses`.
@@ -77,7 +77,7 @@ class Negotiation:
         self, req: falcon.Request, resp: falcon.Response, resource: Resource, params: dict[str, Any]
     ) -> None:
         if "" in params.values():
-            # A slash at the end, or two in a row.
+            # A trailing slash, or two in a row.
             raise falcon.HTTPNotFound
         project = params.pop("project_id", None)
         if project is not None:
@@ -87,13 +87,13 @@ class Negotiation:
 
 
 def require(req: falcon.Request, since: Version) -> None:
-    """Raises :class:`falcon.HTTPNotFound` to a request of an older version."""
+    """Raise :class:`falcon.HTTPNotFound` for a request of an older version."""
     if req.context.version < since:
         raise falcon.HTTPNotFound
 
 
 def _check_project(asked: str, own: str | None) -> None:
-    """A project in the address must be the token's. Without Keystone there is none to compare."""
+    """Check that a project in the path is the token's. Without Keystone any project is accepted."""
     if not _PROJECT.fullmatch(asked):
         raise falcon.HTTPNotFound
     if own is not None and asked != own:

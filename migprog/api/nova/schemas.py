@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What requests may say, by microversion: query parameters and the bodies of actions.
+"""Query parameters and bodies of actions, by microversion.
 
-What is refused is told in the words of Nova, which are those of jsonschema.
+Errors have Nova's texts, which are those of jsonschema.
 """
 
 import functools
@@ -34,7 +34,7 @@ def _is_instant(text: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """Of a query. ``single``: may be given once; of others the last one counts."""
+    """A query parameter. ``single``: may be given once; of others the last value counts."""
 
     schema: Mapping[str, Any]
     since: Version = microversion.MIN
@@ -43,17 +43,17 @@ class Parameter:
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """The parameters of an address; others are ignored, but refused from ``strict_since`` on."""
+    """Query parameters of a path. Others are ignored, or refused from ``strict_since`` on."""
 
     parameters: Mapping[str, Parameter]
     strict_since: Version
 
     def read(self, query_string: str, version: Version) -> dict[str, str]:
-        """The values of an undecoded query. Raises :class:`falcon.HTTPBadRequest`."""
+        """Return the values in an undecoded query. Raises :class:`falcon.HTTPBadRequest`."""
         given = parse.parse_qs(query_string, keep_blank_values=True)
         error = next(_validator(self, version).iter_errors(given), None)
         if error is not None:
-            raise falcon.HTTPBadRequest(description=_told(error, "query parameters"))
+            raise falcon.HTTPBadRequest(description=_error_text(error, "query parameters"))
         known = _properties(self, version)
         return {name: values[-1] for name, values in given.items() if name in known}
 
@@ -77,8 +77,8 @@ def _validator(query: Query, version: Version) -> jsonschema.Draft202012Validato
     return jsonschema.Draft202012Validator(schema, format_checker=_FORMATS)
 
 
-def _told(error: jsonschema.ValidationError, where: str) -> str:
-    """What is wrong, in Nova's words; bounded, whatever was sent."""
+def _error_text(error: jsonschema.ValidationError, where: str) -> str:
+    """Return what is wrong in Nova's words, bounded."""
     if error.path:
         text = f"Invalid input for {where} {error.path[0]}. Value: {error.instance}. "
         return text[:500] + error.message[:500]
@@ -87,12 +87,12 @@ def _told(error: jsonschema.ValidationError, where: str) -> str:
 
 ANYTHING = Query({}, Version(microversion.MAX.major, microversion.MAX.minor + 1))
 MIGRATIONS = Query({}, V2_102)
-# Nova's servers have many more filters. One that we ignored would give a wrong list.
+# Nova's list of servers has many more filters. Ignoring one would give a wrong list.
 SERVERS = Query(
     {
         "name": Parameter(TEXT),
         "all_tenants": Parameter(TEXT),
-        # What some clients always say.
+        # Some clients always send it.
         "deleted": Parameter({"type": "string", "enum": ["False", "false", "0"]}),
         "limit": Parameter(_COUNT),
         "marker": Parameter(TEXT),
@@ -120,7 +120,7 @@ OS_MIGRATIONS = Query(
 
 
 def limit(text: str | None, most: int) -> int:
-    """How many entries a page has: as many as asked for, at most ``most``."""
+    """Return the number of entries on a page: as requested, at most ``most``."""
     if text is None or len(text) > 9:
         return most
     if not text:
@@ -129,12 +129,12 @@ def limit(text: str | None, most: int) -> int:
 
 
 _ACTIONS = {bodies.FORCE_COMPLETE: jsonschema.Draft202012Validator(bodies.ACTION)}
-# Nova takes text/plain, too, and none: what any web page may have a browser send.
+# Nova also accepts text/plain and no type, which any web page can make a browser send.
 _ACCEPTED = ("application/json", "application/vnd.openstack.compute+json")
 
 
 def action(req: falcon.Request) -> dict[str, Any]:
-    """The body of a known action, whose one key is its name, not validated yet.
+    """Return the body of a known action, whose only key is its name, not validated yet.
 
     Raises :class:`falcon.HTTPError`.
     """
@@ -148,12 +148,12 @@ def action(req: falcon.Request) -> dict[str, Any]:
 
 
 def check_action(body: Mapping[str, Any]) -> None:
-    """Raises :class:`falcon.HTTPBadRequest` when the value of an action is not what it takes."""
+    """Raise :class:`falcon.HTTPBadRequest` if the value of an action is not valid."""
     (name,) = body
     try:
         error = next(_ACTIONS[name].iter_errors(body), None)
     except RecursionError:
-        # Nested as deep as could just be read, and not be told of.
+        # Nested so deeply that it can just be parsed, but not described.
         raise falcon.HTTPBadRequest(description="Malformed request body") from None
     if error is not None:
-        raise falcon.HTTPBadRequest(description=_told(error, "field/attribute"))
+        raise falcon.HTTPBadRequest(description=_error_text(error, "field/attribute"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/servers``: what Nova's clients ask before they ask for migrations. Those that
+"""``/servers``: what Nova's clients request before they request migrations. It has servers that
 have migrated."""
 
 import uuid
@@ -24,7 +24,7 @@ def not_there(server_id: str) -> falcon.HTTPNotFound:
 
 
 def known(parts: Parts, server_id: str, access: Access) -> objects.ServerNow:
-    """The server of this id, if the request may find it. Raises :class:`falcon.HTTPNotFound`."""
+    """Return the server if the user may see it. Raises :class:`falcon.HTTPNotFound`."""
     try:
         return objects.ServerNow.get(
             parts.store, check_id(server_id), project_id=access.only_project()
@@ -34,7 +34,7 @@ def known(parts: Parts, server_id: str, access: Access) -> objects.ServerNow:
 
 
 def check_id(server_id: str) -> str:
-    """The id, if a server may have it. As in Nova, only the usual form of a UUID is one.
+    """Return the id if it is valid. As in Nova, only the usual form of a UUID is.
 
     Raises :class:`falcon.HTTPNotFound`.
     """
@@ -90,9 +90,9 @@ class Servers(Resource):
         resp.media = page
 
     def _project(self, access: Access, all_tenants: str | None) -> str | None:
-        """The project whose servers alone are listed. As in Nova, an admin too lists those of the
-        own project, unless the request says otherwise."""
-        # With nothing behind it, it says yes.
+        """Return the project whose servers are listed, None for all. As in Nova, admins also get
+        their own project's, unless the request says otherwise."""
+        # The parameter without a value means yes.
         every = all_tenants is not None and strutils.bool_from_string(all_tenants, default=True)
         if access.project and not every:
             return access.project
@@ -127,7 +127,7 @@ class ServersDetail(Servers):
 
 
 def is_storable(text: str | None) -> bool:
-    """Tell whether a text could be in the store at all; databases may choke on others."""
+    """Return whether the store can have a text; some databases fail on others."""
     return text is None or (text.isprintable() and len(text) <= 255)
 
 
@@ -136,15 +136,15 @@ def no_marker(marker: str) -> falcon.HTTPBadRequest:
 
 
 def is_full(found: Sized, limit: int) -> bool:
-    """Tell whether a page links to the next one.
+    """Return whether a page links to the next one.
 
-    As in Nova a full one does, even if nothing follows: openstacksdk would ask for the rest of a
-    list by the number of its last migration, which is no marker.
+    As in Nova a full page does, even if nothing follows: otherwise openstacksdk would request the
+    rest of a list by the number of its last migration, which is no valid marker.
     """
     return len(found) == limit > 0
 
 
 def next_page(req: falcon.Request, query: dict[str, str]) -> list[dict[str, str]]:
-    """The link of a list to its next page, which ``query`` asks for."""
+    """Return the link to the next page, which ``query`` requests."""
     address = f"{req.prefix}{parse.quote(req.path)}?{parse.urlencode(query)}"
     return [{"rel": "next", "href": address}]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/v2.1``: what this API speaks. For everybody: clients ask before they have a token."""
+"""``/v2.1``: this API's versions. Public, as clients request it before they have a token."""
 
 from typing import ClassVar
 
@@ -12,10 +12,10 @@ from migprog.api.nova.resource import Resource
 
 
 class Version(Resource):
-    """This API, and its microversions."""
+    """This API and its microversions."""
 
     RULES: ClassVar[Rules] = PUBLIC
-    # It takes whatever is asked.
+    # Any parameters are accepted.
     QUERY = schemas.ANYTHING
     ANSWER = documents.VERSION
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the store holds, as Nova's documents. Pure: values in, dictionaries out.
+"""Nova's documents. Pure: values in, dictionaries out.
 
-Each kind of document is a table of its keys with the microversion that brought (and ended) each.
-Instants are UTC without a zone, as Nova writes them.
+Each kind of document is a table of its keys with the microversions that added and removed them.
+Instants are UTC without a zone, as in Nova.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from migprog.objects import Migration, ServerNow
 V2_23, V2_46, V2_47 = Version(2, 23), Version(2, 46), Version(2, 47)
 V2_59, V2_80 = Version(2, 59), Version(2, 80)
 
-# All that our agents watch.
+# The only kind that migprog watches.
 MIGRATION_TYPE = "live-migration"
 
 _TEXT_OR_NULL = documents.nullable(TEXT)
@@ -35,8 +35,8 @@ _FLAVOR: Schema = {"type": "object", "additionalProperties": TEXT}
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of a document, the schema of its values, and where they come from; the key is left
-    out where ``shown``, if it is there, says no."""
+    """One key of a document, the schema of its values, and how to get them. The key is left out if
+    ``shown`` is given and returns false."""
 
     name: str
     schema: Schema
@@ -55,7 +55,7 @@ OF_HOSTS = frozenset(
 def _document(
     keys: Iterable[Key], version: Version, thing: Any, hosts: bool = True
 ) -> dict[str, Any]:
-    """``hosts``: whether they may be seen; else their keys are null."""
+    """Return a document; without ``hosts`` the keys that name hosts are null."""
     return {
         key.name: key.value(thing) if hosts or key.name not in OF_HOSTS else None
         for key in keys
@@ -64,18 +64,18 @@ def _document(
 
 
 def instant(at: datetime) -> str:
-    """``2016-01-29T13:42:02.000000``"""
+    """Return an instant such as ``2016-01-29T13:42:02.000000``."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
 def _held(*names: str, since: Version = microversion.MIN) -> tuple[Key, ...]:
-    """What is shown as it is held, under the same name."""
+    """Return keys with the fields of the same name."""
     known = documents.of_fields(Migration, names)
     return tuple(Key(name, known[name], operator.attrgetter(name), since) for name in names)
 
 
 def status(ours: Status) -> Status:
-    """Nova's word for how a live migration stands: ``post-migrating`` is one for others alone."""
+    """Return Nova's status of a live migration, which has no ``post-migrating``."""
     return Status.RUNNING if ours is Status.POST_MIGRATING else ours
 
 
@@ -91,14 +91,14 @@ _COUNTERS = tuple(
 
 
 def _counter(name: str, migration: Migration) -> int | None:
-    """As in Nova, what libvirt says nothing of is 0 as soon as it says anything."""
+    """Return a counter; as in Nova, an unknown one is 0 if another one is known."""
     is_read = any(getattr(migration, each) is not None for each in _COUNTERS)
     value: int | None = getattr(migration, name)
     return 0 if value is None and is_read else value
 
 
 def _of_nova(migration: Migration, name: str) -> Any:
-    """What Nova alone knows; None: it has not told."""
+    """Return a field of Nova's record of a migration; None if the record is not known."""
     return None if migration.nova_record is None else getattr(migration.nova_record, name)
 
 
@@ -109,7 +109,7 @@ _OF_EVERY_MIGRATION = (
     Key("created_at", TEXT, lambda migration: instant(migration.created_at)),
     Key("updated_at", TEXT, lambda migration: instant(migration.updated_at)),
     *_held("uuid", since=V2_59),
-    # Of who asked for it, as in Nova: not the server's owner.
+    # Of the user who requested the migration, as in Nova, not of the server's owner.
     Key("user_id", _TEXT_OR_NULL, operator.attrgetter("nova_user_id"), V2_80),
     Key("project_id", _TEXT_OR_NULL, operator.attrgetter("nova_project_id"), V2_80),
 )
@@ -131,12 +131,12 @@ OS_MIGRATION = (
 )
 
 
-# What Nova's record says, ours may say otherwise: when it was asked for, and where it goes.
+# Fields for which Nova's record takes precedence: when it was requested, and its hosts.
 _OF_RECORD = ("created_at", "source_compute", "source_node", "dest_compute", "dest_node")
 
 
 def named(migration: Migration, nova_names: bool) -> Migration:
-    """The migration by the names that this API has for it, and its hosts."""
+    """Return the migration with the ids and hosts that this API shows."""
     if not nova_names:
         return migration
     assert migration.nova_id is not None and migration.nova_uuid is not None
@@ -153,15 +153,15 @@ def migration_path(migration: Migration) -> str:
 
 
 def server_migration(migration: Migration, version: Version, hosts: bool) -> dict[str, Any]:
-    """One of a server's migrations that are in progress; ``hosts``: whether they may be seen."""
+    """Return a server's migration in progress; ``hosts``: whether hosts may be seen."""
     return _document(SERVER_MIGRATION, version, migration, hosts)
 
 
 def os_migration(
     migration: Migration, version: Version, addresses: Addresses, hosts: bool
 ) -> dict[str, Any]:
-    """One of all migrations; where it is in progress it has an address of its own. ``hosts``:
-    whether they may be seen."""
+    """Return one of all migrations; in progress it has links. ``hosts``: whether hosts may be
+    seen."""
     document = _document(OS_MIGRATION, version, migration, hosts)
     if migration.in_progress and version >= V2_23:
         document["links"] = addresses.links(migration_path(migration))
@@ -172,13 +172,13 @@ MIGRATING = "MIGRATING"
 ACTIVE = "ACTIVE"
 UNKNOWN = "UNKNOWN"
 
-# libvirt tells no more of a server than how its migrations stand: what became of it after the last
-# one is not known. Where that failed it may be dead (a failed post-copy) or well.
+# migprog knows of a server only its migrations: what happened after the last one is unknown. After
+# a failed one it may be dead (a failed post-copy) or well.
 _AFTER = {Status.COMPLETED: ACTIVE, Status.CANCELLED: ACTIVE}
 
 
 def server_status(now: ServerNow) -> str:
-    """Nova's word for how a server stands."""
+    """Return Nova's status of a server."""
     if now.migrates:
         return MIGRATING
     return UNKNOWN if now.status is None else _AFTER.get(now.status, UNKNOWN)
@@ -196,7 +196,7 @@ SERVER_BRIEF = (
 SERVER = (
     *SERVER_BRIEF,
     Key("status", TEXT, server_status),
-    # Nova shows it in some states only: clients know it may be missing.
+    # Nova shows it in some states only, so clients handle its absence.
     Key("progress", _INTEGER_OR_NULL, lambda now: now.server.progress, shown=_has_progress),
     Key("tenant_id", _TEXT_OR_NULL, lambda now: now.server.project_id),
     Key("user_id", _TEXT_OR_NULL, lambda now: now.server.user_id),
@@ -204,8 +204,8 @@ SERVER = (
     Key(HOST, _TEXT_OR_NULL, lambda now: now.server.host),
     Key("OS-EXT-STS:task_state", _TEXT_OR_NULL, lambda now: "migrating" if now.migrates else None),
     Key("OS-EXT-STS:vm_state", _TEXT_OR_NULL, lambda now: "active" if _has_progress(now) else None),
-    # openstack server show and list break without a flavor's name and with an image that is null,
-    # and ask Glance for any other than this.
+    # openstack server show and list fail without a flavor's name and with a null image, and look up
+    # any other image than this in Glance.
     Key("flavor", _FLAVOR, lambda _now: {"id": "unknown"}, until=V2_46),
     Key("flavor", _FLAVOR, lambda _now: {"original_name": "unknown"}, since=V2_47),
     Key("image", TEXT, lambda _now: ""),
@@ -215,14 +215,14 @@ SERVER = (
 def server(
     now: ServerNow, version: Version, addresses: Addresses, hosts: bool, brief: bool = False
 ) -> dict[str, Any]:
-    """A server, as far as its migrations tell of it; ``hosts``: whether they may be seen;
-    ``brief``: its names alone."""
+    """Return a server as far as its migrations show it. ``hosts``: whether hosts may be seen;
+    ``brief``: id and name only."""
     document = _document(SERVER_BRIEF if brief else SERVER, version, now, hosts)
     return document | {"links": addresses.links(f"/servers/{now.server.uuid}")}
 
 
 def _seconds(at: datetime) -> str:
-    """Nova's servers have no fractions of a second, and a zone: ``2016-01-29T13:42:02Z``."""
+    """Return an instant as in Nova's servers: ``2016-01-29T13:42:02Z``."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -232,7 +232,7 @@ _MEDIA_TYPES = [
 
 
 def version(root: str) -> dict[str, Any]:
-    """This API, as the list of the APIs shows it. ``root``: our address, without a slash."""
+    """Return this API's entry in the list of versions. ``root``: URL without a slash at its end."""
     return {
         "id": "v2.1",
         "status": "CURRENT",
@@ -244,5 +244,5 @@ def version(root: str) -> dict[str, Any]:
 
 
 def version_detail(root: str) -> dict[str, Any]:
-    """This API by itself."""
+    """Return this API's version document."""
     return version(root) | {"media-types": _MEDIA_TYPES}

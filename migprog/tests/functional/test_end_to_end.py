@@ -303,7 +303,7 @@ def test_intervals_change_without_a_restart(watched, lab, guest):
     watched.agent_config(host, report_interval=0.5, poll_interval=900)
     reload(agent)
     assert "[compute] poll_interval" in agent.output()
-    assert "is not taken up" in agent.output()
+    assert "is not applied" in agent.output()
 
     watched.agent_config(host, report_interval=0.2, poll_interval=0.1)
     reload(agent)

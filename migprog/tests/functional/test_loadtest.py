@@ -139,7 +139,7 @@ def test_conductors_at_work_are_left_alone(load_test, config, tmp_path):
     with conductor(config, tmp_path):
         refused = load_test("--in-place", *_SHORT)
     assert refused.returncode == 1
-    assert "--in-place: conductors are at work there" in refused.stderr
+    assert "--in-place: conductors are running there" in refused.stderr
 
 
 # By their name: there may be no others.

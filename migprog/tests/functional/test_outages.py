@@ -342,5 +342,5 @@ def test_check_says_that_a_user_may_only_read(database, request, own_broker, tmp
     done = check(config)
     assert done.returncode == 1
     text = " ".join(done.stdout.replace("|", " ").split())
-    assert "this user may not write, which migprog-conductor must" in text
+    assert "this user may not write, which migprog-conductor needs" in text
     assert SECRET not in text

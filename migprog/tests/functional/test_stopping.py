@@ -26,7 +26,7 @@ from migprog.tests import stores
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(240)]
 
 BIN = pathlib.Path(sys.executable).parent
-HELD_UP = ("still stopping", "not everything could be stopped", "before the start was through")
+HELD_UP = ("still stopping", "not everything could be stopped", "before the start was complete")
 SECRET = "S3CRET"
 # The user's password is one of the two, as the test has it.
 USER = "actor"
@@ -129,7 +129,7 @@ def started(site: Site, **environment: str) -> dict[str, processes.Program]:
     conductor = site.conductor(**environment)
     agent = site.agent(site.hosts[0], says="watching the migrations", **environment)
     acting = site.agent(
-        site.hosts[1], "allow_actions = true", says="migrations may be aborted", **environment
+        site.hosts[1], "allow_actions = true", says="migrations are accepted", **environment
     )
     api, address = site.api(**environment)
     assert requests.delete(address, timeout=60).status_code == 503
@@ -195,7 +195,7 @@ def test_agent_listens_as_soon_as_the_broker_takes_its_login(site):
         url=with_password(site, "right"),
     )
     site.broker.control("change_password", USER, "right")
-    wait_for_output(agent, "migrations may be aborted")
+    wait_for_output(agent, "migrations are accepted")
     lines = [line for line in agent.output().splitlines() if "queue migprog-compute." in line]
     assert "refuses the login" in lines[0] and "next try in" in lines[0]
     assert "neither aborted nor forced to complete" in lines[0]

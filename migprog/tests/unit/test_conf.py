@@ -295,7 +295,7 @@ def test_a_dollar_sign_in_a_password_is_a_line_without_it(tmp_path, command):
     done = _command(command, "--config-file", str(path), *actions.get(command, []))
     text = " ".join((done.stdout + done.stderr).replace("|", " ").split())
     assert done.returncode in (1, 2)
-    assert "[database] connection: $E... must be the name of an option; a dollar sign that" in text
+    assert "[database] connection: $E... must be the name of an option; write $$ for" in text
     assert "Ecret" not in text and "Traceback" not in text
 
 

@@ -83,7 +83,7 @@ def test_it_stops_in_good_order(run, number):
 def test_it_stops_while_its_start_waits_for_ever(run):
     process, _ = run("hangs")
     process.send_signal(signal.SIGTERM)
-    assert "stopping before the start was through" in rest_of(process.stderr, process)
+    assert "stopping before the start was complete" in rest_of(process.stderr, process)
     assert process.returncode == 0
 
 
@@ -108,7 +108,7 @@ def test_sighup_changes_what_can_be_changed_and_nothing_that_cannot_be(run):
     process.send_signal(signal.SIGHUP)
     # Signals are taken in order: had it been taken up, that would have been said before.
     config_was_read = process.stderr
-    while "is not taken up: [compute] poll_interval" not in config_was_read.readline():
+    while "is not applied: [compute] poll_interval" not in config_was_read.readline():
         assert process.poll() is None
     config.write_text("[compute]\npoll_interval = 3\n")
     process.send_signal(signal.SIGHUP)

@@ -74,7 +74,7 @@ def test_all_is_well(check, store):
         "database rights": (_SUCCESS, f"{where}: may read and write"),
         "Keystone": (_SUCCESS, "not used: [api] auth_strategy is noauth"),
         "Nova": (_SUCCESS, "not used: [nova] auth_type is not set"),
-        "agents": (_SUCCESS, f"1, all heard of, all of version {_OURS}"),
+        "agents": (_SUCCESS, f"1, none silent, all of version {_OURS}"),
         "database credentials": (_SUCCESS, "SQLite has none"),
     }
 
@@ -153,7 +153,7 @@ def test_nova_user_that_may_not_see_hosts_is_a_failure(check, store):
         result, says = check(_NOAUTH + _nova(api))[1]["Nova"]
         assert (result, says) == (
             _SUCCESS,
-            "Nova lists migrations; it has none yet that shows whether it tells their hosts",
+            "Nova lists migrations; it has none yet to check that their hosts are included",
         )
         api.records = [record(str(UUID(int=1)), 1, str(UUID(int=2)), at)]
         assert check(_NOAUTH + _nova(api))[1]["Nova"] == (
@@ -233,8 +233,8 @@ def test_a_database_that_does_not_serve(check, database, says):
     ("version", "result", "says"),
     [
         (None, _FAILURE, "no tables in database"),
-        ("0001", _FAILURE, "the tables are of version 0001"),
-        ("9999", _WARNING, "the tables are of version 9999, newer than this program"),
+        ("0001", _FAILURE, "the tables are at version 0001"),
+        ("9999", _WARNING, "the tables are at version 9999, newer than this program"),
     ],
 )
 def test_tables_of_another_version(check, store, version, result, says):
@@ -265,7 +265,7 @@ def test_agents_that_need_a_look(check, store):
     _tell(store, time.time() - 2 * AGENT.heartbeat_seconds - 1, version="0.0.0.1")
     result, says = check()[1]["agents"]
     assert result == _WARNING
-    assert "1 of 1 not heard of: compute-1 (0.0.0.1)" in says
+    assert "1 of 1 silent: compute-1 (0.0.0.1)" in says
 
 
 def _agent(host="compute-1", version="2.0.0", last_reported_at=stores.START):

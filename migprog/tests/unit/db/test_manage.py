@@ -78,8 +78,8 @@ def test_purge(manage, tmp_path):
     assert stores.migration(store, old)
     did = manage("db", "purge", "--older-than", "30").stdout.splitlines()
     what = "1 migration(s) with 0 point(s) of their histories, 1 server(s), 0 agent(s)"
-    assert would[0].startswith("would delete what was last heard of before ")
-    assert did[0].startswith("deleted what was last heard of before ")
+    assert would[0].startswith("would delete what was last reported before ")
+    assert did[0].startswith("deleted what was last reported before ")
     assert would[0].endswith(what) and did[0].endswith(what)
     assert would[1] == did[1]
     assert did[1].startswith("kept 1 migration(s) in progress")

@@ -299,4 +299,4 @@ def test_what_has_no_end_is_named_and_left_out(tmp_path, capsys):
     assert command.main(["--score", "--format=json", path]) == 0
     told = capsys.readouterr()
     assert json.loads(told.out)["recordings"] == []
-    assert "guest.jsonl: not measured" in told.err
+    assert "guest.jsonl: not scored" in told.err
