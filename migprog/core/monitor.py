@@ -223,7 +223,7 @@ class Monitor:
             return
         self._course = guest_pause.paused(self._course, at, was_found)
         self.ending.pause_is_unusual = not (
-            by_migration and guest_pause.is_switch_over(self._course)
+            by_migration and guest_pause.is_switchover(self._course)
         )
 
     def _turns(self, phase: Phase, at: float) -> None:
@@ -290,7 +290,9 @@ class Monitor:
             self._judgement = said.judgement
             # A switch-over that was stuck is no measure for others.
             self.ending.pause_is_unusual |= said.judgement.verdict is verdict.Verdict.STALLED
-            self._notes = calibration.note(self._notes, now, said.telling.read_at, said.forecast)
+            self._notes = calibration.add_sample(
+                self._notes, now, said.telling.read_at, said.forecast
+            )
 
     def due(self, rules: schedule.Rules, wall: float) -> tuple[schedule.Reason, Report] | None:
         """As :meth:`report_if_due` by the latest judgement; ``wall`` is when that was."""
@@ -353,7 +355,7 @@ class Monitor:
     @property
     def _phase_under_way(self) -> Phase:
         """What it does, or did until it ended."""
-        if self._switching is None and guest_pause.is_switch_over(self._course):
+        if self._switching is None and guest_pause.is_switchover(self._course):
             return Phase.SWITCHOVER
         return self._switching or estimate.phase_of(self._course)
 
@@ -374,7 +376,7 @@ class Monitor:
             server_name=self._facts.server_name,
             project_id=self._facts.project_id,
             user_id=self._facts.user_id,
-            throughput_bytes_per_second=precopy.pace(self._course),
+            throughput_bytes_per_second=precopy.throughput(self._course),
             iteration_start_remaining_bytes=precopy.last_iteration_start_bytes(self._course),
             total_seconds=self.ending.total_seconds(self._course),
             error=end.error if end else None,
