@@ -52,11 +52,11 @@ class Actions:
     def _refusal(self, request: Request, monitor: Monitor | None) -> Refusal | None:
         if monitor is None or monitor.uuid != request.target.uuid:
             return Refusal.NOT_ON_HOST
-        if monitor.kept is not None:
+        if monitor.saved is not None:
             return Refusal.AGENT_STARTING
         if monitor.server_uuid in self._under_way:
             return Refusal.BUSY
-        return actions.refusal(request.action, *monitor.stands)
+        return actions.refusal(request.action, *monitor.state)
 
     def done(self, acted: ActionResult) -> None:
         """Take up what came of it."""

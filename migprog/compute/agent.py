@@ -333,9 +333,9 @@ class ComputeAgent:
             LOG.warning("%s", remark)
         now = time.monotonic()
         wall = clock.wall(now)
-        for kept in self._ledger.load(loaded.contents.entries, now, wall):
-            if not self._watches.resume(kept, now):
-                self._ledger.lost(kept, checkpoint.LEFT_UNREAD, now, wall)
+        for saved in self._ledger.load(loaded.contents.entries, now, wall):
+            if not self._watches.resume(saved, now):
+                self._ledger.lost(saved, checkpoint.LEFT_UNREAD, now, wall)
 
     def _attend_all(self, now: float, seen_of: set[str | None]) -> None:
         """Report what is due, and ask for the readings that are. ``seen_of``: whose news came."""

@@ -89,7 +89,7 @@ class WatchedMigration:
             self.jobless_at = at
         elif at - self.jobless_at < _LOST_EVENT_SECONDS:
             return
-        elif self.monitor.stands[0] is not Status.POST_COPY:
+        elif self.monitor.state[0] is not Status.POST_COPY:
             self.monitor.ending.given_up(at)
 
     def learn(self, facts: ServerFacts | None) -> None:

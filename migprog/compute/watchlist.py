@@ -113,13 +113,13 @@ class WatchList:
 
     # What was seen.
 
-    def resume(self, kept: checkpoint.Checkpoint, now: float) -> bool:
+    def resume(self, saved: checkpoint.Checkpoint, now: float) -> bool:
         """Go on with what an agent before has left, unless its server is watched already."""
-        if kept.server_uuid in self:
+        if saved.server_uuid in self:
             return False
-        self._drop(kept.server_uuid)
-        LOG.info("server %s: looking for its migration %s", kept.server_uuid, kept.uuid)
-        self._begin(kept.server_uuid, now, kept)
+        self._drop(saved.server_uuid)
+        LOG.info("server %s: looking for its migration %s", saved.server_uuid, saved.uuid)
+        self._begin(saved.server_uuid, now, saved)
         return True
 
     def read(self, reading: events.Reading) -> None:
@@ -144,19 +144,19 @@ class WatchList:
                 self._doubt(watched, reading)
                 return
             self._prove(watched)
-        kept = watched.monitor.kept
-        if kept is not None:
-            watched = self._look_for(watched, kept, reading)
-            if watched.monitor.kept is not None:
+        saved = watched.monitor.saved
+        if saved is not None:
+            watched = self._look_for(watched, saved, reading)
+            if watched.monitor.saved is not None:
                 return
         watched.read(reading)
 
     def _look_for(
-        self, watched: WatchedMigration, kept: checkpoint.Checkpoint, reading: events.Reading
+        self, watched: WatchedMigration, saved: checkpoint.Checkpoint, reading: events.Reading
     ) -> WatchedMigration:
         """Look for what an agent before has left; return what the reading is of."""
         now = time.monotonic()
-        if not resume.look(watched.monitor, kept, reading, time.time() - now):
+        if not resume.look(watched.monitor, saved, reading, time.time() - now):
             return watched
         # A search would take the job that runs for the rest of the one that has ended.
         self._judge(watched, self._settings.rules, now)
@@ -274,29 +274,29 @@ class WatchList:
 
     def _ended_before(self, watched: WatchedMigration, at: float) -> None:
         """Take up that a server has a job that none has that migrates."""
-        if watched.monitor.kept is not None:
+        if watched.monitor.saved is not None:
             watched.monitor.lost(checkpoint.LEFT_RUNNING, at, certain=False)
         else:
             watched.monitor.ending.given_up(at)
 
     def _begin(
-        self, server_uuid: str, at: float, kept: checkpoint.Checkpoint | None = None
+        self, server_uuid: str, at: float, saved: checkpoint.Checkpoint | None = None
     ) -> WatchedMigration:
-        """Watch a server; ``kept`` is what an agent before has left of its migration."""
-        name = str(uuid.uuid4()) if kept is None else kept.uuid
+        """Watch a server; ``saved`` is what an agent before has left of its migration."""
+        name = str(uuid.uuid4()) if saved is None else saved.uuid
         completion_time_seconds = self._completions.expected_seconds()
         interval_seconds = self._settings.poll_interval_seconds
         self._look_at = min(self._look_at, at)
         watched = self._watched[server_uuid] = WatchedMigration(
             monitor=Monitor(
-                *(name, server_uuid, at, completion_time_seconds, kept, interval_seconds),
+                *(name, server_uuid, at, completion_time_seconds, saved, interval_seconds),
                 resent_share=self._resent.expected(server_uuid),
             ),
-            sampler=self._sampler(server_uuid, kept is not None),
+            sampler=self._sampler(server_uuid, saved is not None),
             tape=self._recorder.tape(server_uuid, completion_time_seconds),
             next_poll_at=at,
             judge_at=at,
-            is_proven=kept is not None,
+            is_proven=saved is not None,
         )
         return watched
 

@@ -41,7 +41,7 @@ class _Held:
 
 class Journal:
     """Used by the agent's loop alone, but for :meth:`settled`. ``now`` is a monotonic clock's
-    seconds. ``keeper`` is None where nothing is to be kept; ``name`` is the agent's, for the log;
+    seconds. ``keeper`` is None where nothing is to be saved; ``name`` is the agent's, for the log;
     ``boot_id`` says since which start of the host it counts.
     """
 
@@ -74,18 +74,18 @@ class Journal:
                     self.lost(entry, checkpoint.LEFT_BY_REBOOT, now, wall)
                 case Checkpoint():
                     rival = left.get(entry.server_uuid, entry)
-                    newer = max(entry, rival, key=lambda kept: kept.started_clock)
+                    newer = max(entry, rival, key=lambda saved: saved.started_clock)
                     left[entry.server_uuid] = newer
                     if rival is not entry:
                         older = entry if newer is rival else rival
                         self.lost(older, checkpoint.LEFT_BEHIND, now, wall)
-        self._kept |= {kept.uuid: kept for kept in left.values()}
+        self._kept |= {saved.uuid: saved for saved in left.values()}
         return list(left.values())
 
-    def lost(self, kept: Checkpoint, why: str, now: float, wall: float) -> None:
+    def lost(self, saved: Checkpoint, why: str, now: float, wall: float) -> None:
         """Tell of a migration that it ended while nobody watched."""
-        LOG.warning("server %s: its migration %s %s", kept.server_uuid, kept.uuid, why)
-        self.tell(checkpoint.settled(kept, why, wall), True, kept.started_clock, now)
+        LOG.warning("server %s: its migration %s %s", saved.server_uuid, saved.uuid, why)
+        self.tell(checkpoint.unknown_end(saved, why, wall), True, saved.started_clock, now)
 
     def tell(self, report: Report, needs_ack: bool, started_clock: float, now: float) -> None:
         """Have a report told; ``started_clock`` is when its migration's job began."""
@@ -94,7 +94,7 @@ class Journal:
             self._kept.pop(report.uuid, None)
             entry = report
         elif checkpoint.is_due(report, self._kept.get(report.uuid), now):
-            entry = checkpoint.keep(report, self._boot_id, started_clock, now)
+            entry = checkpoint.make(report, self._boot_id, started_clock, now)
             self._kept[report.uuid] = entry
         self._tell(report, needs_ack, entry, now)
 

@@ -90,7 +90,7 @@ def _kept():
         started_at=1.0,
         sampled_at=2.0,
     )
-    return Monitor(MIGRATION, SERVER, NOW, None, checkpoint.keep(report, "boot", NOW - 9, NOW))
+    return Monitor(MIGRATION, SERVER, NOW, None, checkpoint.make(report, "boot", NOW - 9, NOW))
 
 
 def _in_post_copy():

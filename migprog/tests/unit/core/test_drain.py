@@ -48,7 +48,7 @@ def test_bytes_tell_and_servers_make_the_range() -> None:
     told = drain.forecast(10, 40 * GIB, [], FOUR)
     chance = 1.28 / 2
     assert told == Forecast(
-        "at the pace of 4 migration(s) in 400 s",
+        "at the rate of 4 migration(s) in 400 s",
         2000.0,
         pytest.approx(1000 / (1 + chance)),
         pytest.approx(2000 / (1 - chance)),

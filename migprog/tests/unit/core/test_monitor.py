@@ -222,7 +222,7 @@ def test_a_server_that_is_gone_without_a_word_is_unknown_not_guessed():
     report, waited = end_of(monitor)
     assert report.status is Status.UNKNOWN
     assert waited >= 2.0
-    assert "nothing told how it ended" in report.error
+    assert "its end was not seen" in report.error
 
 
 def test_a_failed_poll_is_no_end():
