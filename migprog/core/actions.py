@@ -54,7 +54,10 @@ class Refusal(enum.StrEnum):
         "the agent has just started, and does not know the migration's state yet",
     )
     BUSY = ("action-in-progress", "another action on the server's migration is in progress")
-    LIBVIRT_FAILED = ("libvirt-failed", "libvirt failed to do it; the agent's log has the error")
+    LIBVIRT_FAILED = (
+        "libvirt-failed",
+        "libvirt failed to carry out the action; the agent's log has the error",
+    )
 
 
 def refusal(action: Action, status: Status, phase: Phase) -> Refusal | None:

@@ -123,7 +123,7 @@ def forecast(
         return Forecast(_unknown(unknown))
     waiting = max(0, servers - len(under_way))
     if not waiting:
-        reason = "the migrations in progress are the last" if under_way else "it is empty"
+        reason = "the migrations in progress are the last" if under_way else "the host is empty"
         return Forecast(reason, *_latest(under_way))
     if pace is None:
         return Forecast("no migration off this host has completed within an hour")

@@ -53,7 +53,7 @@ def shown(value: Any) -> str:
         return repr(str(value)[:MAX_SHOWN])
     except (ValueError, RecursionError):
         # Thousands of digits, or lists within lists.
-        return f"a {type(value).__name__} beyond measure"
+        return f"a {type(value).__name__} too large to show"
 
 
 def uuid_text(value: Any) -> str:

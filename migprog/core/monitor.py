@@ -166,7 +166,7 @@ class Monitor:
         elif state is JobState.CANCELLED:
             self.ending.ended(Status.CANCELLED, "the migration was aborted", at)
         elif state is JobState.FAILED:
-            self.ending.ended(Status.FAILED, "libvirt says that the migration failed", at)
+            self.ending.ended(Status.FAILED, "libvirt reported that the migration failed", at)
         elif self._switching is None and self._course.paused_at is None:
             # After a switchover events report the job's end; before one, it was given up.
             self.ending.given_up(at)
@@ -239,7 +239,7 @@ class Monitor:
         if status in ("cancelling", "cancelled"):
             self.ending.cancelled = True
         elif status == "failed":
-            self.ending.ended(Status.FAILED, "QEMU says that the migration failed", at)
+            self.ending.ended(Status.FAILED, "QEMU reported that the migration failed", at)
         elif status == "postcopy-paused":
             self._turns(Phase.POST_COPY_PAUSED, at)
         elif status in ("postcopy-active", "postcopy-recover"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of a migration that an agent before has left: its server's first readings tell."""
+"""Find out from a server's first readings what became of a migration with a checkpoint."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +23,7 @@ def look(monitor: Monitor, saved: Checkpoint, reading: Reading, epoch: float) ->
     if reading.gone:
         if stats is not None and _is_its_end(saved, stats, at):
             monitor.job_completed(stats, at)
-        # Events of its end, if it ended just now, say more.
+        # If it ended just now, the events of its end say more.
         monitor.lost(checkpoint.LEFT_GONE, at, certain=False)
     elif stats is None:
         return False
@@ -45,9 +45,9 @@ def _is_same(saved: Checkpoint, stats: Mapping[str, Any], at: float, epoch: floa
 
 
 def _is_its_end(saved: Checkpoint, stats: Mapping[str, Any], at: float) -> bool:
-    """Whether the statistics of a server's last job are surely this one's, and it succeeded.
+    """Return whether statistics of a server's last job are surely this one's, and it succeeded.
 
-    When it ended they do not tell: it began by then at the latest, if it ended now.
+    They do not show when the job ended: it began at the latest by assuming that it ended now.
     """
     if not job_sample.is_completed_migration(stats) or not job_sample.is_outgoing(stats):
         return False

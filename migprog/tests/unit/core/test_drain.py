@@ -82,7 +82,7 @@ def test_the_last_ones_need_no_pace() -> None:
 
 
 def test_an_empty_host_is_empty() -> None:
-    assert drain.forecast(0, 0, [], None) == Forecast("it is empty", 0.0, 0.0, 0.0)
+    assert drain.forecast(0, 0, [], None) == Forecast("the host is empty", 0.0, 0.0, 0.0)
 
 
 def test_one_alone_makes_no_upper_end() -> None:
