@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What operators ask for: decided on at once, done in libvirt's own time, and logged either way.
+"""Handle operators' requests: decide at once, act in libvirt's own time, and log either way.
 
-Every line of it names who asked: it is what an audit reads.
+Every log line names who asked, for audits.
 """
 
 import logging
@@ -27,9 +27,9 @@ class _UnderWay:
 
 
 class Actions:
-    """One thing at a time is done to a server. Called by the agent's loop alone.
+    """One action at a time on each server. Called by the agent's loop alone.
 
-    ``act`` (see :meth:`Host.act`) has it done and what came of it handed over as :class:`Acted`.
+    ``act`` (see :meth:`Host.act`) starts it and delivers an :class:`ActionResult` later.
     """
 
     def __init__(self, act: Callable[[Action, str, float], None]) -> None:
@@ -37,7 +37,7 @@ class Actions:
         self._under_way: dict[str, _UnderWay] = {}
 
     def take(self, request: Request, monitor: Monitor | None, now: float) -> None:
-        """Something is asked for; ``monitor`` is that of its server, if that migrates."""
+        """Handle a request; ``monitor`` is that of its server, if that migrates."""
         server_uuid = request.target.server_uuid
         refused = self._refusal(request, monitor)
         if refused is not None or monitor is None:
@@ -52,14 +52,14 @@ class Actions:
     def _refusal(self, request: Request, monitor: Monitor | None) -> Refusal | None:
         if monitor is None or monitor.uuid != request.target.uuid:
             return Refusal.NOT_ON_HOST
-        if monitor.kept is not None:
+        if monitor.saved is not None:
             return Refusal.AGENT_STARTING
         if monitor.server_uuid in self._under_way:
             return Refusal.BUSY
-        return actions.refusal(request.action, *monitor.stands)
+        return actions.refusal(request.action, *monitor.state)
 
     def done(self, acted: ActionResult) -> None:
-        """Take up what came of it."""
+        """Handle the result of an action."""
         under_way = self._under_way.pop(acted.server_uuid)
         request = under_way.request
         if request.action is Action.FORCE_COMPLETE:
@@ -76,15 +76,19 @@ class Actions:
             request.answer.set_result(Answer.of(Refusal.LIBVIRT_FAILED))
 
     def look(self, now: float, timeout_seconds: float) -> None:
-        """Say of what libvirt has not answered for so long that it hangs. Until it does, nothing
-        else is done to that server."""
+        """Log actions that libvirt has not answered for ``timeout_seconds``. Until it does, no
+        other action is taken on that server."""
         for each in self._under_way.values():
             if not each.hangs and now - each.since > timeout_seconds:
                 each.hangs = True
-                self._log("hangs: libvirt does not answer", each.request, logging.WARNING)
+                self._log(
+                    "hangs: libvirt does not answer; no other action until it does",
+                    each.request,
+                    logging.WARNING,
+                )
 
     def next_look_at(self, timeout_seconds: float) -> float | None:
-        """When something may hang; None while nothing can."""
+        """When an action may be logged as hanging; None while none can."""
         waiting = (each.since for each in self._under_way.values() if not each.hangs)
         return min((since + timeout_seconds for since in waiting), default=None)
 

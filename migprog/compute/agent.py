@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent of one host: one loop that takes in what libvirt tells and decides what to ask next.
+"""The agent of one host: one loop that handles what libvirt reports and decides what to ask next.
 
-All that it knows is touched by this loop alone; threads that block (libvirt's, the sender's) only
-hand over. So nothing here needs a lock, and no domain waits for another.
+Only this loop touches the agent's state; threads that block (libvirt's, the sender's) only pass
+messages to it. So nothing here needs a lock, and no domain waits for another.
 """
 
 import logging
@@ -31,19 +31,19 @@ from migprog.rpc import conductor
 LOG = logging.getLogger(__name__)
 _STOP_SECONDS = 5.0
 _CUT_OFF_SECONDS = 0.5
-# So long what an agent before has left is waited for, before anything is looked at.
+# How long to wait for the state of an earlier agent before anything is monitored.
 _LOAD_SECONDS = 5.0
-# A connection to libvirt, which may be by TLS or ssh, has so many times libvirt_timeout.
+# Opening a connection to libvirt, maybe by TLS or ssh, may take so many times libvirt_timeout.
 _OPEN_TIMEOUTS = 3
 
 
 class ComputeAgent:
     """Watches one libvirt and reports to the conductor behind ``conductor``.
 
-    ``listen`` has an endpoint served by the name of its host, in a thread of its own, and calls
-    what it gets as third with whether it is; without it nothing is done to a migration. ``fail`` is
-    called, once and in any thread, with the reason why the agent must not run: another one watches
-    the same hypervisor.
+    ``listen`` serves an endpoint under the host's name, in a thread of its own, and calls its third
+    argument with whether it does; without it no action is possible. ``fail`` is called, once and in
+    any thread, with the reason why the agent must not run: another one watches the same
+    hypervisor.
     """
 
     def __init__(
@@ -56,15 +56,15 @@ class ComputeAgent:
         self._settings = settings
         self._conductor = conductor
         self._inbox = Inbox()
-        self._keeper: StateWriter | None = None
+        self._state_writer: StateWriter | None = None
         if settings.state_path:
             directory = StateDirectory(settings.state_path, settings.connection_uri)
-            self._keeper = StateWriter(directory, self._inbox)
-        self._ledger = Journal(self._keeper, settings.connection_uri, boot_id())
+            self._state_writer = StateWriter(directory, self._inbox)
+        self._journal = Journal(self._state_writer, settings.connection_uri, boot_id())
         metrics.oldest_report(
-            settings.connection_uri, lambda: self._ledger.outbox.oldest_seconds(time.monotonic())
+            settings.connection_uri, lambda: self._journal.outbox.oldest_seconds(time.monotonic())
         )
-        self._loaded = self._keeper is None
+        self._loaded = self._state_writer is None
         self._key = new_key() if self._loaded else None
         self._host = host.Host(
             settings.connection_uri,
@@ -73,19 +73,19 @@ class ComputeAgent:
             settings.qemu_events,
             _OPEN_TIMEOUTS * settings.libvirt_timeout_seconds,
         )
-        self._arrivals = arrivals.Arrivals(self._host.read_completed, self._ledger.tell_arrival)
+        self._arrivals = arrivals.Arrivals(self._host.read_completed, self._journal.report_arrival)
         self._listen = listen
         self._actions = Actions(self._host.act)
         self._recorder = Recorder(settings.record_path, settings.record_limits)
-        self._watches = WatchList(settings, self._host.sampler, self._recorder, self._ledger)
+        self._watches = WatchList(settings, self._host.sampler, self._recorder, self._journal)
         self._silent = UnresponsiveServers()
         self._libvirt: Libvirt | None = None
         self._fail = fail
-        # Since when another agent has had what this one needs.
+        # Since when another agent has held what this one needs.
         self._waits_since: float | None = None
         self._sender: Sender | None = None
         self._node: str | None = None
-        self._hosted: events.HostInventory | None = None
+        self._inventory: events.HostInventory | None = None
         self._stopping = False
         self._loop = threading.Thread(
             target=self._run, name=f"agent {settings.connection_uri}", daemon=True
@@ -93,32 +93,32 @@ class ComputeAgent:
         self._sending: threading.Thread | None = None
 
     def start(self) -> None:
-        if self._keeper is not None:
-            self._keeper.start()
+        if self._state_writer is not None:
+            self._state_writer.start()
         self._loop.start()
 
     def stop(self, *, cut_off: bool = False) -> None:
-        """Stop watching, and try once more to hand over what was not told yet.
+        """Stop watching, and try once more to send what was not sent yet.
 
-        With ``cut_off`` the conductors are out of reach: that is not tried, as it would take as
-        long as a call may, for nothing.
+        With ``cut_off`` the conductors cannot be reached: that is not tried, as it would only take
+        as long as a call may.
         """
         self._stopping = True
         self._host.stop()
         self._inbox.put(None)
         self._loop.join(_STOP_SECONDS)
         self._recorder.stop()
-        self._ledger.release_all(time.monotonic())
+        self._journal.release_all(time.monotonic())
         if self._sender is not None and self._sending is not None:
             self._sender.stop()
             self._sending.join(_CUT_OFF_SECONDS if cut_off else _STOP_SECONDS)
-            if not (cut_off or self._sending.is_alive() or self._ledger.outbox.empty):
+            if not (cut_off or self._sending.is_alive() or self._journal.outbox.empty):
                 self._sender.send()
-        if self._keeper is not None:
-            self._keeper.stop()
+        if self._state_writer is not None:
+            self._state_writer.stop()
 
     def reload(self, settings: Settings) -> None:
-        """Take up new intervals; the rest of the settings stays as it was at the start."""
+        """Use new intervals; the other settings stay as they were at the start."""
         self._settings = settings
         self._host.search_every(settings.scan_interval_seconds)
         self._watches.settings = settings
@@ -135,7 +135,7 @@ class ComputeAgent:
                 # Nothing is watched before it is known who has the state directory.
                 give_up_at = self._waits_since + TAKEN_SECONDS + _LOAD_SECONDS
         if not (self._loaded or self._stopping):
-            self._ledger.fails("it is not read yet")
+            self._journal.fails("it was not read in time")
         self._libvirt = Libvirt(self._settings.connection_uri, time.monotonic())
         if not self._stopping:
             self._host.start()
@@ -147,11 +147,11 @@ class ComputeAgent:
             self._silent.look(now, timeout_seconds)
             self._libvirt.look(now, self._libvirt_seconds)
             self._attend_all(now, seen_of)
-            self._ledger.release(now)
+            self._journal.release(now)
         self._watches.stop()
 
     def _take_all(self, seconds: float) -> set[str | None]:
-        """Take in what comes within so long; return the servers that it was about."""
+        """Handle the messages that come within ``seconds``; return the servers concerned."""
         seen_of = set()
         for message in self._inbox.get_all(seconds):
             server_uuid = getattr(message, "server_uuid", None)
@@ -167,7 +167,7 @@ class ComputeAgent:
 
     @property
     def _libvirt_seconds(self) -> float:
-        """Each search shows that libvirt answers: after so long without one it does not."""
+        """How long without a completed search until libvirt counts as not answering."""
         settings = self._settings
         return settings.scan_interval_seconds + settings.libvirt_timeout_seconds
 
@@ -176,7 +176,7 @@ class ComputeAgent:
         timeout_seconds = self._settings.libvirt_timeout_seconds
         due = [
             self._watches.next_look_at,
-            self._ledger.late_at,
+            self._journal.late_at,
             self._arrivals.late_at,
             self._actions.next_look_at(timeout_seconds),
             self._silent.next_look_at(timeout_seconds),
@@ -191,11 +191,11 @@ class ComputeAgent:
             case Loaded(taken=True):
                 self._refuse(message.error or "")
             case Loaded():
-                self._take_up_all(message)
+                self._resume_all(message)
             case Awaited():
                 self._await(message.why)
             case Written():
-                self._ledger.take(message, time.monotonic())
+                self._journal.take(message, time.monotonic())
             case events.ArrivalStats():
                 self._arrivals.take(message)
                 self._watches.arrived(message)
@@ -209,9 +209,9 @@ class ComputeAgent:
             case None:
                 pass
             case _:
-                self._take_news(message)
+                self._take_migration_message(message)
 
-    def _take_news(self, message: events.Message) -> None:
+    def _take_migration_message(self, message: events.Message) -> None:
         match message:
             case events.Reading():
                 self._watches.read(message)
@@ -243,18 +243,18 @@ class ComputeAgent:
             case events.Disconnected():
                 if self._libvirt is not None:
                     self._libvirt.fails(message.error, now, self._settings.scan_interval_seconds)
-                self._hosted = None
+                self._inventory = None
                 self._silent.clear()
                 self._arrivals.blind()
             case events.HostInventory():
                 if self._libvirt is not None:
                     self._libvirt.answers(now)
-                self._hosted = message
+                self._inventory = message
             case events.OtherAgent():
                 self._await(f"this hypervisor is watched by {message.who} already")
 
     def _await(self, why: str) -> None:
-        """Another agent has what this one needs: it may just be ending."""
+        """Wait for another agent to release what this one needs: it may be about to end."""
         now = time.monotonic()
         if self._waits_since is None:
             self._waits_since = now
@@ -266,7 +266,7 @@ class ComputeAgent:
             self._refuse(why)
 
     def _refuse(self, why: str) -> None:
-        """Have the agent ended: with two of them each migration would have two records."""
+        """End the agent: with two of them each migration would have two records."""
         if self._stopping:
             return
         self._stopping = True
@@ -275,7 +275,7 @@ class ComputeAgent:
             f"[compute] connection_uri {self._settings.connection_uri}: {why}; two agents would "
             "record each migration twice: stop one of them"
         )
-        # Whoever ends the process tells why.
+        # The caller that ends the process logs the reason.
         if self._fail is None:
             LOG.error("%s", error)
         else:
@@ -302,8 +302,8 @@ class ComputeAgent:
             self._recorder.host = address.host
             rules = self._settings.rules
             self._sender = Sender(
-                *(self._ledger.outbox, self._conductor, address, rules),
-                told_destinations=lambda found: self._inbox.put(events.Destinations(found)),
+                *(self._journal.outbox, self._conductor, address, rules),
+                on_destinations=lambda found: self._inbox.put(events.Destinations(found)),
             )
             self._sender.key = self._key
             metrics.interval(node, rules.report_interval_seconds)
@@ -319,36 +319,36 @@ class ComputeAgent:
                     daemon=True,
                 ).start()
 
-    def _take_up_all(self, loaded: Loaded) -> None:
-        """Go on with what an agent before has left."""
+    def _resume_all(self, loaded: Loaded) -> None:
+        """Resume what an earlier agent has left."""
         self._loaded, self._waits_since = True, None
         its_key = None if loaded.contents is None else loaded.contents.key
         self._key = its_key or self._key or new_key()
         if self._sender is not None:
             self._sender.key = self._key
-        self._ledger.fails(loaded.error)
+        self._journal.fails(loaded.error)
         if loaded.contents is None:
             return
         for remark in loaded.contents.remarks:
             LOG.warning("%s", remark)
         now = time.monotonic()
         wall = clock.wall(now)
-        for kept in self._ledger.load(loaded.contents.entries, now, wall):
-            if not self._watches.resume(kept, now):
-                self._ledger.lost(kept, checkpoint.LEFT_UNREAD, now, wall)
+        for saved in self._journal.load(loaded.contents.entries, now, wall):
+            if not self._watches.resume(saved, now):
+                self._journal.lost(saved, checkpoint.LEFT_UNREAD, now, wall)
 
     def _attend_all(self, now: float, seen_of: set[str | None]) -> None:
-        """Report what is due, and ask for the readings that are. ``seen_of``: whose news came."""
+        """Report what is due, and request readings. ``seen_of``: servers with new messages."""
         rules = self._settings.rules
         if self._sender is not None:
             rules = self._sender.pacing.rules(rules)
         self._watches.attend(rules, now, seen_of)
         if self._sender is not None and self._node is not None:
-            self._sender.vitals = self._vitals()
+            self._sender.vitals = self._host_stats()
             metrics.migrations(self._node, self._watches.by_verdict())
 
-    def _vitals(self) -> HostStats:
+    def _host_stats(self) -> HostStats:
         under_way = len(self._watches)
-        if self._hosted is None:
+        if self._inventory is None:
             return HostStats(under_way)
-        return HostStats(under_way, self._hosted.servers, self._hosted.memory_bytes)
+        return HostStats(under_way, self._inventory.servers, self._inventory.memory_bytes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers that arrive at this host: each is told with what libvirt knows here of how it went."""
+"""Servers that arrive at this host: each is reported with libvirt's statistics of its migration."""
 
 import dataclasses
 import time
@@ -14,7 +14,7 @@ from migprog.core.report import ARRIVAL_FIGURES, Arrival, ArrivalState
 # libvirt-domain.h: virDomainEventType and its details.
 _STARTED_MIGRATED, _RESUMED_MIGRATED, _RESUMED_POSTCOPY = (2, 1), (4, 1), (4, 3)
 _STOPPED = 5
-# What has been on its way for so long, and was not heard of since, is forgotten.
+# A server that has been arriving for so long without any event is forgotten.
 _LONGEST_SECONDS = 86_400.0
 _KINDS = {
     _STARTED_MIGRATED: ArrivalState.INCOMING,
@@ -31,23 +31,24 @@ class _Pending:
 
 
 class Arrivals:
-    """``read`` has a server's final statistics read and handed over as :class:`Arrived`, ``tell``
-    takes an arrival that is to be told. Times are a monotonic clock's, but for the arrivals' own.
+    """``read`` requests a server's final statistics, which come as :class:`ArrivalStats`;
+    ``report`` takes an arrival to be reported. Times are a monotonic clock's, but for the arrivals'
+    own.
     """
 
     def __init__(
-        self, read: Callable[[str, float], None], tell: Callable[[Arrival, float], None]
+        self, read: Callable[[str, float], None], report: Callable[[Arrival, float], None]
     ) -> None:
         self._read = read
-        self._tell = tell
+        self._report = report
         self._pending: dict[str, _Pending] = {}
         # When servers that are on their way here began to arrive.
         self._incoming: dict[str, float] = {}
 
     def seen(self, message: Lifecycle, timeout_seconds: float) -> bool:
-        """Any event of a server that does not leave this host; whether the server arrives by it.
+        """Handle an event of a server that does not leave; return whether the server arrives.
 
-        Figures are awaited so long.
+        Its final statistics are awaited for ``timeout_seconds``.
         """
         kind = (message.event, message.detail)
         began_at = self._incoming.pop(message.server_uuid, None)
@@ -62,9 +63,9 @@ class Arrivals:
             self._incoming = {uuid: at for uuid, at in self._incoming.items() if at > since}
             self._incoming[message.server_uuid] = message.at
         if kind != _RESUMED_MIGRATED:
-            self._tell(arrival, message.at)
+            self._report(arrival, message.at)
             return True
-        # Nothing may be asked of a server that still arrives; of this one all is here.
+        # A server that is still arriving must not be asked; this one has arrived completely.
         arrival = dataclasses.replace(arrival, complete=True)
         give_up_at = message.at + timeout_seconds
         self._pending[message.server_uuid] = _Pending(arrival, message.at, give_up_at)
@@ -72,30 +73,30 @@ class Arrivals:
         return True
 
     def blind(self) -> None:
-        """Events are missed: what becomes of servers on their way here will not be certain."""
+        """Forget incoming servers: events were missed, so their fate is not certain."""
         self._incoming.clear()
 
     def _gone(self, message: Lifecycle, began_at: float) -> None:
-        """It came to nothing. Its source tells so, and why; if it could see that."""
+        """Report an arrival that failed; its source reports why, if it could see that."""
         arrival = Arrival(
             server_uuid=message.server_uuid,
             state=ArrivalState.INCOMING,
             at=clock.wall(began_at),
             gone_after_seconds=message.at - began_at,
         )
-        self._tell(arrival, message.at)
+        self._report(arrival, message.at)
 
     def found(self, server_uuids: Iterable[str]) -> None:
-        """Servers that came while nobody watched, or long ago: their destination may be unknown."""
+        """Report servers that came while no agent watched; their destination may be unknown."""
         now = time.monotonic()
         for server_uuid in server_uuids:
             state = ArrivalState.RESUMED
-            self._tell(
+            self._report(
                 Arrival(server_uuid=server_uuid, state=state, at=clock.wall(now), found=True), now
             )
 
     def take(self, arrived: ArrivalStats) -> None:
-        """The statistics were read, or there are none."""
+        """Report an arrival whose statistics were read, or are missing."""
         pending = self._pending.get(arrived.server_uuid)
         if pending is None or pending.at != arrived.at:
             return
@@ -106,16 +107,16 @@ class Arrivals:
             figures: dict[str, Any] = {n: getattr(final, n, None) for n in ARRIVAL_FIGURES}
             figures["total_seconds"] = final.elapsed_seconds
             arrival = dataclasses.replace(arrival, **figures)
-        self._tell(arrival, arrived.at)
+        self._report(arrival, arrived.at)
 
     def release(self, now: float) -> None:
-        """Tell without figures what has waited for them too long."""
+        """Report without statistics what has waited for them too long."""
         for server_uuid, pending in list(self._pending.items()):
             if pending.give_up_at <= now:
                 del self._pending[server_uuid]
-                self._tell(pending.arrival, now)
+                self._report(pending.arrival, now)
 
     @property
     def late_at(self) -> float | None:
-        """When one has waited too long; None while none waits."""
+        """When the first one has waited too long; None while none waits."""
         return min((pending.give_up_at for pending in self._pending.values()), default=None)

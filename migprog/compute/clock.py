@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The host's time as it was when this process began, and as it has gone by since.
+"""The host's time when this process began, plus the time that has passed since.
 
-What somebody sets meanwhile changes nothing: arrivals, and when they are told, are by one clock.
+Setting the host's clock has no effect: arrivals and messages use one clock.
 """
 
 import time
@@ -10,5 +10,5 @@ _EPOCH = time.time() - time.monotonic()
 
 
 def wall(at: float) -> float:
-    """An instant of the monotonic clock, in seconds since the epoch."""
+    """Convert an instant of the monotonic clock to seconds since the epoch."""
     return _EPOCH + at

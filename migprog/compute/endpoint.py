@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's end of its remote methods: hands over to the agent's loop, and awaits its answer."""
+"""The agent's RPC endpoint: passes requests to the agent's loop, and awaits its answer."""
 
 import logging
 from concurrent.futures import Future
@@ -19,7 +19,7 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """Something that is asked for. ``who``: the user and the request, for the log."""
+    """A request for an action. ``who``: the user and the request, for the log."""
 
     action: Action
     target: Target
@@ -28,8 +28,7 @@ class Request:
 
 
 class Endpoint:
-    """RPC endpoint. Any number of threads may call it at once; what is not known to this version
-    is ignored."""
+    """RPC endpoint. Any number of threads may call it at once; unknown arguments are ignored."""
 
     target = messaging.Target(version=compute.VERSION)
 
@@ -49,14 +48,14 @@ class Endpoint:
         try:
             target = Target.from_wire(migration)
         except Malformed as error:
-            LOG.warning("%s is refused to %s: %r", action, who, str(error))
+            LOG.warning("%s refused to %s: invalid migration: %r", action, who, str(error))
             return Answer(f"migration: {error}").to_wire()
         request = Request(action, target, who)
         self._inbox.put(request)
         try:
             answer = request.answer.result(compute.ANSWER_SECONDS)
         except TimeoutError:
-            # libvirt takes its time. What comes of it is told by the log.
+            # libvirt is slow. The log will have the result.
             answer = Answer()
         return answer.to_wire()
 

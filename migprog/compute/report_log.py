@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an agent's log says of a migration: its turns for the worse, its recoveries and its end."""
+"""Log a migration's life: when its verdict turns bad or recovers, its status and its end."""
 
 import logging
 
@@ -22,7 +22,7 @@ class ReportLog:
         self._verdict: Verdict | None = None
 
     def sent(self, reason: Reason, report: Report, now: float) -> None:
-        """Log what is new in a report that leaves for ``reason``."""
+        """Log what is new in a report that is sent for ``reason``."""
         ids = (report.server_uuid, report.uuid)
         LOG.debug("server %s: migration %s: report %d: %s", *ids, report.sequence, reason)
         if report.status in ENDED:
@@ -41,7 +41,7 @@ class ReportLog:
             return
         level = logging.WARNING if turn is VerdictChange.BAD else logging.INFO
         words = "is" if turn is VerdictChange.BAD else "has recovered and is"
-        often = f" (its verdict turned {unlogged} times since the last line)" if unlogged else ""
+        often = f" (its verdict changed {unlogged} times since the last line)" if unlogged else ""
         message = fields.text(report.verdict_message or "")
         LOG.log(
             level,
@@ -55,9 +55,9 @@ class ReportLog:
 
 
 def final_figures(report: Report, verdict: Verdict | None = None) -> str:
-    """The final figures of a migration in one line; what is not known is left out.
+    """Format the final figures of a migration in one line; unknown ones are left out.
 
-    ``verdict`` is the last before its end.
+    ``verdict`` is the last one before its end.
     """
     vfio_bytes, throughput = report.vfio_transferred_bytes, report.throughput_bytes_per_second
     known = (
@@ -82,7 +82,7 @@ def _seconds(name: str, seconds: float | None, digits: int = 1) -> str | None:
 
 
 def _bytes(name: str, sent_bytes: int | None, total_bytes: int | None) -> str | None:
-    """None where it is not known, or there is none of it."""
+    """Format sent and total bytes; None if they are not known, or the total is 0."""
     if sent_bytes is None or not total_bytes:
         return None
     return f"{name} {sent_bytes / _MIB:.0f} MiB sent for {total_bytes / _MIB:.0f} MiB"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent is told by its configuration."""
+"""The agent's settings, from its configuration."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from migprog.recording.writer import Limits
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the agent's configuration says; see conf/compute.py for units and ranges."""
+    """The agent's configuration; see conf/compute.py for units and ranges."""
 
     connection_uri: str
     host: str | None

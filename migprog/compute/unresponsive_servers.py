@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What does not answer: the log says so, with what follows, and again when it does."""
+"""Log when libvirt does not answer, with the consequences, and when it answers again."""
 
 import logging
 import math
@@ -8,17 +8,17 @@ from migprog.core.reminders import Reminders
 from migprog.metrics import agent as metrics
 
 LOG = logging.getLogger(__name__)
-# A libvirt that stays away is logged again after the first of these, then after twice as long each
+# An unreachable libvirt is logged again after the first of these, then after twice as long each
 # time, up to the second.
 _REPEAT_SECONDS = (30.0, 600.0)
 
 
 class UnresponsiveServers:
-    """Servers whose jobs libvirt does not tell of. ``at`` and ``now`` are a monotonic clock's."""
+    """Servers whose jobs libvirt does not report. ``at`` and ``now`` are a monotonic clock's."""
 
     def __init__(self) -> None:
         self._silences: dict[str, float] = {}
-        # Of those that have been silent for too long.
+        # Those that have not answered for too long.
         self._logged: dict[str, Reminders] = {}
 
     def begins(self, server_uuid: str, at: float) -> None:
@@ -33,12 +33,12 @@ class UnresponsiveServers:
             )
 
     def clear(self) -> None:
-        """libvirt itself is away."""
+        """Forget all: libvirt itself cannot be reached."""
         self._silences.clear()
         self._logged.clear()
 
     def look(self, now: float, timeout_seconds: float) -> None:
-        """Log those that have not answered for so long; ever more rarely as that goes on."""
+        """Log servers without an answer for ``timeout_seconds``; ever more rarely."""
         for server_uuid, since in self._silences.items():
             if server_uuid not in self._logged:
                 if now - since < timeout_seconds:
@@ -54,18 +54,18 @@ class UnresponsiveServers:
                 )
 
     def next_look_at(self, timeout_seconds: float) -> float | None:
-        """When one is to be logged; None while none is."""
+        """When one must be logged; None while none must."""
         waiting = (at for uuid, at in self._silences.items() if uuid not in self._logged)
         first = (at + timeout_seconds for at in waiting)
         return min((*first, *(each.log_at for each in self._logged.values())), default=None)
 
 
 class Libvirt:
-    """Whether the libvirt behind ``uri`` answers; at first it has not."""
+    """Whether the libvirt behind ``uri`` answers; at first it does not."""
 
     def __init__(self, uri: str, now: float) -> None:
         self._uri = uri
-        # When it answered, and when it was last known to do anything at all.
+        # When it answered, and when an attempt to reach it last ended in any way.
         self._answered_at = self._sign_at = now
         self._attempts = 0
         self._pause_seconds = _REPEAT_SECONDS[0]
@@ -74,7 +74,7 @@ class Libvirt:
         metrics.libvirt_up(uri, False)
 
     def answers(self, now: float) -> None:
-        """Take up that it answers."""
+        """Record an answer."""
         if self._logged:
             LOG.info("%s: libvirt answers after %.0f s", self._uri, now - self._answered_at)
         self._answered_at, self._sign_at, self._logged = now, now, False
@@ -82,7 +82,7 @@ class Libvirt:
         metrics.libvirt_up(self._uri, True)
 
     def fails(self, error: str, now: float, next_seconds: float) -> None:
-        """Take up that an attempt to reach it has failed; the next follows in ``next_seconds``."""
+        """Record a failed attempt to reach it; the next follows in ``next_seconds``."""
         self._sign_at = now
         self._attempts += 1
         metrics.libvirt_up(self._uri, False)
@@ -94,7 +94,7 @@ class Libvirt:
             )
 
     def look(self, now: float, timeout_seconds: float) -> None:
-        """Log that it has neither answered nor failed for so long."""
+        """Log that it has neither answered nor failed for ``timeout_seconds``."""
         if now >= self.next_look_at(timeout_seconds):
             metrics.libvirt_up(self._uri, False)
             self._log(

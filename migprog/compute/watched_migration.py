@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A migration that is watched, with all that belongs to watching it."""
+"""One watched migration: its monitor, its sampler, its recording and its log."""
 
 import dataclasses
 import logging
@@ -22,22 +22,22 @@ from migprog.recording.writer import MigrationRecording
 LOG = logging.getLogger(__name__)
 # virErrorNumber: VIR_ERR_OPERATION_TIMEOUT, where another call holds the server's job lock.
 _TIMED_OUT = 68
-# So long a server that was paused or switched over may be here without a job.
+# A server that was paused or switched over may be here without a job for so long.
 _LOST_EVENT_SECONDS = 10.0
 
 
 @dataclass(slots=True)
 class WatchedMigration:
-    """``judge_at``: when to see whether there is something to tell, if nothing is seen before.
+    """``judge_at``: when to assess it if nothing is seen before.
 
-    ``is_proven``: that it is a migration; nothing is told of it before. ``drop_at``: when to forget
-    one that is not, unless it is proven by then. ``hang``: calls that have not returned, or have
+    ``is_proven``: that it is a migration; nothing is reported of it before. ``drop_at``: when to
+    forget a candidate, unless it is proven by then. ``hang``: calls that have not returned, or have
     only timed out. ``jobless_at``: since when it has no job.
     """
 
     monitor: Monitor
     sampler: Sampler
-    tape: MigrationRecording
+    recording: MigrationRecording
     next_poll_at: float
     judge_at: float
     is_proven: bool = False
@@ -48,13 +48,13 @@ class WatchedMigration:
 
     @property
     def look_at(self) -> float:
-        """When it is to be read or judged; whoever waits for an answer is woken by it."""
+        """When to read or assess it; an answer that is awaited wakes the loop by itself."""
         if self.sampler.asked_at is None:
             return min(self.next_poll_at, self.judge_at)
         return self.judge_at
 
     def answered(self, reading: events.Reading) -> None:
-        """Take up that a call has returned; libvirt gives up after half a minute."""
+        """Record that a call has returned; libvirt itself times out after half a minute."""
         self.sampler.asked_at = None
         if reading.error_code == _TIMED_OUT:
             return
@@ -66,61 +66,62 @@ class WatchedMigration:
         self.hang = None
 
     def read(self, reading: events.Reading) -> None:
-        """Take up a reading of the migration."""
+        """Pass a reading to the monitor and the recording."""
         self.monitor.turned(reading.phase, reading.is_paused)
         if reading.stats is not None:
             seen = (reading.stats, reading.downtime_limit_seconds, reading.at, reading.disks)
             self.monitor.read(*seen)
-            self.tape.sample(*seen)
+            self.recording.sample(*seen)
             self._look_for_job(reading.stats, reading.at)
             return
-        self.tape.no_sample(reading.error, reading.error_code, reading.at)
+        self.recording.no_sample(reading.error, reading.error_code, reading.at)
         if reading.gone:
             self.monitor.gone(reading.error or "", reading.at)
         else:
             LOG.debug("server %s: no data: %s", self.monitor.server_uuid, reading.error)
 
     def _look_for_job(self, stats: Mapping[str, Any], at: float) -> None:
-        """Give up a server that was paused or switched over and has had no job for long: the event
-        of its end is lost, as libvirt's connection was perhaps."""
+        """Record as given up a server that was paused or switched over and has had no job for long:
+        the event of its end was lost, maybe with libvirt's connection."""
         if job_sample.outgoing_job(stats) is not JobState.NONE:
             self.jobless_at = None
         elif self.jobless_at is None:
             self.jobless_at = at
         elif at - self.jobless_at < _LOST_EVENT_SECONDS:
             return
-        elif self.monitor.stands[0] is not Status.POST_COPY:
+        elif self.monitor.state[0] is not Status.POST_COPY:
             self.monitor.ending.given_up(at)
 
     def learn(self, facts: ServerFacts | None) -> None:
         self.monitor.learn(facts)
         if facts is not None:
-            self.tape.facts = facts
+            self.recording.facts = facts
 
     def ask(self, settings: Settings, now: float) -> None:
-        """Ask for the reading that is due, if one is."""
+        """Request the reading that is due, if one is."""
         sampler = self.sampler
         if sampler.asked_at is None:
-            # At the same ticks for all of them: to wake up once costs less than once for each.
+            # All at the same ticks: one wake-up costs less than one for each migration.
             interval_seconds = settings.poll_interval_seconds
             tick_at = (now // interval_seconds + 1) * interval_seconds
             if now >= self.next_poll_at:
                 self.next_poll_at = tick_at
                 sampler.ask(now)
             else:
-                # The interval may have been longer.
+                # The interval may have been longer before a reload.
                 self.next_poll_at = min(self.next_poll_at, tick_at)
         else:
             self._look_for_hang(settings, now)
 
     def _look_for_hang(self, settings: Settings, now: float) -> None:
-        """Log that libvirt does not answer; ever more rarely as that goes on."""
+        """Log that libvirt does not answer, at ever longer intervals."""
         asked_at = self.sampler.asked_at
         if self.hang is None and asked_at is not None:
             self.hang = Reminders(asked_at, asked_at + settings.libvirt_timeout_seconds)
         seconds = None if self.hang is None else self.hang.due(now)
         if seconds is not None:
             LOG.warning(
-                "server %s: libvirt has not answered for %.0f s; no data until it does",
+                "server %s: libvirt has not answered for %.0f s; the "
+                "migration's figures are not updated until it does; check libvirt and QEMU",
                 *(self.monitor.server_uuid, seconds),
             )

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The migrations that are watched: what is seen of servers goes in, reports that are due come out.
+"""The migrations that are watched: events and readings go in, reports that are due come out.
 
-libvirt's events are no proof of a migration: QEMU saves, dumps and snapshots a server's memory by
-its own migration, with the same events. The proof is a job's ``operation``, or an event that
-libvirt sends for migrations alone. So an event begins a candidate, which is read at once; nothing
-is reported of it before the proof, and it is dropped without a word when its job proves to be
-another, or is gone.
+libvirt's events do not prove a migration: QEMU saves, dumps and snapshots a server's memory by its
+own migration, with the same events. A job's ``operation`` proves it, or an event that libvirt sends
+for migrations alone. So an event begins a candidate, which is read at once; nothing is reported
+of it before the proof, and it is dropped silently when its job proves to be another, or has ended.
 """
 
 import logging
@@ -34,9 +33,9 @@ from migprog.metrics import agent as metrics
 from migprog.recording.writer import Recorder
 
 LOG = logging.getLogger(__name__)
-# libvirt-domain.h: VIR_DOMAIN_EVENT_STOPPED, and with its detail SAVED: none that migrates is.
+# libvirt-domain.h: VIR_DOMAIN_EVENT_STOPPED, and with its detail SAVED, which no migration has.
 _STOPPED, _STOPPED_SAVED = 5, (5, 4)
-# So long the events of a migration's end may come after an answer that the server is gone.
+# The events of a migration's end may come so long after an answer that the server is gone.
 _LAST_EVENTS_SECONDS = 2.0
 
 
@@ -49,42 +48,42 @@ class WatchList:
         settings: Settings,
         sampler: Callable[[str, bool], Sampler],
         recorder: Recorder,
-        ledger: Journal,
+        journal: Journal,
     ) -> None:
         self._settings = settings
         self._sampler = sampler
         self._recorder = recorder
-        self._ledger = ledger
+        self._journal = journal
         self._watched: dict[str, WatchedMigration] = {}
-        self._echo = RecentlyEnded()
+        self._recently_ended = RecentlyEnded()
         # When the last message with progress was sent.
         self._sent_at = -math.inf
-        # When something of any migration is to be done, or some time before.
+        # When a migration must be read or assessed next, or earlier.
         self._look_at = math.inf
-        # See _oldest_reported_at; whether it is to be looked for among all of them.
+        # See _oldest_reported_at; ``_has_reported``: search all migrations for it.
         self._oldest_at: float | None = None
         self._has_reported = False
-        # Of the migrations that this host has seen end, or arrive.
+        # Learned from the migrations that this host has seen end, or arrive.
         self._completions = CompletionTimes()
         self._resent = ResentShares()
 
     def __len__(self) -> int:
-        """How many migrations are under way."""
+        """Return how many migrations are in progress."""
         return sum(watched.is_proven for watched in self._watched.values())
 
     def by_verdict(self) -> Counter[Verdict]:
-        """How many migrations are under way with each verdict."""
+        """Count the migrations in progress by verdict."""
         return Counter(
             watched.monitor.verdict for watched in self._watched.values() if watched.is_proven
         )
 
     def __contains__(self, server_uuid: str) -> bool:
-        """Whether a server is known to migrate away."""
+        """Return whether a server is known to migrate away."""
         watched = self._watched.get(server_uuid)
         return watched is not None and watched.is_proven
 
     def monitor(self, server_uuid: str) -> Monitor | None:
-        """The monitor of a server that is known to migrate away."""
+        """Return the monitor of a server that is known to migrate away."""
         watched = self._watched.get(server_uuid)
         return watched.monitor if watched is not None and watched.is_proven else None
 
@@ -100,43 +99,43 @@ class WatchList:
 
     @property
     def next_look_at(self) -> float | None:
-        """When something is to be read or judged; None while nothing is watched.
+        """When to read or assess a migration; None while none is watched.
 
-        Whoever waits for an answer is woken by it.
+        An answer that is awaited wakes the loop by itself.
         """
         return self._look_at if self._watched else None
 
     def stop(self) -> None:
-        """End the threads that read."""
+        """Stop the reading threads."""
         for watched in self._watched.values():
             watched.sampler.stop()
 
-    # What was seen.
+    # Events and readings.
 
-    def resume(self, kept: checkpoint.Checkpoint, now: float) -> bool:
-        """Go on with what an agent before has left, unless its server is watched already."""
-        if kept.server_uuid in self:
+    def resume(self, saved: checkpoint.Checkpoint, now: float) -> bool:
+        """Resume a migration from its checkpoint, unless its server is watched already."""
+        if saved.server_uuid in self:
             return False
-        self._drop(kept.server_uuid)
-        LOG.info("server %s: looking for its migration %s", kept.server_uuid, kept.uuid)
-        self._begin(kept.server_uuid, now, kept)
+        self._drop(saved.server_uuid)
+        LOG.info("server %s: looking for its migration %s", saved.server_uuid, saved.uuid)
+        self._begin(saved.server_uuid, now, saved)
         return True
 
     def read(self, reading: events.Reading) -> None:
-        """Take up the statistics of a server, or why there are none."""
+        """Handle the statistics of a server, or the error instead of them."""
         server_uuid, stats, at = reading.server_uuid, reading.stats, reading.at
         state = JobState.NONE if stats is None else job_sample.outgoing_job(stats)
         watched = self._watched.get(server_uuid)
         if watched is None:
-            if state is JobState.NONE or self._is_echo(reading, state):
+            if state is JobState.NONE or self._is_of_ended(reading, state):
                 return
-            # One that has failed already began long before it was found.
+            # A job that has failed already began long before it was found.
             began_at = (
                 None if state is JobState.ACTIVE else job_start.began_at(reading.stats or {}, at)
             )
             watched = self._begin(server_uuid, at if began_at is None else began_at)
         watched.answered(reading)
-        # The next reading follows by what is set now, which a reload may have changed.
+        # A reload may have changed the interval.
         watched.monitor.poll_interval_seconds = self._settings.poll_interval_seconds
         watched.learn(reading.facts)
         if not watched.is_proven:
@@ -144,49 +143,49 @@ class WatchList:
                 self._doubt(watched, reading)
                 return
             self._prove(watched)
-        kept = watched.monitor.kept
-        if kept is not None:
-            watched = self._look_for(watched, kept, reading)
-            if watched.monitor.kept is not None:
+        saved = watched.monitor.saved
+        if saved is not None:
+            watched = self._look_for(watched, saved, reading)
+            if watched.monitor.saved is not None:
                 return
         watched.read(reading)
 
     def _look_for(
-        self, watched: WatchedMigration, kept: checkpoint.Checkpoint, reading: events.Reading
+        self, watched: WatchedMigration, saved: checkpoint.Checkpoint, reading: events.Reading
     ) -> WatchedMigration:
-        """Look for what an agent before has left; return what the reading is of."""
+        """Look for the migration of a checkpoint; return the one that the reading belongs to."""
         now = time.monotonic()
-        if not resume.look(watched.monitor, kept, reading, time.time() - now):
+        if not resume.look(watched.monitor, saved, reading, time.time() - now):
             return watched
-        # A search would take the job that runs for the rest of the one that has ended.
+        # Assess now: a search would take the new job for the one that has ended.
         self._judge(watched, self._settings.rules, now)
         watched = self._begin(reading.server_uuid, reading.at)
         self._prove(watched)
         return watched
 
     def iteration(self, message: events.Iteration) -> None:
-        """Take up that QEMU begins a pass over a server's memory."""
+        """Handle QEMU's event that an iteration over a server's memory begins."""
         server_uuid, at = message.server_uuid, message.at
         watched = self._watched.get(server_uuid)
         if watched is not None and watched.drop_at is not None:
-            # Its job is over: this is another.
+            # The candidate's job has ended: this is another job.
             self._drop(server_uuid)
             watched = None
         if watched is None:
-            if self._echo.is_of(server_uuid, at):
+            if self._recently_ended.is_of(server_uuid, at):
                 return
             watched = self._begin(server_uuid, at)
         watched.monitor.iteration_begins(at)
-        watched.tape.event("iteration", at, iteration=message.number)
+        watched.recording.event("iteration", at, iteration=message.number)
         watched.next_poll_at = at
 
     def lifecycle(self, message: events.Lifecycle) -> None:
-        """Take up libvirt's event of a server's life."""
+        """Handle libvirt's lifecycle event of a server."""
         kind = (message.event, message.detail)
         server_uuid, at = message.server_uuid, message.at
         watched = self._watched.get(server_uuid)
         if watched is None:
-            if kind not in DEPARTURES or self._echo.may_be(server_uuid, at):
+            if kind not in DEPARTURES or self._recently_ended.may_be(server_uuid, at):
                 return
             watched = self._begin(server_uuid, at)
         if not watched.is_proven:
@@ -200,10 +199,10 @@ class WatchList:
             return
         watched.learn(message.facts)
         watched.monitor.lifecycle(message.event, message.detail, at)
-        watched.tape.event("lifecycle", at, code=message.event, detail=message.detail)
+        watched.recording.event("lifecycle", at, code=message.event, detail=message.detail)
 
     def job_completed(self, message: events.JobCompleted) -> None:
-        """Take up the final statistics of a server's job, whatever it was."""
+        """Handle the final statistics of a server's job, of any kind."""
         server_uuid, stats, at = message.server_uuid, message.stats, message.at
         watched = self._watched.get(server_uuid)
         if not job_sample.is_outgoing(stats):
@@ -213,24 +212,24 @@ class WatchList:
                 self._drop(server_uuid)
             return
         if watched is None:
-            if self._echo.is_of(server_uuid, at, stats):
+            if self._recently_ended.is_of(server_uuid, at, stats):
                 return
             watched = self._begin(server_uuid, at)
         self._prove(watched)
         watched.learn(message.facts)
         watched.monitor.job_completed(stats, at)
-        watched.tape.event("job_completed", at, stats=dict(stats))
+        watched.recording.event("job_completed", at, stats=dict(stats))
 
     def job_event(self, event: events.JobEvent) -> None:
-        """Take up that something happens to a server's job."""
+        """Handle an event of a server's job."""
         watched = self._watched.get(event.server_uuid)
         if watched is None:
             return
-        # libvirt shows for a moment only whether a job that ends was aborted or has failed.
+        # libvirt shows only for a moment whether a job that ends was aborted or has failed.
         watched.next_poll_at = event.at
         if event.qemu_status is not None:
             watched.monitor.qemu_migration(event.qemu_status, event.at)
-            watched.tape.event("qemu_migration", event.at, status=event.qemu_status)
+            watched.recording.event("qemu_migration", event.at, status=event.qemu_status)
 
     def arrived(self, message: events.ArrivalStats) -> None:
         """Learn from the final statistics of a migration that brought a server here."""
@@ -243,7 +242,7 @@ class WatchList:
             self._resent = self._resent.after(server_uuid, share)
 
     def destinations(self, message: events.Destinations) -> None:
-        """Take up which hosts migrations go to."""
+        """Set the hosts that migrations go to."""
         for watched in self._watched.values():
             monitor = watched.monitor
             destination = message.by_migration.get(monitor.uuid)
@@ -251,19 +250,19 @@ class WatchList:
                 expected_seconds = self._completions.expected_seconds(destination)
                 monitor.goes_to(destination, expected_seconds)
 
-    def _is_echo(self, reading: events.Reading, state: JobState) -> bool:
-        """Whether a reading is of a migration that is not watched any more, as it has ended."""
+    def _is_of_ended(self, reading: events.Reading, state: JobState) -> bool:
+        """Return whether a reading is of a migration that has ended and is not watched any more."""
         if state is not JobState.ACTIVE:
             # libvirt has forgotten when it began, and shows it for a moment after its end.
-            return self._echo.may_be(reading.server_uuid, reading.at)
-        return self._echo.is_of(reading.server_uuid, reading.at, reading.stats)
+            return self._recently_ended.may_be(reading.server_uuid, reading.at)
+        return self._recently_ended.is_of(reading.server_uuid, reading.at, reading.stats)
 
     def _doubt(self, watched: WatchedMigration, reading: events.Reading) -> None:
-        """Take up a candidate's reading that shows no migration."""
+        """Handle a candidate's reading that shows no migration."""
         if reading.stats is not None:
             self._drop(reading.server_uuid)
         elif reading.gone and watched.drop_at is None:
-            # A migration that was over so soon is told of by events, which may be on their way.
+            # Events of a migration that has ended so soon may still come.
             watched.drop_at = watched.judge_at = reading.at + _LAST_EVENTS_SECONDS
 
     def _prove(self, watched: WatchedMigration) -> None:
@@ -273,30 +272,30 @@ class WatchList:
             watched.is_proven, watched.drop_at = True, None
 
     def _ended_before(self, watched: WatchedMigration, at: float) -> None:
-        """Take up that a server has a job that none has that migrates."""
-        if watched.monitor.kept is not None:
+        """Record that a server has a job which a migrating server cannot have."""
+        if watched.monitor.saved is not None:
             watched.monitor.lost(checkpoint.LEFT_RUNNING, at, certain=False)
         else:
             watched.monitor.ending.given_up(at)
 
     def _begin(
-        self, server_uuid: str, at: float, kept: checkpoint.Checkpoint | None = None
+        self, server_uuid: str, at: float, saved: checkpoint.Checkpoint | None = None
     ) -> WatchedMigration:
-        """Watch a server; ``kept`` is what an agent before has left of its migration."""
-        name = str(uuid.uuid4()) if kept is None else kept.uuid
+        """Watch a server; ``saved`` is the checkpoint of its migration, if there is one."""
+        name = str(uuid.uuid4()) if saved is None else saved.uuid
         completion_time_seconds = self._completions.expected_seconds()
         interval_seconds = self._settings.poll_interval_seconds
         self._look_at = min(self._look_at, at)
         watched = self._watched[server_uuid] = WatchedMigration(
             monitor=Monitor(
-                *(name, server_uuid, at, completion_time_seconds, kept, interval_seconds),
+                *(name, server_uuid, at, completion_time_seconds, saved, interval_seconds),
                 resent_share=self._resent.expected(server_uuid),
             ),
-            sampler=self._sampler(server_uuid, kept is not None),
-            tape=self._recorder.tape(server_uuid, completion_time_seconds),
+            sampler=self._sampler(server_uuid, saved is not None),
+            recording=self._recorder.begin(server_uuid, completion_time_seconds),
             next_poll_at=at,
             judge_at=at,
-            is_proven=kept is not None,
+            is_proven=saved is not None,
         )
         return watched
 
@@ -306,9 +305,9 @@ class WatchList:
         if watched is not None:
             self._has_reported = True
             watched.sampler.stop()
-            watched.tape.drop()
+            watched.recording.drop()
 
-    # What is to be told, and to be asked.
+    # Reports and requests.
 
     def attend(
         self,
@@ -316,12 +315,11 @@ class WatchList:
         now: float,
         seen_of: Collection[str | None],
     ) -> None:
-        """Report what is due, and ask for the readings that are. ``seen_of``: whose news came.
+        """Report what is due, and request readings. ``seen_of``: servers with new messages.
 
-        News of one migration or another comes dozens of times a second, where there are many. So
-        the others are looked at only when it is time for one of them. To judge a migration costs
-        most: it is done once, when there is news of it; and for all of them when a message is sent
-        that takes along what has moved.
+        With many migrations, messages come dozens of times a second. So a migration without one is
+        looked at only when one of them is due. Assessing costs most: it is done once for each
+        message; and for all migrations when a message is sent that takes along what has moved.
         """
         seen = [server_uuid for server_uuid in self._watched if server_uuid in seen_of]
         clock = schedule.HostClock(self._sent_at, self._oldest_reported_at(seen))
@@ -354,8 +352,8 @@ class WatchList:
             self._sent_at = now
 
     def _oldest_reported_at(self, seen: Iterable[str]) -> float | None:
-        """When the oldest counters that were reported had been read, of migrations that have newer
-        ones now. ``seen``: whose news came since it was asked for last."""
+        """Return when the oldest reported counters had been read, of migrations that have newer
+        ones now. ``seen``: servers with new messages since the last call."""
         known = [] if self._oldest_at is None else [self._oldest_at]
         if self._has_reported:
             known, seen, self._has_reported = [], self._watched, False
@@ -367,7 +365,7 @@ class WatchList:
     def _try(
         self, watched: WatchedMigration, work: Callable[..., bool | None], *arguments: Any
     ) -> bool:
-        """Return whether ``work`` on a migration did it; another one's failure is its own."""
+        """Return what ``work`` on a migration returns; a failure affects no other migration."""
         try:
             return bool(work(watched, *arguments))
         except Exception:
@@ -378,7 +376,7 @@ class WatchList:
             return False
 
     def _judge(self, watched: WatchedMigration, rules: schedule.Rules, now: float) -> bool:
-        """Judge the migration, and report it if that is due; return whether it is."""
+        """Assess the migration, and report it if that is due; return whether it is."""
         # The next reading will come before, if none hangs.
         watched.judge_at = now + 2 * self._settings.poll_interval_seconds
         if not watched.is_proven:
@@ -387,7 +385,7 @@ class WatchList:
         return self._report(watched, rules, now)
 
     def _report(self, watched: WatchedMigration, rules: schedule.Rules, now: float) -> bool:
-        """Report the migration, as it was judged, if that is due; return whether it is."""
+        """Report the migration as it was assessed, if that is due; return whether it is."""
         due = watched.monitor.due(rules, clocks.wall(now))
         if due is not None:
             self._has_reported = True
@@ -395,9 +393,9 @@ class WatchList:
             watched.log.sent(reason, report, now)
             metrics.report_due(reason)
             needs_ack = schedule.needs_ack(reason, watched.monitor.destination is not None)
-            self._ledger.tell(report, needs_ack, watched.monitor.started_clock, now)
+            self._journal.report(report, needs_ack, watched.monitor.started_clock, now)
             if watched.monitor.over:
-                watched.tape.end(report.status, report.error, now)
+                watched.recording.end(report.status, report.error, now)
         if watched.monitor.over:
             self._forget(watched, now)
         return due is not None
@@ -412,4 +410,4 @@ class WatchList:
         self._learn_resent(monitor.server_uuid, monitor.ending.resent_share())
         watched.sampler.stop()
         del self._watched[monitor.server_uuid]
-        self._echo.ended(monitor.server_uuid, monitor.ended_clock or now, now)
+        self._recently_ended.ended(monitor.server_uuid, monitor.ended_clock or now, now)

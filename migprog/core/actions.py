@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator may have done to a migration, and when that is possible."""
+"""The actions on a migration, and when each of them is possible."""
 
 import dataclasses
 import enum
@@ -14,8 +14,8 @@ from migprog.core.table import Malformed
 
 
 class Action(enum.StrEnum):
-    """``abort``: the server goes on running where it is. ``force_complete``: it moves now, by
-    post-copy if its migration was begun with the leave to do so, else by a pause that lasts until
+    """``abort``: the server goes on running at its source. ``force_complete``: it moves now, by
+    post-copy if the migration was started with permission for it, else by pausing the guest until
     all its memory is at the destination."""
 
     ABORT = "abort"
@@ -54,18 +54,21 @@ class Refusal(enum.StrEnum):
         "the agent has just started, and does not know the migration's state yet",
     )
     BUSY = ("action-in-progress", "another action on the server's migration is in progress")
-    LIBVIRT_FAILED = ("libvirt-failed", "libvirt failed to do it; the agent's log has the error")
+    LIBVIRT_FAILED = (
+        "libvirt-failed",
+        "libvirt failed to carry out the action; the agent's log has the error",
+    )
 
 
 def refusal(action: Action, status: Status, phase: Phase) -> Refusal | None:
-    """Why this cannot be done to a migration that stands so; None: it can, as far as we know."""
+    """Return why a migration with this status and phase refuses ``action``; None if it may work."""
     if status in ENDED:
         return Refusal.ENDED
-    # That it has arrived may be its destination's word alone: the agent of its source knows.
+    # Only the destination may have reported the arrival; the source's agent knows better.
     if status not in (Status.RUNNING, Status.POST_MIGRATING):
         return Refusal.AT_DESTINATION
     if action is Action.ABORT:
-        # During a switch-over too: one that was forced by a pause may take long.
+        # During a switchover too: one that was forced by a pause may take long.
         return None
     if phase in (Phase.SETUP, Phase.DISK_COPY):
         return Refusal.NO_MEMORY_COPIED
@@ -73,9 +76,10 @@ def refusal(action: Action, status: Status, phase: Phase) -> Refusal | None:
 
 
 def is_of(stats: Mapping[str, Any], at: float, seen_at: float) -> bool:
-    """Whether a server's job, asked for at ``at``, is an outgoing migration under way, and the one
-    that was last seen at ``seen_at``: a server has one job at a time, so it is, if it had begun by
-    then. Seconds of one monotonic clock.
+    """Return whether a server's job, read at ``at``, is the outgoing migration seen at ``seen_at``.
+
+    A server has one job at a time, so it is the same if the job had begun by then. Seconds of one
+    monotonic clock.
     """
     if job_sample.outgoing_job(stats) is not job_sample.JobState.ACTIVE:
         return False
@@ -85,18 +89,18 @@ def is_of(stats: Mapping[str, Any], at: float, seen_at: float) -> bool:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The migration that something is to be done to, by its UUID and its server's."""
+    """The migration that an action is for, by its UUID and its server's."""
 
     uuid: str = needed(fields.uuid_text)
     server_uuid: str = needed(fields.uuid_text)
 
     def to_wire(self) -> dict[str, Any]:
-        """A table of one row, see :mod:`migprog.core.table`."""
+        """Return a table of one row, see :mod:`migprog.core.table`."""
         return table.write([self])
 
     @classmethod
     def from_wire(cls, wire: Any) -> Self:
-        """Raises :class:`Malformed`."""
+        """Read it. Raises :class:`Malformed`."""
         targets, refused = table.read(cls, wire, 1)
         if not targets:
             raise Malformed(refused.get(0, "rows: must be a list of one entry"))
@@ -105,7 +109,7 @@ class Target:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
-    """Of an agent to what it was asked for. ``refused``: why it did nothing; None: it does it.
+    """An agent's answer to a request. ``refused``: why it did nothing; None if it acts.
 
     ``reason``: the same in one word; None where there is none, or one of a later version.
     """

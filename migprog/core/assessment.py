@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said of a migration at one instant, and how a report says it."""
+"""The assessment of a migration at one instant, and its fields in a report."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -17,18 +17,18 @@ _COUNTERS = tuple(
 
 
 class Assessment(NamedTuple):
-    """All that is said of a migration at one instant, but for its counters.
+    """All that is known of a migration at one instant, except its counters.
 
-    ``forecast`` is as it is told.
+    ``forecast`` is rounded as it is reported.
     """
 
-    telling: schedule.ReportSummary
+    summary: schedule.ReportSummary
     judgement: verdict.Judgement
     forecast: estimate.Estimate
 
 
-def told(forecast: estimate.Estimate) -> estimate.Estimate:
-    """To a tenth of a second: no forecast is better, and each digit is sent and stored."""
+def rounded(forecast: estimate.Estimate) -> estimate.Estimate:
+    """Round to a tenth of a second: no forecast is better, and each digit is sent and stored."""
     return estimate.Estimate(
         _rounded(forecast.eta_seconds, 1),
         _rounded(forecast.eta_low_seconds, 1),
@@ -36,13 +36,13 @@ def told(forecast: estimate.Estimate) -> estimate.Estimate:
     )
 
 
-def fields(said: Assessment) -> dict[str, Any]:
-    """The statement as a report's fields."""
-    telling, judgement, forecast = said.telling, said.judgement, said.forecast
+def fields(assessed: Assessment) -> dict[str, Any]:
+    """Return the assessment as a report's fields."""
+    summary, judgement, forecast = assessed.summary, assessed.judgement, assessed.forecast
     return {
-        "status": telling.status,
-        "phase": telling.phase,
-        "percent": telling.percent,
+        "status": summary.status,
+        "phase": summary.phase,
+        "percent": summary.percent,
         "eta_seconds": forecast.eta_seconds,
         "eta_low_seconds": forecast.eta_low_seconds,
         "eta_high_seconds": forecast.eta_high_seconds,
@@ -55,12 +55,12 @@ def fields(said: Assessment) -> dict[str, Any]:
 
 
 def counters(latest: Sample) -> dict[str, Any]:
-    """A sample's counters as a report's fields."""
+    """Return a sample's counters as a report's fields."""
     return {name: getattr(latest, name) for name in _COUNTERS}
 
 
 def disks(latest: Sample | None) -> tuple[DiskFigures, ...] | None:
-    """The copies of disks as they were last seen."""
+    """Return the copies of disks as they were last seen."""
     if latest is None or not latest.disks:
         return None
     return tuple((disk.name, disk.total_bytes, disk.processed_bytes) for disk in latest.disks)

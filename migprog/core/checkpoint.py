@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an agent keeps of a migration, so that the next agent goes on with the same record.
+"""What an agent stores of a migration, so that the next agent continues the same record.
 
-It is written seldom: sequences are set aside in blocks, and an agent that takes up a migration
-goes on above its block. ``clock`` times are those of a clock that no one sets and that counts from
-the host's start, so that they tell nothing after the next start; which start it was, ``boot_id``
-says.
+It is written rarely: sequences are reserved in blocks, and an agent that resumes a migration
+continues above its block. ``clock`` times are those of a clock that is never set and that counts
+from the host's boot, so that they mean nothing after the next boot; ``boot_id`` says which boot it
+was.
 """
 
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from migprog.core.fields import needed, optional
 from migprog.core.report import Report
 from migprog.core.status import Phase, Status
 
-# Set aside at a time: an hour or so of reports.
+# The number of sequences reserved at a time: an hour or so of reports.
 _BLOCK = 256
-# What is kept of a migration is renewed, with a report that leaves anyway, when it is twice as old
-# as it was, or so much older: at the least and at the most.
+# A checkpoint is renewed, with a report that is sent anyway, when the migration has lasted twice as
+# long as it had by the last one; at the least and at the most after so many seconds.
 _RENEW_SECONDS = (5.0, 60.0)
-# An answer takes its time, and clocks are slewed.
+# Reading the clock takes time, and clocks are slewed.
 _SAME_START_SECONDS = 2.0
 
-LEFT_RUNNING = "ended while nobody watched; the server still runs at its source"
-LEFT_GONE = "ended while nobody watched; the server is gone from its source"
-LEFT_BEHIND = "ended while nobody watched; another migration of the server has begun since"
+LEFT_RUNNING = "ended while no agent watched it; the server still runs at its source"
+LEFT_GONE = "ended while no agent watched it; the server is gone from its source"
+LEFT_BEHIND = "ended while no agent watched it; another migration of the server has begun since"
 LEFT_UNREAD = (
-    "its agent was started anew and could not read what it had kept; another record goes on"
+    "the agent was restarted and could not read its checkpoint in time; another record continues it"
 )
-LEFT_BY_REBOOT = "ended while nobody watched; its source was started anew since"
+LEFT_BY_REBOOT = "ended while no agent watched it; its source host was rebooted since"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +53,8 @@ class Checkpoint:
     user_id: str | None = optional(fields.text)
 
 
-def keep(report: Report, boot_id: str, started_clock: float, now: float) -> Checkpoint:
-    """What is to be kept when ``report`` leaves."""
+def make(report: Report, boot_id: str, started_clock: float, now: float) -> Checkpoint:
+    """Return the checkpoint to store when ``report`` is sent."""
     return Checkpoint(
         uuid=report.uuid,
         server_uuid=report.server_uuid,
@@ -72,48 +72,48 @@ def keep(report: Report, boot_id: str, started_clock: float, now: float) -> Chec
     )
 
 
-def is_due(report: Report, kept: Checkpoint | None, now: float) -> bool:
-    """Whether something must be kept before the report leaves. An end is another matter."""
-    if kept is None or report.sequence > kept.sequence:
+def is_due(report: Report, saved: Checkpoint | None, now: float) -> bool:
+    """Return whether a checkpoint must be stored before a report in progress is sent."""
+    if saved is None or report.sequence > saved.sequence:
         return True
-    # Once in post-copy a server cannot be called back, and libvirt's statistics do not tell of it.
-    turned = (report.phase is Phase.POST_COPY) != (kept.phase is Phase.POST_COPY)
+    # A server in post-copy cannot return to its source, and libvirt's statistics do not show it.
+    turned = (report.phase is Phase.POST_COPY) != (saved.phase is Phase.POST_COPY)
     least, most = _RENEW_SECONDS
-    renewed_after = min(most, max(least, kept.seen_clock - kept.started_clock))
-    return turned or now - kept.seen_clock >= renewed_after
+    renewed_after = min(most, max(least, saved.seen_clock - saved.started_clock))
+    return turned or now - saved.seen_clock >= renewed_after
 
 
-def is_same_job(kept: Checkpoint, started_clock: float, started_at: float) -> bool:
-    """Whether a job of its server, which began then by either clock, is the one that was watched.
+def is_same_job(saved: Checkpoint, started_clock: float, started_at: float) -> bool:
+    """Return whether a job of the server, which began then by either clock, is the stored one.
 
-    ``started_clock`` should be the earliest that may be. A server has one job at a time, so what
-    began before that one was last seen is that one. libvirt counts by the wall clock: where
-    somebody has set that, both tell another time, and only the start by the wall clock is the same.
+    ``started_clock`` should be the earliest possible start. A server has one job at a time, so a
+    job that began before the stored one was last seen is that one. libvirt counts by the wall
+    clock: if that was set, both starts differ, and only the one by the wall clock is the same.
     """
-    if job_start.is_no_later(started_clock, kept.seen_clock):
+    if job_start.is_no_later(started_clock, saved.seen_clock):
         return True
-    set_by = (started_at - started_clock) - (kept.started_at - kept.started_clock)
+    set_by = (started_at - started_clock) - (saved.started_at - saved.started_clock)
     is_set = abs(set_by) > _SAME_START_SECONDS
-    return is_set and abs(started_at - kept.started_at) <= _SAME_START_SECONDS
+    return is_set and abs(started_at - saved.started_at) <= _SAME_START_SECONDS
 
 
-def settled(kept: Checkpoint, why: str, at: float) -> Report:
-    """The report of a migration whose end nobody saw, found at ``at``, since the epoch.
+def unknown_end(saved: Checkpoint, why: str, at: float) -> Report:
+    """Return the report of a migration whose end was not seen, found at ``at``, since the epoch.
 
-    It tells no figures: the last that were told stay.
+    It has no counters: the last reported ones remain.
     """
     return Report(
-        uuid=kept.uuid,
-        server_uuid=kept.server_uuid,
-        sequence=kept.sequence + 1,
+        uuid=saved.uuid,
+        server_uuid=saved.server_uuid,
+        sequence=saved.sequence + 1,
         status=Status.UNKNOWN,
         phase=Phase.DONE,
-        started_at=kept.started_at,
-        sampled_at=kept.sampled_at,
-        ended_at=max(at, kept.started_at),
-        server_name=kept.server_name,
-        project_id=kept.project_id,
-        user_id=kept.user_id,
-        percent=kept.percent,
+        started_at=saved.started_at,
+        sampled_at=saved.sampled_at,
+        ended_at=max(at, saved.started_at),
+        server_name=saved.server_name,
+        project_id=saved.project_id,
+        user_id=saved.user_id,
+        percent=saved.percent,
         error=why,
     )

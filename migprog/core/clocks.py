@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that is stored is by the conductors' clock, whatever the hosts' clocks show.
+"""Convert the instants of hosts to the conductors' clock, by which everything is stored.
 
-An agent tells all its instants by one clock, and with each message the time by that clock. So a
-conductor knows how far a host's clock is off, but for the time that the message took; it moves the
-instants of the host by that much before anything compares them. Without it a clock that is an hour
-ahead makes an old migration look newer than the next one of its server.
+An agent gives all its instants by one clock, and the present time by that clock with each message.
+So a conductor knows by how much a host's clock is wrong, except for the time that the message took;
+it corrects the host's instants by that much before anything compares them. Without it a clock that
+is an hour ahead makes an old migration look newer than the next one of its server.
 
-Instants and distances are seconds; what is added to a host's instants gives the conductor's.
+Instants and distances are seconds; an offset is added to a host's instants.
 """
 
 import dataclasses
@@ -14,16 +14,16 @@ from dataclasses import dataclass
 
 from migprog.core.report import Arrival, Batch, Report
 
-# A clock that is off by less is taken as right: a message may take so long.
+# A clock that is wrong by less counts as right: a message may take so long.
 TOLERATED_SECONDS = 2.0
-# A correction that is applied is changed only where it is wrong by more: what an agent tells again
-# must not look like something else.
+# A correction in use is changed only where it is wrong by more: what an agent repeats must not look
+# like something else.
 _STEP_SECONDS = 1.0
-# What lies ahead of the conductor's clock by less is left alone.
+# An instant ahead of the conductor's clock by less is left alone.
 SKEW_SECONDS = 60.0
-# No clock that was set wrong by more is believed.
+# No clock that is ahead by more is believed.
 MAX_AHEAD_SECONDS = 7 * 86_400.0
-# No migration is under way, or its end untold, for longer.
+# No migration is in progress, or its end unreported, for longer.
 MAX_PAST_SECONDS = 365 * 86_400.0
 # Clocks drift, and are slewed: evidence is worth less by so much each second.
 _DRIFT = 0.001
@@ -33,9 +33,9 @@ _SURE_MESSAGES = 3
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """How far a host's clock is off, by what was received until ``at`` (the conductor's clock);
-    ``prompt`` counts the messages that were prompt, ``applied_seconds`` is the correction that was
-    applied before, 0 for none."""
+    """By how much a host's clock is wrong, from what was received until ``at`` (the conductor's
+    clock); ``prompt`` counts the messages that were prompt, ``applied_seconds`` is the correction
+    that was applied before, 0 for none."""
 
     seconds: float
     at: float
@@ -44,10 +44,10 @@ class Offset:
 
     @property
     def correction_seconds(self) -> float:
-        """What is to be added to the host's instants.
+        """What to add to the host's instants.
 
-        A clock that is ahead cannot be told by a late message; one that is behind can, by up to the
-        time that a prompt message may take.
+        A late message looks like a clock that is behind by up to the time of a prompt message; it
+        never looks like one that is ahead.
         """
         may_be_late = 0 < self.seconds <= SKEW_SECONDS and self.prompt < _SURE_MESSAGES
         if may_be_late:
@@ -61,12 +61,12 @@ class Offset:
 def observed(
     before: Offset | None, sent_at: float, received_at: float, is_prompt: bool
 ) -> Offset | None:
-    """What is known of a host's clock after one more of its messages; None: nothing yet.
+    """Return the host clock's offset after one more message; None if it is not known yet.
 
-    A message needs time, never less than none: so of several the one with the least distance is
-    the best evidence. ``is_prompt``: somebody waits for its answer, so it has not waited in a queue
-    for long; of other messages only a clock that is ahead can be told. A prompt message with a far
-    greater distance comes from an agent that was started again, with its host's clock set back.
+    A message takes time, never less than none: so of several the one with the least distance is
+    the best evidence. ``is_prompt``: the agent waits for the answer, so the message has not waited
+    in a queue for long; other messages can only show a clock that is ahead. A prompt message with a
+    far greater distance comes from a restarted agent whose host's clock was set back.
     """
     seconds = received_at - sent_at
     if before is None:
@@ -80,7 +80,7 @@ def observed(
 
 
 def moved(batch: Batch, seconds: float) -> Batch:
-    """The batch with all its instants moved; it tells no time of its own any more."""
+    """Return the batch with all its instants moved, and without its own time."""
     if not seconds:
         return dataclasses.replace(batch, sent_at=None)
     agent = batch.agent
@@ -96,10 +96,10 @@ def moved(batch: Batch, seconds: float) -> Batch:
 
 
 def by_ours(batch: Batch, received_at: float) -> Batch:
-    """The batch by the conductor's clock, as far as it tells of its host's.
+    """Return the batch by the conductor's clock, as far as it shows its host's.
 
-    One of an agent of before, which tells no time, shows by an instant that has not come yet that
-    its host's clock is ahead.
+    The batch of an older agent has no time of its own; an instant in the future shows that its
+    host's clock is ahead.
     """
     if batch.sent_at is not None:
         offset = Offset(received_at - batch.sent_at, received_at, _SURE_MESSAGES)
@@ -114,14 +114,14 @@ def by_ours(batch: Batch, received_at: float) -> Batch:
 
 
 def is_absurd(entry: Report | Arrival, now: float) -> bool:
-    """Tell whether an entry, by the conductor's clock, tells of a time that no mistake explains."""
-    told = _instants(entry)
-    return min(told) < now - MAX_PAST_SECONDS or max(told) > now + MAX_AHEAD_SECONDS
+    """Return whether an entry, by the conductor's clock, has a time that no mistake explains."""
+    instants = _instants(entry)
+    return min(instants) < now - MAX_PAST_SECONDS or max(instants) > now + MAX_AHEAD_SECONDS
 
 
 def bounded(batch: Batch, now: float) -> Batch:
-    """The batch, by the conductor's clock, with no instant that has not come yet, and no time that
-    an arrival took from which such an instant, or an absurd one, would be worked out."""
+    """Return the batch, by the conductor's clock, without instants in the future, and without
+    durations of arrivals from which such an instant, or an absurd one, would be computed."""
     latest = now + SKEW_SECONDS
     agent = batch.agent
     entries: tuple[Report | Arrival, ...] = (*batch.reports, *batch.arrivals)
@@ -153,7 +153,7 @@ def _instants(entry: Report | Arrival) -> tuple[float, ...]:
 
 
 def _lasting_as_long_as_it_may(arrival: Arrival, now: float) -> Arrival:
-    """The arrival without a total time that no migration takes; it was gone again by now."""
+    """Return the arrival without a total time that no migration takes; gone by now at latest."""
     total_seconds, gone_seconds = arrival.total_seconds, arrival.gone_after_seconds
     if total_seconds is not None and total_seconds > MAX_PAST_SECONDS:
         total_seconds = None

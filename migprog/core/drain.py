@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When will a host be empty? From what runs there, what is on its way off it, and the pace seen.
+"""Forecast when a host will be empty, by its servers, the migrations off it, and their rate.
 
 Seconds and bytes; instants are seconds since the epoch.
 """
@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 
 from migprog.core.forecast.verdict import BAD
 
-# What completed before that says nothing of the pace now.
+# Older completions say nothing of the present rate.
 WINDOW_SECONDS = 3600.0
-# How far a count may be off by chance, in its square roots: a range of 80 %.
+# By how much a count may be wrong by chance, in its square roots: a range of 80 %.
 _DEVIATIONS = 1.28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnderWay:
-    """A migration off the host; its time left is counted from now, None while it is not known.
+    """A migration off the host; its remaining time counts from now, None if it is not known.
 
-    ``server_uuid`` and ``verdict`` say which it is and how it stands, for the reason.
+    ``server_uuid`` and ``verdict`` are named in the reason.
     """
 
     server_uuid: str | None = None
@@ -33,14 +33,14 @@ class UnderWay:
 
     @property
     def left(self) -> float:
-        """How much of it is still to be done, from 1 to 0."""
+        """The share of it that remains, from 1 to 0."""
         return 1 - (self.percent or 0) / 100
 
     def after(self, seconds: float) -> "UnderWay":
-        """The same when ``seconds`` have passed without news of it.
+        """Return it after ``seconds`` without an update.
 
-        What should have ended and has not is somewhere within its range; once that is over too,
-        its time left is not known. Less than none has passed where clocks differ: that is none.
+        One that should have ended and has not is somewhere within its range; after that its
+        remaining time is not known. A negative time, as clocks may differ, counts as none.
         """
         eta = self.eta_seconds
         if eta is None or seconds <= 0:
@@ -56,7 +56,7 @@ class UnderWay:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A migration off the host that has completed."""
+    """A completed migration off the host."""
 
     started_at: float
     ended_at: float
@@ -65,8 +65,10 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class TransferRate:
-    """Of the last ``window_seconds``, in which so many ``migrations`` completed. None of bytes:
-    the size of one of them is not known."""
+    """The rate in the last ``window_seconds``, in which so many ``migrations`` completed.
+
+    ``bytes_per_second`` is None if the size of one of them is not known.
+    """
 
     migrations: int
     window_seconds: float
@@ -76,7 +78,7 @@ class TransferRate:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The time until the host is empty with a range of 80 %, and why it is so or is not known."""
+    """The time until the host is empty with a range of 80 %, and the reason for it."""
 
     reason: str
     eta_seconds: float | None = None
@@ -85,10 +87,10 @@ class Forecast:
 
 
 def pace(completed: Sequence[Completed], now: float) -> TransferRate | None:
-    """The pace seen; None when nothing has completed lately.
+    """Return the rate of completed migrations; None if none has completed lately.
 
-    It is counted from when the first of them began, and until now: a host whose draining has
-    stopped gets slower and slower.
+    It counts from the start of the first of them until now: the rate of a drain that has stopped
+    falls.
     """
     recent = [each for each in completed if now - WINDOW_SECONDS < each.ended_at <= now]
     if not recent:
@@ -112,8 +114,8 @@ def forecast(
     under_way: Sequence[UnderWay],
     pace: TransferRate | None,
 ) -> Forecast:
-    """When a host will be empty that has so many servers with so much memory together, those under
-    way among them."""
+    """Forecast when a host is empty that has so many servers with so much memory together, those
+    of ``under_way`` included."""
     if servers is None:
         return Forecast("the agent does not report how many servers run there")
     unknown = [each for each in under_way if each.eta_seconds is None]
@@ -121,7 +123,7 @@ def forecast(
         return Forecast(_unknown(unknown))
     waiting = max(0, servers - len(under_way))
     if not waiting:
-        reason = "the migrations in progress are the last" if under_way else "it is empty"
+        reason = "the migrations in progress are the last" if under_way else "the host is empty"
         return Forecast(reason, *_latest(under_way))
     if pace is None:
         return Forecast("no migration off this host has completed within an hour")
@@ -129,7 +131,7 @@ def forecast(
     chance = _DEVIATIONS / math.sqrt(pace.migrations)
     ends = _latest(under_way)
     return Forecast(
-        f"at the pace of {pace.migrations} migration(s) in {pace.window_seconds:.0f} s",
+        f"at the rate of {pace.migrations} migration(s) in {pace.window_seconds:.0f} s",
         max(times[0], ends[0]),
         max(min(times) / (1 + chance), ends[1]),
         max(max(times) / (1 - chance), ends[2]) if chance < 1 else None,
@@ -137,7 +139,7 @@ def forecast(
 
 
 def _unknown(under_way: Sequence[UnderWay]) -> str:
-    """Why the time left is not known: of those that make it so, a bad one first."""
+    """Describe why the remaining time is not known: name a migration with a bad verdict first."""
     worst = next((each for each in under_way if each.verdict in BAD), under_way[0])
     which = "a migration" if worst.server_uuid is None else f"the migration of {worst.server_uuid}"
     how = "" if worst.verdict is None else f" ({worst.verdict})"
@@ -146,7 +148,7 @@ def _unknown(under_way: Sequence[UnderWay]) -> str:
 
 
 def _latest(under_way: Sequence[UnderWay]) -> tuple[float, float, float]:
-    """The time left until the last one ends, and its range."""
+    """Return the time until the last one ends, and its range."""
     etas = [each.eta_seconds or 0.0 for each in under_way]
     lows = [each.eta_low_seconds for each in under_way]
     highs = [each.eta_high_seconds for each in under_way]
@@ -164,7 +166,7 @@ def _or(seconds: float | None, otherwise: float) -> float:
 def _times(
     waiting: int, memory_bytes: int | None, under_way: Sequence[UnderWay], pace: TransferRate
 ) -> list[float]:
-    """The time for all that is left: by bytes where they are known, which tell more; by servers."""
+    """Return the times for the rest: by bytes where known, which is more exact, and by servers."""
     by_servers = (waiting + sum(each.left for each in under_way)) / pace.servers_per_second
     sizes = [each.memory_bytes for each in under_way if each.memory_bytes is not None]
     if memory_bytes is None or pace.bytes_per_second is None or len(sizes) < len(under_way):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a migration ends, as its source sees it, and what it tells of the next ones."""
+"""Decide how a migration ended, as its source sees it, and what the next ones learn from it."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from migprog.core.forecast.precopy import PrecopyState
 from migprog.core.status import Phase, Status
 
 # libvirt sends the end and its final statistics as two events in either order, and answers to
-# calls may overtake events: so long a first word of the end waits for a better one.
+# calls may overtake events: the first sign of the end waits so long for a better one.
 _LAST_EVENTS_SECONDS = 2.0
-# libvirt's count of a job's time and ours differ by less, unless a clock was set: a call may take
-# long that reads it.
+# libvirt's count of a job's time and ours differ by less, unless a clock was set: the call that
+# reads it may take long.
 _SAME_COUNT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How it ended. What is not ``certain`` gives way to what is, until it is reported."""
+    """How it ended. An end that is not ``certain`` is replaced by a certain one until reported."""
 
     status: Status
     error: str | None
@@ -27,12 +27,12 @@ class End:
 
 
 class Ending:
-    """Of one migration. ``final`` are libvirt's final statistics, ``stopped``: the server was
-    stopped at its source, ``cancelled``: QEMU was told to give the migration up.
+    """The end of one migration. ``final`` are libvirt's final statistics, ``stopped``: the server
+    was stopped at its source, ``cancelled``: QEMU was asked to cancel the migration.
 
-    ``completion_time_seconds`` is how long it took from the switch-over to the end. That and
-    :meth:`resent_share` are None of one that was forced or stuck, or went on in post-copy: it is no
-    measure for others.
+    ``completion_time_seconds`` is the time from the switchover to the end. That and
+    :meth:`resent_share` are None of one that was forced or stuck, or went on in post-copy: later
+    migrations must not learn from it.
     """
 
     def __init__(self) -> None:
@@ -44,30 +44,30 @@ class Ending:
         self.completion_time_seconds: float | None = None
 
     def ended(self, status: Status, error: str | None, at: float, certain: bool = True) -> None:
-        """Take up that it has ended."""
+        """Record that it has ended."""
         if self.end is None or (certain and not self.end.certain):
             self.end = End(status, error, at, certain)
 
     def given_up(self, at: float) -> None:
-        """Take up that its job is gone, and the server runs on at its source."""
+        """Record that its job is gone, and the server goes on running at its source."""
         if self.cancelled:
-            # QEMU says the same when the destination's libvirt was lost, but rarely.
+            # Rarely, QEMU says the same when the destination's libvirt was lost.
             self.ended(Status.CANCELLED, "the migration was aborted", at, certain=False)
         else:
             text = "the migration was given up; the server goes on running at its source"
             self.ended(Status.FAILED, text, at, certain=False)
 
     def may_change(self, now: float) -> bool:
-        """Return whether better news of an end is still waited for."""
+        """Return whether a more certain end may still come."""
         if self.end is None:
             return False
-        both_told = self.final is not None and self.stopped
-        complete = both_told or self.end.status is not Status.COMPLETED
+        has_both = self.final is not None and self.stopped
+        complete = has_both or self.end.status is not Status.COMPLETED
         settled = self.end.certain and complete
         return not settled and now < self.end.at + _LAST_EVENTS_SECONDS
 
     def arrives(self, course: PrecopyState, at: float, phase: Phase) -> None:
-        """Take up that the server was stopped, as it runs at its destination; it was in ``phase``
+        """Record that the server was stopped, as it runs at its destination; it was in ``phase``
         until then."""
         self.stopped = True
         switched_at = guest_pause.switched_at(course)
@@ -77,7 +77,7 @@ class Ending:
         self.ended(Status.COMPLETED, None, at)
 
     def resent_share(self) -> float | None:
-        """Return what it had to send again; None unless it completed as usual, in pre-copy."""
+        """Return the share sent again; None unless it completed as usual, in pre-copy."""
         completed = self.end is not None and self.end.status is Status.COMPLETED
         if self.final is None or not completed or self.completion_time_seconds is None:
             return None
@@ -86,21 +86,21 @@ class Ending:
     def total_seconds(self, course: PrecopyState) -> float | None:
         """Return how long it took; None while it has not ended.
 
-        libvirt counts by the host's clock. Where somebody set that meanwhile, its count is no
-        length of time: then it is what passed while it was watched.
+        libvirt counts by the host's clock. If that was set meanwhile, its count is wrong: then it
+        is the time for which the migration was monitored.
         """
         if self.end is None:
             return None
         seen_seconds = max(0.0, self.end.at - course.started_at)
         if self.final is None:
             return seen_seconds
-        told, latest = self.final.elapsed_seconds, course.latest
-        if told is None or latest is None or latest.elapsed_seconds is None:
-            return told
+        counted, latest = self.final.elapsed_seconds, course.latest
+        if counted is None or latest is None or latest.elapsed_seconds is None:
+            return counted
         set_by = latest.at - latest.elapsed_seconds - course.started_at
         least_seconds = latest.elapsed_seconds - _SAME_COUNT_SECONDS
         is_by_one_clock = (
             abs(set_by) <= _SAME_COUNT_SECONDS
-            and least_seconds <= told <= seen_seconds + _SAME_COUNT_SECONDS
+            and least_seconds <= counted <= seen_seconds + _SAME_COUNT_SECONDS
         )
-        return told if is_by_one_clock else seen_seconds
+        return counted if is_by_one_clock else seen_seconds

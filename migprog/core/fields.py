@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fields of what agents tell, each with the rule that its values must keep.
+"""The fields of messages, each with the rule that its values must satisfy.
 
-A rule takes a value as it came and gives it back as it is kept, or raises :class:`ValueError` with
-the rule's words. What breaks the rule of an optional field is dropped, and the rest of its entry is
-read (:mod:`migprog.core.table`).
+A rule takes a value as received and returns it as stored, or raises :class:`ValueError` with a text
+that states the rule. A value of an optional field that breaks its rule is dropped, and the rest of
+its entry is read (:mod:`migprog.core.table`).
 """
 
 import dataclasses
@@ -29,13 +29,13 @@ Instead = Callable[[str, Mapping[str, Any]], Any]
 
 
 def counted(value: float | None) -> int | None:
-    """As a whole number; None where it is more than any that can be told, as what is divided by
-    next to no time."""
+    """Return a whole number; None if it exceeds :data:`MAX_COUNT`, as a rate over almost no time
+    does."""
     return round(value) if value is not None and value < MAX_COUNT else None
 
 
 def needed(rule: Rule, instead: Instead | None = None) -> Any:
-    """A dataclass's field that is always told.
+    """Declare a dataclass's field that is in every message.
 
     ``instead`` gives the value for a text that the rule does not know: a word of a later version.
     """
@@ -43,17 +43,17 @@ def needed(rule: Rule, instead: Instead | None = None) -> Any:
 
 
 def optional(rule: Rule) -> Any:
-    """A dataclass's field that is None when it is not known."""
+    """Declare a dataclass's field that is None when it is not known."""
     return dataclasses.field(default=None, metadata={"rule": rule})
 
 
 def shown(value: Any) -> str:
-    """The beginning of whatever came, in quotes, to be named in an error."""
+    """Quote the beginning of any value, to be named in an error."""
     try:
         return repr(str(value)[:MAX_SHOWN])
     except (ValueError, RecursionError):
         # Thousands of digits, or lists within lists.
-        return f"a {type(value).__name__} beyond measure"
+        return f"a {type(value).__name__} too large to show"
 
 
 def uuid_text(value: Any) -> str:
@@ -66,7 +66,7 @@ def uuid_text(value: Any) -> str:
 
 
 def text(value: Any) -> str:
-    """Tenants choose some of these: cut to size, and no control characters in a log or a page."""
+    """Return a text that tenants may choose, cut to size and without control characters."""
     if not isinstance(value, str):
         raise ValueError("must be text")
     cut: str = value[:MAX_TEXT]
@@ -76,7 +76,7 @@ def text(value: Any) -> str:
 
 
 def word(value: Any) -> str:
-    """A short text of our own, cut as :func:`text` is."""
+    """Return a short text of our own, cut as :func:`text` does."""
     return text(value)[:MAX_WORD]
 
 
@@ -95,7 +95,7 @@ percent = _whole(100)
 
 
 def disks(value: Any) -> tuple[tuple[str, int, int], ...]:
-    """Copies of disks, each as its name, bytes in all and bytes copied."""
+    """Return copies of disks, each as its name, bytes in all and bytes copied."""
     if not isinstance(value, list | tuple) or len(value) > MAX_DISKS:
         raise ValueError(f"must be a list of at most {MAX_DISKS} disks")
     return tuple(_disk(each) for each in value)

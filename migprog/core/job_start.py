@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a job of libvirt's began: one rule, with one tolerance, for everybody who compares jobs.
+"""Decide when a libvirt job began: one rule with one tolerance for all that compare jobs.
 
 A server has one job at a time. So a job that began no later than a migration was last seen is that
 migration, and one that began later is another.
@@ -27,5 +27,5 @@ def began_at(stats: Mapping[str, Any], at: float) -> float | None:
 
 
 def is_no_later(began_at: float, instant: float) -> bool:
-    """Tell whether a job that began at ``began_at`` had begun at ``instant``."""
+    """Return whether a job that began at ``began_at`` had begun at ``instant``."""
     return began_at <= instant + _TOLERANCE_SECONDS

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Has an agent gone silent? One rule, whoever asks: it has missed two heartbeats of its own.
+"""Decide whether an agent is silent: whether it has missed two of its own heartbeats.
 
 Instants are by the conductors' clock.
 """
@@ -17,31 +17,31 @@ _AHEAD = timedelta(hours=1)
 
 
 def silent_after(heartbeat_seconds: float | None) -> timedelta:
-    """How long after its last report an agent counts as silent; None: its interval is unknown."""
+    """Return how long after its last report an agent counts as silent; None: interval unknown."""
     if heartbeat_seconds is None:
         return timedelta(seconds=_UNKNOWN_SECONDS)
     return timedelta(seconds=HEARTBEATS_MISSED * bounded_heartbeat(heartbeat_seconds))
 
 
 def is_silent(last_reported_at: datetime, now: datetime, heartbeat_seconds: float | None) -> bool:
-    """Tell whether more should have been received since."""
+    """Return whether another report should have been received since."""
     return is_old(last_reported_at, now, silent_after(heartbeat_seconds))
 
 
 def is_old(last_reported_at: datetime, now: datetime, after: timedelta) -> bool:
-    """Tell whether ``last_reported_at`` is longer ago than ``after``.
+    """Return whether ``last_reported_at`` is longer ago than ``after``.
 
-    What is to come in hours was stored by a conductor whose clock was wrong: it says nothing of
-    now. Two clocks of controllers may differ by less.
+    An instant hours ahead was stored by a conductor whose clock was wrong: it counts as old. The
+    clocks of two controllers may differ by less.
     """
     return now - last_reported_at > after or last_reported_at - now > max(after, _AHEAD)
 
 
 def bounded_heartbeat(seconds: float) -> float:
-    """A heartbeat interval, within what an agent's options allow."""
+    """Return a heartbeat interval within what an agent's options permit."""
     return min(max(seconds, MIN_HEARTBEAT_SECONDS), MAX_HEARTBEAT_SECONDS)
 
 
 def bounded_interval(seconds: float) -> float:
-    """A report interval, within what an agent's options allow."""
+    """Return a report interval within what an agent's options permit."""
     return min(max(seconds, MIN_REPORT_SECONDS), MAX_HEARTBEAT_SECONDS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which lines of one kind go to the log, where others decide how often they come up. Pure."""
+"""Limit log lines of one kind, where other parties decide how often they come. Pure."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class _Seen:
 
 @dataclass(slots=True)
 class LogLimit:
-    """Of each key one line in ``interval_seconds``, and of all keys together ``most`` at most."""
+    """One line of each key in ``interval_seconds``, and at most ``most`` of all keys together."""
 
     interval_seconds: float = 600.0
     most: int = 20
@@ -24,7 +24,7 @@ class LogLimit:
     _in_window: int = 0
 
     def held_back(self, key: Hashable, now: float) -> int | None:
-        """How many lines of the key were held back, if one is due now; None: hold this one back.
+        """Return how many lines of the key were held back; None to hold this one back, too.
 
         ``now`` is a monotonic clock's seconds.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One outgoing migration: what was seen of it goes in, what is to be told comes out.
+"""Monitor one outgoing migration: events and statistics go in, reports come out.
 
 No clock, thread or connection in here: the live agent and a replayed recording drive the same
 code. ``at`` and ``now`` are one monotonic clock's seconds.
@@ -22,26 +22,26 @@ from migprog.core.unresponsive import Answers
 _SUSPENDED, _RESUMED, _STOPPED = 3, 4, 5
 _SUSPENDED_MIGRATED, _SUSPENDED_POSTCOPY, _SUSPENDED_POSTCOPY_FAILED = 1, 7, 8
 _STOPPED_MIGRATED = 3
-# What a source sees of a migration that no poll has met.
+# What the source sees of a migration that no poll has found.
 DEPARTURES = {
     (_SUSPENDED, _SUSPENDED_MIGRATED),
     (_SUSPENDED, _SUSPENDED_POSTCOPY),
     (_STOPPED, _STOPPED_MIGRATED),
 }
-# A migration is told of once its statistics were read, or after so long without them.
+# A migration is reported once its statistics were read, or after so long without them.
 _FIRST_READING_SECONDS = 1.0
-# QEMU's own words (MigrationStatus in its QAPI) for its switch-over.
+# QEMU's own words (MigrationStatus in its QAPI) for its switchover.
 _QEMU_SWITCHES_OVER = ("pre-switchover", "device")
 _POST_COPY = (Phase.POST_COPY, Phase.POST_COPY_PAUSED)
 
 
 class Monitor:
-    """Watches one migration that was found at ``found_at``.
+    """Monitors one migration that was found at ``found_at``.
 
-    ``completion_time_seconds`` is how long earlier ones took from their switch-over to their end,
-    ``resent_share`` what those of the same server had to send again. It is read each
-    ``poll_interval_seconds`` or so, which may change. ``kept`` is what an agent before has left of
-    it; it is None as soon as the migration is known to run still, and nothing is told before.
+    ``completion_time_seconds`` is how long earlier migrations took from their switchover to their
+    end, ``resent_share`` what those of the same server sent again. It is read each
+    ``poll_interval_seconds`` or so, which may change. ``saved`` is the checkpoint of an earlier
+    agent; it is None once the migration is known to be running, and nothing is reported before.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Monitor:
         server_uuid: str,
         found_at: float,
         completion_time_seconds: float | None = None,
-        kept: checkpoint.Checkpoint | None = None,
+        saved: checkpoint.Checkpoint | None = None,
         poll_interval_seconds: float = 0.0,
         resent_share: float | None = None,
     ) -> None:
@@ -63,38 +63,38 @@ class Monitor:
             completion_time_seconds=completion_time_seconds,
             resent_share=resent_share,
         )
-        # The host that it goes to, once a conductor has told it.
+        # The host that it goes to, once a conductor has reported it.
         self.destination: str | None = None
         self._answers = Answers(found_at)
         self.poll_interval_seconds = poll_interval_seconds
         self._switching: Phase | None = None
         self.ending = Ending()
-        # An operator has it paused by us, or anybody else has: its pause is no measure for others.
+        # Paused by us for an operator, or by another party: others must not learn from its pause.
         self.forced = False
         self._percent: int | None = None
         self._judgement: verdict.Judgement | None = None
-        self._said: Assessment | None = None
-        self._notes = calibration.ForecastSamples()
+        self._assessed: Assessment | None = None
+        self._forecasts = calibration.ForecastSamples()
         self._sequence = 0
         self._started_at_epoch: float | None = None
         # Added to the monotonic clock's seconds: all instants of one migration are by one clock,
         # even if the host's is set meanwhile.
         self._epoch: float | None = None
-        self._told: schedule.ReportSummary | None = None
-        self.kept = kept
-        self._taken_up = kept is not None
-        if kept is not None:
-            self._take_up(kept)
+        self._reported: schedule.ReportSummary | None = None
+        self.saved = saved
+        self._is_resumed = saved is not None
+        if saved is not None:
+            self._resume(saved)
 
-    def _take_up(self, kept: checkpoint.Checkpoint) -> None:
+    def _resume(self, saved: checkpoint.Checkpoint) -> None:
         self._facts = ServerFacts(
-            server_name=kept.server_name, project_id=kept.project_id, user_id=kept.user_id
+            server_name=saved.server_name, project_id=saved.project_id, user_id=saved.user_id
         )
-        self._course = self._course._replace(started_at=kept.started_clock)
-        self._sequence = kept.sequence
-        self._percent = kept.percent
-        if kept.phase in _POST_COPY:
-            self._switching = kept.phase
+        self._course = self._course._replace(started_at=saved.started_clock)
+        self._sequence = saved.sequence
+        self._percent = saved.percent
+        if saved.phase in _POST_COPY:
+            self._switching = saved.phase
 
     @property
     def started_clock(self) -> float:
@@ -116,17 +116,17 @@ class Monitor:
     def reported_clock(self) -> float | None:
         """When the counters that were last reported had been read, by the same clock; None where
         none are newer."""
-        latest, told = self._course.latest, self._told
-        if latest is None or told is None or latest.at == told.sampled_at:
+        latest, reported = self._course.latest, self._reported
+        if latest is None or reported is None or latest.at == reported.sampled_at:
             return None
-        return told.read_at
+        return reported.read_at
 
     @property
-    def stands(self) -> tuple[Status, Phase]:
-        """How it stands now."""
+    def state(self) -> tuple[Status, Phase]:
+        """Its present status and phase."""
         return self._status, self._phase
 
-    # What was seen.
+    # Events and statistics.
 
     @property
     def verdict(self) -> verdict.Verdict:
@@ -135,7 +135,7 @@ class Monitor:
         return verdict.Verdict.STARTING if judgement is None else judgement.verdict
 
     def learn(self, facts: ServerFacts | None) -> None:
-        """Take up what is known of the server itself."""
+        """Use what is known of the server itself."""
         if facts is not None and facts != self._facts:
             self._facts = facts
             self._course = self._course._replace(
@@ -145,8 +145,8 @@ class Monitor:
             )
 
     def goes_to(self, destination: str, completion_time_seconds: float | None) -> None:
-        """Take up the host that it goes to, and how long earlier migrations to it took from their
-        switch-over to their end."""
+        """Set the destination host, and how long earlier migrations to it took from their
+        switchover to their end."""
         self.destination = destination
         self._course = self._course._replace(completion_time_seconds=completion_time_seconds)
 
@@ -157,7 +157,7 @@ class Monitor:
         at: float,
         disks: Sequence[Disk] | None = None,
     ) -> None:
-        """Take up the job statistics of the server, and how far the copies of its disks are."""
+        """Process the job statistics of the server, and how far the copies of its disks are."""
         self._answers = self._answers.reading(at)
         state = outgoing_job(stats)
         if state is JobState.ACTIVE:
@@ -166,39 +166,39 @@ class Monitor:
         elif state is JobState.CANCELLED:
             self.ending.ended(Status.CANCELLED, "the migration was aborted", at)
         elif state is JobState.FAILED:
-            self.ending.ended(Status.FAILED, "libvirt says that the migration failed", at)
+            self.ending.ended(Status.FAILED, "libvirt reported that the migration failed", at)
         elif self._switching is None and self._course.paused_at is None:
-            # After a switch-over the job's end is told by events; before one, it was given up.
+            # After a switchover events report the job's end; before one, it was given up.
             self.ending.given_up(at)
 
     def runs_still(self, phase: Phase | None) -> None:
-        """Take up that the migration that an agent before has left goes on, maybe in post-copy."""
-        self.kept = None
+        """Record that the migration of the checkpoint is still running, maybe in post-copy."""
+        self.saved = None
         self.turned(phase)
 
     def turned(self, phase: Phase | None, is_paused: bool = False) -> None:
-        """Take up what the server's own state tells of its migration, if anything."""
+        """Process what the server's own state shows of its migration, if anything."""
         if phase is not None:
             self._turns(phase, self._answers.at)
         if is_paused:
             self._paused(self._answers.at, by_migration=False, was_found=True)
 
     def lost(self, why: str, at: float, certain: bool) -> None:
-        """Take up that it ended while nobody watched."""
+        """Record that it ended while no agent watched it."""
         self.ending.ended(Status.UNKNOWN, why, at, certain)
 
     def iteration_begins(self, at: float) -> None:
-        """Take up that QEMU begins a pass over the server's memory."""
+        """Process QEMU's event that an iteration over the server's memory begins."""
         self._answers = self._answers.event(at)
         self._course = precopy.iteration_begins(self._course, at)
 
     def gone(self, error: str, at: float) -> None:
-        """Take up that libvirt does not know the server any more."""
-        text = f"the server is gone from its source, and nothing told how it ended: {error}"
+        """Record that libvirt does not know the server any more."""
+        text = f"the server is gone from its source, and its end was not seen: {error}"
         self.ending.ended(Status.UNKNOWN, text, at, certain=False)
 
     def lifecycle(self, event: int, detail: int, at: float) -> None:
-        """Take up libvirt's lifecycle event of the server."""
+        """Process libvirt's lifecycle event of the server."""
         self._answers = self._answers.event(at)
         if (event, detail) == (_SUSPENDED, _SUSPENDED_POSTCOPY):
             self._turns(Phase.POST_COPY, at)
@@ -217,28 +217,29 @@ class Monitor:
             self.ending.ended(Status.FAILED, text, at)
 
     def _paused(self, at: float, by_migration: bool, was_found: bool = False) -> None:
-        """Take up that the guest is paused at its source. libvirt says of any pause during a
-        migration that it is the migration's."""
+        """Record that the guest is paused at its source. libvirt attributes any pause during a
+        migration to the migration."""
+
         if self._switching in _POST_COPY or self._course.paused_at is not None:
             return
         self._course = guest_pause.paused(self._course, at, was_found)
         self.ending.pause_is_unusual = not (
-            by_migration and guest_pause.is_switch_over(self._course)
+            by_migration and guest_pause.is_switchover(self._course)
         )
 
     def _turns(self, phase: Phase, at: float) -> None:
-        """Take up that post-copy begins, was interrupted or goes on."""
+        """Record that post-copy begins, was interrupted or goes on."""
         if phase is not self._switching:
             self._course = guest_pause.post_copy_begins(self._course, at)
         self._switching = phase
 
     def qemu_migration(self, status: str, at: float) -> None:
-        """Take up QEMU's own word for the state of its migration."""
+        """Process QEMU's own status of its migration."""
         self._answers = self._answers.event(at)
         if status in ("cancelling", "cancelled"):
             self.ending.cancelled = True
         elif status == "failed":
-            self.ending.ended(Status.FAILED, "QEMU says that the migration failed", at)
+            self.ending.ended(Status.FAILED, "QEMU reported that the migration failed", at)
         elif status == "postcopy-paused":
             self._turns(Phase.POST_COPY_PAUSED, at)
         elif status in ("postcopy-active", "postcopy-recover"):
@@ -248,31 +249,31 @@ class Monitor:
             self._switching = Phase.SWITCHOVER
 
     def job_completed(self, stats: Mapping[str, Any], at: float) -> None:
-        """Take up the final statistics of a migration that succeeded."""
+        """Process the final statistics of a migration that succeeded."""
         before = self._course.latest
         limit_seconds = before.downtime_limit_seconds if before else None
         self.ending.final = from_job_stats(stats, at, limit_seconds)
         self.ending.ended(Status.COMPLETED, None, at)
 
     def _sampled(self, new: Sample, began_at: float | None) -> None:
-        begins = self._course.latest is None and not self._taken_up
+        begins = self._course.latest is None and not self._is_resumed
         if begins and began_at is not None:
             self._course = self._course._replace(started_at=began_at)
         self._course = precopy.observe(self._course, new)
         if self._course.paused_at is not None and self._phase is not Phase.SWITCHOVER:
             self.ending.pause_is_unusual = True
 
-    # What is to be told.
+    # Reports.
 
     @property
     def over(self) -> bool:
-        """Its end has been told."""
-        return self._told is not None and self._told.status in ENDED
+        """Whether its end has been reported."""
+        return self._reported is not None and self._reported.status in ENDED
 
     def report_if_due(
         self, rules: schedule.Rules, now: float, wall: float
     ) -> tuple[schedule.Reason, Report] | None:
-        """The report that should leave now, and why; it counts as told. None to wait.
+        """Return the report that is due, and why, and count it as reported; None to wait.
 
         ``wall`` is ``now`` in seconds since the epoch.
         """
@@ -280,46 +281,48 @@ class Monitor:
         return self.due(rules, wall)
 
     def judge(self, now: float) -> None:
-        """Judge it by what was seen until ``now``; :meth:`due` goes by that."""
-        self._said = None
+        """Assess it by what was seen until ``now``; :meth:`due` uses the result."""
+        self._assessed = None
         if self._waits(now):
             return
-        self._said = said = self._state(now)
-        self._percent = said.telling.percent
+        self._assessed = assessed = self._assess(now)
+        self._percent = assessed.summary.percent
         if self.ending.end is None:
-            self._judgement = said.judgement
-            # A switch-over that was stuck is no measure for others.
-            self.ending.pause_is_unusual |= said.judgement.verdict is verdict.Verdict.STALLED
-            self._notes = calibration.note(self._notes, now, said.telling.read_at, said.forecast)
+            self._judgement = assessed.judgement
+            # Later migrations must not learn from a stuck switchover.
+            self.ending.pause_is_unusual |= assessed.judgement.verdict is verdict.Verdict.STALLED
+            self._forecasts = calibration.add_sample(
+                self._forecasts, now, assessed.summary.read_at, assessed.forecast
+            )
 
     def due(self, rules: schedule.Rules, wall: float) -> tuple[schedule.Reason, Report] | None:
-        """As :meth:`report_if_due` by the latest judgement; ``wall`` is when that was."""
-        said, end = self._said, self.ending.end
-        if said is None:
+        """As :meth:`report_if_due` by the latest assessment; ``wall`` is when that was."""
+        assessed, end = self._assessed, self.ending.end
+        if assessed is None:
             return None
-        reason = schedule.reason_to_report(said.telling, self._told, rules)
+        reason = schedule.reason_to_report(assessed.summary, self._reported, rules)
         if reason is None:
             return None
-        self._told = said.telling
+        self._reported = assessed.summary
         self._sequence += 1
-        epoch = wall - said.telling.at
-        if self.kept is not None and end is not None and self._status is Status.UNKNOWN:
+        epoch = wall - assessed.summary.at
+        if self.saved is not None and end is not None and self._status is Status.UNKNOWN:
             ended_at = end.at + self._one_epoch(epoch)
-            return reason, checkpoint.settled(self.kept, end.error or "", ended_at)
-        return reason, self._report(said, epoch)
+            return reason, checkpoint.unknown_end(self.saved, end.error or "", ended_at)
+        return reason, self._report(assessed, epoch)
 
     def preview(self, now: float, wall: float) -> Report:
-        """What a report would say now; it does not count as told. Arguments as above."""
-        return self._report(self._state(now), wall - now)
+        """Return the report as it would be now, without counting it as reported."""
+        return self._report(self._assess(now), wall - now)
 
     def _waits(self, now: float) -> bool:
         if self.ending.end is not None:
             return self.ending.may_change(now)
-        if self.kept is not None:
+        if self.saved is not None:
             return True
         return self._course.latest is None and now < self._found_at + _FIRST_READING_SECONDS
 
-    def _state(self, now: float) -> Assessment:
+    def _assess(self, now: float) -> Assessment:
         phase = self._phase
         silent_seconds = self._answers.silent_seconds(now, self.poll_interval_seconds)
         judgement = verdict.judge(self._course, phase, now, self._judgement, silent_seconds)
@@ -331,10 +334,10 @@ class Monitor:
             percent = 100
         sampled_at = self._course.latest.at if self._course.latest else None
         how = (self._status, phase, judgement.verdict)
-        telling = schedule.ReportSummary(
+        summary = schedule.ReportSummary(
             now, *how, percent, forecast.eta_seconds is not None, sampled_at
         )
-        return Assessment(telling, judgement, assessment.told(forecast))
+        return Assessment(summary, judgement, assessment.rounded(forecast))
 
     @property
     def _status(self) -> Status:
@@ -352,18 +355,18 @@ class Monitor:
 
     @property
     def _phase_under_way(self) -> Phase:
-        """What it does, or did until it ended."""
-        if self._switching is None and guest_pause.is_switch_over(self._course):
+        """The present phase, or the last one before its end."""
+        if self._switching is None and guest_pause.is_switchover(self._course):
             return Phase.SWITCHOVER
         return self._switching or estimate.phase_of(self._course)
 
-    def _report(self, said: Assessment, epoch: float) -> Report:
-        """``epoch`` added to a time of the monotonic clock gives seconds since the epoch."""
+    def _report(self, assessed: Assessment, epoch: float) -> Report:
+        """Make a report. ``epoch`` plus a monotonic clock's time gives seconds since the epoch."""
         end, epoch = self.ending.end, self._one_epoch(epoch)
         if self._started_at_epoch is None:
-            # Told once, however it is known better later on.
+            # Reported once and not changed, even if it is known better later.
             self._started_at_epoch = epoch + self._course.started_at
-        latest = self.ending.final or self._course.latest or Sample(at=said.telling.at)
+        latest = self.ending.final or self._course.latest or Sample(at=assessed.summary.at)
         return Report(
             uuid=self.uuid,
             server_uuid=self.server_uuid,
@@ -374,26 +377,26 @@ class Monitor:
             server_name=self._facts.server_name,
             project_id=self._facts.project_id,
             user_id=self._facts.user_id,
-            throughput_bytes_per_second=precopy.pace(self._course),
+            throughput_bytes_per_second=precopy.throughput(self._course),
             iteration_start_remaining_bytes=precopy.last_iteration_start_bytes(self._course),
             total_seconds=self.ending.total_seconds(self._course),
             error=end.error if end else None,
-            **assessment.fields(said),
+            **assessment.fields(assessed),
             **assessment.counters(latest),
             disks=assessment.disks(self._course.latest),
             **self._calibration(),
         )
 
     def _one_epoch(self, epoch: float) -> float:
-        """That of this migration; it is ``epoch`` for the first that asks."""
+        """Return the epoch of this migration; the first call sets it."""
         if self._epoch is None:
             self._epoch = epoch
         return self._epoch
 
     def _calibration(self) -> dict[str, Any]:
-        """How good the forecasts were, as a report's fields; empty unless it has completed."""
+        """Return the forecast checks as a report's fields; empty unless it has completed."""
         end = self.ending.end
         if end is None or end.status is not Status.COMPLETED:
             return {}
-        quarters = calibration.compare(self._notes, self._course.started_at, end.at)
-        return calibration.to_fields(quarters)
+        checks = calibration.compare(self._forecasts, self._course.started_at, end.at)
+        return calibration.to_fields(checks)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Words of a later version: what is read in their place, from an agent or from the database."""
+"""Replace words of a later version, from an agent or from the database, by known ones."""
 
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
@@ -14,7 +14,7 @@ _USUAL_PHASE = {
 
 
 def status(word: str, has_ended: bool) -> Status:
-    """The status of this word; of one that is not known no more than whether it has ended."""
+    """Return the status of this word; for an unknown one only whether it has ended."""
     try:
         return Status(word)
     except ValueError:
@@ -22,7 +22,7 @@ def status(word: str, has_ended: bool) -> Status:
 
 
 def phase(word: str, status: Status) -> Phase:
-    """The phase of this word; for one that is not known the usual one of the status."""
+    """Return the phase of this word; for an unknown one the usual phase of the status."""
     try:
         return Phase(word)
     except ValueError:
@@ -30,7 +30,7 @@ def phase(word: str, status: Status) -> Phase:
 
 
 def verdict_reason(word: str | None) -> VerdictReason | None:
-    """The reason of this word; None for one that is not known."""
+    """Return the reason of this word; None for an unknown one."""
     try:
         return None if word is None else VerdictReason(word)
     except ValueError:
@@ -38,7 +38,7 @@ def verdict_reason(word: str | None) -> VerdictReason | None:
 
 
 def verdict(word: str | None) -> Verdict | None:
-    """The verdict of this word; None for one that is not known."""
+    """Return the verdict of this word; None for an unknown one."""
     try:
         return None if word is None else Verdict(word)
     except ValueError:

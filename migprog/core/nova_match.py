@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of Nova's records of a server's migrations are those that libvirt was seen to run."""
+"""Match Nova's records of a server's migrations with those that libvirt was seen to run."""
 
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 LIVE_MIGRATION = "live-migration"
-# Of Nova's words those that nothing follows.
+# Nova's final statuses.
 ENDED = frozenset({"completed", "failed", "error", "cancelled"})
 # Nova writes "running" before it asks libvirt to begin.
 NOT_BEGUN = frozenset({"accepted", "queued", "preparing", "pre-migrating"})
 # What Nova lists as a server's migrations in progress.
 LISTED = frozenset({"queued", "preparing", "running", "post-migrating"})
-# The clocks of a controller and of a hypervisor, at most; Nova writes its record before libvirt
-# begins, and its end after libvirt's.
+# The most by which the clocks of a controller and of a hypervisor differ. Nova writes its record
+# before libvirt begins, and its end after libvirt's.
 CLOCK_SKEW = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NovaPlaces:
-    """Of a record of Nova's: where the migration goes, of which flavors, since when."""
+    """The hosts and flavors in a record of Nova's, and its creation time."""
 
     source_compute: str | None
     source_node: str | None
@@ -34,8 +34,8 @@ class NovaPlaces:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NovaMigration(NovaPlaces):
-    """A record of Nova's. Instants are by the controllers' clock, with their zone; None: Nova does
-    not say. ``user_id`` and ``project_id`` are of who asked for the migration."""
+    """A record of Nova's. Instants are by the controllers' clock, with their zone; None: Nova has
+    no value. ``user_id`` and ``project_id`` are of who asked for the migration."""
 
     id: int
     uuid: str
@@ -52,7 +52,7 @@ class Seen:
     """A migration as agents saw it.
 
     ``started_at``: when its data began to move; ``seen_at``: when it last ran, or ended. Both by
-    the hypervisors' clocks. ``nova_uuid``: of Nova's record of it, if that is known.
+    the hypervisors' clocks. ``nova_uuid``: that of Nova's record, if it is known.
     """
 
     uuid: str
@@ -69,18 +69,18 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Pairs:
     """``named``: Nova's records, by the UUIDs of our migrations; ``ambiguous``: those of ours that
-    several records may be, or one that cannot be told yet. The others have no record."""
+    match several records, or none with certainty yet. The others have no record."""
 
     named: Mapping[str, NovaMigration] = field(default_factory=dict)
     ambiguous: Collection[str] = ()
 
 
 def pair(seen: Iterable[Seen], records: Iterable[NovaMigration]) -> Pairs:
-    """Pair a server's migrations that have no name with Nova's records; nothing is guessed.
+    """Pair a server's migrations that have no Nova id with Nova's records, without guessing.
 
     A server has one migration at a time, here and in Nova: so both are in the same order, and a
-    record is one migration's alone. A record is named where no other way to pair all of them
-    exists. ``seen`` are the server's migrations, those that have their names, too.
+    record belongs to one migration. A pair is named where no other way to pair all of them
+    exists. ``seen`` are the server's migrations, including those with a Nova id.
     """
     ours = sorted(seen, key=lambda each: each.started_at)
     theirs = _in_their_order(records)
@@ -95,7 +95,7 @@ def pair(seen: Iterable[Seen], records: Iterable[NovaMigration]) -> Pairs:
     for apart in _apart(unnamed):
         found = _only_way([may for _each, may in apart])
         for (each, _may), place in zip(apart, found, strict=True):
-            # That Nova says of what runs that it has ended: it may be the one before it.
+            # Nova says that a running one has ended: the record may be the one before it.
             if place is None or (each.in_progress and theirs[place].is_over):
                 ambiguous.append(each.uuid)
             else:
@@ -105,7 +105,7 @@ def pair(seen: Iterable[Seen], records: Iterable[NovaMigration]) -> Pairs:
 
 @dataclass(frozen=True, slots=True)
 class _Theirs:
-    """A record, and when Nova was through with it, where that is known."""
+    """A record, and when Nova ended it, where that is known."""
 
     record: NovaMigration
     is_over: bool
@@ -113,8 +113,8 @@ class _Theirs:
 
 
 def _in_their_order(records: Iterable[NovaMigration]) -> list[_Theirs]:
-    """Nova begins none while another one of the server is in progress: one that it has not ended
-    is over, and forgotten, as soon as there is a newer one."""
+    """Sort the records. Nova begins none while another one of the server is in progress: one that
+    it has not ended is over as soon as there is a newer one."""
     ordered = sorted(records, key=lambda each: (each.created_at, each.id))
     theirs = []
     for record, newer in itertools.zip_longest(ordered, ordered[1:]):
@@ -130,7 +130,7 @@ _Unnamed = list[tuple[Seen, list[int]]]
 
 
 def _apart(unnamed: _Unnamed) -> Iterator[_Unnamed]:
-    """Those that share no candidates, apart: what is wrong with some is nothing to the others."""
+    """Split into groups that share no candidates, so that an ambiguous one affects no other."""
     begin, highest = 0, -1
     for number, (_each, may) in enumerate(unnamed):
         lowest_behind = min(min(behind) for _other, behind in unnamed[number:])
@@ -143,9 +143,9 @@ def _apart(unnamed: _Unnamed) -> Iterator[_Unnamed]:
 
 
 def _only_way(candidates: Sequence[Sequence[int]]) -> list[int | None]:
-    """Of each the candidate that it has in every way to give each its own, in their order."""
+    """Return for each the candidate that it has in every assignment in order, else None."""
     first = _in_order(candidates)
-    # The same from the other end, where the last are taken first.
+    # The same from the other end, where the last candidates are taken first.
     last = _in_order([[-place for place in reversed(may)] for may in reversed(candidates)])
     if first is None or last is None:
         return [None] * len(candidates)
@@ -157,8 +157,8 @@ def _only_way(candidates: Sequence[Sequence[int]]) -> list[int | None]:
 def _candidates(
     number: int, ours: Sequence[Seen], theirs: Sequence[_Theirs], places: Mapping[str, int]
 ) -> list[int]:
-    """The places of the records that the migration may be: between those of the migrations before
-    and after it, if these have their names."""
+    """Return the places of the records that the migration may be: those between the matches of the
+    migrations before and after it."""
     before = [places.get(each.nova_uuid or "", -1) for each in ours[:number]]
     after = [places.get(each.nova_uuid or "", len(theirs)) for each in ours[number:]]
     between = range(max(before, default=-1) + 1, min(after, default=len(theirs)))
@@ -166,7 +166,7 @@ def _candidates(
 
 
 def _in_order(candidates: Sequence[Sequence[int]]) -> list[int] | None:
-    """The lowest of each one's candidates that is behind the one before; None: there is none."""
+    """Return the lowest candidate of each that follows the one before; None if there is none."""
     taken: list[int] = []
     for each in candidates:
         place = next((place for place in each if not taken or place > taken[-1]), None)
@@ -177,7 +177,7 @@ def _in_order(candidates: Sequence[Sequence[int]]) -> list[int] | None:
 
 
 def _may_be(seen: Seen, theirs: _Theirs) -> bool:
-    """Tell whether a record may be the migration that was seen, whatever else there is."""
+    """Return whether a record may be the migration that was seen, taken by itself."""
     record = theirs.record
     return (
         record.migration_type == LIVE_MIGRATION
@@ -197,6 +197,6 @@ def _may_be(seen: Seen, theirs: _Theirs) -> bool:
 def _is_host(
     compute: str | None, node: str | None, nova_compute: str | None, nova_node: str | None
 ) -> bool:
-    """By either name of the host, as their ``host`` options may differ."""
+    """Compare by either name of the host, as the ``host`` options may differ."""
     names = ((compute, nova_compute), (node, nova_node))
     return any(ours is not None and ours == theirs for ours, theirs in names)

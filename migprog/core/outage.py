@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which failures of a remote party are worth a line in a log: a few of them, however many fail.
+"""Limit the log lines about failures of a remote party, however many calls fail.
 
-An outage begins with the first failure and ends with the next success. Each cause is told once,
+An outage begins with the first failure and ends with the next success. Each cause is logged once,
 then the number of failures every :data:`REMIND_SECONDS`, then the end. A party that fails and works
-by turns writes a line for the same cause every :data:`PAUSE_SECONDS` at most.
+alternately gets a line for the same cause every :data:`PAUSE_SECONDS` at most.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ _MOST_CAUSES = 8
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """A failure to log: the ``failures``th in ``seconds``. ``is_new``: its cause is not known."""
+    """A failure to log: the ``failures``th in ``seconds``. ``is_new``: its cause was not logged."""
 
     cause: str
     failures: int
@@ -47,11 +47,11 @@ class Outage:
         return self.failures > 0
 
     def seconds(self, now: float) -> float:
-        """How long the party has failed, 0 when it works."""
+        """Return how long the party has failed, 0 when it works."""
         return now - self._began_at if self.is_open else 0.0
 
     def failed(self, cause: str, now: float) -> Failing | None:
-        """Count a failure; return it if it is to be logged."""
+        """Count a failure; return it if it must be logged."""
         if not self.is_open:
             self._began_at = now
             self._logged_at = None
@@ -69,7 +69,7 @@ class Outage:
         return Failing(cause, self.failures, now - self._began_at, is_new)
 
     def worked(self, now: float) -> Ended | None:
-        """Take in a success; return the outage that it ends, if its begin was logged."""
+        """Record a success; return the outage that it ends, if its begin was logged."""
         if not self.is_open:
             return None
         ended = Ended(self.failures, now - self._began_at)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far is it: the share of the time that has passed, as one number that never goes back.
+"""Compute the progress in percent: the share of the time that has passed, which never falls.
 
-A number that is too high stands still until it is true; one that is too low is wrong as long. So
-where the time left may be anything, the number is that of a guest between a quiet one and one that
-dirties a good deal: exact for both as the first pass begins, between them as it ends.
+A percentage that is too high stops until it is true; one that is too low is wrong for as long. So
+where the remaining time is uncertain, it is computed for a guest between an idle one and one that
+dirties much: exact for both as the first iteration begins, between them as it ends.
 """
 
 import math
@@ -14,20 +14,20 @@ from migprog.core.forecast.guest_pause import downtime_limit_seconds
 from migprog.core.forecast.precopy import PrecopyState
 
 MAX_UNDER_WAY = 99
-# A disk is copied in steps, and two are needed for a pace. Up to here nothing is lost by 0 percent.
+# A disk is copied in steps, and a rate needs two. For so long 0 percent is not misleading.
 _BEGINS_SECONDS = 10.0
-# What a guest that dirties a good deal has to send again, as a share of its first pass; and how
-# late in that pass the number begins to allow for it.
+# What a guest that dirties much has to send again, as a share of its first iteration; and how late
+# in that iteration the percentage begins to allow for it.
 _RESENT = 0.55
 _LATENESS = 2.5
-# Whether passes get shorter is not known before the second boundary: so much of the second pass is
-# expected again.
-_SECOND_PASS_AGAIN = 0.25
+# Whether iterations get shorter is not known before the second iteration start: so much of the
+# second iteration is expected once more.
+_SECOND_ITERATION_AGAIN = 0.25
 
 
 def percent(course: PrecopyState, estimate: Estimate, displayed: int | None) -> int | None:
-    """Return the share of the time that has passed, in percent; never below what was ``displayed``
-    before, at most 99, None while it is not known."""
+    """Return the share of the time that has passed, in percent, at most 99; never below what was
+    ``displayed`` before, None while it is not known."""
     if course.latest is None or estimate.eta_seconds is None:
         return 0 if displayed is None and _has_just_begun(course) else displayed
     elapsed = max(0.0, course.latest.at - course.started_at)
@@ -37,7 +37,7 @@ def percent(course: PrecopyState, estimate: Estimate, displayed: int | None) -> 
 
 
 def _has_just_begun(course: PrecopyState) -> bool:
-    """Return whether the first bytes have moved, and too little time has passed to tell a pace."""
+    """Return whether the first bytes have moved, but not long enough to measure a rate."""
     latest = course.latest
     if latest is None or latest.at - course.started_at > _BEGINS_SECONDS:
         return False
@@ -47,17 +47,17 @@ def _has_just_begun(course: PrecopyState) -> bool:
 
 
 def _correction_seconds(course: PrecopyState) -> float:
-    """Return what is added to the time left, while too little is known of the guest."""
-    pace = course.memory_bytes_per_second or course.disk_bytes_per_second
-    if not pace or course.resent_share is not None:
+    """Return what is added to the remaining time while too little is known of the guest."""
+    rate = course.memory_bytes_per_second or course.disk_bytes_per_second
+    if not rate or course.resent_share is not None:
         return 0.0
     if not course.iterations:
-        known = first_iteration(course, pace)
+        known = first_iteration(course, rate)
         if known is None:
             return 0.0
         resent = _RESENT * math.pow(known.share, _LATENESS)
         return resent * known.whole_seconds - known.following_seconds
     last = course.iterations[-1].remaining_bytes
-    if len(course.iterations) == 1 and last > pace * downtime_limit_seconds(course):
-        return _SECOND_PASS_AGAIN * last / pace
+    if len(course.iterations) == 1 and last > rate * downtime_limit_seconds(course):
+        return _SECOND_ITERATION_AGAIN * last / rate
     return 0.0

@@ -9,10 +9,10 @@ class Why(enum.StrEnum):
     """The kinds of refusal, by the words that metrics have for them.
 
     ``malformed``: it cannot be read. ``foreign``: the migration is another host's. ``sequence``:
-    its sequence leaps further than an agent's can. ``instant``: it tells of a time that is to come.
-    ``duplicate``: another agent of the same host tells of the same job. ``project``: a migration of
-    a server that is known as another project's; it is stored, but does not speak for the server.
-    ``agent``: what another agent tells of itself in a host's name.
+    its sequence leaps further than an agent's can. ``instant``: its time is in the future.
+    ``duplicate``: another agent of the same host reports the same job. ``project``: a migration of
+    a server that is known as another project's; it is stored, but does not count for the server.
+    ``agent``: a heartbeat of another agent in a host's name.
     """
 
     MALFORMED = "malformed"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a log says that something lasts: when it has lasted for a while, then ever more rarely."""
+"""Decide when to log that something lasts: after a while, then at ever longer intervals."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ LONGEST_PAUSE_SECONDS = 3600.0
 
 @dataclass(slots=True)
 class Reminders:
-    """The lines about what began at ``since`` and goes on. All times are a monotonic clock's.
+    """The log lines about a condition that began at ``since``. All times are a monotonic clock's.
 
-    ``log_at``: when the next line is due. ``logged``: how many there were; where there was none,
-    its end is not worth one either.
+    ``log_at``: when the next line is due. ``logged``: how many there were; if there was none, the
+    end is not logged either.
     """
 
     since: float
@@ -21,7 +21,7 @@ class Reminders:
     _pause_seconds: float = FIRST_PAUSE_SECONDS
 
     def due(self, now: float) -> float | None:
-        """Take up that a line is written, if one is due; return how long it has lasted by then."""
+        """Return how long it has lasted if a line is due, and count the line; None to wait."""
         if now < self.log_at:
             return None
         self.logged += 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an agent tells the conductor: the one typed payload, and the answer to it.
+"""The messages from agents to conductors, and the answer to them.
 
 Instants are seconds since the epoch (UTC). How entries travel is in :mod:`migprog.core.table`.
 """
@@ -20,20 +20,20 @@ from migprog.core.table import Dropped, Malformed
 DiskFigures = tuple[str, int, int]
 
 
-def _status_instead(word: str, told: Mapping[str, Any]) -> Status:
-    return newer_words.status(word, has_ended=told.get("ended_at") is not None)
+def _status_instead(word: str, known: Mapping[str, Any]) -> Status:
+    return newer_words.status(word, has_ended=known.get("ended_at") is not None)
 
 
-def _phase_instead(word: str, told: Mapping[str, Any]) -> Phase:
-    return newer_words.phase(word, told["status"])
+def _phase_instead(word: str, known: Mapping[str, Any]) -> Phase:
+    return newer_words.phase(word, known["status"])
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """One migration as its source's agent sees it, all from one sample.
 
-    ``sequence`` grows with every report of a migration; a report that is not newer than what is
-    stored changes nothing.
+    ``sequence`` grows with every report of a migration; a report that is not newer than the stored
+    one changes nothing.
     """
 
     uuid: str = needed(fields.uuid_text)
@@ -91,15 +91,15 @@ class Report:
 
 
 class ArrivalState(enum.StrEnum):
-    """How far a server has come at its destination."""
+    """How far an arriving server is, as its destination sees it."""
 
     INCOMING = "incoming"
     RESUMED = "resumed"
 
 
-def _state_instead(_word: str, told: Mapping[str, Any]) -> ArrivalState:
-    """For a word of a later version: the one that claims no more than is told."""
-    return ArrivalState.RESUMED if told.get("complete") else ArrivalState.INCOMING
+def _state_instead(_word: str, known: Mapping[str, Any]) -> ArrivalState:
+    """Return the state that claims least, for a word of a later version."""
+    return ArrivalState.RESUMED if known.get("complete") else ArrivalState.INCOMING
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +107,10 @@ class Arrival:
     """A server that arrives, as its destination's agent sees it; it names the destination.
 
     ``found``: it was seen here at ``at``, and has arrived at any time before. ``complete``: all of
-    it is there, and it will not go back. Then the final figures may be known here too, from
-    libvirt's statistics of the whole job. ``unmatched_seconds``: so long ago a conductor was first
-    told of it and knew of no such migration. ``gone_after_seconds``: so long after it began to
-    arrive it was gone again, as the migration came to nothing.
+    it is there, and it will not go back. Then the final counters may be known here too, from
+    libvirt's statistics of the whole job. ``unmatched_seconds``: so long ago a conductor first
+    received it and knew of no such migration. ``gone_after_seconds``: so long after it began to
+    arrive it was gone again, as the migration failed.
     """
 
     server_uuid: str = needed(fields.uuid_text)
@@ -132,19 +132,19 @@ class Arrival:
 
     @property
     def is_last(self) -> bool:
-        """Whether nothing more will be seen of it here."""
+        """Whether this is the last arrival of it here."""
         return bool(self.complete) or self.gone_after_seconds is not None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
-    """What an agent tells of itself now and then, whether or not anything migrates.
+    """An agent's heartbeat, sent whether or not anything migrates.
 
-    ``started_at`` is when it began. It tells of progress every ``interval_seconds`` now, and of
-    itself every ``heartbeat_seconds``. ``migrations`` are those that it watches; ``servers`` run on
-    its host and have ``servers_memory_bytes`` together, None while libvirt does not tell.
-    ``actions_enabled``: whether it does something to a migration where it is asked to. ``key`` is a
-    secret of the agent's, by which the conductors know it again.
+    ``started_at`` is when it started. It reports progress every ``interval_seconds`` now, and
+    itself every ``heartbeat_seconds``. ``migrations`` are those that it monitors; ``servers`` run
+    on its host and have ``servers_memory_bytes`` together, None while libvirt does not answer.
+    ``actions_enabled``: whether it accepts actions on migrations. ``key`` is a secret of the
+    agent's, by which the conductors recognize it.
     """
 
     version: str = needed(fields.word)
@@ -158,29 +158,29 @@ class Agent:
     key: str | None = optional(fields.text)
 
 
-# What a destination knows of how a migration went.
+# What a destination may know of the whole migration.
 ARRIVAL_FIGURES = (
     *("total_seconds", "downtime_seconds", "memory_iteration"),
     *("memory_total_bytes", "memory_processed_bytes", "memory_remaining_bytes"),
     *("disk_total_bytes", "disk_processed_bytes", "disk_remaining_bytes"),
 )
 
-# Facts of a migration that stay as they are. Once a conductor has them they need not be told again.
+# Constant facts of a migration. Once a conductor has them they need not be sent again.
 LASTING = frozenset({"server_name", "project_id", "user_id"})
 
 _E = TypeVar("_E")
 
-# More than any hypervisor migrates at once; what does not fit leaves with the next batch.
+# More than any hypervisor migrates at once; what does not fit is sent with the next batch.
 MAX_BATCH = 500
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Batch:
-    """All that is due on one host, in one message.
+    """One message: all reports and arrivals of a host that are due, and its heartbeat.
 
     ``host`` is the compute host's name as Nova knows it, ``node`` its hypervisor's host name,
     ``address`` where migrations to it arrive (Nova's ``dest_host``), if known. ``sent_at`` is the
-    host's own time, by the clock of all its instants: it may be set wrong
+    host's own time, by the clock of all its instants: it may be wrong
     (:mod:`migprog.core.clocks`).
     """
 
@@ -195,7 +195,7 @@ class Batch:
     def to_wire(
         self, without: Collection[str] = (), dropped: Dropped | None = None
     ) -> dict[str, Any]:
-        """Plain values; of the reports the fields named in ``without`` are left out.
+        """Return plain values; the fields named in ``without`` are left out of the reports.
 
         ``dropped`` counts the optional values that break their rules, and are not sent.
         """
@@ -213,7 +213,7 @@ class Batch:
 
     @classmethod
     def from_wire(cls, wire: Any, dropped: Dropped | None = None) -> tuple[Self, dict[str, str]]:
-        """Read a batch entry by entry: what can be read, and why the rest was refused.
+        """Read a batch entry by entry; return the batch, and why the other entries were refused.
 
         The refusals are keyed ``reports[ROW]``, ``arrivals[ROW]`` and ``agent[0]``. ``dropped``
         counts the optional values that break their rules: their entries are read without them.
@@ -243,7 +243,7 @@ def _name(wire: Mapping[str, Any], key: str) -> str:
 
 def _host_name(value: Any) -> str:
     name = fields.text(value)
-    # MySQL takes blanks for nothing.
+    # MySQL ignores trailing blanks when it compares.
     if not name.strip():
         raise ValueError("must not be blank")
     return name
@@ -281,7 +281,7 @@ def _entries(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ack:
-    """The conductor's answer.
+    """The conductor's answer to a batch.
 
     ``arrived`` has the UUIDs of the servers whose arrival is resolved; the agent sends the others'
     again. ``refused`` as in :meth:`Batch.from_wire`: a refused entry is refused again if repeated.

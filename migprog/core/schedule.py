@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decides when a migration is reported.
+"""Decide when a migration is reported.
 
 1. A change of status, phase or verdict is reported at once, and so are the first percentage and the
    first one above 0.
 2. The percentage is reported as it moves by two points, the counters once they are as old as the
    report interval.
-3. A host sends one message a second of these at most, each with all its migrations that moved.
+3. A host sends at most one such message a second, with all its migrations that have changed.
 """
 
 import enum
@@ -16,19 +16,19 @@ from typing import NamedTuple
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.status import ENDED, Phase, Status
 
-# So many points of the percentage are worth a report; and seconds at least between two messages
-# with progress of one host.
+# A change of the percentage by so much is worth a report; and the least seconds between two
+# progress messages of one host.
 STEP_POINTS = 2
 STEP_SECONDS = 1.0
 # An interval counts as over this share of it, and so many seconds, early: readings come each poll
 # interval or so, and the next one would be late.
 _EARLY, _EARLY_SECONDS = 0.05, 0.25
-# Counters that were read so lately wait for the next time.
+# Counters that were reported so recently wait for the next message.
 _FRESH_SECONDS = 0.5
 
 
 class Reason(enum.StrEnum):
-    """Why a report leaves."""
+    """Why a report is sent."""
 
     FIRST = "first"
     STATUS = "status"
@@ -40,13 +40,13 @@ class Reason(enum.StrEnum):
     HEARTBEAT = "heartbeat"
 
 
-# A lost one of these is not healed soon enough by the next: they are repeated until acknowledged.
+# The next report does not replace a lost one of these soon enough: repeat until acknowledged.
 _ACKNOWLEDGED: frozenset[Reason] = frozenset({Reason.FIRST, Reason.STATUS, Reason.HEARTBEAT})
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How old what is displayed may get.
+    """How old the displayed values may become.
 
     ``step_points``: so many points of the percentage are worth a report, if the last one was
     ``step_seconds`` ago. ``report_interval_seconds`` is the age at which counters are reported
@@ -83,25 +83,25 @@ class HostClock:
         if self.may_send(rules, now) and self.figures_are_due(rules, now):
             fresh_seconds = min(_FRESH_SECONDS, rules.report_interval_seconds / 2)
             return replace(rules, report_interval_seconds=fresh_seconds, step_seconds=0.0)
-        # What will be reported within a second waits for that.
+        # What will be reported within a second waits for that message.
         is_soon = self.figures_are_due(rules, now + rules.step_seconds)
         if not self.may_send(rules, now) or is_soon:
             return replace(rules, report_interval_seconds=math.inf, step_seconds=math.inf)
         return replace(rules, report_interval_seconds=math.inf)
 
     def along(self, rules: Rules, now: float) -> Rules | None:
-        """Return the rules for the other migrations, where one is reported now; None where they
-        have nothing to report with it."""
+        """Return the rules for the other migrations when one is reported now; None if they do not
+        add to its message."""
         of_now = self.rules(rules, now)
         if math.isinf(of_now.step_seconds):
             return None
-        # What has moved by half a step goes along.
+        # Migrations that have moved by half a step are reported, too.
         points = max(1, rules.step_points // 2)
         return replace(of_now, step_seconds=0.0, step_points=points)
 
 
 class ReportSummary(NamedTuple):
-    """What a report would say, as far as it matters here. ``at`` and ``sampled_at`` are a monotonic
+    """The part of a report that decides when it is sent. ``at`` and ``sampled_at`` are a monotonic
     clock's seconds; the latter is when the counters were read, None if they never were."""
 
     at: float
@@ -114,14 +114,14 @@ class ReportSummary(NamedTuple):
 
     @property
     def read_at(self) -> float:
-        """When its counters were read, or it was found to have none."""
+        """When its counters were read, or were found to be missing."""
         return self.at if self.sampled_at is None else self.sampled_at
 
 
 def reason_to_report(new: ReportSummary, last: ReportSummary | None, rules: Rules) -> Reason | None:
-    """Return why ``new`` is reported now that ``last`` was reported before; None to wait.
+    """Return why ``new`` is reported after ``last``; None to wait.
 
-    What has ended and was reported is not reported again.
+    An end that was reported is not reported again.
     """
     if last is None:
         return Reason.FIRST
@@ -149,7 +149,7 @@ def reason_to_report(new: ReportSummary, last: ReportSummary | None, rules: Rule
 
 
 def _interval_seconds(rules: Rules) -> float:
-    """The report interval, a little early."""
+    """Return the report interval, a little early."""
     interval = rules.report_interval_seconds
     return interval if math.isinf(interval) else interval - min(_EARLY_SECONDS, _EARLY * interval)
 
@@ -157,14 +157,14 @@ def _interval_seconds(rules: Rules) -> float:
 def needs_ack(reason: Reason, destination_is_known: bool) -> bool:
     """Return whether a report is repeated until it is acknowledged.
 
-    A conductor's answer tells the destination of a migration, too: until it is known, a change of
-    phase asks for one.
+    A conductor's answer also has the destination of a migration: until it is known, a change of
+    phase asks for an answer.
     """
     return reason in _ACKNOWLEDGED or (reason is Reason.PHASE and not destination_is_known)
 
 
 def _has_moved(new: ReportSummary, last: ReportSummary, points: int) -> bool:
-    """Return whether the percentage has moved by so much, or the time left was lost or found."""
+    """Return whether the percentage has moved by so much, or the ETA became known or unknown."""
     if new.has_eta != last.has_eta:
         return True
     return (new.percent or 0) - (last.percent or 0) >= points

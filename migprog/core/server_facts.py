@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stays the same of a server while it runs."""
+"""The facts of a server that do not change while it runs."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """What stays the same while a server runs. None: not told.
+    """The facts of a server that do not change while it runs. None: not known.
 
-    ``memory_resident_bytes`` is what its QEMU has in memory, of its own too: of the guest's memory
-    no more than that was ever written, unless it is in ``huge_pages``, which are not counted. It is
-    no part of the XML, and read as a migration begins. ``has_host_devices``: devices of the host
-    are passed to it, whose state is moved with it.
+    ``memory_resident_bytes`` is its QEMU's resident memory, including QEMU's own: of the guest's
+    memory only what was ever written, and not that in ``huge_pages``. It is not in the XML, but
+    read when a migration begins. ``has_host_devices``: devices of the host are passed through to
+    it, whose state is moved with it.
     """
 
     memory_size_bytes: int | None = None

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The life of a migration. Every status, every phase and every way between them is in this file.
+"""The status and phase of a migration, and all permitted transitions.
 
-A *status* is Nova's word for how a migration stands. A *phase* is what QEMU is doing just now.
+A *status* is Nova's word for the state of a migration. A *phase* is what QEMU does at present.
 """
 
 import enum
 
 
 class Status(enum.StrEnum):
-    """Nova's words, as they stand in its ``migrations`` table.
+    """Nova's words, as in its ``migrations`` table.
 
-    ``unknown`` is ours: it ended where nobody saw it, and nothing that is left tells how.
+    ``unknown`` is migprog's own: no agent saw the end, and nothing shows how it ended.
     """
 
     RUNNING = "running"
@@ -40,9 +40,9 @@ ENDED: frozenset[Status] = frozenset(
 )
 IN_PROGRESS: frozenset[Status] = frozenset(Status) - ENDED
 
-# What may follow what. A status may always be repeated with newer figures while it is in progress.
+# What may follow what. A status may always be repeated with newer counters while in progress.
 # Once a server runs at its destination, it cannot be called back.
-# An unknown end may be settled later by whoever did see it; a known one is never rewritten.
+# An unknown end may be resolved later by an agent that saw it; a known one is never rewritten.
 _NEXT: dict[Status, frozenset[Status]] = {
     Status.RUNNING: frozenset(Status),
     Status.POST_COPY: frozenset(Status) - {Status.RUNNING, Status.CANCELLED},
@@ -55,10 +55,10 @@ _NEXT: dict[Status, frozenset[Status]] = {
 
 
 def may_follow(new: Status, old: Status) -> bool:
-    """Tell whether a migration that was ``old`` may become (or stay) ``new``."""
+    """Return whether a migration that was ``old`` may become (or stay) ``new``."""
     return new in _NEXT[old]
 
 
 def predecessors(new: Status) -> frozenset[Status]:
-    """The statuses that a stored migration may have for ``new`` to replace it."""
+    """Return the statuses that a stored migration may have for ``new`` to replace it."""
     return frozenset(old for old in Status if may_follow(new, old))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Entries on their way: a table, ``{"fields": [NAME, ...], "rows": [[VALUE, ...], ...]}``.
+"""Encode entries as a table, ``{"fields": [NAME, ...], "rows": [[VALUE, ...], ...]}``.
 
-Each name is sent once, whatever the number of entries, and none that no entry has a value for. A
-reader goes by the names: it ignores those that it does not know, and what is not there is None.
-That is how agents and conductors of neighbouring versions understand each other. An optional value
-that breaks its field's rule is dropped on both ends: one odd counter must not cost the entry.
+Each name is sent once, whatever the number of entries, and not at all if no entry has a value for
+it. A reader ignores names that it does not know, and missing values are None. So agents and
+conductors of neighbouring versions understand each other. An optional value that breaks its field's
+rule is dropped at both ends: one odd counter must not cost the entry.
 """
 
 import dataclasses
@@ -15,14 +15,14 @@ from typing import Any, NamedTuple, TypeVar
 
 from migprog.core.fields import Instead, Rule, shown
 
-# More than any version has; each costs something even where it is not known.
+# More than any version has; each costs time even if it is not known.
 MAX_FIELDS = 256
 
 _E = TypeVar("_E")
 
 
 class Malformed(ValueError):
-    """Something cannot be read; the text names the field, the value and the rule."""
+    """A value that cannot be read; the text names the field, the value and the rule."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -70,7 +70,7 @@ def _values_of(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
 def write(
     entries: Sequence[Any], without: Collection[str] = (), dropped: Dropped | None = None
 ) -> dict[str, Any]:
-    """The table of entries, dataclasses of one kind whose fields have rules (:mod:`.field`).
+    """Return the table of entries, dataclasses of one kind whose fields have rules.
 
     The fields named in ``without`` are left out. ``dropped`` counts the optional values that break
     their rules, and are not written.
@@ -80,30 +80,30 @@ def write(
     fields = _fields(type(entries[0]))
     dropped = Dropped() if dropped is None else dropped
     columns = zip(*map(_values_of(tuple(field.name for field in fields)), entries), strict=True)
-    told: dict[str, tuple[Any, ...]] = {}
+    columns_by_name: dict[str, tuple[Any, ...]] = {}
     for field, column in zip(fields, columns, strict=True):
         if field.name not in without and any(value is not None for value in column):
-            kept = column if field.needed else _valid(field, column, dropped)
-            if kept is column or any(value is not None for value in kept):
-                told[field.name] = kept
+            valid = column if field.needed else _valid(field, column, dropped)
+            if valid is column or any(value is not None for value in valid):
+                columns_by_name[field.name] = valid
     return {
-        "fields": list(told),
-        "rows": [list(row) for row in zip(*told.values(), strict=True)],
+        "fields": list(columns_by_name),
+        "rows": [list(row) for row in zip(*columns_by_name.values(), strict=True)],
     }
 
 
 def _valid(field: _Field, column: tuple[Any, ...], dropped: Dropped) -> tuple[Any, ...]:
-    """The column, with None in place of what breaks the field's rule."""
+    """Return the column, with None in place of values that break the field's rule."""
     try:
         for value in column:
             if value is not None:
                 field.rule(value)
     except ValueError:
-        return tuple(_kept(field, value, dropped) for value in column)
+        return tuple(_valid_value(field, value, dropped) for value in column)
     return column
 
 
-def _kept(field: _Field, value: Any, dropped: Dropped) -> Any:
+def _valid_value(field: _Field, value: Any, dropped: Dropped) -> Any:
     if value is None:
         return None
     try:
@@ -117,10 +117,10 @@ def _kept(field: _Field, value: Any, dropped: Dropped) -> Any:
 def read(
     kind: type[_E], table: Any, max_rows: int, dropped: Dropped | None = None
 ) -> tuple[list[_E], dict[int, str]]:
-    """The entries of a table that can be read, and by row why the others cannot.
+    """Return the entries of a table that can be read, and by row why the others cannot.
 
-    ``dropped`` counts the optional values that break their rules, and the words that are not known:
-    the entry is read without them. Raises :class:`Malformed` when the table itself cannot be read.
+    ``dropped`` counts the optional values that break their rules, and unknown words: the entry is
+    read without them. Raises :class:`Malformed` when the table itself cannot be read.
     """
     names, rows = _parts(table, max_rows)
     place = {name: index for index, name in enumerate(names)}
@@ -158,7 +158,7 @@ def _parts(table: Any, max_rows: int) -> tuple[Sequence[str], Sequence[Any]]:
 def _checked(
     known: Sequence[tuple[_Field, int | None]], row: Sequence[Any], dropped: Dropped
 ) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     later: list[tuple[_Field, str]] = []
     for field, index in known:
         value = None if index is None else row[index]
@@ -167,7 +167,7 @@ def _checked(
                 raise Malformed(f"{field.name}: is missing")
             continue
         try:
-            told[field.name] = field.rule(value)
+            values[field.name] = field.rule(value)
         except ValueError as error:
             if field.needed and not (field.instead and isinstance(value, str)):
                 raise Malformed(f"{field.name}: {shown(value)} {error}") from None
@@ -176,5 +176,5 @@ def _checked(
                 later.append((field, value))
     for field, word in later:
         assert field.instead is not None
-        told[field.name] = field.instead(word, told)
-    return told
+        values[field.name] = field.instead(word, values)
+    return values

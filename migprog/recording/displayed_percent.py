@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The percentage that a reader sees: ours, and Nova's progress of the same migration.
+"""The percentage that a user sees: migprog's, and Nova's progress of the same migration.
 
-A reader sees what was reported last, and 0 before the first number. So the age of a number is a
-part of its error.
+A user sees what was reported last, and 0 before the first percentage. So the age of a percentage is
+a part of its error.
 """
 
 import bisect
@@ -11,22 +11,22 @@ from collections.abc import Sequence
 from migprog.recording.format import Recording
 from migprog.recording.replay import Sent
 
-# A reader looks so often.
+# A user looks so often.
 READ_SECONDS = 0.2
-# nova-compute reads its job this often for the progress of the server
+# nova-compute reads its job at this interval for the progress of the server
 # (nova/virt/libvirt/driver.py: each tenth turn of a loop with a pause of 0.5 s).
 _NOVA_SECONDS = 5.0
 
 
 def reported(sent: Sequence[Sent], end: float) -> list[int]:
     """Return the percentage that is displayed at each look before ``end``, by the reports that
-    have left."""
+    were sent."""
     return _steps([each.t for each in sent], [each.report.percent or 0 for each in sent], end)
 
 
 def novas_progress(recording: Recording, end: float) -> list[int]:
-    """Return Nova's progress at each look before ``end``: what of the memory does not remain, and
-    0 until memory is copied."""
+    """Return Nova's progress at each look before ``end``: the share of the memory that does not
+    remain, and 0 until memory is copied."""
     times: list[float] = []
     values: list[int] = []
     for row in recording.rows:
@@ -41,8 +41,8 @@ def novas_progress(recording: Recording, end: float) -> list[int]:
 
 
 def distances(displayed: Sequence[int], end: float) -> tuple[float, ...]:
-    """Return the points from what is displayed to the share of the time until ``end`` that has
-    passed, at each look."""
+    """Return at each look the points between the displayed percentage and the share of the time
+    until ``end`` that has passed."""
     return tuple(
         abs(percent - 100 * number * READ_SECONDS / end) for number, percent in enumerate(displayed)
     )

@@ -21,16 +21,16 @@ from migprog import exception
 from migprog.core.forecast.job_sample import Disk
 
 Row = dict[str, Any]
-# The gzip magic number: what a file is called does not matter.
+# The gzip magic number: the file's name does not matter.
 _GZIP = b"\x1f\x8b"
 _MAX_NAMESAKES = 100
 # Twice what [compute] record_max_mib is by default; in memory it takes some ten times as much.
 MAX_BYTES = 32 * 2**20
-# Ours have more in the mean.
+# The rows of our recordings are longer on average.
 _MIN_ROW_BYTES = 256
 _MAX_LINE_BYTES = 2**20
 _CHUNK_BYTES = 2**16
-# Each stage of a recording that grows full is as long as all before it together.
+# Each stage of a recording that becomes full is as long as all before it together.
 _STAGES = 12
 
 
@@ -42,8 +42,8 @@ class NotARecording(exception.MigprogError):
 class Recording:
     """A migration as it was recorded; ``rows`` has what followed the header, in order.
 
-    Every row has a finite ``t``, in seconds since the migration's start; those of a kind that is
-    not known here are left out.
+    Every row has a finite ``t``, in seconds since the migration's start; rows of an unknown kind
+    are left out.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Recording:
 
     @property
     def memory_resident_bytes(self) -> int | None:
-        """What QEMU had in memory when the migration began."""
+        """QEMU's resident memory when the migration began."""
         return self._bytes("resident_mib")
 
     def _bytes(self, key: str) -> int | None:
@@ -65,7 +65,7 @@ class Recording:
 
     @property
     def completion_time_seconds(self) -> float | None:
-        """What the agent expected of the hand-over, by earlier migrations."""
+        """The completion time that the agent expected, by earlier migrations."""
         seconds: Any = self.header.get("handover_seconds")
         return float(seconds) if is_number(seconds) else None
 
@@ -75,8 +75,8 @@ def read(path: str, max_bytes: int = MAX_BYTES) -> Recording:
 
     Raises :class:`NotARecording`.
 
-    A recording may break off anywhere: its writer may have been killed. A file that is none may
-    unpack to a thousand times its size.
+    A recording may end anywhere: its writer may have been killed. A file that is not a recording
+    may unpack to a thousand times its size.
     """
     header: Row | None = None
     rows: list[Row] = []
@@ -103,7 +103,7 @@ def read(path: str, max_bytes: int = MAX_BYTES) -> Recording:
 
 
 def _numbered(path: str, max_bytes: int) -> Iterator[tuple[int, bytes, bool]]:
-    """Each line with its number, and whether it is the last. Raises :class:`NotARecording`."""
+    """Yield each line with its number, and whether it is last. Raises :class:`NotARecording`."""
     number, line, read_bytes = 1, b"", 0
     try:
         with open(path, "rb") as file:
@@ -128,7 +128,7 @@ def _numbered(path: str, max_bytes: int) -> Iterator[tuple[int, bytes, bool]]:
 
 
 def _unpacked(file: BinaryIO) -> Iterator[bytes]:
-    """Its bytes; of what is compressed, as much as can be unpacked."""
+    """Yield the file's bytes; of compressed ones, as much as can be unpacked."""
     data = file.read(_CHUNK_BYTES)
     if not data.startswith(_GZIP):
         while data:
@@ -138,7 +138,7 @@ def _unpacked(file: BinaryIO) -> Iterator[bytes]:
     while data.startswith(_GZIP):
         stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
         is_full = False
-        # Of a full chunk the rest is kept in the stream, also when all data has been read.
+        # The rest of a full chunk stays in the stream, also when all data has been read.
         while (data or is_full) and not stream.eof:
             try:
                 chunk = stream.decompress(data, _CHUNK_BYTES)
@@ -171,7 +171,7 @@ def _checked_header(row: Row) -> Row:
 
 
 def _checked(row: Row) -> Row | None:
-    """The row if it is sound, None if its kind is not known. Raises :class:`ValueError`."""
+    """Return the row if it is valid, None if its kind is unknown. Raises :class:`ValueError`."""
     kind = row.get("kind")
     if kind not in ("sample", "event", "action", "end"):
         return None
@@ -192,14 +192,14 @@ def _checked(row: Row) -> Row | None:
 
 
 def _checked_stats(stats: Any) -> dict[str, int]:
-    """libvirt's counters; it gives some texts too, which nobody here reads."""
+    """Return libvirt's counters, without texts, which are not used here."""
     if not isinstance(stats, dict):
         raise ValueError(f"stats: {_shown(stats)} must be a JSON object")
     return {key: value for key, value in stats.items() if is_number(value)}
 
 
 def _checked_disks(disks: Any) -> tuple[Disk, ...]:
-    """The copies of disks, each as the values of a :class:`Disk`; those that can be read."""
+    """Return the copies of disks, each from the values of a :class:`Disk`, if they can be read."""
     found = []
     for values in disks if isinstance(disks, list) else ():
         if isinstance(values, list) and len(values) == len(fields(Disk)):
@@ -211,7 +211,7 @@ def _checked_disks(disks: Any) -> tuple[Disk, ...]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a number that can be reckoned with; JSON has others."""
+    """Return whether it is a number to calculate with; JSON has others."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and math.isfinite(value) and abs(value) < 2**64
 
@@ -221,10 +221,10 @@ def _shown(value: Any) -> str:
 
 
 class _Room:
-    """Room for rows of one kind. Where it ``thins``, half of it takes every row; the rest is cut
+    """Room for rows of one kind. With ``thins``, half of it takes every row; the rest is divided
     into stages, of which each takes half as many as the one before it, over twice the time.
 
-    So what was long ago is known in full, what is new to a small share of the time that passed,
+    So old rows are complete, the resolution of newer ones is a small share of the time that passed,
     and a few megabytes hold weeks.
     """
 
@@ -247,10 +247,10 @@ class _Room:
 
 
 class Writer:
-    """Writes one recording of at most ``max_bytes``, its header and its end not counted.
+    """Writes one recording of at most ``max_bytes``, not counting its header and its end.
 
-    It is made in ``directory`` and named after ``started``, when the migration began. Everything
-    here raises :class:`OSError` where the disk does.
+    It is made in ``directory`` and named after ``started``, when the migration began. All methods
+    raise :class:`OSError` on errors of the disk.
     """
 
     def __init__(
@@ -259,7 +259,7 @@ class Writer:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", started)
         self.name, self._stream = _create(directory, f"{stamp}-{uuid.UUID(header['uuid'])}")
         self._final: Row | None = None
-        # Passes may begin ten times a second; other events are few, and each of them matters.
+        # Iterations may begin ten times a second; other events are few, and each one matters.
         self._rooms = {
             "sample": _Room(max_bytes * 3 // 4, thins=True),
             "iteration": _Room(max_bytes // 8, thins=True),
@@ -269,7 +269,7 @@ class Writer:
         self._write_line(json.dumps({"kind": "header", **known}))
 
     def write(self, kind: str, t: float, values: Row) -> None:
-        """Write a row if there is room for it; there is always room for the end."""
+        """Write a row if there is room for it; the end is always written."""
         row = {"t": round(max(0.0, t), 3), "kind": kind, **values}
         if values.get("event") == "job_completed":
             self._final = values["stats"]
@@ -289,7 +289,7 @@ class Writer:
 
 
 def _create(directory: pathlib.Path, stem: str) -> tuple[str, TextIO]:
-    """Make a file. An agent that starts anew finds the same migration: there may be namesakes."""
+    """Create a file. A restarted agent records the same migration again: names may be taken."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     for suffix in ("", *(f"-{number}" for number in range(2, _MAX_NAMESAKES))):
         name = f"{stem}{suffix}.jsonl"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a recording knows in hindsight: when it really ended, and what really went on.
+"""The ground truth of a recording, known in hindsight: the real end, and what really happened.
 
-Nothing of this is at hand while a migration runs; forecasts are measured by it.
+None of this is known while a migration runs; forecasts are measured by it.
 """
 
 import enum
@@ -15,8 +15,8 @@ from migprog.recording.format import Recording, Row
 
 _STOPPED_MIGRATED = (5, 3)
 _POST_COPY = (3, 7)
-# A plateau starts at the last boundary that had less left than this share of the last one before
-# it that had. Of those that follow, so many must be there and have this share of what it had.
+# A plateau starts at the last iteration start that had less left than this share of the previous
+# such one. Of those that follow, so many must exist and have this share of what it had.
 _PROGRESS = 0.9
 _FOLLOWING = 2
 _LEVEL = 0.96
@@ -26,9 +26,9 @@ _LITTLE = 0.1
 class Group(enum.StrEnum):
     """What a migration has in common with those that it is measured together with.
 
-    ``steady``: its guest dirties at one known pace, and nobody touched it. ``changing``: its guest
-    changes its pace, or the pace is not known, auto-converge was at work, or somebody did
-    something to it. ``aborted``: it did not complete.
+    ``steady``: its guest dirties at one known rate, and there was no intervention. ``changing``:
+    its guest's rate changes or is not known, auto-converge was active, or there was an
+    intervention. ``aborted``: it did not complete.
     """
 
     STEADY = "steady"
@@ -38,7 +38,7 @@ class Group(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IterationStart:
-    """The start of a pass, in seconds since the migration's start, and what it had to send."""
+    """The start of an iteration, in seconds from the migration's start, and what it must send."""
 
     t: float
     remaining_bytes: float
@@ -46,9 +46,9 @@ class IterationStart:
 
 @dataclass(frozen=True, slots=True)
 class Plateau:
-    """From ``start`` to ``until`` no pass had notably less to send than at the start.
+    """From ``start`` to ``until`` no iteration had notably less to send than at the start.
 
-    ``until`` is when somebody put an end to it, by an action or by aborting.
+    ``until`` is when an action or an abort ended it.
     """
 
     start: float
@@ -59,10 +59,10 @@ class Plateau:
 class GroundTruth:
     """The facts of a recording; seconds since the migration's start.
 
-    ``boundaries`` are those after the start of the first pass, which tells nothing of the guest.
-    ``interventions`` are the times of what was done to the migration. ``changes`` counts those
-    and the changes of the guest's pace, up to the end. ``dirties_little``: steady, and its first
-    pass left no more than a tenth of its memory.
+    ``iteration_starts`` are those after the first iteration's, which says nothing of the guest.
+    ``interventions`` are the times of actions on the migration. ``changes`` counts those and the
+    changes of the guest's dirty rate, up to the end. ``dirties_little``: steady, and its first
+    iteration left no more than a tenth of its memory.
     """
 
     end: float
@@ -76,24 +76,24 @@ class GroundTruth:
 
     @property
     def second_iteration_start(self) -> float:
-        """The start of the second pass: the first pass's start is the first boundary."""
+        """The start of the second iteration, or the end if there was none."""
         return self.iteration_starts[0].t if self.iteration_starts else self.end
 
     @property
     def completed_by_itself(self) -> bool:
-        """Whether it completed, and nobody touched it."""
+        """Whether it completed without intervention."""
         return self.completed and not self.interventions
 
     @property
     def settled_at(self) -> float:
-        """From then on nobody touched it, so that its end could be known."""
+        """The time of the last intervention, after which its end could be known."""
         return self.interventions[-1] if self.interventions else 0.0
 
 
 def truth(recording: Recording) -> GroundTruth | None:
-    """What really happened; None if the recording does not tell how it ended.
+    """Return what really happened; None if the recording does not show how it ended.
 
-    The end is libvirt's word that the server was stopped at its source, or else the ``end`` row.
+    The end is libvirt's event that the server was stopped at its source, or else the ``end`` row.
     """
     end = next((row["t"] for row in recording.rows if _lifecycle(row) == _STOPPED_MIGRATED), None)
     completed = end is not None
@@ -103,9 +103,9 @@ def truth(recording: Recording) -> GroundTruth | None:
             return None
         end, completed = row["t"], row["outcome"] == "completed"
     interventions = tuple(t for t in _interventions(recording.rows) if t < end)
-    iteration_starts = tuple(b for b in _boundaries(recording.rows) if b.t < end)
-    changes_of_pace = _changes_of_pace(recording, end)
-    changing = changes_of_pace != 0 or bool(interventions) or _throttled(recording.rows)
+    iteration_starts = tuple(b for b in _iteration_starts(recording.rows) if b.t < end)
+    changes_of_rate = _changes_of_rate(recording, end)
+    changing = changes_of_rate != 0 or bool(interventions) or _throttled(recording.rows)
     group = Group.ABORTED if not completed else Group.CHANGING if changing else Group.STEADY
     stops = _stops(recording.rows, interventions, None if completed else end)
     return GroundTruth(
@@ -114,7 +114,7 @@ def truth(recording: Recording) -> GroundTruth | None:
         group=group,
         iteration_starts=iteration_starts,
         interventions=interventions,
-        changes=len(interventions) + (changes_of_pace or 0),
+        changes=len(interventions) + (changes_of_rate or 0),
         dirties_little=group is Group.STEADY and _dirties_little(recording, iteration_starts),
         plateau=_plateau(iteration_starts, stops),
     )
@@ -125,14 +125,14 @@ def _lifecycle(row: Row) -> tuple[int, int] | None:
 
 
 def _interventions(rows: Sequence[Row]) -> Iterator[float]:
-    """What was done to it, as it was recorded or as the agent could see it."""
-    limit_ms, told = None, any(row["kind"] == "action" for row in rows)
+    """Yield the times of interventions, as recorded or as far as the agent could see them."""
+    limit_ms, recorded = None, any(row["kind"] == "action" for row in rows)
     for row in rows:
-        if row["kind"] == "action" or (not told and _lifecycle(row) == _POST_COPY):
+        if row["kind"] == "action" or (not recorded and _lifecycle(row) == _POST_COPY):
             yield row["t"]
         new_limit_ms = row.get("pause_limit_ms")
         if new_limit_ms is not None:
-            if not told and limit_ms is not None and new_limit_ms != limit_ms:
+            if not recorded and limit_ms is not None and new_limit_ms != limit_ms:
                 yield row["t"]
             limit_ms = new_limit_ms
 
@@ -141,46 +141,46 @@ def _throttled(rows: Sequence[Row]) -> bool:
     return any(row.get("stats", {}).get("auto_converge_throttle") for row in rows)
 
 
-def _changes_of_pace(recording: Recording, end: float) -> int | None:
-    """How often the guest changed its pace; None if its pace is not known.
+def _changes_of_rate(recording: Recording, end: float) -> int | None:
+    """Return how often the guest changed its dirty rate; None if the rate is not known.
 
-    When its cycle began is not: it is taken to begin with the migration.
+    Its cycle is taken to begin with the migration.
     """
     segments: Any = recording.header.get("segments")
     try:
         lasts = [float(milliseconds) / 1000 for milliseconds, _ in segments]
-        paces = [float(pace) for _, pace in segments]
+        rates = [float(rate) for _, rate in segments]
     except (TypeError, ValueError):
         return None
     if not segments or not 0 < sum(lasts) < math.inf or min(lasts) < 0:
         return None
-    if len(set(paces)) == 1:
+    if len(set(rates)) == 1:
         return 0
     cycles, rest = divmod(end, sum(lasts))
     begun = sum(start <= rest for start in itertools.accumulate(lasts[:-1]))
     return max(1, int(cycles) * len(lasts) + begun)
 
 
-def _boundaries(rows: Sequence[Row]) -> Iterator[IterationStart]:
-    """Where libvirt's counter of passes rises; at the time that an event tells, if one does.
+def _iteration_starts(rows: Sequence[Row]) -> Iterator[IterationStart]:
+    """Yield where libvirt's counter of iterations rises; at the time of the event, if there is one.
 
-    What was left is reckoned back from the first sample of the pass, by the pace of the bytes.
+    What was left is computed back from the first sample of the iteration, by the transfer rate.
     """
-    told_at: list[float] = []
+    event_times: list[float] = []
     before: Row | None = None
     for row in rows:
         if row.get("event") == "iteration":
-            told_at.append(row["t"])
+            event_times.append(row["t"])
         stats = row.get("stats", {}) if row["kind"] == "sample" else {}
         if not stats.get("memory_iteration") or "memory_remaining" not in stats:
             continue
         if before is not None and _number(row) > _number(before):
-            times = [t for t in told_at if t > before["t"]] or [row["t"]]
+            times = [t for t in event_times if t > before["t"]] or [row["t"]]
             yield IterationStart(
                 times[0], stats["memory_remaining"] + _sent(before, row, times[-1])
             )
         if before is None or _number(row) >= _number(before):
-            before, told_at = row, []
+            before, event_times = row, []
 
 
 def _number(row: Row) -> int:
@@ -188,23 +188,23 @@ def _number(row: Row) -> int:
 
 
 def _sent(before: Row, now: Row, since: float) -> float:
-    """Bytes of memory sent from ``since`` to the sample ``now``, by the pace from ``before``."""
+    """Return the bytes of memory sent from ``since`` to the sample ``now``, by the mean rate."""
     seconds = now["t"] - before["t"]
     moved = [row["stats"].get("memory_processed", 0) for row in (before, now)]
     return max(0.0, (moved[1] - moved[0]) / seconds * (now["t"] - since)) if seconds > 0 else 0.0
 
 
 def _dirties_little(recording: Recording, iteration_starts: Sequence[IterationStart]) -> bool:
-    """What a first pass leaves may be so little that its boundary falls into the switch-over."""
+    """Return whether the first iteration left little; the switchover may follow at once."""
     size = recording.memory_size_bytes
     left = iteration_starts[0].remaining_bytes if iteration_starts else 0
     return size is not None and left <= _LITTLE * size
 
 
 def _plateau(iteration_starts: Sequence[IterationStart], stops: Sequence[float]) -> Plateau | None:
-    """The plateau that lasted until the last of ``stops``; None if there was none.
+    """Return the plateau that lasted until the last of ``stops``; None if there was none.
 
-    ``stops`` are the times when somebody did something to it, at last perhaps gave it up.
+    ``stops`` are the times of interventions, and perhaps of giving up at last.
     """
     if not stops:
         return None
@@ -222,7 +222,7 @@ def _plateau(iteration_starts: Sequence[IterationStart], stops: Sequence[float])
 
 
 def _stops(rows: Sequence[Row], interventions: Sequence[float], end: float | None) -> list[float]:
-    """The interventions, up to when it was given up: by an action, or else at its ``end``."""
+    """Return the interventions until it was given up: by an action, or else at its ``end``."""
     if end is None:
         return list(interventions)
     aborts = [row["t"] for row in rows if row.get("action") == "abort"]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A picture of what was said of one migration, beside what really happened.
+"""Draw what was reported of one migration, beside what really happened.
 
-matplotlib is wanted here alone, and only when a picture is: it is in the extra ``plot``.
+matplotlib is needed only for drawing: it is in the extra ``plot``.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from migprog.recording.format import Recording
 from migprog.recording.ground_truth import GroundTruth
 from migprog.recording.replay import Line, Replayed
 
-_TRUTH, _SAID, _ACTION, _BOUNDARY = "#444444", "#1f6fb4", "#b02418", "#c8c8c8"
+_TRUTH, _SAID, _ACTION, _ITERATION = "#444444", "#1f6fb4", "#b02418", "#c8c8c8"
 _COLOURS = {
     Verdict.STARTING: "#e3e3e3",
     Verdict.COPYING: "#c6dbef",
@@ -27,19 +27,19 @@ _COLOURS = {
     Verdict.POST_COPY_PAUSED: "#d6604d",
     Verdict.ENDED: "#8c8c8c",
 }
-# Ranges may be as wide as a guess; what is further off than this share of the whole is cut.
+# Ranges may be very wide; values beyond this share of the whole are cut.
 _HEADROOM = 1.5
 _UNITS = ((7200.0, 3600.0, "hours"), (300.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
 
 
 class CannotDraw(exception.MigprogError):
-    """There is no matplotlib, or no place for the picture."""
+    """matplotlib is missing, or the picture cannot be written."""
 
 
 def draw(path: str, recording: Recording, replayed: Replayed, truth: GroundTruth | None) -> None:
-    """Draw a picture in the format that ``path``'s name tells. Raises :class:`CannotDraw`.
+    """Draw a picture in the format of ``path``'s suffix. Raises :class:`CannotDraw`.
 
-    From top to bottom: the percentage, the time left with its range, the verdict.
+    From top to bottom: the percentage, the remaining time with its range, the verdict.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -85,7 +85,7 @@ def _draw_percent(axes: Any, lines: Sequence[Line], truth: GroundTruth | None, u
         label = "share of the time that had passed"
         axes.plot([0, truth.end / unit], [0, 100], "--", color=_TRUTH, label=label)
     times, percents = _known(lines, "percent", unit)
-    axes.step(times, percents, where="post", color=_SAID, linewidth=2, label="percent said")
+    axes.step(times, percents, where="post", color=_SAID, linewidth=2, label="percent reported")
     axes.set_ylim(0, 103)
 
 
@@ -99,19 +99,19 @@ def _draw_eta(axes: Any, lines: Sequence[Line], truth: GroundTruth | None, unit:
     axes.fill_between(times, low, high, color=_SAID, alpha=0.2, linewidth=0, label="80 % range")
     times, eta = _known(lines, "eta_seconds", unit)
     axes.plot(
-        times, [s / unit for s in eta], ".-", color=_SAID, markersize=4, label="time left said"
+        times, [s / unit for s in eta], ".-", color=_SAID, markersize=4, label="time left reported"
     )
 
 
 def _known(lines: Sequence[Line], name: str, unit: float) -> tuple[list[float], list[float]]:
-    """Times and values; NaN where the value is not known leaves a gap."""
+    """Return times and values; NaN for an unknown value leaves a gap."""
     values = [getattr(line, name) for line in lines]
     nan = float("nan")
     return [line.t / unit for line in lines], [nan if v is None else v for v in values]
 
 
 def _draw_verdicts(axes: Any, lines: Sequence[Line], end: float, unit: float) -> None:
-    """A band of colours; each stretch that is wide enough has its word in it."""
+    """Draw a band of colours; each span that is wide enough is labelled with its verdict."""
     spans = [(verdict, list(of)) for verdict, of in itertools.groupby(lines, lambda o: o.verdict)]
     starts = [of[0].t for _, of in spans]
     untils = [*starts[1:], max(end, lines[-1].t if lines else 0.0)]
@@ -130,14 +130,14 @@ def _draw_verdicts(axes: Any, lines: Sequence[Line], end: float, unit: float) ->
 def _mark(
     percent: Any, eta: Any, recording: Recording, truth: GroundTruth | None, unit: float
 ) -> None:
-    """The boundaries, and what was done to the migration."""
+    """Mark iteration starts, and actions on the migration."""
     iteration_starts = (
         [iteration_start.t for iteration_start in truth.iteration_starts] if truth else []
     )
     for axes in (percent, eta):
         for index, t in enumerate(iteration_starts):
-            label = "start of a pass" if index == 0 else None
-            axes.axvline(t / unit, color=_BOUNDARY, linewidth=1, zorder=0, label=label)
+            label = "start of an iteration" if index == 0 else None
+            axes.axvline(t / unit, color=_ITERATION, linewidth=1, zorder=0, label=label)
     for row in recording.rows:
         if row["kind"] != "action":
             continue

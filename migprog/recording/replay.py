@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a recording through the monitor that judges live migrations, its throttle included.
+"""Run a recording through the monitor that assesses live migrations, including its schedule.
 
-It hands over what the agent would have seen, in the same order, and lets time pass between the
-rows as the agent's loop does. So what is said here is what would have been said then.
+It passes on what the agent would have seen, in the same order, and lets time pass between the rows
+as the agent's loop does. So it reports what would have been reported then.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Phase
 from migprog.recording.format import Recording, Row, is_number
 
-# libvirt's error codes of a domain that is not there any more: OPERATION_INVALID, NO_DOMAIN.
+# libvirt's error codes of a domain that has gone: OPERATION_INVALID, NO_DOMAIN.
 _GONE = (55, 42)
-# The agent looks at its clock so often without any news, and waits so long for the last of them.
+# The agent looks at its clock so often without messages, and waits so long for the last of them.
 _TICK_SECONDS = 0.5
 _MAX_TICKS = 1000
 _AFTERMATH_SECONDS = 5.0
@@ -29,10 +29,10 @@ _UUID = "00000000-0000-0000-0000-000000000000"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What would have been said at a sample; seconds, and None for what is not known.
+    """The assessment at a sample; seconds, and None for what is not known.
 
-    ``reported`` is the throttle's reason when a report would have left, at this sample or since
-    the one before it; of several the weightiest, in the order of :class:`throttle.Reason`.
+    ``reported`` is the schedule's reason if a report would have been sent, at this sample or since
+    the one before it; of several the first in the order of :class:`schedule.Reason`.
     """
 
     t: float
@@ -49,7 +49,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A report that would have left at ``t``, and why."""
+    """A report that would have been sent at ``t``, and why."""
 
     t: float
     reason: schedule.Reason
@@ -58,7 +58,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A line a sample, and every report, those after the last sample included."""
+    """One line for each sample, and every report, including those after the last sample."""
 
     lines: tuple[Line, ...]
     reports: tuple[Sent, ...]
@@ -72,9 +72,8 @@ def replay(
 ) -> Replayed:
     """Run a recording through a monitor of its own.
 
-    ``completion_time_seconds`` is what earlier migrations between the same hosts had shown; the
-    recording may tell it, too. ``resent_share`` is what earlier migrations of the server had to
-    send again.
+    ``completion_time_seconds`` is that of earlier migrations between the same hosts; the recording
+    may have it, too. ``resent_share`` is what earlier migrations of the server had to send again.
     """
     if completion_time_seconds is None:
         completion_time_seconds = recording.completion_time_seconds
@@ -110,7 +109,7 @@ class _Player:
         self._shown = 0
 
     def play(self, row: Row) -> None:
-        """Let time pass up to the row, and hand it over."""
+        """Let time pass up to the row, and process it."""
         self.wait_until(row["t"])
         if row["kind"] == "action" and row.get("action") == "downtime":
             self._set_downtime_limit(row.get("arg"))
@@ -125,7 +124,7 @@ class _Player:
             self._report(self._monitor)
 
     def wait_until(self, t: float) -> None:
-        """Let time pass, with no news; what is due meanwhile is reported."""
+        """Let time pass without messages; what is due meanwhile is reported."""
         if self._monitor is not None and not self._monitor.over:
             step = max(_TICK_SECONDS, (t - self.now) / _MAX_TICKS)
             while self.now + step < t:
@@ -134,7 +133,7 @@ class _Player:
         self.now = max(self.now, t)
 
     def line(self, t: float) -> Line:
-        """What would be said now of the migration, at a sample of ``t``."""
+        """Return the present assessment, at a sample of ``t``."""
         reasons = {sent.reason for sent in self.sent[self._shown :]}
         reported = next((reason for reason in schedule.Reason if reason in reasons), None)
         self._shown = len(self.sent)
@@ -143,22 +142,22 @@ class _Player:
             unknown = (None, None, None, None)
             verdict = (Verdict.STARTING, VerdictReason.NOTHING_COPIED_YET, text)
             return Line(t, Phase.SETUP, *unknown, *verdict, reported)
-        said = self._monitor.preview(self.now, self.now)
+        report = self._monitor.preview(self.now, self.now)
         return Line(
             t,
-            said.phase,
-            said.percent,
-            said.eta_seconds,
-            said.eta_low_seconds,
-            said.eta_high_seconds,
-            said.verdict,
-            said.verdict_reason,
-            said.verdict_message,
+            report.phase,
+            report.percent,
+            report.eta_seconds,
+            report.eta_low_seconds,
+            report.eta_high_seconds,
+            report.verdict,
+            report.verdict_reason,
+            report.verdict_message,
             reported,
         )
 
     def _set_downtime_limit(self, milliseconds: Any) -> None:
-        """An agent reads the limit in force with each sample; where it is not told, it stays."""
+        """Set the limit, which an agent reads with each sample; keep it where none is recorded."""
         if is_number(milliseconds):
             self._downtime_limit_seconds = milliseconds / 1000
 
@@ -188,7 +187,7 @@ class _Player:
 
 
 def _begins(row: Row) -> bool:
-    """Whether an agent begins to watch when it sees this."""
+    """Return whether an agent begins to watch when it sees this row."""
     match row:
         case {"kind": "sample", "stats": stats}:
             return job_sample.outgoing_job(stats) is job_sample.JobState.ACTIVE

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How good was what was said? Figures over the lines of a replay, against what really happened.
+"""Measure forecasts: figures over the lines of a replay, compared with what really happened.
 
 A *sample* is a line before the real end. ETAs are measured where the end could be known: in
-migrations that completed, after the last thing that somebody did to them. Figures of several
-recordings are taken over all of their samples together.
+migrations that completed, after the last intervention. Figures of several recordings are computed
+over all of their samples together.
 """
 
 import collections
@@ -21,11 +21,11 @@ from migprog.recording.format import Recording
 from migprog.recording.ground_truth import GroundTruth, Group
 from migprog.recording.replay import Line, Replayed
 
-# An error of the ETA is relative to the time left, which is taken for no less than this.
+# An error of the ETA is relative to the time left, for which this is the minimum.
 _FLOOR_SECONDS = 2.0
 _MAX_PERCENT_UNDER_WAY = 99
-_PASSES = (Phase.MEMORY_FIRST_ITERATION, Phase.MEMORY_ITERATIONS)
-# A verdict may rise in this order as often as it likes.
+_IN_MEMORY = (Phase.MEMORY_FIRST_ITERATION, Phase.MEMORY_ITERATIONS)
+# Changes of a verdict that rise in this order do not count as flips.
 _RANK = {
     Verdict.STARTING: 0,
     Verdict.COPYING: 1,
@@ -44,27 +44,27 @@ Figures = dict[str, float | int | str | dict[str, int] | None]
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What was measured of one recording; :func:`figures` sums several up.
+    """The figures of one recording; :func:`figures` combines several.
 
     ``percent_back``, ``percent_above_99``, ``percent_lost``: samples with a percentage below the
     one before, above 99, or null after it had been known.
     ``percent_distances``: points from the percentage to the share of the time that had passed;
-    empty unless it completed and nobody intervened.
-    ``displayed_distances``: the same of what a reader sees by the reports that left, looked at five
-    times a second, 0 before the first number; ``nova_distances``: of Nova's progress.
+    empty unless it completed without intervention.
+    ``displayed_distances``: the same for the percentage that a user sees by the reports that were
+    sent, looking five times a second, 0 before the first; ``nova_distances``: for Nova's progress.
     ``eta_errors_early``, ``eta_errors_late``: distance from the ETA to the time really left, as a
-    share of the latter (of 2 s at least), before and after the second boundary, which is the start
-    of the second pass. ``without_eta``: samples after that boundary that had no ETA.
+    share of the latter (of 2 s at least), before and after the start of the second iteration.
+    ``without_eta``: samples after that without an ETA.
     ``in_range``: whether the range held the time left, for each sample that had one.
-    ``wrong_verdict``: the last verdict in a pass over memory was not-converging though it
-    completed untouched, or converging though it was aborted on a plateau; None where it did
-    neither.
+    ``wrong_verdict``: the last verdict while memory was copied was not-converging though it
+    completed without intervention, or converging though it was aborted on a plateau; None where it
+    did neither.
     ``flips``: changes of the verdict other than forward in the order of its life (starting,
     copying, converging or not or stalled, switching-over, post-copy, ended); ``flips_beyond``:
-    those beyond one for each true change (what was done to it, changes of the guest's pace).
+    those in excess of the true changes (interventions, changes of the guest's dirty rate).
     ``called_after_seconds``, ``called_after_iterations``: from the start of the plateau to the
-    first not-converging; None if there was no plateau, or it was not called.
-    ``not_called``: there was a plateau, and nobody called it.
+    first not-converging; None if there was no plateau, or it was not detected.
+    ``not_called``: there was a plateau, and it was not detected.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Score:
 def score(
     name: str, replayed: Replayed, truth: GroundTruth, recording: Recording | None = None
 ) -> Score:
-    """Measure what was said of one migration; Nova's progress only with its recording."""
+    """Measure the replay of one migration; Nova's progress only with its recording."""
     lines = [line for line in replayed.lines if line.t < truth.end]
     measured = [line for line in lines if truth.completed and line.t >= truth.settled_at]
     early = [line for line in measured if line.t < truth.second_iteration_start]
@@ -173,7 +173,7 @@ def _in_range(lines: Sequence[Line], truth: GroundTruth) -> tuple[bool, ...]:
 
 
 def _wrong_verdict(lines: Sequence[Line], truth: GroundTruth) -> bool | None:
-    last = next((line.verdict for line in reversed(lines) if line.phase in _PASSES), None)
+    last = next((line.verdict for line in reversed(lines) if line.phase in _IN_MEMORY), None)
     if truth.completed_by_itself:
         return last == Verdict.NOT_CONVERGING
     if not truth.completed and truth.plateau is not None:
@@ -201,7 +201,7 @@ def _called_at(lines: Sequence[Line], truth: GroundTruth) -> float | None:
 
 
 def figures(scores: Sequence[Score]) -> Figures:
-    """The figures of some recordings together; None where there is nothing to measure."""
+    """Return the figures of some recordings together; None where there is nothing to measure."""
     late = _all(score.eta_errors_late for score in scores)
     without_eta = sum(score.without_eta for score in scores)
     little = [score for score in scores if score.dirties_little]
@@ -252,5 +252,5 @@ def _max(values: Iterable[float | None]) -> float | None:
 
 
 def _quantile(values: Sequence[float], share: float) -> float | None:
-    """The smallest value that no less than ``share`` of them do not exceed."""
+    """Return the smallest value that at least ``share`` of them do not exceed."""
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)] if values else None

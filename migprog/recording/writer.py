@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Has recordings (see recording.py) written, without ever making the agent wait or fail.
+"""Write recordings (see format.py) without ever delaying the agent or making it fail.
 
-The agent's loop puts rows into a queue and goes on; a real thread writes them, so that a disk
-that hangs holds up nobody. When something goes wrong that recording stops, and the loop says so.
+The agent's loop puts rows into a queue and goes on; a real thread writes them, so that a hanging
+disk delays nothing else. On an error that recording stops, and the loop logs it.
 """
 
 import contextlib
@@ -27,16 +27,16 @@ from migprog.recording.format import Row, Writer
 LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f-]{36}(-\d+)?\.jsonl")
 _OUTCOMES = {Status.COMPLETED: "completed", Status.FAILED: "failed", Status.CANCELLED: "failed"}
-# Rows that wait for a first reading to tell when the migration began.
+# Rows that wait for a first reading, which shows when the migration began.
 _MAX_WAITING_ROWS = 64
-# So many rows behind, the disk is taken for hung.
+# With so many rows queued, the disk counts as hung.
 _MAX_QUEUED_ROWS = 10_000
 _MAX_TEXT = 255
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bytes a recording, and how many recordings are kept."""
+    """The most bytes of a recording, and how many recordings are kept."""
 
     max_bytes: int
     keep: int
@@ -67,7 +67,7 @@ class MigrationRecording:
         at: float,
         disks: Sequence[Disk] | None = None,
     ) -> None:
-        """A reading: libvirt's own statistics."""
+        """Record a reading: libvirt's own statistics."""
         limit = (
             {}
             if downtime_limit_seconds is None
@@ -77,7 +77,7 @@ class MigrationRecording:
         self.recorder.put(self, "sample", at, {"stats": dict(stats), **limit, **copies})
 
     def no_sample(self, error: str | None, error_code: int | None, at: float) -> None:
-        """A reading that failed, with libvirt's number for the error if it comes from there."""
+        """Record a reading that failed, with the number of libvirt's error, if it is libvirt's."""
         code = {} if error_code is None else {"code": error_code}
         self.recorder.put(self, "sample", at, {"error": (error or "")[:_MAX_TEXT], **code})
 
@@ -85,11 +85,11 @@ class MigrationRecording:
         self.recorder.put(self, "event", at, {"event": event, **values})
 
     def drop(self) -> None:
-        """Keep nothing: it was no migration."""
+        """Remove the recording: it was no migration."""
         self.recorder.put(self, "drop", 0.0, {})
 
     def end(self, status: Status, error: str | None, at: float) -> None:
-        """The last row. What nobody saw is neither completed nor failed."""
+        """Record the end. One that was not seen is neither completed nor failed."""
         text = {"error": error[:_MAX_TEXT]} if error else {}
         outcome = _OUTCOMES.get(status, "unknown")
         self.recorder.put(self, "end", at, {"outcome": outcome, **text})
@@ -98,8 +98,8 @@ class MigrationRecording:
 class Recorder:
     """Writes the recordings of one agent into ``directory``; None: no recordings.
 
-    ``host`` is what the agent's host is called, ``versions`` what libvirt tells of its own and the
-    hypervisor's, once that is known.
+    ``host`` is the name of the agent's host, ``versions`` are libvirt's and the hypervisor's, once
+    they are known.
     """
 
     def __init__(self, directory: str | None, limits: Limits) -> None:
@@ -114,74 +114,77 @@ class Recorder:
         if self._records:
             native_thread(self._run, "recordings")
 
-    def tape(self, server_uuid: str, handover_seconds: float | None = None) -> MigrationRecording:
-        """A recording that begins; ``handover_seconds`` as the agent's monitor knows it."""
+    def begin(self, server_uuid: str, handover_seconds: float | None = None) -> MigrationRecording:
+        """Begin a recording; ``handover_seconds`` is the completion time expected."""
         return MigrationRecording(self, server_uuid, handover_seconds)
 
     def stop(self) -> None:
-        """Let the thread end when it has written what it was given."""
+        """Let the thread end when it has written all queued rows."""
         self._queue.put(None)
 
-    def put(self, tape: MigrationRecording, kind: str, at: float, values: Row) -> None:
-        """Hand a row over to the thread; it never waits."""
-        if not self._records or tape.silent:
+    def put(self, recording: MigrationRecording, kind: str, at: float, values: Row) -> None:
+        """Queue a row for the thread; it never waits."""
+        if not self._records or recording.silent:
             return
-        error = tape.error
+        error = recording.error
         if error is None and self._queue.qsize() >= _MAX_QUEUED_ROWS:
             error = "the disk does not keep up"
         if error is not None:
-            tape.silent = True
-            LOG.warning("server %s: its recording stops: %s", tape.server_uuid, error)
+            recording.silent = True
+            LOG.warning(
+                "server %s: its recording stops: %s; monitoring continues",
+                *(recording.server_uuid, error),
+            )
             return
-        self._queue.put((tape, kind, at, values))
+        self._queue.put((recording, kind, at, values))
 
     # The thread that writes.
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
-            tape, *row = item
-            if tape.error is not None:
+            recording, *row = item
+            if recording.error is not None:
                 continue
             try:
-                self._take(tape, *row)
+                self._take(recording, *row)
             except Exception as error:
-                tape.error = str(error)
-                self._close(tape)
+                recording.error = str(error)
+                self._close(recording)
 
-    def _take(self, tape: MigrationRecording, kind: str, at: float, values: Row) -> None:
+    def _take(self, recording: MigrationRecording, kind: str, at: float, values: Row) -> None:
         if kind == "drop":
-            self._drop(tape)
+            self._drop(recording)
             return
-        tape.waiting.append((kind, at, values))
-        if tape.writer is None:
-            enough = kind == "end" or len(tape.waiting) > _MAX_WAITING_ROWS
-            tape.started_at = _start(kind, at, values)
-            if tape.started_at is None and enough:
-                tape.started_at = tape.waiting[0][1]
-            if tape.started_at is None:
+        recording.waiting.append((kind, at, values))
+        if recording.writer is None:
+            enough = kind == "end" or len(recording.waiting) > _MAX_WAITING_ROWS
+            recording.started_at = _start(kind, at, values)
+            if recording.started_at is None and enough:
+                recording.started_at = recording.waiting[0][1]
+            if recording.started_at is None:
                 return
-            tape.writer = self._writer(tape, tape.started_at)
-        while tape.waiting:
-            kind, at, values = tape.waiting.pop(0)
-            tape.writer.write(kind, at - (tape.started_at or 0.0), values)
+            recording.writer = self._writer(recording, recording.started_at)
+        while recording.waiting:
+            kind, at, values = recording.waiting.pop(0)
+            recording.writer.write(kind, at - (recording.started_at or 0.0), values)
         if kind == "end":
-            self._close(tape)
+            self._close(recording)
 
-    def _drop(self, tape: MigrationRecording) -> None:
-        tape.waiting.clear()
-        self._close(tape)
-        if tape.writer is not None:
-            (self._directory / tape.writer.name).unlink(missing_ok=True)
+    def _drop(self, recording: MigrationRecording) -> None:
+        recording.waiting.clear()
+        self._close(recording)
+        if recording.writer is not None:
+            (self._directory / recording.writer.name).unlink(missing_ok=True)
 
-    def _writer(self, tape: MigrationRecording, started_at: float) -> Writer:
+    def _writer(self, recording: MigrationRecording, started_at: float) -> Writer:
         started = time.gmtime(time.time() - time.monotonic() + started_at)
-        facts = tape.facts
+        facts = recording.facts
         header = {
             "scenario": "recorded",
-            "uuid": tape.server_uuid,
+            "uuid": recording.server_uuid,
             "mem_mib": _mib(facts.memory_size_bytes),
             "resident_mib": _mib(facts.memory_resident_bytes),
-            "handover_seconds": tape.handover_seconds,
+            "handover_seconds": recording.handover_seconds,
             "host": self.host,
             **self.versions,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", started),
@@ -198,16 +201,17 @@ class Recorder:
             if name not in self._open:
                 (self._directory / name).unlink(missing_ok=True)
 
-    def _close(self, tape: MigrationRecording) -> None:
-        if tape.writer is not None:
-            self._open.discard(tape.writer.name)
-            # A full disk refuses what is left in the buffer once more.
+    def _close(self, recording: MigrationRecording) -> None:
+        if recording.writer is not None:
+            self._open.discard(recording.writer.name)
+            # On a full disk, flushing the rest of the buffer fails again.
             with contextlib.suppress(OSError):
-                tape.writer.close()
+                recording.writer.close()
 
 
 def _start(kind: str, at: float, values: Row) -> float | None:
-    """When the migration began, if this is a reading that tells."""
+    """Return when the migration began, if this is a reading that shows it."""
+
     stats = values.get("stats") or {}
     if kind != "sample" or job_sample.outgoing_job(stats) is not job_sample.JobState.ACTIVE:
         return None

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When to read how far the copy of each disk of a server is, and of which disks.
+"""Decide when to read the copies of a server's disks by block job, and of which disks.
 
-libvirt has no call for all of them. So there is a bound on their number and on the share of the
-time that the calls take, and what fails ends the round: the sums are in the job's statistics.
+libvirt has no call for all of them. So their number and the share of the time that the calls take
+are limited, and a failure ends the round: the job's statistics have the sums.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from typing import Any
 from migprog.core.fields import MAX_DISKS
 from migprog.core.forecast.job_sample import Disk, copies_disks, disk_of_block_job
 
-# A round comes no sooner, and no sooner than so many times what the last one took.
+# The least time between rounds, absolute and as a multiple of the time that the last one took.
 _LEAST_SECONDS = 0.9
 _TIMES = 20.0
 # A round that takes longer ends with the disks that were read.
@@ -29,7 +29,7 @@ class BlockJobs:
         self._latest: tuple[Disk, ...] | None = None
 
     def take(self, stats: Mapping[str, Any]) -> None:
-        """Take up job statistics: only while disks are copied is there something to read, and once
+        """Use job statistics: there is something to read only while disks are copied, and once
         after that."""
         self._ends = not copies_disks(stats)
         if self._next_at is None and not self._ends:
@@ -40,10 +40,10 @@ class BlockJobs:
         targets: Callable[[], tuple[str, ...]],
         block_job: Callable[[str], Mapping[str, Any] | None],
     ) -> tuple[Disk, ...] | None:
-        """The copies by now, or those of the last round where none is due; None without any.
+        """Return the copies now, or those of the last round if none is due; None without any.
 
-        ``targets`` reads the names of the server's disks; ``block_job`` what libvirt says of the
-        copy of one, empty where there is none, None where the call failed.
+        ``targets`` reads the names of the server's disks; ``block_job`` libvirt's information about
+        the copy of one, empty where there is none, None where the call failed.
         """
         began = self._clock()
         if self._next_at is None or (began < self._next_at and not self._ends):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A claim to a hypervisor: of all agents that share a network namespace one alone has it.
+"""A claim to a hypervisor: only one of all agents in a network namespace can hold it.
 
-It is a name of an abstract Unix socket: it needs no file and no right, and the kernel takes it back
-when the process ends, however that ends. Agents in other network namespaces cannot see it.
+It is a name of an abstract Unix socket: it needs no file and no permission, and the kernel releases
+it when the process ends in any way. Agents in other network namespaces cannot see it.
 """
 
 import contextlib
@@ -16,27 +16,27 @@ from xml.etree import ElementTree
 
 from migprog.concurrency import native_socket
 
-# Each process that asks who holds the claim takes one place until that one ends.
+# Each process that asks for the holder takes one place until that process ends.
 _BACKLOG = 128
 
 
 def identity(uri: str, driver: str, capabilities: str) -> str:
-    """Name a hypervisor by what libvirt says of it, whichever URI leads there.
+    """Name a hypervisor by libvirt's information, whichever URI leads to it.
 
-    ``capabilities`` is libvirt's XML; ``uri`` stands in where that names no host. A user has a
-    libvirt of its own behind ``/session``.
+    ``capabilities`` is libvirt's XML; ``uri`` is used if that names no host. A user has a libvirt
+    of its own behind ``/session``.
     """
     path = urlsplit(uri).path
     owner = str(os.getuid()) if path == "/session" else ""
     host_uuid = None
     with contextlib.suppress(ElementTree.ParseError):
-        # libvirt writes it anew from what it knows: it has no entities and no document type.
+        # libvirt generates it: it has no entities and no document type.
         host_uuid = ElementTree.fromstring(capabilities).findtext("host/uuid")  # noqa: S314
     return "\n".join([driver, host_uuid or uri, path if host_uuid else "", owner])
 
 
 class Claim:
-    """Of one thread. It is held from :meth:`take` to :meth:`release`, or to the process's end."""
+    """Used by one thread. Held from :meth:`take` to :meth:`release`, or to the process's end."""
 
     def __init__(self) -> None:
         self._socket: Any = None
@@ -58,7 +58,7 @@ class Claim:
         return None
 
     def release(self) -> None:
-        """Let another agent have it."""
+        """Release the claim for another agent."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None

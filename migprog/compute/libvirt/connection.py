@@ -16,20 +16,20 @@ import libvirt
 
 from migprog.concurrency import native_thread
 
-# A libvirt that does not answer for so long (interval × count seconds) is taken for gone.
+# A libvirt that does not answer for so long (interval × count seconds) counts as disconnected.
 KEEPALIVE = (5, 6)
 
 
 class ThreadConnection:
-    """A connection to the libvirt behind ``uri`` for one thread. It is opened when it is first
-    needed, and again when it has broken."""
+    """A connection to the libvirt behind ``uri`` for one thread. It is opened at the first use, and
+    again when it has broken."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._connection: libvirt.virConnect | None = None
 
     def get(self) -> Any:
-        """The connection. Raises :class:`libvirtError`; may hang for as long as libvirt does."""
+        """Return the connection. Raises :class:`libvirtError`; may hang as long as libvirt does."""
         if self._connection is not None and not self._connection.isAlive():
             self.close()
         if self._connection is None:

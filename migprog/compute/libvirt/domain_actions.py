@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does to a server's migration what an operator asks for. Blocks: it belongs in a real thread."""
+"""Carry out an operator's action on a server's migration. Blocks: call it in a real thread."""
 
 import contextlib
 import time
@@ -15,14 +15,14 @@ from migprog.core.actions import Action, Refusal
 def act(
     uri: str, keepalive: tuple[int, int], action: Action, server_uuid: str, seen_at: float
 ) -> ActionResult:
-    """Do something to the migration of a server that was last seen at ``seen_at``.
+    """Carry out an action on the migration of a server that was last seen at ``seen_at``.
 
-    ``keepalive``: interval in seconds, and count, after which a silent libvirt is taken for gone.
+    ``keepalive``: interval in seconds, and count, after which a silent libvirt counts as gone.
     """
     at = time.monotonic()
     result: dict[str, Any]
     try:
-        # Of its own: what watches cannot change a thing, and what can is soon closed.
+        # A separate connection: the monitoring ones are read-only, and this one is closed soon.
         with contextlib.closing(libvirt.open(uri)) as connection:
             connection.setKeepAlive(*keepalive)
             domain = connection.lookupByUUIDString(server_uuid)
@@ -43,13 +43,13 @@ def _abort(domain: Any, seen_at: float) -> dict[str, Any]:
 
 
 def force_complete(domain: Any, seen_at: float) -> dict[str, Any]:
-    """As Nova does it: by post-copy where that was allowed when it began, else by a pause."""
+    """Force it as Nova does: by post-copy if that was permitted at its start, else by a pause."""
     if not _is_there(domain, seen_at):
         return {"refused": Refusal.ENDED}
     try:
         domain.migrateStartPostCopy(0)
     except libvirt.libvirtError as error:
-        # Nothing tells what a migration was allowed, but for this.
+        # Only this error shows whether the migration permits post-copy.
         if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
             raise
         return _pause(domain, seen_at)
@@ -57,18 +57,18 @@ def force_complete(domain: Any, seen_at: float) -> dict[str, Any]:
 
 
 def _pause(domain: Any, seen_at: float) -> dict[str, Any]:
-    """Suspend a server for its migration: libvirt has it run again at the end, wherever it is."""
+    """Suspend a server for its migration: libvirt resumes it at the end, wherever it is."""
     if not _is_there(domain, seen_at):
         return {"refused": Refusal.ENDED}
     if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
         return {"refused": Refusal.ALREADY_PAUSED}
     domain.suspend()
     paused_by_user = [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER]
-    stands = None
+    domain_state = None
     with contextlib.suppress(libvirt.libvirtError):
-        stands = domain.state()
-    if stands == paused_by_user:
-        # The migration ended just before, else libvirt would call it the migration's pause.
+        domain_state = domain.state()
+    if domain_state == paused_by_user:
+        # The migration ended just before, else libvirt would attribute the pause to it.
         domain.resume()
         return {"refused": Refusal.ENDED}
     return {"how": "the server is paused until it is at its destination", "paused": True}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads one server from libvirt: its job's statistics, and what stays the same while it runs.
+"""Read one server from libvirt: its job's statistics, and the facts that do not change.
 
-Everything here may hang, and belongs in a real thread.
+Every call here may hang, and belongs in a real thread.
 """
 
 import contextlib
@@ -24,8 +24,8 @@ from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Phase
 
 _GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID)
-# A domain that is being received; or one that migrates away and is paused, by anybody or for its
-# switch-over.
+# A domain that is being received; or one that migrates away and is paused, for its switchover or
+# for any other reason.
 _PAUSED = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION)
 # The states of a domain that is being received; asking for its job's statistics may block.
 _INCOMING = {
@@ -33,26 +33,26 @@ _INCOMING = {
     (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP),
     (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY),
 }
-# How a server stands at its source.
+# The phases that a domain's state shows at its source.
 PHASES = {
     (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY): Phase.POST_COPY,
     (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED): Phase.POST_COPY_PAUSED,
 }
-# Without the second, reading them would be the end of them.
+# Without the second flag, reading the statistics would delete them.
 _COMPLETED = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
-# A server may be told to have arrived before its job is through: so often it is asked, and seconds
-# between.
+# A server may be reported as arrived before its job has ended: the number of attempts, and the
+# seconds between them.
 _COMPLETED_ATTEMPTS, _COMPLETED_PAUSE_SECONDS = 20, 0.1
-# A QEMU that is started to receive a server runs none of its processors: none of them has had more
-# time than this, which is counted in hundredths of a second. One of a server that has run here has.
+# A QEMU that was started to receive a server runs no processors: none of them has had more time
+# than this, which is counted in hundredths of a second. Those of a server that has run here have.
 _RECEIVING_NANOSECONDS = 10_000_000
 _OUTGOING = (JobState.ACTIVE, JobState.FAILED, JobState.CANCELLED)
-# An answer that took longer was waited for: its job may have begun while it was.
+# An answer that took longer was delayed: its job may have begun meanwhile.
 _PROMPT_SECONDS = 1.0
 
 
 class Reader:
-    """What is known of a host's servers. Single steps of the interpreter change it, in any thread.
+    """What is known of a host's servers. Changed by single steps of the interpreter, in any thread.
 
     ``facts`` are those of servers that were seen running.
     """
@@ -61,23 +61,23 @@ class Reader:
         self.facts: dict[str, ServerFacts] = {}
         # Those that are watched and whose facts were not read again since.
         self._new: set[str] = set()
-        # Those that an agent before has left, and that were not seen migrating since.
+        # Those with a checkpoint of an earlier agent that were not seen migrating since.
         self._left: set[str] = set()
         # When the jobs began that hold servers' locks.
         self._jobs: dict[str, float] = {}
 
     def begin(self, server_uuid: str, left: bool) -> None:
-        """A server is watched from now on; ``left``: an agent before has left it migrating."""
+        """Begin to watch a server; ``left``: an earlier agent has left it migrating."""
         (self._left.add if left else self._left.discard)(server_uuid)
         self._new.add(server_uuid)
 
     def learn(self, domain: Any, server_uuid: str) -> None:
-        """Read what stays the same of a server, unless it is known."""
+        """Read the facts of a server, unless they are known."""
         if server_uuid not in self.facts:
             self.facts[server_uuid] = domain_xml.read(domain.XMLDesc())
 
     def forget(self, server_uuid: str) -> None:
-        """What is known of a server may have changed."""
+        """Forget a server's facts, which may have changed."""
         self.facts.pop(server_uuid, None)
         self._jobs.pop(server_uuid, None)
 
@@ -133,11 +133,11 @@ class Reader:
         connection: Any,
         domain: Any,
         server_uuid: str,
-        stands: tuple[int, int] | None = None,
+        domain_state: tuple[int, int] | None = None,
     ) -> Reading | None:
         """Read a server that migrates away, or has just failed to; None for any other.
 
-        ``stands``: its state and the reason, where these are known. Raises :class:`libvirtError`.
+        ``domain_state``: its state and reason, if known. Raises :class:`libvirtError`.
         """
         before = time.monotonic()
         stats = domain.jobStats()
@@ -147,7 +147,7 @@ class Reader:
         state = job_sample.outgoing_job(stats)
         if state not in _OUTGOING:
             return None
-        # The job began no later than what is read before the call tells.
+        # The job began no later than what is read before the call shows.
         after = time.monotonic()
         at = before if after - before < _PROMPT_SECONDS else after
         if state is JobState.ACTIVE:
@@ -155,16 +155,16 @@ class Reader:
         elif began_at is not None:
             # libvirt forgets a job's time as the job fails.
             stats = stats | {"time_elapsed": max(0, round((at - began_at) * 1000))}
-        phase = None if stands is None else PHASES.get(stands)
-        return self.reading(server_uuid, stats, at, phase=phase, is_paused=stands == _PAUSED)
+        phase = None if domain_state is None else PHASES.get(domain_state)
+        return self.reading(server_uuid, stats, at, phase=phase, is_paused=domain_state == _PAUSED)
 
     def lock(self, domain: Any) -> Lock:
-        """Tell whether a server's lock is held. libvirt answers this at once, whatever hangs."""
+        """Return whether a server's lock is held. libvirt answers this at once, whatever hangs."""
         at = time.monotonic()
         try:
             state, _, elapsed_ms = domain.controlInfo()
         except libvirt.libvirtError:
-            # Whatever is wrong with it, the next call says so at once.
+            # If something is wrong with the server, the next call fails at once.
             return Lock.FREE
         if state == libvirt.VIR_DOMAIN_CONTROL_JOB:
             self._jobs[domain.UUIDString()] = at - elapsed_ms / 1000
@@ -172,24 +172,28 @@ class Reader:
         return Lock.FREE if state == libvirt.VIR_DOMAIN_CONTROL_OK else Lock.HELD
 
     def _look_for(self, connection: Any, domain: Any, server_uuid: str) -> Reading:
-        """Read a server that may be anywhere by now: on its way back here, too."""
+        """Read a server that may be anywhere by now, even on its way back here."""
         at = time.monotonic()
-        stands = tuple(domain.state())
-        if arrives(connection, domain, stands):
+        domain_state = tuple(domain.state())
+        if arrives(connection, domain, domain_state):
             text = "it arrives here"
             return Reading(server_uuid=server_uuid, at=at, error=text)
-        if stands[0] == libvirt.VIR_DOMAIN_SHUTOFF:
+        if domain_state[0] == libvirt.VIR_DOMAIN_SHUTOFF:
             stats = domain.jobStats(_COMPLETED)
             return Reading(server_uuid=server_uuid, at=at, gone=True, stats=stats)
         stats = domain.jobStats()
         if job_sample.outgoing_job(stats) is JobState.ACTIVE:
             self._left.discard(server_uuid)
         return self.reading(
-            server_uuid, stats, at, phase=PHASES.get(stands), is_paused=stands == _PAUSED
+            server_uuid,
+            stats,
+            at,
+            phase=PHASES.get(domain_state),
+            is_paused=domain_state == _PAUSED,
         )
 
     def read_resident(self, connection: Any, domain: Any, server_uuid: str) -> None:
-        """Read once how much memory it has; that costs as much as its statistics do."""
+        """Read its resident memory once; that costs as much as reading its statistics."""
         self._new.discard(server_uuid)
         facts = self.facts.get(server_uuid)
         if facts is None or facts.huge_pages:
@@ -207,13 +211,15 @@ class Reader:
                 )
 
 
-def arrives(connection: Any, domain: Any, stands: tuple[Any, ...]) -> bool:
-    """Tell whether a server in this state is being received; waits for no server."""
-    return stands in _INCOMING and not (stands == _PAUSED and _has_run(connection, domain))
+def arrives(connection: Any, domain: Any, domain_state: tuple[Any, ...]) -> bool:
+    """Return whether a server in this state is being received; waits for no server."""
+    return domain_state in _INCOMING and not (
+        domain_state == _PAUSED and _has_run(connection, domain)
+    )
 
 
 def _has_run(connection: Any, domain: Any) -> bool:
-    """Tell whether a server's processors have run on this host."""
+    """Return whether a server's processors have run on this host."""
     nowait = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
     with contextlib.suppress(libvirt.libvirtError):
         ((_, stats),) = connection.domainListGetStats(
@@ -241,10 +247,10 @@ def completed(connection: Any, server_uuid: str) -> Mapping[str, Any] | None:
 
 
 def downtime_limit_seconds(domain: Any) -> float | None:
-    """The max downtime in force, where it may be read: libvirt wants a read-write connection."""
+    """Return the max downtime in force, or None: libvirt requires a read-write connection."""
     with contextlib.suppress(libvirt.libvirtError):
         milliseconds = domain.migrateGetMaxDowntime()
-        # Where that fails libvirt-python does not raise, but gives None: as a job ends, say.
+        # On failure libvirt-python does not raise, but returns None, for example as a job ends.
         return None if milliseconds is None else float(milliseconds) / 1000
     return None
 
@@ -256,8 +262,8 @@ def _disk_targets(domain: Any) -> tuple[str, ...]:
 
 
 def _block_job(domain: Any, name: str) -> Mapping[str, Any] | None:
-    """What libvirt says of the copy of a disk, with its bandwidth in bytes; empty where there is
-    none, None where it says nothing."""
+    """Return libvirt's information on the copy of a disk, with its bandwidth in bytes; empty if
+    there is none, None if the call failed."""
     with contextlib.suppress(libvirt.libvirtError):
         info = domain.blockJobInfo(name, libvirt.VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES)
         is_copy = info and info.get("type") == libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_COPY

@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a domain's XML and QEMU's events tell of a server. Tenants choose some of it: it is data."""
+"""Parse a domain's XML and QEMU's events. Tenants choose some of it: it is only data."""
 
 import json
 from xml.etree import ElementTree
 
 from migprog.core.server_facts import ServerFacts
 
-# Nova has raised the last number of its metadata's namespace with each change of its form.
+# Nova raises the last number of its metadata's namespace with each change of its format.
 _NOVA = "http://openstack.org/xmlns/libvirt/nova/"
 _HOST_DEVICES = ("devices/hostdev", "devices/interface[@type='hostdev']")
 _UNIT_BYTES = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
 def read(xml: str) -> ServerFacts:
-    """Read a domain's XML as libvirt gives it. What cannot be read is not known.
+    """Read a domain's XML from libvirt. What cannot be read is not known.
 
-    libvirt writes it anew from what it has parsed: it has no entities and no document type.
+    libvirt generates it: it has no entities and no document type.
     """
     try:
         domain = ElementTree.fromstring(xml)  # noqa: S314
@@ -33,8 +33,8 @@ def read(xml: str) -> ServerFacts:
 
 
 def disk_targets(xml: str) -> tuple[str, ...]:
-    """The names of a domain's disks as the guest has them ("vda"), in the order of its XML; none
-    of CD-ROMs and floppy disks, which are not copied."""
+    """Return the names of a domain's disks as the guest has them ("vda"), in the order of its XML,
+    without CD-ROMs and floppy disks, which are not copied."""
     try:
         domain = ElementTree.fromstring(xml)  # noqa: S314
     except ElementTree.ParseError:
@@ -48,7 +48,7 @@ def disk_targets(xml: str) -> tuple[str, ...]:
 
 
 def qemu_migration_status(details: str | None) -> str | None:
-    """The status that QEMU's MIGRATION event carries."""
+    """Return the status in QEMU's MIGRATION event."""
     try:
         status = json.loads(details or "").get("status")
     except (ValueError, AttributeError):

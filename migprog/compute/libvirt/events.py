@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host tells its agent: values, made in libvirt's threads, taken up in the agent's loop."""
+"""Messages from a host's libvirt threads to the agent's loop. All are values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from migprog.core.status import Phase
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """libvirt answers; ``node`` is the host name it tells.
+    """libvirt answers; ``node`` is the host name that it reports.
 
-    ``libvirt_version`` and ``hypervisor_version`` as libvirt tells them: major · 10 ** 6 +
-    minor · 10 ** 3 + release. ``without_qemu_events``: why QEMU's own events are not told, if they
-    were asked for.
+    ``libvirt_version`` and ``hypervisor_version`` as libvirt reports them: major · 10 ** 6 +
+    minor · 10 ** 3 + release. ``without_qemu_events``: why QEMU's own events are not available, if
+    they were asked for.
     """
 
     node: str
@@ -44,9 +44,9 @@ class Reading(_OfServer):
     """The job statistics of a server, in libvirt's keys; or why there are none.
 
     ``gone``: libvirt does not know the server any more, or it does not run here; then ``stats`` are
-    those of its last job, if libvirt still has them. ``phase`` is what the server's own state tells
-    of its migration; ``is_paused``, that it was paused as it was first looked at, by anybody or for
-    its switch-over. ``error_code`` is a number of libvirt's virErrorNumber.
+    those of its last job, if libvirt still has them. ``phase`` is what the server's own state shows
+    of its migration; ``is_paused``: it was paused when first looked at, for its switchover or for
+    any other reason. ``error_code`` is a number of libvirt's virErrorNumber.
     """
 
     stats: Mapping[str, Any] | None = None
@@ -62,7 +62,7 @@ class Reading(_OfServer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Iteration(_OfServer):
-    """QEMU begins a pass over the server's memory, by its own count the ``number``th."""
+    """QEMU begins an iteration over the server's memory, by its own count the ``number``th."""
 
     number: int
 
@@ -86,9 +86,9 @@ class JobCompleted(_OfServer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEvent(_OfServer):
-    """Something happens to a job of the server; perhaps, but not surely, to its migration.
+    """An event of a job of the server; perhaps, but not surely, of its migration.
 
-    ``qemu_status``: QEMU's own word for the state of its migration (MigrationStatus in its QAPI).
+    ``qemu_status``: QEMU's own status of its migration (MigrationStatus in its QAPI).
     """
 
     qemu_status: str | None = None
@@ -96,7 +96,7 @@ class JobEvent(_OfServer):
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
-    """The hosts that migrations go to, by the migrations' UUIDs, as a conductor tells them."""
+    """The hosts that migrations go to, by the migrations' UUIDs, as a conductor reports them."""
 
     by_migration: Mapping[str, str]
 
@@ -118,15 +118,15 @@ class ArrivalStats(_OfServer):
 
 @dataclass(frozen=True, slots=True)
 class ArrivedServers:
-    """Servers that run on the host since a migration brought them, as it is first looked at."""
+    """Servers on the host that a migration has brought, as it is first looked at."""
 
     server_uuids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionResult(_OfServer):
-    """What came of something that was to be done: ``how`` it was done, why it was ``refused``, or
-    libvirt's ``error``. ``paused``: the server now stands still until its migration has ended."""
+    """The result of an action: ``how`` it was done, why it was ``refused``, or libvirt's ``error``.
+    ``paused``: the server is now paused until its migration has ended."""
 
     how: str | None = None
     refused: Refusal | None = None
@@ -136,19 +136,19 @@ class ActionResult(_OfServer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoAnswer(_OfServer):
-    """libvirt does not tell of the server's job: another call holds the server's lock."""
+    """libvirt does not report the server's job: another call holds the server's lock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers(_OfServer):
-    """libvirt tells of the server's job again, or searches do not ask any more: ``gone``."""
+    """libvirt reports the server's job again, or it is not searched any more: ``gone``."""
 
     gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OtherAgent:
-    """Another agent watches the same hypervisor; ``who`` it is, as far as the kernel tells."""
+    """Another agent watches the same hypervisor; ``who``: its process, if the kernel shows it."""
 
     who: str
 

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""libvirt, which it turns from calls and events into values for an inbox.
+"""One libvirt: turns its calls and events into messages for an inbox.
 
 Kinds of real threads that run here, whatever the concurrency backend: one runs libvirt's event
-loop. One a libvirt connects, starts each search for migrations, and connects again; it makes no
-call that waits for a single server. A search asks the servers in threads of its own (see
-:mod:`migprog.compute.libvirt.job_queries`). One a migration reads its statistics, so that a call
-which hangs costs its own server's figures and nothing else. One does something that an operator
-asked for. None of them logs, locks or decides: they hand over. Whatever may wait for a server has a
-connection of its own (:mod:`migprog.compute.libvirt.connection`); events come by one that waits for
-none.
+loop. One for each libvirt connects, starts each search for migrations, and connects again; it makes
+no call that waits for a single server. A search queries the servers in threads of its own (see
+:mod:`migprog.compute.libvirt.job_queries`). One for each migration reads its statistics, so that a
+call that hangs delays its own server alone. One carries out an operator's action. None of them
+logs, locks or decides: they send messages. A call that may wait for a server uses a connection of
+its own (:mod:`migprog.compute.libvirt.connection`); events come by one that waits for none.
 """
 
 import contextlib
@@ -48,9 +47,9 @@ _CHANGES = (libvirt.VIR_DOMAIN_EVENT_DEFINED, libvirt.VIR_DOMAIN_EVENT_STARTED)
 _APPEARS = (libvirt.VIR_DOMAIN_EVENT_STARTED, libvirt.VIR_DOMAIN_EVENT_RESUMED)
 # Between two searches that events asked for: a block job changes its state in bursts.
 _SEARCH_PAUSE_SECONDS = 0.1
-# Between two attempts to take the place of another agent.
+# Between two attempts to take the claim of another agent.
 _CLAIM_SECONDS = 0.5
-# Stands among the UUIDs of those to be looked at for all of them.
+# Among the UUIDs of servers to search, it means all servers.
 _ALL = ""
 
 
@@ -59,7 +58,7 @@ class _OtherAgentError(Exception):
 
 
 class Host:
-    """A libvirt that is watched; what it sees goes to ``inbox`` as :data:`messages.Message`."""
+    """A libvirt that is watched; it sends :data:`events.Message` to ``inbox``."""
 
     def __init__(
         self,
@@ -80,11 +79,11 @@ class Host:
         self._reader = domain_reader.Reader()
         self._asking = JobQueries(inbox, lambda: ThreadConnection(uri), self._ask, self._lock)
         self._searched = False
-        # Those whose threads run; one that hangs stays until its call returns.
+        # Samplers whose threads run; one that hangs stays until its call returns.
         self._samplers: set[Sampler] = set()
         # Wakes the searching thread: a server to look at now, or _ALL; None to stop.
         self._wakes: queue.SimpleQueue[str | None] = native_queue()
-        # When all servers are to be looked at again, however many events come before.
+        # When all servers are searched again, however many events come before.
         self._all_at = 0.0
 
     def start(self) -> None:
@@ -95,17 +94,17 @@ class Host:
         self._wakes.put(None)
 
     def search_every(self, seconds: float) -> None:
-        """Search at another interval from now on: a shorter one does not begin with the rest of
-        the one before, which may be minutes."""
+        """Set the search interval. A shorter one takes effect at once, not after the rest of the
+        previous one, which may be minutes."""
         is_shorter = seconds < self._scan_interval_seconds
         self._scan_interval_seconds = seconds
         if is_shorter:
             self._wakes.put(_ALL)
 
     def sampler(self, server_uuid: str, left: bool = False) -> Sampler:
-        """A thread of its own that reads the statistics of one server on request.
+        """Start a thread of its own that reads the statistics of one server on request.
 
-        ``left``: it migrated when an agent before was here; where is it now?
+        ``left``: an earlier agent has left it migrating; look where it is now.
         """
         self._reader.begin(server_uuid, left)
         connection = ThreadConnection(self.uri)
@@ -117,13 +116,13 @@ class Host:
 
         sampler = Sampler(server_uuid, read, self._inbox, ended)
         self._samplers.add(sampler)
-        # Whether it answers is the sampler's business from now on.
+        # From now on the sampler checks whether it answers.
         self._asking.drop([server_uuid])
         sampler.start()
         return sampler
 
     def read_completed(self, server_uuid: str, at: float) -> None:
-        """Have the final statistics of the job that brought a server here read and handed over."""
+        """Start reading the final statistics of the job that brought a server here."""
 
         def read() -> None:
             connection = self._connection
@@ -133,8 +132,8 @@ class Host:
         native_thread(read, f"arrival {server_uuid}")
 
     def act(self, action: Action, server_uuid: str, seen_at: float) -> None:
-        """Have something done to the migration of a server that was last seen at ``seen_at``, and
-        what came of it handed over as :class:`Acted`."""
+        """Start an action on the migration of a server that was last seen at ``seen_at``; its
+        :class:`ActionResult` comes later."""
 
         def act() -> None:
             self._inbox.put(domain_actions.act(self.uri, KEEPALIVE, action, server_uuid, seen_at))
@@ -158,7 +157,7 @@ class Host:
             except (libvirt.libvirtError, TimeoutError) as error:
                 self._lost(str(error))
             except Exception as error:
-                # Whatever nobody foresaw: to look again is better than to look no more.
+                # An unexpected error: continue, as searching again is better than stopping.
                 self._lost(repr(error))
             if _ALL in named or self._connection is None:
                 self._all_at = time.monotonic() + pause_seconds
@@ -170,7 +169,7 @@ class Host:
         self._claim.release()
 
     def _wait(self) -> Collection[str | None]:
-        """Wait for the next search; return the servers to look at, None to stop."""
+        """Wait for the next search; return the servers to search, None to stop."""
         woken: set[str | None] = set()
         with contextlib.suppress(queue.Empty):
             woken.add(self._wakes.get(timeout=max(0.0, self._all_at - time.monotonic())))
@@ -220,9 +219,9 @@ class Host:
             raise _OtherAgentError(who)
 
     def _connect_qemu(self) -> str | None:
-        """Have QEMU's own events told; gives the reason where that is refused.
+        """Subscribe to QEMU's own events; return the reason if that is refused.
 
-        libvirt tells them on read-write connections alone, so this one is for nothing else.
+        libvirt sends them on read-write connections alone; this one is for nothing else.
         """
         try:
             connection = self._opening.open(lambda: libvirt.open(self.uri))
@@ -235,9 +234,9 @@ class Host:
         return None
 
     def _search(self, named: Collection[str]) -> None:
-        """Look at servers once, and hand over those that are migrating away.
+        """Search servers once, and send a reading of each that is migrating away.
 
-        Those that have a sampler are its business. No call here waits for a single server.
+        Those with a sampler are left to it. No call here waits for a single server.
         """
         connection = self._asking.connection.get()
         everything = _ALL in named
@@ -246,19 +245,19 @@ class Host:
         for domain, state in self._states(connection, None if everything else named):
             server_uuid = domain.UUIDString()
             present.add(server_uuid)
-            stands = (state.get("state.state"), state.get("state.reason"))
-            if stands == _ARRIVED:
+            domain_state = (state.get("state.state"), state.get("state.reason"))
+            if domain_state == _ARRIVED:
                 found.append(server_uuid)
-            if domain_reader.arrives(connection, domain, stands):
+            if domain_reader.arrives(connection, domain, domain_state):
                 continue
             try:
                 self._reader.learn(domain, server_uuid)
             except libvirt.libvirtError:
                 continue
             if server_uuid not in sampled:
-                asked[server_uuid] = (connection, domain, stands)
+                asked[server_uuid] = (connection, domain, domain_state)
         self._asking.ask_all(asked)
-        # A sampler may have begun while its server was asked.
+        # A sampler may have begun while its server was queried.
         self._asking.drop(self._sampled())
         if everything:
             self._count(present, found)
@@ -267,7 +266,7 @@ class Host:
         return {sampler.server_uuid for sampler in list(self._samplers)}
 
     def _states(self, connection: Any, named: Collection[str] | None) -> Any:
-        """Read how all running servers stand, or the named ones."""
+        """Read the states of all running servers, or of the named ones."""
         nowait = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
         if named is None:
             active = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
@@ -281,7 +280,7 @@ class Host:
         return connection.domainListGetStats(domains, libvirt.VIR_DOMAIN_STATS_STATE, nowait)
 
     def _count(self, present: Collection[str], found: Collection[str]) -> None:
-        """Hand over what runs on the host, and which of that a migration has brought."""
+        """Send the host's inventory, and at first the servers that a migration has brought."""
         facts = self._reader.facts
         for server_uuid in facts.keys() - present:
             self._reader.forget(server_uuid)
@@ -297,8 +296,8 @@ class Host:
     def _ask(self, own: Connection, server_uuid: str, asked: Any) -> bool:
         try:
             connection = own.get()
-            domain, stands = _asked(connection, server_uuid, asked)
-            reading = self._reader.find(connection, domain, server_uuid, stands)
+            domain, domain_state = _asked(connection, server_uuid, asked)
+            reading = self._reader.find(connection, domain, server_uuid, domain_state)
         except libvirt.libvirtError as error:
             return error.get_error_code() != libvirt.VIR_ERR_OPERATION_TIMEOUT
         if reading is not None:
@@ -309,7 +308,7 @@ class Host:
         try:
             domain, _ = _asked(own.get(), server_uuid, asked)
         except libvirt.libvirtError:
-            # Whatever is wrong with it, the next call says so at once.
+            # If something is wrong with the server, the next call fails at once.
             return Lock.FREE
         return self._reader.lock(domain)
 
@@ -318,7 +317,7 @@ class Host:
     def _read(self, own: Connection, server_uuid: str, block_jobs: BlockJobs) -> Reading:
         """Read a server's statistics."""
         error = "not connected"
-        # Without the events that come by that connection nothing is read either.
+        # Without the connection for events nothing is read either.
         if self._connection is not None:
             try:
                 return self._reader.read(own.get(), server_uuid, block_jobs)
@@ -360,7 +359,7 @@ class Host:
         if event in _CHANGES:
             self._reader.forget(server_uuid)
         if event in _APPEARS:
-            # Read what is to be known of it now: a migration may be over before the next search.
+            # Read its facts now: a migration may end before the next search.
             self._wakes.put(server_uuid)
 
     def _on_iteration(self, _connection: Any, domain: Any, iteration: int, _opaque: Any) -> None:
@@ -396,8 +395,8 @@ class Host:
 
 
 def _asked(connection: Any, server_uuid: str, asked: Any) -> tuple[Any, tuple[int, int] | None]:
-    """The server on ``connection``, and its state where it is known."""
-    found_by, domain, stands = asked or (None, None, None)
+    """Return the server on ``connection``, and its state where it is known."""
+    found_by, domain, domain_state = asked or (None, None, None)
     if found_by is not connection:
         domain = connection.lookupByUUIDString(server_uuid)
-    return domain, stands
+    return domain, domain_state

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks servers for their jobs, in real threads, so that one which does not answer delays no other.
+"""Query servers for their jobs in real threads, so that one that hangs delays no other.
 
-libvirt answers for one server at a time: whoever asks for a server's job waits, up to half a
-minute, while another call holds that server's lock. So a thread asks all servers one after the
-other; if one does not answer it is left waiting for that one, with its connection, and another
-thread goes on with the rest on a new one. From then on libvirt is first asked, which never waits,
-whether a server's lock is held: those that would not answer are not asked. At most
-:data:`MAX_WAITING` threads wait: each of them keeps one of libvirt's own threads busy, of which
-there are few.
+libvirt answers for one server at a time: a query for a server's job waits, up to half a minute,
+while another call holds that server's lock. So one thread queries all servers one after the other;
+if one does not answer, the thread is left waiting for it, with its connection, and another thread
+continues with the rest on a new one. From then on libvirt is first asked, without waiting, whether
+a server's lock is held: those that would not answer are not queried. At most
+:data:`MAX_WAITING` threads wait: each of them occupies one of libvirt's own threads, of which there
+are few.
 """
 
 import collections
@@ -21,7 +21,7 @@ from migprog.compute.libvirt.events import Answers, NoAnswer
 from migprog.concurrency import Inbox, native_queue, native_thread
 
 MAX_WAITING = 3
-# An answer takes about 1 ms, and 10 ms where the host is busy.
+# An answer takes about 1 ms, and 10 ms on a busy host.
 _PATIENCE_SECONDS = 0.5
 
 
@@ -34,7 +34,7 @@ class Lock(enum.Enum):
 
 
 class Connection(Protocol):
-    """What one thread at a time asks by: a ``ThreadConnection``, but for tests."""
+    """The connection of one thread: a ``ThreadConnection``, except in tests."""
 
     def get(self) -> Any: ...
 
@@ -42,10 +42,10 @@ class Connection(Protocol):
 
 
 class JobQueries:
-    """Used by one thread, but for ``drop``.
+    """Used by one thread, except ``drop``.
 
-    ``connect`` makes a connection, which is not open yet. ``ask`` asks a server by it and says
-    whether the server answered; ``lock`` never waits for a server. Their third argument is what
+    ``connect`` makes a connection, which is not open yet. ``ask`` queries a server by it and
+    returns whether it answered; ``lock`` never waits for a server. Their third argument is what
     :meth:`ask_all` was given for the server, None where a server is waited for.
     """
 
@@ -62,21 +62,21 @@ class JobQueries:
         self._ask = ask
         self._lock = lock
         self._patience_seconds = patience_seconds
-        # Changed by single steps of the interpreter alone: no lock of eventlet's would do here.
+        # Changed by single steps of the interpreter alone: eventlet's locks do not work here.
         self._waited_for: set[str] = set()
         self._unanswered: set[str] = set()
-        # Those of whom not even the lock is told.
+        # Those whose lock queries have no answer either.
         self._locks_waited_for: set[str] = set()
         self.connection = connect()
 
     def ask_all(self, servers: Mapping[str, Any]) -> None:
-        """Ask servers, by UUID, for their jobs; return when all but those that hang have answered.
+        """Query servers, by UUID, for their jobs; return when all that do not hang have answered.
 
-        ``connection`` is the one to ask by; another one afterwards, if a server hangs. Raises what
-        ``ask``, ``lock`` and ``connection.get`` raise.
+        ``connection`` is the one to use; it is replaced if a server hangs. Raises what ``ask``,
+        ``lock`` and ``connection.get`` raise.
         """
         todo = collections.deque(servers.items())
-        # Where even the locks of several are not told, libvirt itself hangs.
+        # If even several lock queries have no answer, libvirt itself hangs.
         while todo and len(self._locks_waited_for) < MAX_WAITING:
             self.connection.get()
             round_ = _Round(self, self.connection, todo)
@@ -86,7 +86,7 @@ class JobQueries:
                 current = round_.current
                 if not self._leave(round_, current):
                     return
-                # When its job began is told now, and no more once the job has failed.
+                # Query its lock now: when a job began is not known once the job has failed.
                 todo.appendleft(current)
             elif round_.error is not None:
                 raise round_.error
@@ -96,25 +96,25 @@ class JobQueries:
         self.drop(set(self._unanswered) - set(present))
 
     def drop(self, servers: Collection[str]) -> None:
-        """Drop servers that are not to be asked any more; any thread may call this."""
+        """Drop servers that need no query any more; any thread may call this."""
         for server_uuid in servers:
             self._answers(server_uuid, gone=True)
 
     def reset(self) -> None:
-        """Drop all servers: libvirt is gone, and all calls return."""
+        """Drop all servers: libvirt is disconnected, and all calls return."""
         self._unanswered.clear()
         self.connection.close()
 
     def take(self, connection: Connection, server_uuid: str, server: Any) -> None:
-        """Ask one server; runs in a round's thread."""
+        """Query one server; runs in a round's thread."""
         if not (self._unanswered or self._waited_for or self._locks_waited_for):
-            # As usual, nothing hangs; it may be this one that does so now.
+            # Usually nothing hangs; this query may be the first that does.
             if self._ask(connection, server_uuid, server) and self._unanswered:
                 self._answers(server_uuid)
             return
         if server_uuid in self._locks_waited_for:
             return
-        # Only while something hangs is each asked twice.
+        # Each server is queried twice only while one hangs.
         lock = Lock.FREE
         if self._unanswered:
             self._locks_waited_for.add(server_uuid)
@@ -134,14 +134,14 @@ class JobQueries:
             native_thread(lambda: self._wait_for(server_uuid), f"search {server_uuid}")
 
     def waited(self, connection: Connection, server_uuid: str, server: Any) -> None:
-        """Take up that a call has returned that was left waiting; runs in a round's thread."""
+        """Handle the return of a call that was left waiting; runs in a round's thread."""
         self._waited_for.discard(server_uuid)
         if server_uuid in self._unanswered:
-            # It gave up. A job that ends is shown for a moment only: there is no time to lose.
+            # It timed out. A job that ends is shown only for a moment: query it at once.
             self.take(connection, server_uuid, server)
 
     def _leave(self, round_: "_Round", current: tuple[str, Any]) -> bool:
-        """Leave a round with the server that hangs; False where libvirt itself hangs."""
+        """Leave a round with the server that hangs; return False if libvirt itself hangs."""
         server_uuid, _ = current
         self._waited_for.add(server_uuid)
         hangs = server_uuid in self._locks_waited_for
@@ -177,7 +177,7 @@ class JobQueries:
 
 
 class _Round:
-    """Asks what is to be asked, until it is through or is left alone with one that hangs."""
+    """Queries servers until all have answered, or until it is left with one that hangs."""
 
     def __init__(
         self,
@@ -207,7 +207,7 @@ class _Round:
                 self._asking.take(self.connection, *self.current)
         except Exception as error:
             self.error = error
-        # In this order: whoever leaves the round sets the one and then reads the other.
+        # In this order: the thread that leaves the round sets the one and then reads the other.
         self.ended = True
         if self.left_at is not None:
             try:
@@ -217,7 +217,7 @@ class _Round:
         self._through.put(True)
 
     def ends_within(self, patience_seconds: float) -> bool:
-        """Wait for the end; False when one server takes longer than that."""
+        """Wait for the end; return False when one server takes longer than that."""
         while True:
             asked = self._asked
             try:

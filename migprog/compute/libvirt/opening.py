@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opening a connection to libvirt, with a deadline that libvirt itself does not have.
+"""Open a connection to libvirt, with a deadline that libvirt itself does not have.
 
-A host that drops packets is tried for two minutes by the kernel, and one that takes the connection
-and says nothing, for ever: keepalive begins when the connection is open. So each attempt has a real
-thread. One that is late is left alone, and closes what it gets after all.
+The kernel tries a host that drops packets for two minutes, and one that accepts the connection and
+does not answer for ever: keepalive begins when the connection is open. So each attempt has a real
+thread. One that is late is abandoned, and closes the connection if it gets one after all.
 """
 
 import contextlib
@@ -16,9 +16,9 @@ from migprog.concurrency import native_queue, native_thread
 
 # The name of its threads.
 ATTEMPT = "connect to libvirt"
-# So many attempts may hang; then a further one is made so seldom, as they may hang for ever.
+# When so many attempts hang, another one is made only after this time, as they may never return.
 _MOST_HANGING = 4
-_SELDOM_SECONDS = 600.0
+_RARE_SECONDS = 600.0
 
 
 class Opening:
@@ -35,11 +35,11 @@ class Opening:
         Raises :class:`TimeoutError` when it is late, and at once while too many attempts hang.
         """
         now = time.monotonic()
-        if len(self._hanging) >= _MOST_HANGING and now - self._last_at < _SELDOM_SECONDS:
+        if len(self._hanging) >= _MOST_HANGING and now - self._last_at < _RARE_SECONDS:
             raise TimeoutError(f"{len(self._hanging)} attempts to connect have no answer yet")
         self._last_at = now
         attempt, answers, turn = object(), native_queue(), native_queue()
-        # Whoever takes it out: the thread in time, or the deadline.
+        # Either the thread takes it in time, or the deadline does.
         turn.put(None)
 
         def run() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether libvirt can be used as the agent uses it: looked at once, for ``migprog-status``."""
+"""Check once whether libvirt can be used as the agent uses it, for ``migprog-status``."""
 
 import contextlib
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from migprog import exception
 
 
 class LibvirtUnusable(exception.MigprogError):
-    """libvirt cannot be reached, or refuses us; the text is libvirt's."""
+    """libvirt cannot be reached, or refuses the connection; the text is libvirt's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What libvirt said. ``read_write_error``: why it refuses a read-write connection, if it does,
-    and None where none was asked for."""
+    """libvirt's answer. ``read_write_error``: why it refuses a read-write connection; None if it
+    does not, or none was asked for."""
 
     host: str
     version: str
@@ -24,7 +24,7 @@ class Probe:
 
 
 def probe(uri: str, read_write: bool) -> Probe:
-    """Connect to a libvirt read-only, and read-write if told so; close both.
+    """Connect to a libvirt read-only, and with ``read_write`` read-write too; close both.
 
     Raises :class:`LibvirtUnusable`. It may hang for as long as libvirt does.
     """

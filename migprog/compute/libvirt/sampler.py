@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads one server in a real thread of its own, so that a call which hangs hangs alone."""
+"""Read one server in a real thread of its own, so that a call that hangs delays no other."""
 
 import queue
 import time
@@ -10,10 +10,10 @@ from migprog.concurrency import Inbox, native_queue, native_thread
 
 
 class Sampler:
-    """Reads one server's statistics in a thread of its own; at most one reading is under way.
+    """Reads one server's statistics in a thread of its own; at most one reading is in progress.
 
-    ``asked_at``: since when the answer is awaited; None when there is none to come. It is read
-    and written by the thread that empties the inbox alone.
+    ``asked_at``: since when the answer is awaited; None if none is. Only the thread that empties
+    the inbox reads and writes it.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Sampler:
         self._requests.put(True)
 
     def stop(self) -> None:
-        """End the thread as soon as its call returns, should it hang."""
+        """End the thread as soon as its call returns."""
         self._requests.put(False)
 
     def _run(self) -> None:
@@ -50,5 +50,5 @@ class Sampler:
         try:
             return self._read()
         except Exception as error:
-            # Whatever nobody foresaw: the next one may be read.
+            # An unexpected error: continue, as the next reading may succeed.
             return Reading(server_uuid=self.server_uuid, at=time.monotonic(), error=repr(error))

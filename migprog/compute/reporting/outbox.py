@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host has to tell, until it is told: one entry a migration, the latest value wins.
+"""The reports and arrivals to be sent: the latest report of each migration replaces older ones.
 
-However long the conductor is away, the outbox holds no more than one report of each migration and
+However long the conductors are away, the outbox holds no more than one report of each migration and
 one arrival of each server.
 """
 
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from migprog.core.report import MAX_BATCH, Ack, Arrival, Report
 from migprog.core.status import ENDED
 
-# An arrival whose migration nobody reports (its source has no agent) is given up after so long.
+# An arrival whose migration is never reported (its source has no agent) is dropped after so long.
 _ARRIVAL_SECONDS = 600.0
-# Most of those that were found have been told of long ago.
+# Most of the servers that were found at the start were reported long ago.
 _FOUND_SECONDS = 5.0
-# Seconds until an arrival that found no migration is told again; doubled each time up to the last.
-# The first report of its source is usually on its way.
+# Seconds until an arrival without a migration is sent again; doubled each time up to the last. The
+# first report of its source is usually on its way.
 _ARRIVAL_RETRY_SECONDS = (0.25, 30.0)
 
 
@@ -36,20 +36,20 @@ class _WaitingArrival:
     since: float
     give_up_at: float
     next_at: float
-    unmet_since: float | None = None
+    unmatched_since: float | None = None
     pause_seconds: float = _ARRIVAL_RETRY_SECONDS[0]
 
-    def told(self, now: float) -> Arrival:
-        """As it is told now."""
-        if self.unmet_since is not None:
-            unmatched_seconds = round(now - self.unmet_since, 1)
+    def to_send(self, now: float) -> Arrival:
+        """Return the arrival with how long it has been unmatched."""
+        if self.unmatched_since is not None:
+            unmatched_seconds = round(now - self.unmatched_since, 1)
             self.arrival = dataclasses.replace(self.arrival, unmatched_seconds=unmatched_seconds)
         return self.arrival
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What leaves in one message. ``needs_ack``: it is repeated until acknowledged."""
+    """The contents of one message. ``needs_ack``: it is repeated until acknowledged."""
 
     reports: tuple[Report, ...]
     arrivals: tuple[Arrival, ...]
@@ -60,10 +60,10 @@ class Load:
 
 
 class Outbox:
-    """Filled by the thread that watches, emptied by the one that sends.
+    """Filled by the agent's loop, emptied by the sender's thread.
 
     ``now`` is a monotonic clock's seconds. ``settled`` is called with each end and each arrival
-    that need not be told any more; it must not wait.
+    that need not be sent any more; it must not wait.
     """
 
     def __init__(self, settled: Callable[[Report | Arrival], None] | None = None) -> None:
@@ -74,11 +74,11 @@ class Outbox:
         self._arrivals: dict[str, _WaitingArrival] = {}
 
     def put_report(self, report: Report, needs_ack: bool, now: float | None = None) -> None:
-        """Have a report sent that waits since ``now``, by default this instant."""
+        """Queue a report that waits since ``now``, by default this instant."""
         now = time.monotonic() if now is None else now
         with self._changed:
             before = self._reports.get(report.uuid)
-            # What must arrive does so by the newer report, which says more.
+            # If the older one needed an acknowledgement, so does the newer one that replaces it.
             needs_ack = needs_ack or (before is not None and before.needs_ack)
             since = now if before is None else before.since
             self._reports[report.uuid] = _Waiting(report, needs_ack, since)
@@ -96,25 +96,25 @@ class Outbox:
         self.wake()
 
     def wait(self, timeout_seconds: float) -> None:
-        """Return when something was put in, or a report still waits, or time is up."""
+        """Return when something was put in, or a report still waits, or the time is up."""
         with self._changed:
             self._changed.wait_for(lambda: self._reports or self._woken, timeout_seconds)
             self._woken = False
 
     def wake(self) -> None:
-        """Let :meth:`wait` return."""
+        """Make :meth:`wait` return."""
         with self._changed:
             self._woken = True
             self._changed.notify()
 
     def load(self, now: float) -> Load:
-        """All that is to be sent now, at most :data:`MAX_BATCH` of each kind."""
+        """Return what is due now, at most :data:`MAX_BATCH` of each kind."""
         with self._changed:
             for waiting in [w for w in self._arrivals.values() if w.give_up_at <= now]:
                 del self._arrivals[waiting.arrival.server_uuid]
                 self._settled(waiting.arrival)
             reports = list(self._reports.values())[:MAX_BATCH]
-            arrivals = [w.told(now) for w in self._arrivals.values() if w.next_at <= now]
+            arrivals = [w.to_send(now) for w in self._arrivals.values() if w.next_at <= now]
             return Load(
                 reports=tuple(waiting.report for waiting in reports),
                 arrivals=tuple(arrivals[:MAX_BATCH]),
@@ -122,30 +122,30 @@ class Outbox:
             )
 
     def next_arrival_in(self, now: float) -> float | None:
-        """Seconds until an arrival is to be told again; None when there is none."""
+        """Return the seconds until an arrival is sent again; None when there is none."""
         with self._changed:
             times = [waiting.next_at for waiting in self._arrivals.values()]
         return max(0.0, min(times) - now) if times else None
 
     def oldest_seconds(self, now: float) -> float:
-        """How long the oldest report or arrival waits that no conductor has taken; 0 for none.
+        """Return how long the oldest report or arrival has waited for a conductor; 0 for none.
 
-        An arrival that a conductor knows of, and whose migration it does not, is not one of them.
+        An arrival that a conductor has received but could not match does not count.
         """
         with self._changed:
             since = [waiting.since for waiting in self._reports.values()]
-            since += [w.since for w in self._arrivals.values() if w.unmet_since is None]
+            since += [w.since for w in self._arrivals.values() if w.unmatched_since is None]
         return max(0.0, now - min(since)) if since else 0.0
 
     def sent(self, load: Load, ack: Ack | None, now: float) -> None:
-        """Forget what arrived. ``ack`` is None for a load that needed none."""
+        """Remove what was sent. ``ack`` is None for a load that needed none."""
         with self._changed:
             for report in load.reports:
                 waiting = self._reports.get(report.uuid)
                 if waiting is None:
                     continue
                 if waiting.report.sequence != report.sequence:
-                    # The newer one came while the older was sent.
+                    # A newer report came while the older one was sent.
                     waiting.since = now
                     continue
                 del self._reports[report.uuid]
@@ -162,8 +162,8 @@ class Outbox:
             del self._arrivals[arrival.server_uuid]
             self._settled(arrival)
             return
-        if waiting.unmet_since is None:
-            waiting.unmet_since = now
+        if waiting.unmatched_since is None:
+            waiting.unmatched_since = now
         waiting.next_at = now + waiting.pause_seconds
         waiting.pause_seconds = min(2 * waiting.pause_seconds, _ARRIVAL_RETRY_SECONDS[1])
 

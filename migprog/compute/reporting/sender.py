@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carries the outbox to the conductor: everything that is due in one message, again if need be."""
+"""Send the outbox to the conductors: everything that is due in one message, again if need be."""
 
 import logging
 import random
@@ -31,7 +31,7 @@ REPORTS_WAIT = "reports wait in this agent"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """How this host is known: to Nova, to libvirt, and to its peers' migrations."""
+    """The names of this host: in Nova, in libvirt, and its address for migrations."""
 
     host: str
     node: str
@@ -50,10 +50,10 @@ class HostStats:
 class Sender:
     """Sends until stopped; :meth:`run` belongs in a thread of its own.
 
-    ``rules``, ``vitals`` and ``key`` may be replaced at any time. Every heartbeat interval it tells
-    of the agent itself, with what leaves then or alone; not before it has vitals. It is told at
-    once that the agent takes actions, or takes none any more. ``told_destinations`` is called with
-    the hosts that migrations go to, by the migrations' UUIDs, as a conductor tells them.
+    ``rules``, ``vitals`` and ``key`` may be replaced at any time. Every heartbeat interval it sends
+    a heartbeat, with other reports or alone, once it has vitals. A change of whether the agent
+    accepts actions is sent at once. ``on_destinations`` is called with the hosts that migrations go
+    to, by the migrations' UUIDs, as a conductor reports them.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class Sender:
         conductor: ConductorAPI,
         address: Address,
         rules: Rules,
-        told_destinations: Callable[[Mapping[str, str]], None] = lambda found: None,
+        on_destinations: Callable[[Mapping[str, str]], None] = lambda found: None,
     ) -> None:
         self.rules = rules
         self._outbox = outbox
         self._conductor = conductor
         self._address = address
-        self._takes_actions = self._reported_actions_enabled = False
-        self._told_destinations = told_destinations
+        self._actions_enabled = self._reported_actions_enabled = False
+        self._on_destinations = on_destinations
         self._pacing = FlowControl(rules.report_interval_seconds, rules.heartbeat_interval_seconds)
         self.vitals: HostStats | None = None
         self.key: str | None = None
@@ -79,12 +79,12 @@ class Sender:
         self._refusals = LogLimit()
         self._party: outages.Party | None = None
         self._fault = outages.Party(LOG, "reports to the conductors", REPORTS_WAIT)
-        # Until the next attempt, if one fails now; None while nobody would try again.
+        # Until the next attempt, if one fails now; None if there is no other attempt.
         self._next_try_seconds: float | None = None
 
     @property
     def pacing(self) -> FlowControl:
-        """How often this host may tell of progress."""
+        """The flow control in force: how often this host may report progress."""
         rules = self.rules
         return self._pacing.asked(rules.report_interval_seconds, rules.heartbeat_interval_seconds)
 
@@ -95,7 +95,7 @@ class Sender:
             again = self._outbox.next_arrival_in(now)
             beat = self._beats_in(now) if self.vitals else _WITHOUT_VITALS_SECONDS
             self._outbox.wait(beat if again is None else min(beat, again))
-            # Spread by chance, so that a fleet does not come back as one.
+            # At random, so that the agents do not reconnect all at once.
             self._next_try_seconds = pause = retry_seconds * random.uniform(0.5, 1.0)  # noqa: S311
             if self._try_to_send():
                 retry_seconds = _RETRY_SECONDS[0]
@@ -105,8 +105,8 @@ class Sender:
         self._next_try_seconds = None
 
     def take_actions(self, actions_enabled: bool) -> None:
-        """Whether the agent does what operators ask for: it does as soon as it listens."""
-        self._takes_actions = actions_enabled
+        """Set whether the agent accepts actions: it does as soon as its endpoint listens."""
+        self._actions_enabled = actions_enabled
         self._outbox.wake()
 
     def stop(self) -> None:
@@ -118,7 +118,7 @@ class Sender:
         try:
             return self.send()
         except Exception as error:
-            # Whatever nobody foresaw: an agent that watches and never tells would be worse.
+            # An unexpected error: log it and go on, or nothing would be reported any more.
             if not self._fault.is_failing:
                 LOG.exception(
                     "failed to send reports to the conductors; they are kept and sent later"
@@ -127,13 +127,13 @@ class Sender:
             return False
 
     def send(self) -> bool:
-        """Send what is due now, if anything; False when no conductor took it."""
+        """Send what is due now, if anything; return False when no conductor took it."""
         now = time.monotonic()
         load, agent = self._outbox.load(now), self._agent(now)
         if not load and agent is None:
             return True
-        # What may be lost needs no answer; but one is asked for now and then, to know how things
-        # stand with the conductors, and each time while they are not as they should be.
+        # Progress needs no answer; but one is requested now and then, to measure how fast the
+        # conductors respond, and each time while they are slow.
         silent_seconds = now - self._answered_at
         acknowledged = bool(load) and (
             load.needs_ack
@@ -156,18 +156,18 @@ class Sender:
         self._outbox.sent(load, ack, time.monotonic())
         self._fault.worked()
         if agent is not None:
-            # Spread by chance, so that a fleet that was started as one does not beat as one.
+            # At random, so that agents started together do not send heartbeats together.
             spread = random.uniform(0.8, 1.0)  # noqa: S311
             self._beats_at = now + spread * self.rules.heartbeat_interval_seconds
             self._reported_actions_enabled = bool(agent.actions_enabled)
         return True
 
     def _beats_in(self, now: float) -> float:
-        is_news = self._takes_actions is not self._reported_actions_enabled
-        return 0.0 if is_news else max(0.0, self._beats_at - now)
+        is_changed = self._actions_enabled is not self._reported_actions_enabled
+        return 0.0 if is_changed else max(0.0, self._beats_at - now)
 
     def _agent(self, now: float) -> Agent | None:
-        """What is to be told of ourselves, if that is due."""
+        """Return the heartbeat, if it is due."""
         vitals = self.vitals
         if vitals is None or self._beats_in(now) > 0:
             return None
@@ -179,7 +179,7 @@ class Sender:
             migrations=vitals.migrations,
             servers=vitals.servers,
             servers_memory_bytes=vitals.servers_memory_bytes,
-            actions_enabled=self._takes_actions,
+            actions_enabled=self._actions_enabled,
             key=self.key,
         )
 
@@ -202,18 +202,19 @@ class Sender:
         metrics.dropped(dropped.count)
         if self._lines.held_back("dropped", time.monotonic()) is not None:
             LOG.warning(
-                "%d value(s) that libvirt told are left out of reports, the rest is sent: %s",
+                "%d invalid value(s) from libvirt are left out of reports, the rest is sent: %s",
                 *(dropped.count, dropped.first),
             )
 
     def _log_refused(self, ack: Ack) -> None:
         entry, why = next(iter(ack.refused.items()))
-        # By the field that the refusal is about: what is told again is refused again.
+        # By the field that the refusal is about: repeated entries are refused again.
         held_back = self._refusals.held_back(why.partition(":")[0], time.monotonic())
         if held_back is None:
             return
         LOG.error(
-            "the conductor refused %d report(s) or arrival(s), the first is %s: %s%s",
+            "the conductor refused %d report(s) or arrival(s), which are dropped; the first is "
+            "%s: %s%s; check this host's name, clock and migprog version",
             *(len(ack.refused), shown(entry), shown(why)),
             f" ({held_back} more answers like this since the last line)" if held_back else "",
         )
@@ -228,7 +229,7 @@ class Sender:
             agent=agent,
             sent_at=round(clock.wall(time.monotonic()), 3),
         )
-        # The first report of a migration is acknowledged: what is cast can build on it.
+        # The first report of a migration is acknowledged: later casts may omit lasting facts.
         dropped = Dropped()
         wire = batch.to_wire(without=() if acknowledged else LASTING, dropped=dropped)
         if dropped.count:
@@ -238,7 +239,7 @@ class Sender:
             return None
         ack = Ack.from_wire(answer)
         if ack.destinations:
-            self._told_destinations(ack.destinations)
+            self._on_destinations(ack.destinations)
         if ack.refused:
             self._log_refused(ack)
         return ack

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder where one agent keeps what must outlive it: small files, whole or not there at all.
+"""The directory with an agent's persistent state: small files that are complete or not there.
 
 Everything here blocks, may raise :class:`OSError`, and belongs in a native thread.
 """
@@ -22,15 +22,15 @@ from migprog.core.checkpoint import Checkpoint
 from migprog.core.fields import MAX_WORD
 from migprog.core.report import Arrival, Report
 
-# Ends that no conductor took for weeks, at a migration a minute; and each with all its fields.
+# Unreported ends of weeks, at one migration a minute; and the size of one with all its fields.
 MAX_FILES = 20_000
 MAX_BYTES = 16 * 1024
-# Files that could not be read are left for whoever wants to know why, the latest of them.
+# Files that could not be read are left for investigation, only the latest of them.
 _MAX_BAD = 100
 _BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
 _SUFFIX, _NEW, _BAD = ".json", ".new", ".bad"
 _PROBE = "probe"
-# Beside the folder: it is no entry.
+# Beside the directory, as it is no entry.
 _KEY = ".key"
 _KEYS = re.compile(r"[0-9a-f]{32}")
 
@@ -41,13 +41,13 @@ _KINDS: dict[str, type[Entry]] = {"watched": Checkpoint, "ended": Report, "arriv
 
 
 class TakenError(OSError):
-    """Another process has the folder; the text names both."""
+    """Another process holds the directory; the text names both."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What was found, by its name, and what about it is worth a line in the log. ``key``: the
-    agent's own, which the conductors know."""
+    """The entries found, by name, and remarks for the log. ``key``: the agent's own, by which the
+    conductors recognize it."""
 
     entries: Mapping[str, Entry]
     remarks: tuple[str, ...] = ()
@@ -55,35 +55,35 @@ class Contents:
 
 
 def name_of(entry: Entry) -> str:
-    """One entry a migration: its end takes the place of what was kept of it before."""
+    """Return an entry's name. A migration has one: its end replaces its checkpoint."""
     if isinstance(entry, Arrival):
         return f"arrival-{entry.server_uuid}"
     return entry.uuid
 
 
 def encode(entry: Entry) -> bytes:
-    """An entry as it is kept, in the form in which agents tell."""
+    """Encode an entry as it is stored, in the format of messages."""
     kind = next(kind for kind, what in _KINDS.items() if isinstance(entry, what))
     return json.dumps({kind: table.write([entry])}).encode()
 
 
 def decode(data: bytes) -> Entry:
-    """Raises :class:`ValueError`."""
-    kept = json.loads(data)
+    """Decode a stored entry. Raises :class:`ValueError`."""
+    stored = json.loads(data)
     for kind, what in _KINDS.items():
-        if isinstance(kept, dict) and kind in kept:
-            entries, refused = table.read(what, kept[kind], max_rows=1)
+        if isinstance(stored, dict) and kind in stored:
+            entries, refused = table.read(what, stored[kind], max_rows=1)
             if refused:
                 raise ValueError(refused[0])
             if entries:
                 return entries[0]
-    raise ValueError("nothing is kept in it")
+    raise ValueError("has no entry")
 
 
 class StateDirectory:
-    """A folder in ``base`` for the agent of one libvirt.
+    """A directory in ``base`` for the agent of one libvirt.
 
-    No other process has it at the same time: both would go on with the same records. Only regular
+    No other process holds it at the same time: both would continue the same records. Only regular
     files are read and written in it: a FIFO would hang, and a link may lead anywhere.
     """
 
@@ -95,9 +95,9 @@ class StateDirectory:
         self._names: set[str] = set()
 
     def open(self) -> Contents:
-        """Make the folder if need be, take it, and read all that is in it.
+        """Create the directory if need be, lock it, and read all that is in it.
 
-        Raises :class:`TakenError` where another process has it.
+        Raises :class:`TakenError` if another process holds it.
         """
         descriptor = self._take()
         try:
@@ -109,7 +109,7 @@ class StateDirectory:
         return contents
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release the directory."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -119,14 +119,14 @@ class StateDirectory:
         return self._descriptor is not None
 
     def probe(self) -> None:
-        """Write as much as the largest entry has, and remove it again: a disk that is full may
-        still have room for a few bytes."""
+        """Write as much as the largest entry has, and remove it again: a full disk may still have
+        room for a few bytes."""
         self._replace(_PROBE, b" " * MAX_BYTES)
         self._path(_PROBE).unlink()
         self.sync()
 
     def write(self, name: str, data: bytes) -> None:
-        """Have it on disk, in place of what was there; :meth:`sync` must follow."""
+        """Write an entry in place of an older one; :meth:`sync` must follow."""
         if len(data) > MAX_BYTES:
             raise OSError(f"{name}: {len(data)} bytes are more than {MAX_BYTES}")
         if name not in self._names and len(self._names) >= MAX_FILES:
@@ -134,23 +134,23 @@ class StateDirectory:
         try:
             self._replace(name, data)
         except FileNotFoundError:
-            # Somebody has removed the folder.
+            # The directory was removed.
             self._make_again()
             self._replace(name, data)
         self._names.add(name)
 
     def remove(self, name: str) -> None:
-        """It need not be there. :meth:`sync` is not needed: what is told twice does no harm."""
+        """Remove an entry, if there. No :meth:`sync` follows: reporting it twice is harmless."""
         _clear(self._path(name))
         self._names.discard(name)
 
     def sync(self) -> None:
-        """What was written before is there after a power cut."""
+        """Make what was written before survive a power cut."""
         assert self._descriptor is not None
         os.fsync(self._descriptor)
 
     def _take(self) -> int:
-        """Make the folder if need be, and lock it; gives the descriptor that holds the lock."""
+        """Create the directory if need be, and lock it; return the locked descriptor."""
         self.path.mkdir(mode=0o750, parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -184,7 +184,7 @@ class StateDirectory:
                 _clear(self._path(name))
                 new.replace(self._path(name))
         except OSError:
-            # What is half there takes room that others want.
+            # A partial file would take space.
             with contextlib.suppress(OSError):
                 new.unlink(missing_ok=True)
             raise
@@ -207,8 +207,7 @@ class StateDirectory:
         return Contents(entries, tuple(remarks))
 
     def _key(self) -> str:
-        """The agent's key, made where there is none; another one each time where none can be
-        kept."""
+        """Read the agent's key, or make one; it is a new one each time if it cannot be stored."""
         path = self.path.with_name(f"{self.path.name}{_KEY}")
         with contextlib.suppress(OSError, ValueError):
             key = _read(path, MAX_WORD).decode()
@@ -222,14 +221,16 @@ class StateDirectory:
     def _read(self, path: pathlib.Path) -> Entry:
         entry = decode(_read(path, MAX_BYTES))
         if name_of(entry) != path.stem:
-            raise ValueError(f"it is about {name_of(entry)}")
+            raise ValueError(f"has the entry {name_of(entry)}")
         return entry
 
     def _set_aside(self, path: pathlib.Path, why: str) -> str:
         self._names.discard(path.stem)
         with contextlib.suppress(OSError):
             path.replace(path.with_suffix(_BAD))
-        return f"{path} cannot be read, and is set aside: {why}"
+        return (
+            f"cannot read {path}: {why}; renamed to {path.stem}{_BAD}, its content is not reported"
+        )
 
     def _remove_bad(self) -> None:
         bad = [path for path in self.path.iterdir() if path.suffix == _BAD]
@@ -241,13 +242,13 @@ class StateDirectory:
 
 
 def _holder(descriptor: int) -> str:
-    """Name the process that holds the lock of an open folder, as far as the kernel tells."""
+    """Name the process that holds the lock of an open directory, if the kernel shows it."""
     status = os.fstat(descriptor)
     device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
     with contextlib.suppress(OSError, ValueError):
         for line in _LOCKS.read_text().splitlines():
             words = line.split()
-            # A waiting process has an arrow more; one of another PID namespace has no number.
+            # A waiting process has an extra arrow; one of another PID namespace has no number.
             if words[1:2] == ["FLOCK"] and f"{device}:{status.st_ino}" in words:
                 pid = int(words[4])
                 return f"process {pid}" if pid > 0 else "a process of another container"
@@ -256,20 +257,19 @@ def _holder(descriptor: int) -> str:
 
 def _read(path: pathlib.Path, max_bytes: int) -> bytes:
     """Read a regular file; raises :class:`OSError` and :class:`ValueError`."""
-    # Without O_NONBLOCK to open a FIFO waits for a writer.
+    # Without O_NONBLOCK opening a FIFO waits for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError("it is no regular file")
+            raise ValueError("is not a regular file")
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise ValueError(f"it has more than {max_bytes} bytes")
+        raise ValueError(f"has more than {max_bytes} bytes")
     return data
 
 
 def _clear(path: pathlib.Path) -> None:
-    """Make way for a file of this name: whatever has it goes; a folder is set aside with what is in
-    it."""
+    """Remove a file of this name; a directory is renamed with its contents."""
     try:
         path.unlink(missing_ok=True)
     except IsADirectoryError:
@@ -277,12 +277,12 @@ def _clear(path: pathlib.Path) -> None:
 
 
 def new_key() -> str:
-    """A secret that nobody guesses."""
+    """Return a new random secret."""
     return secrets.token_hex(MAX_WORD // 2)
 
 
 def _write(path: pathlib.Path, data: bytes, mode: int = 0o640) -> None:
-    """Write a new file in place of whatever has this name, and have it on disk."""
+    """Write a new file in place of anything with this name, and flush it to disk."""
     _clear(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(path, flags, mode), "wb") as file:
@@ -292,7 +292,7 @@ def _write(path: pathlib.Path, data: bytes, mode: int = 0o640) -> None:
 
 
 def boot_id() -> str:
-    """Another one after each start of the host; empty if it cannot be told."""
+    """Return the kernel's id of this boot; empty if it cannot be read."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:

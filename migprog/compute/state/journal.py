@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must be on disk before it is told: who is watched, how it ended, what has arrived.
+"""The journal: stores checkpoints, ends and arrivals on disk before they are reported.
 
-An agent that is killed at any instant is followed by one that knows what was told, and tells what
-was not. Most reports need no writing; those that do are handed on to the outbox when the disk has
-them, or when it fails or takes too long: watching goes on without it, and the log says so.
+After an agent is killed at any instant, the next one knows what was reported, and reports what was
+not. Most reports need no writing; the others go to the outbox when the disk has them, or when it
+fails or takes too long: monitoring continues without it, and an error is logged.
 """
 
 import dataclasses
@@ -25,13 +25,13 @@ from migprog.core.status import ENDED
 from migprog.metrics import agent as metrics
 
 LOG = logging.getLogger(__name__)
-# So long a report waits for a disk that does not answer.
+# A report waits for so long for a disk that does not answer.
 PATIENCE_SECONDS = 2.0
 
 
 @dataclass(slots=True)
 class _Held:
-    """What waits until ``ticket`` is done."""
+    """An entry that waits until ``ticket`` is written."""
 
     entry: Report | Arrival
     needs_ack: bool
@@ -40,19 +40,19 @@ class _Held:
 
 
 class Journal:
-    """Used by the agent's loop alone, but for :meth:`settled`. ``now`` is a monotonic clock's
-    seconds. ``keeper`` is None where nothing is to be kept; ``name`` is the agent's, for the log;
-    ``boot_id`` says since which start of the host it counts.
+    """Used by the agent's loop alone, except :meth:`settled`. ``now`` is a monotonic clock's
+    seconds. ``writer`` is None where nothing is stored; ``name`` is the agent's, for the log;
+    ``boot_id`` says which boot of the host the clock counts from.
     """
 
-    def __init__(self, keeper: StateWriter | None, name: str, boot_id: str) -> None:
+    def __init__(self, writer: StateWriter | None, name: str, boot_id: str) -> None:
         self.outbox = Outbox(self.settled)
         self.name = name
-        self._keeper = keeper
+        self._writer = writer
         self._boot_id = boot_id
-        self._kept: dict[str, Checkpoint] = {}
-        # What each file holds, or will as soon as the disk has done what it was asked for. The lock
-        # keeps this and the order of what the disk is asked for as one.
+        self._checkpoints: dict[str, Checkpoint] = {}
+        # What each file holds, or will hold when all write requests are done. The lock keeps this
+        # consistent with the order of the requests.
         self._filed: dict[str, Entry] = {}
         self._filing = threading.Lock()
         self._held: dict[str, _Held] = {}
@@ -61,7 +61,7 @@ class Journal:
         self._error: str | None = None
 
     def load(self, entries: Mapping[str, Entry], now: float, wall: float) -> list[Checkpoint]:
-        """Have told what an agent before could not; gives the migrations that may run still."""
+        """Report what an earlier agent could not; return the migrations that may still run."""
         left: dict[str, Checkpoint] = {}
         self._filed |= entries
         for entry in entries.values():
@@ -74,80 +74,85 @@ class Journal:
                     self.lost(entry, checkpoint.LEFT_BY_REBOOT, now, wall)
                 case Checkpoint():
                     rival = left.get(entry.server_uuid, entry)
-                    newer = max(entry, rival, key=lambda kept: kept.started_clock)
+                    newer = max(entry, rival, key=lambda saved: saved.started_clock)
                     left[entry.server_uuid] = newer
                     if rival is not entry:
                         older = entry if newer is rival else rival
                         self.lost(older, checkpoint.LEFT_BEHIND, now, wall)
-        self._kept |= {kept.uuid: kept for kept in left.values()}
+        self._checkpoints |= {saved.uuid: saved for saved in left.values()}
         return list(left.values())
 
-    def lost(self, kept: Checkpoint, why: str, now: float, wall: float) -> None:
-        """Tell of a migration that it ended while nobody watched."""
-        LOG.warning("server %s: its migration %s %s", kept.server_uuid, kept.uuid, why)
-        self.tell(checkpoint.settled(kept, why, wall), True, kept.started_clock, now)
+    def lost(self, saved: Checkpoint, why: str, now: float, wall: float) -> None:
+        """Report a migration that ended while no agent watched it."""
+        LOG.warning(
+            "server %s: migration %s: %s; reported with an unknown end",
+            saved.server_uuid,
+            saved.uuid,
+            why,
+        )
+        self.report(checkpoint.unknown_end(saved, why, wall), True, saved.started_clock, now)
 
-    def tell(self, report: Report, needs_ack: bool, started_clock: float, now: float) -> None:
-        """Have a report told; ``started_clock`` is when its migration's job began."""
+    def report(self, report: Report, needs_ack: bool, started_clock: float, now: float) -> None:
+        """Send a report; ``started_clock`` is when its migration's job began."""
         entry: Entry | None = None
         if report.status in ENDED:
-            self._kept.pop(report.uuid, None)
+            self._checkpoints.pop(report.uuid, None)
             entry = report
-        elif checkpoint.is_due(report, self._kept.get(report.uuid), now):
-            entry = checkpoint.keep(report, self._boot_id, started_clock, now)
-            self._kept[report.uuid] = entry
-        self._tell(report, needs_ack, entry, now)
+        elif checkpoint.is_due(report, self._checkpoints.get(report.uuid), now):
+            entry = checkpoint.make(report, self._boot_id, started_clock, now)
+            self._checkpoints[report.uuid] = entry
+        self._store(report, needs_ack, entry, now)
 
-    def tell_arrival(self, arrival: Arrival, now: float) -> None:
-        """Have an arrival told. One that is under way is seen again when it is over."""
+    def report_arrival(self, arrival: Arrival, now: float) -> None:
+        """Send an arrival. Only a final one is stored: an incoming one is seen again at its end."""
         if not (arrival.found and directory.name_of(arrival) in self._held):
-            self._tell(arrival, True, arrival if arrival.is_last else None, now)
+            self._store(arrival, True, arrival if arrival.is_last else None, now)
 
     def take(self, written: Written, now: float) -> None:
-        """The disk has done what it was asked for, or says why not."""
+        """Handle the result of write requests."""
         self.fails(written.error)
         self._answered_at = now
         for name, ticket in written.tickets.items():
             held = self._held.get(name)
             if held is not None and held.ticket <= ticket:
                 del self._held[name]
-                self._hand_on(held, now)
+                self._put_in_outbox(held, now)
 
     def release(self, now: float) -> None:
-        """Have told what has waited for the disk too long."""
+        """Send what has waited for the disk too long."""
         late = self.late_at
         if late is not None and late <= now:
             self.fails(f"it has not answered for {PATIENCE_SECONDS:.0f} s")
             self.release_all(now)
 
     def release_all(self, now: float) -> None:
-        """Have told what waits for the disk."""
+        """Send everything that waits for the disk."""
         while self._held:
             _, held = self._held.popitem()
-            self._hand_on(held, now)
+            self._put_in_outbox(held, now)
 
     @property
     def late_at(self) -> float | None:
-        """When the disk has taken too long; None while nothing waits for it."""
+        """When the disk will have taken too long; None while nothing waits for it."""
         since = min((held.since for held in self._held.values()), default=None)
         return None if since is None else max(since, self._answered_at) + PATIENCE_SECONDS
 
     def settled(self, entry: Report | Arrival) -> None:
-        """Remove the file of an entry that need not be told any more, unless it has been replaced.
+        """Remove the file of an entry that was sent for good, unless it has been replaced.
 
         A server may arrive again before its first arrival is acknowledged: both have one name, and
-        the file is the later one's. Any thread of the agent's may call this.
+        the file is the later one's. Any thread of the agent may call this.
         """
         name = directory.name_of(entry)
         with self._filing:
             filed = self._filed.get(name)
-            if self._keeper is None or filed is None or not _is_same(filed, entry):
+            if self._writer is None or filed is None or not _is_same(filed, entry):
                 return
             del self._filed[name]
-            self._keeper.put(name, None, next(self._tickets))
+            self._writer.put(name, None, next(self._tickets))
 
     def fails(self, error: str | None) -> None:
-        """Log and show that the disk fails, or does no more."""
+        """Log, and set as a metric, that the disk fails, or has recovered."""
         if error is not None and self._error is None:
             LOG.error(
                 "%s: cannot write the state directory: %s; monitoring continues, and reports that "
@@ -159,27 +164,27 @@ class Journal:
         self._error = error
         metrics.state_path(self.name, error is not None)
 
-    def _tell(
-        self, told: Report | Arrival, needs_ack: bool, entry: Entry | None, now: float
+    def _store(
+        self, sent: Report | Arrival, needs_ack: bool, entry: Entry | None, now: float
     ) -> None:
-        name = directory.name_of(told)
+        name = directory.name_of(sent)
         before = self._held.pop(name, None)
-        new = _Held(told, needs_ack, ticket=0, since=now)
+        new = _Held(sent, needs_ack, ticket=0, since=now)
         if before is not None:
-            # The newer one says more, and must arrive if the older one must.
+            # The newer one replaces the older one, and needs an acknowledgement if that did.
             new.needs_ack = needs_ack or before.needs_ack
             new.ticket, new.since = before.ticket, before.since
-        if entry is not None and self._keeper is not None:
+        if entry is not None and self._writer is not None:
             with self._filing:
                 self._filed[name] = entry
                 new.ticket = next(self._tickets)
-                self._keeper.put(name, directory.encode(entry), new.ticket)
+                self._writer.put(name, directory.encode(entry), new.ticket)
         if new.ticket and self._error is None:
             self._held[name] = new
         else:
-            self._hand_on(new, now)
+            self._put_in_outbox(new, now)
 
-    def _hand_on(self, held: _Held, now: float) -> None:
+    def _put_in_outbox(self, held: _Held, now: float) -> None:
         if isinstance(held.entry, Arrival):
             self.outbox.put_arrival(held.entry, now)
         else:
@@ -187,7 +192,7 @@ class Journal:
 
 
 def _is_same(filed: Entry, entry: Report | Arrival) -> bool:
-    """Whether a file holds this entry; how long an arrival has waited changes with each message."""
+    """Return whether a file holds this entry, whatever time an arrival has been unmatched."""
     if isinstance(filed, Arrival) and isinstance(entry, Arrival):
         return filed == dataclasses.replace(entry, unmatched_seconds=filed.unmatched_seconds)
     return filed == entry

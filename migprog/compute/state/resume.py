@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of a migration that an agent before has left: its server's first readings tell."""
+"""Find out from a server's first readings what became of a migration with a checkpoint."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,24 +12,24 @@ from migprog.core.forecast.job_sample import JobState
 from migprog.core.monitor import Monitor
 
 
-def look(monitor: Monitor, kept: Checkpoint, reading: Reading, epoch: float) -> bool:
-    """Tell the monitor of ``kept`` what a reading says of it; return whether the job in the reading
-    is another migration, which nobody watches yet.
+def look(monitor: Monitor, saved: Checkpoint, reading: Reading, epoch: float) -> bool:
+    """Pass what a reading shows to the monitor of ``saved``; return whether the job in the reading
+    is another migration, which is not watched yet.
 
     ``epoch`` added to a time of the monotonic clock gives seconds since the epoch. A reading that
     failed says nothing.
     """
     stats, at = reading.stats, reading.at
     if reading.gone:
-        if stats is not None and _is_its_end(kept, stats, at):
+        if stats is not None and _is_its_end(saved, stats, at):
             monitor.job_completed(stats, at)
-        # Events of its end, if it ended just now, say more.
+        # If it ended just now, the events of its end say more.
         monitor.lost(checkpoint.LEFT_GONE, at, certain=False)
     elif stats is None:
         return False
     elif job_sample.outgoing_job(stats) is JobState.NONE:
         monitor.lost(checkpoint.LEFT_RUNNING, at, certain=False)
-    elif not _is_same(kept, stats, at, epoch):
+    elif not _is_same(saved, stats, at, epoch):
         monitor.lost(checkpoint.LEFT_BEHIND, at, certain=True)
         return True
     else:
@@ -37,19 +37,19 @@ def look(monitor: Monitor, kept: Checkpoint, reading: Reading, epoch: float) -> 
     return False
 
 
-def _is_same(kept: Checkpoint, stats: Mapping[str, Any], at: float, epoch: float) -> bool:
+def _is_same(saved: Checkpoint, stats: Mapping[str, Any], at: float, epoch: float) -> bool:
     started_clock = job_start.began_at(stats, at)
     return started_clock is None or checkpoint.is_same_job(
-        kept, started_clock, epoch + started_clock
+        saved, started_clock, epoch + started_clock
     )
 
 
-def _is_its_end(kept: Checkpoint, stats: Mapping[str, Any], at: float) -> bool:
-    """Whether the statistics of a server's last job are surely this one's, and it succeeded.
+def _is_its_end(saved: Checkpoint, stats: Mapping[str, Any], at: float) -> bool:
+    """Return whether statistics of a server's last job are surely this one's, and it succeeded.
 
-    When it ended they do not tell: it began by then at the latest, if it ended now.
+    They do not show when the job ended: it began at the latest by assuming that it ended now.
     """
     if not job_sample.is_completed_migration(stats) or not job_sample.is_outgoing(stats):
         return False
     began_at = job_start.began_at(stats, at)
-    return began_at is not None and job_start.is_no_later(began_at, kept.seen_clock)
+    return began_at is not None and job_start.is_no_later(began_at, saved.seen_clock)

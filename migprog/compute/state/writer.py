@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Has the state directory written by a real thread: a disk that is slow or hangs holds up nobody.
+"""Write the state directory in a real thread, so that a slow or hanging disk delays nothing else.
 
-What is to be written is handed over by name, the latest value wins; what became of it comes back
-through the agent's inbox. What could not be written is tried again, as long as it is wanted.
+Data is passed by name, the latest value replaces older ones; the result comes back through the
+agent's inbox. What could not be written is tried again, as long as it is wanted.
 """
 
 import contextlib
@@ -23,9 +23,9 @@ _AT_A_TIME = 16
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What an agent before has left; None, and why, where that could not be read.
+    """The state that an earlier agent has left; None, and the error, if it cannot be read.
 
-    ``taken``: another agent has the state directory, and has not given it up.
+    ``taken``: another agent holds the state directory, and has not released it.
     """
 
     contents: Contents | None
@@ -35,32 +35,32 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """Another agent has the state directory, as ``why`` says; it is asked for again."""
+    """Another agent holds the state directory, as ``why`` says; it is tried again."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Up to which ``ticket`` what was asked for is done, or has failed for the reason given."""
+    """All requests up to ``ticket`` are done, or have failed with ``error``."""
 
     tickets: Mapping[str, int]
     error: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
-    """What a name should hold; None: nothing."""
+class _WriteRequest:
+    """What a file should hold; None: it should not exist."""
 
     ticket: int
     data: bytes | None
 
 
 class StateWriter:
-    """The thread, and how to ask it; :meth:`put` never waits.
+    """The thread, and its interface; :meth:`put` never waits.
 
-    A directory that another process has is asked for again for ``taken_seconds``: an agent that
-    ends may just be letting go of it.
+    A directory that another process holds is tried again for ``taken_seconds``: an agent that is
+    ending may be about to release it.
     """
 
     def __init__(
@@ -74,24 +74,24 @@ class StateWriter:
         self._inbox = inbox
         self._retry_seconds = retry_seconds
         self._taken_seconds = taken_seconds
-        # Handed over by single steps of the interpreter: no lock of eventlet's would do here.
-        self._wishes: dict[str, _Wish] = {}
+        # Passed by single steps of the interpreter: eventlet's locks do not work here.
+        self._requests: dict[str, _WriteRequest] = {}
         self._wakes: queue.SimpleQueue[bool] = native_queue()
         self._ended: queue.SimpleQueue[bool] = native_queue()
-        # The thread's own: what the disk has refused.
-        self._refused: dict[str, _Wish] = {}
+        # The thread's own: requests that the disk has refused.
+        self._refused: dict[str, _WriteRequest] = {}
         self._error: str | None = None
 
     def start(self) -> None:
         native_thread(self._run, "state directory")
 
     def put(self, name: str, data: bytes | None, ticket: int) -> None:
-        """Have ``data`` kept under a name; None: have it removed."""
-        self._wishes[name] = _Wish(ticket, data)
+        """Request ``data`` to be stored under a name; None: removed."""
+        self._requests[name] = _WriteRequest(ticket, data)
         self._wakes.put(True)
 
     def stop(self) -> None:
-        """End the thread when it has done what it was asked for; wait for that a moment."""
+        """End the thread when all requests are done; wait for that a moment."""
         self._wakes.put(False)
         try:
             self._ended.get(timeout=_STOP_SECONDS)
@@ -102,10 +102,10 @@ class StateWriter:
 
     def _run(self) -> None:
         self._open()
-        goes_on = True
-        while goes_on:
+        continues = True
+        while continues:
             try:
-                goes_on = self._wakes.get(timeout=self._retry_seconds if self._error else None)
+                continues = self._wakes.get(timeout=self._retry_seconds if self._error else None)
             except queue.Empty:
                 self._again()
             self._work()
@@ -125,7 +125,7 @@ class StateWriter:
 
     def _open_when_free(self) -> Contents:
         give_up_at = time.monotonic() + self._taken_seconds
-        # eventlet's sleep is not for real threads.
+        # eventlet's sleep does not work in real threads.
         pause: queue.SimpleQueue[None] = native_queue()
         while True:
             try:
@@ -138,46 +138,46 @@ class StateWriter:
                     pause.get(timeout=_TAKEN_PAUSE_SECONDS)
 
     def _again(self) -> None:
-        """Try once more what went wrong."""
+        """Try again what has failed."""
         if not self._directory.is_open:
             self._open()
         while self._refused:
-            name, wish = self._refused.popitem()
-            self._wishes.setdefault(name, wish)
-        if not self._wishes and self._directory.is_open:
-            self._tell({}, self._attempt(self._directory.probe))
+            name, request = self._refused.popitem()
+            self._requests.setdefault(name, request)
+        if not self._requests and self._directory.is_open:
+            self._notify({}, self._attempt(self._directory.probe))
 
     def _work(self) -> None:
-        while self._wishes:
+        while self._requests:
             self._do_some()
 
     def _do_some(self) -> None:
-        """Do a few of the wishes, and say so: nobody waits for all that many ask for at once."""
+        """Do a few requests and report them, so that the first need not wait for the last."""
         tickets: dict[str, int] = {}
         error = None
-        while self._wishes and len(tickets) < _AT_A_TIME:
-            name, wish = self._wishes.popitem()
+        while self._requests and len(tickets) < _AT_A_TIME:
+            name, request = self._requests.popitem()
             self._refused.pop(name, None)
-            failed = self._fulfil(name, wish)
+            failed = self._execute(name, request)
             if failed is not None:
                 error = failed
-                if wish.data is not None:
-                    self._refused[name] = wish
-            tickets[name] = wish.ticket
+                if request.data is not None:
+                    self._refused[name] = request
+            tickets[name] = request.ticket
         if self._directory.is_open:
             error = error or self._attempt(self._directory.sync)
         if error is None and self._error is not None and not self._refused:
-            # To remove a file, or to write a small one, is no proof that the next has room.
+            # Removing a file, or writing a small one, does not prove that there is space.
             error = self._attempt(self._directory.probe)
-        self._tell(tickets, error)
+        self._notify(tickets, error)
 
-    def _fulfil(self, name: str, wish: _Wish) -> str | None:
-        """Why it failed, if it did."""
+    def _execute(self, name: str, request: _WriteRequest) -> str | None:
+        """Execute a request; return the error if it failed."""
         if not self._directory.is_open:
             return self._error
-        if wish.data is None:
+        if request.data is None:
             return self._attempt(lambda: self._directory.remove(name))
-        data = wish.data
+        data = request.data
         return self._attempt(lambda: self._directory.write(name, data))
 
     def _attempt(self, work: Callable[[], None]) -> str | None:
@@ -187,7 +187,8 @@ class StateWriter:
             return str(error)
         return None
 
-    def _tell(self, tickets: Mapping[str, int], error: str | None) -> None:
-        # What was refused before is not well because something else was not.
+    def _notify(self, tickets: Mapping[str, int], error: str | None) -> None:
+        # A success elsewhere does not resolve what was refused before.
+
         self._error = error or (self._error if self._refused else None)
         self._inbox.put(Written(tickets, self._error))

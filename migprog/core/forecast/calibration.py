@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How good were our own forecasts? Told when a migration has completed, the only time that one can
-know.
+"""Compare our own forecasts with the end of a migration, once it has completed.
 
-While it runs, its forecasts are noted, thinned out as it gets longer. Once it has completed, what
-was forecast at 25, 50 and 75 % of the time that it really took is compared with its end.
+While a migration runs, its forecasts are sampled, at longer intervals as it lasts longer. Once it
+has completed, the forecasts at 25, 50 and 75 % of its real duration are compared with its end.
 """
 
 from collections.abc import Iterable
@@ -13,15 +12,15 @@ from typing import Any, NamedTuple
 from migprog.core.forecast.estimate import Estimate
 
 PERCENTS = (25, 50, 75)
-# As many as this are kept at most; when it is full, about half of them.
-MAX_NOTES = 128
+# The most samples that are held; when there are so many, about half of them are dropped.
+MAX_SAMPLES = 128
 _FIRST_SPACING_SECONDS = 0.1
-# Nobody minds a second more or less at the very end.
+# An error of a second at the very end does not matter.
 _LEAST_LEFT_SECONDS = 2.0
 
 
 class ForecastSample(NamedTuple):
-    """A forecast that was in force at ``at``; its time left counts from ``sampled_at``."""
+    """A forecast in force at ``at``; its remaining time counts from ``sampled_at``."""
 
     at: float
     sampled_at: float
@@ -29,12 +28,11 @@ class ForecastSample(NamedTuple):
 
 
 class ForecastSamples(NamedTuple):
-    """The forecasts of one migration so far, in the order of their time.
+    """The forecast samples of one migration so far, in order of time.
 
-    Two are ``spacing_seconds`` apart at least, and the next is taken from ``next_at`` on. The
-    spacing is less than 1/60 of the time that they cover, or else a tenth of a second. Of the
-    forecasts up to any instant, the newest that is kept came less than two spacings before the
-    newest that there was.
+    Two are at least ``spacing_seconds`` apart, and the next is taken from ``next_at`` on. The
+    spacing is less than 1/60 of the time that they cover, or a tenth of a second. Before any
+    instant, the newest sample is less than two spacings older than the newest forecast.
     """
 
     spacing_seconds: float = _FIRST_SPACING_SECONDS
@@ -44,11 +42,11 @@ class ForecastSamples(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ForecastCheck:
-    """What was forecast at ``at_percent`` of the real time, and how true it was.
+    """What was forecast at ``at_percent`` of the real duration, and its error.
 
-    ``error_seconds`` is the end that was told minus the real one: positive, it ended earlier than
-    told. ``in_range``: the end was within the range told. None: no time left was told then, or
-    the migration did not complete.
+    ``error_seconds`` is the forecast end minus the real one: positive if the migration ended
+    earlier. ``in_range``: the end was within the forecast range. None if there was no forecast
+    then, or the migration did not complete.
     """
 
     at_percent: int
@@ -57,59 +55,61 @@ class ForecastCheck:
     in_range: bool | None = None
 
 
-def note(
-    notes: ForecastSamples, at: float, sampled_at: float, forecast: Estimate
+def add_sample(
+    samples: ForecastSamples, at: float, sampled_at: float, forecast: Estimate
 ) -> ForecastSamples:
-    """The notes after a forecast that is in force from ``at`` on. Calls come in order of time.
+    """Return the samples with a forecast that is in force from ``at`` on, if one is due.
 
-    ``sampled_at`` is the sample's time that it counts from. All in seconds of one clock.
+    Calls come in order of time. ``sampled_at`` is the time of the sample that the forecast counts
+    from. All in seconds of one clock.
     """
-    if at < notes.next_at:
-        return notes
-    kept, spacing = (*notes.kept, ForecastSample(at, sampled_at, forecast)), notes.spacing_seconds
-    if len(kept) == MAX_NOTES:
-        # By the time that they really cover: samples may have come less often than the spacing.
-        spacing = max(2 * spacing, 2 * (at - kept[0].at) / MAX_NOTES)
+    if at < samples.next_at:
+        return samples
+    kept = (*samples.kept, ForecastSample(at, sampled_at, forecast))
+    spacing = samples.spacing_seconds
+    if len(kept) == MAX_SAMPLES:
+        # By the time that they really cover: samples may have come at longer intervals.
+        spacing = max(2 * spacing, 2 * (at - kept[0].at) / MAX_SAMPLES)
         kept = _thinned(kept, spacing)
     return ForecastSamples(spacing, kept[-1].at + spacing, kept)
 
 
 def compare(
-    notes: ForecastSamples, started_at: float, ended_at: float
+    samples: ForecastSamples, started_at: float, ended_at: float
 ) -> tuple[ForecastCheck, ...]:
     """Compare with the end of a migration that completed at ``ended_at``, at each of PERCENTS.
 
-    Taken is the newest note at the instant or before. What it says of the end is its own sample's
-    time and the time left from there, so that its age does no harm.
+    Takes the newest sample at the instant or before. It forecasts the end as its own sample's time
+    plus the remaining time, so that its age makes no difference.
     """
     return tuple(
-        _quarter(percent, notes, started_at + (ended_at - started_at) * percent / 100, ended_at)
+        _check(percent, samples, started_at + (ended_at - started_at) * percent / 100, ended_at)
         for percent in PERCENTS
     )
 
 
-def error_ratio(quarter: ForecastCheck, total_seconds: float) -> float | None:
-    """How far off it was, as a share of the time that was really left then; None if none was told.
+def error_ratio(check: ForecastCheck, total_seconds: float) -> float | None:
+    """Return the error as a share of the time that was really left then; None without forecast.
 
-    Less than two seconds that were left count as two.
+    Less than two seconds left count as two.
     """
-    if quarter.error_seconds is None:
+    if check.error_seconds is None:
         return None
-    left = total_seconds * (100 - quarter.at_percent) / 100
-    return abs(quarter.error_seconds) / max(_LEAST_LEFT_SECONDS, left)
+    left = total_seconds * (100 - check.at_percent) / 100
+    return abs(check.error_seconds) / max(_LEAST_LEFT_SECONDS, left)
 
 
-def to_fields(quarters: Iterable[ForecastCheck]) -> dict[str, Any]:
-    """As fields of a report or a record, by their names."""
+def to_fields(checks: Iterable[ForecastCheck]) -> dict[str, Any]:
+    """Return the checks as fields of a report or a record, by their names."""
     fields: dict[str, Any] = {}
-    for quarter in quarters:
-        eta, off, in_range = _names(quarter.at_percent)
-        fields |= {eta: quarter.eta_seconds, off: quarter.error_seconds, in_range: quarter.in_range}
+    for check in checks:
+        eta, error, in_range = _names(check.at_percent)
+        fields |= {eta: check.eta_seconds, error: check.error_seconds, in_range: check.in_range}
     return fields
 
 
 def from_fields(record: object) -> tuple[ForecastCheck, ...]:
-    """What :func:`to_fields` made, from anything that has attributes of these names."""
+    """Return what :func:`to_fields` made, from any object with attributes of these names."""
     return tuple(
         ForecastCheck(percent, *(getattr(record, name) for name in _names(percent)))
         for percent in PERCENTS
@@ -127,16 +127,16 @@ def _names(percent: int) -> tuple[str, str, str]:
 FIELDS = tuple(name for percent in PERCENTS for name in _names(percent))
 
 
-def _thinned(notes: tuple[ForecastSample, ...], spacing: float) -> tuple[ForecastSample, ...]:
-    kept = [notes[0]]
-    for each in notes:
+def _thinned(samples: tuple[ForecastSample, ...], spacing: float) -> tuple[ForecastSample, ...]:
+    kept = [samples[0]]
+    for each in samples:
         if each.at >= kept[-1].at + spacing:
             kept.append(each)
     return tuple(kept)
 
 
-def _quarter(percent: int, notes: ForecastSamples, at: float, ended_at: float) -> ForecastCheck:
-    taken = next((each for each in reversed(notes.kept) if each.at <= at), None)
+def _check(percent: int, samples: ForecastSamples, at: float, ended_at: float) -> ForecastCheck:
+    taken = next((each for each in reversed(samples.kept) if each.at <= at), None)
     if taken is None:
         return ForecastCheck(percent)
     real = ended_at - taken.sampled_at

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What earlier migrations tell of the next one: how long its switch-over will take from the pause
-to the end, and how much of its memory its guest will have sent again.
+"""Learn from earlier migrations: how long completion takes, and how much memory is sent again.
 
-Each is the median of several, so a single odd one does not change it. Nothing is learned from a
-migration that failed, or that somebody paused: see :class:`migprog.core.monitor.Monitor`.
+Each is the median of several, so a single outlier does not change it. Nothing is learned from a
+migration that failed, or whose guest was paused: see :class:`migprog.core.monitor.Monitor`.
 """
 
 import statistics
@@ -12,38 +11,38 @@ from dataclasses import dataclass, field
 
 from migprog.core.forecast.job_sample import Sample
 
-# The latest migrations that count: of completion times, and of a server.
+# The number of latest migrations that count: for completion times, and for one server.
 _MOST_TIMES, _MOST_SHARES = 9, 3
-# So many make a pair of hosts known by itself.
+# So many migrations between a pair of hosts are enough to use the pair's own times.
 _LEAST_OF_PAIR = 3
-# Of so many destinations, and so many servers, something is remembered.
+# The number of destinations and of servers that are remembered.
 MAX_DESTINATIONS, MAX_SERVERS = 200, 1000
-# A pause of more was forced by somebody.
+# A longer downtime was forced by an operator or a tool.
 _FORCED_PAUSE_SECONDS = 2.0
-# Where fewer of the guest's pages are counted, others went compressed.
+# Where a smaller share of the guest's pages is counted, others were sent compressed.
 _LEAST_COUNTED = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionTimes:
-    """The completion times of a host's latest migrations in seconds, oldest first: of all, and by
-    destination."""
+    """The completion times of a host's latest migrations in seconds, oldest first: all of them,
+    and by destination."""
 
     latest: tuple[float, ...] = ()
     by_destination: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def expected_seconds(self, destination: str | None = None) -> float | None:
-        """Return what is expected of the next migration; None before the first has completed.
+        """Return the expected completion time; None before the first migration has completed.
 
-        Where the pair of hosts has not shown enough, or ``destination`` is not known, it is what
-        all migrations of this host have shown.
+        Where the pair of hosts has too few migrations, or ``destination`` is not known, the times
+        of all migrations from this host count.
         """
         of_pair = self.by_destination.get(destination or "", ())
         latest = of_pair if len(of_pair) >= _LEAST_OF_PAIR else self.latest
         return statistics.median(latest) if latest else None
 
     def after(self, seconds: float, destination: str | None = None) -> "CompletionTimes":
-        """Return them after one more migration."""
+        """Return the times with one more migration."""
         latest = (*self.latest, seconds)[-_MOST_TIMES:]
         if destination is None:
             return CompletionTimes(latest, self.by_destination)
@@ -54,27 +53,26 @@ class CompletionTimes:
 
 @dataclass(frozen=True, slots=True)
 class ResentShares:
-    """What each server's latest migrations had to send again, as shares of what their first pass
-    sent."""
+    """What each server's latest migrations sent again, as shares of their first iteration."""
 
     by_server: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def expected(self, server_uuid: str) -> float | None:
-        """Return what is expected of the server's next migration; None where none is known."""
+        """Return the share expected of the server's next migration; None if unknown."""
         known = self.by_server.get(server_uuid)
         return statistics.median(known) if known else None
 
     def after(self, server_uuid: str, share: float) -> "ResentShares":
-        """Return them after one more migration of the server."""
+        """Return the shares with one more migration of the server."""
         shares = (*self.by_server.get(server_uuid, ()), share)[-_MOST_SHARES:]
         return ResentShares(_latest_last(self.by_server, server_uuid, shares, MAX_SERVERS))
 
 
 def resent_share(final: Sample) -> float | None:
-    """Return what was sent again, as a share of what the first pass sent, by the final statistics
-    of a migration; None where they do not tell it, or the guest was paused by somebody.
+    """Return what was sent again as a share of the first iteration, by the final statistics.
 
-    A first pass sends each page once; pages of zeros cost nothing.
+    None where the statistics do not show it, or the guest was paused by an operator or a tool. A
+    first iteration sends each page once; pages of zeros cost nothing.
     """
     total, copied = final.memory_total_bytes, final.memory_copied_bytes
     if not total or copied is None or copied < _LEAST_COUNTED * total:
@@ -89,7 +87,7 @@ def resent_share(final: Sample) -> float | None:
 def _latest_last(
     known: Mapping[str, tuple[float, ...]], key: str, values: tuple[float, ...], most: int
 ) -> Mapping[str, tuple[float, ...]]:
-    """Return what is known with ``key`` as its latest; of more than ``most`` the oldest goes."""
+    """Return ``known`` with ``key`` as its latest; above ``most`` entries the oldest is dropped."""
     rest = {name: each for name, each in known.items() if name != key}
     if len(rest) >= most:
         del rest[next(iter(rest))]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a guest dirties its memory, by what it left at the boundaries between QEMU's passes.
+"""How fast a guest dirties its memory, by what remained at the start of each iteration.
 
-A pass of T seconds leaves D(T) bytes to the next. Guests write the same pages again and again, so D
-bends: locally D(T) ~ T ** a, with a = 1 for a guest that has not come round yet and a = 0 for one
-that has dirtied all that it ever does.
+An iteration of T seconds leaves D(T) bytes to the next. Guests write the same pages repeatedly, so
+D grows by less than T: locally D(T) ~ T ** a. The exponent a is 1 for a guest that has not yet
+written any page twice, and 0 for one that has dirtied its whole working set.
 """
 
 import itertools
@@ -11,28 +11,28 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-# D was bent between two passes that have been; it is straighter between the next two.
+# The measured exponent belongs to longer iterations; the next ones are shorter and nearer to 1.
 _EXPONENT_TRUST = 0.1
-# Passes are told apart where they last so long; shorter ones are taken together.
-_PASS_SECONDS = 1.0
-# Two passes of about the same length tell nothing about the bend.
+# Iterations of at least so long are measured singly; shorter ones are averaged.
+_SINGLE_SECONDS = 1.0
+# Two iterations of about the same length do not show the exponent (a difference of logarithms).
 _SAME_LENGTH = 0.2
-# What is left at a boundary must fall below this share of the best so far to count as progress
-# (KubeVirt's VEP 248 uses the same figure).
+# What remains at an iteration start must fall below this share of the best so far to count as
+# progress (KubeVirt's VEP 248 uses the same figure).
 _PROGRESS = 0.96
-# So many boundaries in a row without progress, and the guest dirties as fast as it is sent.
+# After so many iterations in a row without progress, the guest dirties as fast as it is sent.
 _ITERATIONS_WITHOUT_PROGRESS = 2
-# Short passes, late in a migration, waver: a plateau lasts.
+# Short iterations, late in a migration, vary: a plateau must last so long.
 _PLATEAU_SECONDS = 3.0
-# Once that is so, it takes more than a little progress to believe in an end again.
+# After a plateau, remaining memory must fall below this share to count as converging again.
 _RECOVERY = 0.8
 
 
 class IterationStart(NamedTuple):
-    """The start of a pass but the first: its time, its number, and what it has to send.
+    """The start of an iteration after the first: its time, its number, and what remained.
 
-    ``dirtied_bytes`` is what the guest dirtied in the pass before (None: not known), in which it
-    ran for ``seconds``; ``was_paused``: it did not run all the while.
+    ``dirtied_bytes`` is what the guest dirtied in the iteration before (None: not known), in which
+    it ran for ``seconds``; ``was_paused``: the guest was paused for some of it.
     """
 
     at: float
@@ -44,14 +44,14 @@ class IterationStart(NamedTuple):
 
 
 class DirtyRate(NamedTuple):
-    """A pass of ``seconds`` leaves ``dirtied_bytes``; about there D(T) ~ T ** ``bend``."""
+    """An iteration of ``seconds`` leaves ``dirtied_bytes``; near it D(T) ~ T ** ``exponent``."""
 
     seconds: float
     dirtied_bytes: float
     exponent: float
 
     def in_iteration(self, seconds: float) -> "DirtyRate":
-        """A pass of other length. The shorter passes get, the straighter D becomes."""
+        """Return the rate for another length. The exponent nears 1 as iterations get shorter."""
         ratio = seconds / self.seconds
         dirtied = self.dirtied_bytes * ratio**self.exponent
         exponent = (1 + self.exponent) / 2 if ratio < 1 else self.exponent
@@ -59,7 +59,7 @@ class DirtyRate(NamedTuple):
 
 
 def dirtying(iterations: Sequence[IterationStart]) -> DirtyRate | None:
-    """How the guest dirties its memory, by the latest passes; None if it cannot be told."""
+    """Measure the dirty rate by the latest iterations; None if they are too few."""
     measured = _measured(iterations)
     latest = next(measured, None)
     if latest is None:
@@ -73,7 +73,7 @@ def dirtying(iterations: Sequence[IterationStart]) -> DirtyRate | None:
 
 
 def without_progress(iterations: Sequence[IterationStart]) -> bool:
-    """Whether the last passes had no less to send than the best of those some time before them."""
+    """Return whether the last iterations had no less to send than the best one before them."""
     if len(iterations) <= _ITERATIONS_WITHOUT_PROGRESS:
         return False
     recent = iterations[-_ITERATIONS_WITHOUT_PROGRESS:]
@@ -85,13 +85,13 @@ def without_progress(iterations: Sequence[IterationStart]) -> bool:
 
 
 def shrank(iterations: Sequence[IterationStart]) -> bool:
-    """Whether the last pass has less to send than any before it."""
+    """Return whether the last iteration has less to send than any before it."""
     best = min(iteration_start.remaining_bytes for iteration_start in iterations[:-1])
     return iterations[-1].remaining_bytes < _PROGRESS * best
 
 
 def recovers(iterations: Sequence[IterationStart]) -> bool:
-    """Whether passes that did not get shorter do so again: at once by much, or one by one."""
+    """Return whether iterations get shorter again: by much at once, or one by one."""
     last = iterations[-1]
     lately = [b for b in iterations if b.at >= last.at - _PLATEAU_SECONDS]
     recent = [b.remaining_bytes for b in max(lately, iterations[-4:], key=len)]
@@ -100,18 +100,18 @@ def recovers(iterations: Sequence[IterationStart]) -> bool:
 
 
 def _bytes_per_second(before: tuple[float, float], now: tuple[float, float]) -> float:
-    """What is dirtied a second in passes like the latest.
+    """Return the bytes dirtied a second in iterations like the latest.
 
-    A shorter pass cannot leave less a second than a longer one, D being bent as it is: where it
-    seems so, the guest wrote just what was still to be sent, or it has changed. The truth is taken
-    to be between.
+    A shorter iteration cannot leave less a second than a longer one, as the exponent is at most 1.
+    Where it seems so, the guest wrote pages that were still to be sent, or its load has changed.
+    Then the mean of both is used.
     """
     latest, earlier = now[1] / now[0], before[1] / before[0]
     return (latest + earlier) / 2 if now[0] < before[0] and latest < earlier else latest
 
 
 def _measured(iterations: Sequence[IterationStart]) -> Iterator[tuple[float, float]]:
-    """Yield (seconds, dirtied bytes) of a pass, newest first; short ones are averaged."""
+    """Yield (seconds, dirtied bytes) of an iteration, newest first; short ones are averaged."""
     is_first = True
     seconds = dirtied = 0.0
     count = 0
@@ -121,7 +121,7 @@ def _measured(iterations: Sequence[IterationStart]) -> Iterator[tuple[float, flo
         seconds += iteration_start.seconds
         dirtied += iteration_start.dirtied_bytes
         count += 1
-        if seconds >= _PASS_SECONDS:
+        if seconds >= _SINGLE_SECONDS:
             yield seconds / count, dirtied / count
             is_first = False
             seconds = dirtied = 0.0
@@ -133,7 +133,7 @@ def _measured(iterations: Sequence[IterationStart]) -> Iterator[tuple[float, flo
 def _of_other_length(
     measured: Iterator[tuple[float, float]], latest_seconds: float
 ) -> tuple[float, float] | None:
-    """The newest of those before the latest pass that was longer or shorter than that."""
+    """Return the newest iteration before the latest that was clearly longer or shorter."""
     for seconds, dirtied_bytes in measured:
         if abs(math.log(seconds / latest_seconds)) >= _SAME_LENGTH:
             return seconds, dirtied_bytes
@@ -141,7 +141,7 @@ def _of_other_length(
 
 
 def _exponent(before: tuple[float, float], now: tuple[float, float]) -> float:
-    """The elasticity of what is dirtied, between two passes of different lengths."""
+    """Return the exponent of dirtied bytes between two iterations of different lengths, 0 to 1."""
     if min(before[1], now[1]) <= 0:
         return 1.0
     return min(1.0, max(0.0, math.log(now[1] / before[1]) / math.log(now[0] / before[0])))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The copies of a server's disks: how fast they are, and how long the rest will take.
 
-All disks are copied at the same time. libvirt tells their sum; of each by itself only where it is
+All disks are copied at the same time. libvirt reports their sum; it reports single disks only when
 asked for block jobs. A guest that writes to what was copied makes more to copy: the total grows.
 """
 
@@ -11,21 +11,21 @@ from dataclasses import dataclass, field
 from migprog.core.forecast.job_sample import Disk, Sample
 from migprog.core.forecast.transfer_rate import DISK_STEP_BYTES, DiskRate, Share
 
-# The least speed that libvirt can be told when a migration begins.
+# The lowest bandwidth limit that libvirt accepts when a migration begins.
 _LEAST_BYTES_PER_SECOND = float(2**20)
-# Nothing has moved for too long when so many times a step's time is over: that of the steps seen;
-# that of the next one, as the copy may have got as slow as may be; and that of the second.
+# No data moves if no step has come for so many times the time of a step: of the longest step seen;
+# of the next one at the lowest bandwidth limit; of the first one.
 _STEPS_MISSED, _SLOW_STEPS_MISSED, _FIRST_STEPS_MISSED = 2.5, 1.25, 2.8
-# However large a step is.
+# The limit of that time for steps of any size.
 _LONGEST_STILL_SECONDS = 180.0
 # The copies of a server's disks begin one after the other, each with its own total.
 _BEGIN_SECONDS = 5.0
 _SMOOTHING_SECONDS = 30.0
-# What grows by more than this share of what is copied is never through.
+# A total that grows by more than this share of what is copied is never complete.
 _MAX_GROWTH = 0.95
-# So many bytes must have been copied before it is said.
+# So many bytes must have been copied before that is concluded.
 _MEASURED_BYTES = 4 * DISK_STEP_BYTES
-# A copy that reaches this share of its limit is held up by that, and not by the others.
+# A copy that reaches this share of its bandwidth limit is held up by that, not by other copies.
 _AT_LIMIT = 0.7
 
 
@@ -46,30 +46,30 @@ class Copy:
     """
 
     began_at: float
-    pace: DiskRate = field(default_factory=DiskRate)
+    rate: DiskRate = field(default_factory=DiskRate)
     growth: Share = field(default_factory=Share)
 
     @property
     def still_to_do(self) -> float:
-        """How much more there is to copy than remains now, in proportion: of what is written again
-        something is written again."""
+        """By what to multiply the remaining bytes: what the guest writes meanwhile is copied again,
+        and so on (a geometric series)."""
         return 1 / (1 - min(_MAX_GROWTH, self.growth.share or 0.0))
 
     def after(self, before: Disk, now: Disk, at: float, seconds: float, begins: bool) -> "Copy":
-        """The copy after a reading, ``seconds`` after the one ``before``. ``begins``: another disk
-        is in it now."""
+        """Return the copy after a reading, ``seconds`` after the one ``before``. ``begins``:
+        another disk is in the sum now."""
         moved = max(0, now.processed_bytes - before.processed_bytes)
         growth = self.growth
         if not begins and at >= self.began_at + _BEGIN_SECONDS:
             grown = max(0, now.total_bytes - before.total_bytes)
             growth = growth.after(grown, moved, seconds, _SMOOTHING_SECONDS)
-        return Copy(self.began_at, self.pace.after(moved, at), growth)
+        return Copy(self.began_at, self.rate.after(moved, at), growth)
 
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """``sum`` is all disks together, None before any is known, ``each`` those that libvirt tells
-    of. ``read_at`` is when the latter were read last."""
+    """``sum`` is all disks together, None before any is known, ``each`` those that libvirt
+    reports. ``read_at`` is when the latter were read last."""
 
     sum: Copy | None = None
     each: Mapping[str, Copy] = field(default_factory=dict)
@@ -77,16 +77,16 @@ class Copies:
 
     @property
     def moved_at(self) -> float | None:
-        """When a step was last seen."""
-        return None if self.sum is None else self.sum.pace.moved_at
+        """The time of the latest step; None before the first."""
+        return None if self.sum is None else self.sum.rate.moved_at
 
     @property
     def still_seconds(self) -> float:
-        """So long nothing may move: a step may take its time, and the next one longer."""
-        paces = [copy.pace for copy in (self.sum, *self.each.values()) if copy]
-        largest_bytes = max((pace.largest_step_bytes for pace in paces), default=DISK_STEP_BYTES)
+        """For how long nothing may move before the copy counts as stalled."""
+        rates = [copy.rate for copy in (self.sum, *self.each.values()) if copy]
+        largest_bytes = max((rate.largest_step_bytes for rate in rates), default=DISK_STEP_BYTES)
         slowest_seconds = largest_bytes / _LEAST_BYTES_PER_SECOND
-        known = [seconds for pace in paces if (seconds := pace.step_seconds) is not None]
+        known = [seconds for rate in rates if (seconds := rate.step_seconds) is not None]
         if known:
             seconds = max(_STEPS_MISSED * max(known), _SLOW_STEPS_MISSED * slowest_seconds)
         else:
@@ -94,25 +94,25 @@ class Copies:
         return min(_LONGEST_STILL_SECONDS, seconds)
 
     def bytes_per_second(self, sample: Sample) -> float | None:
-        """What is copied a second, or was before all was copied; None before the second step."""
+        """Return bytes copied a second, or those before all was copied; None before step 2."""
         if self.sum is None:
             return None
         if not sample.disk_remaining_bytes:
-            return self.sum.pace.rate.bytes_per_second
-        return self.sum.pace.bytes_per_second(sample.at)
+            return self.sum.rate.rate.bytes_per_second
+        return self.sum.rate.bytes_per_second(sample.at)
 
     @property
     def never_end(self) -> bool:
-        """Whether the guest writes as fast as its disks are copied."""
+        """Whether the guest writes about as fast as its disks are copied."""
         if self.sum is None or self.sum.growth.whole_bytes < _MEASURED_BYTES:
             return False
         return (self.sum.growth.share or 0.0) >= _MAX_GROWTH
 
     def after(self, before: Sample, now: Sample) -> "Copies":
-        """The copies after one more sample; the same ones where it tells nothing of them."""
+        """Return the copies after one more sample; the same object if it does not show them."""
         disks = _sum(now)
         if disks is None or now.memory_total_bytes is not None:
-            # Once memory moves, disks are in step, and what is written goes to both ends at once.
+            # Once memory moves, the mirrors are ready and writes go to both hosts at once.
             return self
         earlier = _sum(before)
         if earlier is None or self.sum is None:
@@ -136,16 +136,16 @@ class Copies:
         return copies
 
     def left(self, sample: Sample) -> Left | None:
-        """The time that the rest takes; None where nobody knows, or where it never ends."""
-        pace = self.bytes_per_second(sample)
-        if self.sum is None or pace is None or self.never_end:
+        """Estimate the time that the rest takes; None if it is unknown, or never ends."""
+        rate = self.bytes_per_second(sample)
+        if self.sum is None or rate is None or self.never_end:
             return None
-        # Late steps make it slower, never the slowest of late faster.
-        slowest, fastest = min(pace, self.sum.pace.slowest), max(pace, self.sum.pace.fastest)
-        unseen = self.sum.pace.unseen_bytes(sample.at)
+        # Late steps lower the rate, but never raise the slowest one seen.
+        slowest, fastest = min(rate, self.sum.rate.slowest), max(rate, self.sum.rate.fastest)
+        unseen = self.sum.rate.unseen_bytes(sample.at)
         rest = max(0.0, (sample.disk_remaining_bytes or 0) - unseen)
         to_do = rest * self.sum.still_to_do
-        seconds, high = to_do / pace, to_do / slowest
+        seconds, high = to_do / rate, to_do / slowest
         longest = self._longest_seconds(sample)
         if longest is not None:
             seconds = longest if self._are_limited(sample) else seconds
@@ -153,29 +153,31 @@ class Copies:
         return Left(seconds, min(seconds, rest / fastest), max(seconds, high))
 
     def _longest_seconds(self, sample: Sample) -> float | None:
-        """The time that the last of the disks takes at its own pace; None if one has none."""
+        """Return the time of the disk that is copied last, each at its own rate; None if one has
+        no rate yet."""
         longest = 0.0
         for disk in _unfinished(sample):
             copy = self.each.get(disk.name)
-            rate = copy.pace.bytes_per_second(sample.at) if copy else None
+            rate = copy.rate.bytes_per_second(sample.at) if copy else None
             if copy is None or rate is None:
                 return None
-            rest = max(0.0, disk.remaining_bytes - copy.pace.unseen_bytes(sample.at))
+            rest = max(0.0, disk.remaining_bytes - copy.rate.unseen_bytes(sample.at))
             longest = max(longest, rest * copy.still_to_do / rate)
         return longest if sample.disks else None
 
     def _are_limited(self, sample: Sample) -> bool:
-        """Whether each copy is as fast as it may be: then none gets faster when another ends."""
+        """Return whether each copy is at its bandwidth limit: then none speeds up when another
+        ends."""
         return all(
             disk.limit_bytes_per_second is not None
-            and (self.each[disk.name].pace.bytes_per_second(sample.at) or 0.0)
+            and (self.each[disk.name].rate.bytes_per_second(sample.at) or 0.0)
             >= _AT_LIMIT * disk.limit_bytes_per_second
             for disk in _unfinished(sample)
         )
 
 
 def begin(sample: Sample) -> Copies:
-    """The copies at the first sample of a migration."""
+    """Return the copies at the first sample of a migration."""
     disks = _sum(sample)
     if disks is None or sample.memory_total_bytes is not None:
         return Copies()
@@ -184,7 +186,7 @@ def begin(sample: Sample) -> Copies:
 
 
 def _sum(sample: Sample) -> Disk | None:
-    """All disks as if they were one."""
+    """Return all disks as if they were one."""
     total, processed = sample.disk_total_bytes, sample.disk_processed_bytes
     return None if total is None or processed is None else Disk("", total, processed)
 
@@ -194,6 +196,6 @@ def _unfinished(sample: Sample) -> list[Disk]:
 
 
 def _begun(disk: Disk, at: float) -> Copy:
-    """Where a step has been made already, the next one is counted from now."""
+    """Begin a copy; where something was copied already, the next step counts from now."""
     bytes_ = disk.processed_bytes
     return Copy(at, DiskRate(moved_at=at, first_bytes=bytes_) if bytes_ else DiskRate())

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first pass over a guest's memory: how long the rest of it takes, and what follows it.
+"""The first iteration over a guest's memory: how long the rest of it takes, and what follows.
 
-Nothing tells what the guest dirties before the pass is through. What may be known of the guest is
-how much of its memory QEMU has (what was never written is not among it), and what its earlier
+What the guest dirties is not known before this iteration ends. What may be known of the guest is
+its resident memory (pages never written are not resident), and the share that its earlier
 migrations had to send again.
 """
 
@@ -10,20 +10,20 @@ from typing import NamedTuple
 
 from migprog.core.forecast.precopy import PrecopyState
 
-# What a guest dirties meanwhile, and how much of its memory is zeros, as shares of the whole pass,
-# where nothing is known of either.
+# What a guest dirties meanwhile, and how much of its memory is zeros, as shares of the whole
+# iteration, where neither is known.
 _GUESSED_RESENT = 0.08
 _GUESSED_ZEROS = 0.10
-# What QEMU has of memory besides the guest's, about; of a small guest it is taken for less.
+# QEMU's own resident memory, about; for a small guest the share below is used if it is less.
 QEMU_BYTES = 32 * 2**20
 _QEMU_SHARE = 1 / 8
-# No more than this is expected of a guest by its earlier migrations: they may have been slower.
+# The limit of the share expected from earlier migrations: they may have been slower.
 _MOST_RESENT = 4.0
 
 
 class FirstIteration(NamedTuple):
-    """Seconds of the first pass: the rest of it, at most ``longest_seconds``; the whole of it; and
-    the passes after it. ``share`` of it is over; 0 before it begins."""
+    """Seconds of the first iteration: the rest of it, at most ``longest_seconds``; the whole of
+    it; and of the iterations after it. ``share`` is the part that is over; 0 before it begins."""
 
     rest_seconds: float
     longest_seconds: float
@@ -32,9 +32,11 @@ class FirstIteration(NamedTuple):
     share: float
 
 
-def first_iteration(course: PrecopyState, pace: float) -> FirstIteration | None:
-    """Return what is known of a first pass that is not through; None if its size is not known.
-    ``pace`` is in bytes of the guest a second."""
+def first_iteration(course: PrecopyState, rate: float) -> FirstIteration | None:
+    """Estimate a first iteration that has not ended; None if its size is not known.
+
+    ``rate`` is in bytes of the guest a second.
+    """
     sample = course.latest
     if sample is None:
         return None
@@ -44,20 +46,20 @@ def first_iteration(course: PrecopyState, pace: float) -> FirstIteration | None:
         return None
     remaining = sample.memory_remaining_bytes
     if remaining is None and sample.memory_total_bytes is not None:
-        # What remains is not told.
+        # libvirt does not report what remains.
         copied = sample.memory_copied_bytes or sample.memory_processed_bytes or 0
         remaining = max(0, total - copied)
     elif remaining is None:
         remaining = total
     in_iteration = course.in_iteration_seconds(sample.at)
     filled = _filled_bytes(course, total, remaining)
-    rest = _rest_seconds(course, total, remaining, filled, pace)
-    whole = in_iteration + filled / pace
+    rest = _rest_seconds(course, total, remaining, filled, rate)
+    whole = in_iteration + filled / rate
     resent = course.resent_share
     following = _GUESSED_RESENT if resent is None else min(_MOST_RESENT, resent)
     return FirstIteration(
         rest_seconds=rest,
-        longest_seconds=remaining / pace,
+        longest_seconds=remaining / rate,
         whole_seconds=whole,
         following_seconds=following * whole,
         share=in_iteration / (in_iteration + rest) if in_iteration else 0.0,
@@ -65,20 +67,20 @@ def first_iteration(course: PrecopyState, pace: float) -> FirstIteration | None:
 
 
 def _rest_seconds(
-    course: PrecopyState, total: int, remaining: int, filled: float, pace: float
+    course: PrecopyState, total: int, remaining: int, filled: float, rate: float
 ) -> float:
-    """Pages that were never written are zeros, and cost little."""
+    """Estimate the rest; pages that were never written are zeros, and cost little."""
     share = course.filled.share
     if course.memory_resident_bytes is None and (share is None or share > 1 - _GUESSED_ZEROS):
-        # None are seen; there will be some.
+        # No zeros were seen yet; some are expected.
         filled = max(0.0, min(filled, remaining - _GUESSED_ZEROS * total))
     scanned = course.zeros.bytes_per_second
-    return filled / pace + ((remaining - filled) / scanned if scanned else 0.0)
+    return filled / rate + ((remaining - filled) / scanned if scanned else 0.0)
 
 
 def _filled_bytes(course: PrecopyState, total: int, remaining: int) -> float:
-    """What of the rest of the first pass is not zeros, by what QEMU has in memory, or else by what
-    was sent of late."""
+    """Estimate the bytes of the rest that are not zeros, by QEMU's resident memory, or else by
+    what was sent lately."""
     resident, sample = course.memory_resident_bytes, course.latest
     if resident is None or sample is None:
         share = course.filled.share
@@ -86,6 +88,6 @@ def _filled_bytes(course: PrecopyState, total: int, remaining: int) -> float:
     zeros_sent = sample.memory_zero_bytes or 0
     guests = max(0.0, resident - min(QEMU_BYTES, _QEMU_SHARE * total))
     if total - remaining - zeros_sent > guests:
-        # Some of it was elsewhere, swapped out perhaps.
+        # Some of the guest's memory was not resident, perhaps swapped out.
         return remaining
     return remaining - min(float(remaining), max(0.0, total - guests - zeros_sent))

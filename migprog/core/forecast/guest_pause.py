@@ -1,57 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest that stands still while it migrates: by QEMU's switch-over, or by somebody else.
+"""A guest that is paused while it migrates: by QEMU's switchover, or by an operator or a tool.
 
-1. libvirt sends the same event (suspended, migrated) for both: for QEMU's own switch-over, and for
+1. libvirt sends the same event (suspended, migrated) for both: for QEMU's own switchover, and for
    ``virsh suspend`` or Nova's force-complete while memory is copied. The event is no proof.
-2. QEMU switches over where what remains fits into the permitted downtime. Just before, it takes up
-   what the guest has dirtied, which begins an iteration.
-3. What remains is believed: a guest that is paused with more than that to copy waits for its
-   memory, and nothing dirties it meanwhile.
+2. QEMU switches over when the remaining memory fits into the downtime limit. Just before, it
+   collects the pages that the guest has dirtied, which begins an iteration.
+3. The remaining memory decides: a paused guest with more than that to copy waits for its memory,
+   and nothing dirties it meanwhile.
 """
 
 from migprog.core.forecast.job_sample import Sample
-from migprog.core.forecast.precopy import ANEW, PrecopyState
+from migprog.core.forecast.precopy import UNMEASURED_RATES, PrecopyState
 
 # QEMU's default max downtime, where the limit in force could not be read.
 DEFAULT_DOWNTIME_LIMIT_SECONDS = 0.3
-# From the switch-over to the word that the server has left: the hand-shake of libvirt's both ends.
-# It takes its time by the machines; this is until earlier migrations have shown how long.
+# From the switchover until libvirt says that the server has left: the handshake of both libvirts.
+# It depends on the machines; this is the default until earlier migrations have shown how long.
 COMPLETION_TIME_SECONDS = 1.45
-# The iteration that a switch-over begins with, and its pause, come within this of each other.
+# The iteration start of a switchover and its pause come within this time of each other.
 _TOGETHER_SECONDS = 0.3
-# QEMU goes by the rate of its last tenth of a second, which may be this many times the mean.
+# QEMU uses the rate of its last tenth of a second, which may be this many times the mean.
 _BURST = 2.0
 
 
 def paused(course: PrecopyState, at: float, was_found: bool = False) -> PrecopyState:
-    """The course after the guest was paused, by anybody; ``was_found``: ``at`` is when that was
-    first seen, and it may have been so for long."""
+    """Return the state after the guest was paused, for whatever reason.
+
+    ``was_found``: ``at`` is when that was first seen; it may have been paused long before.
+    """
     if course.paused_at is not None:
         return course
     return course._replace(paused_at=at, was_found_paused=was_found)
 
 
 def resumed(course: PrecopyState, at: float) -> PrecopyState:
-    """The course after the guest runs at its source again."""
+    """Return the state after the guest runs at its source again."""
     return course._replace(paused_at=None, paused_seconds=course.paused_in_iteration(at))
 
 
 def post_copy_begins(course: PrecopyState, at: float) -> PrecopyState:
-    """The course after post-copy has begun, was interrupted, or goes on.
+    """Return the state after post-copy has begun, was interrupted, or goes on.
 
-    Its rate is measured anew: the cap of the pre-copy need not hold, and the time of an
-    interruption does not count.
+    Its rate is measured from scratch: the pre-copy bandwidth limit need not apply, and the time of
+    an interruption does not count.
     """
     return course._replace(
         paused_at=None,
         turned_at=at,
         moved_at=at,
-        **ANEW,
+        **UNMEASURED_RATES,
     )
 
 
-def is_switch_over(course: PrecopyState) -> bool:
-    """Whether a guest that is paused is so for QEMU's switch-over, as far as counters tell."""
+def is_switchover(course: PrecopyState) -> bool:
+    """Return whether the guest is paused by QEMU's switchover, as far as counters show."""
     paused_at, sample = course.paused_at, course.latest
     if paused_at is None:
         return False
@@ -63,13 +65,13 @@ def is_switch_over(course: PrecopyState) -> bool:
     if sample.at < paused_at:
         return begins or may_fit(course, paused_at)
     if began_at is not None and began_at > max(sample.at, paused_at + _TOGETHER_SECONDS):
-        # What the guest dirtied before it was paused is sent now, and not in what remained then.
+        # What the guest dirtied before the pause is sent now; the earlier count lacks it.
         begins = begins and not _ran_in_iteration(course, paused_at)
     return begins and _fits(course, sample.memory_remaining_bytes)
 
 
-def told(course: PrecopyState, now: float) -> str:
-    """For how long a guest has been paused, in words; empty while it runs."""
+def describe_pause(course: PrecopyState, now: float) -> str:
+    """Describe for how long the guest has been paused; empty while it runs."""
     if course.paused_at is None:
         return ""
     least = "at least " if course.was_found_paused else ""
@@ -77,7 +79,7 @@ def told(course: PrecopyState, now: float) -> str:
 
 
 def _ran_in_iteration(course: PrecopyState, paused_at: float) -> bool:
-    """Whether a paused guest may have run in the latest iteration that was sampled."""
+    """Return whether a paused guest may have run in the latest iteration that was sampled."""
     began_at = course.iteration_started_at
     if began_at is None or began_at < paused_at:
         return True
@@ -85,13 +87,13 @@ def _ran_in_iteration(course: PrecopyState, paused_at: float) -> bool:
 
 
 def is_seen(course: PrecopyState) -> bool:
-    """Whether the guest is paused, and what remains was read since."""
+    """Return whether the guest is paused, and what remains was read since."""
     paused_at, latest = course.paused_at, course.latest
     return paused_at is not None and latest is not None and latest.at >= paused_at
 
 
 def waits_since(course: PrecopyState) -> float | None:
-    """Since when a switch-over, or what is left of it, goes on without a byte seen moving. None
+    """Return since when a switchover, or the rest of it, lasts without a byte seen moving; None
     while the guest runs."""
     since, latest = switched_at(course), course.latest
     if since is None or latest is None or latest.at < since or course.moved_at is None:
@@ -100,8 +102,8 @@ def waits_since(course: PrecopyState) -> float | None:
 
 
 def switched_at(course: PrecopyState) -> float | None:
-    """When a guest that is paused was switched over: with the latest iteration, if it was paused
-    long before. None while it runs."""
+    """Return when a paused guest was switched over: at the latest iteration start, if it was paused
+    before that. None while it runs."""
     if course.paused_at is None:
         return None
     began_at = _iteration_began_at(course)
@@ -109,12 +111,14 @@ def switched_at(course: PrecopyState) -> float | None:
 
 
 def _iteration_began_at(course: PrecopyState) -> float | None:
-    known = [at for at in (course.told_at, course.iteration_started_at) if at is not None]
+    known = [
+        at for at in (course.iteration_event_at, course.iteration_started_at) if at is not None
+    ]
     return max(known, default=None)
 
 
 def may_fit(course: PrecopyState, at: float) -> bool:
-    """Whether what remained at the latest sample may have come to fit into a downtime by ``at``."""
+    """Return whether the memory remaining at the latest sample may fit a downtime by ``at``."""
     sample = course.latest
     assert sample is not None
     remaining, rate = sample.memory_remaining_bytes, course.memory_bytes_per_second
@@ -124,7 +128,7 @@ def may_fit(course: PrecopyState, at: float) -> bool:
 
 
 def _fits(course: PrecopyState, remaining_bytes: int | None) -> bool:
-    """Whether QEMU may switch over with so much remaining."""
+    """Return whether QEMU may switch over with so much remaining."""
     if remaining_bytes is None:
         return False
     rate = course.memory_bytes_per_second or _mean_rate(course.latest)
@@ -132,7 +136,7 @@ def _fits(course: PrecopyState, remaining_bytes: int | None) -> bool:
 
 
 def _mean_rate(sample: Sample | None) -> float | None:
-    """Bytes a second since the start, by one sample: it may have come late, after a pause."""
+    """Return bytes a second since the start, by one sample, which may be from after a pause."""
     if sample is None or not sample.elapsed_seconds:
         return None
     copied = sample.memory_copied_bytes or sample.memory_processed_bytes
@@ -140,13 +144,13 @@ def _mean_rate(sample: Sample | None) -> float | None:
 
 
 def downtime_limit_seconds(course: PrecopyState) -> float:
-    """The downtime that QEMU may plan for."""
+    """Return the downtime limit in force, or QEMU's default where it is not known."""
     limit = course.latest.downtime_limit_seconds if course.latest else None
     return DEFAULT_DOWNTIME_LIMIT_SECONDS if limit is None else limit
 
 
 def completion_time_seconds(course: PrecopyState) -> float:
-    """The completion time to expect, from the switch-over to the end."""
+    """Return the expected completion time, from the switchover to the end."""
     return (
         COMPLETION_TIME_SECONDS
         if course.completion_time_seconds is None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One reading of a libvirt job, in our words and units. ``None`` means: not known.
+"""One reading of a libvirt job, in migprog's terms and units. ``None`` means: not known.
 
 Each counter of ``virDomainGetJobStats`` that is read here, who counts it and in which unit:
 
@@ -9,8 +9,8 @@ Key                       Counter  Unit                   May go back
 time_elapsed              libvirt  ms                     no
 memory_total              QEMU     bytes of the guest     no; 0 until memory is copied
 memory_processed          QEMU     bytes on the wire      no
-memory_remaining          QEMU     bytes of the guest     yes, as each pass begins; a balloon or
-                                                          the guest's free pages take from it
+memory_remaining          QEMU     bytes of the guest     yes, as each iteration begins; a balloon
+                                                          or the guest's free pages reduce it
 memory_normal             QEMU     pages sent whole, or   no
                                    compressed by multifd
 memory_constant           QEMU     pages of zeros         no
@@ -18,7 +18,7 @@ compression_pages         QEMU     pages sent by XBZRLE   no
 compression_overflow      QEMU     those among them that  no
                                    went whole (normal)
 memory_page_size          QEMU     bytes                  constant
-memory_iteration          QEMU     passes begun           no
+memory_iteration          QEMU     iterations begun       no
 memory_dirty_rate         QEMU     pages a second         yes
 vfio_data_transferred     QEMU     bytes on the wire      no
 disk_total                QEMU     bytes of the guest     no; grows with what the guest writes, and
@@ -32,7 +32,7 @@ auto_converge_throttle    QEMU     percent                yes
 ========================  =======  =====================  ========================================
 
 Pages that QEMU compresses by threads (zlib, zstd) are in none of the counters of pages: only
-``memory_remaining`` tells of them. ``vfio_data_transferred`` is among ``memory_processed`` since
+``memory_remaining`` shows them. ``vfio_data_transferred`` is among ``memory_processed`` since
 QEMU 8.1. Of block jobs (``virDomainGetBlockJobInfo``): ``cur`` and ``end`` are bytes of the guest,
 ``bandwidth`` is bytes a second and 0 where there is no limit.
 """
@@ -50,7 +50,7 @@ _JOB_COMPLETED = 3
 
 
 class JobState(enum.Enum):
-    """What libvirt says of a domain's job."""
+    """The state of a domain's job according to libvirt."""
 
     NONE = "none"
     ACTIVE = "active"
@@ -89,12 +89,12 @@ class Sample(NamedTuple):
     """Counters of an outgoing migration at one instant.
 
     ``at`` is a monotonic clock's seconds (or those of a recording): only differences mean
-    anything. ``memory_processed_bytes`` counts bytes on the wire, so it passes the total when
+    anything. ``memory_processed_bytes`` counts bytes on the wire, so it exceeds the total when
     QEMU iterates; ``memory_copied_bytes`` counts the guest's bytes in the pages that QEMU counts,
     ``memory_zero_bytes`` those of pages of zeros among them, which cost nothing on the wire.
-    ``memory_remaining_bytes`` is a saw-tooth: only its value at the start of a pass tells anything
-    about convergence. ``vfio_transferred_bytes`` is the state of devices that was sent; nothing
-    tells how much of it there is. ``disks`` are those being copied, as far as libvirt tells.
+    ``memory_remaining_bytes`` is a saw-tooth: only its value at an iteration start shows whether
+    the migration converges. ``vfio_transferred_bytes`` is the device state that was sent; no
+    counter has its total. ``disks`` are those being copied, as far as libvirt reports them.
     """
 
     at: float
@@ -118,29 +118,29 @@ class Sample(NamedTuple):
 
 
 def is_outgoing(stats: Mapping[str, Any]) -> bool:
-    """Tell whether job statistics are those of a migration away from this host."""
+    """Return whether job statistics are those of a migration away from this host."""
     return stats.get("operation") == _OPERATION_MIGRATION_OUT
 
 
 def has_begun(stats: Mapping[str, Any]) -> bool:
-    """Tell whether job statistics are those of a job that has copied something."""
+    """Return whether job statistics are those of a job that has copied something."""
     return bool(stats.get("disk_processed") or stats.get("memory_processed"))
 
 
 def copies_disks(stats: Mapping[str, Any]) -> bool:
-    """Tell whether job statistics are those of a job that copies disks, and no memory yet."""
+    """Return whether job statistics are those of a job that copies disks, and no memory yet."""
     return bool(stats.get("disk_total")) and not stats.get("memory_total")
 
 
 def outgoing_job(stats: Mapping[str, Any]) -> JobState:
-    """What ``virDomainGetJobStats`` says of an outgoing migration; NONE for any other job."""
+    """Return the state of an outgoing migration's job; NONE for any other job."""
     if not is_outgoing(stats):
         return JobState.NONE
     return _JOB_STATES.get(stats.get("type", 0), JobState.NONE)
 
 
 def is_completed_migration(stats: Mapping[str, Any]) -> bool:
-    """Tell whether job statistics are the final ones of a migration that succeeded, at any end."""
+    """Return whether job statistics are final ones of a migration that succeeded, at either end."""
     migrations = (_OPERATION_MIGRATION_IN, _OPERATION_MIGRATION_OUT)
     return stats.get("type") == _JOB_COMPLETED and stats.get("operation") in migrations
 
@@ -179,7 +179,7 @@ def from_job_stats(
             if dirty_pages_per_second and page_size_bytes
             else None
         ),
-        # While the job runs this is only QEMU's expectation; at its end it is what it really was.
+        # While the job runs this is QEMU's expectation; at its end it is the measured downtime.
         expected_downtime_seconds=None if ended else _seconds(stats.get("downtime")),
         downtime_seconds=_seconds(stats.get("downtime")) if ended else None,
         cpu_throttle_percent=stats.get("auto_converge_throttle"),
@@ -192,7 +192,7 @@ def from_job_stats(
 def disk_of_block_job(name: str, info: Mapping[str, Any]) -> Disk | None:
     """Translate ``virDomainGetBlockJobInfo`` with its bandwidth in bytes; None if there is no job.
 
-    libvirt gives 0 of 0, and later 0 of 1, bytes for a copy that is only being begun.
+    libvirt gives 0 of 0, and later 0 of 1, bytes for a copy that is just beginning.
     """
     total_bytes, processed_bytes = info.get("end", 0), info.get("cur", 0)
     if not 0 <= processed_bytes <= total_bytes or total_bytes <= 1:
@@ -201,11 +201,11 @@ def disk_of_block_job(name: str, info: Mapping[str, Any]) -> Disk | None:
 
 
 def _copied_bytes(stats: Mapping[str, Any]) -> int | None:
-    """The guest's bytes in the pages that are counted; None where they are not."""
+    """Return the guest's bytes in the pages that are counted; None where they are not."""
     normal, page_size_bytes = stats.get("memory_normal"), stats.get("memory_page_size")
     if normal is None or page_size_bytes is None:
         return None
-    # What has not become smaller by XBZRLE has been sent whole, and is among the normal ones.
+        # XBZRLE pages that overflowed were sent whole, and are among the normal ones.
     by_xbzrle = stats.get("compression_pages", 0) - stats.get("compression_overflow", 0)
     pages = normal + stats.get("memory_constant", 0) + max(0, by_xbzrle)
     return int(pages * page_size_bytes)

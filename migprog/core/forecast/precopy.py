@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is remembered of a migration to judge it: its paces, and what each pass left to the next.
+"""The pre-copy state of a migration: its transfer rates, and what each iteration left to the next.
 
-A *boundary* is the start of one of QEMU's passes over guest memory, when it takes up what the
-guest dirtied meanwhile. Between boundaries "remaining" is a saw-tooth that tells nothing about
-convergence. Within a pass, what remains and what was copied add up to the same; at a boundary the
-sum grows by just what the guest has dirtied.
+An *iteration start* is when QEMU collects the pages that the guest has dirtied meanwhile. Between
+two of them "remaining" is a saw-tooth that says nothing about convergence. Within an iteration,
+what remains plus what was copied is constant; at an iteration start the sum grows by just what the
+guest has dirtied.
 """
 
 import math
@@ -19,54 +19,53 @@ from migprog.core.forecast.job_sample import Sample
 from migprog.core.forecast.transfer_rate import MemoryRate, Rate, Share
 from migprog.core.forecast.transferred import Moved
 
-# Late passes can come ten a second; what happened long ago does not matter to any judgement.
+# Late iterations may come ten a second; old ones do not matter to any verdict.
 MAX_ITERATIONS = 64
-# With so much more pace a pass looks different that was judged by the pace before.
+# A rate so much higher may make a plateau converge that was judged by the rate before.
 _FASTER = 1.3
-# QEMU's main loop may be busy for seconds; what stands still for longer is stuck.
+# QEMU's main loop may be busy for seconds; no data for longer than this is a stall.
 STANDSTILL_SECONDS = 8.0
 # QEMU sends at the start of each slice of a tenth of a second.
 SLICE_SECONDS = 0.1
 _SMOOTHING_SECONDS = 20.0
-# The paces of memory, when they are measured anew.
-ANEW: Mapping[str, Any] = {
+# The memory rates before anything is measured.
+UNMEASURED_RATES: Mapping[str, Any] = {
     "memory": MemoryRate(),
     "scanned": MemoryRate(),
     "wire": MemoryRate(),
 }
-# What the state of devices is of all that moves is a question of the last seconds.
+# The share of device state in all that moves is measured over the last seconds.
 _LATELY_SECONDS = 5.0
-# The state of devices counts where it is such a share of what moves, or of all that has moved.
+# Device state counts where it is such a share of what moves, or of all that has moved.
 _DEVICES_SHARE, _DEVICES_SHARE_OF_ALL = 0.4, 0.05
 
 
 class PrecopyState(NamedTuple):
-    """The way of one migration so far. Times are those of :attr:`Sample.at`.
+    """What is known of one migration so far. Times are those of :attr:`Sample.at`.
 
-    A named tuple, of which a changed copy costs a tenth of a dataclass's: one is made each sample.
+    A named tuple, because one is made for each sample, and a changed copy of it costs a tenth of a
+    dataclass's. ``memory_size_bytes`` is the guest's memory, known before any of it moves;
+    ``memory_resident_bytes`` its QEMU's resident memory: pages never written are not resident.
+    ``has_host_devices``: it has devices of the host, whose state is moved, too.
+    ``completion_time_seconds`` is how long earlier migrations took from their switchover to their
+    end, ``resent_share`` what earlier migrations of the server sent again, as a share of their
+    first iteration. ``first_iteration`` is the number of this migration's first iteration (QEMU may
+    go on counting from a cancelled one), ``first_iteration_bytes`` what that had to send.
+    ``iterations`` are the later ones, ``undisturbed`` those of them during which the guest was not
+    paused: only these say something about convergence. ``iteration_started_at`` is when the latest
+    iteration began, ``iteration_event_at`` when QEMU last sent an event that one begins, and
+    ``iteration_start_bytes_per_second`` the rate at the first sample of it. ``moved_at`` is when a
+    byte of any kind was last seen moving. ``paused_at`` is since when the guest is paused at its
+    source (:mod:`migprog.core.forecast.guest_pause`), ``paused_seconds`` how long it was paused
+    before, within the latest iteration; ``was_found_paused``: it may have been paused for longer
+    than that. ``turned_at`` is when post-copy began, was interrupted or went on.
 
-    ``memory_size_bytes`` is the guest's memory, known before any of it moves;
-    ``memory_resident_bytes`` how much its QEMU has of memory: what was never written is not among
-    it. ``has_host_devices``: it has devices of the host, whose state is moved, too.
-    ``completion_time_seconds`` is how long earlier migrations took from their switch-over to their
-    end, ``resent_share`` what earlier migrations of the server had to send again, as a share of
-    what the first pass sent. ``first_iteration`` is the number of this migration's first pass (QEMU
-    may go on counting from a cancelled one), ``first_iteration_bytes`` what that had to send;
-    ``iterations`` are the later ones, ``undisturbed`` those among them that tell about convergence:
-    what a paused guest leaves says nothing about it. ``iteration_started_at`` is when the latest
-    iteration began, ``told_at`` when QEMU last said that one begins, and
-    ``iteration_start_bytes_per_second`` what the pace was at the first sample of it. ``moved_at``
-    is when a byte was last seen moving, of whatever kind. ``paused_at`` is since when the guest is
-    paused at its source (:mod:`migprog.core.forecast.guest_pause`), ``paused_seconds`` how long it
-    was before, within the latest iteration; ``was_found_paused``: it may have been paused for
-    longer than that. ``turned_at`` is when post-copy began, was interrupted or went on.
-
-    ``memory`` is the pace of the guest's bytes: before the second pass of those that are not zeros,
-    which ``filled`` has the share of; ``scanned`` is then the pace of all, ``zeros`` that of zeros
-    alone. ``wire`` is the pace of bytes on the wire, ``cost`` how many of them go for one of the
-    guest's, ``expansion`` how many of the guest's go in one of them, of pages that are not counted
-    (see :mod:`migprog.core.forecast.transferred`). ``devices`` is the share of the state of devices
-    in what moves, ``devices_at`` when it was last seen moving.
+    ``memory`` is the rate of the guest's bytes: before the second iteration of those that are not
+    zeros, of which ``filled`` is the share; ``scanned`` is then the rate of all, ``zeros`` that of
+    zeros alone. ``wire`` is the rate of bytes on the wire, ``cost`` the wire bytes for one byte of
+    the guest, ``expansion`` the guest's bytes in one wire byte of pages that are not counted
+    (see :mod:`migprog.core.forecast.transferred`). ``devices`` is the share of device state in what
+    moves, ``devices_at`` when it was last seen moving.
     """
 
     started_at: float
@@ -87,7 +86,7 @@ class PrecopyState(NamedTuple):
     expansion: Share = Share()
     devices: Share = Share()
     devices_at: float | None = None
-    told_at: float | None = None
+    iteration_event_at: float | None = None
     first_iteration: int | None = None
     first_iteration_bytes: int | None = None
     iteration_started_at: float | None = None
@@ -107,17 +106,17 @@ class PrecopyState(NamedTuple):
 
     @property
     def memory_bytes_per_second(self) -> float | None:
-        """The guest's bytes a second: what remains, divided by it, gives a time."""
+        """The guest's bytes a second; the remaining bytes divided by it give a time."""
         return self.memory.bytes_per_second or self.scanned.bytes_per_second
 
     @property
     def wire_bytes_per_guest_byte(self) -> float:
-        """1 and a little without compression; 1 also where nothing has been seen yet."""
+        """A little more than 1 without compression; 1 before anything was measured."""
         return self.cost.share or 1.0
 
     @property
     def devices_move(self) -> bool:
-        """Whether the state of devices moves, so much that the end depends on it."""
+        """Whether so much device state moves that the end depends on it."""
         latest = self.latest
         if latest is None or self.devices_at is None:
             return False
@@ -129,34 +128,34 @@ class PrecopyState(NamedTuple):
 
     @property
     def devices_follow(self) -> bool:
-        """Whether the server has devices whose state is to be moved, and none of it was yet."""
+        """Whether the server has devices whose state must be moved, and none of it has moved."""
         return self.latest is not None and self.latest.vfio_transferred_bytes == 0
 
     @property
     def still_seconds(self) -> float:
-        """So long nothing may move without anybody's fault."""
+        """For how long nothing may move before the migration counts as stalled."""
         copies_disks = self.latest is not None and self.latest.memory_total_bytes is None
         return self.disks.still_seconds if copies_disks else STANDSTILL_SECONDS
 
     def in_iteration_seconds(self, at: float) -> float:
-        """How long the latest pass has lasted."""
+        """Return how long the latest iteration has lasted."""
         return (
             0.0 if self.iteration_started_at is None else max(0.0, at - self.iteration_started_at)
         )
 
     @property
     def is_faster(self) -> bool:
-        """Whether memory moves a good deal faster than when the latest pass began."""
-        pace, then = self.memory_bytes_per_second, self.iteration_start_bytes_per_second
-        return pace is not None and then is not None and pace > _FASTER * then
+        """Whether memory moves clearly faster than when the latest iteration began."""
+        rate, then = self.memory_bytes_per_second, self.iteration_start_bytes_per_second
+        return rate is not None and then is not None and rate > _FASTER * then
 
     @property
     def on_plateau(self) -> bool:
-        """Whether passes do not get shorter, and will not at the pace of now."""
+        """Whether iterations do not get shorter, and will not at the present rate."""
         return self.stays_level and not self.is_faster
 
     def paused_in_iteration(self, until: float) -> float:
-        """Seconds that the guest was paused in the latest pass, ``until`` then."""
+        """Return the seconds that the guest was paused in the latest iteration, ``until`` then."""
         if self.paused_at is None:
             return self.paused_seconds
         began = self.paused_at if self.iteration_started_at is None else self.iteration_started_at
@@ -164,17 +163,17 @@ class PrecopyState(NamedTuple):
 
 
 def iteration_begins(course: PrecopyState, at: float) -> PrecopyState:
-    """The course after QEMU's word that a pass begins: the next sample tells with how much."""
-    return course._replace(told_at=at)
+    """Return the state after QEMU's event that an iteration begins; its size comes later."""
+    return course._replace(iteration_event_at=at)
 
 
 def observe(course: PrecopyState, sample: Sample) -> PrecopyState:
-    """The course with one more sample. Samples must come in the order of their time."""
+    """Return the state with one more sample. Samples must come in order of time."""
     before = course.latest
     if before is None:
         disks = disk_copy.begin(sample)
-        pass_ = _pass(course, sample, None)
-        return course._replace(latest=sample, moved_at=sample.at, disks=disks, **pass_)
+        started = _iteration_start(course, sample, None)
+        return course._replace(latest=sample, moved_at=sample.at, disks=disks, **started)
     if sample.at <= before.at or _forgets(before, sample):
         return course
     seconds = sample.at - before.at
@@ -183,16 +182,16 @@ def observe(course: PrecopyState, sample: Sample) -> PrecopyState:
         sample = sample._replace(disks=before.disks)
     memory = transferred.between(before, sample, course.expansion.share)
     devices = transferred.difference(before.vfio_transferred_bytes, sample.vfio_transferred_bytes)
-    # What moved before post-copy turned, and what after, is not told apart in one reading.
+    # One reading does not separate what moved before post-copy began from what moved after.
     turned = course.turned_at is not None and before.at < course.turned_at
-    new: dict[str, Any] = _pass(course, sample, memory)
+    new: dict[str, Any] = _iteration_start(course, sample, memory)
     disks = course.disks.after(before, sample)
     if disks is not course.disks:
         new["disks"] = disks
     moves = memory is not None and (memory.wire_bytes or memory.counts)
     if moves and before.at - (course.moved_at or before.at) >= course.still_seconds:
-        # Nor is the standstill that it ends; its rate is measured anew.
-        new |= ANEW
+        # The stall that ends here is no measurement; the rate is measured from scratch.
+        new |= UNMEASURED_RATES
     elif memory is not None and not turned:
         new |= _memory(course, memory, seconds)
         wire_bytes = max(memory.wire_bytes, devices or 0)
@@ -210,7 +209,7 @@ def observe(course: PrecopyState, sample: Sample) -> PrecopyState:
 
 
 def _memory(course: PrecopyState, memory: Moved, seconds: float) -> Mapping[str, Any]:
-    """What changes in the paces of memory by what has moved in so many seconds."""
+    """Return what changes in the memory rates by what has moved in so many seconds."""
     new: dict[str, Any] = {}
     if memory.unexplained_bytes:
         new["expansion"] = course.expansion.after(
@@ -227,7 +226,7 @@ def _memory(course: PrecopyState, memory: Moved, seconds: float) -> Mapping[str,
                 memory.zero_bytes, max(0.0, seconds - for_filled), _SMOOTHING_SECONDS
             )
             return new
-        # The time that the zeros among them took is known where there were others before.
+        # Take off the time that the zeros took, where their rate is known.
         seconds -= memory.zero_bytes / (course.zeros.bytes_per_second or math.inf)
         if seconds <= 0:
             return new
@@ -238,20 +237,20 @@ def _memory(course: PrecopyState, memory: Moved, seconds: float) -> Mapping[str,
 
 
 def _scans_zeros(course: PrecopyState, memory: Moved, seconds: float) -> bool:
-    """Whether less was sent since there was less to send: pages went no slower, but they were
-    zeros. That says nothing of the pace."""
+    """Return whether less was sent only because pages were zeros, and were scanned no slower. Such
+    a reading does not measure the transfer rate."""
     if not memory.zero_bytes:
         return False
-    pace, scanned = course.memory.bytes_per_second, course.scanned.bytes_per_second
-    if pace is None or scanned is None:
+    rate, scanned = course.memory.bytes_per_second, course.scanned.bytes_per_second
+    if rate is None or scanned is None:
         return memory.filled_bytes == 0
-    slower = memory.filled_bytes < (1 / _FASTER) * pace * seconds
+    slower = memory.filled_bytes < (1 / _FASTER) * rate * seconds
     return slower and memory.guest_bytes >= (1 / _FASTER) * scanned * seconds
 
 
-def pace(course: PrecopyState) -> int | None:
-    """Bytes that moved a second on the wire, lately: of memory and the state of devices, or of
-    disks while no memory moves."""
+def throughput(course: PrecopyState) -> int | None:
+    """Return bytes a second on the wire, lately: of memory and device state, or of disks while no
+    memory moves."""
     rate = course.wire.bytes_per_second
     if course.turned_at is None:
         rate = rate or course.disk_bytes_per_second
@@ -259,18 +258,18 @@ def pace(course: PrecopyState) -> int | None:
 
 
 def last_iteration_start_bytes(course: PrecopyState) -> int | None:
-    """What was left when the latest pass began; None before the second pass."""
+    """Return what remained at the latest iteration start; None before the second iteration."""
     return course.iterations[-1].remaining_bytes if course.iterations else None
 
 
 def _forgets(before: Sample, now: Sample) -> bool:
-    """A job that is wound up shows zeros again: what was known of it is not to be lost."""
+    """Return whether a job was reset: its counters are zero again and must not be used."""
     return before.memory_total_bytes is not None and now.memory_total_bytes is None
 
 
-def _pass(course: PrecopyState, sample: Sample, memory: Moved | None) -> dict[str, Any]:
-    """What changes in the course if the sample is the first of a pass; ``memory`` is what moved
-    since the one before."""
+def _iteration_start(course: PrecopyState, sample: Sample, memory: Moved | None) -> dict[str, Any]:
+    """Return what changes in the state if the sample is the first of an iteration; ``memory`` is
+    what moved since the sample before."""
     iteration, remaining = sample.memory_iteration, sample.memory_remaining_bytes
     if iteration is None or remaining is None:
         return {}
@@ -287,7 +286,7 @@ def _pass(course: PrecopyState, sample: Sample, memory: Moved | None) -> dict[st
         return {}
     at = _began_at(course, sample)
     paused_seconds = course.paused_in_iteration(at)
-    # Some of it has been sent since, the first slice at once.
+    # Some of it has been sent since; the first slice is sent at once.
     sent = (sample.at - at + SLICE_SECONDS / 2) * (course.memory_bytes_per_second or 0)
     iteration_start = IterationStart(
         at=at,
@@ -311,14 +310,14 @@ def _pass(course: PrecopyState, sample: Sample, memory: Moved | None) -> dict[st
 
 
 def _began_at(course: PrecopyState, sample: Sample) -> float:
-    """When the pass began: as QEMU said, if that was since the last sample."""
+    """Return when the iteration began: by QEMU's event, if one came since the last sample."""
     earliest = course.latest.at if course.latest else course.started_at
-    told_at = course.told_at
-    return told_at if told_at is not None and earliest < told_at <= sample.at else sample.at
+    event_at = course.iteration_event_at
+    return event_at if event_at is not None and earliest < event_at <= sample.at else sample.at
 
 
 def _dirtied(before: Sample | None, now: Sample, memory: Moved | None) -> int | None:
-    """What the guest has dirtied from one reading to another, between which so much moved."""
+    """Return what the guest has dirtied between two readings, between which ``memory`` moved."""
     if before is None or before.memory_remaining_bytes is None or memory is None:
         return None
     if now.memory_remaining_bytes is None:

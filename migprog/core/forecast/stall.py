@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does a migration stand still? What is said of it in each phase, whether libvirt answers or not.
+"""Detect that a migration is stalled, in each phase, whether libvirt answers or not.
 
 ``doc/source/forecast.rst`` has it as one table.
 """
@@ -9,30 +9,30 @@ from migprog.core.forecast.precopy import STANDSTILL_SECONDS, PrecopyState
 from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.status import Phase
 
-# In one word, and in a sentence.
+# A reason as a word, and as a sentence.
 Why = tuple[VerdictReason, str]
 
-# A switch-over that takes more completion times than this is stuck.
+# A switchover that takes more completion times than this is stuck.
 _COMPLETION_TIMES = 4
 
 
 def stalled(
     course: PrecopyState, phase: Phase, now: float, silent_seconds: float | None
 ) -> Why | None:
-    """Why nothing goes on; None while something does, or while that cannot be known yet.
+    """Return why no data moves; None while data moves, or while that cannot be known yet.
 
     ``silent_seconds``: for how long libvirt has not answered, if that is longer than usual.
     """
     if phase in (Phase.POST_COPY_PAUSED, Phase.DONE):
         return None
     if phase is Phase.SWITCHOVER:
-        return _switch_over(course, now, silent_seconds)
+        return _stuck_switchover(course, now, silent_seconds)
     if silent_seconds is not None:
         message = silence(silent_seconds) + _MEANWHILE[phase] + _paused(course, now)
         return VerdictReason.LIBVIRT_NOT_RESPONDING, message
     still_seconds = _still_seconds(course, now)
     if phase is Phase.SETUP or still_seconds is None:
-        # Pinning all memory, or a connection that is slow to come about, may take minutes.
+        # Pinning all memory, or establishing a slow connection, may take minutes.
         return None
     advice = _ADVICE[phase] + _uncounted(course)
     message = f"no byte has moved for {still_seconds:.0f} s" + advice + _paused(course, now)
@@ -57,7 +57,7 @@ _ADVICE = {
 
 
 def _uncounted(course: PrecopyState) -> str:
-    """What may move where nothing that is counted does."""
+    """Name what may move without being counted; empty if nothing can."""
     if not course.has_host_devices or course.latest is None:
         return ""
     if course.latest.vfio_transferred_bytes is not None:
@@ -70,20 +70,22 @@ def silence(seconds: float) -> str:
 
 
 def _paused(course: PrecopyState, now: float) -> str:
-    return "" if course.paused_at is None else f"; {guest_pause.told(course, now)}"
+    return "" if course.paused_at is None else f"; {guest_pause.describe_pause(course, now)}"
 
 
 def _still_seconds(course: PrecopyState, now: float) -> float | None:
-    """How long no byte has moved, by readings from the beginning to the end of that time."""
+    """Return for how long no byte has moved; None while that is within the phase's limit."""
     moved_at, latest = course.moved_at, course.latest
     if moved_at is None or latest is None or latest.at - moved_at < course.still_seconds:
         return None
     return now - moved_at
 
 
-def _switch_over(course: PrecopyState, now: float, silent_seconds: float | None) -> Why | None:
-    """Why a switch-over is stuck: QEMU answers nothing while it sends what remains, so that only
-    the time tells."""
+def _stuck_switchover(course: PrecopyState, now: float, silent_seconds: float | None) -> Why | None:
+    """Return why a switchover is stuck; None if it is not.
+
+    QEMU does not answer while it sends what remains, so only the elapsed time can show it.
+    """
     since = guest_pause.waits_since(course)
     if since is None:
         return None
@@ -93,13 +95,13 @@ def _switch_over(course: PrecopyState, now: float, silent_seconds: float | None)
         patience += guest_pause.downtime_limit_seconds(course)
     if now - since < patience:
         return None
-    text = guest_pause.told(course, now)
+    text = guest_pause.describe_pause(course, now)
     if silent_seconds is not None:
         return VerdictReason.SWITCHOVER_STUCK, (
-            f"{text} by a switch-over that does not end; {silence(silent_seconds)}: look at QEMU "
+            f"{text} by a switchover that does not end; {silence(silent_seconds)}: look at QEMU "
             "and libvirt at the destination"
         )
     return VerdictReason.SWITCHOVER_STUCK, (
-        f"{text} by a switch-over that should take {completion_seconds:.1f} s: look at QEMU and "
+        f"{text} by a switchover that should take {completion_seconds:.1f} s: look at QEMU and "
         "libvirt at the destination"
     )

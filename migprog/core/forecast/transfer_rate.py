@@ -1,37 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast bytes move, by what was seen to move in how many seconds."""
+"""Measure how fast bytes move, by what was seen to move in how many seconds."""
 
 import math
 from typing import NamedTuple
 
-# QEMU sends in slices of a tenth of a second: over less than this they would show.
+# QEMU sends in slices of a tenth of a second: over a shorter time than this they would show.
 _LATELY_SECONDS = 0.9
-# And over less than this, a first slice would be most of it.
+# Over a shorter time than this, the first slice would be most of it.
 _FIRST_SECONDS = 0.4
-# A pace that differs by more from the one before is another.
+# A rate that differs by more than this share from the one before is a new rate.
 _SAME = 0.15
 _MEMORY_SMOOTHING_SECONDS = 20.0
 _DISK_SMOOTHING_SECONDS = 30.0
 # QEMU's mirror of a disk has 16 MiB in flight at most: libvirt's counters move by up to that much
 # at a time, with each disk.
 DISK_STEP_BYTES = 16 * 2**20
-# Larger steps have not been seen of anything.
+# The limit of a step's size; larger ones have never been seen.
 _LARGEST_STEP_BYTES = 4 * DISK_STEP_BYTES
-# So many of the latest steps are remembered, and so many are a measurement.
+# So many of the latest steps are remembered, and so many make a measurement.
 _STEPS_KEPT = 8
 _STEPS_MEASURED = 4
-# More a second than one connection carries: holes of a disk, which are passed over and not sent.
+# More a second than one connection carries: holes of a disk, which are skipped and not sent.
 _HOLES_BYTES_PER_SECOND = 4 * 2**30
-# How long the slowest and the fastest pace of disks are remembered.
+# How long the slowest and the fastest rate of disks are remembered.
 _RANGE_SECONDS = 40.0
-# A pace measured for less time than this counts as measured so long when nothing moves.
+# A rate measured for less time than this counts as measured for so long when nothing moves.
 _LEAST_SECONDS = 10.0
 
 
 class Rate(NamedTuple):
     """Bytes and the seconds that they took, both fading with age: their quotient is the rate.
 
-    So the first readings give a plain mean, and uneven sampling does not bend it.
+    So the first readings give a plain mean, and uneven sampling does not distort it.
     """
 
     moved_bytes: float = 0.0
@@ -61,15 +61,15 @@ class Share(NamedTuple):
     def after(
         self, part_bytes: float, whole_bytes: float, seconds: float, smoothing_seconds: float
     ) -> "Share":
-        """The share after ``seconds`` in which so much more was counted."""
+        """Return the share after ``seconds`` in which so much more was counted."""
         fade = math.exp(-seconds / smoothing_seconds)
         return Share(self.part_bytes * fade + part_bytes, self.whole_bytes * fade + whole_bytes)
 
 
 class MemoryRate(NamedTuple):
-    """The pace of memory: long measured while it stays the same, measured anew when it changes.
+    """The rate of memory: averaged while it is steady, measured from scratch when it changes.
 
-    ``lately`` gathers the readings of the latest second; nothing has moved for ``still_seconds``
+    ``lately`` sums the readings of the latest second; nothing has moved for ``still_seconds``
     since the last of them.
     """
 
@@ -79,16 +79,16 @@ class MemoryRate(NamedTuple):
 
     @property
     def bytes_per_second(self) -> float | None:
-        """None before anything has moved, for long enough to tell."""
+        """None before something has moved for long enough to measure."""
         known = self.rate.bytes_per_second
         if known is None and self.lately.seconds >= _FIRST_SECONDS:
             known = self.lately.bytes_per_second
         return known
 
     def after(self, moved_bytes: int, seconds: float) -> "MemoryRate":
-        """The pace after one more reading. While nothing at all moves it is what it was: a network
-        that comes back has the pace that it had. A second in which everything came to a halt is no
-        measurement; where bytes move again sooner, the time between counts."""
+        """Return the rate after one more reading. While nothing moves the rate stays: a network
+        that recovers has its former rate. A second without data is no measurement; where bytes
+        move again sooner, the time between counts."""
         if not moved_bytes:
             if not self.lately.moved_bytes:
                 return self
@@ -107,14 +107,14 @@ class MemoryRate(NamedTuple):
 
 
 class DiskRate(NamedTuple):
-    """The pace of disks, of which the counters move in steps: long measured while it stays the
-    same, measured anew at the first step that does not fit.
+    """The rate of disks, whose counters move in steps: averaged while it is steady, measured from
+    scratch at the first step that does not fit.
 
-    Only from one step to another do they tell a pace, and the first is no more than a place to
-    count from; it was of ``first_bytes``. ``moved_at`` is when the latest step was seen,
-    ``is_still`` whether a reading since then had none; ``in_holes``: it was of holes. ``lately``
-    gathers the steps since the last measurement, ``steps`` has the seconds before each of the
-    latest steps and its bytes. ``slowest`` and ``fastest`` are the paces of late.
+    Only the time between two steps gives a rate; the first one, of ``first_bytes``, is where
+    counting begins. ``moved_at`` is when the latest step was seen, ``is_still`` whether a reading
+    since then had none; ``in_holes``: it was of holes. ``lately`` sums the steps since the last
+    measurement, ``steps`` has the seconds before each of the latest steps and its bytes.
+    ``slowest`` and ``fastest`` are the extreme rates of the last time.
     """
 
     rate: Rate = Rate()
@@ -134,7 +134,7 @@ class DiskRate(NamedTuple):
 
     @property
     def largest_step_bytes(self) -> int:
-        """What moves at a time, as far as it was seen; no less than QEMU's own step."""
+        """The largest step seen; at least QEMU's own step."""
         first_bytes = self.first_bytes if self.is_still and not self.steps else 0
         return max(DISK_STEP_BYTES, min(_LARGEST_STEP_BYTES, first_bytes), self._step_bytes)
 
@@ -143,7 +143,7 @@ class DiskRate(NamedTuple):
         return max((moved_bytes for _, moved_bytes in self.steps), default=0)
 
     def bytes_per_second(self, at: float) -> float | None:
-        """None before the second step. It falls while a step takes longer than those before it."""
+        """Return the rate; None before the second step. It falls while a step is late."""
         rate = self.rate.bytes_per_second
         if rate is None or self.moved_at is None:
             return rate
@@ -152,14 +152,14 @@ class DiskRate(NamedTuple):
         return rate * measured / (measured + late)
 
     def unseen_bytes(self, at: float) -> float:
-        """What has probably been copied since the latest step."""
+        """Estimate what has been copied since the latest step."""
         rate = self.rate.bytes_per_second
         if rate is None or self.moved_at is None or not self.is_still:
             return 0.0
         return min(float(self._step_bytes), rate * max(0.0, at - self.moved_at))
 
     def after(self, moved_bytes: int, at: float) -> "DiskRate":
-        """The pace after one more reading."""
+        """Return the rate after one more reading."""
         if not moved_bytes:
             still = self.is_still or self.moved_at is None
             return self if still else self._replace(is_still=True)
@@ -169,9 +169,9 @@ class DiskRate(NamedTuple):
         if moved_bytes > _HOLES_BYTES_PER_SECOND * seconds:
             return self._replace(moved_at=at, is_still=False, in_holes=True)
         if self.in_holes:
-            # Some of this reading was holes, too.
+            # This reading includes holes, too.
             return self._replace(moved_at=at, is_still=False, in_holes=False)
-        # Where each reading finds something moved, it may have been several steps.
+        # Where each reading finds something moved, there may have been several steps.
         step_bytes = moved_bytes if self.is_still else min(moved_bytes, DISK_STEP_BYTES)
         new = self._replace(
             lately=Rate(self.lately.moved_bytes + moved_bytes, self.lately.seconds + seconds),
@@ -183,7 +183,7 @@ class DiskRate(NamedTuple):
 
     def _measured(self) -> "DiskRate":
         lately, rate = self.lately, self.rate
-        # One step more or less is chance, and a reading may fall into the midst of one.
+        # One step more or less is chance, and a reading may come in the middle of one.
         step_bytes = max(DISK_STEP_BYTES, self._step_bytes)
         if rate.moved_bytes + lately.moved_bytes <= _STEPS_MEASURED * step_bytes:
             moved_bytes = rate.moved_bytes + lately.moved_bytes

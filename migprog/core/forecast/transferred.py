@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What moved of a guest's memory between two samples, on the wire and of the guest.
+"""Compute what moved of a guest's memory between two samples, on the wire and of the guest.
 
 A page of the guest may cost 4096 bytes on the wire and a header, much less where it is compressed,
-and next to nothing where it is all zeros. What remains is the guest's; so its pace must be, too.
-QEMU counts the pages that it sends whole, those of zeros, those that XBZRLE or multifd has made
-smaller: not those that are compressed by threads (see :mod:`migprog.core.forecast.job_sample`).
-These show as bytes on the wire that the pages counted do not explain, and as what remains gets
-less.
+and next to nothing where it is all zeros. What remains counts the guest's bytes; so its rate must,
+too. QEMU counts the pages that it sends whole, those of zeros, and those that XBZRLE or multifd has
+compressed, but not those compressed by threads (see :mod:`migprog.core.forecast.job_sample`).
+These show as bytes on the wire that the counted pages do not explain, and as a fall of what
+remains.
 """
 
 from typing import NamedTuple
 
 from migprog.core.forecast.job_sample import Sample
 
-# Headers and what else goes along are less than this share of the pages, and these bytes.
+# Headers and the like are less than this share of the pages, plus these bytes.
 _OVERHEAD = 0.1
 _OVERHEAD_BYTES = 8 * 1024
 # A page of zeros is a header and a byte, instead of 4096.
@@ -42,10 +42,10 @@ class Moved(NamedTuple):
 
 
 def between(before: Sample, now: Sample, expansion: float | None) -> Moved | None:
-    """What moved between two samples; None if the counters of either are not known.
+    """Return what moved between two samples; None if the counters of either are not known.
 
     ``expansion`` is how many bytes of the guest went in one byte on the wire, lately, of pages that
-    are not counted; None: not seen yet.
+    are not counted; None before that was measured.
     """
     wire = difference(before.memory_processed_bytes, now.memory_processed_bytes)
     if wire is None:
@@ -70,12 +70,12 @@ def between(before: Sample, now: Sample, expansion: float | None) -> Moved | Non
 
 
 def difference(before: int | None, now: int | None) -> int | None:
-    """By how much a counter has grown; None if it is not known at both times."""
+    """Return by how much a counter has grown; None if it is not known at both times."""
     return None if before is None or now is None else max(0, now - before)
 
 
 def _fallen(before: Sample, now: Sample) -> int | None:
-    """By how much less remains, within one pass; None where another has begun."""
+    """Return by how much less remains, within one iteration; None if another has begun."""
     if before.memory_iteration != now.memory_iteration:
         return None
     if before.memory_remaining_bytes is None or now.memory_remaining_bytes is None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When is a verdict worth a line in the log? When it turns bad, and when it turns good again.
+"""Decide when a verdict is worth a log line: when it turns bad, and when it recovers.
 
-A verdict that flaps does not fill the log: the lines of one migration are bounded, and the line
-after a pause of that kind says how often it has turned meanwhile.
+A verdict that flaps does not fill the log: the lines of one migration are limited, and the next
+line says how often the verdict has changed meanwhile.
 """
 
 import enum
@@ -24,11 +24,10 @@ class VerdictChange(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class VerdictChanges:
-    """The turns of one migration's verdict so far.
+    """The changes of one migration's verdict so far.
 
-    ``logged`` is the bad verdict of the last line, None after a recovery; ``latest`` the one of
-    now. ``unlogged`` counts the turns since the last line, the one that it was about not among
-    them.
+    ``logged`` is the bad verdict of the last line, None after a recovery; ``latest`` the present
+    one. ``unlogged`` counts the changes since the last line, without the one that it was about.
     """
 
     logged: Verdict | None = None
@@ -37,7 +36,7 @@ class VerdictChanges:
     logged_at: tuple[float, ...] = ()
 
     def after(self, verdict: Verdict, now: float) -> tuple["VerdictChanges", VerdictChange | None]:
-        """The turns after a verdict, and what to log of it."""
+        """Return the changes after a verdict, and what to log of it."""
         bad = verdict if verdict in BAD else None
         turned = int(bad is not self.latest)
         new = replace(self, latest=bad, unlogged=self.unlogged + turned)

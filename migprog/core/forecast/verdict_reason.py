@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why a verdict is what it is, in one word, for clients that do not read sentences.
+"""The reason of a verdict as one word, for clients that do not parse sentences.
 
-A word never changes its meaning. Clients may meet words that they do not know: of a newer version.
-``doc/source/forecast.rst`` has a table of them; a test compares both.
+A word never changes its meaning. Clients may receive words of a newer version that they do not
+know. ``doc/source/forecast.rst`` has a table of them; a test compares both.
+
 """
 
 import enum

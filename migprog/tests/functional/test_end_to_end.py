@@ -237,7 +237,7 @@ def test_a_host_that_is_emptied(watched, lab, guest):
     assert told["eta_seconds"] > 0
     lab.destroy_guest(stays)
     processes.wait_for(lambda: drain()["servers"] == 0, 60, "a heartbeat of an empty host")
-    assert (drain()["eta_seconds"], drain()["reason"]) == (0, "it is empty")
+    assert (drain()["eta_seconds"], drain()["reason"]) == (0, "the host is empty")
     watched.agent_config(host, report_interval=0.5)
     reload(watched.agents[host.name])
 

@@ -143,7 +143,7 @@ def test_a_switch_over_that_does_not_end_leaves_no_time_of_zero(
 def test_an_empty_host(client: testing.TestClient, store: objects.Store, now: float) -> None:
     tell(store, now, servers=0, servers_memory_bytes=0)
     told = drain(client)
-    assert (told["eta_seconds"], told["reason"], told["migrations"]) == (0, "it is empty", [])
+    assert (told["eta_seconds"], told["reason"], told["migrations"]) == (0, "the host is empty", [])
 
 
 def test_a_host_without_an_agent(client: testing.TestClient, fill: Fill) -> None:

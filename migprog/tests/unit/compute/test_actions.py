@@ -90,7 +90,7 @@ def _kept():
         started_at=1.0,
         sampled_at=2.0,
     )
-    return Monitor(MIGRATION, SERVER, NOW, None, checkpoint.keep(report, "boot", NOW - 9, NOW))
+    return Monitor(MIGRATION, SERVER, NOW, None, checkpoint.make(report, "boot", NOW - 9, NOW))
 
 
 def _in_post_copy():
@@ -175,7 +175,7 @@ def test_a_libvirt_that_hangs_is_told_of_once(actions, log):
         actions.look(now, 10.0)
     assert [each.getMessage() for each in log.records if each.levelno == logging.WARNING] == [
         f"server {SERVER}: abort of migration {MIGRATION}, for user 'u', request 'req-1', hangs: "
-        "libvirt does not answer"
+        "libvirt does not answer; no other action until it does"
     ]
     assert actions.next_look_at(10.0) is None
     late = request()

@@ -10,7 +10,7 @@ from migprog.tests.unit.core.test_report import REPORT
 FIRST = dataclasses.replace(
     REPORT, sequence=1, status=Status.RUNNING, phase=Phase.MEMORY_ITERATIONS, started_at=5000.0
 )
-KEPT = checkpoint.keep(FIRST, "boot", started_clock=100.0, now=130.0)
+KEPT = checkpoint.make(FIRST, "boot", started_clock=100.0, now=130.0)
 
 
 def told(sequence, **values):
@@ -30,15 +30,15 @@ def test_no_report_leaves_with_a_sequence_that_is_not_set_aside():
 def test_it_is_renewed_now_and_then_and_when_post_copy_begins():
     assert not checkpoint.is_due(told(2), KEPT, 159.0)
     assert checkpoint.is_due(told(2), KEPT, 160.0)
-    young = checkpoint.keep(FIRST, "boot", started_clock=100.0, now=100.1)
+    young = checkpoint.make(FIRST, "boot", started_clock=100.0, now=100.1)
     assert not checkpoint.is_due(told(2), young, 105.0)
     assert checkpoint.is_due(told(2), young, 105.2)
-    old = checkpoint.keep(FIRST, "boot", started_clock=100.0, now=9000.0)
+    old = checkpoint.make(FIRST, "boot", started_clock=100.0, now=9000.0)
     assert not checkpoint.is_due(told(2), old, 9059.0)
     assert checkpoint.is_due(told(2), old, 9060.0)
     turned = told(2, phase=Phase.POST_COPY)
     assert checkpoint.is_due(turned, KEPT, 131.0)
-    assert not checkpoint.is_due(turned, checkpoint.keep(turned, "boot", 100.0, 131.0), 132.0)
+    assert not checkpoint.is_due(turned, checkpoint.make(turned, "boot", 100.0, 131.0), 132.0)
 
 
 @pytest.mark.parametrize(
@@ -59,13 +59,13 @@ def test_a_job_is_told_from_another_of_the_same_server(started_clock, started_at
 
 
 def test_another_job_may_begin_a_moment_after_the_first():
-    soon = checkpoint.keep(FIRST, "boot", started_clock=100.0, now=100.1)
+    soon = checkpoint.make(FIRST, "boot", started_clock=100.0, now=100.1)
     assert checkpoint.is_same_job(soon, 100.001, 5000.001)
     assert not checkpoint.is_same_job(soon, 101.5, 5001.5)
 
 
 def test_an_end_that_nobody_saw_tells_no_figures_and_goes_above_all_that_was_told():
-    end = checkpoint.settled(KEPT, checkpoint.LEFT_GONE, at=6000.0)
+    end = checkpoint.unknown_end(KEPT, checkpoint.LEFT_GONE, at=6000.0)
     assert end.status is Status.UNKNOWN
     assert end.sequence > KEPT.sequence >= FIRST.sequence
     assert (end.uuid, end.server_uuid, end.started_at) == (KEPT.uuid, KEPT.server_uuid, 5000.0)

@@ -48,7 +48,7 @@ def test_bytes_tell_and_servers_make_the_range() -> None:
     told = drain.forecast(10, 40 * GIB, [], FOUR)
     chance = 1.28 / 2
     assert told == Forecast(
-        "at the pace of 4 migration(s) in 400 s",
+        "at the rate of 4 migration(s) in 400 s",
         2000.0,
         pytest.approx(1000 / (1 + chance)),
         pytest.approx(2000 / (1 - chance)),
@@ -82,7 +82,7 @@ def test_the_last_ones_need_no_pace() -> None:
 
 
 def test_an_empty_host_is_empty() -> None:
-    assert drain.forecast(0, 0, [], None) == Forecast("it is empty", 0.0, 0.0, 0.0)
+    assert drain.forecast(0, 0, [], None) == Forecast("the host is empty", 0.0, 0.0, 0.0)
 
 
 def test_one_alone_makes_no_upper_end() -> None:

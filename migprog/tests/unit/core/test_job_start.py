@@ -33,7 +33,7 @@ def test_began_at_is_the_reading_less_the_time_of_the_job(stats, began_at):
 def test_all_agree_on_whether_a_job_is_the_one_that_was_last_seen_at_10(after_seconds, same):
     stats = OUTGOING | {"time_elapsed": round((8.0 - after_seconds) * 1000)}
     echo = RecentlyEnded()
-    echo.ended(SERVER, at=10.0, told_at=12.0)
+    echo.ended(SERVER, at=10.0, reported_at=12.0)
     kept = dataclasses.replace(KEPT, seen_clock=10.0)
     began_at = 10.0 + after_seconds
     assert actions.is_of(stats, 18.0, seen_at=10.0) is same

@@ -9,7 +9,7 @@ from migprog.tests.fixtures.driven import SERVER, UUID
 def echo():
     """One has ended at 100 and was told at 101.5."""
     echo = RecentlyEnded()
-    echo.ended(SERVER, at=100.0, told_at=101.5)
+    echo.ended(SERVER, at=100.0, reported_at=101.5)
     return echo
 
 
@@ -41,6 +41,6 @@ def test_without_statistics_only_what_is_older_is_surely_of_it(echo):
 
 
 def test_it_holds_what_ended_in_the_last_minute_alone(echo):
-    echo.ended(UUID, at=170.0, told_at=170.0)
+    echo.ended(UUID, at=170.0, reported_at=170.0)
     assert not echo.may_be(SERVER, 110.0)
     assert echo.may_be(UUID, 171.0)

@@ -65,7 +65,7 @@ def waiting(ledger, now=0.0):
 
 
 def tell(ledger, report, now=0.0, needs_ack=True):
-    ledger.tell(report, needs_ack, 0.0, now)
+    ledger.report(report, needs_ack, 0.0, now)
 
 
 @pytest.mark.parametrize("report", [FIRST, END])
@@ -79,9 +79,9 @@ def test_it_is_told_when_the_disk_has_it(ledger, disk, report):
 
 def test_an_arrival_that_is_complete_is_kept_until_it_is_acknowledged(ledger, disk):
     under_way = dataclasses.replace(ARRIVAL, complete=None)
-    ledger.tell_arrival(under_way, 0.0)
+    ledger.report_arrival(under_way, 0.0)
     assert waiting(ledger) == [under_way]
-    ledger.tell_arrival(ARRIVAL, 0.5)
+    ledger.report_arrival(ARRIVAL, 0.5)
     assert waiting(ledger, 0.5) == [under_way]
     ledger.take(disk.work(), 1.0)
     assert waiting(ledger, 1.0) == [ARRIVAL]
@@ -95,11 +95,11 @@ def test_an_arrival_that_is_complete_is_kept_until_it_is_acknowledged(ledger, di
 
 def test_the_acknowledgement_of_an_earlier_arrival_leaves_the_file_of_the_later_one(ledger, disk):
     later = dataclasses.replace(ARRIVAL, at=2000.0)
-    ledger.tell_arrival(ARRIVAL, 0.0)
+    ledger.report_arrival(ARRIVAL, 0.0)
     ledger.take(disk.work(), 0.0)
     load = ledger.outbox.load(0.0)
     # The server has left and come back meanwhile.
-    ledger.tell_arrival(later, 1.0)
+    ledger.report_arrival(later, 1.0)
     ledger.outbox.sent(load, Ack(arrived=(SERVER,)), 2.0)
     ledger.take(disk.work(), 2.0)
     assert waiting(ledger, 2.0) == list(disk.entries().values()) == [later]
@@ -121,10 +121,10 @@ def test_an_arrival_that_an_agent_before_has_left_is_removed_when_it_is_acknowle
 
 def test_what_is_found_takes_nothings_place(ledger, disk):
     found = dataclasses.replace(ARRIVAL, complete=None, found=True)
-    ledger.tell_arrival(ARRIVAL, 0.0)
-    ledger.tell_arrival(found, 0.0)
+    ledger.report_arrival(ARRIVAL, 0.0)
+    ledger.report_arrival(found, 0.0)
     ledger.take(disk.work(), 0.0)
-    ledger.tell_arrival(found, 0.0)
+    ledger.report_arrival(found, 0.0)
     assert waiting(ledger) == [ARRIVAL]
 
 
@@ -361,7 +361,7 @@ class PrecopyState:
     def arrives(self):
         self.newest = dataclasses.replace(ARRIVAL, at=1000.0 + self.now)
         self.is_taken = False
-        self.ledger.tell_arrival(self.newest, self.now)
+        self.ledger.report_arrival(self.newest, self.now)
 
     def disk_works(self):
         self.ledger.take(self.disk.work(), self.now)

@@ -46,12 +46,12 @@ KEPT = checkpoint.Checkpoint(
 
 
 def left(kept=KEPT):
-    return Monitor(kept.uuid, kept.server_uuid, NOW, kept=kept)
+    return Monitor(kept.uuid, kept.server_uuid, NOW, saved=kept)
 
 
 def look(monitor, at=NOW, **seen):
     reading = Reading(server_uuid=SERVER, at=at, **seen)
-    resume.look(monitor, monitor.kept, reading, EPOCH)
+    resume.look(monitor, monitor.saved, reading, EPOCH)
     return reading
 
 
@@ -69,7 +69,7 @@ def test_nothing_is_told_of_it_before_it_was_looked_for():
 def test_it_goes_on_where_it_was():
     monitor = left()
     reading = look(monitor, stats=STATS)
-    assert monitor.kept is None
+    assert monitor.saved is None
     monitor.read(reading.stats, 0.3, NOW)
     ((reason, report),) = told(monitor)
     assert reason is Reason.FIRST
@@ -128,7 +128,7 @@ def test_a_clock_that_was_set_moves_no_start():
     monitor = left()
     hour_ms = 3_600_000
     reading = look(monitor, stats=STATS | {"time_elapsed": 60_000 + hour_ms})
-    assert monitor.kept is None
+    assert monitor.saved is None
     monitor.read(reading.stats, 0.3, NOW)
     monitor.gone("no domain", NOW + 1)
     ((_, report),) = told(monitor)
@@ -139,7 +139,7 @@ def test_a_clock_that_was_set_back_behind_its_start_makes_no_other_of_it():
     # libvirt says 0 of its time then, until it ends.
     monitor = left()
     reading = look(monitor, stats=STATS | {"time_elapsed": 0})
-    assert monitor.kept is None
+    assert monitor.saved is None
     monitor.read(reading.stats, 0.3, NOW)
     ((_, report),) = told(monitor)
     assert (report.uuid, report.started_at) == (UUID, EPOCH + 100)
@@ -175,14 +175,14 @@ class Host:
     def see(self, row):
         at = row["t"]
         if self.monitor is None:
-            self.monitor = Monitor(UUID, SERVER, at, kept=self.kept)
-        if self.monitor.kept is not None:
+            self.monitor = Monitor(UUID, SERVER, at, saved=self.kept)
+        if self.monitor.saved is not None:
             if row["kind"] != "sample":
                 feed(self.monitor, row)
                 return
             reading = Reading(server_uuid=SERVER, at=at, stats=row["stats"])
-            resume.look(self.monitor, self.monitor.kept, reading, EPOCH)
-        if self.monitor.kept is None:
+            resume.look(self.monitor, self.monitor.saved, reading, EPOCH)
+        if self.monitor.saved is None:
             feed(self.monitor, row)
         self.report(at)
 
@@ -194,7 +194,7 @@ class Host:
             report = due[1]
             self.reports.append(report)
             if checkpoint.is_due(report, self.kept, at):
-                self.kept = checkpoint.keep(report, "boot", self.monitor.started_clock, at)
+                self.kept = checkpoint.make(report, "boot", self.monitor.started_clock, at)
 
     def crash(self):
         # Whom nobody has told of is somebody else to the next.

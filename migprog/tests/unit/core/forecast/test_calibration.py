@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migprog.core.forecast import calibration
-from migprog.core.forecast.calibration import MAX_NOTES, ForecastCheck, ForecastSamples
+from migprog.core.forecast.calibration import MAX_SAMPLES, ForecastCheck, ForecastSamples
 from migprog.core.forecast.estimate import Estimate
 from migprog.core.report import Report
 
@@ -22,7 +22,7 @@ def noted(forecasts, delay=0.0):
     """Notes of forecasts by their instants; their samples are ``delay`` seconds older."""
     notes = ForecastSamples()
     for at, forecast in forecasts:
-        notes = calibration.note(notes, at, at - delay, forecast)
+        notes = calibration.add_sample(notes, at, at - delay, forecast)
     return notes
 
 
@@ -98,8 +98,8 @@ def test_notes_are_bounded_and_the_one_taken_is_close(gaps, poll, polls):
     offered = list(itertools.accumulate([*gaps, *[poll] * polls, *gaps[:50]]))
     notes = ForecastSamples()
     for number, at in enumerate(offered):
-        notes = calibration.note(notes, at, at, Estimate(float(number), 0.0, 1e9))
-        assert len(notes.kept) < MAX_NOTES
+        notes = calibration.add_sample(notes, at, at, Estimate(float(number), 0.0, 1e9))
+        assert len(notes.kept) < MAX_SAMPLES
         covered = at - offered[0]
         assert notes.spacing_seconds <= max(0.1, covered / 60)
     times = [each.at for each in notes.kept]
@@ -116,15 +116,15 @@ def test_notes_are_bounded_and_the_one_taken_is_close(gaps, poll, polls):
 def test_a_day_at_two_samples_a_second_costs_a_few_kilobytes():
     notes = ForecastSamples()
     for number in range(2 * 86400):
-        notes = calibration.note(notes, number / 2, number / 2, Estimate(1.0, 1.0, 1.0))
-    assert MAX_NOTES // 2 <= len(notes.kept) <= MAX_NOTES
+        notes = calibration.add_sample(notes, number / 2, number / 2, Estimate(1.0, 1.0, 1.0))
+    assert MAX_SAMPLES // 2 <= len(notes.kept) <= MAX_SAMPLES
     assert sys.getsizeof(notes.kept) + sum(map(sys.getsizeof, notes.kept)) < 16 * 1024
 
 
 def test_most_samples_leave_the_notes_as_they_are():
     notes, changed = ForecastSamples(), 0
     for number in range(7200):
-        after = calibration.note(notes, number / 2, number / 2, NOTHING)
+        after = calibration.add_sample(notes, number / 2, number / 2, NOTHING)
         changed += after is not notes
         notes = after
     assert changed < 600

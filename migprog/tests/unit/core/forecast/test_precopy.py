@@ -40,13 +40,13 @@ def test_a_sample_out_of_order_is_no_news():
 
 def test_the_pace_is_that_of_the_bytes_moved():
     seen = observed(*(memory(t, 10 * t, 100 - 10 * t, 1) for t in range(1, 10)))
-    assert precopy.pace(seen) == 10 * MIB
+    assert precopy.throughput(seen) == 10 * MIB
 
 
 def test_uneven_sampling_does_not_bend_the_pace():
     times = [0.5, 0.6, 3.0, 3.1, 6.0, 6.5, 9.0]
     seen = observed(*(memory(t, 10 * t, 100 - 10 * t, 1) for t in times))
-    assert abs(precopy.pace(seen) - 10 * MIB) < MIB / 100
+    assert abs(precopy.throughput(seen) - 10 * MIB) < MIB / 100
 
 
 def test_it_is_remembered_when_a_byte_last_moved():
