@@ -311,7 +311,7 @@ def test_an_agent_that_takes_no_part(site: Site) -> None:
         "lab-a": True,
         "lab-b": False,
     }
-    assert "may be aborted" not in site.deployment.agents["lab-b"].output()
+    assert "requests to abort or force-complete" not in site.deployment.agents["lab-b"].output()
 
 
 class _Domain:

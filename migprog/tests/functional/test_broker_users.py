@@ -181,7 +181,7 @@ def site(tmp_path_factory):
             for program, said in (
                 (conductor, "takes reports"),
                 (reports, "watching the migrations"),
-                (actions, "may be aborted"),
+                (actions, "requests to abort or force-complete"),
             ):
                 wait_for_output(program, said)
             yield site

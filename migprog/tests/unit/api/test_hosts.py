@@ -54,7 +54,7 @@ def test_at_the_pace_seen(
     ended(fill, now)
     ended(fill, now, server_uuid=str(uuid.UUID(int=2)))
     # Of these none says anything of the pace of this host.
-    ended(fill, now, status=Status.FAILED)
+    ended(fill, now, server_uuid=str(uuid.UUID(int=5)), status=Status.FAILED)
     ended(fill, now, host="other")
     (running,) = fill(
         server_uuid=str(uuid.UUID(int=3)),
