@@ -38,7 +38,7 @@ def costs(rows: Iterable[Row]) -> list[float]:
     for row in rows:
         at = row["t"]
         if row.get("event") == "iteration":
-            monitor.iteration_starts(at)
+            monitor.iteration_begins(at)
         stats = row.get("stats", {})
         if row["kind"] != "sample" or stats.get("type") != 2:
             continue
