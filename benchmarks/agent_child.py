@@ -62,14 +62,11 @@ class Conductor:
         self.messages += 1
         if "reports" not in batch:
             # The agent's own row alone.
-            return None if not acknowledged else Ack({}).to_wire()
+            return Ack().to_wire() if acknowledged else None
         names, rows = batch["reports"]["fields"], batch["reports"]["rows"]
         self.reports += len(rows)
         self.heard_of |= {row[names.index("server_uuid")] for row in rows}
-        if not acknowledged:
-            return None
-        uuid, sequence = names.index("uuid"), names.index("sequence")
-        return Ack({row[uuid]: row[sequence] for row in rows}).to_wire()
+        return Ack().to_wire() if acknowledged else None
 
 
 def run(hypervisor: fake_libvirt.Hypervisor, options: argparse.Namespace) -> dict[str, float]:
@@ -127,9 +124,9 @@ def _fake_cpu_seconds(hypervisor: fake_libvirt.Hypervisor, readings: int, search
             domain.migrateGetMaxDowntime()
     reading_seconds = (time.thread_time() - begun) / _REPEATS
     begun = time.thread_time()
-    for domain, _ in connection.getAllDomainStats(0, 0):
-        domain.UUIDString()
-        domain.jobStats()
+    for found, _ in connection.getAllDomainStats(0, 0):
+        found.UUIDString()
+        found.jobStats()
     return readings * reading_seconds + searches * (time.thread_time() - begun)
 
 

@@ -22,6 +22,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
+
 from lab.parts import broker, databases
 from migprog import conf, context, rpc
 from migprog.loadtest import child, usage
@@ -93,14 +95,11 @@ class Bench:
         ):
             processes = {"agent": [agent.usage], "conductor": [conductor.usage], **self._others}
             time.sleep(3 * INTERVAL_SECONDS)
-            saved, before = self._saved(), {n: usage.used(p) for n, p in processes.items()}
+            saved, before = self._saved(), {n: _cpu_seconds(p) for n, p in processes.items()}
             time.sleep(self._seconds)
             updates = self._saved() - saved
-            after = {name: usage.used(found) for name, found in processes.items()}
-        cpu = {
-            name: 1000 * (after[name].cpu_seconds - before[name].cpu_seconds) / updates
-            for name in processes
-        }
+            after = {name: _cpu_seconds(found) for name, found in processes.items()}
+        cpu = {name: 1000 * (after[name] - before[name]) / updates for name in processes}
         return {"updates_per_s": updates / self._seconds, **cpu, "total": sum(cpu.values())}
 
     @contextlib.contextmanager
@@ -121,6 +120,13 @@ class Bench:
         saved: int = client.call(context.for_service(), "count")
         transport.cleanup()
         return saved
+
+
+def _cpu_seconds(processes: Sequence[psutil.Process]) -> float:
+    found = usage.used(processes)
+    if found is None:
+        raise RuntimeError("a process that is measured has ended")
+    return found.cpu_seconds
 
 
 def median(runs: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -21,7 +21,7 @@ from migprog.tests.unit.api.tokens import PROJECT
 LONG = 30
 
 
-class WatchedMigration(Waiting):
+class ObservedWaiting(Waiting):
     """Tells when a request has begun to wait."""
 
     def __init__(self, most: int) -> None:
@@ -34,14 +34,14 @@ class WatchedMigration(Waiting):
 
 
 @pytest.fixture
-def waiting() -> Iterator[WatchedMigration]:
-    waiting = WatchedMigration(1)
+def waiting() -> Iterator[ObservedWaiting]:
+    waiting = ObservedWaiting(1)
     yield waiting
     waiting.stop()
 
 
 @pytest.fixture
-def client(store: objects.Store, connection: str, waiting: WatchedMigration) -> testing.TestClient:
+def client(store: objects.Store, connection: str, waiting: ObservedWaiting) -> testing.TestClient:
     return client_of(app.create(configuration(connection), store, waiting=waiting))
 
 
@@ -86,7 +86,7 @@ def test_it_is_answered_as_soon_as_there_is_news(
     client: testing.TestClient,
     store: objects.Store,
     migration: objects.Migration,
-    waiting: WatchedMigration,
+    waiting: ObservedWaiting,
     pool: concurrent.futures.Executor,
     news: dict[str, object],
 ) -> None:
@@ -103,7 +103,7 @@ def test_news_that_is_there_is_not_waited_for(
     client: testing.TestClient,
     store: objects.Store,
     migration: objects.Migration,
-    waiting: WatchedMigration,
+    waiting: ObservedWaiting,
 ) -> None:
     assert ask(client, migration, f"wait={LONG}&since=0").status_code == 200
     tell(store, migration, status=Status.FAILED, phase=Phase.DONE)
@@ -122,7 +122,7 @@ def test_it_ends_without_news(client: testing.TestClient, migration: objects.Mig
 def test_no_more_wait_than_may(
     client: testing.TestClient,
     migration: objects.Migration,
-    waiting: WatchedMigration,
+    waiting: ObservedWaiting,
     pool: concurrent.futures.Executor,
 ) -> None:
     """One more is told at once; one that need not wait is not; and the place is given back."""
