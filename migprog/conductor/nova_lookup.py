@@ -41,8 +41,9 @@ class Patience:
     does not answer; after its end, once after each delay of ``ended_seconds``. ``pause_seconds``
     lie between two rounds. Of more than ``few`` servers one request asks for all.
     ``search_interval_seconds``: how often the store is searched for migrations that other
-    conductors have stored; ``failures_interval_seconds``: how often Nova is asked for migrations
-    that failed before libvirt began.
+    conductors have stored. At the start it is searched for those, too, that ended within
+    ``search_at_start_seconds``, while Nova was away. ``failures_interval_seconds``: how often Nova
+    is asked for migrations that failed before libvirt began.
     """
 
     most: int = 1000
@@ -51,6 +52,7 @@ class Patience:
     pause_seconds: float = 0.2
     few: int = 5
     search_interval_seconds: float = 60.0
+    search_at_start_seconds: float = 24 * 3600.0
     failures_interval_seconds: float = 15.0
 
 
@@ -105,6 +107,7 @@ class NovaIdLookup:
         # By our UUIDs.
         self._waiting: dict[str, _Waiting] = {}
         self._search_at = 0.0
+        self._search_ended_seconds = patience.search_at_start_seconds
         self._failures_at = time.monotonic() + patience.failures_interval_seconds
         self._stopping = False
         self._nova = outages.party(
@@ -145,14 +148,16 @@ class NovaIdLookup:
             self._wait()
 
     def _search(self) -> None:
-        """Queue migrations in progress that no conductor looks up: because theirs was stopped, or
-        the queue was full."""
+        """Queue migrations that no conductor looks up: because theirs was stopped, or the queue was
+        full. Those whose lookups have all been made ended before the time that is searched."""
         now = time.monotonic()
         if now < self._search_at:
             return
         self._search_at = now + self._patience.search_interval_seconds
-        for server_uuid, uuid in objects.unnamed(self._store, self._patience.most):
+        ended_since = time.time() - self._search_ended_seconds
+        for server_uuid, uuid in objects.unnamed(self._store, ended_since, self._patience.most):
             self.appeared(server_uuid, uuid)
+        self._search_ended_seconds = sum(self._patience.ended_seconds)
 
     def _record_failures(self) -> None:
         """Record migrations that failed lately before libvirt began, which no agent reported."""

@@ -136,14 +136,21 @@ class Reader:
         query = sa.select(_SERVERS, status).select_from(both)
         return self._rows(query.where(*asked).order_by(table.uuid).limit(limit))
 
-    def unnamed_in_nova(self, statuses: Collection[str], limit: int) -> list[tuple[str, str]]:
-        """Return the server's and the migration's UUID of the newest migrations with these
-        statuses, which should be rare ones, whose record in Nova is not known."""
+    def unnamed_in_nova(
+        self, in_progress: Collection[str], ended: Collection[str], since: datetime, limit: int
+    ) -> list[tuple[str, str]]:
+        """Return the server's and the migration's UUID of migrations whose record in Nova is not
+        known: at most ``limit`` of those in progress, and as many of those that have ended
+        ``since``, the newest of each. ``in_progress`` and ``ended`` are their statuses."""
         table = _MIGRATIONS.c
-        query = sa.select(table.server_uuid, table.uuid).where(
-            table.status.in_(sorted(statuses)), table.nova_record.is_(None)
-        )
-        found = self.connection.execute(query.order_by(table.id.desc()).limit(limit))
+        query = sa.select(table.server_uuid, table.uuid).where(table.nova_record.is_(None))
+        found: list[sa.Row[tuple[str, str]]] = []
+        for statuses, newest, *more in (
+            (in_progress, table.id),
+            (ended, table.ended_at, table.ended_at >= since),
+        ):
+            of_these = query.where(table.status.in_(sorted(statuses)), *more)
+            found += self.connection.execute(of_these.order_by(newest.desc()).limit(limit)).all()
         return [(server_uuid, uuid) for server_uuid, uuid in found]
 
     def migrations_to_match(

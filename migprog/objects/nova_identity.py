@@ -2,7 +2,7 @@
 """Nova's ids of migrations, and its records of them."""
 
 from migprog.core.nova_match import NovaMigration, Seen
-from migprog.core.status import IN_PROGRESS
+from migprog.core.status import ENDED, IN_PROGRESS
 from migprog.db import engine as db
 from migprog.objects.instant import to_store
 from migprog.objects.migration import Migration
@@ -43,7 +43,11 @@ def name(
     return store.write(lambda writer: writer.name_in_nova(migration.uuid, values))
 
 
-def unnamed(store: db.Store, limit: int) -> list[tuple[str, str]]:
-    """Return the server's and the migration's UUID of the newest ``limit`` migrations in progress
-    whose record in Nova is not known. Raises :class:`db.Unavailable`."""
-    return store.read(lambda reader: reader.unnamed_in_nova(IN_PROGRESS, limit))
+def unnamed(store: db.Store, ended_since: float, limit: int) -> list[tuple[str, str]]:
+    """Return the server's and the migration's UUID of migrations whose record in Nova is not known.
+
+    These are in progress, or have ended since ``ended_since``, in epoch seconds: the newest
+    ``limit`` of each. Raises :class:`db.Unavailable`.
+    """
+    since = to_store(ended_since)
+    return store.read(lambda reader: reader.unnamed_in_nova(IN_PROGRESS, ENDED, since, limit))

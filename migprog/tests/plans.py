@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a database goes about the lists of the API: a store with many migrations, and its plans."""
 
+import datetime
 import itertools
 import json
 import uuid
@@ -162,6 +163,9 @@ def questions(count: int) -> dict[str, Callable[[objects.Store], object]]:
         "sort_key=ended_at": migrations(sort_key="ended_at"),
         "sort_key=ended_at, asc, marker": migrations(
             sort_key="ended_at", descending=False, marker=marker
+        ),
+        "without Nova's record, ended lately": lambda store: objects.unnamed(
+            store, lately.replace(tzinfo=datetime.UTC).timestamp(), LIMIT
         ),
         "servers": servers(),
         "servers, name": servers(name="server-7"),

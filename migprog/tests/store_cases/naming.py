@@ -119,13 +119,20 @@ class NovaIdLookup:
             with pytest.raises(exception.NotTogether):
                 found(nova_project_id=admins, **more)
 
-    def test_what_is_under_way_without_a_record(self, store):
-        named, unnamed, over = report(), report(), report()
-        for each in (named, unnamed, over):
+    def test_unnamed_returns_those_in_progress_or_ended_lately_without_a_record(self, store):
+        named, unnamed, over, failed = report(), report(), report(), report()
+        for each in (named, unnamed, over, failed):
             stores.store(store, each)
         _name(store, named, 1)
-        stores.store(store, later(over, status=Status.FAILED))
-        found = objects.unnamed(store, 10_000)
-        assert (unnamed.server_uuid, unnamed.uuid) in found
-        assert not {named.uuid, over.uuid} & {each for _server, each in found}
-        assert len(objects.unnamed(store, 1)) == 1
+        stores.store(store, later(over, status=Status.FAILED, ended_at=over.sampled_at + 5))
+        ended = later(failed, status=Status.FAILED, ended_at=failed.sampled_at + 5)
+        stores.store(store, ended)
+        _name(store, failed, 2)
+
+        def found(since, limit=10_000):
+            return {each for _server, each in objects.unnamed(store, since, limit)}
+
+        ours = {each.uuid for each in (named, unnamed, over, failed)}
+        assert found(ended.ended_at) & ours == {unnamed.uuid, over.uuid}
+        assert found(ended.ended_at + 1) & ours == {unnamed.uuid}
+        assert len(objects.unnamed(store, ended.ended_at + 1, 1)) == 1

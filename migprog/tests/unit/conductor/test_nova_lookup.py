@@ -3,6 +3,7 @@
 
 import dataclasses
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -254,12 +255,41 @@ def test_those_that_nobody_told_it_of_are_found_later(store, naming) -> None:
     wait_for(lambda: stores.migration(store, report).nova_id, _SECONDS, "its name")
 
 
-def test_it_finds_those_that_a_conductor_before_did_not_get_to(store, naming) -> None:
-    running, over = stores.report(), stores.report(status=Status.COMPLETED)
-    stores.store(store, running, over)
-    naming(lambda server: [stores.nova_record(running)] if server == running.server_uuid else [])
-    wait_for(lambda: stores.migration(store, running).nova_id, _SECONDS, "its name")
-    assert stores.migration(store, over).nova_id is None
+def test_restarted_conductor_names_what_its_predecessor_left_unnamed(store, naming) -> None:
+    """Also what has ended while Nova was away; not what ended long ago."""
+    now, day = time.time(), 86_400
+    over, old = (
+        stores.report(status=Status.COMPLETED, started_at=at, ended_at=at + 10)
+        for at in (now - day / 2, now - 2 * day)
+    )
+    running = stores.report(started_at=now)
+    stores.store(store, running, over, old)
+    theirs = {
+        each.server_uuid: [stores.nova_record(each, number, status=status)]
+        for number, (each, status) in enumerate(
+            ((running, "running"), (over, "completed"), (old, "completed")), start=17
+        )
+    }
+    asked = Nova(theirs.__getitem__)
+    naming(asked)
+    wait_for(lambda: stores.migration(store, running).nova_id, _SECONDS, "Nova's id")
+    wait_for(lambda: stores.migration(store, over).nova_id, _SECONDS, "Nova's id")
+    assert old.server_uuid not in asked.asked
+
+
+def test_search_does_not_begin_given_up_lookups_again(store, naming) -> None:
+    at = time.time() - 10
+    given_up = stores.report(status=Status.COMPLETED, started_at=at, ended_at=at)
+    stores.store(store, given_up)
+    before = counted("absent")
+    asked = Nova(lambda _server: [])
+    naming(asked, dataclasses.replace(AT_ONCE, search_interval_seconds=0.01))
+    settled("absent", before)
+    # A later one is found by a later search: the one given up was not in it.
+    running = stores.report(started_at=time.time())
+    stores.store(store, running)
+    wait_for(lambda: running.server_uuid in asked.asked, _SECONDS, "a later search")
+    assert asked.asked.count(given_up.server_uuid) == len(AT_ONCE.ended_seconds) + 1
 
 
 def test_too_many_are_dropped_and_counted(store, naming) -> None:
