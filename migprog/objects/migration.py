@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Self
 from migprog.core import newer_words
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
+from migprog.core.instant import with_zones
 from migprog.core.report import DiskFigures
 from migprog.core.status import Phase, Status
 from migprog.db import migration_list
 from migprog.objects import disks
-from migprog.objects.instant import with_zones
 from migprog.objects.nova_record import NovaRecord
 from migprog.objects.query import MigrationQuery
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from migprog.core import status as core_status
+from migprog.core.instant import zoneless
 from migprog.db import engine as db
 from migprog.db import purge as statements
 from migprog.db import queries
-from migprog.objects.instant import zoneless
 
 # In one transaction, with at most core.history.MOST_POINTS of history each.
 PURGE_BATCH = 250
