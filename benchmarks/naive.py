@@ -27,10 +27,10 @@ from sqlalchemy import orm, select  # noqa: E402
 from migprog import conf, context, objects, rpc  # noqa: E402
 from migprog.core.forecast.verdict import Verdict  # noqa: E402
 from migprog.core.forecast.verdict_reason import VerdictReason  # noqa: E402
+from migprog.core.instant import to_store  # noqa: E402
 from migprog.core.report import Report  # noqa: E402
 from migprog.core.status import Phase, Status  # noqa: E402
 from migprog.db import models  # noqa: E402
-from migprog.objects.instant import to_store  # noqa: E402
 
 TOPIC = "naive-conductor"
 _INSTANTS = {"started_at", "sampled_at", "ended_at"}

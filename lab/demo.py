@@ -91,7 +91,7 @@ def _standalone(lab: Lab, directory: str) -> Iterator[str]:
     command = [str(pathlib.Path(sys.executable).with_name("migprog-standalone"))]
     for host in lab.hosts:
         command += ["--connection-uri", host.uri]
-    command += ["--listen", f"127.0.0.1:{port}", "--state-path", directory]
+    command += ["--bind-port", str(port), "--state-path", directory]
     settings = pathlib.Path(directory) / "migprog.conf"
     settings.write_text("[compute]\nreport_interval = 1\n")
     command += ["--config-file", str(settings)]

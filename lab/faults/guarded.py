@@ -21,7 +21,7 @@ _CONF = """
 [database]
 connection = {database}
 [api]
-listen = 127.0.0.1:{port}
+bind_port = {port}
 """
 
 

@@ -149,8 +149,8 @@ class Beside:
         for name in ("beside-conductor", "beside-api"):
             sections |= _sections(nova.named(name))
         ports = self._site.ports
-        sections["api"] = {"listen": f"127.0.0.1:{ports['migprog']}"}
-        sections["conductor"] = {"metrics_listen": f"127.0.0.1:{ports['migprog-metrics']}"}
+        sections["api"] = {"bind_port": str(ports["migprog"])}
+        sections["conductor"] = {"metrics_bind_port": str(ports["migprog-metrics"])}
         wanted = [each for each in self._options if not each.startswith("compute.")]
         options.write(self._config, options.with_options(sections, wanted))
 

@@ -56,7 +56,7 @@ class Deployment:
             f"[database]\nconnection = {self._database_url}\n"
             f"[api]\nauth_strategy = noauth\nlisten = 127.0.0.1:{self._port}\n"
             f"{self._api_options}"
-            f"[conductor]\nmetrics_listen = 127.0.0.1:{self._metrics_port}\n",
+            f"[conductor]\nmetrics_bind_port = {self._metrics_port}\n",
         )
         with processes.running(
             [_command("migprog-manage"), "--config-file", str(controller), "db", "sync"],

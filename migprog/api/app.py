@@ -90,8 +90,8 @@ def create(
     app = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
     app = sizelimit.RequestBodySizeLimiter(app, conf)
     if not with_keystone:
-        listen = api_conf.check_listen(conf.api.listen, conf.api.auth_strategy)
-        app = local.LoopbackOnly(app, [listen.host], conf.cors.allowed_origin or ())
+        host = api_conf.bind_address(conf).host
+        app = local.LoopbackOnly(app, [host], conf.cors.allowed_origin or ())
     app = errors.Outermost(app, _finish)
     if conf.cors.allowed_origin:
         # Outermost, as pages of other origins must be able to read errors, too.

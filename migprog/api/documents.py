@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from migprog.api import views
+from migprog.api import microversion, views
 from migprog.api.error_codes import ErrorCode
 from migprog.api.schemas import INSTANT, TEXT, UUID, Schema
 from migprog.core import drain
 from migprog.core.forecast import calibration
 from migprog.objects import Agent, Migration, Point, Server
+from migprog.objects.migration import INSTANTS
 
 _TYPES: dict[Any, Schema] = {
     bool: {"type": "boolean"},
@@ -81,10 +82,10 @@ _DISK = {
     **dict.fromkeys(("total_bytes", "processed_bytes", "remaining_bytes"), _TYPES[int]),
 }
 _MIGRATION = {
-    **of_fields(Migration, (name for name in views.AS_HELD if name != "in_progress")),
+    **of_fields(Migration, (name for name in views.AS_STORED if name != "in_progress")),
     "in_progress": _TYPES[bool],
     **dict.fromkeys(views.ENDS, nullable(INSTANT)),
-    **of_fields(Migration, views.INSTANTS),
+    **of_fields(Migration, INSTANTS),
     "disks": nullable(listed(document(_DISK))),
     "stale": _TYPES[bool],
     "calibration": listed(document(_CHECK)),
@@ -104,7 +105,7 @@ _DRAIN = {
     "last_reported_at": nullable(INSTANT),
     "stale": _TYPES[bool],
     **of_fields(drain.Forecast),
-    "pace": {"oneOf": [document(of_fields(drain.TransferRate)), {"type": "null"}]},
+    "transfer_rate": {"oneOf": [document(of_fields(drain.TransferRate)), {"type": "null"}]},
     "migrations": listed(ref("Migration")),
 }
 # Keys of some errors only.
@@ -120,7 +121,7 @@ COMPONENTS: dict[str, Schema] = {
     "Link": document({"rel": TEXT, "href": TEXT}),
     "Migration": document(
         _MIGRATION | {name: nullable(_MIGRATION[name]) for name in views.OF_HOSTS},
-        optional=views.SINCE,
+        optional=microversion.SINCE,
     ),
     "Point": document(of_fields(Point)),
     "Server": document(_SERVER),

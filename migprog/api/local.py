@@ -57,7 +57,7 @@ class LoopbackOnly:
         if not is_local(environ):
             return "requests are accepted from this machine's loopback address only"
         if not names_this_machine(environ.get("HTTP_HOST"), self._names):
-            return "Host must be localhost, a loopback address or the host of [api] listen"
+            return "Host must be localhost, a loopback address or the host of [api] bind_host"
         if not self._is_own_page(environ):
             return "Origin must be this API itself or one of [cors] allowed_origin"
         return None

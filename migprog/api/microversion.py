@@ -88,11 +88,13 @@ class Microversions:
                 response.headers[self.legacy_header] = str(version)
 
 
-# What each version of the native API brought, oldest first; views.py implements it.
+# What each version of the native API brought, oldest first.
 HISTORY: Mapping[Version, str] = {
     Version(1, 0): "The first one.",
     Version(1, 1): "``arrived_at`` of a migration.",
 }
+# Keys of a migration that a later version brought; all others are in the first.
+SINCE: Mapping[str, Version] = {"arrived_at": Version(1, 1)}
 NATIVE = Microversions(SERVICE_TYPE, min(HISTORY), max(HISTORY))
 
 

@@ -11,7 +11,7 @@ from migprog.api import app
 from migprog.api.actions import Actions, ByAgents
 from migprog.api.auth import PUBLIC
 from migprog.api.waiting import Waiting
-from migprog.conf.api import check_listen
+from migprog.conf.api import bind_address
 from migprog.httpd import Bounds, Server
 from migprog.rpc import brokers, ending
 from migprog.rpc.compute import ComputeAPI
@@ -21,7 +21,7 @@ _WITHOUT_DATABASE = "requests are answered 503"
 
 
 class ApiService:
-    """The API for the configured database, listening at ``[api] listen``.
+    """The API for the configured database, listening at ``[api] bind_host`` and ``bind_port``.
 
     If actions are enabled, ``transport_url`` replaces the configured broker. ``port`` is the real
     one after the start.
@@ -37,7 +37,7 @@ class ApiService:
     def start(self) -> None:
         """Begin to serve. Raises :class:`exception.ConfigError`."""
         group = self._config.api
-        address = check_listen(group.listen, group.auth_strategy)
+        address = bind_address(self._config)
         store = objects.connect(self._config)
         self._opened.callback(store.close)
         waiting = Waiting(_places(group.max_long_polls, group.threads))
@@ -45,7 +45,7 @@ class ApiService:
         application = app.create(self._config, store, actions=actions, waiting=waiting)
         server = Server(
             application,
-            *(address.host, address.port, group.threads, "[api] listen"),
+            *(address.host, address.port, group.threads, "[api] bind_port"),
             bounds=Bounds(
                 request_seconds=group.request_timeout,
                 connections_per_client=group.max_connections_per_client,

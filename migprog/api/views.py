@@ -6,31 +6,26 @@ microseconds.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from microversion_parse import Version
 
+from migprog.api.microversion import SINCE
 from migprog.core import drain as drain_core
 from migprog.core import liveness
 from migprog.core.forecast import calibration
 from migprog.objects import Agent, Migration, Point, Server
+from migprog.objects.migration import INSTANTS
 
-# Fields that are shown as stored, in the order of the document.
-AS_HELD = (
-    *("id", "uuid", "nova_id", "nova_uuid", "nova_project_id", "nova_user_id"),
-    *("server_uuid", "server_name", "project_id", "user_id"),
-    *("source_compute", "source_node", "dest_compute", "dest_node", "dest_host"),
-    *("sequence", "status", "phase", "percent"),
-    *("eta_seconds", "eta_low_seconds", "eta_high_seconds"),
-    *("verdict", "verdict_reason", "verdict_message"),
-    *("memory_total_bytes", "memory_processed_bytes", "memory_remaining_bytes"),
-    *("disk_total_bytes", "disk_processed_bytes", "disk_remaining_bytes"),
-    *("memory_iteration", "throughput_bytes_per_second", "dirty_bytes_per_second"),
-    *("iteration_start_remaining_bytes", "downtime_needed_seconds", "downtime_limit_seconds"),
-    *("bandwidth_needed_bytes_per_second", "vfio_transferred_bytes"),
-    *("cpu_throttle_percent", "total_seconds", "downtime_seconds", "error", "in_progress"),
+# Fields of a migration that are shown as stored: all but those that are shown in another form.
+AS_STORED = (
+    *(
+        name
+        for name in Migration.__slots__
+        if name not in {"nova_record", "disks", *INSTANTS, *calibration.FIELDS}
+    ),
+    "in_progress",
 )
 # Fields that identify hosts; an error is libvirt's own text, which may name the other host.
 OF_HOSTS = ("source_compute", "source_node", "dest_compute", "dest_node", "dest_host", "error")
@@ -47,12 +42,6 @@ _MEASURED = (
     "total_seconds",
     "downtime_seconds",
 )
-INSTANTS = (
-    *("started_at", "sampled_at", "ended_at", "arrived_at"),
-    *("last_reported_at", "created_at", "updated_at"),
-)
-# Keys of a migration that later microversions brought; all others are in the first.
-SINCE: Mapping[str, Version] = {"arrived_at": Version(1, 1)}
 
 
 def migration(
@@ -65,7 +54,7 @@ def migration(
 ) -> dict[str, Any]:
     """Return a migration. ``base``: the API's root URL, without a slash at its end; ``hosts``:
     whether hosts may be seen; ``version``: the microversion to answer in."""
-    document = {name: getattr(migration, name) for name in AS_HELD}
+    document = {name: getattr(migration, name) for name in AS_STORED}
     if not hosts:
         document |= dict.fromkeys(OF_HOSTS)
     document |= {name: _to_milliseconds(document[name]) for name in _MEASURED}
@@ -120,10 +109,10 @@ def drain(
         **{
             name: None if seconds is None else round(seconds, 1)
             for name, seconds in dataclasses.asdict(forecast).items()
-            if name != "reason"
+            if name != "eta_reason"
         },
-        "reason": forecast.reason,
-        "pace": transfer_rate and dataclasses.asdict(transfer_rate),
+        "eta_reason": forecast.eta_reason,
+        "transfer_rate": transfer_rate and dataclasses.asdict(transfer_rate),
     }
 
 

@@ -10,13 +10,13 @@ from typing import NoReturn  # noqa: E402
 from migprog import service  # noqa: E402
 from migprog.api.service import ApiService  # noqa: E402
 from migprog.cmd.with_metrics import WithMetrics  # noqa: E402
-from migprog.conf.api import metrics_address  # noqa: E402
+from migprog.conf.bind import metrics_address  # noqa: E402
 
 
 def main() -> NoReturn:
     service.main(
         "migprog-api",
         lambda config: WithMetrics(
-            ApiService(config), metrics_address(config), "[api] metrics_listen"
+            ApiService(config), metrics_address(config.api), "[api] metrics_bind_port"
         ),
     )

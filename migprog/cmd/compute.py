@@ -20,7 +20,7 @@ from migprog.compute.agent import ComputeAgent  # noqa: E402
 from migprog.compute.endpoint import Endpoint  # noqa: E402
 from migprog.compute.reporting.sender import REPORTS_WAIT  # noqa: E402
 from migprog.compute.settings import Settings  # noqa: E402
-from migprog.conf.compute import metrics_address  # noqa: E402
+from migprog.conf.bind import metrics_address  # noqa: E402
 from migprog.core import schedule  # noqa: E402
 from migprog.recording.writer import Limits  # noqa: E402
 from migprog.rpc import brokers, ending  # noqa: E402
@@ -127,6 +127,6 @@ def main() -> NoReturn:
     service.main(
         "migprog-compute",
         lambda config: WithMetrics(
-            ComputeService(config), metrics_address(config), "[compute] metrics_listen"
+            ComputeService(config), metrics_address(config.compute), "[compute] metrics_bind_port"
         ),
     )

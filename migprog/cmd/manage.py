@@ -130,9 +130,9 @@ def _db_purge(store: engine.Store, asked: Any) -> None:
     )
     done = "would delete" if asked.dry_run else "deleted"
     print(f"{done} what was last reported before {before:%Y-%m-%dT%H:%M:%SZ}: {_counts(purged)}")
-    if purged.unheard:
+    if purged.silent:
         print(
-            f"kept {purged.unheard} migration(s) in progress without a report for as long: if "
+            f"kept {purged.silent} migration(s) in progress without a report for as long: if "
             "their hypervisors will not come back, --in-progress-too deletes them"
         )
 

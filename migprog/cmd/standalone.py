@@ -42,10 +42,15 @@ CLI_OPTS = [
         help="URI of a libvirt to watch; may be given several times, each is a host with the name "
         "that its libvirt reports. Default: [compute] connection_uri.",
     ),
-    cfg.StrOpt(
-        "listen",
-        metavar="ADDRESS:PORT",
-        help="Address that the API listens on. Default: [api] listen.",
+    cfg.HostAddressOpt(
+        "bind-host",
+        metavar="ADDRESS",
+        help="Address that the API listens on. Default: [api] bind_host.",
+    ),
+    cfg.PortOpt(
+        "bind-port",
+        metavar="PORT",
+        help="Port that the API listens on. Default: [api] bind_port.",
     ),
     cfg.StrOpt(
         "state-path",
@@ -98,8 +103,9 @@ def _completed(config: cfg.ConfigOpts) -> cfg.ConfigOpts:
     config.set_default("connection", f"sqlite:///{state_path / 'migprog.sqlite'}", "database")
     config.set_default("auth_strategy", "noauth", "api")
     config.set_default("state_path", str(state_path), "compute")
-    if config.listen:
-        config.set_override("listen", config.listen, "api")
+    for name in ("bind_host", "bind_port"):
+        if config[name] is not None:
+            config.set_override(name, config[name], "api")
     conf.validate(config)
     return config
 

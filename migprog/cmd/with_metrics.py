@@ -4,7 +4,7 @@
 from oslo_config import cfg
 
 from migprog import httpd, metrics, service
-from migprog.conf.listen import Address
+from migprog.conf.bind import Address
 
 # Scrapes are rare; a silent client occupies a connection for some seconds.
 _THREADS = 4

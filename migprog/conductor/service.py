@@ -13,7 +13,7 @@ from migprog.conductor.endpoint import ConductorEndpoint
 from migprog.conductor.nova_client import Nova
 from migprog.conductor.nova_lookup import NovaIdLookup
 from migprog.conf import nova as nova_conf
-from migprog.conf.conductor import metrics_address
+from migprog.conf.bind import metrics_address
 from migprog.rpc import brokers, conductor, ending
 
 LOG = logging.getLogger(__name__)
@@ -137,11 +137,11 @@ class ConductorService:
         return make_store_batches(store, self._nova_id_lookup.appeared)
 
     def _serve_metrics(self) -> None:
-        address = metrics_address(self._conf)
+        address = metrics_address(self._conf.conductor)
         if address is None:
             return
         self._metrics = httpd.Server(
-            metrics.application, *address, _METRICS_THREADS, "[conductor] metrics_listen"
+            metrics.application, *address, _METRICS_THREADS, "[conductor] metrics_bind_port"
         )
         self._metrics.start()
         self.metrics_port = self._metrics.port

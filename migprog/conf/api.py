@@ -7,7 +7,7 @@ from oslo_config import cfg
 
 from migprog import exception
 from migprog.conf import groups
-from migprog.conf.listen import Address, parse_listen
+from migprog.conf.bind import Address, metrics_opts
 
 KEYSTONE = "keystone"
 NOAUTH = "noauth"
@@ -27,18 +27,23 @@ OPTS = [
             ),
             (
                 NOAUTH,
-                "no token is needed; only clients on this machine are answered, and listen "
-                "must be a loopback address",
+                "no token is needed; only clients on this machine are answered, and "
+                "bind_host must be a loopback address",
             ),
         ],
         help="How clients are authenticated.",
     ),
-    cfg.StrOpt(
-        "listen",
-        default="127.0.0.1:8790",
-        help="ADDRESS:PORT that migprog-api and migprog-standalone listen on. Put an IPv6 address "
-        "in brackets, as in [::1]:8790; port 0 takes a free port. uWSGI and gunicorn have their "
-        "own option for it.",
+    cfg.HostAddressOpt(
+        "bind_host",
+        default="127.0.0.1",
+        help="Address of this machine that migprog-api and migprog-standalone listen on. An IPv6 "
+        "address is written without brackets. uWSGI and gunicorn have their own option for it.",
+    ),
+    cfg.PortOpt(
+        "bind_port",
+        default=8790,
+        help="Port that migprog-api and migprog-standalone listen on; 0 takes a free port. uWSGI "
+        "and gunicorn have their own option for it.",
     ),
     cfg.IntOpt(
         "threads",
@@ -75,13 +80,11 @@ OPTS = [
         "migprog-standalone, 0 under uWSGI and gunicorn. There it must be less than the number of "
         "threads of a worker; a worker with one thread accepts no long polls.",
     ),
-    cfg.StrOpt(
-        "metrics_listen",
-        sample_default="127.0.0.1:8793",
-        help="ADDRESS:PORT where migprog-api serves GET /metrics for Prometheus, without "
-        "authentication. Put an IPv6 address in brackets; port 0 takes a free port. If not set, "
-        "no metrics are served. migprog-standalone serves the metrics of all its parts at "
-        "[conductor] metrics_listen; for uWSGI and gunicorn see the documentation.",
+    *metrics_opts(
+        "migprog-api",
+        8793,
+        " migprog-standalone serves the metrics of all its parts at [conductor] metrics_bind_port; "
+        "for uWSGI and gunicorn see the documentation.",
     ),
     cfg.BoolOpt(
         "allow_actions",
@@ -120,25 +123,18 @@ def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
 
 def check(conf: cfg.ConfigOpts) -> None:
     """Check rules between options. Raises :class:`exception.ConfigError`."""
-    check_listen(conf.api.listen, conf.api.auth_strategy)
-    metrics_address(conf)
+    bind_address(conf)
 
 
-def metrics_address(conf: cfg.ConfigOpts) -> Address | None:
-    """Return where to serve metrics, None for nowhere. Raises :class:`exception.ConfigError`."""
-    value = conf.api.metrics_listen
-    return None if value is None else parse_listen(value, "[api] metrics_listen")
-
-
-def check_listen(listen: str, auth_strategy: str) -> Address:
+def bind_address(conf: cfg.ConfigOpts) -> Address:
     """Return where to listen. Raises :class:`exception.ConfigError` if that is not allowed."""
-    address = parse_listen(listen, "[api] listen")
-    if auth_strategy == NOAUTH and not is_loopback(address.host) and address.host != "localhost":
+    host = conf.api.bind_host
+    if conf.api.auth_strategy == NOAUTH and not is_loopback(host) and host != "localhost":
         raise exception.ConfigError(
-            f"[api] listen: {listen!r} must be a loopback address (127.0.0.1:PORT, [::1]:PORT) "
-            "as long as [api] auth_strategy is noauth"
+            f"[api] bind_host: {host!r} must be a loopback address (127.0.0.1, ::1) as long as "
+            "[api] auth_strategy is noauth"
         )
-    return address
+    return Address(host, conf.api.bind_port)
 
 
 def is_loopback(address: str) -> bool:

@@ -6,7 +6,7 @@ from oslo_utils import netutils
 
 from migprog import exception
 from migprog.conf import groups
-from migprog.conf.listen import Address, parse_listen
+from migprog.conf.bind import metrics_opts
 
 GROUP = cfg.OptGroup("compute", title="The agent, on each hypervisor")
 
@@ -103,13 +103,10 @@ OPTS = [
         "the broker, and opens a read-write connection to libvirt for each of them. If false, the "
         "agent does neither and never changes a migration.",
     ),
-    cfg.StrOpt(
-        "metrics_listen",
-        sample_default="127.0.0.1:8792",
-        help="ADDRESS:PORT where migprog-compute serves GET /metrics for Prometheus, without "
-        "authentication. Put an IPv6 address in brackets; port 0 takes a free port. If not set, "
-        "no metrics are served. migprog-standalone serves the metrics of all its parts at "
-        "[conductor] metrics_listen.",
+    *metrics_opts(
+        "migprog-compute",
+        8792,
+        " migprog-standalone serves the metrics of all its parts at [conductor] metrics_bind_port.",
     ),
     cfg.StrOpt(
         "state_path",
@@ -164,10 +161,3 @@ def check(conf: cfg.ConfigOpts) -> None:
                 f"[compute] {longer}: {group[longer]} must not be shorter than "
                 f"{shorter} ({group[shorter]})"
             )
-    metrics_address(conf)
-
-
-def metrics_address(conf: cfg.ConfigOpts) -> Address | None:
-    """Return where to serve metrics, None for nowhere. Raises :class:`exception.ConfigError`."""
-    value = conf.compute.metrics_listen
-    return None if value is None else parse_listen(value, "[compute] metrics_listen")

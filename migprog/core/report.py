@@ -158,11 +158,9 @@ class Agent:
     key: str | None = optional(fields.text)
 
 
-# What a destination may know of the whole migration.
-ARRIVAL_FIGURES = (
-    *("total_seconds", "downtime_seconds", "memory_iteration"),
-    *("memory_total_bytes", "memory_processed_bytes", "memory_remaining_bytes"),
-    *("disk_total_bytes", "disk_processed_bytes", "disk_remaining_bytes"),
+# What a destination may know of the whole migration: what both are reported with.
+ARRIVAL_FIGURES = tuple(
+    name for name in Report.__slots__ if name in Arrival.__slots__ and name != "server_uuid"
 )
 
 # Constant facts of a migration. Once a conductor has them they need not be sent again.

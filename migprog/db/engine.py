@@ -370,17 +370,11 @@ def translated(engine: Engine) -> Iterator[None]:
         raise Unavailable("the database has no tables: run migprog-manage db sync") from error
     except _OPERATIONAL as error:
         kind = LoginRefused if where.is_refusal(error) else Unavailable
-        text = f"the database{_address(engine)} does not serve: {where.reason(error)}"
+        text = f"{where.where(engine.url)} does not serve: {where.reason(error)}"
         raise kind(text) from error
     except (db_exc.DBError, sa_exc.DatabaseError) as error:
         if not where.is_damage(error):
             raise
-        raise Unavailable(f"the database does not serve: {where.reason(error)}") from error
-
-
-def _address(engine: Engine) -> str:
-    """Return the server's address for an error, without the user."""
-    url = engine.url
-    if url.host is None:
-        return ""
-    return f" at {url.host}:{url.port}" if url.port else f" at {url.host}"
+        raise Unavailable(
+            f"{where.where(engine.url)} does not serve: {where.reason(error)}"
+        ) from error

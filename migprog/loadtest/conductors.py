@@ -60,9 +60,7 @@ def started(
         for number in range(count):
             port = _free_port()
             own = directory / f"conductor-{number}.conf"
-            own.write_text(
-                f"[conductor]\nhost = loadtest-{number}\nmetrics_listen = 127.0.0.1:{port}\n"
-            )
+            own.write_text(f"[conductor]\nhost = loadtest-{number}\nmetrics_bind_port = {port}\n")
             files = [word for f in (*config_files, str(own)) for word in ("--config-file", f)]
             command = "from migprog.cmd import conductor; raise SystemExit(conductor.main())"
             children.append(

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from migprog.core import liveness
+from migprog.core.instant import with_zones
 from migprog.db import engine as db
-from migprog.objects.instant import with_zones
 
 _PAGE = 1000
 

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 from migprog.core import newer_words
 from migprog.core.forecast.verdict import Verdict
+from migprog.core.instant import from_epoch
 from migprog.core.report import Report
 from migprog.core.status import Phase, Status
 from migprog.db import engine as db
-from migprog.objects.instant import from_epoch
 from migprog.objects.migration import Migration
 
 

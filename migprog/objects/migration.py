@@ -3,18 +3,18 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_type_hints
 
 from migprog.core import newer_words
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
+from migprog.core.instant import with_zones
 from migprog.core.report import DiskFigures
 from migprog.core.status import Phase, Status
 from migprog.db import migration_list
-from migprog.objects import disks
-from migprog.objects.instant import with_zones
 from migprog.objects.nova_record import NovaRecord
 from migprog.objects.query import MigrationQuery
+from migprog.objects.rows import known_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,17 +104,13 @@ class Migration(MigrationQuery):
         for name in ("source_compute", "source_node"):
             row[name] = row[name] or None
         row["status"] = newer_words.status(row["status"], row["ended_at"] is not None)
-        row["phase"] = newer_words.phase(row["phase"], row["status"])
-        row["verdict"] = newer_words.verdict(row["verdict"])
-        row["verdict_reason"] = newer_words.verdict_reason(row["verdict_reason"])
+        row |= known_words(row, row["status"])
         row["nova_record"] = NovaRecord.from_store(row["nova_record"])
-        row["disks"] = disks.from_store(row["disks"])
         return cls(**with_zones(row, INSTANTS))
 
 
-INSTANTS = (
-    *("started_at", "sampled_at", "ended_at", "arrived_at"),
-    *("last_reported_at", "created_at", "updated_at"),
+INSTANTS = tuple(
+    name for name, hint in get_type_hints(Migration).items() if hint in (datetime, datetime | None)
 )
 
 

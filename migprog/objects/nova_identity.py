@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova's ids of migrations, and its records of them."""
 
+from migprog.core.instant import to_store
 from migprog.core.nova_match import NovaMigration, Seen
 from migprog.core.status import ENDED, IN_PROGRESS
 from migprog.db import engine as db
-from migprog.objects.instant import to_store
 from migprog.objects.migration import Migration
 from migprog.objects.nova_record import NovaRecord
 

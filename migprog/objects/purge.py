@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from migprog.core import status as core_status
+from migprog.core.instant import zoneless
 from migprog.db import engine as db
 from migprog.db import purge as statements
 from migprog.db import queries
-from migprog.objects.instant import zoneless
 
 # In one transaction, with at most core.history.MOST_POINTS of history each.
 PURGE_BATCH = 250
@@ -20,14 +20,14 @@ PURGE_BATCH = 250
 class Purged:
     """How many records were deleted, or would be.
 
-    ``points``: of the migrations' histories. ``unheard``: old migrations in progress, which stay.
+    ``points``: of the migrations' histories. ``silent``: old migrations in progress, which stay.
     """
 
     migrations: int = 0
     points: int = 0
     servers: int = 0
     agents: int = 0
-    unheard: int = 0
+    silent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _batch(
     store: db.Store, rule: _Rule, rows: Sequence[queries.Row], before: Purged, dry_run: bool
 ) -> Purged:
     old = [row for row in rows if rule.goes(row)]
-    unheard = sum(rule.is_old(row) and not rule.goes(row) for row in rows)
+    silent = sum(rule.is_old(row) and not rule.goes(row) for row in rows)
 
     def delete(writer: queries.Writer) -> tuple[int, statements.WithThem]:
         # One that was reported meanwhile stays.
@@ -102,7 +102,7 @@ def _batch(
         migrations=before.migrations + gone,
         points=before.points + more.points,
         servers=before.servers + more.servers,
-        unheard=before.unheard + unheard,
+        silent=before.silent + silent,
     )
 
 

@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Self
 from migprog import exception
 from migprog.core import status as core_status
 from migprog.core.forecast.verdict import Verdict
+from migprog.core.instant import zoneless
 from migprog.core.status import Status
 from migprog.db import engine as db
 from migprog.db import migration_list, queries
-from migprog.objects.instant import zoneless
 
 MAX_ID = 2**31 - 1
 

@@ -9,10 +9,10 @@ from typing import Any, Self
 from migprog import exception
 from migprog.core import newer_words
 from migprog.core import status as core_status
+from migprog.core.instant import with_zones
 from migprog.core.status import Status
 from migprog.db import engine as db
 from migprog.db import queries
-from migprog.objects.instant import with_zones
 
 _INSTANTS = ("sampled_at", "migration_started_at", "created_at", "updated_at")
 

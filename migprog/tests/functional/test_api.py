@@ -79,7 +79,7 @@ def serving(
 ) -> Iterator[tuple[str, processes.Program]]:
     """The address of a running ``migprog-api``, and its process; ``more`` of its configuration."""
     (port,) = processes.free_ports(1)
-    path = configuration(directory, database, auth_strategy="noauth", listen=f"127.0.0.1:{port}")
+    path = configuration(directory, database, auth_strategy="noauth", bind_port=port)
     with path.open("a") as config:
         config.write(more)
     with processes.running(
@@ -311,8 +311,8 @@ def _started(path: pathlib.Path) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"listen": "0.0.0.0:0", "auth_strategy": "noauth"}, "[api] listen: '0.0.0.0:0' must be"),
-        ({"listen": "127.0.0.1:0"}, "[keystone_authtoken] auth_type: is not set"),
+        ({"bind_host": "0.0.0.0", "auth_strategy": "noauth"}, "[api] bind_host: '0.0.0.0' must be"),
+        ({"bind_port": "0"}, "[keystone_authtoken] auth_type: is not set"),
         ({"threads": "0", "auth_strategy": "noauth"}, "[api] threads: "),
     ],
 )
@@ -332,9 +332,9 @@ def test_a_port_that_is_taken_is_told_at_the_start(tmp_path: pathlib.Path, datab
             tmp_path,
             database,
             auth_strategy="noauth",
-            listen=f"127.0.0.1:{taken.getsockname()[1]}",
+            bind_port=taken.getsockname()[1],
         )
         done = _started(path)
     assert done.returncode == 1
-    assert "migprog-api: [api] listen: " in done.stderr
+    assert "migprog-api: [api] bind_port: " in done.stderr
     assert "in use" in done.stderr

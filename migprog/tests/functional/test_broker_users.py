@@ -85,7 +85,7 @@ class Site:
         self._database_url = database_url
         (port,) = processes.free_ports(1)
         self.api = f"http://127.0.0.1:{port}"
-        self._listen = f"127.0.0.1:{port}"
+        self._port = port
 
     def run(self, command: str, user: str, host: str, text: str):
         """A program with the page's options and a user of the broker."""
@@ -122,7 +122,7 @@ class Site:
     def serve_api(self):
         text = (
             f"[database]\nconnection = {self._database_url}\n[api]\nauth_strategy = noauth\n"
-            f"listen = {self._listen}\nallow_actions = true\n"
+            f"bind_port = {self._port}\nallow_actions = true\n"
         )
         return self.run("migprog-api", "migprog-api", "controller", text)
 

@@ -99,7 +99,7 @@ def test_a_destination_that_hangs_at_the_switch_over(
     assert record["eta_seconds"] is record["eta_high_seconds"] is None
     told = drain(watched)
     assert told["eta_seconds"] is None
-    assert f"the migration of {server.uuid} (stalled)" in told["reason"]
+    assert f"the migration of {server.uuid} (stalled)" in told["eta_reason"]
 
     lab.hosts[1].signal_guest(server.name, signal.SIGCONT)
     assert migration.wait(60).completed

@@ -135,7 +135,7 @@ def test_steps_of_the_readme_give_an_api_that_answers_and_an_agent(
         text = text.replace(theirs, ours)
     controller = tmp_path / "controller.conf"
     # The port, as others may be in use here.
-    controller.write_text(f"{text}\n[api]\nlisten = 127.0.0.1:{port}\n")
+    controller.write_text(f"{text}\n[api]\nbind_port = {port}\n")
     agent_conf = tmp_path / "agent.conf"
     (line,) = (each for each in text.splitlines() if each.startswith("transport_url"))
     uri = lab.hosts[0].uri

@@ -300,9 +300,7 @@ def test_a_state_directory_that_fails_is_told_of_and_stops_nothing(
     state = tmp_path / "state"
     with small_disk.mounted(state, size_kib=64):
         filler = small_disk.fill(state)
-        agent = deployment.agent(
-            source, **OPTIONS, state_path=state, metrics_listen=f"127.0.0.1:{port}"
-        )
+        agent = deployment.agent(source, **OPTIONS, state_path=state, metrics_bind_port=port)
 
         def shown(name):
             text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text

@@ -28,9 +28,10 @@ connection_uri = qemu+unix:///system?socket={directory}/none
 state_path = {directory}/state
 [api]
 auth_strategy = noauth
-listen = 127.0.0.1:{api}
+bind_port = {api}
 [{group}]
-metrics_listen = {listen}
+metrics_bind_host = {host}
+metrics_bind_port = {port}
 """
 MAIN = "import sys; from migprog.cmd.{} import main; sys.exit(main())"
 PAGE = (pathlib.Path(__file__).resolve().parents[3] / "doc/source/metrics.rst").read_text()
@@ -45,10 +46,18 @@ class Process:
         self.port, self.api_port = processes.free_ports(2)
         stores.ready(f"sqlite:///{directory}/migprog.sqlite").close()
 
-    def run(self, group: str, backend: str = "threading", listen: str | None = None):
+    def run(
+        self,
+        group: str,
+        backend: str = "threading",
+        host: str = "127.0.0.1",
+        port: int | str | None = None,
+    ):
         path = self._directory / "migprog.conf"
         values = {"group": group, "api": self.api_port, "directory": self._directory}
-        path.write_text(CONFIG.format(listen=listen or f"127.0.0.1:{self.port}", **values))
+        path.write_text(
+            CONFIG.format(host=host, port=self.port if port is None else port, **values)
+        )
         command = [sys.executable, "-W", "ignore", "-c", MAIN.format(group)]
         return processes.running(
             [*command, "--config-file", str(path)],
@@ -143,17 +152,17 @@ def test_promtool_finds_what_breaks_the_conventions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "listen", "said"),
+    ("group", "host", "port", "said"),
     [
-        ("compute", "9090", "metrics_listen: '9090' must be ADDRESS:PORT"),
-        ("conductor", "127.0.0.1:70000", "metrics_listen: '127.0.0.1:70000' must be ADDRESS:PORT"),
-        ("api", "192.0.2.1:9090", "metrics_listen: "),
+        ("compute", "[::1]", "9090", "metrics_bind_host: "),
+        ("conductor", "127.0.0.1", "70000", "metrics_bind_port: "),
+        ("api", "192.0.2.1", "9090", "metrics_bind_port: "),
     ],
 )
 def test_address_where_nothing_can_listen_ends_the_start(
-    process: Process, group: str, listen: str, said: str
+    process: Process, group: str, host: str, port: str, said: str
 ) -> None:
-    with process.run(group, listen=listen) as program:
+    with process.run(group, host=host, port=port) as program:
         assert program.process.wait(60) == 1
     assert f"migprog-{group}: [{group}] {said}" in program.output()
     assert "Traceback" not in program.output()

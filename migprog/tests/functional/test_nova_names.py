@@ -28,7 +28,7 @@ transport_url = {broker}
 [database]
 connection = {database}
 [conductor]
-metrics_listen = 127.0.0.1:{metrics}
+metrics_bind_port = {metrics}
 [nova]
 auth_type = none
 endpoint_override = {nova}

@@ -266,7 +266,7 @@ def test_agent_whose_login_is_refused_goes_on_and_says_so_once(own_broker, lab, 
         "migprog-compute",
         transport(with_password(own_broker.url)),
         f"[compute]\nconnection_uri = {lab.hosts[0].uri}\nstate_path = {tmp_path / 'state'}\n"
-        f"report_interval = 5\nheartbeat_interval = 5\nmetrics_listen = 127.0.0.1:{port}\n",
+        f"report_interval = 5\nheartbeat_interval = 5\nmetrics_bind_port = {port}\n",
     )
     wait_for_output(agent, "refuses the login")
 

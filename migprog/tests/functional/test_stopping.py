@@ -81,7 +81,7 @@ class Site:
         api = self.start(
             "migprog-api",
             self.connection,
-            f"[api]\nauth_strategy = noauth\nlisten = 127.0.0.1:{port}\nallow_actions = true\n",
+            f"[api]\nauth_strategy = noauth\nbind_port = {port}\nallow_actions = true\n",
             **more,
         )
         processes.wait_for_port(port, 60, api)

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 
 from lab.parts import processes
 from migprog import objects
+from migprog.core import merge, server_record
 from migprog.core.status import Status
 from migprog.db import schema
-from migprog.objects import merge
+from migprog.objects import rows
 from migprog.tests import stores
 
 pytestmark = pytest.mark.functional
@@ -79,9 +80,10 @@ class _ConductorOfThen(_Conductor):
 
     def _tell(self, new, before):
         def work(writer):
-            row = merge.report(None, new, "source", "node", _NOW)
-            self._insert(writer, self._migrations, row)
-            self._insert(writer, self._servers, merge.server(None, row, _NOW))
+            record = merge.report(None, new, "source", "node", _NOW)
+            server = server_record.update(None, record, _NOW)
+            self._insert(writer, self._migrations, rows.from_record(record))
+            self._insert(writer, self._servers, rows.from_server(server))
             if before is not None:
                 later = sa.update(self._migrations).where(self._migrations.c.uuid == before.uuid)
                 writer.connection.execute(later.values(percent=2, sequence=2))
@@ -89,7 +91,7 @@ class _ConductorOfThen(_Conductor):
         self._store.write(work)
 
     def _insert(self, writer, table, row):
-        known = {name: value for name, value in row.items() if name in table.c}
+        known = {name: value for name, value in row.items() if name in table.c and name != "id"}
         writer.connection.execute(sa.insert(table).values(known))
 
 

@@ -23,14 +23,14 @@ transport_url = rabbit://guest:guest@127.0.0.1:1/
 [database]
 connection = sqlite:///{directory}/migprog.sqlite
 [api]
-listen = 127.0.0.1:{port}
+bind_port = {port}
 allow_actions = true
 [conductor]
-metrics_listen = 127.0.0.1:{metrics}
+metrics_bind_port = {metrics}
 [compute]
 connection_uri = qemu+unix:///system?socket={directory}/none
 state_path = {directory}/state
-metrics_listen = 127.0.0.1:{metrics}
+metrics_bind_port = {metrics}
 allow_actions = true
 [nova]
 auth_type = password
@@ -46,10 +46,10 @@ password = secret
 """
 # The names of the threads that log, in brackets before each message.
 NAMED = {
-    "api": "] [start] [api] listen: listening on",
-    "compute": "] [start] [compute] metrics_listen: listening on",
-    "conductor": "] [start] [conductor] metrics_listen: listening on",
-    "standalone": "] [start] [api] listen: listening on",
+    "api": "] [start] [api] bind_port: listening on",
+    "compute": "] [start] [compute] metrics_bind_port: listening on",
+    "conductor": "] [start] [conductor] metrics_bind_port: listening on",
+    "standalone": "] [start] [api] bind_port: listening on",
 }
 
 

@@ -14,6 +14,7 @@ from migprog.tests.store_cases.reports import Guarding, Keeping
 from migprog.tests.store_cases.servers import Arriving, ReportSummary
 from migprog.tests.store_cases.settling import Settling
 from migprog.tests.store_cases.together import Together
+from migprog.tests.store_cases.transcripts import Transcripts
 from migprog.tests.store_cases.twice import Doubling
 
 
@@ -35,6 +36,7 @@ class Cases(
     Doubling,
     Newer,
     Dating,
+    Transcripts,
 ):
     """All of them; a subclass gives the fixtures ``store`` and ``other_store`` (the same database,
     its own connections)."""

@@ -9,11 +9,10 @@ from typing import Any, get_type_hints
 import pytest
 
 from migprog import objects
-from migprog.core import clocks
+from migprog.core import acceptance, clocks
 from migprog.core.refusal import Why
 from migprog.core.report import Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Status
-from migprog.objects import acceptance
 from migprog.tests import stores
 from migprog.tests.stores import START, at, migration, report
 
@@ -172,7 +171,7 @@ class Dating:
         assert (agent.last_reported_at, agent.is_silent(at(NOW))) == (at(NOW), False)
         assert agent.is_silent(at(NOW - 730 * DAY))
         refusal = acceptance.impostor(
-            {"key_digest": "x", "last_reported_at": at(NOW), "heartbeat_seconds": 30.0},
+            acceptance.KnownAgent("x", at(NOW), 30.0),
             "another",
             "later",
             at(NOW) + timedelta(seconds=1),

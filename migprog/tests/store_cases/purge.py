@@ -94,8 +94,8 @@ class Purging:
     def test_what_has_not_ended_is_kept_and_counted_unless_asked_for(self, store):
         lost = report(started_at=OLD)
         stores.store(store, lost, last_reported_at=OLD)
-        assert _purge(store) == objects.Purged(unheard=1)
-        assert _purge(store, dry_run=True) == objects.Purged(unheard=1)
+        assert _purge(store) == objects.Purged(silent=1)
+        assert _purge(store, dry_run=True) == objects.Purged(silent=1)
         assert migration(store, lost).status is Status.RUNNING
         alive = report(started_at=OLD)
         stores.store(store, alive, last_reported_at=OLD)
@@ -130,7 +130,7 @@ class Purging:
         stores.store(store, *lost, last_reported_at=OLD)
         ended = report(started_at=OLD, status=Status.COMPLETED)
         stores.store(store, ended, last_reported_at=OLD)
-        assert _purge(store) == objects.Purged(migrations=1, servers=1, unheard=len(lost))
+        assert _purge(store) == objects.Purged(migrations=1, servers=1, silent=len(lost))
 
     def test_what_a_conductor_stored_whose_clock_was_ahead_stands_in_nobodys_way(self, store):
         ahead = [report(status=Status.COMPLETED) for _ in range(PURGE_BATCH)]

@@ -50,11 +50,19 @@ def test_an_impossible_value_is_refused_by_its_options_name(tmp_path, line, said
     assert str(error.value).startswith(said)
 
 
-@pytest.mark.parametrize("value", ["", "9090", "127.0.0.1", "::1:9090", "127.0.0.1:65536", "a b:1"])
-def test_an_address_of_metrics_is_refused_with_its_rule(tmp_path, value):
-    with pytest.raises(exception.ConfigError) as error:
-        load(tmp_path, f"[conductor]\nmetrics_listen = {value}\n")
-    assert str(error.value).startswith(f"[conductor] metrics_listen: {value!r} must be ADDRESS")
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("bind_port", value) for value in ("http", "-1", "65536", "8_0x")),
+        *(("bind_host", value) for value in ("", "[::1]", "1.2.3.999", "a b", "-a")),
+    ],
+)
+@pytest.mark.parametrize("group", ["api", "conductor", "compute"])
+def test_address_to_listen_on_is_refused_by_its_options_name(tmp_path, group, option, value):
+    for name in (f"metrics_{option}", *([option] if group == "api" else [])):
+        with pytest.raises(exception.ConfigError) as error:
+            load(tmp_path, f"[{group}]\n{name} = {value}\n")
+        assert str(error.value).startswith(f"[{group}] {name}: ")
 
 
 def test_a_file_that_is_missing_or_broken_is_named(tmp_path):

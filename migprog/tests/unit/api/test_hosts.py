@@ -70,13 +70,13 @@ def test_at_the_pace_seen(
     assert [each["uuid"] for each in told["migrations"]] == [running]
     assert (told["host"], told["servers"], told["stale"]) == ("source", 5, False)
     assert told["servers_memory_bytes"] == 10 * GIB
-    pace = told["pace"]
-    assert pace["migrations"] == 2
+    rate = told["transfer_rate"]
+    assert rate["migrations"] == 2
     # Some time passes between our now and that of the answer.
-    assert 100 <= pace["window_seconds"] < 160
-    assert pace["bytes_per_second"] == pytest.approx(4 * GIB / pace["window_seconds"])
+    assert 100 <= rate["window_seconds"] < 160
+    assert rate["bytes_per_second"] == pytest.approx(4 * GIB / rate["window_seconds"])
     # Four wait and half of one is left, at two in about a hundred seconds.
-    assert told["eta_seconds"] == pytest.approx(4.5 * pace["window_seconds"] / 2, abs=0.1)
+    assert told["eta_seconds"] == pytest.approx(4.5 * rate["window_seconds"] / 2, abs=0.1)
     assert told["eta_low_seconds"] < told["eta_seconds"] < told["eta_high_seconds"]
 
 
@@ -98,9 +98,9 @@ def test_what_is_not_known(
 ) -> None:
     tell(store, now + heard, **values)
     told = drain(client)
-    assert reason in told["reason"]
+    assert reason in told["eta_reason"]
     assert told["eta_seconds"] is told["eta_low_seconds"] is told["eta_high_seconds"] is None
-    assert told["pace"] is None
+    assert told["transfer_rate"] is None
     assert told["stale"] is (heard < 0)
 
 
@@ -137,13 +137,17 @@ def test_a_switch_over_that_does_not_end_leaves_no_time_of_zero(
     )
     told = drain(client)
     assert told["eta_seconds"] is told["eta_low_seconds"] is told["eta_high_seconds"] is None
-    assert "not known when the migration of" in told["reason"]
+    assert "not known when the migration of" in told["eta_reason"]
 
 
 def test_an_empty_host(client: testing.TestClient, store: objects.Store, now: float) -> None:
     tell(store, now, servers=0, servers_memory_bytes=0)
     told = drain(client)
-    assert (told["eta_seconds"], told["reason"], told["migrations"]) == (0, "the host is empty", [])
+    assert (told["eta_seconds"], told["eta_reason"], told["migrations"]) == (
+        0,
+        "the host is empty",
+        [],
+    )
 
 
 def test_a_host_without_an_agent(client: testing.TestClient, fill: Fill) -> None:

@@ -116,8 +116,8 @@ def test_a_foreign_host_header_is_refused(
         assert SERVER not in answer.text
 
 
-def test_the_host_of_listen_is_accepted(store: objects.Store, connection: str) -> None:
-    conf = configuration(connection, listen="127.0.0.1:0")
+def test_the_host_of_bind_host_is_accepted(store: objects.Store, connection: str) -> None:
+    conf = configuration(connection, bind_port=0)
     assert client_of(app.create(conf, store)).simulate_get("/", host="127.0.0.1").status_code == 200
 
 

@@ -4,8 +4,7 @@
 import pytest
 import requests
 
-from migprog import exception, httpd, metrics
-from migprog.conf.listen import parse_listen
+from migprog import httpd, metrics
 from migprog.metrics import conductor
 
 REPORTS = "migprog_reports_stored_total "
@@ -47,9 +46,3 @@ def test_it_serves_one_thing(address, method, path, code):
     assert answer.status_code == code
     assert bool(answer.text) is (code == 200 and method != "HEAD")
     assert answer.headers.get("allow") == ("GET, HEAD" if code == 405 else None)
-
-
-def test_an_address_says_what_is_wrong_with_it():
-    assert parse_listen("[::1]:9090", "[x] y") == ("::1", 9090)
-    with pytest.raises(exception.ConfigError, match=r"^\[x\] y: ':9090' must be ADDRESS:PORT"):
-        parse_listen(":9090", "[x] y")

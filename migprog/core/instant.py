@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Instants at the edges: seconds since the epoch in reports, UTC without a zone in the database,
-UTC with its zone everywhere else."""
+"""Convert instants: seconds since the epoch in reports, UTC without a zone in records and in the
+database, UTC with its zone everywhere else."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether two agents of one host report the same job under two UUIDs. Pure.
+"""Whether two agents of one host report the same job under two UUIDs.
 
 They do where a second agent runs on a hypervisor, or an agent has lost its state directory and was
 started again. A server has one job at a time, and libvirt has its start: the stored record is the
@@ -9,62 +9,60 @@ the record, and once the agent that made the record is silent, the other's repor
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 from migprog.core import liveness
+from migprog.core.instant import to_store
+from migprog.core.record import Record
 from migprog.core.report import Report
 from migprog.core.status import ENDED, IN_PROGRESS, Status
-from migprog.objects.instant import to_store
-
-Row = dict[str, Any]
 
 # Each agent computes the start from its own sample.
 SAME_START = timedelta(seconds=1)
 
 
-def known(rows: Iterable[Row], report: Report, host: str) -> Row | None:
-    """Return the record among ``rows``, whole rows, of the job that ``host`` reports under a new
+def known(records: Iterable[Record], report: Report, host: str) -> Record | None:
+    """Return the record among ``records``, whole ones, of the job that ``host`` reports under a new
     UUID; None if there is none.
 
-    A row with the report's own UUID was inserted since this transaction looked for it. It is not
+    A record with the report's own UUID was inserted since this transaction looked for it. It is not
     another agent's: the insert fails, and the transaction is repeated.
     """
     started_at = to_store(report.started_at)
 
-    def apart(row: Row) -> timedelta:
-        return abs(row["started_at"] - started_at)
+    def apart(record: Record) -> timedelta:
+        return abs(record.started_at - started_at)
 
     its = (
-        row
-        for row in rows
-        if row["uuid"] != report.uuid
-        and (row["server_uuid"], row["source_compute"]) == (report.server_uuid, host)
-        and apart(row) < SAME_START
-        and not _is_apart(row, report)
+        record
+        for record in records
+        if record.uuid != report.uuid
+        and (record.server_uuid, record.source_compute) == (report.server_uuid, host)
+        and apart(record) < SAME_START
+        and not _is_apart(record, report)
     )
     return min(its, key=apart, default=None)
 
 
-def counts(row: Row, report: Report, now: datetime, heartbeat_seconds: float | None) -> bool:
+def counts(record: Record, report: Report, now: datetime, heartbeat_seconds: float | None) -> bool:
     """Return whether the other agent's report is applied to the record."""
-    if row["status"] not in IN_PROGRESS:
-        return row["status"] == Status.UNKNOWN and report.status in ENDED
+    if record.status not in IN_PROGRESS:
+        return record.status is Status.UNKNOWN and report.status in ENDED
     return report.status in ENDED or liveness.is_silent(
-        row["last_reported_at"], now, heartbeat_seconds
+        record.last_reported_at, now, heartbeat_seconds
     )
 
 
-def _is_apart(row: Row, report: Report) -> bool:
+def _is_apart(record: Record, report: Report) -> bool:
     """Return whether they are two jobs, one after the other."""
-    if report.ended_at is not None and to_store(report.ended_at) < row["started_at"]:
+    if report.ended_at is not None and to_store(report.ended_at) < record.started_at:
         return True
-    ended_at: datetime | None = row["ended_at"]
-    if row["status"] in IN_PROGRESS or ended_at is None:
+    ended_at = record.ended_at
+    if record.status in IN_PROGRESS or ended_at is None:
         return False
     if to_store(report.started_at) > ended_at:
         return True
     # An agent that lost its job ends it as unknown, and continues under another UUID.
     goes_on = report.status in IN_PROGRESS
     return goes_on and (
-        row["status"] == Status.UNKNOWN or to_store(report.sampled_at) > ended_at + SAME_START
+        record.status is Status.UNKNOWN or to_store(report.sampled_at) > ended_at + SAME_START
     )

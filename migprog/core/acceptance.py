@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which entries of a batch are accepted: plausible ones that its sender may report. Pure.
+"""Which entries of a batch are accepted: plausible ones that its sender may report.
 
 Whoever has the broker's password can send anything. A batch's ``host`` is the only identity that it
 has; a stored migration belongs to the host that reported it first.
@@ -8,13 +8,11 @@ has; a stored migration belongs to the host that reported it first.
 import dataclasses
 import hashlib
 from datetime import datetime
-from typing import Any
 
 from migprog.core import clocks, liveness
+from migprog.core.record import Record
 from migprog.core.refusal import Refusal, Why
 from migprog.core.report import Arrival, Batch, Report
-
-Row = dict[str, Any]
 
 # How far a sequence may be beyond the stored one. An agent counts at most 20 reports a second
 # (poll_interval), and sets aside 256 at each of its starts (core/checkpoint.py), some of which may
@@ -38,21 +36,30 @@ def by_our_clock(batch: Batch, received_at: float) -> tuple[Batch, list[Refusal]
     return clocks.bounded(batch, received_at), [_absurd(each) for each in absurd]
 
 
-def foreign(old: Row | None, report: Report, host: str, now: datetime) -> Refusal | None:
-    """Return why a report of ``host`` is refused, or None; ``old`` is its migration's row."""
+def foreign(old: Record | None, report: Report, host: str, now: datetime) -> Refusal | None:
+    """Return why a report of ``host`` is refused, or None; ``old`` is its migration's record."""
     if old is None:
         return None
-    if old["source_compute"] != host:
+    if old.source_compute != host:
         return _refusal(Why.FOREIGN, report, f"host: {host!r} must be the migration's source")
-    if old["server_uuid"] != report.server_uuid:
+    if old.server_uuid != report.server_uuid:
         text = f"server_uuid: '{report.server_uuid}' must be the migration's server"
         return _refusal(Why.FOREIGN, report, text)
-    quiet_seconds = max(0.0, (now - old["last_reported_at"]).total_seconds())
-    at_most = old["sequence"] + _LEAP + round(_LEAP_PER_SECOND * quiet_seconds)
+    quiet_seconds = max(0.0, (now - old.last_reported_at).total_seconds())
+    at_most = old.sequence + _LEAP + round(_LEAP_PER_SECOND * quiet_seconds)
     if report.sequence > at_most:
         text = f"sequence: {report.sequence} must be at most {at_most} now"
         return _refusal(Why.SEQUENCE, report, text)
     return None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KnownAgent:
+    """What is stored of a host's agent, to recognize it."""
+
+    key_digest: str | None
+    last_reported_at: datetime
+    heartbeat_seconds: float
 
 
 def digest(key: str | None) -> str | None:
@@ -60,16 +67,16 @@ def digest(key: str | None) -> str | None:
     return None if key is None else hashlib.sha256(key.encode()).hexdigest()
 
 
-def impostor(old: Row | None, key: str | None, host: str, now: datetime) -> Refusal | None:
-    """Return why a heartbeat for ``host`` with this key is refused, or None; ``old`` is the stored
-    row of the host's agent.
+def impostor(old: KnownAgent | None, key: str | None, host: str, now: datetime) -> Refusal | None:
+    """Return why a heartbeat for ``host`` with this key is refused, or None; ``old`` is the
+    host's agent as stored.
 
     Until an agent with a key is silent, heartbeats with another key are refused. An agent that has
     lost its key waits for that.
     """
-    if old is None or old["key_digest"] in (None, digest(key)):
+    if old is None or old.key_digest in (None, digest(key)):
         return None
-    if liveness.is_silent(old["last_reported_at"], now, old["heartbeat_seconds"]):
+    if liveness.is_silent(old.last_reported_at, now, old.heartbeat_seconds):
         return None
     return Refusal(
         Why.AGENT, f"agent[{host}]", "key: must be that of the agent that reports as this host"

@@ -7,14 +7,14 @@ from datetime import timedelta
 
 import pytest
 
+from migprog.core import merge, same_job
+from migprog.core.instant import to_store
 from migprog.core.status import Status
-from migprog.objects import merge, same_job
-from migprog.objects.instant import to_store
 from migprog.tests import stores
 from migprog.tests.stores import START
 
 MINE = stores.report()
-ROW = merge.report(None, MINE, "h", "h", to_store(START + 1))
+RECORD = merge.report(None, MINE, "h", "h", to_store(START + 1))
 
 
 def twin(**values):
@@ -36,8 +36,8 @@ def twin(**values):
     ],
 )
 def test_known_finds_the_record_of_the_same_job(report, host, is_known):
-    found = same_job.known([ROW], report, host)
-    assert found == (ROW if is_known else None)
+    found = same_job.known([RECORD], report, host)
+    assert found == (RECORD if is_known else None)
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ def test_known_finds_the_record_of_the_same_job(report, host, is_known):
     ],
 )
 def test_known_takes_no_job_for_the_next_one(status, ended_after, report, is_known):
-    row = ROW | {"status": status.value, "ended_at": to_store(START + ended_after)}
-    assert (same_job.known([row], report, "h") is not None) is is_known
+    record = dataclasses.replace(RECORD, status=status, ended_at=to_store(START + ended_after))
+    assert (same_job.known([record], report, "h") is not None) is is_known
 
 
 @pytest.mark.parametrize(
-    ("row_status", "status", "quiet_seconds", "counts"),
+    ("record_status", "status", "quiet_seconds", "counts"),
     [
         (Status.RUNNING, Status.RUNNING, 60, False),
         (Status.RUNNING, Status.RUNNING, 61, True),
@@ -67,8 +67,8 @@ def test_known_takes_no_job_for_the_next_one(status, ended_after, report, is_kno
     ],
 )
 def test_counts_takes_an_end_and_what_goes_on_where_the_first_is_silent(
-    row_status, status, quiet_seconds, counts
+    record_status, status, quiet_seconds, counts
 ):
-    row = ROW | {"status": row_status.value}
-    now = row["last_reported_at"] + timedelta(seconds=quiet_seconds)
-    assert same_job.counts(row, twin(status=status), now, 30.0) is counts
+    record = dataclasses.replace(RECORD, status=record_status)
+    now = record.last_reported_at + timedelta(seconds=quiet_seconds)
+    assert same_job.counts(record, twin(status=status), now, 30.0) is counts
