@@ -56,7 +56,7 @@ _FIGURES = (
     ("flips", "flips"),
     ("flips_beyond_max", "beyond"),
     ("called_after_seconds_max", "called s"),
-    ("called_after_boundaries_max", "iterations"),
+    ("called_after_iterations_max", "iterations"),
     ("not_called", "missed"),
     ("reports", "reports"),
 )
@@ -88,7 +88,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             help=f"as [compute] {name}_interval; default %(default)g",
         )
     parser.add_argument(
-        "--handover",
+        "--completion-time",
         type=float,
         metavar="SECONDS",
         help="completion time of earlier migrations between the same hosts, as the agent learns "
@@ -178,7 +178,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     play = functools.partial(
         replay,
         rules=Rules(arguments.report_interval, arguments.heartbeat_interval),
-        completion_time_seconds=arguments.handover,
+        completion_time_seconds=arguments.completion_time,
     )
     read = functools.partial(format.read, max_bytes=arguments.max_mib * 2**20)
     try:
