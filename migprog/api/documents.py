@@ -104,7 +104,7 @@ _DRAIN = {
     "last_reported_at": nullable(INSTANT),
     "stale": _TYPES[bool],
     **of_fields(drain.Forecast),
-    "pace": {"oneOf": [document(of_fields(drain.TransferRate)), {"type": "null"}]},
+    "transfer_rate": {"oneOf": [document(of_fields(drain.TransferRate)), {"type": "null"}]},
     "migrations": listed(ref("Migration")),
 }
 # Keys of some errors only.

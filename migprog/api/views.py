@@ -123,7 +123,7 @@ def drain(
             if name != "reason"
         },
         "reason": forecast.reason,
-        "pace": transfer_rate and dataclasses.asdict(transfer_rate),
+        "transfer_rate": transfer_rate and dataclasses.asdict(transfer_rate),
     }
 
 

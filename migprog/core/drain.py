@@ -86,7 +86,7 @@ class Forecast:
     eta_high_seconds: float | None = None
 
 
-def pace(completed: Sequence[Completed], now: float) -> TransferRate | None:
+def measure_rate(completed: Sequence[Completed], now: float) -> TransferRate | None:
     """Return the rate of completed migrations; None if none has completed lately.
 
     It counts from the start of the first of them until now: the rate of a drain that has stopped
@@ -112,7 +112,7 @@ def forecast(
     servers: int | None,
     memory_bytes: int | None,
     under_way: Sequence[UnderWay],
-    pace: TransferRate | None,
+    rate: TransferRate | None,
 ) -> Forecast:
     """Forecast when a host is empty that has so many servers with so much memory together, those
     of ``under_way`` included."""
@@ -125,13 +125,13 @@ def forecast(
     if not waiting:
         reason = "the migrations in progress are the last" if under_way else "the host is empty"
         return Forecast(reason, *_latest(under_way))
-    if pace is None:
+    if rate is None:
         return Forecast("no migration off this host has completed within an hour")
-    times = _times(waiting, memory_bytes, under_way, pace)
-    chance = _DEVIATIONS / math.sqrt(pace.migrations)
+    times = _times(waiting, memory_bytes, under_way, rate)
+    chance = _DEVIATIONS / math.sqrt(rate.migrations)
     ends = _latest(under_way)
     return Forecast(
-        f"at the rate of {pace.migrations} migration(s) in {pace.window_seconds:.0f} s",
+        f"at the rate of {rate.migrations} migration(s) in {rate.window_seconds:.0f} s",
         max(times[0], ends[0]),
         max(min(times) / (1 + chance), ends[1]),
         max(max(times) / (1 - chance), ends[2]) if chance < 1 else None,
@@ -164,13 +164,13 @@ def _or(seconds: float | None, otherwise: float) -> float:
 
 
 def _times(
-    waiting: int, memory_bytes: int | None, under_way: Sequence[UnderWay], pace: TransferRate
+    waiting: int, memory_bytes: int | None, under_way: Sequence[UnderWay], rate: TransferRate
 ) -> list[float]:
     """Return the times for the rest: by bytes where known, which is more exact, and by servers."""
-    by_servers = (waiting + sum(each.left for each in under_way)) / pace.servers_per_second
+    by_servers = (waiting + sum(each.left for each in under_way)) / rate.servers_per_second
     sizes = [each.memory_bytes for each in under_way if each.memory_bytes is not None]
-    if memory_bytes is None or pace.bytes_per_second is None or len(sizes) < len(under_way):
+    if memory_bytes is None or rate.bytes_per_second is None or len(sizes) < len(under_way):
         return [by_servers]
     left = max(0, memory_bytes - sum(sizes))
     left_under_way = sum((each.memory_bytes or 0) * each.left for each in under_way)
-    return [(left + left_under_way) / pace.bytes_per_second, by_servers]
+    return [(left + left_under_way) / rate.bytes_per_second, by_servers]

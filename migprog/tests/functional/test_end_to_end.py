@@ -232,8 +232,8 @@ def test_a_host_that_is_emptied(watched, lab, guest):
     processes.wait_for(has_one_left, 60, "a heartbeat without the one that went")
     told = drain()
     assert told["migrations"] == []
-    assert told["pace"]["migrations"] >= 1
-    assert told["pace"]["window_seconds"] >= gone["total_seconds"]
+    assert told["transfer_rate"]["migrations"] >= 1
+    assert told["transfer_rate"]["window_seconds"] >= gone["total_seconds"]
     assert told["eta_seconds"] > 0
     lab.destroy_guest(stays)
     processes.wait_for(lambda: drain()["servers"] == 0, 60, "a heartbeat of an empty host")

@@ -47,13 +47,13 @@ def drain(client: testing.TestClient, host: str = "source") -> dict[str, Any]:
     return document
 
 
-def test_at_the_pace_seen(
+def test_drain_is_forecast_by_the_transfer_rate_seen(
     client: testing.TestClient, store: objects.Store, fill: Fill, now: float
 ) -> None:
     tell(store, now)
     ended(fill, now)
     ended(fill, now, server_uuid=str(uuid.UUID(int=2)))
-    # Of these none says anything of the pace of this host.
+    # Of these none says anything of the transfer rate of this host.
     ended(fill, now, server_uuid=str(uuid.UUID(int=5)), status=Status.FAILED)
     ended(fill, now, host="other")
     (running,) = fill(
@@ -70,13 +70,13 @@ def test_at_the_pace_seen(
     assert [each["uuid"] for each in told["migrations"]] == [running]
     assert (told["host"], told["servers"], told["stale"]) == ("source", 5, False)
     assert told["servers_memory_bytes"] == 10 * GIB
-    pace = told["pace"]
-    assert pace["migrations"] == 2
+    rate = told["transfer_rate"]
+    assert rate["migrations"] == 2
     # Some time passes between our now and that of the answer.
-    assert 100 <= pace["window_seconds"] < 160
-    assert pace["bytes_per_second"] == pytest.approx(4 * GIB / pace["window_seconds"])
+    assert 100 <= rate["window_seconds"] < 160
+    assert rate["bytes_per_second"] == pytest.approx(4 * GIB / rate["window_seconds"])
     # Four wait and half of one is left, at two in about a hundred seconds.
-    assert told["eta_seconds"] == pytest.approx(4.5 * pace["window_seconds"] / 2, abs=0.1)
+    assert told["eta_seconds"] == pytest.approx(4.5 * rate["window_seconds"] / 2, abs=0.1)
     assert told["eta_low_seconds"] < told["eta_seconds"] < told["eta_high_seconds"]
 
 
@@ -100,7 +100,7 @@ def test_what_is_not_known(
     told = drain(client)
     assert reason in told["reason"]
     assert told["eta_seconds"] is told["eta_low_seconds"] is told["eta_high_seconds"] is None
-    assert told["pace"] is None
+    assert told["transfer_rate"] is None
     assert told["stale"] is (heard < 0)
 
 

@@ -13,31 +13,31 @@ def completed(*ends: float, took: float = 100.0, memory_bytes: int | None = GIB)
 
 
 def test_a_pace_is_counted_from_the_first_beginning_until_now() -> None:
-    assert drain.pace(completed(9_700, 9_800), NOW) == TransferRate(
+    assert drain.measure_rate(completed(9_700, 9_800), NOW) == TransferRate(
         2, 400.0, 2 / 400, 2 * GIB / 400
     )
 
 
 def test_a_host_that_has_stopped_draining_gets_slower() -> None:
-    paces = [drain.pace(completed(9_700, 9_800), NOW + later) for later in (0, 400, 1200)]
-    assert [each.servers_per_second for each in paces] == [2 / 400, 2 / 800, 2 / 1600]
+    rates = [drain.measure_rate(completed(9_700, 9_800), NOW + later) for later in (0, 400, 1200)]
+    assert [each.servers_per_second for each in rates] == [2 / 400, 2 / 800, 2 / 1600]
 
 
 def test_what_is_long_past_tells_nothing() -> None:
-    assert drain.pace([], NOW) is None
-    assert drain.pace(completed(NOW - 3600), NOW) is None
+    assert drain.measure_rate([], NOW) is None
+    assert drain.measure_rate(completed(NOW - 3600), NOW) is None
     # A clock that is ahead of ours.
-    assert drain.pace(completed(NOW + 1), NOW) is None
+    assert drain.measure_rate(completed(NOW + 1), NOW) is None
     # One of long ago that took until now counts with the window alone.
-    assert drain.pace(completed(9_900, took=9_000), NOW) == TransferRate(
+    assert drain.measure_rate(completed(9_900, took=9_000), NOW) == TransferRate(
         1, 3600.0, 1 / 3600, GIB / 3600
     )
-    assert drain.pace([*completed(9_900), *completed(100)], NOW).migrations == 1
+    assert drain.measure_rate([*completed(9_900), *completed(100)], NOW).migrations == 1
 
 
 def test_a_size_that_is_not_known_leaves_the_servers() -> None:
-    pace = drain.pace([*completed(9_900), *completed(9_900, memory_bytes=None)], NOW)
-    assert pace == TransferRate(2, 200.0, 2 / 200, None)
+    rate = drain.measure_rate([*completed(9_900), *completed(9_900, memory_bytes=None)], NOW)
+    assert rate == TransferRate(2, 200.0, 2 / 200, None)
 
 
 FOUR = TransferRate(4, 400.0, 4 / 400, 8 * GIB / 400)
@@ -74,8 +74,8 @@ def test_it_is_not_empty_before_the_last_one_has_ended() -> None:
 def test_the_last_ones_need_no_pace() -> None:
     first = UnderWay(eta_seconds=5.0, eta_low_seconds=4.0, eta_high_seconds=60.0)
     second = UnderWay(eta_seconds=50.0)
-    for pace in (None, FOUR):
-        told = drain.forecast(2, None, [first, second], pace)
+    for rate in (None, FOUR):
+        told = drain.forecast(2, None, [first, second], rate)
         assert told == Forecast("the migrations in progress are the last", 50.0, 50.0, 60.0)
     # More are on their way than a heartbeat of some seconds ago has counted.
     assert drain.forecast(1, None, [first, second], None).eta_seconds == 50.0
@@ -93,7 +93,7 @@ def test_one_alone_makes_no_upper_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("servers", "under_way", "pace", "reason"),
+    ("servers", "under_way", "rate", "reason"),
     [
         (None, [], FOUR, "does not report how many"),
         (5, [UnderWay(eta_seconds=1.0), UnderWay()], FOUR, "not known when a migration will end"),
@@ -102,9 +102,9 @@ def test_one_alone_makes_no_upper_end() -> None:
     ],
 )
 def test_what_is_not_known_is_not_told(
-    servers: int | None, under_way: list[UnderWay], pace: TransferRate | None, reason: str
+    servers: int | None, under_way: list[UnderWay], rate: TransferRate | None, reason: str
 ) -> None:
-    told = drain.forecast(servers, 5 * GIB, under_way, pace)
+    told = drain.forecast(servers, 5 * GIB, under_way, rate)
     assert (told.eta_seconds, told.eta_low_seconds, told.eta_high_seconds) == (None, None, None)
     assert reason in told.reason
 
