@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from lab.nova import check, control, environments, keeper, show
+from lab.nova import check, control, environments, show, supervisor
 from lab.nova.commands import CommandError
 from lab.nova.description import Description
 
@@ -20,12 +20,12 @@ STATE = Path("/var/tmp/migprog-nova-lab")  # short: it has Unix sockets
 def main() -> None:
     """Run what the command line asks for; exit status 0 if it went as asked."""
     arguments = _parser().parse_args()
-    if arguments.run is not _keeper:
+    if arguments.run is not _supervisor:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(arguments.run(arguments))
     except (
-        keeper.KeeperError,
+        supervisor.SupervisorError,
         control.ControlError,
         CommandError,
         LookupError,
@@ -96,24 +96,24 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--repeat", type=int, default=1, metavar="N", help="each case so often")
     check.add_argument("--keep", action="store_true", help="leave a lab that was started for it")
     command("freeze", _freeze, "write constraints for changed requirements", installing)
-    command("keeper", _keeper, argparse.SUPPRESS, installing)
+    command("supervisor", _supervisor, argparse.SUPPRESS, installing)
     return parser
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    keeper.up(arguments.state, arguments.cache.resolve(), arguments.source.resolve())
+    supervisor.up(arguments.state, arguments.cache.resolve(), arguments.source.resolve())
     print("The openstack client:  . <(tools/nova-lab env); openstack server list --all-projects")
     print("To end it:             tools/nova-lab down")
     return 0
 
 
-def _keeper(arguments: argparse.Namespace) -> int:
-    keeper.main(arguments.state, arguments.cache, arguments.source)
+def _supervisor(arguments: argparse.Namespace) -> int:
+    supervisor.main(arguments.state, arguments.cache, arguments.source)
     return 0
 
 
 def _down(arguments: argparse.Namespace) -> int:
-    keeper.down(arguments.state)
+    supervisor.down(arguments.state)
     return 0
 
 
@@ -159,16 +159,16 @@ def _migprog(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    is_ours = not keeper.is_up(arguments.state)
+    is_ours = not supervisor.is_up(arguments.state)
     if is_ours:
-        keeper.up(arguments.state, arguments.cache.resolve(), arguments.source.resolve())
+        supervisor.up(arguments.state, arguments.cache.resolve(), arguments.source.resolve())
     try:
         return check.run(
             arguments.state, arguments.case, arguments.short, arguments.json, arguments.repeat
         )
     finally:
         if is_ours and not arguments.keep:
-            keeper.down(arguments.state)
+            supervisor.down(arguments.state)
 
 
 def _migrate(arguments: argparse.Namespace) -> int:

@@ -42,7 +42,11 @@ def measured(**changes):
 
 def test_all_is_what_was_added_between_the_marks():
     known = measured()
-    assert (known["migrations"], known["interval_seconds"], known["updates_per_second"]) == (200, 2.0, 400)
+    assert (known["migrations"], known["interval_seconds"], known["updates_per_second"]) == (
+        200,
+        2.0,
+        400,
+    )
     assert known["cpu_ms_per_update"] == {
         "agent": 0.25,
         "conductor": 0.5,
