@@ -83,7 +83,7 @@ class Bench:
             check=True,
         )
         figures: dict[str, Any] = json.loads(done.stdout)
-        return {"updates_per_s": figures["updates_per_s"], **figures["cpu_ms_per_update"]}
+        return {"updates_per_second": figures["updates_per_second"], **figures["cpu_ms_per_update"]}
 
     def naive(self, case: Case) -> dict[str, float]:
         """As :meth:`ours`."""
@@ -100,7 +100,7 @@ class Bench:
             updates = self._saved() - saved
             after = {name: _cpu_seconds(found) for name, found in processes.items()}
         cpu = {name: 1000 * (after[name] - before[name]) / updates for name in processes}
-        return {"updates_per_s": updates / self._seconds, **cpu, "total": sum(cpu.values())}
+        return {"updates_per_second": updates / self._seconds, **cpu, "total": sum(cpu.values())}
 
     @contextlib.contextmanager
     def _naive(self, directory: str, role: str, *words: Any) -> Iterator[child.Child]:
@@ -161,7 +161,7 @@ def main() -> int:
             runs = [(bench.naive(case), bench.ours(case)) for _ in range(options.runs)]
             naive, ours = (median([run[i] for run in runs]) for i in (0, 1))
             for name, figures in (("naive", naive), ("ours", ours)):
-                values = [figures[key] for key in (*_PROCESSES, "total", "updates_per_s")]
+                values = [figures[key] for key in (*_PROCESSES, "total", "updates_per_second")]
                 label = f"{case.hosts} hosts x {case.per_host}, {name}"
                 print(f"{label:24}" + "".join(f"{value:11.2f}" for value in values))
             ratio = statistics.median(b["total"] / a["total"] for a, b in runs)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Three real live migrations side by side, watched by migprog: what ``tools/demo`` runs.
+"""``tools/demo``: three real live migrations side by side, watched by migprog.
 
-One converges, one takes its disk along, and one cannot converge and is aborted as soon as migprog
-says so. The exit status is 0 only if each record ends with the right outcome.
+One converges, one copies its disk too, and one does not converge and is aborted as soon as migprog
+says so. Exit status 0: each record has the expected outcome; 1: one has not; 2: the demo failed.
 """
 
 import argparse
@@ -58,13 +58,13 @@ class Case:
         return bool(self.record) and not self.record["in_progress"]
 
 
-def _guest(name: str, pace_mib_s: float, working_set_mib: int, disk_mib: int = 0) -> Guest:
+def _guest(name: str, dirty_mib_s: float, working_set_mib: int, disk_mib: int = 0) -> Guest:
     return Guest(
         name=name,
         memory_mib=128,
         fill_mib=96,
         working_set_mib=working_set_mib,
-        segments=((1000, pace_mib_s),),
+        segments=((1000, dirty_mib_s),),
         disk_mib=disk_mib,
         nova=NovaMetadata(
             server_name=name,
@@ -86,7 +86,7 @@ def _cases() -> list[Case]:
 
 @contextlib.contextmanager
 def _standalone(lab: Lab, directory: str) -> Iterator[str]:
-    """Run ``migprog-standalone`` for both hosts of the lab; gives the API's URL."""
+    """Run ``migprog-standalone`` for both hosts of the lab; yield the API's URL."""
     (port,) = processes.free_ports(1)
     command = [str(pathlib.Path(sys.executable).with_name("migprog-standalone"))]
     for host in lab.hosts:
@@ -138,7 +138,7 @@ def _time_left(record: dict[str, Any]) -> str:
 
 
 def _watch(api: str, cases: list[Case]) -> None:
-    """Show the migrations until all are over; abort the one that does not converge."""
+    """Show the migrations until all have ended; abort the one that does not converge."""
     give_up_at = time.monotonic() + _TIMEOUT_SECONDS
     shown: dict[str, str] = {}
     aborted = False
@@ -160,10 +160,12 @@ def _watch(api: str, cases: list[Case]) -> None:
                 live.update(_table(cases), refresh=True)
             time.sleep(_REFRESH_SECONDS)
         live.update(_table(cases), refresh=True)
+    # Without a terminal rich leaves the end of the last line out.
+    CONSOLE.print()
 
 
 def _say_line(case: Case, shown: dict[str, str]) -> None:
-    """Without a terminal: a line whenever status, phase, verdict or the tens of percent change."""
+    """Without a terminal, print a line when status, phase, verdict or ten percent change."""
     record = case.record
     if CONSOLE.is_terminal or not record:
         return
@@ -176,7 +178,7 @@ def _say_line(case: Case, shown: dict[str, str]) -> None:
 
 
 def _print_records(cases: list[Case]) -> bool:
-    """Print each final record; tell whether all are as they should be."""
+    """Print each final record; return whether all have the expected status."""
     right = True
     for case in cases:
         CONSOLE.rule(f"{case.name}: /servers/{case.server and case.server.uuid}/migrations/…")
@@ -184,7 +186,7 @@ def _print_records(cases: list[Case]) -> bool:
         status = case.record.get("status")
         if status != case.expected:
             right = False
-            CONSOLE.print(f"[bold red]{case.name} is {status!r}; it should be {case.expected!r}")
+            CONSOLE.print(f"[bold red]{case.name}: status {status!r}, expected {case.expected!r}")
     for case in cases:
         mark = "expected" if case.record.get("status") == case.expected else "WRONG"
         CONSOLE.print(f"{case.name:10} {case.record.get('status')} ({mark})")
@@ -194,7 +196,7 @@ def _print_records(cases: list[Case]) -> bool:
 def _keep(api: str, cases: list[Case]) -> None:
     uuid = cases[0].record["server_uuid"]
     number = cases[0].record["id"]
-    CONSOLE.print("\nIt stays up until Ctrl-C. To try:", style="bold")
+    CONSOLE.print("\nHosts, guests and migprog run until Ctrl-C. Try:", style="bold")
     for path in (
         "/migrations",
         "/migrations?in_progress=false&status=completed",
@@ -209,7 +211,7 @@ def _keep(api: str, cases: list[Case]) -> None:
 
 
 def run(keep: bool, json_file: pathlib.Path | None) -> bool:
-    """Run the demo; tell whether every migration's record ended as it should."""
+    """Run the demo; return whether every record has the expected status."""
     cases = _cases()
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="migprog-demo-"))
@@ -238,9 +240,17 @@ def run(keep: bool, json_file: pathlib.Path | None) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="tools/demo", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--keep", action="store_true", help="leave it up, print what to try")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the final records")
+    parser = argparse.ArgumentParser(
+        prog="tools/demo",
+        description="Run three real live migrations side by side on this machine, and show what "
+        "migprog says of each until it ends. One does not converge and is aborted.",
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="keep everything running and print URLs to try"
+    )
+    parser.add_argument(
+        "--json", type=pathlib.Path, metavar="FILE", help="write the final records to this file"
+    )
     arguments = parser.parse_args()
     try:
         right = run(arguments.keep, arguments.json)

@@ -48,16 +48,17 @@ class Service(Protocol):
 
 def main(
     prog: str,
+    description: str,
     make: Callable[[cfg.ConfigOpts], Service],
     cli_opts: Sequence[cfg.Opt] = (),
 ) -> NoReturn:
     """Run the service that ``make`` creates from the configuration, and exit.
 
-    An error that stops it is printed as one line for the operator.
+    ``--help`` begins with ``description``. An error that stops the service is printed as one line.
     """
     try:
         with conf.references_explained(cfg.CONF):
-            config = conf.load(sys.argv[1:], prog, cli_opts=cli_opts)
+            config = conf.load(sys.argv[1:], prog, cli_opts=cli_opts, description=description)
             run(config, make(config))
     except exception.MigprogError as error:
         sys.stderr.write(f"{prog}: {error}\n")

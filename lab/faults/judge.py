@@ -26,7 +26,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lab.faults.truth import Ending, Outage, Part, Seen, Truth
+from lab.faults.ground_truth import Ending, Outage, Part, Seen, Truth
 
 # An agent that is killed so soon after an end has not told it: for 2 s it waits for a better word
 # than the first, and then for the disk.

@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from lab.faults.clock import TAKEN_UP_SECONDS
-from lab.faults.repeater import Repeater
+from lab.faults.ground_truth import Part
+from lab.faults.report_repeater import Repeater
 from lab.faults.scenario import Journey
 from lab.faults.site import Site
-from lab.faults.truth import Part
 from lab.parts import small_disk
 from lab.parts.deployment import wait_for_output
 
@@ -121,7 +121,7 @@ def _database_silent(site: Site, rng: random.Random, _on_way: Sequence[Journey])
 @contextlib.contextmanager
 def _keystone_hung(site: Site, _rng: random.Random, _on_way: Sequence[Journey]) -> Iterator[None]:
     """And asked for as many unknown tokens as the API has threads."""
-    with site.guarded.keystone_hung():
+    with site.behind_keystone.keystone_hung():
         yield
 
 

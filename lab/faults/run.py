@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from lab.faults import judge, scenario
+from lab.faults.api_reader import ApiReader
+from lab.faults.ground_truth import Ending, Truth
 from lab.faults.judge import Finding, Record, Wrong
 from lab.faults.kinds import Kind
 from lab.faults.scenario import Fleet, Journey
 from lab.faults.site import Site
-from lab.faults.truth import Ending, Truth
-from lab.faults.watcher import Watcher
 from lab.parts import processes
 
 # Of faults that take long, one in so many: the others take some seconds each.
@@ -79,10 +79,10 @@ class Run:
     """Faults struck at a site, one after the other; ``say`` is told of each."""
 
     def __init__(
-        self, site: Site, watcher: Watcher, settings: Settings, say: Callable[[str], None]
+        self, site: Site, reader: ApiReader, settings: Settings, say: Callable[[str], None]
     ) -> None:
         self._site = site
-        self._watcher = watcher
+        self._watcher = reader
         self._settings = settings
         self._say = say
         self._rng = random.Random(settings.seed)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import libvirt
 
-from lab.faults.truth import Ending, Truth
+from lab.faults.ground_truth import Ending, Truth
 from lab.hosts import Guest, Host, Lab, LabError, Migration, NovaMetadata, Outcome, Server
 from lab.hosts.migration import COMPLETED, Stats
 from lab.parts import processes

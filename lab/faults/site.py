@@ -17,9 +17,9 @@ import libvirt
 import sqlalchemy as sa
 
 from lab.faults.clock import Clock
-from lab.faults.guarded import GuardedApi, guarded_api
+from lab.faults.ground_truth import Outage, Part
+from lab.faults.keystone_api import KeystoneApi, keystone_api
 from lab.faults.relay import Relay
-from lab.faults.truth import Outage, Part
 from lab.hosts import Host, Lab
 from lab.parts import broker, databases, processes, small_disk
 from lab.parts.deployment import Deployment, wait_until_it_watches
@@ -65,7 +65,7 @@ class Site:
     """All of it; the agents are started apart. Parts that are away are in ``outages``."""
 
     agents: list[Agent]
-    _guarded: GuardedApi | None = None
+    _guarded: KeystoneApi | None = None
 
     def __init__(self, directory: pathlib.Path) -> None:
         self._directory = directory
@@ -144,10 +144,10 @@ class Site:
                     domain.state()
 
     @property
-    def guarded(self) -> GuardedApi:
+    def behind_keystone(self) -> KeystoneApi:
         """One more API, behind a Keystone; it takes some seconds to make them, once."""
         if self._guarded is None:
-            made = guarded_api(self._directory / "keystone", self._database_url)
+            made = keystone_api(self._directory / "keystone", self._database_url)
             self._guarded = self._stack.enter_context(made)
         return self._guarded
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What came of a run, as figures and as a table. Pure."""
+"""The figures of a run as a document (see :mod:`lab.suite`) and as a table. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from lab import suite
 from lab.faults import judge
 from lab.faults.judge import Wrong
 from lab.faults.run import Result, Round
@@ -11,47 +12,41 @@ from lab.faults.run import Result, Round
 _HEADINGS = ("fault", "times", "migrations", "lost", "duplicated", "wrong", "% back", "5xx")
 
 
-def figures(result: Result, seed: int) -> dict[str, Any]:
-    """All of it as plain values, and the same by kind of fault."""
-    kinds = list(dict.fromkeys(each.kind.name for each in result.rounds))
+def document(result: Result) -> dict[str, Any]:
+    """Return the figures, in all and by kind of fault."""
+    kinds = sorted({each.kind.name for each in result.rounds})
+    counts = _counts(result.rounds)
     return {
-        "seed": seed,
-        **_counts(result.rounds),
-        "slowdown_ratio": judge.slowdown(result.watched_seconds, result.unwatched_seconds),
-        "watched": len(result.watched_seconds),
-        "unwatched": len(result.unwatched_seconds),
-        "by_kind": {
+        "right": not any(counts[wrong] for wrong in Wrong),
+        **counts,
+        "groups": {
             name: _counts([each for each in result.rounds if each.kind.name == name])
-            for name in sorted(kinds)
+            for name in kinds
         },
         "findings": [
-            {"kind": each.kind.name, "what": finding.wrong.value, "text": finding.text}
+            {"group": each.kind.name, "what": finding.wrong.value, "text": finding.text}
             for each in result.rounds
             for finding in each.findings
         ],
+        "slowdown_ratio": judge.slowdown(result.watched_seconds, result.unwatched_seconds),
+        "watched": len(result.watched_seconds),
+        "unwatched": len(result.unwatched_seconds),
     }
 
 
-def text(known: dict[str, Any]) -> str:
-    """The figures as a table, which is one of reStructuredText's too."""
-    rows = [[name, *_cells(counts)] for name, counts in known["by_kind"].items()]
-    rows.append(["all", *_cells(known)])
-    widths = [max(len(row[column]) for row in [_HEADINGS, *rows]) for column in range(len(rows[0]))]
-    ruler = "  ".join("=" * width for width in widths)
-    lines = [ruler, _line(_HEADINGS, widths), ruler]
-    lines += [_line(row, widths) for row in rows]
-    lines += [ruler, ""]
-    ratio = known["slowdown_ratio"]
+def text(document: dict[str, Any]) -> str:
+    """Return the document as a table."""
+    rows = [[name, *_cells(counts)] for name, counts in document["groups"].items()]
+    rows.append(["all", *_cells(document)])
+    lines = suite.table(_HEADINGS, rows)
+    ratio = document["slowdown_ratio"]
     if ratio is not None:
-        lines.append(
+        lines += [
+            "",
             f"Watched migrations took {ratio:.3f} times as long as unwatched ones: medians of"
-            f" {known['watched']} and {known['unwatched']}."
-        )
+            f" {document['watched']} and {document['unwatched']}.",
+        ]
     return "\n".join(lines)
-
-
-def is_right(known: dict[str, Any]) -> bool:
-    return not any(known[wrong] for wrong in Wrong)
 
 
 def _counts(rounds: Sequence[Round]) -> dict[str, Any]:
@@ -66,11 +61,3 @@ def _counts(rounds: Sequence[Round]) -> dict[str, Any]:
 def _cells(counts: dict[str, Any]) -> list[str]:
     names = ("faults", "migrations", *Wrong)
     return [str(counts[name]) for name in names]
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    first, *others = (
-        cell.ljust(width) if column == 0 else cell.rjust(width)
-        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-    )
-    return "  ".join([first, *others])

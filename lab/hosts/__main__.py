@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lab by hand: libvirt hosts to play with, or one migration to watch.
-
-`tools/lab` runs it.
-"""
+"""``tools/lab``: libvirt hosts on this machine to experiment with, or one migration to watch."""
 
 import argparse
 import signal
@@ -17,7 +14,7 @@ MIB = 2**20
 
 
 def main() -> None:
-    """Run what the command line asks for; the exit status is 0 if it went as asked."""
+    """Run the command. Exit status 1: it failed, with the reason on stderr."""
     arguments = _parser().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
@@ -31,34 +28,67 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--kvm", action="store_true", help="hardware virtualization")
-    common.add_argument("--hosts", default="lab-a,lab-b", metavar="A,B", help="host names")
-    parser = argparse.ArgumentParser(prog="tools/lab", description=(__doc__ or "").split("\n")[0])
-    commands = parser.add_subparsers(required=True)
-    up = commands.add_parser("up", parents=[common], help="bring hosts up, until Ctrl-C")
+    common.add_argument(
+        "--kvm", action="store_true", help="use hardware virtualization; default: emulate"
+    )
+    common.add_argument(
+        "--hosts",
+        default="lab-a,lab-b",
+        metavar="A,B",
+        help="names of the hosts; default %(default)s",
+    )
+    parser = argparse.ArgumentParser(
+        prog="tools/lab",
+        description="Start libvirt hosts on this machine, each in its own namespaces, and migrate "
+        "a guest between them.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    up = commands.add_parser("up", parents=[common], help="start the hosts and wait for Ctrl-C")
     up.set_defaults(run=_up)
-    migrate = commands.add_parser("migrate", parents=[common], help="run one migration")
+    migrate = commands.add_parser(
+        "migrate", parents=[common], help="run one migration and print its statistics each second"
+    )
     migrate.set_defaults(run=_migrate)
     for name, default, text in (
-        ("memory", 128, "of the guest, MiB"),
-        ("fill", None, "how much of the memory is filled, MiB (default: three quarters)"),
-        ("working-set", 32, "how much of it is dirtied again and again, MiB"),
-        ("disk", 0, "a disk of this size, copied too, MiB"),
-        ("bandwidth", 25, "its cap, MiB/s"),
-        ("downtime", None, "limit on the pause, ms"),
+        ("memory", 128, "memory of the guest in MiB; default %(default)s"),
+        ("fill", None, "memory that is not zeros, in MiB; default: three quarters"),
+        (
+            "working-set",
+            32,
+            "memory that the guest dirties repeatedly, in MiB; default %(default)s",
+        ),
+        ("disk", 0, "size of a disk in MiB, which is copied too; default: no disk"),
+        ("bandwidth", 25, "bandwidth limit in MiB/s; default %(default)s"),
+        ("downtime", None, "downtime limit in ms; default: libvirt's"),
     ):
         migrate.add_argument(f"--{name}", type=int, default=default, metavar="N", help=text)
-    migrate.add_argument("--pace", type=float, default=8.0, metavar="N", help="of dirtying, MiB/s")
-    migrate.add_argument("--auto-converge", action="store_true", help="slow the guest if need be")
-    migrate.add_argument("--post-copy-after", type=float, metavar="S", help="seconds")
-    migrate.add_argument("--abort-after", type=float, metavar="S", help="seconds")
+    migrate.add_argument(
+        "--dirty-rate",
+        type=float,
+        default=8.0,
+        metavar="N",
+        help="dirty rate of the guest in MiB/s; default %(default)g",
+    )
+    migrate.add_argument("--auto-converge", action="store_true", help="permit auto-converge")
+    migrate.add_argument(
+        "--post-copy-after",
+        type=float,
+        metavar="S",
+        help="switch to post-copy after S seconds; default: never",
+    )
+    migrate.add_argument(
+        "--abort-after",
+        type=float,
+        metavar="S",
+        help="abort the migration after S seconds; default: never",
+    )
     return parser
 
 
 def _up(lab: Lab, arguments: argparse.Namespace) -> int:
     for host in lab.hosts:
         print(f"{host.name}  {host.uri}", flush=True)
-    print("Until Ctrl-C. To look: virsh -c 'URI' list", file=sys.stderr)
+    print("The hosts run until Ctrl-C. Try: virsh -c 'URI' list", file=sys.stderr)
     signal.pause()
     return 0
 
@@ -69,7 +99,7 @@ def _migrate(lab: Lab, arguments: argparse.Namespace) -> int:
         memory_mib=arguments.memory,
         fill_mib=arguments.memory * 3 // 4 if arguments.fill is None else arguments.fill,
         working_set_mib=arguments.working_set,
-        segments=((1000, arguments.pace),),
+        segments=((1000, arguments.dirty_rate),),
         disk_mib=arguments.disk,
         nova=NovaMetadata(server_name="guest"),
     )
@@ -115,10 +145,10 @@ def _follow(migration: Migration, actions: list[tuple[float, Callable[[], None]]
 def _line(stats: Stats) -> str:
     dirty = stats.get("memory_dirty_rate", 0) * stats.get("memory_page_size", 0) / MIB
     return (
-        f"pass {stats.get('memory_iteration', 0):3}"
+        f"iteration {stats.get('memory_iteration', 0):3}"
         f"  memory left {stats.get('memory_remaining', 0) / MIB:7.1f} MiB"
         f"  sent {stats.get('memory_processed', 0) / MIB:7.1f} MiB"
-        f"  dirtied {dirty:6.1f} MiB/s"
+        f"  dirty rate {dirty:6.1f} MiB/s"
         f"  disk left {stats.get('disk_remaining', 0) / MIB:7.1f} MiB"
         f"  throttle {stats.get('auto_converge_throttle', 0)} %"
     )

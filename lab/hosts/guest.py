@@ -12,7 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from lab.hosts.errors import LabError
-from lab.hosts.metadata import NovaMetadata
+from lab.hosts.nova_metadata import NovaMetadata
 
 LOAD_ADDRESS = 0x100000
 READY_ADDRESS = LOAD_ADDRESS + 32

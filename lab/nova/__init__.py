@@ -5,5 +5,5 @@ Keystone, Glance, Placement, Neutron's API, nova-api, nova-conductor and nova-sc
 releases of ``constraints/nova-lab``; the hosts, their libvirtd and the guests are those of
 ``lab.hosts``, and migprog is installed as its documents say.
 
-One process, the keeper, owns everything, and ends it when it ends.
+One process, the supervisor, owns everything, and ends it when it ends.
 """

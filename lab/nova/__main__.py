@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real Nova with two compute hosts on this machine, and migprog beside it.
-
-`tools/nova-lab` runs it.
-"""
+"""``tools/nova-lab``: a real Nova with two compute hosts on this machine, and migprog beside it."""
 
 import argparse
 import shlex
@@ -10,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from lab.nova import check, control, environments, keeper, show
+from lab.nova import check, control, environments, show, supervisor
 from lab.nova.commands import CommandError
 from lab.nova.description import Description
 
@@ -18,14 +15,14 @@ STATE = Path("/var/tmp/migprog-nova-lab")  # short: it has Unix sockets
 
 
 def main() -> None:
-    """Run what the command line asks for; exit status 0 if it went as asked."""
+    """Run the command. Exit status 1: it failed, with the reason on stderr."""
     arguments = _parser().parse_args()
-    if arguments.run is not _keeper:
+    if arguments.run is not _supervisor:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(arguments.run(arguments))
     except (
-        keeper.KeeperError,
+        supervisor.SupervisorError,
         control.ControlError,
         CommandError,
         LookupError,
@@ -41,23 +38,31 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
-        "--state", type=Path, default=STATE, help="of the lab; a short path (default: %(default)s)"
+        "--state",
+        type=Path,
+        default=STATE,
+        metavar="DIR",
+        help="directory of the lab; the path must be short; default %(default)s",
     )
     installing = argparse.ArgumentParser(add_help=False, parents=[common])
     installing.add_argument(
         "--cache",
         type=Path,
         default=environments.default_cache(),
-        help="what is installed is kept here (default: %(default)s)",
+        metavar="DIR",
+        help="directory of what is installed, which later labs use again; default %(default)s",
     )
     installing.add_argument(
         "--source",
         type=Path,
         default=environments.ROOT,
-        help="the checkout of migprog to install (default: this one)",
+        metavar="DIR",
+        help="checkout of migprog to install; default: this one",
     )
     parser = argparse.ArgumentParser(
-        prog="tools/nova-lab", description=(__doc__ or "").split("\n")[0]
+        prog="tools/nova-lab",
+        description="Start a real Nova with two compute hosts on this machine, and migprog beside "
+        "it; migrate servers, and compare migprog's records with Nova's.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -66,54 +71,75 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         return made
 
-    command("up", _up, "install what is missing and start everything", installing)
-    command("down", _down, "end everything; also after a kill")
-    command("status", _status, "what runs")
-    env = command("env", _env, "shell lines for the openstack client")
+    command("up", _up, "install what is missing and start the lab", installing)
+    command("down", _down, "stop the lab, also after its supervisor was killed")
+    command("status", _status, "list the services and whether they run")
+    env = command("env", _env, "print the environment for the openstack client, for a shell")
     env.add_argument("user", nargs="?", default="admin", choices=("admin", "demo"))
-    service = command("service", _service, "start, stop or kill one of what status names")
+    service = command("service", _service, "start, stop or kill a service")
     service.add_argument("verb", choices=("start", "stop", "kill"))
-    service.add_argument("name")
+    service.add_argument("name", help="name of the service, as status lists it")
     libvirtd = command("libvirtd", _libvirtd, "start, stop or kill a host's libvirtd")
     libvirtd.add_argument("verb", choices=("start", "stop", "kill", "hang", "continue"))
-    libvirtd.add_argument("host")
-    computes = command("computes", _computes, "start both nova-computes anew, with options")
-    computes.add_argument("option", nargs="*", metavar="SECTION.NAME=VALUE")
-    migprog = command("migprog", _migprog, "install and start migprog anew")
-    migprog.add_argument("--source", type=Path, help="the checkout (default: as it is installed)")
-    migprog.add_argument("--user", default="root", help="of the agents (migprog: without rights)")
-    migprog.add_argument("option", nargs="*", metavar="SECTION.NAME=VALUE")
-    migrate = command("migrate", _migrate, "live-migrate one server, and show what is seen of it")
+    libvirtd.add_argument("host", help="host-a or host-b")
+    computes = command("computes", _computes, "restart both nova-computes, with options")
+    _add_options(computes)
+    migprog = command("migprog", _migprog, "install migprog again and restart it")
+    migprog.add_argument(
+        "--source", type=Path, metavar="DIR", help="checkout of migprog; default: the installed one"
+    )
+    migprog.add_argument(
+        "--user",
+        default="root",
+        help="user that runs the agents; default root; migprog: one without rights at libvirt",
+    )
+    _add_options(migprog)
+    migrate = command("migrate", _migrate, "live-migrate one server, and print its progress")
     migrate.add_argument(
-        "image", nargs="?", default="steady", help="quiet, steady, busy, disk, small"
+        "image",
+        nargs="?",
+        default="steady",
+        help="guest: quiet, steady, busy, disk or small; default %(default)s",
     )
     check = command(
-        "check", _check, "migrate in every way, and hold migprog against Nova", installing
+        "check", _check, "run live migrations of each kind and compare the records", installing
     )
-    check.add_argument("case", nargs="*", help="one of its cases (default: all)")
-    check.add_argument("--short", action="store_true", help="two cases alone")
-    check.add_argument("--json", type=Path, metavar="FILE", help="write all results to it")
-    check.add_argument("--repeat", type=int, default=1, metavar="N", help="each case so often")
-    check.add_argument("--keep", action="store_true", help="leave a lab that was started for it")
-    command("freeze", _freeze, "write constraints for changed requirements", installing)
-    command("keeper", _keeper, argparse.SUPPRESS, installing)
+    check.add_argument("case", nargs="*", help="name of a case; default: all cases")
+    check.add_argument("--short", action="store_true", help="run two cases only")
+    check.add_argument("--json", type=Path, metavar="FILE", help="write all results to this file")
+    check.add_argument(
+        "--repeat", type=int, default=1, metavar="N", help="run each case N times; default 1"
+    )
+    check.add_argument(
+        "--keep", action="store_true", help="do not stop a lab that was started for the check"
+    )
+    command("freeze", _freeze, "write the constraints file after a requirement changed", installing)
+    # The process that owns the lab: started by "up", and not listed.
+    supervised = commands.add_parser("supervisor", parents=[installing])
+    supervised.set_defaults(run=_supervisor)
     return parser
 
 
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "option", nargs="*", metavar="SECTION.NAME=VALUE", help="option of its configuration file"
+    )
+
+
 def _up(arguments: argparse.Namespace) -> int:
-    keeper.up(arguments.state, arguments.cache.resolve(), arguments.source.resolve())
+    supervisor.up(arguments.state, arguments.cache.resolve(), arguments.source.resolve())
     print("The openstack client:  . <(tools/nova-lab env); openstack server list --all-projects")
     print("To end it:             tools/nova-lab down")
     return 0
 
 
-def _keeper(arguments: argparse.Namespace) -> int:
-    keeper.main(arguments.state, arguments.cache, arguments.source)
+def _supervisor(arguments: argparse.Namespace) -> int:
+    supervisor.main(arguments.state, arguments.cache, arguments.source)
     return 0
 
 
 def _down(arguments: argparse.Namespace) -> int:
-    keeper.down(arguments.state)
+    supervisor.down(arguments.state)
     return 0
 
 
@@ -159,16 +185,16 @@ def _migprog(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    is_ours = not keeper.is_up(arguments.state)
+    is_ours = not supervisor.is_up(arguments.state)
     if is_ours:
-        keeper.up(arguments.state, arguments.cache.resolve(), arguments.source.resolve())
+        supervisor.up(arguments.state, arguments.cache.resolve(), arguments.source.resolve())
     try:
         return check.run(
             arguments.state, arguments.case, arguments.short, arguments.json, arguments.repeat
         )
     finally:
         if is_ours and not arguments.keep:
-            keeper.down(arguments.state)
+            supervisor.down(arguments.state)
 
 
 def _migrate(arguments: argparse.Namespace) -> int:

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.nova import differences, environments, figures, watch
-from lab.nova.bench import Bench
+from lab.nova import accuracy, differences, environments, watch
+from lab.nova.case_run import CaseRun, Result
 from lab.nova.cases import CASES, SHORT, Case
+from lab.nova.console import say
 from lab.nova.description import Description
-from lab.nova.progress import say
-from lab.nova.trial import Result, Trial
+from lab.nova.operations import Operations
 from migprog.conf import compute
 
 TABLE = environments.ROOT / "doc/source/nova-differences.csv"
@@ -22,7 +22,7 @@ _REPORT_INTERVAL_SECONDS = next(
     float(option.default) for option in compute.OPTS if option.name == "report_interval"
 )
 # The report interval and a second; and two steps, in which it is looked at.
-OLDEST_SECONDS = _REPORT_INTERVAL_SECONDS + 1.0 + 2 * figures.STEP_SECONDS
+OLDEST_SECONDS = _REPORT_INTERVAL_SECONDS + 1.0 + 2 * accuracy.STEP_SECONDS
 _COLUMNS = (
     ("percent_mean_distance", "migprog off by"),
     ("nova_mean_distance", "Nova off by"),
@@ -35,7 +35,7 @@ _COLUMNS = (
 def run(state: Path, names: Sequence[str], short: bool, file: Path | None, repeat: int) -> int:
     """Run cases, all unless some are named; the exit status: 0 if all is as documented."""
     lab = Description.read(state)
-    bench = Bench(lab, state)
+    operations = Operations(lab, state)
     wanted = list(names) or list(SHORT if short else CASES)
     for name in wanted:
         if name not in CASES:
@@ -45,44 +45,44 @@ def run(state: Path, names: Sequence[str], short: bool, file: Path | None, repea
     now = Case(CASES["base"].run, "")
     for name in [name for name in wanted for _ in range(repeat)]:
         case = CASES[name]
-        _prepare(bench, now, case)
+        _prepare(operations, now, case)
         now = case
-        results.append(_run_case(bench, name, case))
+        results.append(_run_case(operations, name, case))
         _say_what_came(results[-1], table)
         if file is not None:
             file.write_text(json.dumps(report(results, table), indent=1) + "\n")
-    _prepare(bench, now, Case(now.run, ""))
+    _prepare(operations, now, Case(now.run, ""))
     found = report(results, table)
     _print_table(found)
     return 0 if is_as_documented(found) else 1
 
 
-def _prepare(bench: Bench, now: Case, case: Case) -> None:
+def _prepare(operations: Operations, now: Case, case: Case) -> None:
     """Have nova-compute and the agents run as a case wants them."""
     if now.options != case.options:
         say("starting both nova-computes anew", *case.options)
-        bench.keeper("computes", options=case.options)
+        operations.supervisor("computes", options=case.options)
     if now.user != case.user:
         say("starting the agents as", case.user)
-        bench.keeper("agents", verb="stop")
-        bench.keeper("agents", verb="start", user=case.user)
+        operations.supervisor("agents", verb="stop")
+        operations.supervisor("agents", verb="start", user=case.user)
 
 
-def _run_case(bench: Bench, name: str, case: Case) -> Result:
+def _run_case(operations: Operations, name: str, case: Case) -> Result:
     began = time.monotonic()
     say(f"{name}: {case.what}")
-    trial = Trial(bench, name)
+    case_run = CaseRun(operations, name)
     try:
-        case.run(trial)
+        case.run(case_run)
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[1:2]
-        trial.result.faults.append(f"{name}: {error!r} at {place}"[:1000])
+        case_run.result.faults.append(f"{name}: {error!r} at {place}"[:1000])
     try:
-        trial.finish()
+        case_run.finish()
     except Exception as error:
-        trial.result.faults.append(f"{name}: looking at the records: {error!r}")
+        case_run.result.faults.append(f"{name}: looking at the records: {error!r}")
     say(f"{name}: {time.monotonic() - began:.0f} s")
-    return trial.result
+    return case_run.result
 
 
 def report(results: Iterable[Result], table: Iterable[differences.Allowed]) -> dict[str, Any]:

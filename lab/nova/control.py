@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the other processes ask the keeper for something: a line of JSON there and one back."""
+"""How the other processes ask the supervisor for something: a line of JSON there and one back."""
 
 import json
 import socket
@@ -13,11 +13,11 @@ Commands = dict[str, Callable[..., Any]]
 
 
 class ControlError(RuntimeError):
-    """The keeper could not do it; the message is its own."""
+    """The supervisor could not do it; the message is its own."""
 
 
 def listen(state: Path) -> socket.socket:
-    """The keeper's end."""
+    """The supervisor's end."""
     path = state / NAME
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
@@ -46,9 +46,9 @@ def serve_one(listener: socket.socket, commands: Commands) -> bool:
 
 
 def ask(state: Path, verb: str, /, **arguments: Any) -> Any:
-    """Have the keeper do something, and wait for that.
+    """Have the supervisor do something, and wait for that.
 
-    Raises :class:`ControlError`, and :class:`OSError` when there is no keeper.
+    Raises :class:`ControlError`, and :class:`OSError` when there is no supervisor.
     """
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_SECONDS)
@@ -57,7 +57,7 @@ def ask(state: Path, verb: str, /, **arguments: Any) -> Any:
             print(json.dumps([verb, arguments]), file=stream, flush=True)
             line = stream.readline()
     if not line:
-        raise ControlError(f"{verb}: the keeper has ended")
+        raise ControlError(f"{verb}: the supervisor has ended")
     answer = json.loads(line)
     if "error" in answer:
         raise ControlError(f"{verb}: {answer['error']}")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab.nova.commands import run
-from lab.nova.progress import say, step
+from lab.nova.console import say, step
 
 ROOT = Path(__file__).resolve().parents[2]
 PINS = ROOT / "constraints" / "nova-lab"

@@ -11,7 +11,7 @@ from typing import Any
 
 from lab.hosts import Guest
 from lab.hosts.guest import assemble
-from lab.nova.cloud import Cloud
+from lab.nova.cloud_client import Cloud
 
 MIB = 2**20
 # Flavours, by memory in MiB. Their disks are as large as the image.

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from lab.nova import environments, options
 from lab.nova.commands import run
+from lab.nova.console import step
 from lab.nova.options import Places
-from lab.nova.progress import step
 from lab.parts import databases
 
 # Nova fills these in from its own configuration, whatever the ports of a lab are.

@@ -4,33 +4,33 @@
 import time
 from pathlib import Path
 
-from lab.nova.bench import Bench, Server
+from lab.nova.console import say
 from lab.nova.description import Description
-from lab.nova.progress import say
+from lab.nova.operations import Operations, Server
 
 _KEYS = ("status", "phase", "percent", "eta_seconds", "verdict", "nova_id")
 
 
 def migrate(state: Path, image: str) -> None:
     """Boot a server, migrate it, print a line a second, and delete it."""
-    bench = Bench(Description.read(state), state)
-    server = bench.boot(image)
+    operations = Operations(Description.read(state), state)
+    server = operations.boot(image)
     try:
         say(f"{server.name} runs on host-a; asking Nova to migrate it")
-        host = bench.live_migrate(server)
-        while _show(bench, server):
+        host = operations.live_migrate(server)
+        while _show(operations, server):
             time.sleep(1)
-        shown = bench.wait_until_idle(server)
+        shown = operations.wait_until_idle(server)
         say(f"Nova: {shown['status']} on {shown['OS-EXT-SRV-ATTR:host']}, asked for {host}")
     finally:
-        bench.delete(server)
+        operations.delete(server)
 
 
-def _show(bench: Bench, server: Server) -> bool:
+def _show(operations: Operations, server: Server) -> bool:
     """Print how it stands; False once it is over."""
-    shown = bench.shown(server)
-    record = next(iter(bench.records(server)), {})
-    nova = [each["status"] for each in bench.in_progress(server)]
+    shown = operations.shown(server)
+    record = next(iter(operations.records(server)), {})
+    nova = [each["status"] for each in operations.in_progress(server)]
     told = " ".join(f"{key}={record.get(key)}" for key in _KEYS)
     say(f"Nova {shown.get('progress')} % {nova}   migprog {told}")
     return shown["status"] == "MIGRATING" or bool(nova)

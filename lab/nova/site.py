@@ -11,13 +11,13 @@ from typing import Any, Self
 
 from lab.hosts import Lab
 from lab.nova import environments, hosts, images, options, schema
-from lab.nova.beside import Beside
-from lab.nova.cloud import Cloud
+from lab.nova.cloud_client import Cloud
 from lab.nova.commands import run
+from lab.nova.console import say, step
 from lab.nova.description import Description, HostDescription
 from lab.nova.hosts import ComputeHost
+from lab.nova.migprog_install import MigprogInstall
 from lab.nova.options import Places
-from lab.nova.progress import say, step
 from lab.nova.services import Services
 from lab.parts import broker, databases, keystone, processes, proxies
 
@@ -204,7 +204,7 @@ class Site:
             self.proxies[name] = proxies.Proxy(name, *processes.free_ports(2))
         public = f"https://127.0.0.1:{self.proxies['nginx'].compute}/v2.1"
         self.keystone.new_endpoint("compute", self.nova_url, public)
-        self.beside = Beside(self)
+        self.beside = MigprogInstall(self)
         self.beside.install(self.source)
         with step("starting migprog beside it, by its documents, and the proxies"):
             self.beside.start_proxies()

@@ -12,12 +12,12 @@ from typing import Any, Self
 import libvirt
 import requests
 
-from lab.nova import clients, figures
-from lab.nova.bench import Bench, Document, Server
-from lab.nova.cloud import Refused
+from lab.nova import accuracy, client_view
+from lab.nova.cloud_client import Refused
 from lab.nova.differences import Difference, between
+from lab.nova.operations import Document, Operations, Server
 
-_STEP = figures.STEP_SECONDS
+_STEP = accuracy.STEP_SECONDS
 # Of what Nova and migprog list of a server, one in so many is held against the other.
 _COMPARED = 5
 
@@ -29,15 +29,15 @@ class Samples:
     jobs: list[tuple[float, Document]] = field(default_factory=list)
     records: list[tuple[float, Document | None]] = field(default_factory=list)
     progress: list[tuple[float, float | None]] = field(default_factory=list)
-    moments: list[clients.Moment] = field(default_factory=list)
+    moments: list[client_view.Moment] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     # What could not be asked; a proxy that fails has hidden something, so it is told.
     errors: list[str] = field(default_factory=list)
 
-    def seen(self) -> figures.Seen:
+    def seen(self) -> accuracy.Seen:
         """The courses that figures are made of."""
         records = [(at, record or {}) for at, record in self.records]
-        return figures.Seen(
+        return accuracy.Seen(
             flow=[(at, job.get("data_processed", 0)) for at, job in self.jobs],
             percent=[(at, record.get("percent")) for at, record in records],
             nova=self.progress,
@@ -53,13 +53,13 @@ def _bytes_moved(record: Document) -> float | None:
 class Watch:
     """Samples while the block lasts. The server is on ``host`` at the beginning."""
 
-    def __init__(self, bench: Bench, case: str, server: Server, host: str) -> None:
+    def __init__(self, operations: Operations, case: str, server: Server, host: str) -> None:
         self.samples = Samples()
         self.server = server
-        self._bench = bench
+        self._bench = operations
         self._case = case
-        self._uri = bench.lab.host(host).uri
-        self._old = {record["uuid"] for record in bench.records(server)}
+        self._uri = operations.lab.host(host).uri
+        self._old = {record["uuid"] for record in operations.records(server)}
         self._over = threading.Event()
         self._counter = 0
         self._threads = [
@@ -82,8 +82,8 @@ class Watch:
         for thread in self._threads:
             thread.join()
 
-    def figures(self) -> figures.Figures | None:
-        return figures.of(self.samples.seen())
+    def figures(self) -> accuracy.Figures | None:
+        return accuracy.of(self.samples.seen())
 
     def _repeat(self, look: Callable[[], None], seconds: float) -> None:
         while not self._over.is_set():
@@ -122,12 +122,12 @@ class Watch:
         nova = self._list()
         listed = nova
         for proxy in self._bench.lab.proxies:
-            before = clients.names(listed)
-            seen = clients.names(self._list(proxy))
+            before = client_view.names(listed)
+            seen = client_view.names(self._list(proxy))
             listed = self._list()
-            after = clients.names(listed)
+            after = client_view.names(listed)
             self.samples.moments.append(
-                clients.Moment(round(time.time(), 3), proxy, before, seen, after)
+                client_view.Moment(round(time.time(), 3), proxy, before, seen, after)
             )
         self._counter += 1
         if self._counter % _COMPARED == 0:
@@ -161,6 +161,6 @@ class Watch:
         return found
 
 
-def as_json(moment: clients.Moment) -> dict[str, Any]:
+def as_json(moment: client_view.Moment) -> dict[str, Any]:
     """A moment for a file."""
     return dataclasses.asdict(moment)

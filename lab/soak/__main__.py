@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Thousands of short migrations: each stored once, as it was, and nothing grows.
+"""``tools/soak``: thousands of short migrations; each must be stored once, and nothing may grow.
 
-Agents, conductor, RabbitMQ and MariaDB are real; a stand-in for libvirt makes the migrations up.
-The exit status is 0 if all was right, 1 if something was not, 2 if it could not be tried.
+Agents, conductor, RabbitMQ and MariaDB are real; a stand-in for libvirt simulates the migrations.
 """
 
 import argparse
-import json
 import pathlib
-import random
-import signal
-import sys
-import tempfile
-import time
 
+from lab import suite
 from lab.soak import table
 from lab.soak.plan import Ending
-from lab.soak.run import Result, Settings, soak
+from lab.soak.run import Settings, soak
 
+_DESCRIPTION = (
+    "Run thousands of short simulated migrations through real processes. Check that each is stored "
+    "once, as it ended, and that memory, descriptors and threads of the processes do not grow."
+)
 _MAX_PER_SECOND = 1000
 # With fewer a process that is new still grows, and not by a leak.
 _LEAST_WARM_UP = 1500
@@ -25,77 +23,73 @@ _LEAST_WARM_UP = 1500
 
 def main() -> None:
     arguments = _parser().parse_args()
-    seed = random.SystemRandom().randrange(10**6) if arguments.seed is None else arguments.seed
-    settings = Settings(
-        migrations=arguments.migrations,
-        seed=seed,
-        per_second=arguments.per_second,
-        warm_up=_warm_up(arguments.migrations) if arguments.warm_up is None else arguments.warm_up,
-        without=tuple(arguments.without),
-        leak_bytes=arguments.leak_bytes,
-        leak_descriptors=arguments.leak_descriptors,
-    )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        result = _run(settings, arguments.keep_logs)
-        known = table.figures(result, seed, arguments.tolerance)
-    except (RuntimeError, TimeoutError, OSError, ValueError) as error:
-        print(f"soak: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    for finding in known["findings"]:
-        _say(f"{finding['what'].upper()}: {finding['text']}")
-    print(table.text(known))
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(known, indent=2) + "\n")
-    sys.exit(0 if table.is_right(known) else 1)
 
+    def measure(seed: int, directory: pathlib.Path) -> suite.Document:
+        warm_up = arguments.warm_up
+        settings = Settings(
+            migrations=arguments.migrations,
+            seed=seed,
+            per_second=arguments.per_second,
+            warm_up=_warm_up(arguments.migrations) if warm_up is None else warm_up,
+            without=tuple(arguments.without),
+            leak_bytes=arguments.leak_bytes,
+            leak_descriptors=arguments.leak_descriptors,
+        )
+        suite.say(f"seed {seed}: starting RabbitMQ, MariaDB and migprog")
+        return table.document(soak(settings, directory, suite.say), arguments.tolerance)
 
-def _run(settings: Settings, logs: pathlib.Path | None) -> Result:
-    _say(f"seed {settings.seed}: starting RabbitMQ, MariaDB and migprog")
-    with tempfile.TemporaryDirectory(prefix="migprog-soak-") as temporary:
-        directory = pathlib.Path(temporary) if logs is None else logs
-        directory.mkdir(parents=True, exist_ok=True)
-        return soak(settings, directory, _say)
-
-
-def _say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr, flush=True)
+    suite.run("soak", arguments, measure, table.text)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tools/soak", description=(__doc__ or "").split("\n")[0])
+    parser = suite.parser("soak", _DESCRIPTION)
     parser.add_argument(
-        "--migrations", type=_count, default=5000, metavar="N", help="5000 if not set"
+        "--migrations",
+        type=_count,
+        default=5000,
+        metavar="N",
+        help="number of migrations; default %(default)s",
     )
-    parser.add_argument("--seed", type=int, metavar="S", help="of all that is by chance")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures")
     parser.add_argument(
-        "--per-second", type=_rate, default=10, metavar="R", help="so many set out, both ways"
+        "--per-second",
+        type=_rate,
+        default=10,
+        metavar="R",
+        help="migrations that begin each second, half of them in each direction; default "
+        "%(default)s",
     )
     parser.add_argument(
-        "--warm-up", type=int, metavar="N", help="migrations that end before anything is measured"
+        "--warm-up",
+        type=int,
+        metavar="N",
+        help="measure after so many migrations have ended; default: a third of all, at least "
+        f"{_LEAST_WARM_UP}",
     )
     parser.add_argument(
         "--tolerance",
         type=float,
         default=1,
         metavar="T",
-        help="times the growth that is allowed: a short run cannot tell less",
+        help="multiply the permitted growth by T: a short run cannot detect a small growth",
     )
     parser.add_argument(
         "--without",
         type=Ending,
         action="append",
         default=[],
+        choices=list(Ending),
         metavar="ENDING",
-        help="no migration ends so, each an option; one that vanished is awaited for a minute",
+        help="no migration ends in this way; may be given several times: %(choices)s",
     )
     for name in ("bytes", "descriptors"):
-        text = f"{name} that the stand-in keeps for each migration: to see that it is found"
-        parser.add_argument(f"--leak-{name}", type=int, default=0, metavar="N", help=text)
-    parser.add_argument("--keep-logs", type=pathlib.Path, metavar="DIR", help="of all processes")
+        parser.add_argument(
+            f"--leak-{name}",
+            type=int,
+            default=0,
+            metavar="N",
+            help=f"leak N {name} for each migration in the stand-in for libvirt, to see that the "
+            "growth is detected",
+        )
     return parser
 
 

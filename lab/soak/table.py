@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What came of a soak, as figures and as tables. Pure."""
+"""The figures of a soak as a document (see :mod:`lab.suite`) and as tables. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from lab.soak import flat
+from lab import suite
+from lab.soak import growth
 from lab.soak.judge import Finding, Wrong
 from lab.soak.plan import Ending
 from lab.soak.run import Result
@@ -14,16 +15,16 @@ _ENDINGS = ("ending", "migrations", "lost", "duplicated", "wrong")
 _USES = ("process", "what", "first", "last", "per 1,000", "limit", "noise", "found from", "grows")
 
 
-def figures(result: Result, seed: int, tolerance: float = 1.0) -> dict[str, Any]:
-    """All of it as plain values; what may grow is what is allowed times ``tolerance``.
+def document(result: Result, tolerance: float = 1.0) -> dict[str, Any]:
+    """Return the figures; the permitted growth is multiplied by ``tolerance``.
 
-    Raises :class:`ValueError` when there are too few points.
+    Raises :class:`ValueError` if there are too few points.
     """
     uses = []
     for process, series in result.series.items():
         for what, allowed in LIMITS.items():
             points, limit = series.points[what], allowed * tolerance
-            found = flat.trend(points, limit)
+            found = growth.trend(points, limit)
             uses.append(
                 {
                     "process": process,
@@ -34,37 +35,35 @@ def figures(result: Result, seed: int, tolerance: float = 1.0) -> dict[str, Any]
                     "per_thousand": found.per_thousand,
                     "limit_per_thousand": limit,
                     "noise": found.noise,
-                    "found_from_per_thousand": flat.least_found(points, found),
+                    "found_from_per_thousand": growth.least_found(points, found),
                     "grows": found.grows,
                 }
             )
     endings = [each.ending for each in result.journeys]
+    grows = any(use["grows"] for use in uses)
     return {
-        "seed": seed,
-        "seconds": result.took_seconds,
+        "right": not (grows or result.left or result.findings),
         "migrations": len(endings),
         **_counts(result.findings),
-        "left": result.left,
-        "uses": uses,
-        "by_ending": {
+        "groups": {
             ending.value: {"migrations": endings.count(ending)}
             | _counts([each for each in result.findings if each.ending is ending])
             for ending in Ending
         },
-        "findings": [{"what": each.wrong.value, "text": each.text} for each in result.findings],
+        "findings": [
+            {"group": each.ending.value, "what": each.wrong.value, "text": each.text}
+            for each in result.findings
+        ],
+        "seconds": result.took_seconds,
+        "left": result.left,
+        "uses": uses,
     }
 
 
-def is_right(known: dict[str, Any]) -> bool:
-    """Whether all is stored as it was, nothing is left on disk, and nothing grows."""
-    grows = any(use["grows"] for use in known["uses"])
-    return not (grows or known["left"] or any(known[wrong] for wrong in Wrong))
-
-
-def text(known: dict[str, Any]) -> str:
-    """The figures as two tables, which are reStructuredText's too."""
-    endings = [[name, *_cells(counts)] for name, counts in known["by_ending"].items()]
-    endings.append(["all", *_cells(known)])
+def text(document: dict[str, Any]) -> str:
+    """Return the document as two tables."""
+    endings = [[name, *_cells(counts)] for name, counts in document["groups"].items()]
+    endings.append(["all", *_cells(document)])
     uses = [
         [
             *(use["process"], use["what"], f"{use['first']:.0f}", f"{use['last']:.0f}"),
@@ -72,17 +71,17 @@ def text(known: dict[str, Any]) -> str:
             *(f"{use['noise']:.1f}", f"{use['found_from_per_thousand']:.0f}"),
             "GROWS" if use["grows"] else "no",
         ]
-        for use in known["uses"]
+        for use in document["uses"]
     ]
-    left = len(known["left"])
+    left = len(document["left"])
     return "\n".join(
         [
-            *_table(_ENDINGS, endings, 1),
+            *suite.table(_ENDINGS, endings),
             "",
-            *_table(_USES, uses, 2),
+            *suite.table(_USES, uses, 2),
             "",
-            f"{known['migrations']} migrations in {known['seconds']:.0f} s, seed {known['seed']};"
-            f" files left in the agents' state folders: {left}.",
+            f"{document['migrations']} migrations in {document['seconds']:.0f} s; files left in the"
+            f" agents' state directories: {left}.",
         ]
     )
 
@@ -93,18 +92,3 @@ def _counts(findings: Sequence[Finding]) -> dict[str, int]:
 
 def _cells(counts: dict[str, Any]) -> list[str]:
     return [str(counts[name]) for name in ("migrations", *Wrong)]
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> list[str]:
-    """The first ``words`` columns are words, the others numbers."""
-    every = [headings, *rows]
-    widths = [max(len(row[column]) for row in every) for column in range(len(headings))]
-    ruler = "  ".join("=" * width for width in widths)
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column < words else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in every
-    ]
-    return [ruler, lines[0], ruler, *lines[1:], ruler]

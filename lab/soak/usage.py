@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from lab.soak.flat import Point
+from lab.soak.growth import Point
 
 # What is measured, and the growth per 1,000 migrations that is allowed, of both hosts together.
 LIMITS: Mapping[str, float] = {"rss_kib": 256.0, "descriptors": 2.0, "threads": 2.0}

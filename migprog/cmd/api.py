@@ -16,6 +16,7 @@ from migprog.conf.bind import metrics_address  # noqa: E402
 def main() -> NoReturn:
     service.main(
         "migprog-api",
+        "Serve the REST APIs: migprog's own, and the Nova-compatible one below /v2.1.",
         lambda config: WithMetrics(
             ApiService(config), metrics_address(config.api), "[api] metrics_bind_port"
         ),

@@ -126,6 +126,8 @@ class ComputeService:
 def main() -> NoReturn:
     service.main(
         "migprog-compute",
+        "Watch the live migrations of this hypervisor's libvirt, and report them to "
+        "migprog-conductor. Run one on each hypervisor.",
         lambda config: WithMetrics(
             ComputeService(config), metrics_address(config.compute), "[compute] metrics_bind_port"
         ),

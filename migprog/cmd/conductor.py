@@ -12,4 +12,9 @@ from migprog.conductor.service import ConductorService  # noqa: E402
 
 
 def main() -> NoReturn:
-    service.main("migprog-conductor", ConductorService)
+    service.main(
+        "migprog-conductor",
+        "Receive the agents' reports from the message broker and store them in the database. Run "
+        "one or more on controllers, after migprog-manage db sync.",
+        ConductorService,
+    )

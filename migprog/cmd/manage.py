@@ -16,6 +16,7 @@ from migprog.db import engine, schema
 _MOST_DAYS = 36_500
 # Interval of progress messages of long operations.
 _PROGRESS_SECONDS = 5.0
+_DESCRIPTION = "Create, upgrade and clean up the database, and list the agents that report to it."
 _PURGE = """
 Delete migrations that have ended and were last reported more than DAYS days ago, their histories,
 the servers whose newest migration is among them, and agents whose last report is as old. Services
@@ -158,14 +159,14 @@ def _add_purge(actions: argparse._SubParsersAction) -> None:  # type: ignore[typ
 
 
 def _add_commands(subparsers: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
-    db = subparsers.add_parser("db", help="the database's tables")
+    db = subparsers.add_parser("db", help="create, upgrade or clean up the database")
     actions = db.add_subparsers(dest="action", required=True, metavar="ACTION")
     sync = actions.add_parser("sync", help="create the tables, or upgrade them")
     sync.set_defaults(act=_db_sync)
-    agent = subparsers.add_parser("agent", help="the agents")
+    agent = subparsers.add_parser("agent", help="list the agents")
     agent_actions = agent.add_subparsers(dest="action", required=True, metavar="ACTION")
     agents = agent_actions.add_parser(
-        "list", help="when each agent last reported, its interval, and how much it watches"
+        "list", help="print when each agent last reported, its interval, and how much it watches"
     )
     agents.add_argument("--json", action="store_true", help="print JSON")
     agents.set_defaults(act=_agent_list)
@@ -179,7 +180,9 @@ def main() -> None:
     command = cfg.SubCommandOpt("command", title="Commands", handler=_add_commands)
     try:
         with conf.references_explained(cfg.CONF):
-            config = conf.load(sys.argv[1:], "migprog-manage", cli_opts=[command])
+            config = conf.load(
+                sys.argv[1:], "migprog-manage", cli_opts=[command], description=_DESCRIPTION
+            )
             store = engine.connect(config)
         try:
             config.command.act(store, config.command)

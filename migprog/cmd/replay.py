@@ -56,7 +56,7 @@ _FIGURES = (
     ("flips", "flips"),
     ("flips_beyond_max", "beyond"),
     ("called_after_seconds_max", "called s"),
-    ("called_after_boundaries_max", "iterations"),
+    ("called_after_iterations_max", "iterations"),
     ("not_called", "missed"),
     ("reports", "reports"),
 )
@@ -72,13 +72,24 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "the assessment at each sample.",
     )
     parser.add_argument("--version", action="version", version=RELEASE)
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a recording: .jsonl, .jsonl.gz")
-    parser.add_argument("--format", choices=("table", "json"), default="table")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="a recording, compressed with gzip or not"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("table", "json"),
+        default="table",
+        help="json: one object a line, with --score one document; default %(default)s",
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--score", action="store_true", help="print how accurate the assessments were"
+        "--score",
+        action="store_true",
+        help="compare the assessments with how the migrations really went",
     )
-    what.add_argument("--plot", metavar="FILE.png", help="draw the assessments of one recording")
+    what.add_argument(
+        "--plot", metavar="FILE.png", help="draw the assessments of one recording; needs matplotlib"
+    )
     for name, default in (("report", 10.0), ("heartbeat", 30.0)):
         parser.add_argument(
             f"--{name}-interval",
@@ -88,11 +99,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             help=f"as [compute] {name}_interval; default %(default)g",
         )
     parser.add_argument(
-        "--handover",
+        "--completion-time",
         type=float,
         metavar="SECONDS",
-        help="completion time of earlier migrations between the same hosts, as the agent learns "
-        "it; default: completion_time_seconds of the recording, or a guess",
+        help="seconds that earlier migrations between the same hosts took from the switchover to "
+        "the end, as the agent learns it; default: that of the recording, or a guess",
     )
     parser.add_argument(
         "--max-mib",
@@ -178,7 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     play = functools.partial(
         replay,
         rules=Rules(arguments.report_interval, arguments.heartbeat_interval),
-        completion_time_seconds=arguments.handover,
+        completion_time_seconds=arguments.completion_time,
     )
     read = functools.partial(format.read, max_bytes=arguments.max_mib * 2**20)
     try:

@@ -112,5 +112,9 @@ def _completed(config: cfg.ConfigOpts) -> cfg.ConfigOpts:
 
 def main() -> NoReturn:
     service.main(
-        "migprog-standalone", lambda config: StandaloneService(_completed(config)), CLI_OPTS
+        "migprog-standalone",
+        "Run agent, conductor and API in one process, without a message broker and with an SQLite "
+        "database: for one hypervisor, or for evaluation.",
+        lambda config: StandaloneService(_completed(config)),
+        CLI_OPTS,
     )

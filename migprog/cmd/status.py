@@ -30,6 +30,11 @@ from migprog.version import RELEASE  # noqa: E402
 _NAMED_HOSTS = 5
 
 
+_DESCRIPTION = (
+    "Check everything that the processes of this machine will use, with their configuration: "
+    "migprog-status upgrade check. Exit status: 0: success; 1: warnings; 2: failures; 255: the "
+    "configuration cannot be read."
+)
 COMPUTE, CONDUCTOR, API = "migprog-compute", "migprog-conductor", "migprog-api"
 _CLI_OPTS = [
     cfg.MultiOpt(
@@ -256,6 +261,20 @@ def _quiet() -> None:
     warnings.simplefilter("ignore")
 
 
+class _Described:
+    """A configuration whose ``--help`` says what the command does; oslo.upgradecheck passes none
+    of this to oslo.config."""
+
+    def __init__(self, config: cfg.ConfigOpts) -> None:
+        self._config = config
+
+    def __call__(self, **arguments: Any) -> None:
+        self._config(**arguments, prog="migprog-status", version=RELEASE, description=_DESCRIPTION)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._config, name)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Exit status as of other services' checks: 0 all is well, 1 warnings, 2
     failures, 255 no check could run."""
@@ -263,13 +282,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     config: Any = cfg.CONF
     conf.register(config)
     config.register_cli_opts(_CLI_OPTS)
-    if "--version" in arguments:
-        # oslo.upgradecheck does not pass the version to oslo.config.
-        sys.stdout.write(f"{RELEASE}\n")
-        return 0
     _quiet()
     try:
-        status: int = upgradecheck.main(config, "migprog", Checks(config), arguments)
+        status: int = upgradecheck.main(_Described(config), "migprog", Checks(config), arguments)
     except (cfg.Error, ValueError, OSError) as error:
         sys.stderr.write(f"migprog-status: {conf.why_unread(error, arguments)}\n")
         return 255

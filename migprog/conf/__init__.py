@@ -46,11 +46,13 @@ def load(
     default_config_files: list[str] | None = None,
     cli_opts: Sequence[cfg.Opt] = (),
     conf: cfg.ConfigOpts = cfg.CONF,
+    description: str | None = None,
 ) -> cfg.ConfigOpts:
     """Read the command line and the files it names, check all values and set up logging.
 
     Without ``--config-file`` oslo.config's usual places are searched (``/etc/migprog/``...).
-    ``conf`` is filled and returned; oslo.messaging (18.3) works with ``cfg.CONF`` only.
+    ``conf`` is filled and returned; oslo.messaging (18.3) works with ``cfg.CONF`` only. ``--help``
+    begins with ``description``.
     Raises :class:`exception.ConfigError`.
     """
     register(conf)
@@ -62,6 +64,7 @@ def load(
             prog=prog,
             version=RELEASE,
             default_config_files=default_config_files,
+            description=description,
         )
     except (cfg.Error, OSError, ValueError) as error:
         raise exception.ConfigError(why_unread(error, argv)) from error

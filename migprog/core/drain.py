@@ -87,7 +87,7 @@ class Forecast:
     eta_high_seconds: float | None = None
 
 
-def transfer_rate(completed: Sequence[Completed], now: float) -> TransferRate | None:
+def measure_rate(completed: Sequence[Completed], now: float) -> TransferRate | None:
     """Return the rate of completed migrations; None if none has completed lately.
 
     It counts from the start of the first of them until now: the rate of a drain that has stopped

@@ -13,7 +13,7 @@ SLACK_SECONDS = 1.0
 def kept_up(figures: Mapping[str, Any]) -> bool:
     """Return whether 95 % of the shown data was no older than the interval and a second."""
     p95_ms = figures["age_ms"]["p95"]
-    return p95_ms is not None and p95_ms <= 1000 * (figures["interval_s"] + SLACK_SECONDS)
+    return p95_ms is not None and p95_ms <= 1000 * (figures["interval_seconds"] + SLACK_SECONDS)
 
 
 def next_hosts(tried: Mapping[int, bool], first: int) -> int | None:

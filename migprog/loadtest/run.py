@@ -107,9 +107,9 @@ class _Run:
         self._latencies.change_age = self._observer.change_ages
         intervals = [line["interval_seconds"] for line in self._counted[1]]
         return figures(load, begin, end, last - first, self._latencies) | {
-            "interval_in_force_s": round(sum(intervals) / fleets, 2),
+            "interval_in_force_seconds": round(sum(intervals) / fleets, 2),
             "ends": {
-                "told": sum(line["ends"] for line in self._ends),
+                "reported": sum(line["ends"] for line in self._ends),
                 "waiting_hosts": sum(line["waiting"] for line in self._ends),
                 "stored": (
                     self._ended() - ended_before if self._setting.conductors.metrics_ports else None

@@ -66,7 +66,7 @@ class Recording:
     @property
     def completion_time_seconds(self) -> float | None:
         """The completion time that the agent expected, by earlier migrations."""
-        seconds: Any = self.header.get("handover_seconds")
+        seconds: Any = self.header.get("completion_time_seconds")
         return float(seconds) if is_number(seconds) else None
 
 

@@ -229,7 +229,7 @@ def figures(scores: Sequence[Score]) -> Figures:
         "flips": sum(score.flips for score in scores),
         "flips_beyond_max": max((score.flips_beyond for score in scores), default=0),
         "called_after_seconds_max": _max(score.called_after_seconds for score in scores),
-        "called_after_boundaries_max": _max(score.called_after_iterations for score in scores),
+        "called_after_iterations_max": _max(score.called_after_iterations for score in scores),
         "not_called": sum(score.not_called for score in scores),
         "reports": dict(sorted(reports.items())),
     }

@@ -52,7 +52,7 @@ class MigrationRecording:
 
     recorder: "Recorder"
     server_uuid: str
-    handover_seconds: float | None = None
+    completion_time_seconds: float | None = None
     facts: ServerFacts = field(default_factory=ServerFacts)
     silent: bool = False
     error: str | None = None
@@ -114,9 +114,11 @@ class Recorder:
         if self._records:
             native_thread(self._run, "recordings")
 
-    def begin(self, server_uuid: str, handover_seconds: float | None = None) -> MigrationRecording:
-        """Begin a recording; ``handover_seconds`` is the completion time expected."""
-        return MigrationRecording(self, server_uuid, handover_seconds)
+    def begin(
+        self, server_uuid: str, completion_time_seconds: float | None = None
+    ) -> MigrationRecording:
+        """Begin a recording; ``completion_time_seconds`` is the completion time expected."""
+        return MigrationRecording(self, server_uuid, completion_time_seconds)
 
     def stop(self) -> None:
         """Let the thread end when it has written all queued rows."""
@@ -184,7 +186,7 @@ class Recorder:
             "uuid": recording.server_uuid,
             "mem_mib": _mib(facts.memory_size_bytes),
             "resident_mib": _mib(facts.memory_resident_bytes),
-            "handover_seconds": recording.handover_seconds,
+            "completion_time_seconds": recording.completion_time_seconds,
             "host": self.host,
             **self.versions,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", started),

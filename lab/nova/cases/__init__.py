@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the check does, case after case. A case is a function of a :class:`Trial`."""
+"""What the check does, case after case. A case is a function of a :class:`CaseRun`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lab.nova.case_run import CaseRun
 from lab.nova.cases import broken, cost, ended, identity, other, plain
-from lab.nova.trial import Trial
 
 _POST_COPY = ("libvirt.live_migration_permit_post_copy=true",)
 # Seconds for each GiB of a server, of which Nova takes two for granted.
@@ -16,7 +16,7 @@ _TIMEOUT = ("libvirt.live_migration_completion_timeout=5",)
 class Case:
     """``options`` are those of nova-compute; ``user`` is the agents', root if not given."""
 
-    run: Callable[[Trial], None]
+    run: Callable[[CaseRun], None]
     what: str
     options: tuple[str, ...] = ()
     user: str = "root"

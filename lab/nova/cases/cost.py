@@ -10,8 +10,8 @@ from pathlib import Path
 
 import libvirt
 
-from lab.nova.bench import Server
-from lab.nova.trial import Trial
+from lab.nova.case_run import CaseRun
+from lab.nova.operations import Server
 
 TURNS = 6
 _MOST_SHARE = 0.02
@@ -19,26 +19,26 @@ _LEVELS = re.compile(r" (INFO|WARNING|ERROR|CRITICAL|TRACE) ")
 _COMPLETED = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
 
 
-def total_times(trial: Trial) -> None:
-    server = trial.boot("quiet")
-    trial.discard(server)
+def total_times(case_run: CaseRun) -> None:
+    server = case_run.boot("quiet")
+    case_run.discard(server)
     times: dict[str, list[float]] = {"with": [], "without": []}
     lines: dict[str, Counter[str]] = {"with": Counter(), "without": Counter()}
     for which, verb in _turns():
-        trial.bench.keeper("agents", verb=verb)
-        seconds, said = _migrate(trial, server)
+        case_run.operations.supervisor("agents", verb=verb)
+        seconds, said = _migrate(case_run, server)
         times[which].append(seconds)
         lines[which].update(said)
     medians = {which: statistics.median(found) for which, found in times.items()}
     share = medians["with"] / medians["without"] - 1
-    trial.bench.keeper("agents", verb="start")
-    trial.result.more["total_seconds"] = times
+    case_run.operations.supervisor("agents", verb="start")
+    case_run.result.more["total_seconds"] = times
     # What Nova's periodic tasks write falls into a migration or not.
     often = {each for each, migrations in lines["with"].items() if migrations > 1}
     only = sorted(often - lines["without"].keys())
-    trial.result.more["log_lines_only_with_migprog"] = only
-    trial.require(abs(share) <= _MOST_SHARE, f"libvirt took {share:+.1%} of the time without it")
-    trial.require(not only, f"nova-compute logged with migprog alone: {only}")
+    case_run.result.more["log_lines_only_with_migprog"] = only
+    case_run.require(abs(share) <= _MOST_SHARE, f"libvirt took {share:+.1%} of the time without it")
+    case_run.require(not only, f"nova-compute logged with migprog alone: {only}")
 
 
 def _turns() -> Iterator[tuple[str, str]]:
@@ -48,24 +48,24 @@ def _turns() -> Iterator[tuple[str, str]]:
         yield from pair if number % 2 == 0 else pair[::-1]
 
 
-def _migrate(trial: Trial, server: Server) -> tuple[float, set[str]]:
+def _migrate(case_run: CaseRun, server: Server) -> tuple[float, set[str]]:
     """Migrate once; libvirt's total time, and the kinds of lines in both nova-computes' logs."""
-    before = {path: path.stat().st_size for path in _logs(trial)}
-    host = trial.bench.live_migrate(server)
-    trial.bench.wait_until_idle(server)
-    with trial.bench.domain(server, host) as domain:
+    before = {path: path.stat().st_size for path in _logs(case_run)}
+    host = case_run.operations.live_migrate(server)
+    case_run.operations.wait_until_idle(server)
+    with case_run.operations.domain(server, host) as domain:
         milliseconds = domain.found.jobStats(_COMPLETED)["time_elapsed"]
     said: set[str] = set()
-    for path in _logs(trial):
+    for path in _logs(case_run):
         with path.open(errors="replace") as text:
             text.seek(before.get(path, 0))
             said |= {kind(line) for line in text if _LEVELS.search(line)}
     return milliseconds / 1000, said
 
 
-def _logs(trial: Trial) -> Iterator[Path]:
-    for host in trial.bench.lab.hosts:
-        yield from trial.bench.logs(f"compute@{host.name}")
+def _logs(case_run: CaseRun) -> Iterator[Path]:
+    for host in case_run.operations.lab.hosts:
+        yield from case_run.operations.logs(f"compute@{host.name}")
 
 
 def kind(line: str) -> str:

@@ -1,71 +1,73 @@
 # SPDX-License-Identifier: Apache-2.0
 """Live migrations that Nova ends, or speeds up: by hand or after its own time."""
 
-from lab.nova.bench import Server
-from lab.nova.trial import Trial
+from lab.nova.case_run import CaseRun
+from lab.nova.operations import Server
 
 
-def abort(trial: Trial) -> None:
-    server = trial.boot("busy")
-    with trial.watching(server, completes=False):
-        _abort(trial, server)
-    _require_status(trial, server, "cancelled")
+def abort(case_run: CaseRun) -> None:
+    server = case_run.boot("busy")
+    with case_run.watching(server, completes=False):
+        _abort(case_run, server)
+    _require_status(case_run, server, "cancelled")
 
 
-def abort_and_retry(trial: Trial) -> None:
-    server = trial.boot("steady")
-    with trial.watching(server, completes=False):
-        _abort(trial, server)
-    trial.bench.set_active(server)
-    with trial.watching(server):
-        trial.bench.live_migrate(server)
-        trial.bench.wait_until_idle(server)
-    _require_status(trial, server, "completed")
+def abort_and_retry(case_run: CaseRun) -> None:
+    server = case_run.boot("steady")
+    with case_run.watching(server, completes=False):
+        _abort(case_run, server)
+    case_run.operations.set_active(server)
+    with case_run.watching(server):
+        case_run.operations.live_migrate(server)
+        case_run.operations.wait_until_idle(server)
+    _require_status(case_run, server, "completed")
 
 
-def force_complete(trial: Trial) -> None:
-    _force(trial)
+def force_complete(case_run: CaseRun) -> None:
+    _force(case_run)
 
 
-def post_copy(trial: Trial) -> None:
-    _force(trial)
+def post_copy(case_run: CaseRun) -> None:
+    _force(case_run)
 
 
-def timeout_aborts(trial: Trial) -> None:
-    _leave_to_nova(trial, "cancelled")
+def timeout_aborts(case_run: CaseRun) -> None:
+    _leave_to_nova(case_run, "cancelled")
 
 
-def timeout_forces(trial: Trial) -> None:
-    _leave_to_nova(trial, "completed")
+def timeout_forces(case_run: CaseRun) -> None:
+    _leave_to_nova(case_run, "completed")
 
 
-def _abort(trial: Trial, server: Server) -> None:
-    trial.bench.live_migrate(server)
-    trial.bench.wait_until_moving(server, "host-a", mib=20)
-    trial.bench.abort(server)
-    trial.bench.wait_until_idle(server)
+def _abort(case_run: CaseRun, server: Server) -> None:
+    case_run.operations.live_migrate(server)
+    case_run.operations.wait_until_moving(server, "host-a", mib=20)
+    case_run.operations.abort(server)
+    case_run.operations.wait_until_idle(server)
 
 
-def _force(trial: Trial) -> None:
-    server = trial.boot("busy")
-    with trial.watching(server):
-        trial.bench.live_migrate(server)
+def _force(case_run: CaseRun) -> None:
+    server = case_run.boot("busy")
+    with case_run.watching(server):
+        case_run.operations.live_migrate(server)
         # A second pass, so that a share of memory is left again.
-        trial.bench.wait_until_moving(server, "host-a", mib=300)
-        trial.bench.force_complete(server)
-        trial.bench.wait_until_idle(server)
-    _require_status(trial, server, "completed")
+        case_run.operations.wait_until_moving(server, "host-a", mib=300)
+        case_run.operations.force_complete(server)
+        case_run.operations.wait_until_idle(server)
+    _require_status(case_run, server, "completed")
 
 
-def _leave_to_nova(trial: Trial, status: str) -> None:
-    server = trial.boot("busy")
-    with trial.watching(server, completes=status == "completed"):
-        trial.bench.live_migrate(server)
-        trial.bench.wait_until_idle(server)
-    _require_status(trial, server, status)
+def _leave_to_nova(case_run: CaseRun, status: str) -> None:
+    server = case_run.boot("busy")
+    with case_run.watching(server, completes=status == "completed"):
+        case_run.operations.live_migrate(server)
+        case_run.operations.wait_until_idle(server)
+    _require_status(case_run, server, status)
 
 
-def _require_status(trial: Trial, server: Server, status: str) -> None:
-    trial.bench.wait_for_records(server, lambda found: found and not found[0]["in_progress"])
-    found = [record["status"] for record in trial.bench.records(server)]
-    trial.require(found[:1] == [status], f"the records are {found}, the newest not {status}")
+def _require_status(case_run: CaseRun, server: Server, status: str) -> None:
+    case_run.operations.wait_for_records(
+        server, lambda found: found and not found[0]["in_progress"]
+    )
+    found = [record["status"] for record in case_run.operations.records(server)]
+    case_run.require(found[:1] == [status], f"the records are {found}, the newest not {status}")

@@ -3,82 +3,82 @@
 
 import contextlib
 
-from lab.nova import environments, pages
-from lab.nova.bench import Server
-from lab.nova.trial import Trial
+from lab.nova import documented, environments
+from lab.nova.case_run import CaseRun
+from lab.nova.operations import Server
 
 
-def steady(trial: Trial) -> None:
-    _migrate(trial, trial.boot("steady"))
+def steady(case_run: CaseRun) -> None:
+    _migrate(case_run, case_run.boot("steady"))
 
 
-def quiet(trial: Trial) -> None:
-    _migrate(trial, trial.boot("quiet"))
+def quiet(case_run: CaseRun) -> None:
+    _migrate(case_run, case_run.boot("quiet"))
 
 
-def block(trial: Trial) -> None:
-    _migrate(trial, trial.boot("disk"), "--block-migration")
+def block(case_run: CaseRun) -> None:
+    _migrate(case_run, case_run.boot("disk"), "--block-migration")
 
 
-def two_at_once(trial: Trial) -> None:
-    servers = [trial.boot("quiet") for _ in range(2)]
+def two_at_once(case_run: CaseRun) -> None:
+    servers = [case_run.boot("quiet") for _ in range(2)]
     with contextlib.ExitStack() as stack:
         for server in servers:
-            stack.enter_context(trial.watching(server))
+            stack.enter_context(case_run.watching(server))
         for server in servers:
-            trial.bench.live_migrate(server)
+            case_run.operations.live_migrate(server)
         for server in servers:
-            _wait_for_arrival(trial, server, "host-b")
+            _wait_for_arrival(case_run, server, "host-b")
 
 
-def to_and_fro(trial: Trial) -> None:
-    server = trial.boot("small")
+def to_and_fro(case_run: CaseRun) -> None:
+    server = case_run.boot("small")
     for _ in range(3):
-        _migrate(trial, server)
+        _migrate(case_run, server)
 
 
-def renamed(trial: Trial) -> None:
-    server = trial.boot("small")
-    _migrate(trial, server)
-    trial.bench.cli("server", "set", "--name", "renamed", server.uuid)
-    trial.bench.cli("server", "reboot", "--hard", "--wait", server.uuid)
-    _migrate(trial, server)
-    (newest, *_) = trial.bench.records(server)
-    trial.require(newest["server_name"] == "renamed", f"the name is {newest['server_name']}")
+def renamed(case_run: CaseRun) -> None:
+    server = case_run.boot("small")
+    _migrate(case_run, server)
+    case_run.operations.cli("server", "set", "--name", "renamed", server.uuid)
+    case_run.operations.cli("server", "reboot", "--hard", "--wait", server.uuid)
+    _migrate(case_run, server)
+    (newest, *_) = case_run.operations.records(server)
+    case_run.require(newest["server_name"] == "renamed", f"the name is {newest['server_name']}")
 
 
-def by_the_page(trial: Trial) -> None:
+def by_the_page(case_run: CaseRun) -> None:
     """What beside-nova.rst says last: migrate a server, and look at it."""
-    server = trial.boot("quiet")
-    page = pages.Page(environments.ROOT, "beside-nova.rst", {" web": f" {server.uuid}"})
-    with trial.watching(server):
-        migrate, *looks = pages.commands(page.named("beside-look"))
-        trial.bench.cli(*migrate[1:])
-        trial.bench.wait_until_moving(server, "host-a", mib=20)
+    server = case_run.boot("quiet")
+    page = documented.Page(environments.ROOT, "beside-nova.rst", {" web": f" {server.uuid}"})
+    with case_run.watching(server):
+        migrate, *looks = documented.commands(page.named("beside-look"))
+        case_run.operations.cli(*migrate[1:])
+        case_run.operations.wait_until_moving(server, "host-a", mib=20)
         # By then it may have ended: a client takes seconds to start.
-        listed, shown = (trial.bench.cli(*words[1:]) for words in looks)
+        listed, shown = (case_run.operations.cli(*words[1:]) for words in looks)
         for said, word in ((listed, "live-migration"), (shown, "progress")):
-            trial.require(word in said, f"the client says {said}")
-        _wait_for_arrival(trial, server, "host-b")
+            case_run.require(word in said, f"the client says {said}")
+        _wait_for_arrival(case_run, server, "host-b")
 
 
-def unprivileged(trial: Trial) -> None:
-    _migrate(trial, trial.boot("steady"))
-    server = trial.boot("busy")
-    with trial.watching(server, completes=False):
-        trial.bench.live_migrate(server)
-        trial.bench.wait_until_moving(server, "host-a", mib=20)
-        trial.bench.abort(server)
-        trial.bench.wait_until_idle(server)
+def unprivileged(case_run: CaseRun) -> None:
+    _migrate(case_run, case_run.boot("steady"))
+    server = case_run.boot("busy")
+    with case_run.watching(server, completes=False):
+        case_run.operations.live_migrate(server)
+        case_run.operations.wait_until_moving(server, "host-a", mib=20)
+        case_run.operations.abort(server)
+        case_run.operations.wait_until_idle(server)
 
 
-def _migrate(trial: Trial, server: Server, *options: str) -> None:
-    with trial.watching(server):
-        host = trial.bench.live_migrate(server, *options)
-        _wait_for_arrival(trial, server, host)
+def _migrate(case_run: CaseRun, server: Server, *options: str) -> None:
+    with case_run.watching(server):
+        host = case_run.operations.live_migrate(server, *options)
+        _wait_for_arrival(case_run, server, host)
 
 
-def _wait_for_arrival(trial: Trial, server: Server, host: str) -> None:
-    shown = trial.bench.wait_until_idle(server)
+def _wait_for_arrival(case_run: CaseRun, server: Server, host: str) -> None:
+    shown = case_run.operations.wait_until_idle(server)
     arrived = shown["OS-EXT-SRV-ATTR:host"] == host and shown["status"] == "ACTIVE"
-    trial.require(arrived, f"{server.name} is {shown['status']} and did not arrive at {host}")
+    case_run.require(arrived, f"{server.name} is {shown['status']} and did not arrive at {host}")

@@ -34,12 +34,13 @@ def test_one_fault_of_each_kind(tmp_path, of_the_day, pytestconfig, record_prope
     with processes.running(command, tmp_path) as faults:
         assert faults.process.wait(timeout=850) == 0, faults.output()
     known = json.loads(out.read_text())
+    assert known["right"]
     assert [known[wrong] for wrong in Wrong] == [0] * len(Wrong), known["findings"]
-    assert {name: each["faults"] for name, each in known["by_kind"].items()} == dict.fromkeys(
+    assert {name: each["faults"] for name, each in known["groups"].items()} == dict.fromkeys(
         names, 1
     )
     # In a round that strikes libvirt a migration may not begin.
-    assert all(each["migrations"] >= 2 for each in known["by_kind"].values())
-    assert known["migrations"] == sum(each["migrations"] for each in known["by_kind"].values())
+    assert all(each["migrations"] >= 2 for each in known["groups"].values())
+    assert known["migrations"] == sum(each["migrations"] for each in known["groups"].values())
     # On so few no ratio of medians can be insisted; that there is one, can.
     assert known["slowdown_ratio"] > 0.5

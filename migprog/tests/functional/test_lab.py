@@ -18,7 +18,7 @@ import libvirt
 import pytest
 
 from lab.hosts import Guest, Host, Lab, LabError, Migration, NovaMetadata, Server
-from lab.hosts.metadata import NOVA_NAMESPACE
+from lab.hosts.nova_metadata import NOVA_NAMESPACE
 from lab.hosts.statedir import StateDirectory, sweep
 
 pytestmark = pytest.mark.functional

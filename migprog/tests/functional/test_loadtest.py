@@ -94,9 +94,9 @@ def test_what_an_interval_costs_here(load_test, rabbitmq_broker, database):
     done = load_test(*_SHORT, "--migration-seconds", "20", "--json", "-")
     assert done.returncode == 0, done.stderr
     known = json.loads(done.stdout)
-    assert (known["migrations"], known["interval_s"]) == (20, 1.0)
+    assert (known["migrations"], known["interval_seconds"]) == (20, 1.0)
     # Each of them at each interval, where the machine keeps up.
-    assert 0 < known["updates_per_s"] <= 40
+    assert 0 < known["updates_per_second"] <= 40
     for name in ("agent", "conductor", "broker", "database", "total"):
         assert known["cpu_ms_per_update"][name] > 0, name
     for name in ("age_ms", "change_age_ms"):
@@ -106,7 +106,7 @@ def test_what_an_interval_costs_here(load_test, rabbitmq_broker, database):
     assert 0.1 < known["messages_per_update"] < 1.2
     assert 200 < known["bytes_per_update"] < 3000
     assert known["messages_failed"] == 0
-    assert known["ends"]["told"] == known["ends"]["stored"]
+    assert known["ends"]["reported"] == known["ends"]["stored"]
     assert (virtual_hosts(rabbitmq_broker), databases(database)) == before
     assert rows(database) == 0
     assert "measuring" in done.stderr
@@ -118,7 +118,7 @@ def test_a_sweep_is_a_table_in_place(load_test, database, tmp_path):
     words = ["--in-place", "--sweep", "1,2", "--seconds", "3", "--hosts", "2", "--json", str(out)]
     done = load_test(*words)
     assert done.returncode == 0, done.stderr
-    assert [each["interval_s"] for each in json.loads(out.read_text())] == [1.0, 2.0]
+    assert [each["interval_seconds"] for each in json.loads(out.read_text())] == [1.0, 2.0]
     lines = {line[:37].strip(): line[37:].split() for line in done.stdout.splitlines()}
     assert lines["interval, s"] == ["1", "2"]
     assert rows(database) == 0, "it removes what it stored"

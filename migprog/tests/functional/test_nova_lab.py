@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from lab.nova import environments, keeper
+from lab.nova import environments, supervisor
 
 pytestmark = [pytest.mark.functional, pytest.mark.long]
 
@@ -30,7 +30,7 @@ def state(tmp_path_factory):
     """A short path, for its sockets; nothing of the lab is left behind it."""
     path = pathlib.Path("/var/tmp", f"mnl-{os.getpid()}")
     yield path
-    keeper.down(path)
+    supervisor.down(path)
     for file in path.iterdir():
         file.unlink()
     path.rmdir()
@@ -73,14 +73,14 @@ def test_all_is_as_documented(state, tmp_path):
 @pytest.mark.timeout(_UP_SECONDS + 120)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_lab_that_is_killed_leaves_nothing(state, number):
-    """A signal to ``up`` while it brings the lab up; SIGKILL to the keeper, and then ``down``."""
+    """A signal to ``up`` while it starts the lab; SIGKILL to the supervisor, then ``down``."""
     with subprocess.Popen(
         [*_MODULE, "up", f"--state={state}"], stdout=subprocess.PIPE, text=True
     ) as up:
         for line in up.stdout:
             if "starting two hosts" in line:
                 break
-        pid = up.pid if number != signal.SIGKILL else int((state / keeper.PID).read_text())
+        pid = up.pid if number != signal.SIGKILL else int((state / supervisor.PID).read_text())
         os.kill(pid, number)
         up.stdout.read()
         assert up.wait(120) != 0
@@ -89,4 +89,4 @@ def test_lab_that_is_killed_leaves_nothing(state, number):
     while processes_of(state) and time.monotonic() < give_up_at:
         time.sleep(0.1)
     assert not processes_of(state)
-    assert {path.name for path in state.iterdir()} <= {keeper.LOG, keeper.LOCK}
+    assert {path.name for path in state.iterdir()} <= {supervisor.LOG, supervisor.LOCK}

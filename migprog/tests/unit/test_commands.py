@@ -50,4 +50,7 @@ def test_command_explains_itself_without_eventlet_and_warnings(tmp_path, command
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0].split()[-1] == RELEASE
     assert "usage:" in done.stdout
+    # A sentence or more says what it does, before the list of options.
+    description = done.stdout.partition("usage:")[2].partition("\n\n")[2].partition("\n\n")[0]
+    assert description.endswith(".") and "  -" not in description
     assert no_eventlet.imported(tmp_path) == []

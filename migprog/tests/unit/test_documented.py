@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the pages tell operators to write into their configuration is there to be written."""
+"""The pages and the code agree: options, flags, keys, words, names of files."""
 
 import pathlib
 import re
@@ -7,9 +7,30 @@ import re
 import pytest
 from keystoneauth1.loading import get_plugin_options
 
+from migprog.cmd import loadtest, replay
+from migprog.conf import opts
+from migprog.core.forecast.verdict import Verdict
+from migprog.core.forecast.verdict_reason import VerdictReason
+from migprog.core.status import Phase, Status
+from migprog.tests import answers
+
 _ROOT = pathlib.Path(__file__).resolve().parents[3]
 _SAMPLE = _ROOT / "etc/migprog/migprog.conf.sample"
+_PAGES = {
+    path.relative_to(_ROOT).as_posix(): path.read_text()
+    for path in (*(_ROOT / "doc/source").rglob("*.rst"), *_ROOT.glob("*.rst"))
+}
+# Options of Nova's configuration, and of keystoneauth's plugins for the login.
+_OF_OTHERS = {("DEFAULT", "host"), ("DEFAULT", "my_ip"), ("keystone_authtoken", "interface")}
+# Folders of the project, as pages name them: of the root, of migprog/ and of migprog/tests/.
+_FOLDERS = {
+    folder.name
+    for within in ("", "migprog", "migprog/tests")
+    for folder in (_ROOT / within).iterdir()
+    if folder.is_dir()
+}
 _OPTION = re.compile(r"#?([a-z]\w*) =")
+_FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
 def _options(text):
@@ -47,3 +68,53 @@ def test_its_options_are_in_the_sample(page, named):
         for option in get_plugin_options("password")
     }
     assert told <= _options(_SAMPLE.read_text()) | logging_in
+
+
+@pytest.mark.parametrize("page", _PAGES)
+def test_options_that_a_page_names_are_in_the_sample(page):
+    named = set(re.findall(r"``\[(\w+)\]\s+([a-z_]\w*)``", _PAGES[page]))
+    assert named - _OF_OTHERS <= _options(_SAMPLE.read_text())
+
+
+@pytest.mark.parametrize(
+    "option", [each for _, group in opts.list_opts() for each in group], ids=str
+)
+def test_option_has_a_help_of_whole_sentences(option):
+    assert option.help and option.help.rstrip().endswith((".", ")", ":"))
+
+
+@pytest.mark.parametrize(("page", "command"), [("replay", replay), ("loadtest", loadtest)])
+def test_page_has_each_flag_of_its_command(page, command, capsys):
+    with pytest.raises(SystemExit):
+        command.main(["--help"])
+    flags = set(_FLAG.findall(capsys.readouterr().out)) - {"--help", "--version"}
+    # A table's row or a list of commands names it; others may be of pip or RabbitMQ.
+    assert flags <= set(_FLAG.findall(_PAGES[f"doc/source/{page}.rst"]))
+
+
+def test_page_of_the_api_has_each_key_of_its_documents():
+    schemas = answers.document()["components"]["schemas"]
+    keys = {key for name in ("Migration", "Agent", "Drain") for key in schemas[name]["properties"]}
+    assert keys <= set(re.findall(r"``([a-z_]+)``", _PAGES["doc/source/api.rst"]))
+
+
+@pytest.mark.parametrize("word", [*Status, *Phase, *Verdict, *VerdictReason])
+def test_pages_have_each_word_of_a_migration(word):
+    verdicts = (_ROOT / "doc/source/verdicts.csv").read_text()
+    assert f"``{word}``" in _PAGES["doc/source/api.rst"] or f"{word}," in verdicts
+
+
+@pytest.mark.parametrize("page", _PAGES)
+def test_files_that_a_page_names_are_there(page):
+    """``core/merge``, ``lab/demo.py``: below the root, or below migprog/ without the ending."""
+    named = re.findall(r"``((?:[a-z_]+/)+[a-z_]*(?:\.\w+)?)``", _PAGES[page])
+    assert [
+        name
+        for name in named
+        if name.split("/")[0] in _FOLDERS
+        and not any(
+            (_ROOT / root / (name + ending)).exists()
+            for root in ("", "migprog", "migprog/tests")
+            for ending in ("", ".py")
+        )
+    ] == []

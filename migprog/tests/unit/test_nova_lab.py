@@ -6,11 +6,20 @@ import re
 
 import pytest
 
-from lab.nova import beside, check, clients, differences, environments, figures, options, pages
+from lab.nova import (
+    accuracy,
+    check,
+    client_view,
+    differences,
+    documented,
+    environments,
+    migprog_install,
+    options,
+)
+from lab.nova.case_run import Result
 from lab.nova.cases import CASES, cost
-from lab.nova.clients import Moment
+from lab.nova.client_view import Moment
 from lab.nova.differences import Allowed, Difference
-from lab.nova.trial import Result
 
 TENTHS = [number / 10 for number in range(101)]
 
@@ -18,46 +27,46 @@ TENTHS = [number / 10 for number in range(101)]
 def seen(percent=(), nova=(), shown=(), flow=None):
     """Data flow at 10 bytes a second, from second 0 to 10, unless ``flow`` says otherwise."""
     steady = [(at, 1 + at * 10) for at in TENTHS]
-    return figures.Seen(steady if flow is None else flow, percent, nova, shown)
+    return accuracy.Seen(steady if flow is None else flow, percent, nova, shown)
 
 
 class TestFigures:
     def test_percentage_that_is_the_share_of_time_is_no_distance_away(self):
-        found = figures.of(seen(percent=[(at, at * 10) for at in TENTHS]))
+        found = accuracy.of(seen(percent=[(at, at * 10) for at in TENTHS]))
         assert found.percent_mean_distance == pytest.approx(0, abs=0.6)
         assert found.data_seconds == 10
 
     def test_nothing_shown_counts_as_0(self):
-        found = figures.of(seen())
+        found = accuracy.of(seen())
         assert found.percent_mean_distance == found.nova_mean_distance == 50
         assert found.first_number_after_seconds is found.oldest_figure_seconds is None
 
     def test_value_is_held_until_the_next(self):
-        found = figures.of(seen(nova=[(0.0, 0.0), (5.0, 50.0)]))
+        found = accuracy.of(seen(nova=[(0.0, 0.0), (5.0, 50.0)]))
         assert found.nova_mean_distance == pytest.approx(25, abs=1)
 
     def test_first_number_is_measured_from_the_first_byte(self):
         flow = [(at, 0) for at in range(3)] + [(at, at) for at in range(3, 14)]
-        found = figures.of(seen(percent=[(1.0, None), (4.5, 3.0)], flow=flow))
+        found = accuracy.of(seen(percent=[(1.0, None), (4.5, 3.0)], flow=flow))
         assert found.first_number_after_seconds == 1.5
         assert found.data_seconds == 10
 
     def test_largest_fall_is_told(self):
         percent = [(1.0, 10.0), (2.0, 40.0), (3.0, 15.0), (4.0, 38.0), (5.0, None)]
-        assert figures.of(seen(percent=percent)).percent_back == 25
-        assert figures.of(seen(percent=percent[:2])).percent_back == 0
+        assert accuracy.of(seen(percent=percent)).percent_back == 25
+        assert accuracy.of(seen(percent=percent[:2])).percent_back == 0
 
     def test_age_of_a_figure_is_since_libvirt_last_counted_as_much(self):
         """41 bytes had been moved at second 4: shown at 4.5 and still at 7."""
-        found = figures.of(seen(shown=[(4.5, 41.0), (7.0, 41.0), (8.0, 80.0)]))
+        found = accuracy.of(seen(shown=[(4.5, 41.0), (7.0, 41.0), (8.0, 80.0)]))
         assert found.oldest_figure_seconds == 3
 
     def test_figure_of_a_counter_that_stands_still_is_not_old(self):
         flow = [(at, min(1 + at * 10, 31)) for at in TENTHS]
-        assert figures.of(seen(shown=[(9.0, 31.0)], flow=flow)).oldest_figure_seconds == 0
+        assert accuracy.of(seen(shown=[(9.0, 31.0)], flow=flow)).oldest_figure_seconds == 0
 
     def test_migration_without_data_has_none(self):
-        assert figures.of(seen(flow=[(at, 0) for at in range(9)])) is None
+        assert accuracy.of(seen(flow=[(at, 0) for at in range(9)])) is None
 
 
 def difference(field="status", nova="error", ours="cancelled", case="abort"):
@@ -133,18 +142,18 @@ def moment(before=((1, "a"),), seen=((1, "a"),), after=((1, "a"),)):
 
 class TestClients:
     def test_migration_that_nova_lists_before_and_after_is_hidden(self):
-        assert clients.hidden([moment(), hidden := moment(seen=())]) == [hidden]
+        assert client_view.hidden([moment(), hidden := moment(seen=())]) == [hidden]
 
     def test_migration_that_begins_or_ends_meanwhile_is_not_hidden(self):
-        assert clients.hidden([moment(before=(), seen=()), moment(after=(), seen=())]) == []
+        assert client_view.hidden([moment(before=(), seen=()), moment(after=(), seen=())]) == []
 
     def test_same_migration_by_another_number_is_hidden_and_foreign(self):
         other = moment(seen=((7, "x"),))
-        assert clients.hidden([other]) == clients.foreign([other], [(1, "a")]) == [other]
+        assert client_view.hidden([other]) == client_view.foreign([other], [(1, "a")]) == [other]
 
     def test_migration_listed_twice_is_foreign(self):
         twice = moment(seen=((1, "a"), (1, "a")))
-        assert clients.foreign([moment(), twice], [(1, "a")]) == [twice]
+        assert client_view.foreign([moment(), twice], [(1, "a")]) == [twice]
 
 
 class TestPages:
@@ -156,16 +165,16 @@ class TestPages:
             "   # again\n   create \\\n     other 'SECRET word'\n\nThen:\n\n"
             ".. code-block:: mysql\n   :name: tables\n\n   CREATE a;\n   CREATE b;\n\nEnd.\n"
         )
-        return pages.Page(tmp_path, "page.rst", {"SECRET": "s3cret"})
+        return documented.Page(tmp_path, "page.rst", {"SECRET": "s3cret"})
 
     def test_commands_after_a_text(self, page):
-        assert pages.commands(page.after("One, with")) == [
+        assert documented.commands(page.after("One, with")) == [
             ["create", "user", "--password", "s3cret"],
             ["create", "other", "s3cret word"],
         ]
 
     def test_block_by_its_name_or_language(self, page):
-        assert pages.statements(page.named("tables")) == ["CREATE a", "CREATE b"]
+        assert documented.statements(page.named("tables")) == ["CREATE a", "CREATE b"]
         assert page.of_language("mysql") == page.named("tables")
 
     def test_block_ends_where_its_indentation_does(self, tmp_path):
@@ -174,11 +183,14 @@ class TestPages:
             "#. Write:\n\n   .. code-block:: ini\n      :name: file\n\n      [a]\n\n      x = 1\n\n"
             "   That is all.\n"
         )
-        page = pages.Page(tmp_path, "page.rst", {})
+        page = documented.Page(tmp_path, "page.rst", {})
         assert page.named("file") == page.of_language("ini") == "[a]\n\nx = 1\n"
 
     def test_output_is_no_command(self):
-        assert pages.commands("$ one --now\nThat is said.\n$ two\n") == [["one", "--now"], ["two"]]
+        assert documented.commands("$ one --now\nThat is said.\n$ two\n") == [
+            ["one", "--now"],
+            ["two"],
+        ]
 
     @pytest.mark.parametrize("text", ["Nowhere", "End."])
     def test_block_that_is_not_there_is_an_error(self, page, text):
@@ -187,11 +199,11 @@ class TestPages:
 
 
 def test_every_block_of_the_manual_is_carried_out():
-    page = pages.Page(environments.ROOT, "beside-nova.rst", {})
-    assert sorted(page.names()) == sorted(beside.BLOCKS)
+    page = documented.Page(environments.ROOT, "beside-nova.rst", {})
+    assert sorted(page.names()) == sorted(migprog_install.BLOCKS)
     text = (environments.ROOT / "doc/source/beside-nova.rst").read_text()
     # Of the blocks without a name, the last one is the lab's own usage.
-    assert text.count("code-block::") == len(beside.BLOCKS) + 1
+    assert text.count("code-block::") == len(migprog_install.BLOCKS) + 1
     assert not re.search(r"(?m)^(?! *\.\. ).*::$", text)
 
 

@@ -47,13 +47,13 @@ def drain(client: testing.TestClient, host: str = "source") -> dict[str, Any]:
     return document
 
 
-def test_at_the_pace_seen(
+def test_drain_is_forecast_by_the_transfer_rate_seen(
     client: testing.TestClient, store: objects.Store, fill: Fill, now: float
 ) -> None:
     tell(store, now)
     ended(fill, now)
     ended(fill, now, server_uuid=str(uuid.UUID(int=2)))
-    # Of these none says anything of the pace of this host.
+    # Of these none says anything of the transfer rate of this host.
     ended(fill, now, server_uuid=str(uuid.UUID(int=5)), status=Status.FAILED)
     ended(fill, now, host="other")
     (running,) = fill(

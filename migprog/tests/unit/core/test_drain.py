@@ -12,31 +12,31 @@ def completed(*ends: float, took: float = 100.0, memory_bytes: int | None = GIB)
     return [Completed(end - took, end, memory_bytes) for end in ends]
 
 
-def test_a_rate_is_counted_from_the_first_beginning_until_now() -> None:
-    assert drain.transfer_rate(completed(9_700, 9_800), NOW) == TransferRate(
+def test_a_pace_is_counted_from_the_first_beginning_until_now() -> None:
+    assert drain.measure_rate(completed(9_700, 9_800), NOW) == TransferRate(
         2, 400.0, 2 / 400, 2 * GIB / 400
     )
 
 
 def test_a_host_that_has_stopped_draining_gets_slower() -> None:
-    rates = [drain.transfer_rate(completed(9_700, 9_800), NOW + later) for later in (0, 400, 1200)]
+    rates = [drain.measure_rate(completed(9_700, 9_800), NOW + later) for later in (0, 400, 1200)]
     assert [each.servers_per_second for each in rates] == [2 / 400, 2 / 800, 2 / 1600]
 
 
 def test_what_is_long_past_tells_nothing() -> None:
-    assert drain.transfer_rate([], NOW) is None
-    assert drain.transfer_rate(completed(NOW - 3600), NOW) is None
+    assert drain.measure_rate([], NOW) is None
+    assert drain.measure_rate(completed(NOW - 3600), NOW) is None
     # A clock that is ahead of ours.
-    assert drain.transfer_rate(completed(NOW + 1), NOW) is None
+    assert drain.measure_rate(completed(NOW + 1), NOW) is None
     # One of long ago that took until now counts with the window alone.
-    assert drain.transfer_rate(completed(9_900, took=9_000), NOW) == TransferRate(
+    assert drain.measure_rate(completed(9_900, took=9_000), NOW) == TransferRate(
         1, 3600.0, 1 / 3600, GIB / 3600
     )
-    assert drain.transfer_rate([*completed(9_900), *completed(100)], NOW).migrations == 1
+    assert drain.measure_rate([*completed(9_900), *completed(100)], NOW).migrations == 1
 
 
 def test_a_size_that_is_not_known_leaves_the_servers() -> None:
-    rate = drain.transfer_rate([*completed(9_900), *completed(9_900, memory_bytes=None)], NOW)
+    rate = drain.measure_rate([*completed(9_900), *completed(9_900, memory_bytes=None)], NOW)
     assert rate == TransferRate(2, 200.0, 2 / 200, None)
 
 

@@ -6,8 +6,8 @@ import dataclasses
 import pytest
 
 from lab.faults import judge
+from lab.faults.ground_truth import Ending, Outage, Part, Seen, Truth
 from lab.faults.judge import Wrong
-from lab.faults.truth import Ending, Outage, Part, Seen, Truth
 
 STATS = {
     "memory_total": 4000,

@@ -5,9 +5,9 @@ import collections
 import random
 
 from lab.faults import kinds, run, scenario, table
+from lab.faults.ground_truth import Ending
 from lab.faults.judge import Finding, Wrong
 from lab.faults.run import Result, Round
-from lab.faults.truth import Ending
 from migprog.tests.unit.faults.test_judge import CANCELLED, TRUTH
 
 EVERY = kinds.every(60.0)
@@ -43,7 +43,7 @@ def test_different_guests_migrate_and_all_endings_come():
     assert {plan.ending for each in plans for plan in each} == set(Ending)
 
 
-def test_what_came_of_it_is_told_for_each_kind_and_in_all():
+def test_document_has_counts_of_each_kind_of_fault_and_of_all():
     agent, api = (kind for kind in EVERY if kind.name in ("agent killed", "API killed"))
     findings = (Finding(Wrong.WRONG, "s: why"), Finding(Wrong.PERCENT_BACK, "m: 7 %, then 6 %"))
     rounds = [
@@ -51,19 +51,19 @@ def test_what_came_of_it_is_told_for_each_kind_and_in_all():
         Round(agent, 1.0, (TRUTH,), findings, 5.0),
         Round(api, 1.0, (TRUTH,), (), 5.0),
     ]
-    known = table.figures(Result(rounds, [5.0, 5.1, 5.2], [5.0]), seed=3)
-    assert (known["faults"], known["migrations"], known["seed"]) == (3, 4, 3)
+    known = table.document(Result(rounds, [5.0, 5.1, 5.2], [5.0]))
+    assert (known["faults"], known["migrations"], known["right"]) == (3, 4, False)
     assert [known[wrong] for wrong in Wrong] == [0, 0, 1, 1, 0]
     assert known["slowdown_ratio"] == 5.1 / 5.0
-    assert known["by_kind"]["agent killed"]["wrong"] == 1
-    assert known["by_kind"]["API killed"] == {
+    assert known["groups"]["agent killed"]["wrong"] == 1
+    assert known["groups"]["API killed"] == {
         "faults": 1,
         "migrations": 1,
         **dict.fromkeys(("lost", "duplicated", "wrong", "percent_back"), 0),
         "api_5xx_beyond_outage": 0,
     }
-    assert not table.is_right(known)
-    assert table.is_right(table.figures(Result(rounds[2:]), seed=3))
+    assert [each["group"] for each in known["findings"]] == ["agent killed"] * 2
+    assert table.document(Result(rounds[2:]))["right"]
     lines = table.text(known).splitlines()
     assert lines[4].split() == ["agent", "killed", "2", "3", "0", "0", "1", "1", "0"]
     assert lines[5].split() == ["all", "3", "4", "0", "0", "1", "1", "0"]

@@ -42,7 +42,11 @@ def measured(**changes):
 
 def test_all_is_what_was_added_between_the_marks():
     known = measured()
-    assert (known["migrations"], known["interval_s"], known["updates_per_s"]) == (200, 2.0, 400)
+    assert (known["migrations"], known["interval_seconds"], known["updates_per_second"]) == (
+        200,
+        2.0,
+        400,
+    )
     assert known["cpu_ms_per_update"] == {
         "agent": 0.25,
         "conductor": 0.5,
@@ -54,7 +58,7 @@ def test_all_is_what_was_added_between_the_marks():
     assert known["messages_per_update"] == pytest.approx(1.1 / 20)
     assert known["bytes_per_update"] == 500
     assert (known["sql_per_batch"], known["sql_per_transaction"]) == (5, 5)
-    assert (known["rows_per_s"], known["updates_per_transaction"]) == (800, 20)
+    assert (known["rows_per_second"], known["updates_per_transaction"]) == (800, 20)
     assert known["store_ms"] == {"p50": 10.0, "p95": 19.0, "p99": 19.8}
     assert known["memory_mib"]["broker"] == 3
     assert known["reports_by_reason"] == {"first": 200, "step": 3800}
@@ -72,13 +76,13 @@ def test_what_cannot_be_known_is_null():
 def test_without_the_conductors_metrics_what_was_told_counts():
     nothing = snapshot(1.0, 100, conductors={})
     known = figures(LOAD, nothing, snapshot(2.0, 300, conductors={}), 10.0, Latencies())
-    assert known["updates_per_s"] == 400
-    assert known["sql_per_batch"] is known["rows_per_s"] is known["store_ms"]["p50"] is None
+    assert known["updates_per_second"] == 400
+    assert known["sql_per_batch"] is known["rows_per_second"] is known["store_ms"]["p50"] is None
 
 
 def test_nothing_measured_is_no_division_by_zero():
     known = figures(LOAD, snapshot(1.0, 100), snapshot(1.0, 100), 10.0, Latencies())
-    assert known["updates_per_s"] == 0
+    assert known["updates_per_second"] == 0
     assert known["cpu_ms_per_update"]["total"] is None
 
 

@@ -2,7 +2,7 @@
 import pytest
 
 from lab.soak import table
-from lab.soak.flat import Point
+from lab.soak.growth import Point
 from lab.soak.judge import Wrong, expected, judge
 from lab.soak.plan import STATUSES, Act, Ending, journey
 from lab.soak.run import Result
@@ -69,15 +69,15 @@ def result(findings=(), left=(), per_migration=0):
     return Result(JOURNEYS, list(findings), list(left), {"agent": series}, 20.0)
 
 
-def test_the_verdict_on_all_of_it():
+def test_document_is_right_unless_records_files_or_growth_are_wrong():
     lost = judge(JOURNEYS, map(record, JOURNEYS[1:]))
-    right = table.figures(result(), seed=1)
-    assert table.is_right(right)
-    assert right["migrations"] == sum(each["migrations"] for each in right["by_ending"].values())
+    right = table.document(result())
+    assert right["right"]
+    assert right["migrations"] == sum(each["migrations"] for each in right["groups"].values())
     for wrong in (result(findings=lost), result(left=["a.json"]), result(per_migration=1)):
-        assert not table.is_right(table.figures(wrong, seed=1))
-    assert table.is_right(table.figures(result(per_migration=1), seed=1, tolerance=600))
-    known = table.figures(result(findings=lost, per_migration=1), seed=1)
-    assert known["lost"] == known["by_ending"][JOURNEYS[0].ending]["lost"] == 1
+        assert not table.document(wrong)["right"]
+    assert table.document(result(per_migration=1), tolerance=600)["right"]
+    known = table.document(result(findings=lost, per_migration=1))
+    assert known["lost"] == known["groups"][JOURNEYS[0].ending]["lost"] == 1
     assert [use["what"] for use in known["uses"] if use["grows"]] == ["descriptors"]
     assert "GROWS" in table.text(known)

@@ -17,19 +17,19 @@ from pathlib import Path
 from types import FrameType
 
 from lab.nova import control, description
-from lab.nova.progress import say
+from lab.nova.console import say
 from lab.nova.site import Site
 
-LOG, LOCK, PID, RUN = "keeper.log", "lock", "keeper.pid", "run"
+LOG, LOCK, PID, RUN = "supervisor.log", "lock", "supervisor.pid", "run"
 _DOWN_SECONDS = 60.0
 
 
-class KeeperError(RuntimeError):
+class SupervisorError(RuntimeError):
     """There is no lab, there is one already, or it did not come up."""
 
 
 def main(state: Path, cache: Path, source: Path) -> None:
-    """Be the keeper, until a signal or ``down`` ends it."""
+    """Be the supervisor, until a signal or ``down`` ends it."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _leave)
     lock = _lock(state)
@@ -85,7 +85,7 @@ def _clear(state: Path) -> None:
 
 
 def _end_leftovers(state: Path) -> None:
-    """Kill what outlived a keeper that was killed: RabbitMQ, whose script starts another process.
+    """Kill what outlived a killed supervisor: RabbitMQ, whose script starts another process.
 
     The mark of the lab's processes is the directory for temporary files in their environment.
     """
@@ -116,20 +116,20 @@ def _is_kept(state: Path) -> bool:
 
 
 def up(state: Path, cache: Path, source: Path) -> None:
-    """Start a keeper, show what it does, and return when the lab is ready.
+    """Start a supervisor, show what it does, and return when the lab is ready.
 
     Ended before that, by whatever exception, it takes the lab down.
     """
     state.mkdir(parents=True, exist_ok=True)
     if _is_kept(state):
-        raise KeeperError(f"there is a lab in {state} already: tools/nova-lab down ends it")
+        raise SupervisorError(f"there is a lab in {state} already: tools/nova-lab down ends it")
     _end_leftovers(state)
     _clear(state)
     log = state / LOG
     with log.open("wb") as output:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "lab.nova", "keeper"),
+                *(sys.executable, "-m", "lab.nova", "supervisor"),
                 *(f"--state={state}", f"--cache={cache}", f"--source={source}"),
             ],
             stdin=subprocess.DEVNULL,
@@ -143,7 +143,7 @@ def up(state: Path, cache: Path, source: Path) -> None:
                 print(text.read(), end="", flush=True)
                 if process.poll() is not None:
                     print(text.read(), end="", flush=True)
-                    raise KeeperError(f"the lab did not come up; all it said is in {log}")
+                    raise SupervisorError(f"the lab did not come up; all it said is in {log}")
                 time.sleep(0.2)
             print(text.read(), end="", flush=True)
     except BaseException:
@@ -163,7 +163,7 @@ def down(state: Path) -> None:
             os.kill(int((state / PID).read_text()), signal.SIGTERM)
             asked = True
         if time.monotonic() > give_up_at:
-            raise KeeperError(f"the keeper does not end; see {state / LOG}")
+            raise SupervisorError(f"the supervisor does not end; see {state / LOG}")
         time.sleep(0.1)
     _end_leftovers(state)
     _clear(state)

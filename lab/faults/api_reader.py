@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import requests
 
-from lab.faults.truth import Seen
+from lab.faults.ground_truth import Seen
 
 _EVERY_SECONDS = 0.2
 _PATIENCE_SECONDS = 20.0
@@ -15,7 +15,7 @@ _PATIENCE_SECONDS = 20.0
 _LIMIT = 60
 
 
-class Watcher:
+class ApiReader:
     """Reads while the block lasts."""
 
     def __init__(self, api: str) -> None:
@@ -24,7 +24,7 @@ class Watcher:
         self._last: list[Seen] = []
         self._lock = threading.Lock()
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from lab.soak import flat
-from lab.soak.flat import Point
+from lab.soak import growth
+from lab.soak.growth import Point
 from lab.soak.usage import LIMITS, Series
 
 _LIMIT_KIB = 256.0
@@ -25,27 +25,27 @@ def series(per_migration_kib, noise_kib=100.0, count=200, seed=1):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_what_is_flat_does_not_grow(seed):
-    assert not flat.trend(series(0.0, seed=seed), _LIMIT_KIB).grows
+    assert not growth.trend(series(0.0, seed=seed), _LIMIT_KIB).grows
 
 
 @pytest.mark.parametrize("per_migration_kib", [0.5, 1.0, 8.0])
 def test_a_list_that_grows_with_each_migration_is_found(per_migration_kib):
-    found = flat.trend(series(per_migration_kib), _LIMIT_KIB)
+    found = growth.trend(series(per_migration_kib), _LIMIT_KIB)
     assert found.grows
     assert found.per_thousand == pytest.approx(1000 * per_migration_kib, rel=0.1)
 
 
 def test_less_than_the_limit_is_no_growth():
-    found = flat.trend(series(0.2, noise_kib=0.0), _LIMIT_KIB)
+    found = growth.trend(series(0.2, noise_kib=0.0), _LIMIT_KIB)
     assert found.per_thousand == pytest.approx(200, abs=2)
     assert not found.grows
 
 
 def test_a_leak_that_noise_hides_is_not_called_one():
     points = series(0.5, noise_kib=5000.0)
-    found = flat.trend(points, _LIMIT_KIB)
+    found = growth.trend(points, _LIMIT_KIB)
     assert not found.grows
-    assert flat.least_found(points, found) > 500
+    assert growth.least_found(points, found) > 500
 
 
 @pytest.mark.parametrize("at", [20, 60, 140, 180])
@@ -55,30 +55,30 @@ def test_one_step_is_no_growth(at):
         Point(each.migrations, each.value + (1024 if number >= at else 0))
         for number, each in enumerate(series(0.0, noise_kib=20.0))
     ]
-    assert not flat.trend(points, _LIMIT_KIB).grows
+    assert not growth.trend(points, _LIMIT_KIB).grows
 
 
 def test_a_descriptor_kept_now_and_then_is_found():
     """One in a hundred migrations, among as many as are open anyhow."""
     rng = random.Random(3)
     points = [Point(25 * n, 14 + rng.randrange(4) + 25 * n // 100) for n in range(200)]
-    assert flat.trend(points, 2.0).grows
+    assert growth.trend(points, 2.0).grows
     without = [Point(p.migrations, p.value - p.migrations // 100) for p in points]
-    assert not flat.trend(without, 2.0).grows
+    assert not growth.trend(without, 2.0).grows
 
 
 def test_wild_points_change_nothing():
     points = series(0.0)
     for number in range(0, len(points), 5):
         points[number] = Point(points[number].migrations, 1e6)
-    assert not flat.trend(points, _LIMIT_KIB).grows
+    assert not growth.trend(points, _LIMIT_KIB).grows
 
 
 def test_too_little_is_not_judged():
     with pytest.raises(ValueError, match="9 points are too few: 10 are needed"):
-        flat.trend(series(0.0, count=9), _LIMIT_KIB)
+        growth.trend(series(0.0, count=9), _LIMIT_KIB)
     with pytest.raises(ValueError, match="no migration ended"):
-        flat.trend([Point(5, 1.0)] * 20, _LIMIT_KIB)
+        growth.trend([Point(5, 1.0)] * 20, _LIMIT_KIB)
 
 
 _LEAKS = """
@@ -109,5 +109,5 @@ def test_of_a_real_process(leak, grows):
             if number >= 100 and number % 20 == 0:
                 used.look(number)
         child.stdin.close()
-    found = {name for name in LIMITS if flat.trend(used.points[name], LIMITS[name]).grows}
+    found = {name for name in LIMITS if growth.trend(used.points[name], LIMITS[name]).grows}
     assert found == grows

@@ -26,7 +26,7 @@ bind_port = {port}
 
 
 @dataclass(frozen=True, slots=True)
-class GuardedApi:
+class KeystoneApi:
     """``token`` is an administrator's."""
 
     url: str
@@ -64,7 +64,7 @@ class GuardedApi:
 
 
 @contextlib.contextmanager
-def guarded_api(directory: pathlib.Path, database_url: str) -> Iterator[GuardedApi]:
+def keystone_api(directory: pathlib.Path, database_url: str) -> Iterator[KeystoneApi]:
     """Start a Keystone, and an API behind it over a database."""
     directory.mkdir()
     keystone.make(directory)
@@ -81,9 +81,9 @@ def guarded_api(directory: pathlib.Path, database_url: str) -> Iterator[GuardedA
         api = stack.enter_context(processes.running(words, directory))
         processes.wait_for_port(port, _START_SECONDS, api)
         token = identity.token("admin", of_project("admin"))
-        guarded = GuardedApi(f"http://127.0.0.1:{port}", identity, token)
+        behind_keystone = KeystoneApi(f"http://127.0.0.1:{port}", identity, token)
         answer = requests.get(
-            f"{guarded.url}/migrations", headers={"X-Auth-Token": token}, timeout=60
+            f"{behind_keystone.url}/migrations", headers={"X-Auth-Token": token}, timeout=60
         )
         answer.raise_for_status()
-        yield guarded
+        yield behind_keystone

@@ -15,7 +15,7 @@ import requests
 
 from lab.hosts.lab import wait_until_filled
 from lab.nova import control
-from lab.nova.cloud import Cloud, Refused, wait_for
+from lab.nova.cloud_client import Cloud, Refused, wait_for
 from lab.nova.commands import run
 from lab.nova.description import Description
 
@@ -38,7 +38,7 @@ class Server:
     name: str
 
 
-class Bench:
+class Operations:
     """Everything is done through the public interfaces, by ``admin`` unless it is a tenant's."""
 
     def __init__(self, lab: Description, state: Path) -> None:
@@ -196,11 +196,11 @@ class Bench:
     @contextlib.contextmanager
     def without_nova_api(self) -> Iterator[None]:
         """Have nova-api away while the block lasts; it answers again when this returns."""
-        self.keeper("signal", name="nova-api", number=9)
+        self.supervisor("signal", name="nova-api", number=9)
         try:
             yield
         finally:
-            self.keeper("start", name="nova-api")
+            self.supervisor("start", name="nova-api")
             wait_for("nova-api to answer", self._nova_answers, 120)
 
     def _nova_answers(self) -> bool:
@@ -210,8 +210,8 @@ class Bench:
             return False
         return True
 
-    def keeper(self, verb: str, /, **arguments: Any) -> Any:
-        """Have the keeper of the lab do something."""
+    def supervisor(self, verb: str, /, **arguments: Any) -> Any:
+        """Have the supervisor of the lab do something."""
         return control.ask(self._state, verb, **arguments)
 
     def logs(self, service: str) -> list[Path]:

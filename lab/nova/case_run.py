@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.nova import clients, figures
-from lab.nova.bench import Bench, Document, Server
+from lab.nova import accuracy, client_view
 from lab.nova.differences import Difference, between
+from lab.nova.operations import Document, Operations, Server
 from lab.nova.watch import Watch
 
 _SETTLE_SECONDS = 40.0
@@ -25,18 +25,18 @@ class Result:
     differences: list[Difference] = field(default_factory=list)
     false_records: list[str] = field(default_factory=list)
     missing_records: list[str] = field(default_factory=list)
-    hidden: list[clients.Moment] = field(default_factory=list)
-    foreign: list[clients.Moment] = field(default_factory=list)
+    hidden: list[client_view.Moment] = field(default_factory=list)
+    foreign: list[client_view.Moment] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     moments: int = 0
     more: dict[str, Any] = field(default_factory=dict)
 
 
-class Trial:
+class CaseRun:
     """What a case does goes through this; ``result`` is complete after :meth:`finish`."""
 
-    def __init__(self, bench: Bench, case: str) -> None:
-        self.bench = bench
+    def __init__(self, operations: Operations, case: str) -> None:
+        self.operations = operations
         self.case = case
         self.result = Result()
         self._expected: dict[Server, int] = {}
@@ -45,7 +45,7 @@ class Trial:
 
     def boot(self, image: str, host: str = "host-a") -> Server:
         """A server whose records are looked at in the end."""
-        server = self.bench.boot(image, host)
+        server = self.operations.boot(image, host)
         self._expected[server] = 0
         return server
 
@@ -56,7 +56,7 @@ class Trial:
         """Watch one migration, of which there shall be a record. Of one that does not complete, no
         percentage is true or false; while no agent runs, figures grow old."""
         self.expect(server)
-        watch = Watch(self.bench, self.case, server, self.bench.host_of(server))
+        watch = Watch(self.operations, self.case, server, self.operations.host_of(server))
         with watch:
             yield watch
         self._watches.append(watch)
@@ -78,7 +78,7 @@ class Trial:
 
     def _add_run(self, watch: Watch, completes: bool, agents_run: bool) -> None:
         found = watch.figures()
-        run = dict.fromkeys(field.name for field in dataclasses.fields(figures.Figures))
+        run = dict.fromkeys(field.name for field in dataclasses.fields(accuracy.Figures))
         run |= dataclasses.asdict(found) if found else {}
         if not completes:
             run |= dict.fromkeys(("percent_mean_distance", "nova_mean_distance"))
@@ -87,7 +87,7 @@ class Trial:
         self.result.runs.append({"name": self.case, "migrations": 1, **run})
         self.result.moments += len(watch.samples.moments)
         self.result.differences += watch.samples.differences
-        self.result.hidden += clients.hidden(watch.samples.moments)
+        self.result.hidden += client_view.hidden(watch.samples.moments)
         for error, count in collections.Counter(watch.samples.errors).items():
             self.result.faults.append(f"{self.case}: {count} times: {error}")
 
@@ -100,7 +100,7 @@ class Trial:
             self._compare(server, expected)
         for server in (*self._expected, *self._discarded):
             with contextlib.suppress(Exception):
-                self.bench.delete(server)
+                self.operations.delete(server)
 
     def _settle(self, server: Server, expected: int) -> None:
         """Wait until the records have ended and have Nova's names, but not for ever."""
@@ -110,16 +110,16 @@ class Trial:
             return len(records) == len(named) >= expected and self._has_ended_in_nova(server)
 
         give_up_at = time.monotonic() + _SETTLE_SECONDS
-        while not settled(self.bench.records(server)) and time.monotonic() < give_up_at:
+        while not settled(self.operations.records(server)) and time.monotonic() < give_up_at:
             time.sleep(0.5)
 
     def _has_ended_in_nova(self, server: Server) -> bool:
         """Nova writes the end of a migration after that of what it does to the server."""
-        return not any("links" in row for row in self.bench.rows(server))
+        return not any("links" in row for row in self.operations.rows(server))
 
     def _compare(self, server: Server, expected: int) -> None:
-        rows = {row["uuid"]: row for row in self.bench.rows(server)}
-        records = self.bench.records(server)
+        rows = {row["uuid"]: row for row in self.operations.rows(server)}
+        records = self.operations.records(server)
         for record in records:
             what = f"{self.case}: {record['uuid']}, {record['status']},"
             if record["nova_uuid"] is None and len(records) <= expected:
@@ -136,8 +136,8 @@ class Trial:
                 )
         mine = [watch for watch in self._watches if watch.server == server]
         moments = [moment for watch in mine for moment in watch.samples.moments]
-        self.result.foreign += clients.foreign(moments, clients.names(rows.values()))
+        self.result.foreign += client_view.foreign(moments, client_view.names(rows.values()))
 
     def _in_novas_words(self, server: Server) -> list[Document]:
         path = f"/v2.1/os-migrations?instance_uuid={server.uuid}"
-        return list(self.bench.cloud.migprog(path)["migrations"])
+        return list(self.operations.cloud.migprog(path)["migrations"])

@@ -11,21 +11,21 @@ from dataclasses import dataclass
 
 STEP_SECONDS = 0.2
 # What a figure is looked up by: seconds, and what was shown then.
-PrecopyState = Sequence[tuple[float, float | None]]
+Series = Sequence[tuple[float, float | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen of one migration, each a course over seconds on one clock.
+    """What was seen of one migration, each a series of values over seconds on one clock.
 
     ``flow`` is libvirt's count of bytes moved while its job ran, ``percent`` what migprog showed,
     ``nova`` Nova's progress of the server, ``shown`` the bytes that migprog showed as moved.
     """
 
-    flow: PrecopyState
-    percent: PrecopyState
-    nova: PrecopyState
-    shown: PrecopyState
+    flow: Series
+    percent: Series
+    nova: Series
+    shown: Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +62,14 @@ def of(seen: Seen) -> Figures | None:
     )
 
 
-def _mean_distance(
-    course: PrecopyState, instants: Sequence[float], begin: float, end: float
-) -> float:
+def _mean_distance(course: Series, instants: Sequence[float], begin: float, end: float) -> float:
     """From the true share of time; what is not there yet counts as 0."""
     value = _lookup(course)
     distances = (abs((value(at) or 0) - 100 * (at - begin) / (end - begin)) for at in instants)
     return round(statistics.fmean(distances), 1)
 
 
-def _lookup(course: PrecopyState) -> Callable[[float], float | None]:
+def _lookup(course: Series) -> Callable[[float], float | None]:
     """What was shown at an instant: the newest that had been seen by then."""
     times = [at for at, _ in course]
 
@@ -92,7 +90,7 @@ def _largest_fall(values: Sequence[float | None]) -> float:
     return round(fall, 1)
 
 
-def _oldest(shown: PrecopyState, moving: PrecopyState) -> float | None:
+def _oldest(shown: Series, moving: Series) -> float | None:
     """The greatest age of a count of bytes while it was shown.
 
     It was true, at the latest, when libvirt last counted no more than that.

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.nova import environments, options, pages
+from lab.nova import documented, environments, options
 from lab.nova.commands import run
+from lab.nova.console import step
 from lab.nova.hosts import AGENT_USER
-from lab.nova.progress import step
 from lab.parts import processes, proxies
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _LAB_RULES = """\
 _CONTROLLERS = ("migprog-conductor", "migprog-api")
 
 
-class Beside:
+class MigprogInstall:
     """migprog's processes of a site, and the proxies before both APIs."""
 
     def __init__(self, site: "Site") -> None:
@@ -55,7 +55,7 @@ class Beside:
     def _install(self, role: str) -> None:
         heading = {"controller": "The package", "hypervisor": "Hypervisors\n==="}[role]
         block = self._page("install.rst", {"/opt/migprog": str(self._environment(role))})
-        lines = pages.commands(block.after(heading))
+        lines = documented.commands(block.after(heading))
         wanted = [line for line in lines if "install" in line or "venv" in line]
         for words in [line for line in wanted if line[0] != "apt-get"][:2]:
             # The first makes the environment, and has done so if it is an old one.
@@ -73,9 +73,9 @@ class Beside:
 
     # -- the documents ---------------------------------------------------------------------------
 
-    def _page(self, name: str, more: dict[str, str]) -> pages.Page:
+    def _page(self, name: str, more: dict[str, str]) -> documented.Page:
         """Of the lab's own checkout, so that an older or a newer migprog can be installed, too."""
-        return pages.Page(environments.ROOT, name, {"SECRET": SECRET, **more})
+        return documented.Page(environments.ROOT, name, {"SECRET": SECRET, **more})
 
     def _places(self) -> dict[str, str]:
         """What the pages' own names stand for here."""
@@ -97,7 +97,7 @@ class Beside:
         self._write_controller(page)
         run(self._command(["migprog-manage", "db", "sync"]))
         nova = self._page("beside-nova.rst", self._places())
-        for words in pages.commands(nova.named("beside-test")):
+        for words in documented.commands(nova.named("beside-test")):
             run(self._command(words))
         for name in _CONTROLLERS:
             self._site.services.start(name, self._command([name]))
@@ -108,21 +108,21 @@ class Beside:
             self._write_agent(host)
         self.agents("start")
 
-    def _make_database(self, page: pages.Page) -> None:
+    def _make_database(self, page: documented.Page) -> None:
         for old in ("DROP USER IF EXISTS migprog@'%'", "DROP DATABASE IF EXISTS migprog"):
             self._site.database.execute(old)
-        for statement in pages.statements(page.of_language("mysql")):
+        for statement in documented.statements(page.of_language("mysql")):
             self._site.database.execute(statement)
 
-    def _make_broker(self, page: pages.Page) -> None:
+    def _make_broker(self, page: documented.Page) -> None:
         control = self._site.broker.environment
         if self._has_user:
             for old in (["delete_vhost", "migprog"], ["delete_user", "migprog"]):
                 run(["rabbitmqctl", *old], control)
-        for words in pages.commands(page.after("On a node of RabbitMQ")):
+        for words in documented.commands(page.after("On a node of RabbitMQ")):
             run(words, control)
 
-    def _make_user(self, page: pages.Page) -> None:
+    def _make_user(self, page: documented.Page) -> None:
         if not self._has_user:
             own = f"https://127.0.0.1:{self._site.proxies['nginx'].own}"
             nova = self._page("beside-nova.rst", {"https://cloud.example.org:8790": own})
@@ -130,7 +130,7 @@ class Beside:
                 page.after("as a user of the service project"),
                 nova.named("beside-catalog"),
             ):
-                for words in pages.commands(block):
+                for words in documented.commands(block):
                     self.openstack(words)
             self._has_user = True
 
@@ -143,7 +143,7 @@ class Beside:
         file = host.root / "etc/migprog/migprog.conf"
         options.write(file, options.with_options(sections, wanted))
 
-    def _write_controller(self, page: pages.Page) -> None:
+    def _write_controller(self, page: documented.Page) -> None:
         sections = _sections(page.after("Controllers\n==="))
         nova = self._page("beside-nova.rst", self._places())
         for name in ("beside-conductor", "beside-api"):
