@@ -10,7 +10,8 @@ of and ``warm-up`` seconds had passed.
 
 import argparse
 
-import fake_libvirt
+from lab import fake_libvirt
+from lab.simulated_hypervisor import SimulatedHypervisor
 
 
 def arguments() -> argparse.Namespace:
@@ -25,7 +26,7 @@ def arguments() -> argparse.Namespace:
 
 _START_SECONDS = 60.0
 OPTIONS = arguments()
-HYPERVISOR = fake_libvirt.Hypervisor(
+HYPERVISOR = SimulatedHypervisor(
     OPTIONS.migrating, OPTIONS.idle, _START_SECONDS + OPTIONS.warm_up + OPTIONS.seconds
 )
 fake_libvirt.install(HYPERVISOR)
@@ -69,7 +70,7 @@ class Conductor:
         return Ack().to_wire() if acknowledged else None
 
 
-def run(hypervisor: fake_libvirt.Hypervisor, options: argparse.Namespace) -> dict[str, float]:
+def run(hypervisor: SimulatedHypervisor, options: argparse.Namespace) -> dict[str, float]:
     """Run an agent, and measure it."""
     config = conf.load([], "migprog-compute", default_config_files=[])
     # It goes with this process, which ends without a stop; nothing of it is looked at.
@@ -88,7 +89,7 @@ def run(hypervisor: fake_libvirt.Hypervisor, options: argparse.Namespace) -> dic
 
 
 def _measure(
-    hypervisor: fake_libvirt.Hypervisor, conductor: Conductor, seconds: float
+    hypervisor: SimulatedHypervisor, conductor: Conductor, seconds: float
 ) -> dict[str, float]:
     for domain in hypervisor.migrating:
         domain.forget()
@@ -114,7 +115,7 @@ def _measure(
     }
 
 
-def _fake_cpu_seconds(hypervisor: fake_libvirt.Hypervisor, readings: int, searches: int) -> float:
+def _fake_cpu_seconds(hypervisor: SimulatedHypervisor, readings: int, searches: int) -> float:
     """What so many readings and searches cost in the fake alone."""
     connection = fake_libvirt.open("")
     begun = time.thread_time()

@@ -144,6 +144,15 @@ def native_queue() -> Any:
     return _queue.SimpleQueue()
 
 
+def native_sleep(seconds: float) -> None:
+    """Sleep in a native thread: eventlet's sleep does not work there."""
+    import _queue
+
+    if seconds > 0:
+        with contextlib.suppress(_queue.Empty):
+            native_queue().get(timeout=seconds)
+
+
 def native_socket(family: int, kind: int) -> Any:
     """Return a socket in C, which eventlet does not patch, for native threads."""
     import _socket

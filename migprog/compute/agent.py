@@ -24,6 +24,7 @@ from migprog.compute.unresponsive_servers import Libvirt, UnresponsiveServers
 from migprog.compute.watchlist import WatchList
 from migprog.concurrency import Inbox
 from migprog.core import checkpoint
+from migprog.core.observation import Observation, OfServer
 from migprog.metrics import agent as metrics
 from migprog.recording.writer import Recorder
 from migprog.rpc import conductor
@@ -121,7 +122,7 @@ class ComputeAgent:
         """Use new intervals; the other settings stay as they were at the start."""
         self._settings = settings
         self._host.search_every(settings.scan_interval_seconds)
-        self._watches.settings = settings
+        self._watches.reporting.settings = settings
         if self._sender is not None and self._node is not None:
             self._sender.rules = settings.rules
             metrics.interval(self._node, self._sender.pacing.interval_seconds)
@@ -175,7 +176,7 @@ class ComputeAgent:
         # With nothing to watch, libvirt's thread searches by itself and wakes this loop.
         timeout_seconds = self._settings.libvirt_timeout_seconds
         due = [
-            self._watches.next_look_at,
+            self._watches.reporting.next_look_at,
             self._journal.late_at,
             self._arrivals.late_at,
             self._actions.next_look_at(timeout_seconds),
@@ -196,44 +197,35 @@ class ComputeAgent:
                 self._await(message.why)
             case Written():
                 self._journal.take(message, time.monotonic())
-            case events.ArrivalStats():
-                self._arrivals.take(message)
-                self._watches.arrived(message)
-            case events.ArrivedServers():
-                self._arrivals.found(message.server_uuids)
             case Request():
                 monitor = self._watches.monitor(message.target.server_uuid)
                 self._actions.take(message, monitor, time.monotonic())
-            case events.ActionResult():
-                self._actions.done(message)
             case None:
                 pass
+            case Observation():
+                self._take_observation(message)
+            case OfServer():
+                self._take_of_server(message)
             case _:
-                self._take_migration_message(message)
+                self._take_host(message)
 
-    def _take_migration_message(self, message: events.Message) -> None:
+    def _take_observation(self, seen: Observation) -> None:
+        leaves = seen.server_uuid in self._watches
+        timeout_seconds = self._settings.libvirt_timeout_seconds
+        if leaves or not self._arrivals.seen(seen, timeout_seconds):
+            self._watches.take(seen)
+
+    def _take_of_server(self, message: OfServer) -> None:
         match message:
-            case events.Reading():
-                self._watches.read(message)
-            case events.Destinations():
-                self._watches.destinations(message)
-            case events.Iteration():
-                self._watches.iteration(message)
-            case events.Lifecycle():
-                leaves = message.server_uuid in self._watches
-                timeout_seconds = self._settings.libvirt_timeout_seconds
-                if leaves or not self._arrivals.seen(message, timeout_seconds):
-                    self._watches.lifecycle(message)
-            case events.JobEvent():
-                self._watches.job_event(message)
-            case events.JobCompleted():
-                self._watches.job_completed(message)
+            case events.ArrivalStats():
+                self._arrivals.take(message)
+                self._watches.arrived(message)
+            case events.ActionResult():
+                self._actions.done(message)
             case events.NoAnswer():
                 self._silent.begins(message.server_uuid, message.at)
             case events.Answers():
                 self._silent.ends(message.server_uuid, message.at, message.gone)
-            case _:
-                self._take_host(message)
 
     def _take_host(self, message: events.Message) -> None:
         now = time.monotonic()
@@ -250,6 +242,10 @@ class ComputeAgent:
                 if self._libvirt is not None:
                     self._libvirt.answers(now)
                 self._inventory = message
+            case events.Destinations():
+                self._watches.destinations(message)
+            case events.ArrivedServers():
+                self._arrivals.found(message.server_uuids)
             case events.OtherAgent():
                 self._await(f"this hypervisor is watched by {message.who} already")
 
@@ -342,7 +338,7 @@ class ComputeAgent:
         rules = self._settings.rules
         if self._sender is not None:
             rules = self._sender.pacing.rules(rules)
-        self._watches.attend(rules, now, seen_of)
+        self._watches.reporting.attend(rules, now, seen_of)
         if self._sender is not None and self._node is not None:
             self._sender.vitals = self._host_stats()
             metrics.migrations(self._node, self._watches.by_verdict())

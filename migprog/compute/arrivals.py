@@ -7,19 +7,18 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from migprog.compute import clock
-from migprog.compute.libvirt.events import ArrivalStats, Lifecycle
+from migprog.compute.libvirt.events import ArrivalStats
+from migprog.core import libvirt_abi
 from migprog.core.forecast import job_sample
+from migprog.core.observation import Lifecycle, Observation
 from migprog.core.report import ARRIVAL_FIGURES, Arrival, ArrivalState
 
-# libvirt-domain.h: virDomainEventType and its details.
-_STARTED_MIGRATED, _RESUMED_MIGRATED, _RESUMED_POSTCOPY = (2, 1), (4, 1), (4, 3)
-_STOPPED = 5
 # A server that has been arriving for so long without any event is forgotten.
 _LONGEST_SECONDS = 86_400.0
 _KINDS = {
-    _STARTED_MIGRATED: ArrivalState.INCOMING,
-    _RESUMED_MIGRATED: ArrivalState.RESUMED,
-    _RESUMED_POSTCOPY: ArrivalState.RESUMED,
+    libvirt_abi.STARTED_MIGRATED: ArrivalState.INCOMING,
+    libvirt_abi.RESUMED_MIGRATED: ArrivalState.RESUMED,
+    libvirt_abi.RESUMED_POSTCOPY: ArrivalState.RESUMED,
 }
 
 
@@ -45,24 +44,27 @@ class Arrivals:
         # When servers that are on their way here began to arrive.
         self._incoming: dict[str, float] = {}
 
-    def seen(self, message: Lifecycle, timeout_seconds: float) -> bool:
-        """Handle an event of a server that does not leave; return whether the server arrives.
+    def seen(self, message: Observation, timeout_seconds: float) -> bool:
+        """Handle what was seen of a server that does not leave; return whether it arrives, which
+        lifecycle events alone show.
 
         Its final statistics are awaited for ``timeout_seconds``.
         """
-        kind = (message.event, message.detail)
+        if not isinstance(message, Lifecycle):
+            return False
+        kind = message.kind
         began_at = self._incoming.pop(message.server_uuid, None)
-        if began_at is not None and message.event == _STOPPED:
+        if began_at is not None and message.event == libvirt_abi.STOPPED:
             self._gone(message, began_at)
         if kind not in _KINDS:
             return False
         at = clock.wall(message.at)
         arrival = Arrival(server_uuid=message.server_uuid, state=_KINDS[kind], at=at)
-        if kind == _STARTED_MIGRATED:
+        if kind == libvirt_abi.STARTED_MIGRATED:
             since = message.at - _LONGEST_SECONDS
             self._incoming = {uuid: at for uuid, at in self._incoming.items() if at > since}
             self._incoming[message.server_uuid] = message.at
-        if kind != _RESUMED_MIGRATED:
+        if kind != libvirt_abi.RESUMED_MIGRATED:
             self._report(arrival, message.at)
             return True
         # A server that is still arriving must not be asked; this one has arrived completely.

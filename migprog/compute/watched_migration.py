@@ -7,21 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from migprog.compute.libvirt import events
 from migprog.compute.libvirt.sampler import Sampler
 from migprog.compute.report_log import ReportLog
 from migprog.compute.settings import Settings
+from migprog.core import libvirt_abi
 from migprog.core.forecast import job_sample
 from migprog.core.forecast.job_sample import JobState
 from migprog.core.monitor import Monitor
+from migprog.core.observation import Iteration, JobEvent, Observation, Reading
 from migprog.core.reminders import Reminders
 from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Status
 from migprog.recording.writer import MigrationRecording
 
 LOG = logging.getLogger(__name__)
-# virErrorNumber: VIR_ERR_OPERATION_TIMEOUT, where another call holds the server's job lock.
-_TIMED_OUT = 68
 # A server that was paused or switched over may be here without a job for so long.
 _LOST_EVENT_SECONDS = 10.0
 
@@ -53,10 +52,11 @@ class WatchedMigration:
             return min(self.next_poll_at, self.judge_at)
         return self.judge_at
 
-    def answered(self, reading: events.Reading) -> None:
+    def answered(self, reading: Reading) -> None:
         """Record that a call has returned; libvirt itself times out after half a minute."""
         self.sampler.asked_at = None
-        if reading.error_code == _TIMED_OUT:
+        if reading.error_code == libvirt_abi.ERR_OPERATION_TIMEOUT:
+            # Another call holds the server's job lock.
             return
         if self.hang is not None and self.hang.logged:
             seconds = reading.at - self.hang.since
@@ -65,20 +65,19 @@ class WatchedMigration:
             )
         self.hang = None
 
-    def read(self, reading: events.Reading) -> None:
-        """Pass a reading to the monitor and the recording."""
-        self.monitor.turned(reading.phase, reading.is_paused)
-        if reading.stats is not None:
-            seen = (reading.stats, reading.downtime_limit_seconds, reading.at, reading.disks)
-            self.monitor.read(*seen)
-            self.recording.sample(*seen)
-            self._look_for_job(reading.stats, reading.at)
-            return
-        self.recording.no_sample(reading.error, reading.error_code, reading.at)
-        if reading.gone:
-            self.monitor.gone(reading.error or "", reading.at)
-        else:
-            LOG.debug("server %s: no data: %s", self.monitor.server_uuid, reading.error)
+    def take(self, seen: Observation) -> None:
+        """Pass what was seen to the monitor and the recording."""
+        self.monitor.take(seen)
+        self.recording.take(seen)
+        if isinstance(seen, Reading):
+            if seen.stats is not None:
+                self._look_for_job(seen.stats, seen.at)
+            elif not seen.gone:
+                LOG.debug("server %s: no data: %s", self.monitor.server_uuid, seen.error)
+        elif isinstance(seen, Iteration | JobEvent):
+            # An iteration has new counters; and libvirt shows only for a moment whether a job that
+            # ends was aborted or has failed.
+            self.next_poll_at = seen.at
 
     def _look_for_job(self, stats: Mapping[str, Any], at: float) -> None:
         """Record as given up a server that was paused or switched over and has had no job for long:

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from migprog.core import job_start
+from migprog.core.forecast import job_sample
+from migprog.core.forecast.job_sample import JobState
+from migprog.core.observation import JobCompleted, Lifecycle, Observation, Reading
 
 # For so long after an end, libvirt's events and jobs of the server may still belong to it.
 _LINGER_SECONDS = 60.0
@@ -35,21 +38,29 @@ class RecentlyEnded:
         self._ended = {uuid: each for uuid, each in self._ended.items() if each.reported_at > since}
         self._ended[server_uuid] = _Ended(at, reported_at)
 
-    def may_be(self, server_uuid: str, at: float) -> bool:
-        """Return whether what was seen at ``at`` may belong to a migration that has ended."""
-        ended = self._ended.get(server_uuid)
-        return ended is not None and at < ended.reported_at + _LINGER_SECONDS
+    def is_of(self, seen: Observation) -> bool:
+        """Return whether what was seen belongs to a migration that has ended.
 
-    def is_of(self, server_uuid: str, at: float, stats: Mapping[str, Any] | None = None) -> bool:
-        """Return whether what was seen at ``at`` belongs to a migration that has ended.
-
-        It does if it is older, or its job's statistics ``stats`` show that it began before that
-        end, as a server has one job at a time. ``at`` should be before libvirt was called: the job
+        It does if it is older, or its job's statistics show that the job began before that end, as
+        a server has one job at a time. Their ``at`` should be before libvirt was called: the job
         began no later than that.
         """
-        ended = self._ended.get(server_uuid)
-        if ended is None or not self.may_be(server_uuid, at):
+        ended = self._ended.get(seen.server_uuid)
+        if ended is None or seen.at >= ended.reported_at + _LINGER_SECONDS:
             return False
-        began_at = None if stats is None else job_start.began_at(stats, at)
-        is_older = began_at is not None and job_start.is_no_later(began_at, ended.at)
-        return at <= ended.reported_at or is_older
+        match seen:
+            case Reading(stats=stats) if job_sample.outgoing_job(stats or {}) is JobState.ACTIVE:
+                is_older = _is_older(stats or {}, seen.at, ended)
+            case JobCompleted(stats=stats):
+                is_older = _is_older(stats, seen.at, ended)
+            case Reading() | Lifecycle():
+                # libvirt has forgotten when a job began, and shows it for a moment after its end.
+                return True
+            case _:
+                is_older = False
+        return is_older or seen.at <= ended.reported_at
+
+
+def _is_older(stats: Mapping[str, Any], at: float, ended: _Ended) -> bool:
+    began_at = job_start.began_at(stats, at)
+    return began_at is not None and job_start.is_no_later(began_at, ended.at)

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from migprog.core.libvirt_abi import STOPPED_MIGRATED, SUSPENDED_POSTCOPY
 from migprog.recording.format import Recording, Row
 
-_STOPPED_MIGRATED = (5, 3)
-_POST_COPY = (3, 7)
 # A plateau starts at the last iteration start that had less left than this share of the previous
 # such one. Of those that follow, so many must exist and have this share of what it had.
 _PROGRESS = 0.9
@@ -95,7 +94,10 @@ def truth(recording: Recording) -> GroundTruth | None:
 
     The end is libvirt's event that the server was stopped at its source, or else the ``end`` row.
     """
-    end = next((row["t"] for row in recording.rows if _lifecycle(row) == _STOPPED_MIGRATED), None)
+    end = next(
+        (row["t"] for row in recording.rows if _is(row, STOPPED_MIGRATED)),
+        None,
+    )
     completed = end is not None
     if end is None:
         row = next((row for row in recording.rows if row["kind"] == "end"), None)
@@ -120,15 +122,16 @@ def truth(recording: Recording) -> GroundTruth | None:
     )
 
 
-def _lifecycle(row: Row) -> tuple[int, int] | None:
-    return (row["code"], row["detail"]) if row.get("event") == "lifecycle" else None
+def _is(row: Row, kind: tuple[int, int]) -> bool:
+    """Return whether a row is a lifecycle event of this kind."""
+    return row.get("event") == "lifecycle" and (row["code"], row["detail"]) == kind
 
 
 def _interventions(rows: Sequence[Row]) -> Iterator[float]:
     """Yield the times of interventions, as recorded or as far as the agent could see them."""
     limit_ms, recorded = None, any(row["kind"] == "action" for row in rows)
     for row in rows:
-        if row["kind"] == "action" or (not recorded and _lifecycle(row) == _POST_COPY):
+        if row["kind"] == "action" or (not recorded and _is(row, SUSPENDED_POSTCOPY)):
             yield row["t"]
         new_limit_ms = row.get("pause_limit_ms")
         if new_limit_ms is not None:

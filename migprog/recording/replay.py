@@ -6,20 +6,18 @@ as the agent's loop does. So it reports what would have been reported then.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
-from migprog.core import schedule
-from migprog.core.forecast import guest_pause, job_sample
+from migprog.core import observation, schedule
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
-from migprog.core.monitor import DEPARTURES, Monitor
+from migprog.core.monitor import Monitor
+from migprog.core.observation import Observation, Reading
 from migprog.core.report import Report
 from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Phase
-from migprog.recording.format import Recording, Row, is_number
+from migprog.recording import rows
+from migprog.recording.format import Recording
 
-# libvirt's error codes of a domain that has gone: OPERATION_INVALID, NO_DOMAIN.
-_GONE = (55, 42)
 # The agent looks at its clock so often without messages, and waits so long for the last of them.
 _TICK_SECONDS = 0.5
 _MAX_TICKS = 1000
@@ -79,10 +77,10 @@ def replay(
         completion_time_seconds = recording.completion_time_seconds
     player = _Player(recording, rules, completion_time_seconds, resent_share)
     lines = []
-    for row in recording.rows:
-        player.play(row)
-        if row["kind"] == "sample":
-            lines.append(player.line(row["t"]))
+    for t, seen in rows.observations(recording, _UUID):
+        player.play(t, seen)
+        if isinstance(seen, Reading):
+            lines.append(player.line(t))
     player.wait_until(player.now + _AFTERMATH_SECONDS)
     return Replayed(tuple(lines), tuple(player.sent))
 
@@ -102,25 +100,21 @@ class _Player:
             memory_size_bytes=recording.memory_size_bytes,
             memory_resident_bytes=recording.memory_resident_bytes,
         )
-        self._downtime_limit_seconds = guest_pause.DEFAULT_DOWNTIME_LIMIT_SECONDS
-        self._set_downtime_limit(recording.header.get("downtime_ms"))
         self._rules = rules
         self._monitor: Monitor | None = None
         self._shown = 0
 
-    def play(self, row: Row) -> None:
-        """Let time pass up to the row, and process it."""
-        self.wait_until(row["t"])
-        if row["kind"] == "action" and row.get("action") == "downtime":
-            self._set_downtime_limit(row.get("arg"))
-        if self._monitor is None and _begins(row):
+    def play(self, t: float, seen: Observation | None) -> None:
+        """Let time pass up to ``t``, and process what was seen then."""
+        self.wait_until(t)
+        if self._monitor is None and seen is not None and observation.begins(seen):
             self._monitor = Monitor(
-                *(_UUID, _UUID, row["t"], self._completion_time_seconds),
-                resent_share=self._resent_share,
+                *(_UUID, _UUID, t, self._completion_time_seconds), resent_share=self._resent_share
             )
             self._monitor.learn(self._facts)
         if self._monitor is not None:
-            self._feed(self._monitor, row)
+            if seen is not None:
+                self._monitor.take(seen)
             self._report(self._monitor)
 
     def wait_until(self, t: float) -> None:
@@ -156,45 +150,7 @@ class _Player:
             reported,
         )
 
-    def _set_downtime_limit(self, milliseconds: Any) -> None:
-        """Set the limit, which an agent reads with each sample; keep it where none is recorded."""
-        if is_number(milliseconds):
-            self._downtime_limit_seconds = milliseconds / 1000
-
-    def _feed(self, monitor: Monitor, row: Row) -> None:
-        at = row["t"]
-        match row:
-            case {"kind": "sample", "stats": stats}:
-                self._set_downtime_limit(row.get("pause_limit_ms"))
-                monitor.read(stats, self._downtime_limit_seconds, at, row.get("disks"))
-            case {"kind": "sample", "error": error}:
-                if row.get("code") in _GONE:
-                    monitor.gone(str(error), at)
-            case {"kind": "event", "event": "iteration"}:
-                monitor.iteration_begins(at)
-            case {"kind": "event", "event": "lifecycle", "code": code, "detail": detail}:
-                monitor.lifecycle(code, detail, at)
-            case {"kind": "event", "event": "job_completed", "stats": stats}:
-                if job_sample.is_outgoing(stats):
-                    monitor.job_completed(stats, at)
-            case {"kind": "event", "event": "qemu_migration", "status": str(status)}:
-                monitor.qemu_migration(status, at)
-
     def _report(self, monitor: Monitor) -> None:
         due = monitor.report_if_due(self._rules, self.now, self.now)
         if due is not None:
             self.sent.append(Sent(self.now, *due))
-
-
-def _begins(row: Row) -> bool:
-    """Return whether an agent begins to watch when it sees this row."""
-    match row:
-        case {"kind": "sample", "stats": stats}:
-            return job_sample.outgoing_job(stats) is job_sample.JobState.ACTIVE
-        case {"kind": "event", "event": "iteration"}:
-            return True
-        case {"kind": "event", "event": "lifecycle", "code": code, "detail": detail}:
-            return (code, detail) in DEPARTURES
-        case {"kind": "event", "event": "job_completed", "stats": stats}:
-            return job_sample.is_outgoing(stats)
-    return False

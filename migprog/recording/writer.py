@@ -6,22 +6,21 @@ disk delays nothing else. On an error that recording stops, and the loop logs it
 """
 
 import contextlib
-import dataclasses
 import logging
 import os
 import pathlib
 import re
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from migprog.concurrency import native_queue, native_thread
 from migprog.core import job_start
 from migprog.core.forecast import job_sample
-from migprog.core.forecast.job_sample import Disk
+from migprog.core.observation import Observation
 from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Status
+from migprog.recording import rows
 from migprog.recording.format import Row, Writer
 
 LOG = logging.getLogger(__name__)
@@ -31,7 +30,6 @@ _OUTCOMES = {Status.COMPLETED: "completed", Status.FAILED: "failed", Status.CANC
 _MAX_WAITING_ROWS = 64
 # With so many rows queued, the disk counts as hung.
 _MAX_QUEUED_ROWS = 10_000
-_MAX_TEXT = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +58,11 @@ class MigrationRecording:
     waiting: list[tuple[str, float, Row]] = field(default_factory=list)
     writer: Writer | None = None
 
-    def sample(
-        self,
-        stats: Mapping[str, Any],
-        downtime_limit_seconds: float | None,
-        at: float,
-        disks: Sequence[Disk] | None = None,
-    ) -> None:
-        """Record a reading: libvirt's own statistics."""
-        limit = (
-            {}
-            if downtime_limit_seconds is None
-            else {"pause_limit_ms": downtime_limit_seconds * 1e3}
-        )
-        copies = {"disks": [dataclasses.astuple(disk) for disk in disks]} if disks else {}
-        self.recorder.put(self, "sample", at, {"stats": dict(stats), **limit, **copies})
-
-    def no_sample(self, error: str | None, error_code: int | None, at: float) -> None:
-        """Record a reading that failed, with the number of libvirt's error, if it is libvirt's."""
-        code = {} if error_code is None else {"code": error_code}
-        self.recorder.put(self, "sample", at, {"error": (error or "")[:_MAX_TEXT], **code})
-
-    def event(self, event: str, at: float, **values: Any) -> None:
-        self.recorder.put(self, "event", at, {"event": event, **values})
+    def take(self, seen: Observation) -> None:
+        """Record what was seen of the migration."""
+        row = rows.to_row(seen)
+        if row is not None:
+            self.recorder.put(self, row[0], seen.at, row[1])
 
     def drop(self) -> None:
         """Remove the recording: it was no migration."""
@@ -90,7 +70,7 @@ class MigrationRecording:
 
     def end(self, status: Status, error: str | None, at: float) -> None:
         """Record the end. One that was not seen is neither completed nor failed."""
-        text = {"error": error[:_MAX_TEXT]} if error else {}
+        text = {"error": error[: rows.MAX_TEXT]} if error else {}
         outcome = _OUTCOMES.get(status, "unknown")
         self.recorder.put(self, "end", at, {"outcome": outcome, **text})
 

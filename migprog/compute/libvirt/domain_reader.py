@@ -6,7 +6,6 @@ Every call here may hang, and belongs in a real thread.
 
 import contextlib
 import dataclasses
-import queue
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,15 +14,15 @@ import libvirt
 
 from migprog.compute.libvirt import domain_xml
 from migprog.compute.libvirt.block_jobs import BlockJobs
-from migprog.compute.libvirt.events import Reading
 from migprog.compute.libvirt.job_queries import Lock
-from migprog.concurrency import native_queue
+from migprog.concurrency import native_sleep
+from migprog.core import libvirt_abi
 from migprog.core.forecast import job_sample
 from migprog.core.forecast.job_sample import JobState
+from migprog.core.observation import Reading
 from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Phase
 
-_GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID)
 # A domain that is being received; or one that migrates away and is paused, for its switchover or
 # for any other reason.
 _PAUSED = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION)
@@ -123,7 +122,7 @@ class Reader:
             return Reading(
                 server_uuid=server_uuid,
                 at=time.monotonic(),
-                gone=error.get_error_code() in _GONE,
+                gone=error.get_error_code() in libvirt_abi.GONE,
                 error=str(error),
                 error_code=error.get_error_code(),
             )
@@ -232,8 +231,6 @@ def _has_run(connection: Any, domain: Any) -> bool:
 
 def completed(connection: Any, server_uuid: str) -> Mapping[str, Any] | None:
     """Read the final statistics of the job that brought a server here, if libvirt has them."""
-    # eventlet's sleep is not for real threads.
-    pause: queue.SimpleQueue[None] = native_queue()
     with contextlib.suppress(libvirt.libvirtError):
         for _ in range(_COMPLETED_ATTEMPTS):
             stats: Mapping[str, Any] = connection.lookupByUUIDString(server_uuid).jobStats(
@@ -241,8 +238,7 @@ def completed(connection: Any, server_uuid: str) -> Mapping[str, Any] | None:
             )
             if job_sample.is_completed_migration(stats):
                 return stats
-            with contextlib.suppress(queue.Empty):
-                pause.get(timeout=_COMPLETED_PAUSE_SECONDS)
+            native_sleep(_COMPLETED_PAUSE_SECONDS)
     return None
 
 

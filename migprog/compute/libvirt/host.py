@@ -29,18 +29,14 @@ from migprog.compute.libvirt.events import (
     Connected,
     Disconnected,
     HostInventory,
-    Iteration,
-    JobCompleted,
-    JobEvent,
-    Lifecycle,
     OtherAgent,
-    Reading,
 )
 from migprog.compute.libvirt.job_queries import Connection, JobQueries, Lock
 from migprog.compute.libvirt.opening import Opening
 from migprog.compute.libvirt.sampler import Sampler
 from migprog.concurrency import Inbox, native_queue, native_thread
 from migprog.core.actions import Action
+from migprog.core.observation import Iteration, JobCompleted, JobEvent, Lifecycle, Reading
 
 _ARRIVED = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_MIGRATED)
 _CHANGES = (libvirt.VIR_DOMAIN_EVENT_DEFINED, libvirt.VIR_DOMAIN_EVENT_STARTED)

@@ -5,8 +5,8 @@ import queue
 import time
 from collections.abc import Callable
 
-from migprog.compute.libvirt.events import Reading
 from migprog.concurrency import Inbox, native_queue, native_thread
+from migprog.core.observation import Reading
 
 
 class Sampler:

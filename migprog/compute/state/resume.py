@@ -4,12 +4,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from migprog.compute.libvirt.events import Reading
 from migprog.core import checkpoint, job_start
 from migprog.core.checkpoint import Checkpoint
 from migprog.core.forecast import job_sample
 from migprog.core.forecast.job_sample import JobState
 from migprog.core.monitor import Monitor
+from migprog.core.observation import Reading
 
 
 def look(monitor: Monitor, saved: Checkpoint, reading: Reading, epoch: float) -> bool:

@@ -5,14 +5,13 @@ Data is passed by name, the latest value replaces older ones; the result comes b
 agent's inbox. What could not be written is tried again, as long as it is wanted.
 """
 
-import contextlib
 import queue
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from migprog.compute.state.directory import Contents, StateDirectory, TakenError
-from migprog.concurrency import Inbox, native_queue, native_thread
+from migprog.concurrency import Inbox, native_queue, native_sleep, native_thread
 
 _RETRY_SECONDS = 10.0
 TAKEN_SECONDS = 10.0
@@ -125,8 +124,6 @@ class StateWriter:
 
     def _open_when_free(self) -> Contents:
         give_up_at = time.monotonic() + self._taken_seconds
-        # eventlet's sleep does not work in real threads.
-        pause: queue.SimpleQueue[None] = native_queue()
         while True:
             try:
                 return self._directory.open()
@@ -134,8 +131,7 @@ class StateWriter:
                 if time.monotonic() >= give_up_at:
                     raise
                 self._inbox.put(Awaited(str(error)))
-                with contextlib.suppress(queue.Empty):
-                    pause.get(timeout=_TAKEN_PAUSE_SECONDS)
+                native_sleep(_TAKEN_PAUSE_SECONDS)
 
     def _again(self) -> None:
         """Try again what has failed."""

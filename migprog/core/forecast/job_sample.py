@@ -42,11 +42,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from migprog.core import libvirt_abi
 from migprog.core.fields import MAX_DISKS
-
-# virDomainJobOperation and virDomainJobType of libvirt-domain.h; the numbers are its stable ABI.
-_OPERATION_MIGRATION_IN, _OPERATION_MIGRATION_OUT = 4, 5
-_JOB_COMPLETED = 3
 
 
 class JobState(enum.Enum):
@@ -60,11 +57,11 @@ class JobState(enum.Enum):
 
 
 _JOB_STATES = {
-    1: JobState.ACTIVE,
-    2: JobState.ACTIVE,
-    3: JobState.COMPLETED,
-    4: JobState.FAILED,
-    5: JobState.CANCELLED,
+    libvirt_abi.JOB_BOUNDED: JobState.ACTIVE,
+    libvirt_abi.JOB_UNBOUNDED: JobState.ACTIVE,
+    libvirt_abi.JOB_COMPLETED: JobState.COMPLETED,
+    libvirt_abi.JOB_FAILED: JobState.FAILED,
+    libvirt_abi.JOB_CANCELLED: JobState.CANCELLED,
 }
 
 
@@ -119,7 +116,7 @@ class Sample(NamedTuple):
 
 def is_outgoing(stats: Mapping[str, Any]) -> bool:
     """Return whether job statistics are those of a migration away from this host."""
-    return stats.get("operation") == _OPERATION_MIGRATION_OUT
+    return stats.get("operation") == libvirt_abi.OPERATION_MIGRATION_OUT
 
 
 def has_begun(stats: Mapping[str, Any]) -> bool:
@@ -141,8 +138,9 @@ def outgoing_job(stats: Mapping[str, Any]) -> JobState:
 
 def is_completed_migration(stats: Mapping[str, Any]) -> bool:
     """Return whether job statistics are final ones of a migration that succeeded, at either end."""
-    migrations = (_OPERATION_MIGRATION_IN, _OPERATION_MIGRATION_OUT)
-    return stats.get("type") == _JOB_COMPLETED and stats.get("operation") in migrations
+    migrations = (libvirt_abi.OPERATION_MIGRATION_IN, libvirt_abi.OPERATION_MIGRATION_OUT)
+    is_completed = stats.get("type") == libvirt_abi.JOB_COMPLETED
+    return is_completed and stats.get("operation") in migrations
 
 
 def from_job_stats(

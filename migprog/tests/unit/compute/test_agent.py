@@ -12,11 +12,12 @@ from migprog.compute.agent import ComputeAgent
 from migprog.tests.unit.compute.test_watchlist import SETTINGS
 
 BACKENDS = pytest.mark.parametrize("backend", ["eventlet", "threading"])
-BENCHMARKS = pathlib.Path(__file__).resolve().parents[4] / "benchmarks"
+ROOT = pathlib.Path(__file__).resolve().parents[4]
 AGENT = """
-import fake_libvirt
+from lab import fake_libvirt
+from lab.simulated_hypervisor import SimulatedHypervisor
 
-hypervisor = fake_libvirt.Hypervisor(migrating={migrating}, idle=0, seconds=60)
+hypervisor = SimulatedHypervisor(migrating={migrating}, idle=0, seconds=60)
 fake_libvirt.install(hypervisor)
 
 import threading, time
@@ -105,7 +106,7 @@ def run(program, backend, **values):
     return subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program],
         env=os.environ | {"MIGPROG_CONCURRENCY": backend},
-        cwd=BENCHMARKS,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=120,

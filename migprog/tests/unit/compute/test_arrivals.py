@@ -4,7 +4,8 @@ import time
 import pytest
 
 from migprog.compute.arrivals import Arrivals
-from migprog.compute.libvirt.events import ArrivalStats, Lifecycle
+from migprog.compute.libvirt.events import ArrivalStats
+from migprog.core.observation import Lifecycle
 from migprog.core.report import ARRIVAL_FIGURES, Arrival, ArrivalState
 from migprog.tests.fixtures.driven import SERVER
 

@@ -10,25 +10,22 @@ import uuid
 import libvirt
 import pytest
 
+from lab import fake_libvirt
 from migprog.compute.libvirt import host
-from migprog.compute.libvirt.events import Answers, NoAnswer, Reading
+from migprog.compute.libvirt.events import Answers, NoAnswer
 from migprog.concurrency import Inbox
+from migprog.core.observation import Reading
 from migprog.tests import inboxes
 
 SECONDS = 30.0
 MIGRATES = {"type": 2, "operation": 5, "time_elapsed": 2000, "memory_total": 2**20}
 
 
-class Domain:
+class Domain(fake_libvirt.Domain):
     def __init__(self, connection, server):
+        super().__init__(server.uuid)
         self._connection = connection
         self._server = server
-
-    def UUIDString(self):
-        return self._server.uuid
-
-    def XMLDesc(self):
-        return "<domain><name>web</name><memory>1024</memory></domain>"
 
     def controlInfo(self):
         with self._connection.one_at_a_time:
@@ -40,9 +37,6 @@ class Domain:
             self._server.answers.wait(SECONDS)
             return self._server.stats
 
-    def migrateGetMaxDowntime(self):
-        return 300
-
 
 class Server:
     def __init__(self, hangs=False, stats=None):
@@ -53,44 +47,15 @@ class Server:
             self.answers.set()
 
 
-class Connection:
+class Connection(fake_libvirt.Connection):
     def __init__(self, servers, capabilities):
+        super().__init__()
         self._servers = servers
         self._capabilities = capabilities
         self.one_at_a_time = threading.Lock()
 
     def getCapabilities(self):
         return self._capabilities
-
-    def getURI(self):
-        return "qemu:///system"
-
-    def getType(self):
-        return "QEMU"
-
-    def getHostname(self):
-        return "here"
-
-    def getLibVersion(self):
-        return 9_000_000
-
-    def getVersion(self):
-        return 7_002_000
-
-    def isAlive(self):
-        return 1
-
-    def setKeepAlive(self, _interval, _count):
-        pass
-
-    def registerCloseCallback(self, _callback, _opaque):
-        pass
-
-    def domainEventRegisterAny(self, *_details):
-        return 0
-
-    def close(self):
-        pass
 
     def lookupByUUIDString(self, server_uuid):
         (server,) = (each for each in self._servers if each.uuid == server_uuid)
@@ -99,12 +64,12 @@ class Connection:
 
     def getAllDomainStats(self, _stats, _flags):
         with self.one_at_a_time:
-            runs = {"state.state": 1, "state.reason": 1}
-            return [(Domain(self, server), runs) for server in self._servers]
+            domains = [Domain(self, server) for server in self._servers]
+            return [(domain, domain.stats()) for domain in domains]
 
-    def domainListGetStats(self, domains, _stats, _flags):
+    def domainListGetStats(self, domains, stats, flags):
         with self.one_at_a_time:
-            return [(domain, {"balloon.rss": 1024}) for domain in domains]
+            return super().domainListGetStats(domains, stats, flags)
 
 
 class Site:

@@ -4,16 +4,11 @@
 import pytest
 
 from lab.simulated import Guest, precopy
-from migprog.compute.libvirt.events import (
-    ArrivalStats,
-    Destinations,
-    Iteration,
-    JobCompleted,
-    Lifecycle,
-    Reading,
-)
+from migprog.compute.libvirt.events import ArrivalStats, Destinations
 from migprog.compute.state.journal import Journal
 from migprog.compute.watchlist import WatchList
+from migprog.core.observation import Iteration, Reading
+from migprog.recording import rows
 from migprog.recording.writer import Recorder
 from migprog.tests.fixtures.driven import SERVER
 from migprog.tests.unit.compute.test_watchlist import RULES, SETTINGS, Sampler
@@ -36,18 +31,11 @@ class Agent:
         self.now = 1000.0
 
     def _see(self, row, server_uuid, begun):
-        values = {"server_uuid": server_uuid, "at": begun + row["t"]}
-        match row:
-            case {"kind": "sample", "stats": stats}:
-                self.watches.read(
-                    Reading(**values, stats=counted(stats), downtime_limit_seconds=0.3)
-                )
-            case {"event": "iteration", "iteration": number}:
-                self.watches.iteration(Iteration(**values, number=number))
-            case {"event": "lifecycle", "code": code, "detail": detail}:
-                self.watches.lifecycle(Lifecycle(**values, event=code, detail=detail))
-            case {"event": "job_completed", "stats": stats}:
-                self.watches.job_completed(JobCompleted(**values, stats=counted(stats)))
+        if "stats" in row:
+            row = row | {"stats": counted(row["stats"])}
+        seen = rows.from_row(row | {"t": begun + row["t"]}, server_uuid, 0.3)
+        if seen is not None:
+            self.watches.take(seen)
 
     def migrates(self, server_uuid=SERVER, guest=BUSY, destination=None, forced=False):
         """See a migration from begin to end; return its reports."""
@@ -60,11 +48,11 @@ class Agent:
                 monitor.forced = forced
                 if destination is not None and row["t"] > 1:
                     self.watches.destinations(Destinations({monitor.uuid: destination}))
-            self.watches.attend(RULES, self.now, {server_uuid})
+            self.watches.reporting.attend(RULES, self.now, {server_uuid})
             for report in self.ledger.outbox.load(self.now).reports:
                 reports[report.sequence] = report
         self.now += 10.0
-        self.watches.attend(RULES, self.now, {server_uuid})
+        self.watches.reporting.attend(RULES, self.now, {server_uuid})
         self.now += 100.0
         return list(reports.values())
 
@@ -99,9 +87,9 @@ def test_no_figures_of_an_arrival_teach_nothing(stats):
 
 def test_a_destination_that_a_conductor_tells_is_the_migrations():
     agent = Agent()
-    agent.watches.iteration(Iteration(server_uuid=SERVER, at=agent.now, number=1))
+    agent.watches.take(Iteration(server_uuid=SERVER, at=agent.now, number=1))
     outgoing = {"type": 2, "operation": 5, "time_elapsed": 500, "memory_total": 2**28}
-    agent.watches.read(Reading(server_uuid=SERVER, at=agent.now, stats=outgoing))
+    agent.watches.take(Reading(server_uuid=SERVER, at=agent.now, stats=outgoing))
     monitor = agent.watches.monitor(SERVER)
     agent.watches.destinations(Destinations({"another": "x", monitor.uuid: "far"}))
     assert monitor.destination == "far"

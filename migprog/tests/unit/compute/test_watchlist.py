@@ -10,15 +10,15 @@ import pytest
 
 from lab import corpus
 from migprog.compute import watchlist
-from migprog.compute.libvirt.events import Iteration, JobCompleted, JobEvent, Lifecycle, Reading
 from migprog.compute.settings import Settings
 from migprog.compute.state.journal import Journal
 from migprog.compute.watchlist import WatchList
 from migprog.core import checkpoint
 from migprog.core.monitor import Monitor
+from migprog.core.observation import Iteration, JobCompleted, JobEvent, Lifecycle, Reading
 from migprog.core.schedule import Rules
 from migprog.core.status import Status
-from migprog.recording import format
+from migprog.recording import format, rows
 from migprog.recording.writer import Limits, Recorder
 from migprog.tests.fixtures import calls
 from migprog.tests.fixtures.driven import SERVER
@@ -77,38 +77,43 @@ class Agent:
 
     def wait(self, seconds):
         self.now += seconds
-        self.watches.attend(RULES, self.now, {SERVER})
+        self.watches.reporting.attend(RULES, self.now, {SERVER})
 
     def poll_each(self, seconds):
         """Have the configuration read again."""
-        self.watches.settings = dataclasses.replace(SETTINGS, poll_interval_seconds=seconds)
+        self.watches.reporting.settings = dataclasses.replace(
+            SETTINGS, poll_interval_seconds=seconds
+        )
 
-    def _step(self, take, message, **values):
-        take(message(server_uuid=SERVER, at=self.now, **values))
+    def sees(self, seen):
+        self.watches.take(seen)
         self.wait(0.1)
 
+    def _step(self, message, **values):
+        self.sees(message(server_uuid=SERVER, at=self.now, **values))
+
     def iteration(self, number):
-        self._step(self.watches.iteration, Iteration, number=number)
+        self._step(Iteration, number=number)
 
     def lifecycle(self, kind):
-        self._step(self.watches.lifecycle, Lifecycle, event=kind[0], detail=kind[1])
+        self._step(Lifecycle, event=kind[0], detail=kind[1])
 
     def qemu(self, status):
-        self._step(self.watches.job_event, JobEvent, qemu_status=status)
+        self._step(JobEvent, qemu_status=status)
 
     def completed(self, operation):
         stats = {"operation": operation, "time_elapsed": ELAPSED_SECONDS * 1000}
-        self._step(self.watches.job_completed, JobCompleted, stats=stats)
+        self._step(JobCompleted, stats=stats)
 
     def reads(self, operation=None, job_type=2, elapsed_seconds=ELAPSED_SECONDS):
         stats = {"type": 0}
         if operation is not None:
             stats = {"type": job_type, "operation": operation, "memory_total": 2**20}
             stats["time_elapsed"] = round(elapsed_seconds * 1000)
-        self._step(self.watches.read, Reading, stats=stats)
+        self._step(Reading, stats=stats)
 
     def gone(self):
-        self._step(self.watches.read, Reading, gone=True, error="domain is not running")
+        self._step(Reading, gone=True, error="domain is not running")
 
     def reports(self):
         """The latest of each migration."""
@@ -205,17 +210,9 @@ def test_a_job_into_a_file_is_no_migration(agent, job):
 
 def test_the_recording_of_a_save_is_no_migration(agent):
     for row in format.read(str(SAVED)).rows:
-        match row:
-            case {"event": "iteration"}:
-                agent.iteration(row["iteration"])
-            case {"event": "qemu_migration"}:
-                agent.qemu(row["status"])
-            case {"event": "lifecycle"}:
-                agent.lifecycle((row["code"], row["detail"]))
-            case {"stats": stats}:
-                agent._step(agent.watches.read, Reading, stats=stats)
-            case {"kind": "sample"}:
-                agent.gone()
+        seen = rows.from_row(row | {"t": agent.now}, SERVER)
+        if seen is not None:
+            agent.sees(seen)
     assert agent.reported() == []
 
 
@@ -357,14 +354,14 @@ def test_a_server_that_does_not_answer_is_logged_ever_more_rarely_and_when_it_an
     caplog.set_level("INFO", "migprog.compute.watched_migration")
     agent = Agent()
     active = {"type": 2, "operation": MIGRATION_OUT, "time_elapsed": 2000}
-    agent.watches.read(Reading(server_uuid=SERVER, at=agent.now, stats=active))
+    agent.watches.take(Reading(server_uuid=SERVER, at=agent.now, stats=active))
     for _ in range(1000):
         agent.wait(1.0)
         if agent.now % 30 < 1:
             # libvirt has given up: the lock of the server's job is held, which is no answer.
-            agent.watches.read(Reading(server_uuid=SERVER, at=agent.now, error="?", error_code=68))
+            agent.watches.take(Reading(server_uuid=SERVER, at=agent.now, error="?", error_code=68))
     agent.wait(1.0)
-    agent.watches.read(Reading(server_uuid=SERVER, at=agent.now, stats=active))
+    agent.watches.take(Reading(server_uuid=SERVER, at=agent.now, stats=active))
     *silent, answers = [
         r.message for r in caplog.records if r.name == "migprog.compute.watched_migration"
     ]
@@ -418,8 +415,8 @@ def read(agent, remaining):
     stats = {"type": 2, "operation": MIGRATION_OUT, "memory_total": 2**30, "memory_iteration": 1}
     for server_uuid, left in remaining.items():
         now = stats | {"memory_processed": 2**30 - left, "memory_remaining": left}
-        agent.watches.read(Reading(server_uuid=server_uuid, at=agent.now, stats=now))
-    agent.watches.attend(RULES, agent.now, set(remaining))
+        agent.watches.take(Reading(server_uuid=server_uuid, at=agent.now, stats=now))
+    agent.watches.reporting.attend(RULES, agent.now, set(remaining))
 
 
 def test_a_message_judges_each_migration_once(agent, monkeypatch):
@@ -435,13 +432,13 @@ def test_a_change_just_after_a_message_judges_no_other_migration(agent, monkeypa
     servers = ["a", "b", "c"]
     judged = migrates(agent, monkeypatch, servers)
     agent.now += 0.5
-    agent.watches.lifecycle(
+    agent.watches.take(
         Lifecycle(server_uuid="a", at=agent.now, event=STOPPED_MIGRATED[0], detail=3)
     )
-    agent.watches.job_completed(
+    agent.watches.take(
         JobCompleted(server_uuid="a", at=agent.now, stats={"operation": MIGRATION_OUT})
     )
-    agent.watches.attend(RULES, agent.now, {"a"})
+    agent.watches.reporting.attend(RULES, agent.now, {"a"})
     assert judged == ["a"]
     assert Status.COMPLETED in [report.status for report in agent.reports()]
 
@@ -452,12 +449,12 @@ def test_news_of_one_migration_costs_no_more_among_many():
         agent = Agent()
         servers = dict.fromkeys([f"server {number}" for number in range(count)], 2**30)
         read(agent, servers)
-        agent.watches.attend(RULES, agent.now, set())
+        agent.watches.reporting.attend(RULES, agent.now, set())
         agent.now += 0.1
-        agent.watches.read(Reading(server_uuid="server 0", at=agent.now, error="no answer"))
+        agent.watches.take(Reading(server_uuid="server 0", at=agent.now, error="no answer"))
 
         def attend(agent=agent):
-            agent.watches.attend(RULES, agent.now, {"server 0"})
+            agent.watches.reporting.attend(RULES, agent.now, {"server 0"})
 
         costs.append(calls.count(attend))
     # The UUIDs of all are gone through once.
@@ -475,6 +472,6 @@ def test_what_nobody_has_news_of_is_read_when_it_is_time(agent, reports):
         if reports:
             read(agent, {"a": 2**29})
         else:
-            agent.watches.attend(RULES, agent.now, {"a"})
+            agent.watches.reporting.attend(RULES, agent.now, {"a"})
     assert samplers["b"].asked_at is not None
-    assert agent.watches.next_look_at > agent.now
+    assert agent.watches.reporting.next_look_at > agent.now

@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 
 from migprog.core import actions, checkpoint, job_start
+from migprog.core.observation import Reading
 from migprog.core.recently_ended import RecentlyEnded
 from migprog.tests.fixtures.driven import SERVER
 from migprog.tests.unit.core.test_checkpoint import KEPT
@@ -37,7 +38,7 @@ def test_all_agree_on_whether_a_job_is_the_one_that_was_last_seen_at_10(after_se
     kept = dataclasses.replace(KEPT, seen_clock=10.0)
     began_at = 10.0 + after_seconds
     assert actions.is_of(stats, 18.0, seen_at=10.0) is same
-    assert echo.is_of(SERVER, 18.0, stats) is same
+    assert echo.is_of(Reading(server_uuid=SERVER, at=18.0, stats=stats)) is same
     assert (
         checkpoint.is_same_job(kept, began_at, kept.started_at + began_at - kept.started_clock)
         is same

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
+from migprog.core.observation import Iteration, JobCompleted, Lifecycle, Reading
 from migprog.core.recently_ended import RecentlyEnded
 from migprog.tests.fixtures.driven import SERVER, UUID
 
@@ -30,17 +31,29 @@ def echo():
     ],
 )
 def test_what_is_seen_after_an_end(echo, at, elapsed_ms, of_it):
-    assert echo.is_of(SERVER, at, {"time_elapsed": elapsed_ms}) is of_it
-    assert not echo.is_of(UUID, at, {"time_elapsed": elapsed_ms})
+    stats = {"operation": 5, "type": 2, "time_elapsed": elapsed_ms}
+    for seen in (Reading, JobCompleted):
+        assert echo.is_of(seen(server_uuid=SERVER, at=at, stats=stats)) is of_it
+        assert not echo.is_of(seen(server_uuid=UUID, at=at, stats=stats))
 
 
-def test_without_statistics_only_what_is_older_is_surely_of_it(echo):
-    assert echo.is_of(SERVER, 101.0)
-    assert not echo.is_of(SERVER, 102.0)
-    assert echo.may_be(SERVER, 102.0) and not echo.may_be(SERVER, 162.0)
+def test_of_iterations_only_what_is_older_is_surely_of_it(echo):
+    assert echo.is_of(Iteration(server_uuid=SERVER, at=101.0, number=1))
+    assert not echo.is_of(Iteration(server_uuid=SERVER, at=102.0, number=1))
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [(Lifecycle, {"event": 5, "detail": 3}), (Reading, {"stats": {"operation": 5, "type": 4}})],
+)
+def test_what_does_not_show_when_its_job_began_is_of_it_for_a_minute(echo, seen):
+    message, values = seen
+    assert echo.is_of(message(server_uuid=SERVER, at=102.0, **values))
+    assert not echo.is_of(message(server_uuid=SERVER, at=162.0, **values))
 
 
 def test_it_holds_what_ended_in_the_last_minute_alone(echo):
     echo.ended(UUID, at=170.0, reported_at=170.0)
-    assert not echo.may_be(SERVER, 110.0)
-    assert echo.may_be(UUID, 171.0)
+    stopped = {"event": 5, "detail": 3}
+    assert not echo.is_of(Lifecycle(server_uuid=SERVER, at=110.0, **stopped))
+    assert echo.is_of(Lifecycle(server_uuid=UUID, at=171.0, **stopped))

@@ -13,9 +13,10 @@ import pytest
 
 from lab.simulated import MIB, Guest, precopy
 from migprog.core.forecast.job_sample import Disk
+from migprog.core.observation import Iteration, Lifecycle, Reading
 from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Status
-from migprog.recording import format
+from migprog.recording import format, rows
 from migprog.recording import writer as recorders
 from migprog.recording.writer import Limits, Recorder
 from migprog.tests.fixtures.driven import SERVER
@@ -169,17 +170,22 @@ def wait_for(condition):
     return result
 
 
-def record(tape, rows, found_at=1000.0, elapsed_before=0.0):
+def reading(stats, at, downtime_limit_seconds=None, disks=None):
+    limit = {"downtime_limit_seconds": downtime_limit_seconds}
+    return Reading(server_uuid=SERVER, at=at, stats=stats, disks=disks, **limit)
+
+
+def iteration(at):
+    return Iteration(server_uuid=SERVER, at=at, number=1)
+
+
+def record(tape, recorded, found_at=1000.0, elapsed_before=0.0):
     """Hand simulated rows over as the agent does; a monotonic clock is not at 0 at the start."""
     tape.facts = ServerFacts(memory_size_bytes=256 * MIB, memory_resident_bytes=100 * MIB)
     at = found_at
-    for row in rows:
+    for row in recorded:
         at = found_at + row["t"] - elapsed_before
-        if row["kind"] == "sample":
-            tape.sample(row["stats"], 0.3, at)
-        else:
-            values = {k: v for k, v in row.items() if k not in ("t", "kind", "event")}
-            tape.event(row["event"], at, **values)
+        tape.take(rows.from_row(row | {"t": at}, SERVER, 0.3))
     tape.end(Status.COMPLETED, None, at)
 
 
@@ -228,8 +234,8 @@ def test_the_copies_of_disks_are_recorded_and_read(recorder, tmp_path):
     tape = recorder().begin(SERVER)
     disks = (Disk("vda", 2**40, 2**39, 2**20), Disk("vdb", 4096, 0))
     stats = {"operation": 5, "type": 2, "time_elapsed": 0}
-    tape.sample(stats, None, 1.0, disks)
-    tape.sample(stats, None, 2.0)
+    tape.take(reading(stats, 1.0, None, disks))
+    tape.take(reading(stats, 2.0, None))
     tape.end(Status.CANCELLED, None, 3.0)
     (read,) = ended(tmp_path / "recordings")
     first, second, _ = read.rows
@@ -248,7 +254,7 @@ def test_copies_of_disks_that_cannot_be_read_are_left_out(tmp_path, disks):
 def test_the_file_is_named_by_time_and_server_and_not_for_everyone(recorder, tmp_path):
     tape = recorder().begin(SERVER)
     now = time.monotonic()
-    tape.sample({"operation": 5, "type": 2, "time_elapsed": 0}, None, now)
+    tape.take(reading({"operation": 5, "type": 2, "time_elapsed": 0}, now, None))
     tape.end(Status.CANCELLED, "the migration was aborted", now + 1)
     ended(tmp_path / "recordings")
     (path,) = (tmp_path / "recordings").iterdir()
@@ -261,9 +267,9 @@ def test_the_file_is_named_by_time_and_server_and_not_for_everyone(recorder, tmp
 
 def test_one_that_was_never_read_is_recorded_by_its_events(recorder, tmp_path):
     tape = recorder().begin(SERVER)
-    tape.event("lifecycle", 50.0, code=3, detail=1)
-    tape.event("lifecycle", 50.5, code=5, detail=3)
-    tape.no_sample("no domain", 42, 51.0)
+    tape.take(Lifecycle(server_uuid=SERVER, at=50.0, event=3, detail=1))
+    tape.take(Lifecycle(server_uuid=SERVER, at=50.5, event=5, detail=3))
+    tape.take(Reading(server_uuid=SERVER, at=51.0, error="no domain", error_code=42))
     tape.end(Status.COMPLETED, None, 52.0)
     (read,) = ended(tmp_path / "recordings")
     assert [(row["t"], row["kind"]) for row in read.rows] == [
@@ -299,9 +305,9 @@ def test_a_long_one_is_thinned_and_has_its_events_and_its_end(recorder, tmp_path
         # No faster than it is written, as in life.
         if i % 1000 == 0:
             wait_for(lambda: tape.recorder._queue.qsize() < 1000)
-        tape.sample(stats | {"time_elapsed": i * 500}, 0.3, 100 + i / 2)
-        tape.event("iteration", 100 + i / 2)
-    tape.event("lifecycle", 10_100, code=5, detail=3)
+        tape.take(reading(stats | {"time_elapsed": i * 500}, 100 + i / 2, 0.3))
+        tape.take(iteration(100 + i / 2))
+    tape.take(Lifecycle(server_uuid=SERVER, at=10_100, event=5, detail=3))
     tape.end(Status.COMPLETED, None, 10_101)
     (read,) = ended(tmp_path / "recordings")
     assert os.path.getsize(read.name) < limits.max_bytes + 1000
@@ -339,12 +345,12 @@ def test_namesakes_do_not_overwrite_each_other(recorder, tmp_path):
 def test_trouble_is_told_once_and_the_recording_stops(recorder, tmp_path, caplog):
     (tmp_path / "file").touch()
     tape = recorder(directory=tmp_path / "file" / "recordings").begin(SERVER)
-    tape.event("lifecycle", 1.0, code=3, detail=1)
+    tape.take(Lifecycle(server_uuid=SERVER, at=1.0, event=3, detail=1))
     tape.end(Status.FAILED, None, 2.0)
     wait_for(lambda: tape.error)
     with caplog.at_level(logging.WARNING):
         for _ in range(5):
-            tape.event("iteration", 3.0)
+            tape.take(iteration(3.0))
     (message,) = [r.getMessage() for r in caplog.records]
     assert SERVER in message
     assert "Not a directory" in message
@@ -352,11 +358,11 @@ def test_trouble_is_told_once_and_the_recording_stops(recorder, tmp_path, caplog
 
 def test_a_full_disk_stops_the_recording(recorder, tmp_path):
     tape = recorder().begin(SERVER)
-    tape.sample({"operation": 5, "type": 2, "time_elapsed": 0}, None, 1.0)
+    tape.take(reading({"operation": 5, "type": 2, "time_elapsed": 0}, 1.0, None))
     writer = wait_for(lambda: tape.writer)
     with open("/dev/full", "w") as full:
         writer._stream = full
-        tape.event("iteration", 2.0)
+        tape.take(iteration(2.0))
         assert "No space left" in wait_for(lambda: tape.error)
 
 
@@ -365,7 +371,7 @@ def test_a_disk_that_hangs_holds_up_nobody(monkeypatch, recorder, caplog):
     tape = recorder().begin(SERVER)
     # Nobody takes any: one that waited for room would wait for ever.
     for i in range(recorders._MAX_QUEUED_ROWS + 10):
-        tape.event("iteration", float(i))
+        tape.take(iteration(float(i)))
     assert tape.recorder._queue.qsize() == recorders._MAX_QUEUED_ROWS
     assert caplog.text.count("does not keep up") == 1
 

@@ -6,6 +6,7 @@ import time
 import libvirt
 import pytest
 
+from lab import fake_libvirt
 from migprog.compute.libvirt import domain_reader
 from migprog.compute.libvirt.block_jobs import BlockJobs
 from migprog.compute.libvirt.job_queries import Lock
@@ -15,36 +16,24 @@ ACTIVE = {"type": 2, "operation": 5, "time_elapsed": 2000, "memory_total": 2**20
 FAILED = {"type": 4, "operation": 5, "time_elapsed": 0, "memory_total": 0}
 
 
-class Domain:
-    def __init__(self, stats, name="web", control=(0, 0, 0), stands=(1, 1)):
-        self.stats = stats
-        self.stands = stands
-        self.name = name
+class Domain(fake_libvirt.Domain):
+    def __init__(self, stats, control=(0, 0, 0), domain_state=(1, 1)):
+        super().__init__(SERVER, domain_state=domain_state)
+        self.job_stats = stats
         self.control = list(control)
 
-    def UUIDString(self):
-        return SERVER
-
-    def XMLDesc(self):
-        return f"<domain><name>{self.name}</name><memory>1024</memory></domain>"
-
     def jobStats(self, _flags=0):
-        return self.stats
+        return self.job_stats
 
     def controlInfo(self):
         if self.control == [-1]:
             raise libvirt.libvirtError("Domain not found")
         return self.control
 
-    def migrateGetMaxDowntime(self):
-        return 300
 
-    def state(self):
-        return list(self.stands)
-
-
-class Connection:
+class Connection(fake_libvirt.Connection):
     def __init__(self, domain, cpu_nanoseconds=0):
+        super().__init__()
         self.domain = domain
         self.resident_asked = 0
         self.cpu_nanoseconds = cpu_nanoseconds
@@ -127,7 +116,7 @@ MINUTE_NANOSECONDS = 60 * 10**9
 
 def left_by_an_agent_before(stands, cpu_nanoseconds):
     """What is read first of a server whose migration an agent before has left."""
-    domain = Domain(ACTIVE, stands=stands)
+    domain = Domain(ACTIVE, domain_state=stands)
     seen = domain_reader.Reader()
     seen.begin(SERVER, left=True)
     return seen.read(Connection(domain, cpu_nanoseconds), SERVER, BlockJobs(time.monotonic))

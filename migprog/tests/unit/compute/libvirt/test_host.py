@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """When a libvirt's servers are looked at, on a connection that does nothing."""
 
-from migprog.compute.libvirt import domain_reader, host
+from lab import fake_libvirt
+from migprog.compute.libvirt import host
 from migprog.compute.libvirt.events import Answers, NoAnswer
 from migprog.compute.libvirt.job_queries import Lock
 from migprog.compute.unresponsive_servers import UnresponsiveServers
@@ -10,15 +11,9 @@ from migprog.tests import inboxes
 from migprog.tests.fixtures.driven import SERVER
 
 
-class Connection:
+class Connection(fake_libvirt.Connection):
     def get(self):
         return self
-
-    def isAlive(self):
-        return True
-
-    def close(self):
-        pass
 
 
 class Host(host.Host):
@@ -70,18 +65,6 @@ def test_a_shorter_interval_begins_with_a_search():
     assert [host._ALL in named for named in here.searches] == [True, False, True]
 
 
-class Domain:
-    """Of a server whose lock something holds: it cannot be asked for its job."""
-
-    def UUIDString(self):
-        return SERVER
-
-
-class Reader(domain_reader.Reader):
-    def learn(self, domain, server_uuid):
-        pass
-
-
 class Silent(host.Host):
     """One server, which a search has found silent."""
 
@@ -89,11 +72,10 @@ class Silent(host.Host):
         self.inbox = Inbox()
         super().__init__("", self.inbox, 5.0, qemu_events=False)
         self._connection = self._asking.connection = Connection()
-        self._reader = Reader()
         self._asking._no_answer(SERVER)
 
     def _states(self, _connection, _named):
-        return [(Domain(), {})]
+        return [(fake_libvirt.Domain(SERVER), {})]
 
     def _ask(self, _connection, server_uuid, _asked):
         # Its sampler begins just now.

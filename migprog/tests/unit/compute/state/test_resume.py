@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.simulated import Guest, precopy
-from migprog.compute.libvirt.events import Reading
 from migprog.compute.state import resume
 from migprog.core import checkpoint
 from migprog.core.monitor import Monitor
+from migprog.core.observation import Reading
 from migprog.core.schedule import Reason, Rules
 from migprog.core.status import ENDED, Phase, Status
 from migprog.tests.fixtures.driven import EPOCH, RULES, SERVER, UUID, feed
