@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import libvirt
 
@@ -152,13 +152,14 @@ class Lab:
         auto_converge: bool = False,
         downtime_ms: int | None = None,
         undefine_source: bool = True,
+        **more: Any,
     ) -> Migration:
         """Begin to migrate `server`, peer to peer, its disk too if it has one; returns at once.
 
         `post_copy` only allows it: `start_post_copy()` of the result begins it. The cap on the
         bandwidth is for the disk and the memory each; None is no cap. `downtime_ms` None leaves
         the limit on the pause as it is: 300 ms, if no earlier attempt changed it. Nova has the
-        source undefined.
+        source undefined. `more` are further parameters, by libvirt's names.
         """
         flags = FLAGS if undefine_source else FLAGS & ~libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
         flags |= libvirt.VIR_MIGRATE_POSTCOPY * post_copy
@@ -167,7 +168,7 @@ class Lab:
         if disk:
             flags |= libvirt.VIR_MIGRATE_NON_SHARED_DISK
             _write_empty_disk(destination.outside(disk), server.guest.disk_mib)
-        parameters = {}
+        parameters = more
         if bandwidth_mib_s is not None:
             parameters[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH] = bandwidth_mib_s
         migration = Migration(server.uuid, source, destination, flags, parameters, downtime_ms)

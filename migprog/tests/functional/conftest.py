@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import fcntl
+import json
 import os
 import pathlib
 import shutil
@@ -9,6 +10,7 @@ import pytest
 
 from lab.hosts import Lab
 from lab.parts import broker, databases, keystone, processes
+from migprog.tests.fixtures.libvirt_boundary import sitecustomize as boundary
 
 
 @pytest.hookimpl(wrapper=True)
@@ -18,6 +20,45 @@ def pytest_runtest_makereport(item, call):
     if report.failed:
         report.sections += processes.Program.wrote_since(call.start)
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def libvirt_changes(tmp_path_factory):
+    """Have this process and all that it starts record what migprog's code changes in libvirt.
+
+    Gives a function that returns the records since its last call.
+    """
+    directory = tmp_path_factory.mktemp("libvirt-changes")
+    os.environ[boundary.VARIABLE] = str(directory)
+    paths = [str(pathlib.Path(boundary.__file__).parent), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    boundary.install()
+    read: dict[pathlib.Path, int] = {}
+
+    def take():
+        rows: list[dict[str, object]] = []
+        for path in sorted(directory.iterdir()):
+            lines = path.read_text().splitlines()
+            rows += map(json.loads, lines[read.get(path, 0) :])
+            read[path] = len(lines)
+        return rows
+
+    return take
+
+
+@pytest.fixture(autouse=True)
+def _libvirt_unchanged(request, libvirt_changes):
+    """No agent changes anything in libvirt by itself, but in a test that uses
+    ``steering_may_act``."""
+    yield
+    changes = [each for each in libvirt_changes() if not boundary.is_operators(each["modules"])]
+    if "steering_may_act" not in request.fixturenames:
+        assert not changes, f"an agent has changed something in libvirt: {changes}"
+
+
+@pytest.fixture
+def steering_may_act():
+    """Of a test that runs an agent with ``[steering] mode = enforce``."""
 
 
 @pytest.fixture(scope="session")

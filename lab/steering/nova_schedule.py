@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nova's downtime steps, set by a second client of libvirt as nova-compute sets them.
+
+After nova/virt/libvirt/migration.py, ``downtime_steps`` and ``update_downtime``: Nova compares with
+what it set itself and never asks libvirt, so that its next step lowers a limit that somebody else
+raised.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import libvirt
+
+from lab.hosts import Host
+
+# nova-compute looks twice a second.
+_LOOP_SECONDS = 0.5
+# Nova counts memory and disks as so much each, at least.
+_GIB_MIN = 2
+
+
+def downtime_steps(
+    downtime_ms: int, steps: int, delay_seconds: int, data_gib: int
+) -> Iterator[tuple[int, int]]:
+    """Generate (seconds since the begin, downtime limit in ms), as Nova's function of this name."""
+    delay_seconds = int(delay_seconds * data_gib)
+    base = downtime_ms / steps
+    offset = (downtime_ms - base) / steps
+    for step in range(steps + 1):
+        yield int(delay_seconds * step), int(base + offset * step)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A limit that was set, and the one that was in force before."""
+
+    at_seconds: float
+    downtime_ms: int
+    before_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class NovaSchedule:
+    """Nova's options by their names, with its defaults. ``data_gib``: of memory and local disks.
+
+    ``loop_seconds``: how often it looks. ``delay_scale`` shortens all delays: a lab has no hours.
+    """
+
+    live_migration_downtime: int = 500
+    live_migration_downtime_steps: int = 10
+    live_migration_downtime_delay: int = 75
+    data_gib: int = _GIB_MIN
+    delay_scale: float = 1.0
+    loop_seconds: float = _LOOP_SECONDS
+
+    def steps(self) -> list[tuple[float, int]]:
+        """Return (seconds since the begin, limit in ms) of each step."""
+        data_gib = max(_GIB_MIN, self.data_gib)
+        found = downtime_steps(
+            self.live_migration_downtime,
+            self.live_migration_downtime_steps,
+            self.live_migration_downtime_delay,
+            data_gib,
+        )
+        return [(seconds * self.delay_scale, limit_ms) for seconds, limit_ms in found]
+
+    @contextlib.contextmanager
+    def beside(self, host: Host, server_uuid: str) -> Iterator[list[Step]]:
+        """Set the steps of a server's migrations while the block lasts; gives those that were set,
+        seconds since the job's begin."""
+        done: list[Step] = []
+        ending = threading.Event()
+        thread = threading.Thread(
+            target=self._run, args=(host, server_uuid, done, ending), name="nova", daemon=True
+        )
+        thread.start()
+        try:
+            yield done
+        finally:
+            ending.set()
+            thread.join()
+
+    def _run(self, host: Host, server_uuid: str, done: list[Step], ending: threading.Event) -> None:
+        steps = self.steps()
+        current_ms: int | None = None
+        began_at: float | None = None
+        with contextlib.closing(host.connect()) as connection:
+            domain = connection.lookupByUUIDString(server_uuid)
+            while not ending.wait(self.loop_seconds):
+                # The domain may be at its destination by now.
+                with contextlib.suppress(libvirt.libvirtError):
+                    if domain.jobStats()["type"] == libvirt.VIR_DOMAIN_JOB_NONE:
+                        continue
+                    began_at = began_at or time.monotonic()
+                    elapsed_seconds = time.monotonic() - began_at
+                    new_ms = update_downtime(current_ms, steps, elapsed_seconds)
+                    if new_ms != current_ms:
+                        before_ms = domain.migrateGetMaxDowntime()
+                        domain.migrateSetMaxDowntime(new_ms, 0)
+                        done.append(Step(elapsed_seconds, new_ms, before_ms))
+                        current_ms = new_ms
+
+
+def update_downtime(
+    current_ms: int | None, steps: list[tuple[float, int]], elapsed_seconds: float
+) -> int | None:
+    """Return the limit that Nova sets now; ``current_ms`` is what it set last, not what is in
+    force."""
+    this_ms: int | None = None
+    for at_seconds, limit_ms in steps:
+        if elapsed_seconds > at_seconds:
+            this_ms = limit_ms
+    return current_ms if this_ms is None else this_ms
