@@ -77,7 +77,7 @@ def test_options_that_a_page_names_are_in_the_sample(page):
 
 
 @pytest.mark.parametrize(
-    "option", [each for _, group in opts.list_opts() for each in group], ids=str
+    "option", [each for _, group in opts.list_opts() for each in group], ids=lambda each: each.name
 )
 def test_option_has_a_help_of_whole_sentences(option):
     assert option.help and option.help.rstrip().endswith((".", ")", ":"))
