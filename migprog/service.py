@@ -104,10 +104,7 @@ def run(config: cfg.ConfigOpts, service: Service) -> None:
         _failures.remove(inbox)
         starting.join(_START_SECONDS)
         if starting.is_alive():
-            LOG.warning(
-                "stopped before the start was complete%s",
-                _waiting_for(),
-            )
+            LOG.warning("stopped before the start was complete%s", _waiting_for())
             _end(0)
         else:
             _stop(service)
@@ -161,8 +158,8 @@ def _reload(config: cfg.ConfigOpts, service: Service) -> None:
         service.reload(config)
     except (exception.ConfigError, cfg.Error, ValueError) as error:
         LOG.error(
-            "SIGHUP: the configuration is not applied, the former one stays in force: %s; correct it "
-            "and send SIGHUP again",
+            "SIGHUP: the configuration is not applied, the former one stays in force: %s; correct "
+            "it and send SIGHUP again",
             error,
         )
     else:
