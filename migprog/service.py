@@ -158,7 +158,7 @@ def _reload(config: cfg.ConfigOpts, service: Service) -> None:
         service.reload(config)
     except (exception.ConfigError, cfg.Error, ValueError) as error:
         LOG.error(
-            "SIGHUP: the configuration is not applied, the former one stays in force: %s; correct "
+            "SIGHUP: the configuration is not applied: %s; the former one stays in force; correct "
             "it and send SIGHUP again",
             error,
         )
