@@ -104,7 +104,7 @@ def run(config: cfg.ConfigOpts, service: Service) -> None:
         _failures.remove(inbox)
         starting.join(_START_SECONDS)
         if starting.is_alive():
-            LOG.warning("stopping before the start was complete%s", _waiting_for())
+            LOG.warning("stopped before the start was complete%s", _waiting_for())
             _end(0)
         else:
             _stop(service)
@@ -120,7 +120,10 @@ def _stop(service: Service) -> None:
         )
         stopping.join(_STOP_SECONDS - _SAY_SECONDS)
     if stopping.is_alive():
-        LOG.warning("not everything could be stopped cleanly; ending the process anyway")
+        LOG.warning(
+            "stop not complete after %.0f s%s; the process ends now, unfinished work is dropped",
+            *(_STOP_SECONDS, _waiting_for()),
+        )
         _end(1)
 
 
@@ -155,7 +158,9 @@ def _reload(config: cfg.ConfigOpts, service: Service) -> None:
         service.reload(config)
     except (exception.ConfigError, cfg.Error, ValueError) as error:
         LOG.error(
-            "SIGHUP: the configuration is not applied: %s; correct it and send SIGHUP again", error
+            "SIGHUP: the configuration is not applied: %s; the former one stays in force; correct "
+            "it and send SIGHUP again",
+            error,
         )
     else:
         LOG.info("SIGHUP: configuration read again, mutable options applied")

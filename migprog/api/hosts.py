@@ -38,7 +38,9 @@ class Drain(Resource):
         completed = objects.Migration.list(
             store, source_compute=host, status=Status.COMPLETED, limit=_MOST_COMPLETED
         )
-        transfer_rate = drain.measure_rate([_completed(each) for each in completed], now.timestamp())
+        transfer_rate = drain.measure_rate(
+            [_completed(each) for each in completed], now.timestamp()
+        )
         stale_after_seconds = self._stale_after_seconds(agent)
         forecast = self._forecast(agent, off, transfer_rate, now)
         resp.media = {

@@ -26,7 +26,7 @@ from migprog.tests import stores
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(240)]
 
 BIN = pathlib.Path(sys.executable).parent
-HELD_UP = ("still stopping", "not everything could be stopped", "before the start was complete")
+HELD_UP = ("still stopping", "stop not complete", "before the start was complete")
 SECRET = "S3CRET"
 # The user's password is one of the two, as the test has it.
 USER = "actor"

@@ -83,7 +83,7 @@ def test_it_stops_in_good_order(run, number):
 def test_it_stops_while_its_start_waits_for_ever(run):
     process, _ = run("hangs")
     process.send_signal(signal.SIGTERM)
-    assert "stopping before the start was complete" in rest_of(process.stderr, process)
+    assert "stopped before the start was complete" in rest_of(process.stderr, process)
     assert process.returncode == 0
 
 
