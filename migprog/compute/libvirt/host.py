@@ -252,9 +252,9 @@ class Host:
 
     def _states(self, connection: Any, named: Collection[str] | None) -> Any:
         """Read the states of all running servers, or of the named ones."""
-        nowait = libvirt.VIR_CONNECT_GETALL_DOMAINS_STATS_NOWAIT
+        nowait = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
         if named is None:
-            active = libvirt.VIR_CONNECT_GETALL_DOMAINS_STATS_ACTIVE
+            active = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
             return connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, active | nowait)
         domains = []
         for server_uuid in named:
