@@ -4,8 +4,8 @@
     MIGPROG_CONCURRENCY=threading .venv/bin/python benchmarks/agent_child.py MIGRATING IDLE \
         [--seconds 20] [--warm-up 6] [--answers-after 0]
 
-Prints one line of JSON: what it cost in ``seconds`` that began when each migration had been told
-of and ``warm-up`` seconds had passed.
+Prints one line of JSON: what it cost in ``seconds`` that began when each migration had been
+reported and ``warm-up`` seconds had passed.
 """
 
 import argparse
@@ -54,7 +54,7 @@ class Conductor:
 
     def __init__(self, answers_after_seconds: float) -> None:
         self._answers_after_seconds = answers_after_seconds
-        self.heard_of: set[str] = set()
+        self.reported: set[str] = set()
         self.messages = self.reports = 0
 
     def report(self, batch: dict[str, Any], acknowledged: bool) -> dict[str, Any] | None:
@@ -66,7 +66,7 @@ class Conductor:
             return Ack().to_wire() if acknowledged else None
         names, rows = batch["reports"]["fields"], batch["reports"]["rows"]
         self.reports += len(rows)
-        self.heard_of |= {row[names.index("server_uuid")] for row in rows}
+        self.reported |= {row[names.index("server_uuid")] for row in rows}
         return Ack().to_wire() if acknowledged else None
 
 
@@ -80,9 +80,9 @@ def run(hypervisor: SimulatedHypervisor, options: argparse.Namespace) -> dict[st
     manager = ComputeAgent(compute.settings(config), conductor)  # type: ignore[arg-type]
     manager.start()
     give_up_at = time.monotonic() + _START_SECONDS
-    while not hypervisor.searches or len(conductor.heard_of) < len(hypervisor.migrating):
+    while not hypervisor.searches or len(conductor.reported) < len(hypervisor.migrating):
         if time.monotonic() > give_up_at:
-            raise TimeoutError(f"{len(conductor.heard_of)} migrations were told of")
+            raise TimeoutError(f"{len(conductor.reported)} migrations were reported")
         time.sleep(0.05)
     time.sleep(options.warm_up)
     return _measure(hypervisor, conductor, options.seconds)

@@ -20,7 +20,7 @@ _POLL_SECONDS = 0.5
 _BANDWIDTH_MIB_S = 40.0
 # Those that were found later began so much earlier: no two do the same at the same time.
 _APART_SECONDS = 0.37
-# What libvirt tells as well; nobody asks for it, but it is there to be carried about.
+# What libvirt reports as well: not used, but it costs.
 _MORE = {
     "setup_time": 1,
     "data_total": 1,
@@ -89,7 +89,7 @@ class SimulatedHypervisor(libvirt.Hypervisor):
     """``migrating`` servers that migrate for ``seconds`` from now on, and ``idle`` ones.
 
     Of the migrating every other one is in its long first pass, so that there is progress to be
-    told of; the rest never converge, so that there are many passes to be judged.
+    reported; the rest never converge, so that there are many iterations to be judged.
     """
 
     def __init__(self, migrating: int, idle: int, seconds: float) -> None:

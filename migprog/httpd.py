@@ -26,6 +26,7 @@ from waitress.adjustments import Adjustments
 from waitress.task import ErrorTask
 
 from migprog import exception
+from migprog.core.log_limit import LogLimit
 
 LOG = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ class _Waitress(server.TcpWSGIServer):
     def __init__(self, bounds: Bounds, refuse: Refuse | None, *arguments: Any, **more: Any) -> None:
         self._bounds = bounds
         self.refuse = refuse
-        self._logged_at = -_LOG_SECONDS
+        self._lines = LogLimit(_LOG_SECONDS)
         super().__init__(*arguments, **more)
 
     def maintenance(self, now: float) -> None:
@@ -205,9 +206,7 @@ class _Waitress(server.TcpWSGIServer):
 
     def _warn(self, text: str, *values: Any) -> None:
         """Log a warning, at most once a minute."""
-        now = time.monotonic()
-        if now - self._logged_at >= _LOG_SECONDS:
-            self._logged_at = now
+        if self._lines.held_back("closed", time.monotonic()) is not None:
             LOG.warning(text, *values)
 
 

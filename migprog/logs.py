@@ -7,12 +7,12 @@ records the first is kept, and similar ones are counted.
 """
 
 import logging
-import math
 import threading
 import time
 from typing import Any
 
 from migprog import exception, outages
+from migprog.core.log_limit import LogLimit
 
 # By the beginning of the message in the library's code: failures to reach the broker ...
 _RABBIT = "oslo.messaging._drivers.impl_rabbit"
@@ -65,7 +65,8 @@ _LOUD = (
     "amqp.connection.Connection.heartbeat_tick",
 )
 _SUMMARY_SECONDS = 300.0
-_MOST_KINDS = 256
+# Of all kinds together within that time.
+_MOST_LINES = 1000
 
 
 class _Tame(logging.Filter):
@@ -75,8 +76,11 @@ class _Tame(logging.Filter):
         super().__init__()
         self.broker: outages.Party | None = None
         self._lock = threading.Lock()
-        # Kind of record -> when one was last written, and how many similar ones were dropped since.
-        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget which lines were written."""
+        self._lines = LogLimit(_SUMMARY_SECONDS, most=_MOST_LINES)
 
     def filter(self, record: logging.LogRecord) -> bool:
         text, name = str(record.msg), _dotted(record.name)
@@ -100,18 +104,14 @@ class _Tame(logging.Filter):
         return record.levelno < logging.WARNING or self._is_worth_it(record)
 
     def _is_worth_it(self, record: logging.LogRecord) -> bool:
-        kind, now = (record.name, str(record.msg)), time.monotonic()
         with self._lock:
-            at, kept_back = self._seen.get(kind, (-math.inf, 0))
-            if now - at < _SUMMARY_SECONDS:
-                self._seen[kind] = (at, kept_back + 1)
-                return _debugging()
-            if len(self._seen) >= _MOST_KINDS:
-                self._seen.clear()
-            self._seen[kind] = (now, 0)
-        if kept_back:
-            record.msg = f"{record.getMessage()} ({kept_back} more like this in {now - at:.0f} s)"
-            record.args = ()
+            kind = (record.name, str(record.msg))
+            held_back = self._lines.held_back(kind, time.monotonic())
+        if held_back is None:
+            return _debugging()
+        if held_back:
+            more = f"{held_back} more like this since the last such line"
+            record.msg, record.args = f"{record.getMessage()} ({more})", ()
         return True
 
 

@@ -23,8 +23,8 @@ _NAMES = ("web", "データベース", "🐎", "<b>&amp;</b>", "'; --", "a" * 20
 
 
 class Ending(enum.StrEnum):
-    """``given_up``: as failed, but QEMU does not say so. ``crashed``: QEMU dies, and libvirt tells.
-    ``vanished``: the server is gone, and nothing is told."""
+    """``given_up``: as failed, but QEMU does not say so. ``crashed``: QEMU dies.
+    ``vanished``: the server is gone without an event."""
 
     COMPLETED = "completed"
     FAILED = "failed"

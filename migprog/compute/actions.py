@@ -82,7 +82,8 @@ class Actions:
             if not each.hangs and now - each.since > timeout_seconds:
                 each.hangs = True
                 self._log(
-                    "hangs: libvirt does not answer; no other action until it does",
+                    "hangs: libvirt does not answer; no other action on the server until it does; "
+                    "check libvirt and QEMU",
                     each.request,
                     logging.WARNING,
                 )

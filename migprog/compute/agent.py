@@ -125,7 +125,7 @@ class ComputeAgent:
         self._watches.reporting.settings = settings
         if self._sender is not None and self._node is not None:
             self._sender.rules = settings.rules
-            metrics.interval(self._node, self._sender.pacing.interval_seconds)
+            metrics.interval(self._node, self._sender.flow_control.interval_seconds)
         self._inbox.put(None)
 
     def _run(self) -> None:
@@ -161,8 +161,9 @@ class ComputeAgent:
                 self._take(message)
             except Exception:
                 LOG.exception(
-                    "%s: failed to handle %s of server %s; the event is dropped",
-                    *(self._settings.connection_uri, type(message).__name__, server_uuid or "-"),
+                    "server %s: failed to handle %s from %s; it is dropped, and monitoring "
+                    "continues; report this traceback as a bug",
+                    *(server_uuid or "-", type(message).__name__, self._settings.connection_uri),
                 )
         return seen_of
 
@@ -255,7 +256,7 @@ class ComputeAgent:
         if self._waits_since is None:
             self._waits_since = now
             LOG.warning(
-                "%s: %s; waiting up to %.0f s for it to end",
+                "%s: %s; waiting up to %.0f s for it to end, then this agent ends",
                 *(self._settings.connection_uri, why, TAKEN_SECONDS),
             )
         elif now - self._waits_since >= TAKEN_SECONDS:
@@ -287,7 +288,8 @@ class ComputeAgent:
         if message.without_qemu_events is not None:
             LOG.warning(
                 "%s: cannot subscribe to QEMU events: %s; aborted migrations may be reported as "
-                "failed, and block migrations are found by the next search only",
+                "failed, and block migrations are found by the next search only; permit the agent "
+                "libvirt's read-write socket, or set [compute] qemu_events to false",
                 *(self._settings.connection_uri, message.without_qemu_events),
             )
         self._waits_since = None
@@ -310,7 +312,7 @@ class ComputeAgent:
             if self._listen is not None:
                 threading.Thread(
                     target=self._listen,
-                    args=(address.host, Endpoint(self._inbox), self._sender.take_actions),
+                    args=(address.host, Endpoint(self._inbox), self._sender.set_actions_enabled),
                     name=f"listen {node}",
                     daemon=True,
                 ).start()
@@ -337,10 +339,10 @@ class ComputeAgent:
         """Report what is due, and request readings. ``seen_of``: servers with new messages."""
         rules = self._settings.rules
         if self._sender is not None:
-            rules = self._sender.pacing.rules(rules)
+            rules = self._sender.flow_control.rules(rules)
         self._watches.reporting.attend(rules, now, seen_of)
         if self._sender is not None and self._node is not None:
-            self._sender.vitals = self._host_stats()
+            self._sender.host_stats = self._host_stats()
             metrics.migrations(self._node, self._watches.by_verdict())
 
     def _host_stats(self) -> HostStats:

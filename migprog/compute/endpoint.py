@@ -48,7 +48,10 @@ class Endpoint:
         try:
             target = Target.from_wire(migration)
         except Malformed as error:
-            LOG.warning("%s refused to %s: invalid migration: %r", action, who, str(error))
+            LOG.warning(
+                "%s for %s is refused: invalid migration: %r; check the API's migprog version",
+                *(action, who, str(error)),
+            )
             return Answer(f"migration: {error}").to_wire()
         request = Request(action, target, who)
         self._inbox.put(request)

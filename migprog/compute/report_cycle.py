@@ -126,8 +126,9 @@ class ReportCycle:
             return bool(work(watched, *arguments))
         except Exception:
             LOG.exception(
-                "server %s: failed to evaluate the migration; no report in this cycle",
-                watched.monitor.server_uuid,
+                "server %s: migration %s: failed to assess it; not reported now, and tried again "
+                "with its next reading; report this traceback as a bug",
+                *(watched.monitor.server_uuid, watched.monitor.uuid),
             )
             return False
 

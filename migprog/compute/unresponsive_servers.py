@@ -49,7 +49,7 @@ class UnresponsiveServers:
                 LOG.warning(
                     "server %s: libvirt has not answered for %.0f s (another call holds the "
                     "server's job lock); a migration of this server is not seen until libvirt "
-                    "answers; other servers are not affected",
+                    "answers; other servers are not affected; check QEMU's process of the server",
                     *(server_uuid, seconds),
                 )
 
@@ -65,20 +65,18 @@ class Libvirt:
 
     def __init__(self, uri: str, now: float) -> None:
         self._uri = uri
-        # When it answered, and when an attempt to reach it last ended in any way.
-        self._answered_at = self._sign_at = now
         self._attempts = 0
-        self._pause_seconds = _REPEAT_SECONDS[0]
-        self._log_at = -math.inf
-        self._logged = False
+        # When an attempt to reach it last ended in any way.
+        self._sign_at = now
+        self._reminders = _reminders(now)
         metrics.libvirt_up(uri, False)
 
     def answers(self, now: float) -> None:
         """Record an answer."""
-        if self._logged:
-            LOG.info("%s: libvirt answers after %.0f s", self._uri, now - self._answered_at)
-        self._answered_at, self._sign_at, self._logged = now, now, False
-        self._attempts, self._pause_seconds, self._log_at = 0, _REPEAT_SECONDS[0], -math.inf
+        if self._reminders.logged:
+            seconds = now - self._reminders.since
+            LOG.info("%s: libvirt answers after %.0f s", self._uri, seconds)
+        self._attempts, self._sign_at, self._reminders = 0, now, _reminders(now)
         metrics.libvirt_up(self._uri, True)
 
     def fails(self, error: str, now: float, next_seconds: float) -> None:
@@ -86,28 +84,31 @@ class Libvirt:
         self._sign_at = now
         self._attempts += 1
         metrics.libvirt_up(self._uri, False)
-        if now >= self._log_at:
-            self._log(
-                now,
-                f"cannot reach libvirt: {error} (attempt {self._attempts}); migrations of this "
-                f"host are not seen until it answers; next attempt in {next_seconds:g} s",
+        if self._reminders.due(now) is not None:
+            LOG.warning(
+                "%s: cannot reach libvirt: %s (attempt %d); migrations of this host are not "
+                "seen until it answers; next attempt in %g s",
+                *(self._uri, error, self._attempts, next_seconds),
             )
 
     def look(self, now: float, timeout_seconds: float) -> None:
         """Log that it has neither answered nor failed for ``timeout_seconds``."""
-        if now >= self.next_look_at(timeout_seconds):
+        if now < self._sign_at + timeout_seconds:
+            return
+        seconds = self._reminders.due(now)
+        if seconds is not None:
             metrics.libvirt_up(self._uri, False)
-            self._log(
-                now,
-                f"libvirt has not answered for {now - self._answered_at:.0f} s; migrations of this "
-                "host are not seen until it does",
+            LOG.warning(
+                "%s: libvirt has not answered for %.0f s; migrations of this host are not seen "
+                "until it does; check libvirt's daemon",
+                *(self._uri, seconds),
             )
 
     def next_look_at(self, timeout_seconds: float) -> float:
-        return max(self._sign_at + timeout_seconds, self._log_at)
+        return max(self._sign_at + timeout_seconds, self._reminders.log_at)
 
-    def _log(self, now: float, text: str) -> None:
-        LOG.warning("%s: %s", self._uri, text)
-        self._logged = True
-        self._log_at = now + self._pause_seconds
-        self._pause_seconds = min(2 * self._pause_seconds, _REPEAT_SECONDS[1])
+
+def _reminders(now: float) -> Reminders:
+    """Return those of a libvirt that answered ``now``: the first failure is logged at once."""
+    first, longest = _REPEAT_SECONDS
+    return Reminders(now, -math.inf, pause_seconds=first, longest_pause_seconds=longest)

@@ -12,19 +12,21 @@ class Reminders:
     """The log lines about a condition that began at ``since``. All times are a monotonic clock's.
 
     ``log_at``: when the next line is due. ``logged``: how many there were; if there was none, the
-    end is not logged either.
+    end is not logged either. The next line comes after ``pause_seconds``, which doubles with each
+    line up to ``longest_pause_seconds``.
     """
 
     since: float
     log_at: float
     logged: int = 0
-    _pause_seconds: float = FIRST_PAUSE_SECONDS
+    pause_seconds: float = FIRST_PAUSE_SECONDS
+    longest_pause_seconds: float = LONGEST_PAUSE_SECONDS
 
     def due(self, now: float) -> float | None:
         """Return how long it has lasted if a line is due, and count the line; None to wait."""
         if now < self.log_at:
             return None
         self.logged += 1
-        self.log_at = now + self._pause_seconds
-        self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
+        self.log_at = now + self.pause_seconds
+        self.pause_seconds = min(2 * self.pause_seconds, self.longest_pause_seconds)
         return now - self.since

@@ -149,7 +149,7 @@ class Fleet:
 
     def _mark(self, number: int) -> None:
         answers, casts = (self._latencies[called] for called in (True, False))
-        intervals = [host.sender.pacing.interval_seconds for host in self._hosts]
+        intervals = [host.sender.flow_control.interval_seconds for host in self._hosts]
         for name, values in (("answer", answers), ("cast", casts), ("late", self._late_seconds)):
             for some in _batched(values, 500):
                 _say(latency=name, mark=number, seconds=[round(value, 5) for value in some])

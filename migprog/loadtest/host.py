@@ -47,7 +47,7 @@ class Host:
         self._streams = streams
         self._peer = peer
         self._sent_at = -math.inf
-        sender.vitals = HostStats(len(streams))
+        sender.host_stats = HostStats(len(streams))
         self._migrations: list[_Migration] = []
 
     def tick(self, now: float, wall: float) -> list[Reported]:
@@ -55,7 +55,7 @@ class Host:
         ``wall``: seconds since the epoch."""
         if not self._migrations:
             self._migrations = [_Migration(stream, now - gone) for stream, gone in self._streams]
-        rules = self.sender.pacing.rules(self._rules)
+        rules = self.sender.flow_control.rules(self._rules)
         read = [each.read_at for each in self._migrations if each.read_at is not None]
         clock = HostClock(self._sent_at, min(read, default=None))
         due = self._report(clock.rules(rules, now), now, wall)

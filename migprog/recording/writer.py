@@ -114,7 +114,8 @@ class Recorder:
         if error is not None:
             recording.silent = True
             LOG.warning(
-                "server %s: its recording stops: %s; monitoring continues",
+                "server %s: its recording stops: %s; monitoring continues; check [compute] "
+                "record_path",
                 *(recording.server_uuid, error),
             )
             return

@@ -19,6 +19,8 @@ from typing import Any
 import oslo_messaging as messaging
 from oslo_messaging._drivers import amqp, common
 
+from migprog.core.log_limit import LogLimit
+
 LOG = logging.getLogger(__name__)
 
 # migprog's clients wait no longer.
@@ -60,8 +62,7 @@ class Replies:
         self._late: list[_Late] = []
         self._numbers = itertools.count()
         self._running = False
-        self._given_up = 0
-        self._logged_at = float("-inf")
+        self._lines = LogLimit(_LOG_SECONDS)
 
     def send(self, queue: Any, send: Send) -> None:
         """Call ``send``; if its queue is missing, again later, in another thread.
@@ -133,16 +134,14 @@ class Replies:
                 heapq.heappush(self._late, late)
 
     def _give_up(self, queue: Any) -> None:
-        self._given_up += 1
-        now = time.monotonic()
-        if now - self._logged_at >= _LOG_SECONDS:
+        held_back = self._lines.held_back("dropped", time.monotonic())
+        if held_back is not None:
             LOG.warning(
                 "dropped %d answer(s) to remote calls: the last one's reply queue %.80r does not "
                 "exist; clients that still wait will time out and call again: check the agents' "
                 "connections to the broker if this goes on",
-                *(self._given_up, queue),
+                *(held_back + 1, queue),
             )
-            self._logged_at, self._given_up = now, 0
 
 
 def _is_name(queue: Any) -> bool:

@@ -28,7 +28,7 @@ def restored() -> Iterator[None]:
             new: tuple[Any, ...] = (logging.NOTSET, logger.handlers, [], True, False)
             _restore(logger, before.get(logger, new))
         logs.report_broker(None)
-        logs._TAME._seen.clear()
+        logs._TAME.reset()
         sys.excepthook = hook
         for name in _environment().keys() - environment.keys():
             del os.environ[name]

@@ -18,10 +18,10 @@ from collections.abc import Collection
 from typing import Any
 
 import libvirt
-import libvirt_qemu
 
-from migprog.compute.libvirt import claim, domain_actions, domain_reader, domain_xml
+from migprog.compute.libvirt import claim, domain_actions, domain_reader
 from migprog.compute.libvirt.block_jobs import BlockJobs
+from migprog.compute.libvirt.callbacks import ALL, Callbacks
 from migprog.compute.libvirt.connection import KEEPALIVE, ThreadConnection, run_event_loop
 from migprog.compute.libvirt.events import (
     ArrivalStats,
@@ -36,17 +36,13 @@ from migprog.compute.libvirt.opening import Opening
 from migprog.compute.libvirt.sampler import Sampler
 from migprog.concurrency import Inbox, native_queue, native_thread
 from migprog.core.actions import Action
-from migprog.core.observation import Iteration, JobCompleted, JobEvent, Lifecycle, Reading
+from migprog.core.observation import Reading
 
 _ARRIVED = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_MIGRATED)
-_CHANGES = (libvirt.VIR_DOMAIN_EVENT_DEFINED, libvirt.VIR_DOMAIN_EVENT_STARTED)
-_APPEARS = (libvirt.VIR_DOMAIN_EVENT_STARTED, libvirt.VIR_DOMAIN_EVENT_RESUMED)
 # Between two searches that events asked for: a block job changes its state in bursts.
 _SEARCH_PAUSE_SECONDS = 0.1
 # Between two attempts to take the claim of another agent.
 _CLAIM_SECONDS = 0.5
-# Among the UUIDs of servers to search, it means all servers.
-_ALL = ""
 
 
 class _OtherAgentError(Exception):
@@ -77,8 +73,9 @@ class Host:
         self._searched = False
         # Samplers whose threads run; one that hangs stays until its call returns.
         self._samplers: set[Sampler] = set()
-        # Wakes the searching thread: a server to look at now, or _ALL; None to stop.
+        # Wakes the searching thread: a server to look at now, or ALL; None to stop.
         self._wakes: queue.SimpleQueue[str | None] = native_queue()
+        self._callbacks = Callbacks(inbox, self._reader, self._wakes.put)
         # When all servers are searched again, however many events come before.
         self._all_at = 0.0
 
@@ -95,7 +92,7 @@ class Host:
         is_shorter = seconds < self._scan_interval_seconds
         self._scan_interval_seconds = seconds
         if is_shorter:
-            self._wakes.put(_ALL)
+            self._wakes.put(ALL)
 
     def sampler(self, server_uuid: str, left: bool = False) -> Sampler:
         """Start a thread of its own that reads the statistics of one server on request.
@@ -137,12 +134,12 @@ class Host:
         native_thread(act, f"{action} {server_uuid}")
 
     def _run(self) -> None:
-        named: Collection[str] = (_ALL,)
+        named: Collection[str] = (ALL,)
         while True:
             pause_seconds = self._scan_interval_seconds
             try:
                 if self._connection is None:
-                    named = (_ALL,)
+                    named = (ALL,)
                     self._connect()
                 elif not self._is_alive():
                     self._lost("the connection was closed")
@@ -155,7 +152,7 @@ class Host:
             except Exception as error:
                 # An unexpected error: continue, as searching again is better than stopping.
                 self._lost(repr(error))
-            if _ALL in named or self._connection is None:
+            if ALL in named or self._connection is None:
                 self._all_at = time.monotonic() + pause_seconds
             woken = self._wait()
             if None in woken:
@@ -173,7 +170,7 @@ class Host:
             while None not in woken and (left := time_is_up - time.monotonic()) > 0:
                 woken.add(self._wakes.get(timeout=left))
         if time.monotonic() >= self._all_at:
-            woken.add(_ALL)
+            woken.add(ALL)
         return woken
 
     def _is_alive(self) -> bool:
@@ -184,14 +181,7 @@ class Host:
         connection = self._opening.open(lambda: libvirt.openReadOnly(self.uri))
         connection.setKeepAlive(*KEEPALIVE)
         self._take_claim(connection)
-        connection.registerCloseCallback(self._closed, None)
-        for event, callback in (
-            (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle),
-            (libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, self._on_iteration),
-            (libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, self._on_job_completed),
-            (libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, self._on_block_job),
-        ):
-            connection.domainEventRegisterAny(None, event, callback, None)
+        self._callbacks.register(connection)
         self._connection = connection
         without = self._connect_qemu() if self._qemu_events else None
         self._inbox.put(
@@ -222,8 +212,7 @@ class Host:
         try:
             connection = self._opening.open(lambda: libvirt.open(self.uri))
             connection.setKeepAlive(*KEEPALIVE)
-            for name in ("MIGRATION", "JOB_STATUS_CHANGE"):
-                libvirt_qemu.qemuMonitorEventRegister(connection, None, name, self._on_qemu, None)
+            self._callbacks.register_qemu(connection)
         except (libvirt.libvirtError, TimeoutError) as error:
             return str(error)
         self._qemu_connection = connection
@@ -235,7 +224,7 @@ class Host:
         Those with a sampler are left to it. No call here waits for a single server.
         """
         connection = self._asking.connection.get()
-        everything = _ALL in named
+        everything = ALL in named
         sampled = self._sampled()
         present, found, asked = set(), [], {}
         for domain, state in self._states(connection, None if everything else named):
@@ -333,61 +322,6 @@ class Host:
             if connection is not None:
                 with contextlib.suppress(libvirt.libvirtError):
                     connection.close()
-
-    # libvirt calls these in its event loop's thread.
-
-    def _closed(self, _connection: Any, _reason: int, _opaque: Any) -> None:
-        self._wakes.put(_ALL)
-
-    def _on_lifecycle(
-        self, _connection: Any, domain: Any, event: int, detail: int, _opaque: Any
-    ) -> None:
-        server_uuid = domain.UUIDString()
-        self._inbox.put(
-            Lifecycle(
-                server_uuid=server_uuid,
-                at=time.monotonic(),
-                event=event,
-                detail=detail,
-                facts=self._reader.facts.get(server_uuid),
-            )
-        )
-        if event in _CHANGES:
-            self._reader.forget(server_uuid)
-        if event in _APPEARS:
-            # Read its facts now: a migration may end before the next search.
-            self._wakes.put(server_uuid)
-
-    def _on_iteration(self, _connection: Any, domain: Any, iteration: int, _opaque: Any) -> None:
-        at = time.monotonic()
-        self._inbox.put(Iteration(server_uuid=domain.UUIDString(), at=at, number=iteration))
-
-    def _on_job_completed(
-        self, _connection: Any, domain: Any, stats: dict[str, Any], _opaque: Any
-    ) -> None:
-        server_uuid = domain.UUIDString()
-        facts = self._reader.facts.get(server_uuid)
-        self._inbox.put(
-            JobCompleted(server_uuid=server_uuid, at=time.monotonic(), stats=stats, facts=facts)
-        )
-
-    def _on_block_job(self, _connection: Any, domain: Any, *_details: Any) -> None:
-        self._inbox.put(JobEvent(server_uuid=domain.UUIDString(), at=time.monotonic()))
-
-    def _on_qemu(
-        self,
-        _connection: Any,
-        domain: Any,
-        event: str,
-        _seconds: int,
-        _micros: int,
-        details: str | None,
-        _opaque: Any,
-    ) -> None:
-        status = domain_xml.qemu_migration_status(details) if event == "MIGRATION" else None
-        server_uuid = domain.UUIDString()
-        self._inbox.put(JobEvent(server_uuid=server_uuid, at=time.monotonic(), qemu_status=status))
-        self._wakes.put(server_uuid)
 
 
 def _asked(connection: Any, server_uuid: str, asked: Any) -> tuple[Any, tuple[int, int] | None]:

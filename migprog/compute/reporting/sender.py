@@ -24,7 +24,7 @@ from migprog.version import RELEASE
 LOG = logging.getLogger(__name__)
 # Seconds between two attempts while no conductor answers: doubled each time, up to the last.
 _RETRY_SECONDS = (0.5, 30.0)
-_WITHOUT_VITALS_SECONDS = 1.0
+_WITHOUT_STATS_SECONDS = 1.0
 # What follows for an operator when no conductor can be reached.
 REPORTS_WAIT = "reports wait in this agent"
 
@@ -50,10 +50,10 @@ class HostStats:
 class Sender:
     """Sends until stopped; :meth:`run` belongs in a thread of its own.
 
-    ``rules``, ``vitals`` and ``key`` may be replaced at any time. Every heartbeat interval it sends
-    a heartbeat, with other reports or alone, once it has vitals. A change of whether the agent
-    accepts actions is sent at once. ``on_destinations`` is called with the hosts that migrations go
-    to, by the migrations' UUIDs, as a conductor reports them.
+    ``rules``, ``host_stats`` and ``key`` may be replaced at any time. Every heartbeat interval it
+    sends a heartbeat, with other reports or alone, once it has ``host_stats``. A change of
+    whether the agent accepts actions is sent at once. ``on_destinations`` is called with the hosts
+    that migrations go to, by the migrations' UUIDs, as a conductor reports them.
     """
 
     def __init__(
@@ -70,8 +70,10 @@ class Sender:
         self._address = address
         self._actions_enabled = self._reported_actions_enabled = False
         self._on_destinations = on_destinations
-        self._pacing = FlowControl(rules.report_interval_seconds, rules.heartbeat_interval_seconds)
-        self.vitals: HostStats | None = None
+        self._flow_control = FlowControl(
+            rules.report_interval_seconds, rules.heartbeat_interval_seconds
+        )
+        self.host_stats: HostStats | None = None
         self.key: str | None = None
         self._started_at = self._answered_at = self._beats_at = time.monotonic()
         self._stopping = threading.Event()
@@ -83,17 +85,19 @@ class Sender:
         self._next_try_seconds: float | None = None
 
     @property
-    def pacing(self) -> FlowControl:
+    def flow_control(self) -> FlowControl:
         """The flow control in force: how often this host may report progress."""
         rules = self.rules
-        return self._pacing.asked(rules.report_interval_seconds, rules.heartbeat_interval_seconds)
+        return self._flow_control.asked(
+            rules.report_interval_seconds, rules.heartbeat_interval_seconds
+        )
 
     def run(self) -> None:
         retry_seconds = _RETRY_SECONDS[0]
         while not self._stopping.is_set():
             now = time.monotonic()
             again = self._outbox.next_arrival_in(now)
-            beat = self._beats_in(now) if self.vitals else _WITHOUT_VITALS_SECONDS
+            beat = self._beats_in(now) if self.host_stats else _WITHOUT_STATS_SECONDS
             self._outbox.wait(beat if again is None else min(beat, again))
             # At random, so that the agents do not reconnect all at once.
             self._next_try_seconds = pause = retry_seconds * random.uniform(0.5, 1.0)  # noqa: S311
@@ -104,7 +108,7 @@ class Sender:
             retry_seconds = min(2 * retry_seconds, _RETRY_SECONDS[1])
         self._next_try_seconds = None
 
-    def take_actions(self, actions_enabled: bool) -> None:
+    def set_actions_enabled(self, actions_enabled: bool) -> None:
         """Set whether the agent accepts actions: it does as soon as its endpoint listens."""
         self._actions_enabled = actions_enabled
         self._outbox.wake()
@@ -137,7 +141,7 @@ class Sender:
         silent_seconds = now - self._answered_at
         acknowledged = bool(load) and (
             load.needs_ack
-            or self._pacing.is_stretched
+            or self._flow_control.is_stretched
             or silent_seconds >= self.rules.heartbeat_interval_seconds
         )
         try:
@@ -150,7 +154,9 @@ class Sender:
             took_seconds = self._answered_at - now
             metrics.called(took_seconds)
             slow = f"the last answer took {took_seconds:.1f} s"
-            self._set_pacing(self.pacing.answered(took_seconds, self._answered_at), slow)
+            self._set_flow_control(
+                self.flow_control.answered(took_seconds, self._answered_at), slow
+            )
         else:
             metrics.cast()
         self._outbox.sent(load, ack, time.monotonic())
@@ -168,17 +174,17 @@ class Sender:
 
     def _agent(self, now: float) -> Agent | None:
         """Return the heartbeat, if it is due."""
-        vitals = self.vitals
-        if vitals is None or self._beats_in(now) > 0:
+        host_stats = self.host_stats
+        if host_stats is None or self._beats_in(now) > 0:
             return None
         return Agent(
             version=RELEASE,
             started_at=round(clock.wall(self._started_at), 3),
-            interval_seconds=round(self.pacing.interval_seconds, 3),
+            interval_seconds=round(self.flow_control.interval_seconds, 3),
             heartbeat_seconds=self.rules.heartbeat_interval_seconds,
-            migrations=vitals.migrations,
-            servers=vitals.servers,
-            servers_memory_bytes=vitals.servers_memory_bytes,
+            migrations=host_stats.migrations,
+            servers=host_stats.servers,
+            servers_memory_bytes=host_stats.servers_memory_bytes,
             actions_enabled=self._actions_enabled,
             key=self.key,
         )
@@ -188,14 +194,16 @@ class Sender:
             self._party = outages.party(LOG, error.where, REPORTS_WAIT)
         self._party.failed(error.cause, self._next_try_seconds, refused=error.is_refusal)
         metrics.failed()
-        self._set_pacing(self.pacing.unanswered(time.monotonic()), "no conductor is reached")
+        self._set_flow_control(
+            self.flow_control.unanswered(time.monotonic()), "no conductor is reached"
+        )
 
-    def _set_pacing(self, new: FlowControl, why_longer: str) -> None:
-        if new.is_stretched and not self._pacing.is_stretched:
+    def _set_flow_control(self, new: FlowControl, why_longer: str) -> None:
+        if new.is_stretched and not self._flow_control.is_stretched:
             LOG.info("report interval raised to %.1f s: %s", new.interval_seconds, why_longer)
-        elif self._pacing.is_stretched and not new.is_stretched:
+        elif self._flow_control.is_stretched and not new.is_stretched:
             LOG.info("report interval back to %.1f s: conductors keep up", new.interval_seconds)
-        self._pacing = new
+        self._flow_control = new
         metrics.interval(self._address.node, new.interval_seconds)
 
     def _log_dropped(self, dropped: Dropped) -> None:

@@ -85,7 +85,7 @@ class Journal:
     def lost(self, saved: Checkpoint, why: str, now: float, wall: float) -> None:
         """Report a migration that ended while no agent watched it."""
         LOG.warning(
-            "server %s: migration %s: %s; reported with an unknown end",
+            "server %s: migration %s: %s; reported with an unknown end; see Nova's record of it",
             saved.server_uuid,
             saved.uuid,
             why,
@@ -156,11 +156,12 @@ class Journal:
         if error is not None and self._error is None:
             LOG.error(
                 "%s: cannot write the state directory: %s; monitoring continues, and reports that "
-                "no conductor has acknowledged are lost if the agent is killed",
+                "no conductor has acknowledged are lost if the agent is killed; check space and "
+                "permissions of [compute] state_path",
                 *(self.name, error),
             )
         elif error is None and self._error is not None:
-            LOG.warning("%s: the state directory can be written again", self.name)
+            LOG.info("%s: the state directory can be written again", self.name)
         self._error = error
         metrics.state_path(self.name, error is not None)
 

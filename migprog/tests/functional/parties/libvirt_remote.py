@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from lab.faults.relay import Relay
 from lab.hosts import Host, Lab
 from lab.parts import processes
-from migprog.compute.libvirt.opening import ATTEMPT
 from migprog.tests.functional.parties.hung import full_backlog
 from migprog.tests.functional.parties.libvirt import (
     ANSWERS,
@@ -67,7 +66,7 @@ def _await_another_attempt() -> None:
     """While the one before hangs."""
 
     def attempts() -> int:
-        return sum(each.name == ATTEMPT for each in threading.enumerate())
+        return sum(each.name == "call to libvirt" for each in threading.enumerate())
 
     seconds = in_time(2 * _open_seconds(SHORT))
     processes.wait_for(lambda: attempts() > 1, seconds, "another attempt to connect")

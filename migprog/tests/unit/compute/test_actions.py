@@ -175,7 +175,8 @@ def test_a_libvirt_that_hangs_is_told_of_once(actions, log):
         actions.look(now, 10.0)
     assert [each.getMessage() for each in log.records if each.levelno == logging.WARNING] == [
         f"server {SERVER}: abort of migration {MIGRATION}, for user 'u', request 'req-1', hangs: "
-        "libvirt does not answer; no other action until it does"
+        "libvirt does not answer; no other action on the server until it does; check libvirt "
+        "and QEMU"
     ]
     assert actions.next_look_at(10.0) is None
     late = request()

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from migprog.compute.agent import ComputeAgent
-from migprog.tests.unit.compute.test_watchlist import SETTINGS
+from migprog.tests.fixtures.watching import SETTINGS
 
 BACKENDS = pytest.mark.parametrize("backend", ["eventlet", "threading"])
 ROOT = pathlib.Path(__file__).resolve().parents[4]

@@ -12,6 +12,7 @@ import pytest
 
 from lab import fake_libvirt
 from migprog.compute.libvirt import host
+from migprog.compute.libvirt.callbacks import ALL
 from migprog.compute.libvirt.events import Answers, NoAnswer
 from migprog.concurrency import Inbox
 from migprog.core.observation import Reading
@@ -92,7 +93,7 @@ class Site:
 
     def search(self):
         """Search as the host's own thread does; give up where that hangs."""
-        thread = threading.Thread(target=self.host._search, args=([host._ALL],), daemon=True)
+        thread = threading.Thread(target=self.host._search, args=([ALL],), daemon=True)
         thread.start()
         thread.join(SECONDS / 3)
         assert not thread.is_alive(), "a server that hangs holds up the search"

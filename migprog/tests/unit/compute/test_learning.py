@@ -11,7 +11,7 @@ from migprog.core.observation import Iteration, Reading
 from migprog.recording import rows
 from migprog.recording.writer import Recorder
 from migprog.tests.fixtures.driven import SERVER
-from migprog.tests.unit.compute.test_watchlist import RULES, SETTINGS, Sampler
+from migprog.tests.fixtures.watching import RULES, SETTINGS, Sampler
 
 OTHER = "1c6c1f5e-55b1-4f4b-8e2b-3f1f1c1f0f21"
 BUSY = Guest(dirty_mib_s=10)

@@ -86,6 +86,6 @@ def test_a_libvirt_that_hangs_is_logged(caplog):
     libvirt.look(26.0, 15.0)
     assert caplog.messages == [
         "qemu:///x: libvirt has not answered for 15 s; migrations of this host are not seen until "
-        "it does"
+        "it does; check libvirt's daemon"
     ]
     assert up() == 0

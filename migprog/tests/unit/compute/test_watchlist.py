@@ -1,129 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is a migration, by what libvirt was seen to tell (9.0.0) of each kind of job."""
 
-import dataclasses
 import itertools
 import pathlib
-import time
 
 import pytest
 
 from lab import corpus
-from migprog.compute import watchlist
-from migprog.compute.settings import Settings
-from migprog.compute.state.journal import Journal
-from migprog.compute.watchlist import WatchList
 from migprog.core import checkpoint
-from migprog.core.monitor import Monitor
-from migprog.core.observation import Iteration, JobCompleted, JobEvent, Lifecycle, Reading
-from migprog.core.schedule import Rules
+from migprog.core.observation import Reading
 from migprog.core.status import Status
 from migprog.recording import format, rows
-from migprog.recording.writer import Limits, Recorder
-from migprog.tests.fixtures import calls
 from migprog.tests.fixtures.driven import SERVER
+from migprog.tests.fixtures.watching import (
+    DUMP,
+    ELAPSED_SECONDS,
+    MIGRATION_OUT,
+    PAUSED,
+    SAVE,
+    SNAPSHOT,
+    STOPPED_CRASHED,
+    STOPPED_MIGRATED,
+    STOPPED_SAVED,
+    SUSPENDED_MIGRATED,
+    Agent,
+)
 from migprog.tests.unit.core.test_checkpoint import KEPT
 
 SAVED = pathlib.Path(corpus.__file__).parent / "field" / "lab-save.jsonl.gz"
-RULES = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
-SETTINGS = Settings(
-    connection_uri="",
-    host=None,
-    my_ip=None,
-    poll_interval_seconds=0.5,
-    scan_interval_seconds=5.0,
-    qemu_events=True,
-    libvirt_timeout_seconds=10.0,
-    rules=RULES,
-    state_path=None,
-    record_path=None,
-    record_limits=Limits(2**20, 1),
-)
-SAVE, MIGRATION_OUT, SNAPSHOT, DUMP = 2, 5, 6, 8
-PAUSED, SUSPENDED_MIGRATED = (3, 0), (3, 1)
-STOPPED_MIGRATED, STOPPED_SAVED, STOPPED_CRASHED = (5, 3), (5, 4), (5, 2)
-# Its job began so long before.
-ELAPSED_SECONDS = 2.0
-
-
-class Sampler:
-    """Reads when it is told to by a test."""
-
-    def __init__(self):
-        self.asked_at = None
-        self.stopped = False
-
-    def ask(self, now):
-        self.asked_at = now
-
-    def stop(self):
-        self.stopped = True
-
-
-class Agent:
-    """A watch list and what it would report; time goes by a tenth of a second a step."""
-
-    def __init__(self):
-        self.samplers = []
-        self.ledger = Journal(None, "here", "boot")
-        self.watches = WatchList(
-            SETTINGS, self._sampler, Recorder(None, SETTINGS.record_limits), self.ledger
-        )
-        self.now = time.monotonic()
-
-    def _sampler(self, _server_uuid, _left):
-        self.samplers.append(Sampler())
-        return self.samplers[-1]
-
-    def wait(self, seconds):
-        self.now += seconds
-        self.watches.reporting.attend(RULES, self.now, {SERVER})
-
-    def poll_each(self, seconds):
-        """Have the configuration read again."""
-        self.watches.reporting.settings = dataclasses.replace(
-            SETTINGS, poll_interval_seconds=seconds
-        )
-
-    def sees(self, seen):
-        self.watches.take(seen)
-        self.wait(0.1)
-
-    def _step(self, message, **values):
-        self.sees(message(server_uuid=SERVER, at=self.now, **values))
-
-    def iteration(self, number):
-        self._step(Iteration, number=number)
-
-    def lifecycle(self, kind):
-        self._step(Lifecycle, event=kind[0], detail=kind[1])
-
-    def qemu(self, status):
-        self._step(JobEvent, qemu_status=status)
-
-    def completed(self, operation):
-        stats = {"operation": operation, "time_elapsed": ELAPSED_SECONDS * 1000}
-        self._step(JobCompleted, stats=stats)
-
-    def reads(self, operation=None, job_type=2, elapsed_seconds=ELAPSED_SECONDS):
-        stats = {"type": 0}
-        if operation is not None:
-            stats = {"type": job_type, "operation": operation, "memory_total": 2**20}
-            stats["time_elapsed"] = round(elapsed_seconds * 1000)
-        self._step(Reading, stats=stats)
-
-    def gone(self):
-        self._step(Reading, gone=True, error="domain is not running")
-
-    def reports(self):
-        """The latest of each migration."""
-        return self.ledger.outbox.load(self.now).reports
-
-    def reported(self):
-        """How each migration stands in the end."""
-        for _ in range(5):
-            self.wait(1.0)
-        return [report.status for report in self.reports()]
 
 
 @pytest.fixture
@@ -324,32 +228,6 @@ def test_nothing_can_be_done_to_a_candidate(agent):
     assert agent.watches.monitor(SERVER) is not None
 
 
-def test_readings_that_come_seldom_since_a_reload_are_no_silence_of_libvirt(agent):
-    for _ in range(3):
-        agent.reads(MIGRATION_OUT)
-    agent.poll_each(20.0)
-    # As it was to be by the interval before.
-    agent.reads(MIGRATION_OUT)
-    for _ in range(19):
-        agent.wait(1.0)
-        said = agent.watches.monitor(SERVER).preview(agent.now, agent.now)
-        assert "libvirt has not answered" not in said.verdict_message
-    agent.wait(60.0)
-    said = agent.watches.monitor(SERVER).preview(agent.now, agent.now)
-    assert "libvirt has not answered for 79 s" in said.verdict_message
-
-
-def test_an_interval_that_a_reload_shortens_is_taken_up_before_the_long_one_is_over(agent):
-    agent.poll_each(1e9)
-    agent.reads(MIGRATION_OUT)
-    agent.reads(MIGRATION_OUT)
-    assert agent.samplers[-1].asked_at is None
-    agent.poll_each(0.5)
-    for _ in range(2):
-        agent.wait(1.0)
-    assert agent.samplers[-1].asked_at is not None
-
-
 def test_a_server_that_does_not_answer_is_logged_ever_more_rarely_and_when_it_answers(caplog):
     caplog.set_level("INFO", "migprog.compute.watched_migration")
     agent = Agent()
@@ -365,7 +243,8 @@ def test_a_server_that_does_not_answer_is_logged_ever_more_rarely_and_when_it_an
     *silent, answers = [
         r.message for r in caplog.records if r.name == "migprog.compute.watched_migration"
     ]
-    words = f"server {SERVER}: libvirt has not answered for"
+    migration = agent.watches.monitor(SERVER).uuid
+    words = f"server {SERVER}: migration {migration}: libvirt has not answered for"
     assert all(line.startswith(words) for line in silent)
     seconds = [int(line.removeprefix(words).split()[0]) for line in silent]
     pauses = [later - before for before, later in itertools.pairwise(seconds)]
@@ -393,85 +272,3 @@ def test_a_server_that_was_switched_over_may_be_without_a_job_before_its_end_is_
     assert SERVER in agent.watches
     agent.lifecycle(STOPPED_MIGRATED)
     assert agent.reported() == [Status.COMPLETED]
-
-
-def migrates(agent, monkeypatch, servers):
-    """Servers that migrate, of which a message told just now; gives those judged from then on."""
-    judged: list[str] = []
-
-    class Judged(Monitor):
-        def judge(self, now):
-            judged.append(self.server_uuid)
-            super().judge(now)
-
-    monkeypatch.setattr(watchlist, "Monitor", Judged)
-    read(agent, dict.fromkeys(servers, 2**30))
-    judged.clear()
-    return judged
-
-
-def read(agent, remaining):
-    """Have servers read that have so many bytes of memory left, and what is due reported."""
-    stats = {"type": 2, "operation": MIGRATION_OUT, "memory_total": 2**30, "memory_iteration": 1}
-    for server_uuid, left in remaining.items():
-        now = stats | {"memory_processed": 2**30 - left, "memory_remaining": left}
-        agent.watches.take(Reading(server_uuid=server_uuid, at=agent.now, stats=now))
-    agent.watches.reporting.attend(RULES, agent.now, set(remaining))
-
-
-def test_a_message_judges_each_migration_once(agent, monkeypatch):
-    servers = ["a", "b", "c"]
-    judged = migrates(agent, monkeypatch, servers)
-    agent.now += 2.0
-    # The first one has a percentage, the second one nothing new, and the third one was not read.
-    read(agent, {"a": 2**29, "b": 2**30})
-    assert sorted(judged) == servers
-
-
-def test_a_change_just_after_a_message_judges_no_other_migration(agent, monkeypatch):
-    servers = ["a", "b", "c"]
-    judged = migrates(agent, monkeypatch, servers)
-    agent.now += 0.5
-    agent.watches.take(
-        Lifecycle(server_uuid="a", at=agent.now, event=STOPPED_MIGRATED[0], detail=3)
-    )
-    agent.watches.take(
-        JobCompleted(server_uuid="a", at=agent.now, stats={"operation": MIGRATION_OUT})
-    )
-    agent.watches.reporting.attend(RULES, agent.now, {"a"})
-    assert judged == ["a"]
-    assert Status.COMPLETED in [report.status for report in agent.reports()]
-
-
-def test_news_of_one_migration_costs_no_more_among_many():
-    costs = []
-    for count in (2, 40):
-        agent = Agent()
-        servers = dict.fromkeys([f"server {number}" for number in range(count)], 2**30)
-        read(agent, servers)
-        agent.watches.reporting.attend(RULES, agent.now, set())
-        agent.now += 0.1
-        agent.watches.take(Reading(server_uuid="server 0", at=agent.now, error="no answer"))
-
-        def attend(agent=agent):
-            agent.watches.reporting.attend(RULES, agent.now, {"server 0"})
-
-        costs.append(calls.count(attend))
-    # The UUIDs of all are gone through once.
-    assert costs[1] <= costs[0] + 1
-
-
-@pytest.mark.parametrize("reports", [False, True])
-def test_what_nobody_has_news_of_is_read_when_it_is_time(agent, reports):
-    read(agent, {"a": 2**30, "b": 2**30})
-    samplers = dict(zip("ab", agent.samplers, strict=True))
-    samplers["b"].asked_at = None
-    # Its answer was lost on the way; something is seen of the other one alone, again and again.
-    for _ in range(12):
-        agent.now += 0.1
-        if reports:
-            read(agent, {"a": 2**29})
-        else:
-            agent.watches.reporting.attend(RULES, agent.now, {"a"})
-    assert samplers["b"].asked_at is not None
-    assert agent.watches.reporting.next_look_at > agent.now

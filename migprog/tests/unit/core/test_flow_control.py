@@ -10,11 +10,11 @@ QUICK, SLOW = 0.01, 2.0
 
 
 def after(*answers, asked=5.0, most=30.0, apart=100.0):
-    pacing = FlowControl(asked, most)
+    flow = FlowControl(asked, most)
     for number, took in enumerate(answers):
         now = 1000 + apart * number
-        pacing = pacing.unanswered(now) if took is None else pacing.answered(took, now)
-    return pacing.interval_seconds
+        flow = flow.unanswered(now) if took is None else flow.answered(took, now)
+    return flow.interval_seconds
 
 
 def test_as_long_as_conductors_keep_up_it_is_as_asked_for():
@@ -66,9 +66,9 @@ def test_what_is_slow_depends_on_the_interval(asked, slow):
 
 def test_slow_answers_stretch_the_second_between_messages_by_as_much():
     rules = Rules(report_interval_seconds=10.0, heartbeat_interval_seconds=30.0)
-    pacing = FlowControl(10.0, 30.0)
-    assert pacing.rules(rules) == rules
-    stretched = pacing.answered(SLOW, 0.0).rules(rules)
+    flow = FlowControl(10.0, 30.0)
+    assert flow.rules(rules) == rules
+    stretched = flow.answered(SLOW, 0.0).rules(rules)
     assert (stretched.report_interval_seconds, stretched.step_seconds) == (20.0, 11.0)
     assert stretched.heartbeat_interval_seconds == 30.0
 

@@ -3,6 +3,7 @@
 
 from lab import fake_libvirt
 from migprog.compute.libvirt import host
+from migprog.compute.libvirt.callbacks import ALL
 from migprog.compute.libvirt.events import Answers, NoAnswer
 from migprog.compute.libvirt.job_queries import Lock
 from migprog.compute.unresponsive_servers import UnresponsiveServers
@@ -27,7 +28,7 @@ class Host(host.Host):
 
     @property
     def full(self):
-        return sum(host._ALL in named for named in self.searches)
+        return sum(ALL in named for named in self.searches)
 
     def _connect(self):
         self._connection = Connection()
@@ -49,7 +50,7 @@ def test_events_that_never_cease_put_off_no_search_of_all_servers():
 def test_events_alone_cause_no_search_of_all_servers():
     here = Host(scan_interval_seconds=3600.0, most=4, full=40)
     here._run()
-    assert [host._ALL in named for named in here.searches] == [True, False, False, False]
+    assert [ALL in named for named in here.searches] == [True, False, False, False]
 
 
 def test_a_shorter_interval_begins_with_a_search():
@@ -62,7 +63,7 @@ def test_a_shorter_interval_begins_with_a_search():
 
     here = Changed(scan_interval_seconds=3600.0, most=40, full=2)
     here._run()
-    assert [host._ALL in named for named in here.searches] == [True, False, True]
+    assert [ALL in named for named in here.searches] == [True, False, True]
 
 
 class Silent(host.Host):
@@ -105,7 +106,7 @@ def test_of_a_silent_server_that_is_watched_the_search_says_nothing(caplog):
 def test_a_server_that_is_found_silent_as_it_begins_to_be_watched_is_not_either():
     here = Silent()
     try:
-        here._search([host._ALL])
+        here._search([ALL])
         assert not here._asking._unanswered
     finally:
         here.began.stop()

@@ -147,9 +147,9 @@ def test_no_answer_stretches_the_interval_and_answers_shorten_it():
     outbox.put_report(report(1), needs_ack=True)
     sender = Sender(outbox, conductor, ADDRESS, RULES)
     assert not sender.send()
-    assert sender.pacing.interval_seconds == 10.0
+    assert sender.flow_control.interval_seconds == 10.0
     assert sender.send()
-    assert sender.pacing.interval_seconds == 8.0
+    assert sender.flow_control.interval_seconds == 8.0
 
 
 def test_log_tells_an_interval_raised_since_nobody_is_reached_from_slow_answers(caplog):
@@ -165,7 +165,7 @@ def test_log_tells_an_interval_raised_since_nobody_is_reached_from_slow_answers(
 def test_rules_may_be_replaced():
     sender = Sender(Outbox(), Conductor(), ADDRESS, RULES)
     sender.rules = Rules(report_interval_seconds=2.0, heartbeat_interval_seconds=30.0)
-    assert sender.pacing.interval_seconds == 2.0
+    assert sender.flow_control.interval_seconds == 2.0
 
 
 def counted(name, **labels):
@@ -196,7 +196,7 @@ def test_it_tells_of_itself_at_once_and_then_at_its_heartbeat():
     sender = Sender(Outbox(), conductor, ADDRESS, Rules(0.1, 0.2))
     thread = threading.Thread(target=sender.run)
     thread.start()
-    sender.vitals = HostStats(migrations=1, servers=7, servers_memory_bytes=2**30)
+    sender.host_stats = HostStats(migrations=1, servers=7, servers_memory_bytes=2**30)
     for _ in range(3):
         assert conductor.told.acquire(timeout=10)
     sender.stop()
@@ -213,9 +213,9 @@ def test_it_tells_of_itself_at_once_and_then_at_its_heartbeat():
 def test_that_it_takes_actions_is_told_at_once_and_again_until_somebody_hears_it():
     conductor = Conductor(None, Unreachable("away"))
     sender = Sender(Outbox(), conductor, ADDRESS, RULES)
-    sender.vitals = HostStats(migrations=0)
+    sender.host_stats = HostStats(migrations=0)
     assert sender.send()
-    sender.take_actions(True)
+    sender.set_actions_enabled(True)
     assert not sender.send()
     assert sender.send()
     # Nothing is new any more, and the next heartbeat is far.
@@ -227,7 +227,7 @@ def test_that_it_takes_actions_is_told_at_once_and_again_until_somebody_hears_it
 def test_of_itself_it_tells_with_what_leaves_anyway_and_once():
     outbox, conductor = Outbox(), Conductor()
     sender = Sender(outbox, conductor, ADDRESS, RULES)
-    sender.vitals = HostStats(migrations=2)
+    sender.host_stats = HostStats(migrations=2)
     for sequence in (1, 2):
         outbox.put_report(report(sequence), needs_ack=False)
         assert sender.send()
@@ -240,7 +240,7 @@ def test_of_itself_it_tells_with_what_leaves_anyway_and_once():
 def test_a_heartbeat_that_nobody_took_is_told_again():
     conductor = Conductor(Unreachable("away"))
     sender = Sender(Outbox(), conductor, ADDRESS, RULES)
-    sender.vitals = HostStats(migrations=0)
+    sender.host_stats = HostStats(migrations=0)
     assert not sender.send()
     assert sender.send()
     assert [batch.agent is not None for batch, _ in conductor.sent] == [True, True]
@@ -251,7 +251,7 @@ def test_the_interval_in_force_is_told():
     sender = Sender(outbox, conductor, ADDRESS, RULES)
     outbox.put_report(report(1), needs_ack=True)
     assert not sender.send()
-    sender.vitals = HostStats(migrations=1)
+    sender.host_stats = HostStats(migrations=1)
     assert sender.send()
     assert conductor.sent[-1][0].agent.interval_seconds == 10.0
 
