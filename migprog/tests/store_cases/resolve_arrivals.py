@@ -293,7 +293,7 @@ class ResolveArrivals:
         stores.store(store, lost(first))
         arrives(store, came(first.server_uuid, **not_it))
         stored = migration(store, first)
-        assert (stored.status, stored.error) == (Status.UNKNOWN, "nobody watched")
+        assert (stored.status, stored.error) == (Status.UNKNOWN, "no agent saw the end")
 
     @pytest.mark.parametrize("status", [Status.RUNNING, Status.COMPLETED, Status.UNKNOWN])
     def test_server_found_later_sets_an_unknown_destination(self, store, status):
