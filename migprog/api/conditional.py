@@ -23,7 +23,7 @@ _VERSION = version.version_info.version_string()
 def is_known(req: falcon.Request, resp: falcon.Response, *shown: Any) -> bool:
     """Return whether the client has what is made of these values; if so, set status 304.
 
-    Values must be told apart by their repr. A tag is valid for one version of migprog and one
+    Values must differ in their repr. A tag is valid for one version of migprog and one
     microversion.
     """
     digest = hashlib.blake2b(

@@ -167,7 +167,12 @@ class _Handlers:
         error: Exception,
         params: dict[str, Any],
     ) -> None:
-        LOG.error("unexpected error in %s %s, answered 500", req.method, req.path, exc_info=error)
+        LOG.error(
+            "unexpected error in %s %s, answered 500: report the traceback as a bug",
+            req.method,
+            req.path,
+            exc_info=error,
+        )
         self._show(req, resp, Failure.of(ErrorCode.INTERNAL_ERROR))
 
     def _show(self, req: falcon.Request, resp: falcon.Response, failure: Failure) -> None:
@@ -215,7 +220,11 @@ class Outermost:
         try:
             response = request.get_response(self._app)
         except Exception:
-            LOG.exception("unexpected error in %s %s, answered 500", request.method, path)
+            LOG.exception(
+                "unexpected error in %s %s, answered 500: report the traceback as a bug",
+                request.method,
+                path,
+            )
             response = webob.Response(status=500)
         self._finish_of(path)(request, response)
         # Texts that tenants chose must not be interpreted as HTML.

@@ -163,11 +163,9 @@ class ReportBatcher:
                 # Its sender sends it again: both would wait then.
                 if pending in self._pending:
                     self._pending.remove(pending)
-            raise Unavailable(
-                f"the database did not store the batch within {self._answer_seconds:g} s"
-            )
+            raise Unavailable(f"did not store the batch within {self._answer_seconds:g} s")
         if pending.stored is None:
-            raise pending.error or Unavailable("the batch was not stored")
+            raise pending.error or Unavailable("did not store the batch: the conductor stops")
         return pending.stored
 
     def keep(self, batch: Batch) -> None:

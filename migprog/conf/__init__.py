@@ -180,8 +180,8 @@ def validate(conf: cfg.ConfigOpts) -> None:
                 raise exception.ConfigError(f"[{name}] {opt.name}: {plain(error)}") from error
     for path, sections in _sections(conf):
         _refuse_unknown(path, sections)
-    for module in GROUPS:
-        module.check(conf)
+    api.check(conf)
+    compute.check(conf)
 
 
 def _files(conf: cfg.ConfigOpts) -> list[str]:

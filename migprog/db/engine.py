@@ -8,10 +8,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
-import os
 import random
-import re
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,12 +23,11 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy import exc as sa_exc
 
 from migprog import exception, outages
-from migprog.db import deadlines, queries, where
+from migprog.db import deadlines, queries, sqlite, where
 from migprog.db.deadlines import Deadlines
 
 LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
-_NAMED = re.compile(r"^the database( at \S+)? ")
 
 # The pool is large: a wait for a connection means that all others hang.
 _POOL_TIMEOUT_SECONDS = 10
@@ -40,19 +36,17 @@ _RETRIES = 10
 _RETRY_SECONDS = (0.01, 2.0)
 # For schema changes, which may take long while an operator watches.
 _A_DAY_SECONDS = 86_400.0
-# SQLite: how long a transaction without a deadline waits for the lock of another process.
-_LOCK_SECONDS = 600.0
-# Pause between two attempts to lock, drawn from this range.
-_LOCK_RETRY_SECONDS = (0.001, 0.005)
 
 
 class Unavailable(exception.MigprogError):
-    """The database cannot serve now: it is away, overloaded, or has no tables yet."""
+    """The database cannot serve now: it is away, overloaded, or has no tables yet.
 
-    @property
-    def why(self) -> str:
-        """Return the text without the database's name, for lines that have it already."""
-        return _NAMED.sub("", str(self))
+    ``why`` is the text without the name of the database, for lines that have it already.
+    """
+
+    def __init__(self, why: str, database: str = "the database") -> None:
+        super().__init__(f"{database} {why}")
+        self.why = why
 
 
 class LoginRefused(Unavailable):
@@ -157,7 +151,7 @@ class Store:
                 # fails if another wrote in between: this one takes the write lock at its start.
                 connection.info["in_transaction"] = True
                 with connection.begin():
-                    _begin_immediate(connection, deadline)
+                    sqlite.begin_immediate(connection, deadline)
                     yield connection
         finally:
             self._one_writer.release()
@@ -209,40 +203,6 @@ def _within(connection: Connection, deadline: float | None) -> Iterator[None]:
         yield
     finally:
         deadlines.end(connection)
-
-
-def _begin_immediate(connection: Connection, deadline: float | None) -> None:
-    """Begin a transaction that writes, as soon as no other process has one.
-
-    SQLite itself waits in C, which under eventlet blocks all threads, and tries every 100 ms: where
-    another process writes one transaction after the other the lock is free for a millisecond at a
-    time, and such a wait fails after half a minute.
-    """
-    give_up_at = time.monotonic() + _LOCK_SECONDS if deadline is None else deadline
-    driver: Any = connection.connection.dbapi_connection
-    (waits_ms,) = driver.execute("PRAGMA busy_timeout").fetchone()
-    driver.execute("PRAGMA busy_timeout = 0")
-    try:
-        while not _has_begun(connection, give_up_at):
-            time.sleep(random.uniform(*_LOCK_RETRY_SECONDS))  # noqa: S311
-    finally:
-        driver.execute(f"PRAGMA busy_timeout = {waits_ms}")
-
-
-def _has_begun(connection: Connection, give_up_at: float) -> bool:
-    try:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    except sa_exc.OperationalError as error:
-        if not _is_locked(error) or time.monotonic() + max(_LOCK_RETRY_SECONDS) >= give_up_at:
-            raise
-        return False
-    return True
-
-
-def _is_locked(error: sa_exc.OperationalError) -> bool:
-    # The lower byte of an extended error code is the primary one.
-    code: int = getattr(error.orig, "sqlite_errorcode", 0)
-    return code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
@@ -298,30 +258,10 @@ def _prepare(limits: Deadlines, engine: Engine) -> None:
     deadlines.keep(engine, limits)
     if engine.dialect.name == "sqlite":
         busy_ms = int(1000 * limits.transaction_seconds)
-        event.listen(engine, "connect", functools.partial(_prepare_sqlite, busy_ms))
-        event.listen(engine, "do_connect", _create_private)
+        event.listen(engine, "connect", functools.partial(sqlite.prepare, busy_ms))
+        event.listen(engine, "do_connect", sqlite.create_private)
     elif engine.dialect.name == "mysql":
         event.listen(engine, "connect", _prepare_mysql)
-
-
-def _create_private(_dialect: Any, _record: Any, arguments: list[Any], _options: Any) -> None:
-    """Create the database file readable by its owner alone.
-
-    SQLite would create it readable by all, with all projects' migrations. The files beside it
-    (-wal, -shm) get its mode.
-    """
-    path = arguments[0]
-    if path and path != ":memory:" and not path.startswith("file:"):
-        with contextlib.suppress(OSError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_EXCL, 0o600))
-
-
-def _prepare_sqlite(busy_ms: int, connection: Any, _record: Any) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
-    # With WAL readers and the writer do not wait for each other. It is a property of the file.
-    # SQLite does not wait to set it, and fails while another process sets it.
-    with contextlib.suppress(sqlite3.OperationalError):
-        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _prepare_mysql(connection: Any, _record: Any) -> None:
@@ -367,14 +307,15 @@ def translated(engine: Engine) -> Iterator[None]:
     try:
         yield
     except db_exc.DBNonExistentTable as error:
-        raise Unavailable("the database has no tables: run migprog-manage db sync") from error
+        raise Unavailable("has no tables: run migprog-manage db sync") from error
     except _OPERATIONAL as error:
         kind = LoginRefused if where.is_refusal(error) else Unavailable
-        text = f"{where.where(engine.url)} does not serve: {where.reason(error)}"
-        raise kind(text) from error
+        raise kind(*_not_serving(engine, error)) from error
     except (db_exc.DBError, sa_exc.DatabaseError) as error:
         if not where.is_damage(error):
             raise
-        raise Unavailable(
-            f"{where.where(engine.url)} does not serve: {where.reason(error)}"
-        ) from error
+        raise Unavailable(*_not_serving(engine, error)) from error
+
+
+def _not_serving(engine: Engine, error: Exception) -> tuple[str, str]:
+    return f"does not serve: {where.reason(error)}", where.where(engine.url)

@@ -28,7 +28,7 @@ def missing(store: engine.Store) -> str | None:
             except (sa_exc.DBAPIError, db_exc.DBError) as error:
                 if isinstance(error, db_exc.DBConnectionError):
                     raise engine.Unavailable(
-                        f"{where.where(store.engine.url)} does not serve: {where.reason(error)}"
+                        f"does not serve: {where.reason(error)}", store.where
                     ) from error
                 return where.reason(error)
     return None

@@ -2,6 +2,7 @@
 """What every database has to do: run on SQLite as unit tests, on the others as functional ones."""
 
 from migprog.tests.store_cases.agents import Impersonated, Living
+from migprog.tests.store_cases.arrival_only import ArrivalOnly
 from migprog.tests.store_cases.clocks import Timing
 from migprog.tests.store_cases.history import Remembering
 from migprog.tests.store_cases.instants import Dating
@@ -11,8 +12,8 @@ from migprog.tests.store_cases.naming import NovaIdLookup
 from migprog.tests.store_cases.newer import Newer
 from migprog.tests.store_cases.owners import Owning
 from migprog.tests.store_cases.reports import Guarding, Keeping
+from migprog.tests.store_cases.resolve_arrivals import ResolveArrivals
 from migprog.tests.store_cases.servers import Arriving, ReportSummary
-from migprog.tests.store_cases.settling import Settling
 from migprog.tests.store_cases.together import Together
 from migprog.tests.store_cases.transcripts import Transcripts
 from migprog.tests.store_cases.twice import Doubling
@@ -23,7 +24,8 @@ class Cases(
     Guarding,
     ReportSummary,
     Arriving,
-    Settling,
+    ResolveArrivals,
+    ArrivalOnly,
     MigrationQuery,
     Together,
     Remembering,

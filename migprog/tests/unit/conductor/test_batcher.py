@@ -56,7 +56,7 @@ def batch(*reports, host="a"):
     return Batch(host=host, node=host, reports=reports)
 
 
-class JobQueries(threading.Thread):
+class Storing(threading.Thread):
     def __init__(self, intake, told):
         super().__init__(daemon=True)
         self.intake, self.told = intake, told
@@ -77,7 +77,7 @@ class JobQueries(threading.Thread):
 
 def busy(database, intake):
     """Have a first transaction under way; gives who waits for it."""
-    first = JobQueries(intake, batch(stores.report(), host="first"))
+    first = Storing(intake, batch(stores.report(), host="first"))
     assert database.begun.acquire(timeout=_SECONDS)
     return first
 
@@ -101,7 +101,7 @@ def test_an_idle_database_is_handed_each_batch_at_once(database, intake):
 
 def test_what_came_in_meanwhile_is_stored_together(database, intake):
     first = busy(database, intake)
-    others = [JobQueries(intake, batch(stores.report(), host=str(n))) for n in range(5)]
+    others = [Storing(intake, batch(stores.report(), host=str(n))) for n in range(5)]
     waiting(intake, 5)
     database.go.release(2)
     for each in (first, *others):
@@ -112,7 +112,7 @@ def test_what_came_in_meanwhile_is_stored_together(database, intake):
 def test_what_is_stored_together_is_bounded(database, intake):
     first = busy(database, intake)
     large = tuple(stores.report() for _ in range(500))
-    others = [JobQueries(intake, batch(*large, host=str(n))) for n in range(6)]
+    others = [Storing(intake, batch(*large, host=str(n))) for n in range(6)]
     waiting(intake, 6)
     database.go.release(3)
     for each in (first, *others):
@@ -153,10 +153,10 @@ def test_more_progress_than_may_wait_is_dropped_counted_and_logged_once(database
     assert caplog.text.count("3 progress reports wait for the database") == 1
 
 
-def test_when_the_database_is_away_those_who_ask_hear_it(database, intake):
+def test_database_that_is_away_fails_the_waiting_batches(database, intake):
     database.error = Unavailable("away")
     intake.keep(batch(stores.report()))
-    asking = JobQueries(intake, batch(stores.report()))
+    asking = Storing(intake, batch(stores.report()))
     database.go.release(2)
     asking.answer()
     assert asking.error is database.error
@@ -167,8 +167,8 @@ def test_when_the_database_is_away_those_who_ask_hear_it(database, intake):
 
 def test_what_cannot_be_stored_takes_nothing_else_with_it(database, intake):
     first = busy(database, intake)
-    bad = JobQueries(intake, batch(stores.report(), host="bad"))
-    good = JobQueries(intake, batch(stores.report(), host="good"))
+    bad = Storing(intake, batch(stores.report(), host="bad"))
+    good = Storing(intake, batch(stores.report(), host="good"))
     waiting(intake, 2)
     database.poison = "bad"
     database.go.release(10)

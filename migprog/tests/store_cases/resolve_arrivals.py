@@ -28,13 +28,13 @@ ON_ITS_WAY = {"percent": 40, "memory_total_bytes": 4000, "memory_processed_bytes
 
 
 def came(server_uuid, **values):
-    """It came for good 5 s after START, its job having taken 4.5 s."""
+    """It arrived 5 s after START, its job having taken 4.5 s."""
     came = stores.arrival(server_uuid, START + 5, ArrivalState.RESUMED)
     return dataclasses.replace(came, **({"complete": True} | FIGURES | values))
 
 
 def gone(server_uuid, **values):
-    """It began to arrive 1 s after START, and was gone 3 s later; nobody has told of it since."""
+    """It began to arrive 1 s after START, and was gone 3 s later; no source has reported it."""
     came = stores.arrival(server_uuid, START + 1)
     return dataclasses.replace(
         came, **({"gone_after_seconds": 3.0, "unmatched_seconds": 60.0} | values)
@@ -42,8 +42,8 @@ def gone(server_uuid, **values):
 
 
 def lost(first, sequence=9):
-    """What an agent tells that found it gone, an hour later."""
-    told = report(
+    """What an agent reports that found the job gone, an hour later."""
+    reported = report(
         sequence,
         Status.UNKNOWN,
         uuid=first.uuid,
@@ -51,13 +51,13 @@ def lost(first, sequence=9):
         phase=Phase.DONE,
         sampled_at=first.sampled_at,
         ended_at=START + 3600,
-        error="nobody watched",
+        error="no agent saw the end",
     )
-    return dataclasses.replace(told, percent=first.percent)
+    return dataclasses.replace(reported, percent=first.percent)
 
 
 def arrives(store, arrival, last_reported_at=START + 100):
-    """Whether it need not be told again."""
+    """Return whether the arrival is resolved."""
     return bool(
         stores.store(store, arrival, host="dest", last_reported_at=last_reported_at).arrived
     )
@@ -74,11 +74,11 @@ def assert_completed(store, first):
     assert server.sampled_at == stored.sampled_at == at(START + 5)
 
 
-class Settling:
-    """The destination's word settles what the source does not know, and nothing else."""
+class ResolveArrivals:
+    """An arrival decides what the source does not know of the end, and nothing else."""
 
     @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-    def test_unknown_becomes_completed_in_whatever_order_it_is_told(self, store, order):
+    def test_unknown_end_becomes_completed_in_any_order_of_receipt(self, store, order):
         first = report(**ON_ITS_WAY, eta_seconds=9.0)
         stores.store(store, first)
         incoming = stores.arrival(first.server_uuid, START + 1)
@@ -96,7 +96,7 @@ class Settling:
             again()
         assert lasting(migration(store, first)) == before
 
-    def test_all_in_one_batch(self, store):
+    def test_report_and_arrival_in_one_batch_complete_the_migration(self, store):
         first = report(**ON_ITS_WAY)
         stores.store(store, later(first, 2), lost(first))
         heard = [
@@ -110,7 +110,7 @@ class Settling:
         assert objects.store_batches(store, heard)[1].ack.arrived == (first.server_uuid,)
         assert_completed(store, first)
 
-    def test_who_is_to_be_told_of_its_end_is_told_the_true_one(self, store):
+    def test_stored_end_is_the_one_that_the_arrival_decided(self, store):
         first = report(**ON_ITS_WAY)
         stores.store(store, first)
         assert not arrives(store, came(first.server_uuid))
@@ -118,7 +118,7 @@ class Settling:
         (end,) = objects.store_batch(store, batch, START + 9).ends
         assert end.status is Status.COMPLETED
 
-    def test_an_end_that_the_destination_settles_is_told_of_once(self, store):
+    def test_end_that_an_arrival_decided_is_returned_once(self, store):
         first = report(**ON_ITS_WAY)
         stores.store(store, first, lost(first))
         batch = Batch(host="dest", node="dest", arrivals=(came(first.server_uuid),))
@@ -127,7 +127,7 @@ class Settling:
         assert (end.ended_at, end.started_at) == pytest.approx((START + 5, START))
         assert objects.store_batch(store, batch, START + 10).ends == ()
 
-    def test_an_end_that_the_destination_settles_has_the_copies_of_the_disks(self, store):
+    def test_end_that_an_arrival_decided_has_the_disks(self, store):
         disks = (("vda", 4000, 900),)
         first = report(**ON_ITS_WAY, disks=disks)
         stores.store(store, first, lost(first))
@@ -136,7 +136,7 @@ class Settling:
         assert end.disks == disks
 
     @pytest.mark.parametrize("off", [-0.9, -0.003, 0.003, 0.9])
-    def test_an_arrival_told_again_by_a_clock_corrected_otherwise_is_the_same(self, store, off):
+    def test_repeated_arrival_after_a_clock_correction_is_the_same(self, store, off):
         first = report(**ON_ITS_WAY)
         stores.store(store, first, last_reported_at=START + 4)
         arrival = came(first.server_uuid)
@@ -157,7 +157,7 @@ class Settling:
         stored = migration(store, first)
         assert (stored.ended_at, stored.total_seconds) == (at(START + 5.25), 4.75)
 
-    def test_a_source_that_may_tell_yet_is_waited_for(self, store):
+    def test_migration_is_post_migrating_while_its_source_may_report(self, store):
         first = report(**ON_ITS_WAY)
         stores.store(store, first, last_reported_at=START + 4)
         assert not arrives(store, came(first.server_uuid), last_reported_at=START + 5)
@@ -176,7 +176,7 @@ class Settling:
         assert {name: getattr(stored, name) for name in told} == told
         assert (stored.status, stored.ended_at) == (Status.COMPLETED, at(START + 6))
 
-    def test_a_source_that_is_silent_is_not_waited_for_for_ever(self, store):
+    def test_migration_is_completed_once_its_source_is_silent(self, store):
         first = report(**ON_ITS_WAY)
         stores.store(store, first, last_reported_at=START)
         assert not arrives(store, came(first.server_uuid), last_reported_at=START + 150)
@@ -184,7 +184,7 @@ class Settling:
         assert_completed(store, first)
 
     @pytest.mark.parametrize("wrong_by", [-3600, 3600, -59])
-    def test_a_destination_whose_clock_is_set_wrong_is_named_all_the_same(self, store, wrong_by):
+    def test_destination_with_a_wrong_clock_is_recorded(self, store, wrong_by):
         first = report(**ON_ITS_WAY)
         stores.store(store, first, lost(first))
         arrival = came(first.server_uuid)
@@ -200,7 +200,7 @@ class Settling:
         assert (stored.status, stored.dest_compute) == (Status.COMPLETED, "dest")
         assert stored.ended_at == at(START + 5)
 
-    def test_a_source_whose_clock_is_set_wrong_is_found_all_the_same(self, store):
+    def test_arrival_matches_the_migration_of_a_source_with_a_wrong_clock(self, store):
         hour = 3600
         first = report(2, started_at=START - hour, **ON_ITS_WAY)
         stores.store(store, first)
@@ -210,7 +210,7 @@ class Settling:
         assert arrives(store, came(first.server_uuid))
         assert migration(store, first).arrived_at == at(START + 5)
 
-    def test_and_what_it_does_not_know_is_settled(self, store):
+    def test_arrival_decides_the_end_for_a_source_with_a_wrong_clock(self, store):
         first = report(2, started_at=START - 3600, **ON_ITS_WAY)
         stores.store(store, first)
         stores.store(store, stores.arrival(first.server_uuid, START + 1), host="dest")
@@ -218,7 +218,7 @@ class Settling:
         assert arrives(store, came(first.server_uuid))
         assert_completed(store, first)
 
-    def test_an_arrival_is_not_taken_for_that_of_a_migration_before(self, store):
+    def test_arrival_does_not_match_an_earlier_migration(self, store):
         """To and fro: nobody has reported yet what brings it here again."""
         first = report(2, Status.COMPLETED, ended_at=START + 5.5)
         stores.store(store, first)
@@ -239,175 +239,14 @@ class Settling:
         assert (stored.dest_compute, stored.arrived_at) == ("dest", at(START + 16))
         assert lasting(migration(store, first)) == before
 
-    def test_what_no_source_tells_of_is_told_by_its_arrival(self, store):
-        arrival = came(report().server_uuid, unmatched_seconds=60.0)
-        for short in ({"unmatched_seconds": 59.9}, {"total_seconds": None}, {"complete": None}):
-            assert not arrives(store, dataclasses.replace(arrival, **short))
-        assert objects.Migration.list(store, server_uuid=arrival.server_uuid) == []
-
-        batch = Batch(host="dest", node="dest.example.org", arrivals=(arrival,))
-        stored = objects.store_batch(store, batch, START + 66)
-        assert stored.ack.arrived == (arrival.server_uuid,)
-        (end,) = stored.ends
-        assert (end.status, end.total_seconds) == (Status.COMPLETED, 4.5)
-        (made,) = objects.Migration.list(store, server_uuid=arrival.server_uuid)
-        assert {name: getattr(made, name) for name in FIGURES} == FIGURES
-        assert (made.status, made.percent, made.dest_compute) == (Status.COMPLETED, 100, "dest")
-        assert made.source_compute is made.source_node is made.error is None
-        assert (made.started_at, made.ended_at) == (at(START + 0.5), at(START + 5))
-        server = objects.Server.get(store, arrival.server_uuid)
-        assert (server.host, server.progress) == ("dest", 100)
-
-        assert arrives(store, arrival)
-        assert objects.Migration.list(store, server_uuid=arrival.server_uuid) == [made]
-
-    @pytest.mark.parametrize("status", [Status.COMPLETED, Status.UNKNOWN])
-    def test_and_by_its_source_after_all(self, store, status):
-        arrival = came(report().server_uuid, unmatched_seconds=60.0)
-        assert arrives(store, arrival)
-        (made,) = objects.Migration.list(store, server_uuid=arrival.server_uuid)
-
-        # What it told on its way comes late, and changes nothing.
-        first = report(server_uuid=arrival.server_uuid, server_name="a-server", memory_iteration=7)
-        assert stores.store(store, first).refused == {}
-        assert objects.Migration.list(store, server_uuid=arrival.server_uuid) == [made]
-
-        end = later(first, 2, status, ended_at=START + 6, downtime_seconds=0.5)
-        for _ in range(2):
-            batch = Batch(host="src", node="src.example.org", reports=(end,))
-            stored = objects.store_batch(store, batch, START + 70)
-            assert (stored.refused, stored.ends) == ((), ())
-        (known,) = objects.Migration.list(store, server_uuid=arrival.server_uuid)
-        assert (known.id, known.uuid, known.created_at) == (made.id, first.uuid, made.created_at)
-        assert (known.status, known.percent) == (Status.COMPLETED, 100)
-        assert (known.source_compute, known.source_node) == ("src", "src.example.org")
-        assert (known.dest_compute, known.arrived_at) == ("dest", made.arrived_at)
-        assert known.started_at == at(first.started_at)
-        assert known.updated_at == at(START + 70)
-        told = status is Status.COMPLETED
-        assert known.server_name == "a-server"
-        assert known.downtime_seconds == (0.5 if told else made.downtime_seconds)
-        assert known.ended_at == (at(START + 6) if told else made.ended_at)
-        # What the source cannot tell stays as the destination told it.
-        assert known.total_seconds == made.total_seconds
-        server = objects.Server.get(store, arrival.server_uuid)
-        assert (server.host, server.migration_uuid) == ("dest", first.uuid)
-        # The arrival told again is the same one's.
-        assert arrives(store, arrival)
-        assert objects.Migration.list(store, server_uuid=arrival.server_uuid) == [known]
-
-    def test_all_of_it_in_one_transaction(self, store):
-        arrival = came(report().server_uuid, unmatched_seconds=60.0)
-        first = report(server_uuid=arrival.server_uuid)
-        end = later(first, 2, Status.COMPLETED, ended_at=START + 6)
-        batches = [
-            Batch(host="dest", node="dest", arrivals=(arrival,)),
-            Batch(host="src", node="src", reports=(first,)),
-            Batch(host="src", node="src", reports=(end,)),
-        ]
-        stored = objects.store_batches(
-            store, [objects.ReceivedBatch(batch, START + 70) for batch in batches]
-        )
-        assert [len(each.ends) for each in stored] == [1, 0, 0]
-        (made,) = objects.Migration.list(store, server_uuid=arrival.server_uuid)
-        assert (made.uuid, made.source_compute, made.dest_compute) == (first.uuid, "src", "dest")
-        assert made.total_seconds == arrival.total_seconds
-
-    def test_what_a_source_tells_of_another_is_not_its(self, store):
-        arrival = came(report().server_uuid, unmatched_seconds=60.0)
-        assert arrives(store, arrival)
-        first = report(2, server_uuid=arrival.server_uuid)
-        others = (
-            later(
-                report(server_uuid=arrival.server_uuid, started_at=START + 100), 2, Status.COMPLETED
-            ),
-            # One that came to nothing, a moment before.
-            later(report(server_uuid=arrival.server_uuid), 2, Status.FAILED, ended_at=START + 0.4),
-        )
-        for other in others:
-            stores.store(store, other)
-        # It has left again from where it arrived.
-        stores.store(store, later(first, 3, Status.COMPLETED, ended_at=START + 20), host="dest")
-        records = objects.Migration.list(store, server_uuid=arrival.server_uuid)
-        assert len(records) == 4
-        assert [each.uuid for each in records if each.source_compute is None] == [records[-1].uuid]
-
-    @pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED, Status.UNKNOWN])
-    def test_what_came_to_nothing_unseen_by_its_source(self, store, status):
-        arrival = gone(report().server_uuid)
-        assert not arrives(store, dataclasses.replace(arrival, unmatched_seconds=59.9))
-        assert objects.Migration.list(store, server_uuid=arrival.server_uuid) == []
-        for _ in range(2):
-            assert arrives(store, arrival)
-        (made,) = objects.Migration.list(store, server_uuid=arrival.server_uuid)
-        assert (made.status, made.percent, made.phase) == (Status.UNKNOWN, None, Phase.DONE)
-        assert (made.source_compute, made.dest_compute) == (None, "dest")
-        assert (made.started_at, made.ended_at) == (at(START + 1), at(START + 4))
-        assert made.total_seconds == 3.0
-        assert "nothing" in made.error
-        assert objects.Server.get(store, arrival.server_uuid).host is None
-
-        first = report(server_uuid=arrival.server_uuid, percent=30)
-        end = later(first, 2, status, ended_at=START + 4.5, error="why", percent=30)
-        stores.store(store, first, end)
-        (known,) = objects.Migration.list(store, server_uuid=arrival.server_uuid)
-        assert (known.id, known.uuid, known.status) == (made.id, first.uuid, status)
-        assert (known.source_compute, known.dest_compute) == ("source", "dest")
-        assert (known.error, known.percent, known.ended_at) == ("why", 30, at(START + 4.5))
-        assert objects.Server.get(store, arrival.server_uuid).host == "source"
-
-    @pytest.mark.parametrize("wrong_by", [-50, 0, 50])
-    def test_what_its_source_saw_come_to_nothing_is_not_made_again(self, store, wrong_by):
-        """Whether or not its arrival was told while it was under way, by another clock."""
-        firsts = [report(**ON_ITS_WAY) for _ in range(2)]
-        stores.store(store, *firsts, last_reported_at=START + 2)
-        seen = stores.arrival(firsts[0].server_uuid, START + 1 + wrong_by)
-        assert arrives(store, seen, last_reported_at=START + 2)
-        ends = [later(first, 3, Status.FAILED, ended_at=START + 4) for first in firsts]
-        stores.store(store, *ends, last_reported_at=START + 4)
-        for first in firsts:
-            assert arrives(store, gone(first.server_uuid, at=seen.at))
-            (record,) = objects.Migration.list(store, server_uuid=first.server_uuid)
-            assert (record.uuid, record.status) == (first.uuid, Status.FAILED)
-
-    def test_another_that_came_to_nothing_just_before_is_not_it(self, store):
-        first = report(2, Status.CANCELLED, ended_at=START + 3)
-        stores.store(store, first, last_reported_at=START + 3)
-        assert arrives(store, gone(first.server_uuid))
-        again = gone(first.server_uuid, at=START + 20)
-        assert arrives(store, again)
-        made, told = objects.Migration.list(store, server_uuid=first.server_uuid)
-        assert (told.uuid, made.source_compute) == (first.uuid, None)
-        # Nobody knows whether the arrival of one that never named its destination was this one.
-        other = report(2, Status.CANCELLED, ended_at=START + 3)
-        stores.store(store, other, last_reported_at=START + 3)
-        assert arrives(store, gone(other.server_uuid, at=START + 20))
-        assert len(objects.Migration.list(store, server_uuid=other.server_uuid)) == 1
-
-    def test_it_names_the_destination_while_it_is_under_way(self, store):
+    def test_failed_arrival_sets_the_destination_of_a_running_migration(self, store):
         first = report(**ON_ITS_WAY)
         stores.store(store, first)
         assert arrives(store, dataclasses.replace(gone(first.server_uuid), unmatched_seconds=None))
         stored = migration(store, first)
         assert (stored.status, stored.dest_compute) == (Status.RUNNING, "dest")
 
-    def test_a_server_that_is_known_stays_where_it_was(self, store):
-        first = report(2, Status.COMPLETED, started_at=START - 500, ended_at=START - 490)
-        stores.store(store, first, last_reported_at=START - 490)
-        before = objects.Server.get(store, first.server_uuid)
-        assert arrives(store, gone(first.server_uuid))
-        assert objects.Server.get(store, first.server_uuid) == before
-        assert len(objects.Migration.list(store, server_uuid=first.server_uuid)) == 2
-
-    def test_a_migration_that_its_source_has_told_of_is_not_made_again(self, store):
-        # By a clock so wrong that the arrival does not find it, of an agent that tells no time.
-        first = report(2, Status.COMPLETED, started_at=START - 3600)
-        first = dataclasses.replace(first, sampled_at=START - 3596, ended_at=START - 3596)
-        stores.store(store, first, last_reported_at=START + 4)
-        assert not arrives(store, came(first.server_uuid, unmatched_seconds=70.0))
-        assert len(objects.Migration.list(store, server_uuid=first.server_uuid)) == 1
-
-    def test_a_failure_that_the_source_saw_stands(self, store):
+    def test_failure_that_the_source_reports_is_not_changed(self, store):
         first = report(**ON_ITS_WAY)
         stores.store(store, first)
         assert not arrives(store, came(first.server_uuid))
@@ -415,7 +254,7 @@ class Settling:
         arrives(store, came(first.server_uuid))
         assert migration(store, first).status is Status.FAILED
 
-    def test_what_the_source_told_of_its_end_is_filled_up_and_not_overruled(self, store):
+    def test_arrival_adds_missing_figures_to_a_reported_end(self, store):
         first = report(
             2, Status.COMPLETED, ended_at=START + 6, downtime_seconds=0.5, memory_total_bytes=1
         )
@@ -426,7 +265,7 @@ class Settling:
         assert (stored.total_seconds, stored.memory_processed_bytes) == (4.5, 3000)
         assert stored.ended_at == at(START + 6)
 
-    def test_without_figures_the_last_that_were_told_stay(self, store):
+    def test_arrival_without_figures_keeps_the_last_reported_ones(self, store):
         first = report(**ON_ITS_WAY)
         stores.store(store, first)
         stores.store(store, lost(first))
@@ -446,7 +285,7 @@ class Settling:
             {"at": START + 70},
         ],
     )
-    def test_what_does_not_prove_its_end_does_not_settle_it(self, store, not_it):
+    def test_arrival_that_does_not_prove_the_end_decides_nothing(self, store, not_it):
         first = report(**ON_ITS_WAY)
         stores.store(store, first)
         arrives(store, came(first.server_uuid, **not_it))
@@ -454,10 +293,10 @@ class Settling:
         stores.store(store, lost(first))
         arrives(store, came(first.server_uuid, **not_it))
         stored = migration(store, first)
-        assert (stored.status, stored.error) == (Status.UNKNOWN, "nobody watched")
+        assert (stored.status, stored.error) == (Status.UNKNOWN, "no agent saw the end")
 
     @pytest.mark.parametrize("status", [Status.RUNNING, Status.COMPLETED, Status.UNKNOWN])
-    def test_what_was_found_later_names_the_destination_where_none_was_seen(self, store, status):
+    def test_server_found_later_sets_an_unknown_destination(self, store, status):
         seen, unseen = (report(2, status, ended_at=START + 6) for _ in range(2))
         stores.store(store, seen, unseen)
         stores.store(store, stores.arrival(seen.server_uuid), host="dest")
@@ -472,7 +311,7 @@ class Settling:
             assert (stored.dest_compute, stored.arrived_at) == ("dest", at(START + arrived))
             assert stored.status is status
 
-    def test_an_end_that_nobody_saw_wipes_nothing_out(self, store):
+    def test_unknown_end_keeps_the_last_figures(self, store):
         first = report(**ON_ITS_WAY, verdict_message="as it was", throughput_bytes_per_second=5)
         stores.store(store, first)
         newer = later(first, 5, memory_processed_bytes=950)
@@ -484,7 +323,7 @@ class Settling:
         assert stored.sampled_at == at(newer.sampled_at)
         assert stored.ended_at == at(START + 3600)
 
-    def test_where_it_went_on_to_is_another_migrations_end(self, store):
+    def test_arrival_of_the_next_migration_does_not_end_this_one(self, store):
         first = report(**ON_ITS_WAY)
         stores.store(store, first)
         assert not arrives(store, came(first.server_uuid))
