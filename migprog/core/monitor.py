@@ -13,6 +13,7 @@ from migprog.core.assessment import Assessment
 from migprog.core.ending import Ending
 from migprog.core.forecast import calibration, estimate, guest_pause, precopy, verdict
 from migprog.core.forecast.job_sample import Disk, JobState, Sample, from_job_stats, outgoing_job
+from migprog.core.forecast.resent import Resent
 from migprog.core.report import Report
 from migprog.core.server_facts import ServerFacts
 from migprog.core.status import ENDED, Phase, Status
@@ -39,7 +40,7 @@ class Monitor:
     """Monitors one migration that was found at ``found_at``.
 
     ``completion_time_seconds`` is how long earlier migrations took from their switchover to their
-    end, ``resent_share`` what those of the same server sent again. It is read each
+    end, ``expected`` what the server is expected to send again. It is read each
     ``poll_interval_seconds`` or so, which may change. ``saved`` is the checkpoint of an earlier
     agent; it is None once the migration is known to be running, and nothing is reported before.
     """
@@ -52,7 +53,7 @@ class Monitor:
         completion_time_seconds: float | None = None,
         saved: checkpoint.Checkpoint | None = None,
         poll_interval_seconds: float = 0.0,
-        resent_share: float | None = None,
+        expected: Resent | None = None,
     ) -> None:
         self.uuid = uuid
         self.server_uuid = server_uuid
@@ -61,7 +62,7 @@ class Monitor:
         self._course = precopy.PrecopyState(
             started_at=found_at,
             completion_time_seconds=completion_time_seconds,
-            resent_share=resent_share,
+            resent=expected or Resent(),
         )
         # The host that it goes to, once a conductor has reported it.
         self.destination: str | None = None

@@ -18,7 +18,7 @@ from migprog.core.status import ENDED, Phase, Status
 
 # A change of the percentage by so much is worth a report; and the least seconds between two
 # progress messages of one host.
-STEP_POINTS = 2
+STEP_POINTS = 4
 STEP_SECONDS = 1.0
 # An interval counts as over this share of it, and so many seconds, early: readings come each poll
 # interval or so, and the next one would be late.

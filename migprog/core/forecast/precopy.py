@@ -16,6 +16,7 @@ from migprog.core.forecast import disk_copy, transferred
 from migprog.core.forecast.dirty_rate import DirtyRate, IterationStart, dirtying, without_progress
 from migprog.core.forecast.disk_copy import Copies
 from migprog.core.forecast.job_sample import Sample
+from migprog.core.forecast.resent import Resent
 from migprog.core.forecast.transfer_rate import MemoryRate, Rate, Share
 from migprog.core.forecast.transferred import Moved
 
@@ -28,6 +29,10 @@ STANDSTILL_SECONDS = 8.0
 # QEMU sends at the start of each slice of a tenth of a second.
 SLICE_SECONDS = 0.1
 _SMOOTHING_SECONDS = 20.0
+# What counts of bytes on the wire have more than the guest's memory.
+_HEADERS = 0.01
+# A first iteration of which such a share is copied has begun before it was seen.
+_AMID = 0.1
 # The memory rates before anything is measured.
 UNMEASURED_RATES: Mapping[str, Any] = {
     "memory": MemoryRate(),
@@ -48,9 +53,9 @@ class PrecopyState(NamedTuple):
     ``memory_resident_bytes`` its QEMU's resident memory: pages never written are not resident.
     ``has_host_devices``: it has devices of the host, whose state is moved, too.
     ``completion_time_seconds`` is how long earlier migrations took from their switchover to their
-    end, ``resent_share`` what earlier migrations of the server sent again, as a share of their
-    first iteration. ``first_iteration`` is the number of this migration's first iteration (QEMU may
-    go on counting from a cancelled one), ``first_iteration_bytes`` what that had to send.
+    end, ``resent`` what it is expected to send again. ``first_iteration`` is the number of this
+    migration's first iteration (QEMU may go on counting from a cancelled one),
+    ``first_iteration_bytes`` what that had to send.
     ``iterations`` are the later ones, ``undisturbed`` those of them during which the guest was not
     paused: only these say something about convergence. ``iteration_started_at`` is when the latest
     iteration began, ``iteration_event_at`` when QEMU last sent an event that one begins, and
@@ -73,7 +78,7 @@ class PrecopyState(NamedTuple):
     memory_resident_bytes: int | None = None
     has_host_devices: bool = False
     completion_time_seconds: float | None = None
-    resent_share: float | None = None
+    resent: Resent = Resent()
     latest: Sample | None = None
     moved_at: float | None = None
     disks: Copies = Copies()
@@ -313,7 +318,19 @@ def _began_at(course: PrecopyState, sample: Sample) -> float:
     """Return when the iteration began: by QEMU's event, if one came since the last sample."""
     earliest = course.latest.at if course.latest else course.started_at
     event_at = course.iteration_event_at
-    return event_at if event_at is not None and earliest < event_at <= sample.at else sample.at
+    if event_at is not None and earliest < event_at <= sample.at:
+        return event_at
+    return course.started_at if course.latest is None and _is_amid_first(sample) else sample.at
+
+
+def _is_amid_first(sample: Sample) -> bool:
+    """Return whether a sample is amid the first iteration, where nothing was sent twice yet, and no
+    disk was copied before it. An agent that was restarted sees this."""
+    total, remaining = sample.memory_total_bytes, sample.memory_remaining_bytes
+    copied = sample.memory_copied_bytes or sample.memory_processed_bytes
+    if sample.disk_total_bytes or total is None or remaining is None or copied is None:
+        return False
+    return copied > _AMID * total and copied + remaining <= (1 + _HEADERS) * total
 
 
 def _dirtied(before: Sample | None, now: Sample, memory: Moved | None) -> int | None:
