@@ -11,7 +11,7 @@ from typing import Any
 from migprog.core import assessment, checkpoint, job_start, progress, schedule
 from migprog.core.assessment import Assessment
 from migprog.core.ending import Ending
-from migprog.core.forecast import calibration, estimate, guest_pause, precopy, verdict
+from migprog.core.forecast import calibration, estimate, guest_pause, observation, precopy, verdict
 from migprog.core.forecast.job_sample import Disk, JobState, Sample, from_job_stats, outgoing_job
 from migprog.core.forecast.resent import Resent
 from migprog.core.report import Report
@@ -191,7 +191,7 @@ class Monitor:
     def iteration_begins(self, at: float) -> None:
         """Process QEMU's event that an iteration over the server's memory begins."""
         self._answers = self._answers.event(at)
-        self._course = precopy.iteration_begins(self._course, at)
+        self._course = observation.iteration_begins(self._course, at)
 
     def gone(self, error: str, at: float) -> None:
         """Record that libvirt does not know the server any more."""
@@ -260,7 +260,7 @@ class Monitor:
         begins = self._course.latest is None and not self._is_resumed
         if begins and began_at is not None:
             self._course = self._course._replace(started_at=began_at)
-        self._course = precopy.observe(self._course, new)
+        self._course = observation.observe(self._course, new)
         if self._course.paused_at is not None and self._phase is not Phase.SWITCHOVER:
             self.ending.pause_is_unusual = True
 
