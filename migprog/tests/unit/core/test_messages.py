@@ -83,7 +83,7 @@ def test_counters_are_never_older_than_the_report_interval_and_a_second(name):
 
 
 def test_reasons_of_a_migration_that_does_not_converge():
-    """Most of what it costs are its counters: 57 reports are the least for 10 minutes."""
+    """Most of what it costs are its counters: 55 reports are the least for 10 minutes."""
     reasons = collections.Counter(
         reason for _, reason, _ in reported(GUESTS["10 min, does not converge"])
     )
