@@ -3,7 +3,7 @@
 
 1. A change of status, phase or verdict is reported at once, and so are the first percentage and the
    first one above 0.
-2. The percentage is reported as it moves by two points, the counters once they are as old as the
+2. The percentage is reported as it moves by four points, the counters once they are as old as the
    report interval.
 3. A host sends at most one such message a second, with all its migrations that have changed.
 """
