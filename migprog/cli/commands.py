@@ -14,7 +14,7 @@ from migprog.cli import columns, options, outcome, queries, screen, selection, t
 from migprog.cli.client import ADVICE_SINCE, MAX_PAGES, Client, Page
 from migprog.cli.columns import Table
 from migprog.cli.errors import ClientError
-from migprog.cli.feed import Feed, PollingFeed, ServerFeed
+from migprog.cli.feed import Feed, HostFeed, PollingFeed, ServerFeed
 from migprog.cli.outcome import Exit
 from migprog.cli.state import State
 
@@ -123,8 +123,7 @@ class Advice(Base):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser: argparse.ArgumentParser = super().get_parser(prog_name)  # type: ignore[misc]
-        options.add_server(parser)
-        parser._actions[-2].nargs = "?"
+        options.add_server(parser, nargs="?")
         return parser
 
     def take_action(self, given: argparse.Namespace) -> Table:
@@ -234,19 +233,17 @@ class WaitHost(_Following):
     def take_action(self, given: argparse.Namespace) -> int:
         # A host that nobody knows is a wrong name, not one without migrations.
         self.client.drain(given.host)
-        feed = PollingFeed(self.client, {"host": given.host}, given.interval)
+        feed = HostFeed(self.client, given.host, given.interval)
 
         def decide(state: State, seconds: float) -> Exit | None:
-            if state.taken_at is not None and state.outage is None and not state.records:
-                return Exit.COMPLETED
+            if state.outage is None and not state.records and feed.is_silent is not None:
+                return Exit.UNKNOWN if feed.is_silent else Exit.COMPLETED
             return Exit.TIMEOUT if self.is_over(given, seconds) else None
 
         code = self.follow(given, feed, f"host {given.host}", decide)
-        if code is Exit.TIMEOUT:
-            self.say(f"migrations still touch host {given.host}")
-        elif self.client.drain(given.host)["stale"]:
-            code = Exit.UNKNOWN
-            self.say(f"no migration of host {given.host} is known, but its agent is silent")
-        else:
-            self.say(f"no migration touches host {given.host}")
+        said = {
+            Exit.TIMEOUT: "migrations still touch host {}, or the API does not answer",
+            Exit.UNKNOWN: "no migration of host {} is known, but its agent is silent",
+        }.get(code, "no migration touches host {}")
+        self.say(said.format(given.host))
         return code

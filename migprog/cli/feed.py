@@ -5,14 +5,14 @@ A feed's ``next`` waits until there may be news, and returns the migrations as t
 one polls by conditional requests; one that waits for news of a list may take its place.
 """
 
+import contextlib
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from migprog.cli import outcome
 from migprog.cli.client import Client, Query
-from migprog.cli.errors import ApiRefused
+from migprog.cli.errors import ApiRefused, ApiUnavailable
 from migprog.cli.record import Record
 from migprog.cli.state import Snapshot
 
@@ -35,34 +35,34 @@ class Feed(Protocol):
         ...
 
 
-@dataclass(slots=True)
 class PollingFeed:
     """Asks for the migrations that ``query`` selects every ``interval_seconds``, or less often if
     answers take long."""
 
-    client: Client
-    query: Query
-    interval_seconds: float
-    _known: dict[int, Record] = field(default_factory=dict)
-    # In progress before, and not looked at since.
-    _left: dict[int, Record] = field(default_factory=dict)
-    _wait_seconds: float = 0.0
-    _stopped: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, client: Client, query: Query, interval_seconds: float) -> None:
+        self._client = client
+        self._query = query
+        self._interval_seconds = interval_seconds
+        self._known: dict[int, Record] = {}
+        # In progress before, and not looked at since.
+        self._left: dict[int, Record] = {}
+        self._wait_seconds = 0.0
+        self._stopped = threading.Event()
 
     def next(self) -> Snapshot:
         self._stopped.wait(self._wait_seconds)
         began = time.monotonic()
-        self._wait_seconds = self.interval_seconds
+        self._wait_seconds = self._interval_seconds
         snapshot = self._poll()
         took = time.monotonic() - began
-        self._wait_seconds = max(self.interval_seconds - took, took / _MAX_SHARE - took)
+        self._wait_seconds = max(self._interval_seconds - took, took / _MAX_SHARE - took)
         return snapshot
 
     def stop(self) -> None:
         self._stopped.set()
 
     def _poll(self) -> Snapshot:
-        page = self.client.in_progress(self.query)
+        page = self._client.in_progress(self._query)
         # A record keeps its number, even if it gets another UUID.
         records = {each["id"]: each for each in page.records}
         if not page.truncated:
@@ -70,12 +70,12 @@ class PollingFeed:
             self._left |= {key: each for key, each in self._known.items() if key not in records}
         self._known = records
         asked = dict(list(self._left.items())[:_MAX_ENDS_A_POLL])
-        final = {key: _final(self.client, each) for key, each in asked.items()}
+        final = {key: _final(self._client, each) for key, each in asked.items()}
         # Not before all were read: what is lost in an outage is asked for after it.
         for key in asked:
             del self._left[key]
         return Snapshot(
-            self.client.now(),
+            self._client.now(),
             records,
             [each for each in final.values() if each is not None and not each["in_progress"]],
             [asked[key] for key, each in final.items() if each is None],
@@ -83,7 +83,27 @@ class PollingFeed:
         )
 
 
-@dataclass(slots=True)
+class HostFeed(PollingFeed):
+    """Asks for the migrations from and to a host.
+
+    ``is_silent``: whether the host's agent does not report, so that an empty list says nothing;
+    None: not known, or the list is not empty.
+    """
+
+    def __init__(self, client: Client, host: str, interval_seconds: float) -> None:
+        super().__init__(client, {"host": host}, interval_seconds)
+        self._host = host
+        self.is_silent: bool | None = None
+
+    def next(self) -> Snapshot:
+        snapshot = super().next()
+        self.is_silent = None
+        if not snapshot.records:
+            with contextlib.suppress(ApiUnavailable):
+                self.is_silent = self._client.drain(self._host)["stale"]
+        return snapshot
+
+
 class ServerFeed:
     """Asks for one migration of a server every ``interval_seconds``.
 
@@ -91,19 +111,22 @@ class ServerFeed:
     one to begin.
     """
 
-    client: Client
-    server_uuid: str
-    id_or_uuid: str | None
-    interval_seconds: float
-    _began_at: float | None = None
-    _wait_seconds: float = 0.0
-    _stopped: threading.Event = field(default_factory=threading.Event)
+    def __init__(
+        self, client: Client, server_uuid: str, id_or_uuid: str | None, interval_seconds: float
+    ) -> None:
+        self.id_or_uuid = id_or_uuid
+        self._client = client
+        self._server_uuid = server_uuid
+        self._interval_seconds = interval_seconds
+        self._began_at: float | None = None
+        self._wait_seconds = 0.0
+        self._stopped = threading.Event()
 
     def next(self) -> Snapshot:
         self._stopped.wait(self._wait_seconds)
-        self._wait_seconds = self.interval_seconds
+        self._wait_seconds = self._interval_seconds
         found = self._find()
-        now = self.client.now()
+        now = self._client.now()
         if self._began_at is None:
             self._began_at = now
         if found is None or (
@@ -120,8 +143,8 @@ class ServerFeed:
 
     def _find(self) -> Record | None:
         if self.id_or_uuid is None:
-            return self.client.newest(self.server_uuid)
-        return self.client.migration(self.server_uuid, self.id_or_uuid)
+            return self._client.newest(self._server_uuid)
+        return self._client.migration(self._server_uuid, self.id_or_uuid)
 
 
 def _final(client: Client, last: Record) -> Record | None:

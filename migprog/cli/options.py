@@ -96,9 +96,9 @@ def add_order(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--long", action="store_true", help="show more columns")
 
 
-def add_server(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that name one migration."""
-    parser.add_argument("server", metavar="<server>", help="UUID or name of a server")
+def add_server(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
+    """Add the arguments that name one migration; ``nargs``: ``?`` where there may be none."""
+    parser.add_argument("server", metavar="<server>", nargs=nargs, help="UUID or name of a server")
     parser.add_argument(
         "migration",
         metavar="<migration>",

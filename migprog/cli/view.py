@@ -30,8 +30,8 @@ _TROUBLE_NAMES: Mapping[Trouble, str] = {
     Trouble.STALLED: "stalled",
     Trouble.NOT_CONVERGING: "not-converging",
 }
-_BAR = ("━", "━", "╌")
-_BAR_ASCII = ("#", "=", ".")
+_BAR = ("━", "─", "╌")
+_BAR_ASCII = ("#", "-", ".")
 _BAR_STYLES = ("green", "color(65)", "bright_black")
 _BAR_STYLES_BAD = ("red", "color(131)", "bright_black")
 
@@ -83,7 +83,7 @@ def _finished(line: Text, frame: Frame) -> Text:
 def _head(fleet: Fleet, frame: Frame) -> Iterator[Text]:
     now = datetime.fromtimestamp(frame.now, UTC)
     clock = now.astimezone(frame.zone).strftime("%H:%M:%S %Z").rstrip()
-    title = f"migrations of {frame.scope}"
+    title = f"migrations of {text.printable(frame.scope)}"
     yield Text(text.fit(title, max(0, frame.columns - len(clock) - 1)) + " " + clock, style="bold")
     yield summary(fleet.totals, now, frame.zone)
     if frame.outage is not None:
