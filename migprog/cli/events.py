@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from migprog.cli import record, text
+from migprog.cli import advice, record, text
 from migprog.cli.record import Record
 
 
@@ -110,7 +110,7 @@ def text_line(event: Event, zone: tzinfo) -> str | None:
     route = record.route(each)
     if route:
         parts.insert(2, f"({route})")
-    said = record.advice_line(each, event.at)
+    said = advice.line(each, event.at)
     line = " ".join([clock, *parts])
     return f"{line}: {said}" if said else line
 

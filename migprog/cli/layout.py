@@ -27,13 +27,14 @@ COLUMNS = (
     Column("sent", "sent", 5, right=True),
     Column("dirty", "dirty", 5, right=True),
     Column("phase", "phase", 10),
-    Column("verdict", "verdict", 12),
+    Column("verdict", "verdict", 16),
 )
+# Narrower than this the names of the servers and the bars need the room more than the hosts do.
+_ROUTE_FROM = 120
 # What goes first where there is no room.
 _DROPPED = ("route", "dirty", "sent", "bar", "ends", "phase", "left", "percent")
 # How columns grow with a terminal's width, one after the other.
 _GROWTH = (
-    ("verdict", 16),
     ("server", 16),
     ("bar", 16),
     ("left", 20),
@@ -50,7 +51,7 @@ def widths(cells: int) -> Mapping[str, int]:
     """Return the width of each column that a line of ``cells`` has room for, in their order."""
     chosen = {each.name: each.cells for each in COLUMNS}
     for name in _DROPPED:
-        if _total(chosen) <= cells:
+        if _total(chosen) <= cells and (name != "route" or cells >= _ROUTE_FROM):
             break
         del chosen[name]
     for name, most in _GROWTH:

@@ -160,26 +160,3 @@ def verdict(record: Record, now: float) -> str:
     if record.get("stale") and record.get("in_progress"):
         return f"stale {text.duration(age_seconds(record, now))}"
     return text.printable(record.get("verdict") or "")
-
-
-def latest_advice(record: Record) -> str | None:
-    """Return the message of the latest advice, where there is any (microversion 1.2)."""
-    advice = record.get("advice") or []
-    return text.printable(advice[-1].get("message") or advice[-1].get("action")) if advice else None
-
-
-def advice_line(record: Record, now: float) -> str | None:
-    """Return one line for a migration that needs somebody: what to do where that is known, else
-    what is the matter; None for the others."""
-    kind = trouble(record)
-    if kind not in NEEDS_SOMEBODY:
-        return None
-    if kind is Trouble.ENDED_BADLY:
-        why = record.get("error") or record.get("verdict_message") or "the reason is not known"
-        return f"{text.printable(record.get('status') or '?')}: {text.printable(why)}"
-    said = latest_advice(record) or text.printable(record.get("verdict_message") or "")
-    if not record.get("stale"):
-        return said or None
-    host = text.printable(record.get("source_compute") or "its host")
-    silence = f"no report from {host} for {text.duration(age_seconds(record, now))}"
-    return f"{silence}; before: {said}" if said else silence

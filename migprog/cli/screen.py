@@ -2,6 +2,7 @@
 """Where a watch is shown: a live screen, or lines of text or JSON."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -50,6 +51,9 @@ class LiveScreen:
         self._scope = scope
 
     def show(self, state: State, news: Sequence[Event], now: float) -> None:
+        # As it is now: rich goes by COLUMNS where that is set, as libreadline does it once.
+        with contextlib.suppress(OSError, ValueError):
+            self._console.size = os.get_terminal_size(self._console.file.fileno())
         if state.taken_at is None:
             self._live.update(Text("waiting for the API's first answer"), refresh=True)
             return

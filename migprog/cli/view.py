@@ -10,7 +10,7 @@ from datetime import UTC, datetime, tzinfo
 
 from rich.text import Text
 
-from migprog.cli import layout, record, text
+from migprog.cli import advice, layout, record, text
 from migprog.cli.fleet import Fleet, Totals
 from migprog.cli.record import Record, Trouble
 from migprog.core.forecast.verdict import Verdict
@@ -147,10 +147,10 @@ def _body(
     made: list[Text] = []
     for shown, each in enumerate(records):
         rows = [row(each, frame, widths)]
-        advice = record.advice_line(each, frame.now)
-        if advice is not None:
+        said = advice.line(each, frame.now)
+        if said is not None:
             style = _STALE if each.get("stale") else "yellow"
-            rows.append(Text("  └ " + text.fit(advice, frame.columns - 4).rstrip(), style=style))
+            rows.append(Text("  └ " + text.fit(said, frame.columns - 4).rstrip(), style=style))
         if len(made) + len(rows) > room:
             # Where there is room for a row alone, it goes without its advice.
             if not made and room >= 1:

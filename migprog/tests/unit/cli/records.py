@@ -60,7 +60,11 @@ def stuck(number: int = 1, **values: Any) -> dict[str, Any]:
     """One that does not converge."""
     known = {
         "verdict": "not-converging",
-        "verdict_message": "needs a downtime limit of 2.3 s (now 0.3 s)",
+        "verdict_reason": "dirty-rate-too-high",
+        "verdict_message": "remaining memory no longer shrinks (46 MiB per iteration)",
+        "downtime_needed_seconds": 2.3,
+        "downtime_limit_seconds": 0.3,
+        "bandwidth_needed_bytes_per_second": 138 * 2**20,
         "ends_at": None,
         "ends_at_earliest": None,
         "ends_at_latest": None,

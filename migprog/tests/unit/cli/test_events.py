@@ -33,7 +33,12 @@ def test_change_names_what_was_before() -> None:
     (found,) = changes([record(1)], stuck(1, percent=67, sequence=9))
     assert (found.kind, found.previous) == (
         Kind.CHANGED,
-        {"percent": 66, "verdict": "converging"},
+        {
+            "percent": 66,
+            "verdict": "converging",
+            "verdict_reason": "remaining-memory-shrinks",
+            "downtime_limit_seconds": None,
+        },
     )
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from migprog.cli import record, text
+from migprog.cli import advice, record, text
 from migprog.cli.record import Trouble
 from migprog.tests.unit.cli.records import HOSTILE, NOW, ended, stuck
 from migprog.tests.unit.cli.records import record as running
@@ -58,28 +58,14 @@ def test_range_of_progress_is_that_of_the_end() -> None:
 )
 def test_trouble_is_known_by_verdict_age_and_outcome(each: dict, trouble: Trouble) -> None:
     assert record.trouble(each) is trouble
-    assert (record.advice_line(each, NOW) is None) == (trouble in (Trouble.NONE, Trouble.COMPLETED))
-
-
-def test_advice_of_steering_comes_before_the_verdict_message() -> None:
-    assert record.advice_line(stuck(), NOW) == "needs a downtime limit of 2.3 s (now 0.3 s)"
-    advice = [{"action": "raise-downtime", "message": "old"}, {"message": "allow 2.5 s"}]
-    assert record.advice_line(stuck(advice=advice), NOW) == "allow 2.5 s"
-    assert record.latest_advice(stuck(advice=[{"action": "post-copy"}])) == "post-copy"
-    # An API before microversion 1.2 has no such key, one of later may have nothing to say.
-    assert record.latest_advice(running()) is record.latest_advice(running(advice=[])) is None
+    assert (advice.line(each, NOW) is None) == (trouble in (Trouble.NONE, Trouble.COMPLETED))
 
 
 def test_stale_migration_has_its_age_for_a_verdict_and_keeps_its_message() -> None:
     old = stuck(stale=True, last_reported_at=text.instant(NOW - 192))
     assert record.verdict(old, NOW) == "stale 3m12s"
-    line = record.advice_line(old, NOW)
+    line = advice.line(old, NOW)
     assert line.startswith("no report from a for 3m12s; before: needs a downtime limit")
-
-
-def test_end_that_is_bad_says_why() -> None:
-    failed = ended(status="failed", error="no route to\n host")
-    assert record.advice_line(failed, NOW) == "failed: no route to? host"
 
 
 def test_phase_has_the_number_of_the_iteration() -> None:
@@ -98,5 +84,5 @@ def test_route_is_blank_for_who_may_not_see_hosts() -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_texts_of_others_are_data(name: str) -> None:
     each = stuck(server_name=name, verdict_message=name, source_compute=name, stale=True)
-    for shown in (record.name(each), record.route(each), record.advice_line(each, NOW)):
+    for shown in (record.name(each), record.route(each), advice.line(each, NOW)):
         assert shown.isprintable()
