@@ -19,8 +19,8 @@ from migprog.cli.state import Snapshot, State
 TICK_SECONDS = 1.0
 _STOP_SECONDS = 1.0
 
-# The exit status when a watch is over, None to go on; of what is known, and the seconds since it
-# began.
+# The exit status when a watch is over, None to go on; of what is known, and the seconds since the
+# first answer.
 Decide: TypeAlias = Callable[[State, float], Exit | None]
 
 
@@ -31,7 +31,7 @@ def follow(feed: Feed, screen: Screen, now: Callable[[], float], decide: Decide)
     request; later ones are outages, which it goes on over.
     """
     state = State()
-    began = time.monotonic()
+    began: float | None = None
     with _read(feed) as news, _ended_by_signals():
         while True:
             found = _next(news)
@@ -43,6 +43,10 @@ def follow(feed: Feed, screen: Screen, now: Callable[[], float], decide: Decide)
                 screen.show(state, state.fail(str(found), now()), now())
             else:
                 raise found
+            if state.taken_at is None:
+                # The first request has a deadline of its own.
+                continue
+            began = time.monotonic() if began is None else began
             code = decide(state, time.monotonic() - began)
             if code is not None:
                 return code
