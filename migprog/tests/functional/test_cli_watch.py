@@ -5,7 +5,10 @@ import contextlib
 import http.server
 import json
 import pathlib
+import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -197,3 +200,18 @@ def test_names_of_servers_are_no_commands_to_a_terminal(command: str) -> None:
     for forged in (b"\x1b]0;owned", b"\x07", b"\xc2\x9b31m", "\u202e".encode(), b"\x1b[2J\x1b]"):
         assert forged not in shown.written
     assert b"[bold red]no markup[/]"[:8] in shown.written
+
+
+def test_benchmark_of_watch_says_what_it_costs() -> None:
+    benchmark = pathlib.Path(__file__).resolve().parents[3] / "benchmarks/watch.py"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(benchmark), "--count=30", "--seconds=5"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert not done.stderr
+    figures, goal = done.stdout.splitlines()
+    assert re.fullmatch(r"30 migrations, 200 x 60, every 2 s: [\d.]+ % of a core, .*", figures)
+    assert done.returncode == goal.endswith("NOT met")

@@ -33,8 +33,7 @@ def test_time_left_is_blank_where_it_is_not_known() -> None:
 
 def test_range_of_progress_is_that_of_the_end() -> None:
     # 60 s have passed of 80 to 120.
-    low, high = record.progress_range(running(), NOW)
-    assert (low, high) == (pytest.approx(50), pytest.approx(75))
+    assert record.progress_range(running(), NOW) == pytest.approx((50, 75))
     assert record.progress_range(stuck(), NOW) is None
     # Its report is old: it should have ended.
     assert record.progress_range(running(), NOW + 100) is None

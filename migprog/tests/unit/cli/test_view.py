@@ -81,7 +81,12 @@ def test_only_what_fits_is_drawn_and_the_rest_is_counted() -> None:
 def test_lines_are_made_for_what_fits_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     row = view.row
-    monkeypatch.setattr(view, "row", lambda *given: made.append(given) or row(*given))
+
+    def counted(*given: Any) -> Any:
+        made.append(given)
+        return row(*given)
+
+    monkeypatch.setattr(view, "row", counted)
     drawn(Fleet.of([record(each) for each in range(1000)]), frame(lines=24))
     assert len(made) <= 2 * 24
 
