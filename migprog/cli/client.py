@@ -99,7 +99,7 @@ class Client:
         path = "/migrations?" + parse.urlencode(query)
         records: list[Record] = []
         for _ in range(max_pages):
-            document = self._get(path)
+            document = self._get(path, "migrations")
             records += document["migrations"]
             links = document.get("migrations_links")
             if not links:
@@ -115,13 +115,14 @@ class Client:
     def migration(self, server_uuid: str, id_or_uuid: str) -> Record:
         """Return one migration."""
         path = f"/servers/{_quoted(server_uuid)}/migrations/{_quoted(id_or_uuid)}"
-        found: Record = self._get(path)["migration"]
+        found: Record = self._get(path, "migration")["migration"]
         return found
 
     def newest(self, server_uuid: str) -> Record | None:
         """Return a server's newest migration; None if none is known."""
         try:
-            document = self._get(f"/servers/{_quoted(server_uuid)}/migrations?limit=1")
+            path = f"/servers/{_quoted(server_uuid)}/migrations?limit=1"
+            document = self._get(path, "migrations")
         except ApiRefused as error:
             if error.status == 404:
                 return None
@@ -131,22 +132,24 @@ class Client:
     def history(self, server_uuid: str, id_or_uuid: str) -> list[dict[str, Any]]:
         """Return the points of a migration, the oldest first."""
         path = f"/servers/{_quoted(server_uuid)}/migrations/{_quoted(id_or_uuid)}/history"
-        points: list[dict[str, Any]] = self._get(path)["history"]
+        points: list[dict[str, Any]] = self._get(path, "history")["history"]
         return points
 
     def drain(self, host: str) -> dict[str, Any]:
         """Return what has yet to leave a host. Raises :class:`NotFound` if no agent of it is
         known."""
         try:
-            found: dict[str, Any] = self._get(f"/hosts/{_quoted(host)}/drain")["drain"]
+            path = f"/hosts/{_quoted(host)}/drain"
+            found: dict[str, Any] = self._get(path, "drain")["drain"]
         except ApiRefused as error:
             if error.status == 404:
                 raise NotFound(str(error)) from error
             raise
         return found
 
-    def _get(self, path: str) -> dict[str, Any]:
-        """Return the document at a path; the same object as last time while nothing has changed."""
+    def _get(self, path: str, key: str) -> dict[str, Any]:
+        """Return the document at a path, which has ``key``; the same object as last time while
+        nothing has changed."""
         remembered = self._remembered.get(path)
         answer, body = self._ask(path, remembered)
         if answer.status_code == 406 and not self._is_fixed and self._step_down(body):
@@ -161,8 +164,8 @@ class Client:
             document = json.loads(body)
         except ValueError:
             raise ApiUnavailable(f"the answer to GET {path} is not JSON") from None
-        if not isinstance(document, dict):
-            raise ApiUnavailable(f"the answer to GET {path} is not a document of the API")
+        if not isinstance(document, dict) or key not in document:
+            raise ApiUnavailable(f"the answer to GET {path} is not the API's: it has no {key!r}")
         self._remember(path, answer.headers.get("ETag"), document)
         return document
 

@@ -60,14 +60,26 @@ class Left(_Column):
         return record.left_text(self._left, with_range=True)
 
 
+class Pairs(_Column):
+    """A document; for people its keys and values."""
+
+    def _shown(self) -> str:
+        return _pairs(self._value)
+
+
 class Lines(_Column):
     """A list of documents; for people a line for each."""
 
     def _shown(self) -> str:
-        return "\n".join(
-            ", ".join(f"{text.printable(key)}={text.printable(value)}" for key, value in pairs)
-            for pairs in (each.items() for each in self._value)
-        )
+        return "\n".join(map(_pairs, self._value))
+
+
+def _pairs(document: Any) -> str:
+    if not isinstance(document, Mapping):
+        return text.printable(document)
+    return ", ".join(
+        f"{text.printable(key)}={text.printable(value)}" for key, value in document.items()
+    )
 
 
 # The value of a cell, of a record and the API's time.
@@ -137,7 +149,7 @@ ADVICE: dict[str, Cell] = {
     "Action": _of(Word, "action"),
     "Reason": _of(Word, "reason"),
     "Message": _of(Word, "message"),
-    "Numbers": _of(Word, "numbers"),
+    "Numbers": _of(Pairs, "numbers"),
 }
 
 
@@ -163,6 +175,8 @@ def fields(document: Record) -> tuple[tuple[str, ...], tuple[FormattableColumn[A
 def _field(key: str, value: Any) -> FormattableColumn[Any]:
     if isinstance(value, list):
         return Lines(value)
+    if isinstance(value, Mapping):
+        return Pairs(value)
     for ending, kind in _BY_ENDING:
         if key.endswith(ending):
             return kind(value)

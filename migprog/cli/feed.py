@@ -20,6 +20,7 @@ from migprog.cli.state import Snapshot
 _MAX_ENDS_A_POLL = 50
 # A poll takes at most this share of the time, so that a slow API is asked less often.
 _MAX_SHARE = 0.1
+_MAX_WAIT_SECONDS = 30.0
 
 
 class Feed(Protocol):
@@ -30,36 +31,58 @@ class Feed(Protocol):
         """
         ...
 
+    def overdue_seconds(self) -> float:
+        """Return for how long an answer is overdue. Of any thread."""
+        ...
+
     def stop(self) -> None:
         """Let a ``next`` that waits return soon. Of any thread."""
         ...
 
 
-class PollingFeed:
-    """Asks for the migrations that ``query`` selects every ``interval_seconds``, or less often if
-    answers take long."""
+class _Polling:
+    """Asks every ``interval_seconds``, or less often if answers take long."""
 
-    def __init__(self, client: Client, query: Query, interval_seconds: float) -> None:
-        self._client = client
-        self._query = query
+    def __init__(self, interval_seconds: float) -> None:
         self._interval_seconds = interval_seconds
-        self._known: dict[int, Record] = {}
-        # In progress before, and not looked at since.
-        self._left: dict[int, Record] = {}
         self._wait_seconds = 0.0
+        self._asked: float | None = None
         self._stopped = threading.Event()
 
     def next(self) -> Snapshot:
         self._stopped.wait(self._wait_seconds)
-        began = time.monotonic()
         self._wait_seconds = self._interval_seconds
-        snapshot = self._poll()
+        began = self._asked = time.monotonic()
+        try:
+            snapshot = self._poll()
+        finally:
+            self._asked = None
         took = time.monotonic() - began
-        self._wait_seconds = max(self._interval_seconds - took, took / _MAX_SHARE - took)
+        rest = min(took / _MAX_SHARE - took, _MAX_WAIT_SECONDS)
+        self._wait_seconds = max(self._interval_seconds - took, rest)
         return snapshot
+
+    def overdue_seconds(self) -> float:
+        asked = self._asked
+        return 0.0 if asked is None else time.monotonic() - asked
 
     def stop(self) -> None:
         self._stopped.set()
+
+    def _poll(self) -> Snapshot:
+        raise NotImplementedError
+
+
+class PollingFeed(_Polling):
+    """Asks for the migrations that ``query`` selects."""
+
+    def __init__(self, client: Client, query: Query, interval_seconds: float) -> None:
+        super().__init__(interval_seconds)
+        self._client = client
+        self._query = query
+        self._known: dict[int, Record] = {}
+        # In progress before, and not looked at since.
+        self._left: dict[int, Record] = {}
 
     def _poll(self) -> Snapshot:
         page = self._client.in_progress(self._query)
@@ -95,8 +118,8 @@ class HostFeed(PollingFeed):
         self._host = host
         self.is_silent: bool | None = None
 
-    def next(self) -> Snapshot:
-        snapshot = super().next()
+    def _poll(self) -> Snapshot:
+        snapshot = super()._poll()
         self.is_silent = None
         if not snapshot.records:
             with contextlib.suppress(ApiUnavailable):
@@ -104,8 +127,8 @@ class HostFeed(PollingFeed):
         return snapshot
 
 
-class ServerFeed:
-    """Asks for one migration of a server every ``interval_seconds``.
+class ServerFeed(_Polling):
+    """Asks for one migration of a server.
 
     ``id_or_uuid``: which; None: the newest, if it is in progress or has just ended, else the next
     one to begin.
@@ -114,17 +137,13 @@ class ServerFeed:
     def __init__(
         self, client: Client, server_uuid: str, id_or_uuid: str | None, interval_seconds: float
     ) -> None:
+        super().__init__(interval_seconds)
         self.id_or_uuid = id_or_uuid
         self._client = client
         self._server_uuid = server_uuid
-        self._interval_seconds = interval_seconds
         self._began_at: float | None = None
-        self._wait_seconds = 0.0
-        self._stopped = threading.Event()
 
-    def next(self) -> Snapshot:
-        self._stopped.wait(self._wait_seconds)
-        self._wait_seconds = self._interval_seconds
+    def _poll(self) -> Snapshot:
         found = self._find()
         now = self._client.now()
         if self._began_at is None:
@@ -137,9 +156,6 @@ class ServerFeed:
         if found["in_progress"]:
             return Snapshot(now, {found["id"]: found})
         return Snapshot(now, {}, ended=[found])
-
-    def stop(self) -> None:
-        self._stopped.set()
 
     def _find(self) -> Record | None:
         if self.id_or_uuid is None:

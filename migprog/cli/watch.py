@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from migprog.cli.errors import ApiRefused, ApiUnavailable
+from migprog.cli.events import Event
 from migprog.cli.feed import Feed
 from migprog.cli.outcome import Exit
 from migprog.cli.screen import Screen
@@ -17,6 +18,8 @@ from migprog.cli.state import Snapshot, State
 
 # Times left count down, and figures grow old.
 TICK_SECONDS = 1.0
+# An answer that takes longer is an outage: the figures grow old.
+OVERDUE_SECONDS = 5.0
 _STOP_SECONDS = 1.0
 
 # The exit status when a watch is over, None to go on; of what is known, and the seconds since the
@@ -38,7 +41,7 @@ def follow(feed: Feed, screen: Screen, now: Callable[[], float], decide: Decide)
             if isinstance(found, Snapshot):
                 screen.show(state, state.take(found), now())
             elif found is None:
-                screen.show(state, (), now())
+                screen.show(state, _overdue(feed, state, now()), now())
             elif isinstance(found, ApiUnavailable | ApiRefused) and state.taken_at is not None:
                 screen.show(state, state.fail(str(found), now()), now())
             else:
@@ -50,6 +53,13 @@ def follow(feed: Feed, screen: Screen, now: Callable[[], float], decide: Decide)
             code = decide(state, time.monotonic() - began)
             if code is not None:
                 return code
+
+
+def _overdue(feed: Feed, state: State, now: float) -> list[Event]:
+    seconds = feed.overdue_seconds()
+    if state.taken_at is None or seconds < OVERDUE_SECONDS:
+        return []
+    return state.fail(f"the API has not answered for {seconds:.0f} s", now)
 
 
 _News: TypeAlias = "queue.Queue[Snapshot | Exception]"

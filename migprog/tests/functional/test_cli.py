@@ -201,6 +201,13 @@ def test_what_is_wrong_is_said(filled: Filled, arguments: str, code: int, said: 
     assert said in done.stderr
 
 
+def test_advice_needs_an_api_that_has_it(filled: Filled) -> None:
+    api, _made = filled
+    for server in ([], ["server-2"]):
+        done = run(api, "--api-version", "1.1", "advice", *server, code=1)
+        assert "the API shows no advice in microversion 1.1; it needs 1.2" in done.stderr
+
+
 def test_name_of_several_servers_has_to_be_a_uuid(store: objects.Store, api: str) -> None:
     names = {1: "web", 2: "web"}
     made = migrations.fill(store, 2, names)

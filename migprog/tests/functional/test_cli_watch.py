@@ -177,6 +177,7 @@ def hostile() -> list[dict[str, Any]]:
             phase=name,
             verdict=name if which else "not-converging",
             source_compute=name,
+            advice=[{"action": name, "message": name, "numbers": {name: name}, "at": name}],
             **at,
         )
         for number, name in enumerate(records.HOSTILE)
@@ -184,7 +185,7 @@ def hostile() -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("command", ["watch", "list"])
+@pytest.mark.parametrize("command", ["watch", "list", "advice"])
 def test_names_of_servers_are_no_commands_to_a_terminal(command: str) -> None:
     with (
         answering(*hostile()) as base,
@@ -195,7 +196,7 @@ def test_names_of_servers_are_no_commands_to_a_terminal(command: str) -> None:
             assert shown.interrupt() == 130
         else:
             assert shown.wait() == 0
-    # No title is set, and what rich writes are its own sequences alone.
+    # No title is set, and what is written are rich's own sequences alone.
     assert shown.screen.title == ""
     for forged in (b"\x1b]0;owned", b"\x07", b"\xc2\x9b31m", "\u202e".encode(), b"\x1b[2J\x1b]"):
         assert forged not in shown.written

@@ -23,11 +23,11 @@ def drawn(fleet: Fleet, where: Frame) -> list[str]:
     return [line.plain for line in view.lines(fleet, where)]
 
 
-@pytest.mark.parametrize("columns", range(35, 260))
-def test_columns_fill_a_line_and_no_more(columns: int) -> None:
-    widths = layout.widths(columns)
-    assert sum(widths.values()) + layout.GAP * (len(widths) - 1) <= columns
-    assert {"server", "verdict"} <= widths.keys()
+def test_columns_fill_a_line_and_no_more() -> None:
+    for columns in range(30, 300):
+        widths = layout.widths(columns)
+        assert sum(widths.values()) + layout.GAP * (len(widths) - 1) <= columns
+        assert {"server", "verdict"} <= widths.keys()
 
 
 def test_terminal_of_80_characters_shows_all_but_the_route() -> None:
