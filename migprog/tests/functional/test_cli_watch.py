@@ -206,7 +206,7 @@ def test_names_of_servers_are_no_commands_to_a_terminal(command: str) -> None:
 def test_benchmark_of_watch_says_what_it_costs() -> None:
     benchmark = pathlib.Path(__file__).resolve().parents[3] / "benchmarks/watch.py"
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(benchmark), "--count=30", "--seconds=5"],
+        [sys.executable, "-W", "ignore", str(benchmark), "--count=30", "--seconds=3"],
         capture_output=True,
         text=True,
         timeout=120,
