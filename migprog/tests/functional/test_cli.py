@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """``migprog`` as programs use it, by a real ``migprog-api``: lists, lines, exit statuses."""
 
-import contextlib
 import json
 import os
 import pathlib
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any, TypeAlias
@@ -18,18 +16,18 @@ from keystoneauth1 import adapter, noauth, session
 from lab.parts import processes
 from migprog import objects
 from migprog.api.microversion import NATIVE
-from migprog.cli import client, events
+from migprog.cli import client
 from migprog.core.report import Report
 from migprog.core.status import Status
 from migprog.tests import stores
 from migprog.tests.fixtures import migrations
+from migprog.tests.functional.cli_commands import following, run
 from migprog.tests.functional.terminal import PROGRAM
 from migprog.tests.functional.test_api import serving
 from migprog.tests.unit.cli.test_events import SCHEMA
 
 pytestmark = pytest.mark.functional
 
-_PATIENCE_SECONDS = 60
 _NOBODY = "00000000-0000-0000-0000-00000000beef"
 
 
@@ -46,45 +44,12 @@ def api(tmp_path: pathlib.Path, store: objects.Store) -> Iterator[str]:
         yield base
 
 
-def run(api: str, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
-    done = subprocess.run(
-        [PROGRAM, "--url", api, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_PATIENCE_SECONDS,
-        check=False,
-    )
-    assert done.returncode == code, (done.stdout, done.stderr)
-    assert "Traceback" not in done.stderr
-    return done
-
-
 def rows(api: str, *arguments: str) -> Any:
     return json.loads(run(api, *arguments, "-f", "json").stdout)
 
 
 def servers(api: str, *arguments: str) -> list[str]:
     return [row["Server"] for row in rows(api, "list", *arguments)]
-
-
-@contextlib.contextmanager
-def following(api: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    """A command that goes on, its lines to be read."""
-    with subprocess.Popen(
-        [PROGRAM, "--url", api, *arguments, "--interval", "0.5"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        cut = threading.Timer(_PATIENCE_SECONDS, process.kill)
-        cut.start()
-        try:
-            yield process
-        finally:
-            cut.cancel()
-            process.kill()
 
 
 def fill(store: objects.Store) -> dict[str, Report]:
@@ -289,101 +254,6 @@ def test_watch_without_a_terminal_writes_a_line_for_each_change(
         line = process.stdout.readline()
         assert "changed 20% memory-iterations 3, not-converging: needs a downtime limit" in line
         assert "\x1b" not in line
-
-
-OUTCOMES = [
-    (Status.COMPLETED, 0),
-    (Status.FAILED, 3),
-    (Status.CANCELLED, 4),
-    (Status.UNKNOWN, 5),
-]
-
-
-@pytest.mark.parametrize(("status", "code"), OUTCOMES)
-def test_watch_until_done_ends_by_the_outcome(
-    store: objects.Store, api: str, status: Status, code: int
-) -> None:
-    report = migrations.running(1)
-    migrations.store(store, report)
-    with following(api, "watch", "--until-done", "server-1") as process:
-        assert " listed " in process.stdout.readline()
-        migrations.store(store, migrations.ended(report, status))
-        assert process.wait(_PATIENCE_SECONDS) == code
-        assert " ended " in process.stdout.readline()
-        assert f"has ended: {status.value}" in process.stderr.read()
-
-
-def test_watch_until_done_waits_for_the_migration_that_was_just_requested(
-    store: objects.Store, api: str
-) -> None:
-    """Not the one of yesterday; one that has just ended counts."""
-    old = migrations.running(1, started_at=time.time() - 90_000)
-    long_ago = time.time() - 89_000
-    ended = migrations.ended(old, Status.FAILED, ended_at=long_ago, sampled_at=long_ago)
-    migrations.store(store, ended)
-    server = old.server_uuid
-    done = run(
-        api, "watch", "--until-done", server, "--start-timeout", "1", "--interval", "0.5", code=7
-    )
-    assert "has not begun in time" in done.stderr
-    run(api, "watch", "--until-done", server, "--migration", ended.uuid, code=3)
-    with following(api, "watch", "--until-done", server) as process:
-        new = migrations.running(1, uuid=_NOBODY)
-        migrations.store(store, new)
-        assert f" {new.server_uuid} server-1 " in process.stdout.readline()
-        migrations.store(store, migrations.ended(new))
-        assert process.wait(_PATIENCE_SECONDS) == 0
-    # At once.
-    run(api, "watch", "--until-done", server)
-
-
-def test_watch_until_done_gives_up_in_time(store: objects.Store, api: str) -> None:
-    migrations.store(store, migrations.running(1))
-    done = run(api, "watch", "--until-done", "server-1", "--timeout", "1", code=6)
-    assert "has not ended in time" in done.stderr
-
-
-def test_watch_until_done_goes_on_over_an_outage(
-    store: objects.Store, tmp_path: pathlib.Path
-) -> None:
-    report = migrations.running(1)
-    migrations.store(store, report)
-    database = f"sqlite:///{tmp_path / 'migprog.sqlite'}"
-    with (
-        serving(tmp_path, database, "threading") as (api, program),
-        following(api, "watch", "--until-done", "server-1", "-f", "json") as process,
-    ):
-        lines = (json.loads(line)["event"] for line in process.stdout)
-        assert next(lines) == events.Kind.LISTED
-        program.kill()
-        assert next(lines) == events.Kind.API_UNAVAILABLE
-        migrations.store(store, migrations.ended(report))
-        program.start()
-        assert list(lines) == [events.Kind.API_AVAILABLE, events.Kind.ENDED]
-        assert process.wait(_PATIENCE_SECONDS) == 0
-
-
-def test_wait_host_ends_when_no_migration_touches_the_host(store: objects.Store, api: str) -> None:
-    leaving, coming = migrations.running(1), migrations.running(2)
-    migrations.heartbeat(store)
-    migrations.store(store, leaving)
-    migrations.store(store, coming, host="compute-2")
-    arrived = stores.arrival(coming.server_uuid, at=time.time() - 30)
-    stores.store(store, arrived, host="compute-1", last_reported_at=time.time())
-    run(api, "wait-host", "compute-1", "--timeout", "1", code=6)
-    with following(api, "wait-host", "compute-1") as process:
-        assert {process.stdout.readline().split()[2] for _ in range(2)} == {"server-1", "server-2"}
-        migrations.store(store, migrations.ended(leaving))
-        assert " ended " in process.stdout.readline()
-        migrations.store(store, migrations.ended(coming), host="compute-2")
-        assert process.wait(_PATIENCE_SECONDS) == 0
-        assert "no migration touches host compute-1" in process.stderr.read()
-
-
-def test_wait_host_does_not_take_silence_for_an_empty_host(store: objects.Store, api: str) -> None:
-    migrations.heartbeat(store, at=time.time() - 900)
-    done = run(api, "wait-host", "compute-1", code=5)
-    assert "its agent is silent" in done.stderr
 
 
 def test_completion_knows_commands_and_options(tmp_path: pathlib.Path) -> None:
