@@ -10,7 +10,7 @@ import pytest
 
 from migprog import objects
 from migprog.core import acceptance, clocks
-from migprog.core.refusal import Why
+from migprog.core.entry_refusal import Why
 from migprog.core.report import Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Status
 from migprog.tests import stores

@@ -12,7 +12,7 @@ from oslo_config import cfg
 from oslo_log import formatters, log
 
 from migprog import exception, logs, outages, rpc
-from migprog.db import where
+from migprog.db import address
 from migprog.rpc import brokers
 from migprog.tests import stores
 
@@ -227,4 +227,4 @@ def test_impossible_database_url_is_refused_without_its_password(url):
     ],
 )
 def test_refused_login_is_told_from_a_database_that_is_away(arguments, is_refusal):
-    assert where.is_refusal(Exception(*arguments)) is is_refusal
+    assert address.is_refusal(Exception(*arguments)) is is_refusal

@@ -10,8 +10,8 @@ import oslo_messaging as messaging
 import pytest
 
 from migprog import context
-from migprog.bounded import Bounded
 from migprog.conf import log_lines
+from migprog.deadline import DeadlineRunner
 from migprog.rpc.replies import Replies
 
 _SECONDS = 60
@@ -22,7 +22,7 @@ def undeliverable():
 
 
 def test_a_call_that_hangs_ends_in_time_and_so_many_hang_and_no_more():
-    calls, go = Bounded(most=1), threading.Event()
+    calls, go = DeadlineRunner(most=1), threading.Event()
     with pytest.raises(TimeoutError, match="no answer"):
         calls.run(lambda: go.wait(_SECONDS), 0.1)
     with pytest.raises(TimeoutError, match="too many"):
@@ -31,7 +31,7 @@ def test_a_call_that_hangs_ends_in_time_and_so_many_hang_and_no_more():
 
 
 def test_a_call_gives_its_result_and_its_error():
-    calls = Bounded(most=1)
+    calls = DeadlineRunner(most=1)
     assert calls.run(lambda: 7, _SECONDS) == 7
     with pytest.raises(ZeroDivisionError):
         calls.run(lambda: 1 // 0, _SECONDS)

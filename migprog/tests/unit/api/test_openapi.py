@@ -14,7 +14,7 @@ import openapi_spec_validator
 import pytest
 from falcon import testing
 
-from migprog.api import app, documents, openapi, schemas
+from migprog.api import app, openapi, response_schemas, schemas
 from migprog.api.access import PUBLIC
 from migprog.api.error_codes import ErrorCode
 from migprog.api.nova import app as nova
@@ -95,12 +95,12 @@ def test_our_face_refuses_what_it_has_not(client: testing.TestClient, fill: Fill
 
 
 def test_types_make_schemas() -> None:
-    assert documents.of_type(int | None) == {"type": ["integer", "null"]}
-    assert documents.nullable(documents.nullable(documents.UUID)) == {
+    assert response_schemas.of_type(int | None) == {"type": ["integer", "null"]}
+    assert response_schemas.nullable(response_schemas.nullable(response_schemas.UUID)) == {
         "type": ["string", "null"],
         "format": "uuid",
     }
-    verdict = documents.COMPONENTS["Migration"]["properties"]["verdict"]
+    verdict = response_schemas.COMPONENTS["Migration"]["properties"]["verdict"]
     assert None in verdict["enum"] and "stalled" in verdict["enum"]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from migprog.core.actions import Action, Answer, Refusal, Target, is_of, refusal
 from migprog.core.status import ENDED, Phase, Status
-from migprog.core.table import Malformed
+from migprog.core.wire_table import Malformed
 
 MEMORY = (Phase.MEMORY_FIRST_ITERATION, Phase.MEMORY_ITERATIONS)
 TARGET = Target(uuid=str(uuid.UUID(int=1)), server_uuid=str(uuid.UUID(int=2)))

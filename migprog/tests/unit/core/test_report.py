@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migprog.core import fields, table
+from migprog.core import fields, wire_table
 from migprog.core.fields import MAX_TEXT, shown
 from migprog.core.report import (
     MAX_BATCH,
@@ -20,7 +20,7 @@ from migprog.core.report import (
     Report,
 )
 from migprog.core.status import Phase, Status
-from migprog.core.table import Dropped, Malformed
+from migprog.core.wire_table import Dropped, Malformed
 from migprog.tests.fixtures.driven import SERVER, UUID
 
 REPORT = Report(
@@ -71,10 +71,10 @@ def test_there_and_back():
 
 def test_names_are_sent_once_and_what_nobody_knows_not_at_all():
     other = dataclasses.replace(REPORT, percent=7, disk_total_bytes=0)
-    table = Batch("h", "n", reports=(REPORT, other)).to_wire()["reports"]
-    assert table["fields"].count("percent") == 1
-    assert "reason" not in table["fields"]
-    values = [dict(zip(table["fields"], row, strict=True)) for row in table["rows"]]
+    wire_table = Batch("h", "n", reports=(REPORT, other)).to_wire()["reports"]
+    assert wire_table["fields"].count("percent") == 1
+    assert "reason" not in wire_table["fields"]
+    values = [dict(zip(wire_table["fields"], row, strict=True)) for row in wire_table["rows"]]
     assert [value["percent"] for value in values] == [None, 7]
     assert [value["disk_total_bytes"] for value in values] == [None, 0]
 
@@ -164,7 +164,7 @@ def test_an_optional_value_that_breaks_its_rule_is_dropped_and_counted(kind, key
     assert names
     for each in names:
         for value in _ODD_WORDS.get(each.name) or _ODD[each.metadata["rule"]]:
-            entries = table.write([entry], {each.name})
+            entries = wire_table.write([entry], {each.name})
             entries["fields"].append(each.name)
             entries["rows"][0].append(value)
             dropped = Dropped()
@@ -175,14 +175,16 @@ def test_an_optional_value_that_breaks_its_rule_is_dropped_and_counted(kind, key
             assert dropped.first.startswith(f"{each.name}: {shown(value)} must be")
 
             odd, dropped = dataclasses.replace(entry, **{each.name: value}), Dropped()
-            assert table.write([entry, odd], dropped=dropped) == table.write([entry, told])
+            assert wire_table.write([entry, odd], dropped=dropped) == wire_table.write(
+                [entry, told]
+            )
             assert dropped.count == 1
 
 
 def test_of_many_dropped_values_the_first_is_shown():
     odd = dataclasses.replace(REPORT, percent=101, downtime_seconds=-1.0)
     dropped = Dropped()
-    table.write([odd] * 50, dropped=dropped)
+    wire_table.write([odd] * 50, dropped=dropped)
     assert dropped == Dropped(100, "percent: '101' must be a whole number from 0 to 100")
 
 
