@@ -8,8 +8,8 @@ A change raises the version if the version before would refuse or misread it: a 
 a value of a status, phase, verdict or state, a new required field, a stricter rule. An optional
 field, a table or a key does not: readers ignore names that they do not know
 (:mod:`migprog.core.wire_table`), and ``tests/unit/conductor/test_versions.py`` checks that. A
-conductor of this version reads an unknown value as the nearest known one, or as null where the field is
-optional; earlier ones refuse the entry.
+conductor of this version reads an unknown value as the nearest known one, or as null where the
+field is optional; earlier ones refuse the entry.
 """
 
 from typing import Any
