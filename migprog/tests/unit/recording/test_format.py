@@ -218,7 +218,7 @@ def test_a_recording_has_all_that_was_seen(recorder, tmp_path):
     assert [row["t"] for row in seen] == pytest.approx([row["t"] for row in rows], abs=0.01)
     samples = [row for row in seen if row["kind"] == "sample"]
     assert [row["stats"] for row in samples] == [r["stats"] for r in rows if r["kind"] == "sample"]
-    assert {row["pause_limit_ms"] for row in samples} == {300.0}
+    assert {row["downtime_limit_ms"] for row in samples} == {300.0}
     assert end["outcome"] == "completed"
     assert end["completed_stats"] == {"source": rows[-1]["stats"]}
 

@@ -159,7 +159,7 @@ def test_the_limit_of_the_pause_is_the_one_in_force():
 
 def test_the_limit_that_the_agent_read_goes_before_others():
     guest = Guest(dirty_mib_s=60, working_set_mib=128)
-    rows = [row | {"pause_limit_ms": 1100} for row in precopy(guest) if row["t"] < 60]
+    rows = [row | {"downtime_limit_ms": 1100} for row in precopy(guest) if row["t"] < 60]
     assert "1.1 s" in replay(recorded(rows, downtime_ms=700), RULES).lines[-1].verdict_message
 
 

@@ -99,7 +99,7 @@ def test_what_does_not_tell_its_end_is_not_measured(rows):
         ([sample(2.0, 1, 5, auto_converge_throttle=20)], STEADY, Group.CHANGING),
         ([row(2.0, "event", event="lifecycle", code=3, detail=7)], STEADY, Group.CHANGING),
         (
-            [row(2.0, pause_limit_ms=300), row(3.0, pause_limit_ms=500)],
+            [row(2.0, downtime_limit_ms=300), row(3.0, downtime_limit_ms=500)],
             STEADY,
             Group.CHANGING,
         ),
