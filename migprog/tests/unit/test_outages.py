@@ -112,7 +112,7 @@ def test_attempts_of_the_driver_are_one_line_with_the_address(tamed, caplog):
     assert "works again (100 failures" in caplog.messages[1]
 
 
-def test_attempts_of_the_driver_are_a_line_where_no_party_tells_of_them(tamed, caplog):
+def test_driver_attempts_are_logged_if_no_party_logs_them(tamed, caplog):
     logs.report_broker(None)
     for _ in range(50):
         logging.getLogger(RABBIT).error(
@@ -121,7 +121,7 @@ def test_attempts_of_the_driver_are_a_line_where_no_party_tells_of_them(tamed, c
     assert caplog.messages == ["Connection failed: ECONNREFUSED (retrying in 1.0 seconds)"]
 
 
-def test_what_nobody_foresaw_is_written_once_in_full(tamed, caplog):
+def test_unexpected_error_is_logged_once_in_full(tamed, caplog):
     log = logging.getLogger("oslo.db.api")
     for _ in range(50):
         log.error(
@@ -226,5 +226,5 @@ def test_impossible_database_url_is_refused_without_its_password(url):
         (("FATAL:  sorry, too many clients already",), False),
     ],
 )
-def test_refused_login_is_told_from_a_database_that_is_away(arguments, is_refusal):
+def test_refused_login_is_distinguished_from_an_unavailable_database(arguments, is_refusal):
     assert address.is_refusal(Exception(*arguments)) is is_refusal

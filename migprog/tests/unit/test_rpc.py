@@ -53,14 +53,14 @@ def test_replies_tries_again_while_the_queue_is_missing():
 
 
 @pytest.mark.parametrize("queue", ["", "x" * 256, "\ud800", {"a": 1}, 5, None])
-def test_replies_does_not_bother_the_broker_with_what_is_no_queues_name(caplog, queue):
+def test_replies_drops_answers_to_invalid_queue_names(caplog, queue):
     sent = []
     Replies().send(queue, lambda: sent.append(queue))
     assert not sent
     assert "dropped 1 answer(s)" in caplog.text
 
 
-def test_replies_gives_up_and_says_so_once(caplog):
+def test_replies_gives_up_and_logs_it_once(caplog):
     replies = Replies(give_up_seconds=0.3)
     gone = threading.Semaphore(0)
 
@@ -112,7 +112,7 @@ def logged(tmp_path):
     handler.close()
 
 
-def test_a_log_line_is_one_line_and_printable_and_bounded(logged):
+def test_log_line_is_one_printable_line_of_limited_length(logged):
     logger, text = logged
     logger.warning("from %s", "x\nERROR forged \x1b[31m\u202e\r")
     logger.warning("%s", "y" * 2_000_000)

@@ -87,13 +87,13 @@ def test_it_stops_while_its_start_waits_for_ever(run):
     assert process.returncode == 0
 
 
-def test_a_start_that_fails_ends_it_with_the_reason(run):
+def test_failed_start_ends_the_service_with_the_reason(run):
     process, _ = run("fails")
     assert rest_of(process.stdout, process) == "stopped\n[x] y: is impossible\n"
     assert process.returncode == 1
 
 
-def test_what_is_found_out_after_the_start_ends_it_with_the_reason(run):
+def test_failure_after_the_start_ends_the_service_with_the_reason(run):
     process, _ = run("fails later")
     assert rest_of(process.stdout, process) == "stopped\na second one\n"
     assert process.returncode == 1

@@ -23,7 +23,9 @@ def test_this_machine_needs_no_token(client: testing.TestClient, address: str) -
 
 
 @pytest.mark.parametrize("address", AFAR)
-def test_nobody_else_is_answered_without(client: testing.TestClient, address: str) -> None:
+def test_other_machines_are_refused_without_tokens(
+    client: testing.TestClient, address: str
+) -> None:
     assert not local_access.is_local({"REMOTE_ADDR": address})
     for path in ("/", "/healthcheck", "/migrations", "/nowhere"):
         answer = client.simulate_get(path, extras={"REMOTE_ADDR": address})
@@ -61,9 +63,7 @@ def test_nobody_else_is_answered_without(client: testing.TestClient, address: st
         ({"HTTP_X_FORWARDED_HOST": "localhost, cloud.example"}, False),
     ],
 )
-def test_a_proxy_on_this_machine_lends_nobody_its_address(
-    headers: dict[str, str], is_here: bool
-) -> None:
+def test_request_through_a_local_proxy_is_refused(headers: dict[str, str], is_here: bool) -> None:
     assert local_access.is_local({"REMOTE_ADDR": "127.0.0.1", **headers}) is is_here
 
 
@@ -103,9 +103,7 @@ FOREIGN_HOSTS = [
 
 
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
-def test_a_foreign_host_header_is_refused(
-    client: testing.TestClient, fill: Fill, host: str
-) -> None:
+def test_unknown_host_header_is_refused(client: testing.TestClient, fill: Fill, host: str) -> None:
     """A page whose name resolves to the loopback address (DNS rebinding) says its own name."""
     assert not local_access.names_this_machine(host, {"controller"})
     fill()

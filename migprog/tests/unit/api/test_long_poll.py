@@ -84,7 +84,7 @@ def tell(store: objects.Store, migration: objects.Migration, **values: object) -
     [{"percent": 55}, {"status": Status.COMPLETED, "phase": Phase.DONE}],
     ids=["progress", "end"],
 )
-def test_it_is_answered_as_soon_as_there_is_news(
+def test_long_poll_is_answered_once_the_record_changes(
     client: testing.TestClient,
     store: objects.Store,
     migration: objects.Migration,
@@ -159,14 +159,14 @@ def test_a_process_that_serves_one_at_a_time_does_not_wait(
         (f"wait=1&since={2**63}", "since"),
     ],
 )
-def test_what_may_be_asked(
+def test_invalid_parameters_of_a_long_poll_are_refused(
     client: testing.TestClient, migration: objects.Migration, query: str, field: str
 ) -> None:
     answer = ask(client, migration, query)
     assert error_of(answer, ErrorCode.INVALID_PARAMETER)["field"] == field
 
 
-def test_what_is_not_there_is_not_waited_for(
+def test_long_poll_of_an_unknown_migration_is_404_at_once(
     client: testing.TestClient, migration: objects.Migration
 ) -> None:
     nothing = f"/servers/{SERVER}/migrations/99?wait={LONG}&since=1"

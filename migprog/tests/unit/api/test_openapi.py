@@ -25,7 +25,7 @@ from migprog.tests.unit.api.conftest import Fill, error_of
 ROUTES: dict[str, Any] = dict([*app.ROUTES.items(), *nova.routes()])
 
 
-def test_it_is_served_and_valid(client: testing.TestClient) -> None:
+def test_document_is_served_and_valid(client: testing.TestClient) -> None:
     served = client.simulate_get("/openapi.json").json
     openapi_spec_validator.validate(served, cls=openapi_spec_validator.OpenAPIV31SpecValidator)
     assert served == json.loads(json.dumps(answers.document()))
@@ -65,7 +65,7 @@ def test_it_has_every_parameter_and_no_others(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_who_needs_a_token_and_which_rule_is_asked(path: str) -> None:
+def test_document_says_which_operations_need_a_token_and_which_rule(path: str) -> None:
     for method, operation in answers.document()["paths"][path].items():
         rules = ROUTES[path].RULES
         assert (operation["security"] == []) is (rules is PUBLIC)
@@ -75,7 +75,7 @@ def test_who_needs_a_token_and_which_rule_is_asked(path: str) -> None:
         assert operation["summary"]
 
 
-def test_our_face_refuses_what_it_has_not(client: testing.TestClient, fill: Fill) -> None:
+def test_native_api_refuses_unknown_parameters(client: testing.TestClient, fill: Fill) -> None:
     """A parameter that a resource takes is in the document: here is the other direction."""
     (migration,) = fill()
     for path, resource in app.ROUTES.items():
@@ -134,7 +134,7 @@ def test_parameters_are_schemas() -> None:
         ),
     ],
 )
-def test_what_cannot_be_asked_for_together_says_so(path: str, names: set[str]) -> None:
+def test_parameters_that_exclude_each_other_say_so(path: str, names: set[str]) -> None:
     parameters = answers.document()["paths"][path]["get"]["parameters"]
     noted = {each["name"]: each["description"] for each in parameters if "description" in each}
     assert noted.keys() == names

@@ -62,7 +62,7 @@ def test_correction_of_a_hosts_clock(messages, correction):
     assert known(messages) == correction
 
 
-def test_what_was_known_grows_old():
+def test_old_offsets_expire():
     """A clock that was slewed back by 30 s is known within a day, from messages of no hurry."""
     messages = [(0, 0.05, True)] + [(-30, 0.05, True)] * 1000
     assert known(messages, seconds_apart=86.4, within_seconds=1.0) == 30
@@ -88,7 +88,7 @@ def test_a_correction_is_changed_where_it_is_wrong_by_more_than_a_second(seconds
 
 
 @given(st.lists(st.floats(0, 50), min_size=1, max_size=20), st.floats(-1e6, 1e6))
-def test_a_host_is_never_taken_for_more_behind_than_it_is(took, off):
+def test_offset_behind_is_never_overestimated(took, off):
     """But for the least time that a message took."""
     offset = None
     for number, seconds in enumerate(took):
@@ -155,7 +155,7 @@ def test_a_batch_without_a_time_shows_that_its_clock_is_ahead(wrong_by, moved_by
     assert _instants(batch) == pytest.approx(_instants(_batch(wrong_by + moved_by)))
 
 
-def test_what_is_still_to_come_is_now():
+def test_future_instant_becomes_now():
     now = START + 6
     assert _instants(clocks.bounded(_batch(HOUR), now)) == (now,) * 5
     assert clocks.bounded(_batch(50), now) == _batch(50)

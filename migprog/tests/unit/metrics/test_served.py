@@ -18,7 +18,7 @@ def address():
     server.stop()
 
 
-def test_what_was_counted_is_shown(address):
+def test_metrics_show_what_was_counted(address):
     def shown():
         lines = requests.get(f"{address}/metrics", timeout=10).text.splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith(REPORTS))

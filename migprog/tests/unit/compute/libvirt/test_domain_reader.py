@@ -75,7 +75,7 @@ def test_a_server_with_another_job_is_asked_for_nothing_more():
     assert connection.resident_asked == 0
 
 
-def test_what_may_have_changed_is_read_again():
+def test_reader_reads_changeable_facts_again():
     domain = Domain(ACTIVE)
     seen = domain_reader.Reader()
     seen.learn(domain, SERVER)

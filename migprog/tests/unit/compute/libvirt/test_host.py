@@ -88,7 +88,7 @@ class Silent(host.Host):
         return Lock.FREE
 
 
-def test_of_a_silent_server_that_is_watched_the_search_says_nothing(caplog):
+def test_search_skips_a_watched_server_that_does_not_answer(caplog):
     here, silent = Silent(), UnresponsiveServers()
     sampler = here.sampler(SERVER)
     try:
