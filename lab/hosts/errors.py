@@ -3,4 +3,4 @@
 
 
 class LabError(RuntimeError):
-    """The lab cannot do what was asked; the message tells a person what to change."""
+    """The lab cannot carry out a request; the message says what to change."""

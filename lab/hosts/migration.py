@@ -18,7 +18,7 @@ EVENT_TIMEOUT_S = 1.0
 POLL_S = 0.02
 COMPLETED = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
 
-# As Nova migrates; unsafe, as a lab's disk is cached and nobody minds.
+# As Nova migrates; unsafe, since a lab's disk is cached, which does no harm here.
 FLAGS = (
     libvirt.VIR_MIGRATE_LIVE
     | libvirt.VIR_MIGRATE_PEER2PEER

@@ -65,7 +65,7 @@ def freeze(cache: Path) -> None:
     """Install the requirements without constraints, and write what came with them."""
     scratch = cache / "freeze"
     shutil.rmtree(scratch, ignore_errors=True)
-    with step("resolving the requirements anew"):
+    with step("resolving the requirements again"):
         run([PYTHON, "-m", "venv", scratch])
         run([scratch / "bin/pip", "install", "--quiet", "-r", REQUIREMENTS])
     named = {line.partition("==")[0].lower() for line in requirements()}
@@ -87,5 +87,5 @@ def locked(cache: Path) -> Iterator[None]:
 
 
 def keystone_is_installed() -> bool:
-    """Tell whether ``tools/prepare test`` has been here."""
+    """Return whether ``tools/prepare test`` has been run."""
     return Path(sys.prefix, "keystone/bin/keystone-manage").exists()

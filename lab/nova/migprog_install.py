@@ -206,7 +206,7 @@ class MigprogInstall:
         options: Iterable[str] = (),
         user: str = "root",
     ) -> None:
-        """Start all of migprog anew with an empty database; from another checkout, if named, and
+        """Restart all of migprog with an empty database; from another checkout, if named, and
         with these options (SECTION.NAME=VALUE; [compute] is the agents')."""
         self._options, self._user = tuple(options), user
         for name in (

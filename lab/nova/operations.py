@@ -111,7 +111,7 @@ class Operations:
         return wait_for(f"{server.name} to be idle", idle, seconds)
 
     def set_active(self, server: Server) -> None:
-        """Tell Nova that a server is well, which it takes for broken after an aborted migration."""
+        """Reset the server's state in Nova, which is error after an aborted migration."""
         if self.shown(server)["status"] == "ERROR":
             self.act(server, "os-resetState", {"state": "active"})
 

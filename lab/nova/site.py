@@ -124,7 +124,7 @@ class Site:
             self.cloud().ask("GET", networks, None)
 
     def start_api(self, name: str) -> None:
-        """Start the API of a service; it may read its configuration anew."""
+        """Start the API of a service; if it runs, it reads its configuration again."""
         variable, directory = _CONFIG_DIRECTORIES[name]
         environment = {
             variable: str(self.directory / "etc" / directory),
@@ -134,7 +134,7 @@ class Site:
         self.services.serve(name, python, _PYTHON_WSGI[name], self.ports[name], environment)
 
     def restart_nova_api(self) -> None:
-        """Have nova-api read its configuration and policy anew."""
+        """Restart nova-api, so that it reads its configuration and policy again."""
         self.start_api("nova-api")
         self._wait_for("nova-api")
 
@@ -256,7 +256,7 @@ class Site:
         }
 
     def restart_computes(self, options: Iterable[str] = ()) -> None:
-        """Start both nova-computes anew, with these options besides the lab's."""
+        """Restart both nova-computes, with these options in addition to the lab's."""
         for host in self.hosts.values():
             host.start_nova_compute(options)
         self.wait_for_computes()

@@ -97,7 +97,7 @@ def _end_leftovers(state: Path) -> None:
 
 
 def is_up(state: Path) -> bool:
-    """Tell whether the lab there is ready."""
+    """Return whether the lab there is ready."""
     return _has_said_so(state) and _is_kept(state)
 
 

@@ -31,7 +31,7 @@ class Samples:
     progress: list[tuple[float, float | None]] = field(default_factory=list)
     moments: list[client_view.Moment] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
-    # What could not be asked; a proxy that fails has hidden something, so it is told.
+    # Failed requests. A proxy that fails hides something, so its failures are reported.
     errors: list[str] = field(default_factory=list)
 
     def seen(self) -> accuracy.Seen:
@@ -149,8 +149,7 @@ class Watch:
                 )
 
     def _list(self, proxy: str | None = None) -> list[Document]:
-        """What Nova lists of the server, or a proxy; a client that is told that there is nothing
-        sees nothing."""
+        """Return the server's migrations as Nova or a proxy lists them; a 404 is an empty list."""
         path = f"/servers/{self.server.uuid}/migrations"
         try:
             found: list[Document] = self._bench.cloud.nova("GET", path, by=proxy)["migrations"]

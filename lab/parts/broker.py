@@ -28,7 +28,7 @@ class Broker:
     program: processes.Program
 
     def control(self, *command: str) -> None:
-        """A command of rabbitmqctl, such as stop_app, after which it serves nobody."""
+        """Run a command of rabbitmqctl, such as stop_app, which stops serving."""
         subprocess.run(
             ["rabbitmqctl", *command], env=self.environment, check=True, capture_output=True
         )
@@ -39,7 +39,7 @@ class Broker:
         processes.wait_for_port(self.port, _START_SECONDS, self.program)
 
 
-# Nothing but TLS, and nobody without a certificate of the same authority.
+# TLS only, and only clients with a certificate of the same authority.
 _TLS = """
 listeners.tcp = none
 listeners.ssl.default = 127.0.0.1:{port}
@@ -53,7 +53,7 @@ ssl_options.fail_if_no_peer_cert = true
 
 @contextlib.contextmanager
 def rabbitmq(tls: Tls | None = None) -> Iterator[Broker]:
-    """Run a RabbitMQ; with ``tls`` nobody is served without it."""
+    """Run a RabbitMQ; with ``tls`` it accepts only TLS."""
     if not _SERVER.exists():
         raise RuntimeError(f"{_SERVER} is missing: install the package rabbitmq-server")
     with tempfile.TemporaryDirectory(prefix="migprog-rabbitmq-") as directory:
@@ -91,5 +91,5 @@ def rabbitmq(tls: Tls | None = None) -> Iterator[Broker]:
             try:
                 yield Broker(f"rabbit://guest:guest@127.0.0.1:{port}/", environment, port, server)
             finally:
-                # Nobody needs what it would put in order, which takes seconds.
+                # An orderly shutdown is not needed, and takes seconds.
                 server.kill()

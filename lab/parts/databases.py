@@ -62,7 +62,7 @@ class Server:
 @contextlib.contextmanager
 def mariadb(durable: bool = False, tls: Tls | None = None) -> Iterator[Server]:
     """Run a MariaDB; only a ``durable`` one keeps, when it is killed, all that it acknowledged.
-    With ``tls`` nobody is served without it."""
+    With ``tls`` it accepts only TLS."""
     install = _find("mariadb-install-db", "mariadb-server-core")
     server = _find("mariadbd", "mariadb-server-core")
     with tempfile.TemporaryDirectory(prefix="migprog-mariadb-") as directory:
@@ -89,7 +89,7 @@ def mariadb(durable: bool = False, tls: Tls | None = None) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def postgresql(tls: Tls | None = None) -> Iterator[Server]:
-    """Run a PostgreSQL, which refuses to be root; with ``tls`` nobody is served without it."""
+    """Run a PostgreSQL, which refuses to run as root; with ``tls`` it accepts only TLS."""
     initdb = _find("initdb", "postgresql-15")
     server = _find("postgres", "postgresql-15")
     with tempfile.TemporaryDirectory(prefix="migprog-postgresql-") as directory:

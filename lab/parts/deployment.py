@@ -129,7 +129,7 @@ class Deployment:
         return self._config(host.name, text, transport_url)
 
     def migrations(self, server_uuid: str) -> list[dict[str, Any]]:
-        """What the API tells of a server, newest first; empty while it knows nothing."""
+        """Return the API's migrations of a server, newest first; empty while it knows none."""
         answer = requests.get(f"{self.api}/servers/{server_uuid}/migrations", timeout=30)
         if answer.status_code == requests.codes.not_found:
             return []
@@ -138,7 +138,7 @@ class Deployment:
         return records
 
     def server(self, server_uuid: str) -> dict[str, Any]:
-        """What the API tells of a server that has migrated."""
+        """Return the API's document of a server that has migrated."""
         answer = requests.get(f"{self.api}/servers/{server_uuid}", timeout=30)
         answer.raise_for_status()
         server: dict[str, Any] = answer.json()["server"]

@@ -100,7 +100,7 @@ class Keystone:
         self._ask("DELETE", "/auth/tokens", **{"X-Subject-Token": token})
 
     def knows(self, token: str) -> bool:
-        """Tell whether a token is good."""
+        """Return whether a token is valid."""
         headers = {"X-Auth-Token": self._token, "X-Subject-Token": token}
         answer = requests.get(f"{self.url}/auth/tokens", headers=headers, timeout=30)
         return answer.status_code == 200
@@ -173,8 +173,8 @@ def serving(
     expiration_seconds: int = 3600,
     cached: bool = False,
 ) -> Iterator[Keystone]:
-    """A process over what :func:`make` made, whose tokens are good for so long; ``cached``: it need
-    not tell at once what has changed."""
+    """Run a Keystone on the database of :func:`make`, whose tokens are valid for so long;
+    ``cached``: its answers may be old for a moment."""
     _configure(shared, directory, expiration_seconds, cached)
     (port,) = processes.free_ports(1)
     with processes.running(

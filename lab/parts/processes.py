@@ -61,7 +61,7 @@ class Program:
         return sorted(wrote)
 
     def start(self) -> None:
-        """Start it, anew if it has ended; each time with an output of its own."""
+        """Start it, again if it has ended; each start has an output of its own."""
         name = pathlib.Path(self._command[0]).name
         self.log = self._directory / f"{name}-{time.monotonic_ns()}.log"
         with self.log.open("wb") as output:

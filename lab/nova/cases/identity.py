@@ -23,7 +23,7 @@ def nova_away(case_run: CaseRun) -> None:
             server, lambda each: each["percent"] is not None
         )
         case_run.require(
-            record["nova_id"] is None, f"Nova's id is {record['nova_id']} before it told"
+            record["nova_id"] is None, f"Nova's id is {record['nova_id']} before Nova answered"
         )
     record = case_run.operations.wait_for_record(server, lambda each: each["nova_id"], _ID_SECONDS)
     case_run.require(record["in_progress"], f"{record['status']} before it had Nova's id")
@@ -44,7 +44,7 @@ def nova_away_throughout(case_run: CaseRun) -> None:
         )
         case_run.require(record["status"] == "completed", f"the record is {record['status']}")
         case_run.require(
-            record["nova_id"] is None, f"Nova's id is {record['nova_id']} before it told"
+            record["nova_id"] is None, f"Nova's id is {record['nova_id']} before Nova answered"
         )
     case_run.operations.wait_for_record(server, lambda each: each["nova_id"], _ID_SECONDS)
     case_run.operations.wait_until_idle(server)

@@ -70,7 +70,7 @@ def _is_up_again(case_run: CaseRun, host: str) -> bool:
 
 
 def _force_down(case_run: CaseRun, host: str, down: bool) -> None:
-    """Tell Nova that a host is down, as whoever has fenced it does."""
+    """Set a host down in Nova, as a fencing tool does."""
     service = _service(case_run, host)["id"]
     case_run.operations.cloud.nova("PUT", f"/os-services/{service}", {"forced_down": down})
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Live migrations that nobody meddles with."""
+"""Live migrations without interference."""
 
 import contextlib
 

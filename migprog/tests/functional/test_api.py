@@ -222,7 +222,7 @@ def test_occasional_request_does_not_wait(api: tuple[str, processes.Program]) ->
 
 
 @pytest.mark.parametrize("concurrency", BACKENDS)
-def test_it_stops_with_clients_connected(
+def test_api_stops_while_clients_are_connected(
     tmp_path: pathlib.Path, database: str, concurrency: str
 ) -> None:
     with contextlib.ExitStack() as stack:

@@ -79,7 +79,7 @@ class Owning:
         stored, server = migration(store, mine), objects.Server.get(store, mine.server_uuid)
         assert (stored.project_id, server.project_id, server.name) == ("red", "red", "web")
 
-    def test_a_sequence_may_not_leap(self, store):
+    def test_leaping_sequence_is_refused(self, store):
         mine = report()
         _told_by(store, "host-b", mine, last_reported_at=START + 1)
         for sequence in (2**63 - 1, 2**32, 1 + 2**16 + 301):

@@ -132,13 +132,13 @@ def test_the_halves_share_no_numbers():
     assert len(set(names)) == len(names)
 
 
-def test_it_stays_small():
+def test_corpus_stays_small():
     sizes = [path.stat().st_size for path in PATHS.values()]
     assert max(sizes) < MIB / 2
     assert sum(sizes) < 2 * MIB
 
 
-def test_the_handmade_ones_are_what_the_arithmetic_gives():
+def test_handmade_recordings_follow_from_the_arithmetic():
     assert sorted(made()) == sorted(files.recordings("handmade"))
     for name, rows in made().items():
         assert json.loads(json.dumps(rows)) == read(files.path_of(name, "handmade")), name

@@ -117,7 +117,7 @@ def test_a_client_that_does_not_read_is_closed():
         talk_until_closed(slow, b"X")
 
 
-def test_a_kept_connection_serves_on_and_is_closed_when_it_is_idle_for_too_long():
+def test_kept_connection_is_reused_and_closed_when_idle_too_long():
     with serving(idle_seconds=3.0) as (_, port), connections(port, 1) as (client,):
         for _ in range(3):
             client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -201,7 +201,7 @@ def test_a_new_connection_takes_the_place_of_the_one_that_is_idle_for_the_longes
             assert first.recv(100) == b""
 
 
-def test_requests_at_hand_are_answered_before_it_stops():
+def test_requests_in_progress_are_answered_before_a_stop():
     application = Application()
     server = httpd.Server(application, "127.0.0.1", 0, 2, "[test] listen")
     server.start()

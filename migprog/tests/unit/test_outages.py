@@ -54,7 +54,7 @@ def test_party_of_a_name_is_one_while_somebody_holds_it():
     assert held not in outages.holding_up()
 
 
-def test_party_that_is_awaited_holds_up_a_process_before_it_has_failed(party):
+def test_party_being_called_delays_a_stop_before_it_has_failed(party):
     held = outages.party(LOG, "database y", "nothing is stored")
     with held.awaited():
         assert [str(each) for each in outages.holding_up() if each is held] == [

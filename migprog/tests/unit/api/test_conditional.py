@@ -93,7 +93,7 @@ def test_matching_etag_is_304(
 
 
 @pytest.mark.parametrize("path", OF_MIGRATIONS)
-def test_it_costs_little(
+def test_conditional_request_reads_few_columns(
     client: testing.TestClient, store: objects.Store, migration: objects.Migration, path: str
 ) -> None:
     tag = ask(client, path, migration).headers["etag"]

@@ -114,7 +114,9 @@ def test_news_that_is_there_is_not_waited_for(
     assert not long_polls.begun.acquire(blocking=False)
 
 
-def test_it_ends_without_news(client: testing.TestClient, migration: objects.Migration) -> None:
+def test_long_poll_ends_after_its_time_without_a_change(
+    client: testing.TestClient, migration: objects.Migration
+) -> None:
     first = ask(client, migration, "wait=1&since=1")
     assert first.status_code == 200
     again = ask(client, migration, "wait=1&since=1", first.headers["etag"])

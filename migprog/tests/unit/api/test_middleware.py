@@ -65,7 +65,9 @@ def test_preflight_requests_are_answered(
         {"names": ("cookie",)},
     ],
 )
-def test_it_may_not(shared: testing.TestClient, asked: dict[str, Any]) -> None:
+def test_preflight_of_another_origin_is_refused(
+    shared: testing.TestClient, asked: dict[str, Any]
+) -> None:
     names = asked.pop("names", ())
     answer = preflight(shared, OURS, asked.pop("method", "GET"), *names, **asked)
     assert shared_with(answer) is None

@@ -31,7 +31,7 @@ def test_document_is_served_and_valid(client: testing.TestClient) -> None:
     assert served == json.loads(json.dumps(answers.document()))
 
 
-def test_it_has_every_route_and_method_and_no_others() -> None:
+def test_document_has_every_route_and_method_and_no_others() -> None:
     asked = {
         (path, name.removeprefix("on_"))
         for path, resource in ROUTES.items()
@@ -45,7 +45,7 @@ def test_it_has_every_route_and_method_and_no_others() -> None:
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_it_has_every_parameter_and_no_others(path: str) -> None:
+def test_document_has_every_parameter_and_no_others(path: str) -> None:
     resource = ROUTES[path]
     for method, operation in answers.document()["paths"][path].items():
         of: dict[str, set[str]] = {place: set() for place in ("path", "query", "header")}

@@ -130,7 +130,7 @@ def test_no_more_is_read_than_is_good(api: NovaApi, nova: Nova) -> None:
     assert not is_all and len(found) == 1000 and len(api.asked) == 5
 
 
-def test_it_has_none(nova: Nova) -> None:
+def test_server_without_records_has_an_empty_list(nova: Nova) -> None:
     assert nova.migrations(SERVER) == []
 
 
@@ -156,7 +156,7 @@ def test_no_answer(api: NovaApi, nova: Nova, code: int, body: bytes) -> None:
     assert len(str(raised.value)) < 500
 
 
-def test_it_hangs(api: NovaApi, nova: Nova) -> None:
+def test_hanging_nova_is_an_error_in_time(api: NovaApi, nova: Nova) -> None:
     api.awake.clear()
     with pytest.raises(NoAnswer, match="Timeout"):
         nova.migrations(SERVER)

@@ -68,7 +68,7 @@ def test_old_offsets_expire():
     assert known(messages, seconds_apart=86.4, within_seconds=1.0) == 30
 
 
-def test_the_correction_of_a_clock_that_is_off_by_about_what_is_tolerated_stays_the_same():
+def test_correction_near_the_tolerance_stays_the_same():
     offset, corrections = None, []
     for number, took in enumerate((0.3, 0.0, 0.2, 0.05, 0.3) * 40):
         at = START + 300 * number
@@ -82,7 +82,7 @@ def test_the_correction_of_a_clock_that_is_off_by_about_what_is_tolerated_stays_
 @pytest.mark.parametrize(
     ("seconds", "correction"), [(-3.0, -3.5), (-4.4, -3.5), (-4.6, -4.6), (-1.2, -1.2), (-0.9, 0)]
 )
-def test_a_correction_is_changed_where_it_is_wrong_by_more_than_a_second(seconds, correction):
+def test_correction_changes_if_wrong_by_more_than_a_second(seconds, correction):
     offset = clocks.Offset(seconds, START, 9, applied_seconds=-3.5)
     assert offset.correction_seconds == correction
 

@@ -31,7 +31,7 @@ def test_one_jam_counts_once():
     assert after(SLOW, SLOW, apart=10.0) == 20.0
 
 
-def test_quick_ones_raise_the_rate_bit_by_bit():
+def test_quick_answers_shorten_the_interval_in_steps():
     intervals = [after(None, None, *[QUICK] * n) for n in range(8)]
     assert intervals[0] == 20.0
     rates = [5.0 / interval for interval in intervals]

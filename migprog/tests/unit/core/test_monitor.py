@@ -264,7 +264,7 @@ def test_migration_without_statistics_is_reported():
     assert (reason, report.phase, report.percent) == (Reason.FIRST, Phase.SETUP, None)
 
 
-def test_one_found_late_began_when_libvirt_says():
+def test_migration_found_late_has_libvirts_start():
     monitor = Monitor(UUID, SERVER, found_at=500.0)
     monitor.read(ACTIVE | {"time_elapsed": 400_000}, 0.3, 500.0)
     _, report = monitor.report_if_due(RULES, 500.0, EPOCH)

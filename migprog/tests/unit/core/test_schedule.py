@@ -124,7 +124,7 @@ def test_report_due_within_a_second_waits_for_the_message():
 
 
 @pytest.mark.parametrize(("points", "reason"), [(1, Reason.STEP), (0, None)])
-def test_a_message_takes_along_what_has_moved_by_a_point(points, reason):
+def test_message_includes_migrations_that_moved_by_a_point(points, reason):
     clock = HostClock(oldest_at=98.0)
     assert progress(clock.rules(RULES, 100.0), 100.0, waited=0.5, points=points) is None
     assert progress(clock.along(RULES, 100.0), 100.0, waited=0.5, points=points) is reason

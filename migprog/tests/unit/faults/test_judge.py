@@ -90,7 +90,7 @@ def test_no_record_is_one_lost_and_two_are_one_too_many():
         ("in_progress", True),
     ],
 )
-def test_a_single_value_that_is_not_as_libvirt_has_it_is_wrong(name, value):
+def test_single_value_that_differs_from_libvirts_is_wrong(name, value):
     assert wrongs(TRUTH, RECORD | {name: value}) == [Wrong.WRONG]
 
 
@@ -182,7 +182,7 @@ def test_migration_ended_by_a_libvirtd_restart_may_be_failed_or_cancelled():
     assert wrongs(FAILED, ended("cancelled"), outages=late) == [Wrong.WRONG]
 
 
-def test_a_record_is_awaited_until_it_has_ended_and_names_its_destination():
+def test_judge_waits_until_a_record_has_its_end_and_destination():
     assert judge.is_settled(TRUTH, RECORD)
     assert not judge.is_settled(TRUTH, RECORD | {"dest_compute": None})
     assert not judge.is_settled(TRUTH, RECORD | {"in_progress": True})

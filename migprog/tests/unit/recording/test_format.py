@@ -51,7 +51,7 @@ def test_a_line_that_breaks_off_is_left_out(tmp_path):
     assert format.read(path).rows == (SAMPLE,)
 
 
-def test_a_compressed_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path):
+def test_truncated_compressed_file_is_read_to_its_end(tmp_path):
     lines = [HEADER, *({**SAMPLE, "t": i, "noise": os.urandom(40).hex()} for i in range(500))]
     packed = gzip.compress("\n".join(map(json.dumps, lines)).encode())
     path = tmp_path / "cut.jsonl.gz"

@@ -77,7 +77,7 @@ def test_the_guests_memory_is_known_while_its_disk_is_copied():
     assert 25 < first.eta_seconds < 45
 
 
-def test_before_libvirt_shows_a_job_it_starts_and_nothing_is_reported():
+def test_migration_without_a_job_is_not_reported():
     idle = [{"t": i / 10, "kind": "sample", "stats": {"type": 0}} for i in range(4)]
     lines = replay(recorded([*idle, *precopy(Guest())]), RULES).lines
     assert {(line.phase, line.verdict, line.percent, line.reported) for line in lines[:4]} == {
@@ -279,7 +279,7 @@ def run(tmp_path, script, *arguments, **options):
     )
 
 
-def test_it_runs_where_there_is_no_libvirt_nor_broker_nor_matplotlib(tmp_path):
+def test_replay_runs_without_libvirt_broker_and_matplotlib(tmp_path):
     script = (
         "import sys\n"
         "for name in ('libvirt', 'libvirt_qemu', 'eventlet', 'matplotlib', 'oslo_messaging'):\n"
@@ -297,7 +297,7 @@ def test_it_runs_where_there_is_no_libvirt_nor_broker_nor_matplotlib(tmp_path):
     assert process.returncode == 1
 
 
-def test_a_reader_who_has_enough_is_no_error(tmp_path):
+def test_closed_output_pipe_is_no_error(tmp_path):
     path = written(tmp_path, precopy(Guest(dirty_mib_s=60), give_up_seconds=600))
     script = "import sys; from migprog.cmd.replay import main; sys.exit(main(sys.argv[1:]))"
     process = run(tmp_path, script, "--format=json", path, path, env=os.environ)

@@ -110,7 +110,7 @@ def test_groups(more, segments, group):
     assert truth_of(*more, row(9.0, **DONE), segments=segments).group is group
 
 
-def test_changes_are_those_of_the_guest_and_those_done_to_it():
+def test_changes_are_of_the_guest_or_by_actions():
     action = row(2.0, "action", action="bandwidth", arg=5)
     known = truth_of(action, row(25.0, **DONE), segments=[[4000, 1], [6000, 2]])
     assert known.changes == 1 + 5

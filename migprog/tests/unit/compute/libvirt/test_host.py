@@ -103,7 +103,7 @@ def test_search_skips_a_watched_server_that_does_not_answer(caplog):
         sampler.stop()
 
 
-def test_a_server_that_is_found_silent_as_it_begins_to_be_watched_is_not_either():
+def test_search_skips_a_server_that_becomes_watched_meanwhile():
     here = Silent()
     try:
         here._search([ALL])

@@ -124,7 +124,7 @@ def test_servers_that_answer_are_asked_once_and_for_nothing_else(site):
     assert here.inbox.get_all(0) == []
 
 
-def test_a_server_that_hangs_delays_no_other(site):
+def test_hanging_server_delays_no_other(site):
     here = site(a=Server(hangs=True), b=Server(), c=Server())
     here.search()
     assert [server.asked for server in here.servers.values()] == [1, 1, 1]

@@ -85,7 +85,7 @@ def test_refusals_of_the_same_field_are_one_line_and_those_of_others_another(cap
 
 
 @pytest.mark.parametrize("error", [Unreachable("away"), RuntimeError("nobody foresaw it")])
-def test_it_runs_until_stopped_and_retries_by_itself(error):
+def test_sender_runs_until_stopped_and_retries(error):
     outbox, conductor = Outbox(), Conductor(error)
     sender = Sender(outbox, conductor, ADDRESS, RULES)
     thread = threading.Thread(target=sender.run)

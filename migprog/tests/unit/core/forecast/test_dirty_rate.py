@@ -93,7 +93,7 @@ def test_short_variation_is_no_plateau():
     assert without_progress(level(*[9, 10] * 20, seconds=0.1))
 
 
-def test_one_that_came_to_a_stand_recovers_at_once_or_bit_by_bit():
+def test_rate_recovers_after_a_stop_at_once_or_in_steps():
     assert recovers(level(10, 50, 50, 50, 39))
     assert recovers(level(50, 50, 46, 42, 38))
     assert not recovers(level(50, 50, 50, 48, 46))

@@ -35,7 +35,7 @@ def test_zero_pages_are_counted_separately():
     assert found.filled_bytes == 100 * PAGE
 
 
-def test_pages_compressed_by_threads_show_as_what_remains_gets_less():
+def test_thread_compressed_pages_count_by_the_remaining_memory():
     found = moved(sample(1.0, 10**6, 2**30 - 70 * 10**6))
     assert found.guest_bytes == 70 * 10**6
     assert found.uncounted_bytes / found.unexplained_bytes == pytest.approx(70)
