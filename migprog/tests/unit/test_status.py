@@ -116,7 +116,8 @@ project_domain_id = default
     assert (result, says) == (
         _FAILURE,
         "[keystone_authtoken] Keystone http://127.0.0.1:1/v3: cannot connect: [Errno 111] "
-        "Connection refused [needed by migprog-api]",
+        "Connection refused; until it can, the API answers new tokens with 503: check auth_url and "
+        "Keystone [needed by migprog-api]",
     )
 
 
@@ -257,7 +258,9 @@ def test_checks_that_need_tables_are_skipped_without_them(check):
     for name in ("database rights", "agents", "database credentials"):
         result, says = told[name]
         assert result == _WARNING
-        assert says.startswith("not checked: the database has no tables [needed by "), name
+        assert says.startswith(
+            "not checked: the database has no tables; run migprog-manage db sync [needed by "
+        ), name
 
 
 def test_agents_that_need_a_look(check, store):
