@@ -124,8 +124,8 @@ def _stop(service: Service) -> None:
         stopping.join(_STOP_SECONDS - _SAY_SECONDS)
     if stopping.is_alive():
         LOG.warning(
-            "stop not complete after %.0f s%s; the process ends now and drops unfinished work, except "
-            "what an agent has in its state directory",
+            "stop not complete after %.0f s%s; the process ends now and drops unfinished work, "
+            "except what an agent has in its state directory",
             *(_STOP_SECONDS, _waiting_for()),
         )
         _end(1)

@@ -60,7 +60,7 @@ def within_deadline(
     thread.join(seconds)
     if not done:
         raise exception.MigprogError(
-            f"the check got no answer within {seconds:g} s; check the network and the other party's log"
+            f"no answer within {seconds:g} s; check the network and the other party's log"
         )
     if isinstance(done[0], exception.MigprogError):
         raise done[0]
@@ -148,8 +148,8 @@ def keystone(conf: cfg.ConfigOpts) -> str:
         ) from error
     except keystone_exceptions.ConnectFailure as error:
         raise exception.ConfigError(
-            f"[{_KEYSTONE}] {_where(conf)}cannot connect: {_innermost(error)}; until it can, the API "
-            "answers new tokens with 503: check auth_url and Keystone"
+            f"[{_KEYSTONE}] {_where(conf)}cannot connect: {_innermost(error)}; until it can, the "
+            "API answers new tokens with 503: check auth_url and Keystone"
         ) from error
     except (
         keystone_exceptions.ClientException,
@@ -212,8 +212,8 @@ def libvirt(conf: cfg.ConfigOpts) -> str:
     if found.read_write_error:
         raise Warned(
             f"{text}: no read-write connection, which [compute] {', '.join(named)} needs: "
-            f"{found.read_write_error}; the agent watches without: add its user to libvirt's group, "
-            "or turn the options off"
+            f"{found.read_write_error}; the agent watches without: add its user to libvirt's "
+            "group, or turn the options off"
         )
     return f"{text}: {'read-write' if named else 'read-only'} connection"
 
@@ -231,8 +231,8 @@ def state_path(conf: cfg.ConfigOpts) -> str:
         found = found.parent
     if not found.is_dir() or not os.access(found, os.W_OK | os.X_OK):
         raise Warned(
-            f"[compute] state_path: user {os.geteuid()} may not write to {found}; if the agent runs "
-            "as this user, unacknowledged reports are lost when it is killed: change the owner"
+            f"[compute] state_path: user {os.geteuid()} may not write to {found}; if the agent "
+            "runs as this user, unacknowledged reports are lost when it is killed: change the owner"
         )
     return path if found == pathlib.Path(path) else f"{path} will be created in {found}"
 
