@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong with a lab, as opposed to what goes wrong with a migration in it."""
+"""Errors of a lab itself, as opposed to errors of a migration in it."""
 
 
 class LabError(RuntimeError):

@@ -31,5 +31,5 @@ class PortBlock:
         raise LabError(f"no {BLOCK} free TCP ports between {FIRST} and {LAST}")
 
     def release(self) -> None:
-        """Give the range back."""
+        """Release the range."""
         self._guard.close()

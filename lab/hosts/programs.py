@@ -25,7 +25,7 @@ QEMU_DRIVERS = (
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """Where they are."""
+    """The paths of the programs."""
 
     libvirtd: Path
     unshare: Path

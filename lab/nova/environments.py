@@ -56,7 +56,7 @@ def _install_openstack(wanted: Path) -> None:
 
 
 def requirements() -> list[str]:
-    """What the lab asks for by name."""
+    """Return the requirements that the lab names."""
     lines = (line.partition("#")[0].strip() for line in REQUIREMENTS.read_text().splitlines())
     return [line for line in lines if line]
 
@@ -79,7 +79,7 @@ def freeze(cache: Path) -> None:
 
 @contextlib.contextmanager
 def locked(cache: Path) -> Iterator[None]:
-    """Have the cache alone."""
+    """Lock the cache."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -27,7 +27,7 @@ def migrate(state: Path, image: str) -> None:
 
 
 def _show(operations: Operations, server: Server) -> bool:
-    """Print how it stands; False once it is over."""
+    """Print the state of the migration; return False once it has ended."""
     shown = operations.shown(server)
     record = next(iter(operations.records(server)), {})
     nova = [each["status"] for each in operations.in_progress(server)]

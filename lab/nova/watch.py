@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What clients, migprog and libvirt show of one server each 200 ms, while a migration runs."""
+"""Record every 200 ms what clients, migprog and libvirt show of one server's migration."""
 
 import contextlib
 import dataclasses
@@ -24,7 +24,7 @@ _COMPARED = 5
 
 @dataclass
 class Samples:
-    """All that was seen, each with its second on the monotonic clock."""
+    """All observations, each with its second of the monotonic clock."""
 
     jobs: list[tuple[float, Document]] = field(default_factory=list)
     records: list[tuple[float, Document | None]] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Samples:
     errors: list[str] = field(default_factory=list)
 
     def seen(self) -> accuracy.Seen:
-        """The courses that figures are made of."""
+        """Return the series from which figures are computed."""
         records = [(at, record or {}) for at, record in self.records]
         return accuracy.Seen(
             flow=[(at, job.get("data_processed", 0)) for at, job in self.jobs],
@@ -134,7 +134,7 @@ class Watch:
             self._compare(nova)
 
     def _compare(self, before: list[Document]) -> None:
-        """Hold what migprog lists against Nova's, where Nova's status was the same around it."""
+        """Compare migprog's list with Nova's, if Nova's status was the same before and after."""
         path = f"/v2.1/servers/{self.server.uuid}/migrations"
         try:
             ours = {each["uuid"]: each for each in self._bench.cloud.migprog(path)["migrations"]}
@@ -161,5 +161,5 @@ class Watch:
 
 
 def as_json(moment: client_view.Moment) -> dict[str, Any]:
-    """A moment for a file."""
+    """Return a moment as JSON for a file."""
     return dataclasses.asdict(moment)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A RabbitMQ of our own: started on free ports, gone with the process that started it."""
+"""A RabbitMQ on free ports, which ends with the process that started it."""
 
 import contextlib
 import dataclasses
@@ -20,7 +20,7 @@ _START_SECONDS = 180.0
 
 @dataclass(frozen=True)
 class Broker:
-    """A running RabbitMQ: its transport URL, and in which environment rabbitmqctl finds it."""
+    """A running RabbitMQ: its transport URL, and the environment for rabbitmqctl."""
 
     url: str
     environment: Mapping[str, str]
@@ -34,7 +34,7 @@ class Broker:
         )
 
     def start_again(self) -> None:
-        """Start it after it was killed, and wait until it serves."""
+        """Start the killed RabbitMQ again, and wait until it serves."""
         self.program.start()
         processes.wait_for_port(self.port, _START_SECONDS, self.program)
 

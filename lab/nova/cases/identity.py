@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records get the ids of Nova's migrations, and who asked for them, though Nova is away."""
+"""Records get Nova's ids and requesters, also after Nova was away."""
 
 from lab.nova.case_run import CaseRun
 from lab.nova.cloud_client import wait_for

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is no live migration, though libvirt or Nova do something alike: it makes no record."""
+"""Similar operations of libvirt or Nova that are no live migration make no record."""
 
 import contextlib
 
@@ -76,7 +76,7 @@ def _force_down(case_run: CaseRun, host: str, down: bool) -> None:
 
 
 def _service(case_run: CaseRun, host: str) -> Document:
-    """Nova's record of a host's nova-compute."""
+    """Return Nova's record of a host's nova-compute."""
     services = case_run.operations.cloud.nova("GET", "/os-services?binary=nova-compute")["services"]
     return next(each for each in services if each["host"] == host)
 
