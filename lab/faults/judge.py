@@ -4,14 +4,14 @@
 The rules:
 
 * Each migration has one record.
-* Its status is how it ended. ``unknown`` is right of one that has not completed, where its source's
-  agent was dead at the end, or died before it could be certain: an aborted job leaves no trace in
-  libvirt. Of one that has completed the other host knows, so there ``unknown`` is wrong.
-* QEMU fails, now and then, a migration that is being aborted. Where libvirt calls it failed, too,
-  both are right.
-* Where a libvirt was restarted under a migration, libvirt itself cancels it as it cleans up. Nobody
-  else aborted it, so it failed; but QEMU's word for it is cancelled: both are right.
-* One that has completed names its destination and has libvirt's final figures.
+* Its status is how it ended. ``unknown`` is right for one that has not completed, if its source's
+  agent was dead at the end, or died before it could be certain: libvirt keeps nothing of an
+  aborted job. For a completed one ``unknown`` is wrong, since its destination knows.
+* QEMU sometimes fails a migration that is being aborted. If libvirt says failed, too, both
+  statuses are right.
+* A restarted libvirtd cancels a migration as it cleans up. No client aborted it, so it failed; but
+  QEMU says cancelled: both statuses are right.
+* A completed one has its destination and libvirt's final figures.
 * The source may be missing where its agent was dead from the begin, or nearly so, to the end; or
   from soon after the begin, and had nothing of it on disk: where processors are short it takes a
   while to find a migration.
@@ -28,16 +28,16 @@ from typing import Any
 
 from lab.faults.ground_truth import Ending, Outage, Part, Seen, Truth
 
-# An agent that is killed so soon after an end has not told it: for 2 s it waits for a better word
-# than the first, and then for the disk.
+# An agent that is killed so soon after an end has not reported it: it waits 2 s for a more certain
+# outcome, and then for the disk.
 _CERTAIN_SECONDS = 3.0
-# One that was started again has looked at its server by then.
+# A restarted agent has read its server by then.
 _LOOK_SECONDS = 2.0
-# It takes a moment from libvirt's begin until the agent has heard of it, and has it on disk.
+# The time from libvirt's start of a job until the agent has found it and stored it on disk.
 _FOUND_SECONDS = 1.0
-# And at the latest.
+# The longest such time.
 _FOUND_LATEST_SECONDS = 10.0
-# A pool of connections finds out one by one, and the database's start was not seen at its instant.
+# Connections of a pool fail one by one, and the database's start is not known exactly.
 _RECOVERY_SECONDS = 1.0
 # At the destination libvirt's job looks shorter, as it begins when the source has prepared it: by
 # milliseconds, or more where others need the processors.

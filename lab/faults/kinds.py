@@ -195,8 +195,8 @@ def _clock_set_forward(
 def _reports_repeated(site: Site, rng: random.Random, _on_way: Sequence[Journey]) -> Iterator[None]:
     with Repeater(site.broker.url, random.Random(rng.random())) as repeater:
         yield
-    if not repeater.told:
-        raise RuntimeError("no report was heard, and none was told again")
+    if not repeater.sent_again:
+        raise RuntimeError("no report was received, so none was sent again")
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network between two programs that can be cut: what one says then reaches nobody.
+"""A network between two programs that can be cut: nothing passes then.
 
-It works on any machine, without a firewall. As in a network that is cut, nobody is told: a
-connection that stands stays, one that is begun is not answered, and what is sent waits.
+It works on any machine, without a firewall. As in a network that is cut, neither side gets an
+error: an open connection stays open, a new one is not answered, and what is sent waits.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What migrates while something breaks: guests that go to and fro between two hosts.
 
-All are alike and their bandwidth is limited, so that how long one takes tells of what holds it up.
+All are alike and their bandwidth is limited, so that a longer one shows a delay.
 """
 
 import contextlib

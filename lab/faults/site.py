@@ -92,7 +92,7 @@ class Site:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        # Nobody needs what they would put in order, and each waits for others.
+        # Their orderly shutdown is not needed, and each waits for others.
         agents = [agent.program for agent in getattr(self, "agents", [])]
         services = [self.deployment.api_program, self.broker.program, self.database.program]
         for program in (*agents, *self.conductors, *services):

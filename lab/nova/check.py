@@ -60,7 +60,7 @@ def run(state: Path, names: Sequence[str], short: bool, file: Path | None, repea
 def _prepare(operations: Operations, now: Case, case: Case) -> None:
     """Have nova-compute and the agents run as a case wants them."""
     if now.options != case.options:
-        say("starting both nova-computes anew", *case.options)
+        say("restarting both nova-computes", *case.options)
         operations.supervisor("computes", options=case.options)
     if now.user != case.user:
         say("starting the agents as", case.user)
@@ -111,13 +111,13 @@ def report(results: Iterable[Result], table: Iterable[differences.Allowed]) -> d
 
 
 def _is_fresh(run: dict[str, Any]) -> bool:
-    """Tell whether a percentage never fell, and no figure was older than the interval of reports
+    """Return whether a percentage never fell, and no figure was older than the interval of reports
     and a second."""
     return not run["percent_back"] and (run["oldest_figure_seconds"] or 0) <= OLDEST_SECONDS
 
 
 def is_as_documented(found: dict[str, Any]) -> bool:
-    """Tell whether nothing in a report is a fault."""
+    """Return whether a report has no error."""
     faults = (
         *("undocumented_differences", "false_records", "missing_records"),
         *("hidden_from_clients", "foreign_to_clients", "old_or_falling_figures", "faults"),

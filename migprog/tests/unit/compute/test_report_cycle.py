@@ -110,7 +110,7 @@ def test_news_of_one_migration_costs_no_more_among_many():
 
 
 @pytest.mark.parametrize("reports", [False, True])
-def test_what_nobody_has_news_of_is_read_when_it_is_time(agent, reports):
+def test_migration_whose_answer_was_lost_is_read_again_when_due(agent, reports):
     read(agent, {"a": 2**30, "b": 2**30})
     samplers = dict(zip("ab", agent.samplers, strict=True))
     samplers["b"].asked_at = None

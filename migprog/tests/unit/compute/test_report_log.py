@@ -70,7 +70,7 @@ def test_one_that_goes_well_is_its_end_alone(caplog):
         ),
     ],
 )
-def test_what_is_not_known_is_not_in_the_final_figures(figures, text):
+def test_final_log_line_omits_unknown_figures(figures, text):
     report = Report(
         uuid=ZERO,
         server_uuid=ZERO,
