@@ -192,9 +192,9 @@ def _differences(
         if record[name] != value:
             yield f"{name} {record[name]} instead of {value}"
     if truth.ending is Ending.COMPLETED and truth.stats:
-        total, told = truth.stats["time_elapsed"] / 1000, record["total_seconds"]
-        if told is None or abs(told - total) > _TOTAL_SECONDS:
-            yield f"total_seconds {told} instead of {total}"
+        total, found = truth.stats["time_elapsed"] / 1000, record["total_seconds"]
+        if found is None or abs(found - total) > _TOTAL_SECONDS:
+            yield f"total_seconds {found} instead of {total}"
 
 
 def _figures(stats: Mapping[str, Any]) -> dict[str, Any]:
