@@ -58,7 +58,7 @@ def _run(arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
 def _policies(arguments: argparse.Namespace) -> Sequence[Policy]:
     """Return those that are needed."""
     if arguments.policy:
-        return [policy for policy in POLICIES if policy.name in arguments.policy]
+        return [policy for policy in POLICIES if policy.text in arguments.policy]
     if not _has_proofs(arguments) or arguments.converging:
         return POLICIES
     return [GENTLE, POST_COPY] if arguments.hopeless else [GENTLE]
@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--count", type=int, default=10, metavar="N", help="guests, 10 unless told")
     add("--seed", type=int, metavar="S", help="of all that is by chance")
     add("--json", type=pathlib.Path, metavar="FILE", help="write the figures")
-    names = [policy.name for policy in POLICIES]
+    names = [policy.text for policy in POLICIES]
     add(
         "--policy",
         action="append",

@@ -29,7 +29,7 @@ class Bench:
 
     def __init__(self, policy: Policy, directory: pathlib.Path) -> None:
         self.policy = policy
-        self._directory = directory / policy.name
+        self._directory = directory / policy.text
         self._stack = contextlib.ExitStack()
         self._numbers = 0
 
@@ -73,11 +73,9 @@ class Bench:
 
     def _standalone(self, port: int) -> contextlib.AbstractContextManager[processes.Program]:
         config = self._directory / "migprog.conf"
-        config.write_text(
-            f"[DEFAULT]\ndebug = true\n[compute]\nreport_interval = 1\n{self.policy.settings()}"
-        )
+        config.write_text(f"[DEFAULT]\ndebug = true\n{self.policy.config()}")
         command = [str(pathlib.Path(sys.executable).with_name("migprog-standalone"))]
-        command += ["--config-file", str(config), "--listen", f"127.0.0.1:{port}"]
+        command += ["--config-file", str(config), "--bind-port", str(port)]
         command += ["--state-path", str(self._directory / "state")]
         for host in self.lab.hosts:
             command += ["--connection-uri", host.uri]

@@ -23,9 +23,12 @@ _NEAR_DEADLINE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The same guest, untuned and under a policy. ``deadline_seconds``: the policy's, since the
-    begin. ``recorded_actions``: of the policy's run, how many the agent's record has; None: it has
-    no such list."""
+    """The same guest, untuned and under a policy.
+
+    ``deadline_seconds``: the policy's, since the begin; infinite without one.
+    ``recorded_actions``: of the policy's run, how many the agent's record has; None: it has no such
+    list.
+    """
 
     guest: str
     policy: str

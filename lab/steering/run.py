@@ -13,12 +13,14 @@ from lab.steering.course import Course
 from lab.steering.guests import Shape
 from lab.steering.judge import Pair
 from lab.steering.nova_schedule import NovaSchedule
-from lab.steering.policies import DEADLINE_SECONDS, UNTUNED, Policy
+from lab.steering.policies import UNTUNED, Policy
 
-# An untuned migration that has not ended by then would not have ended; a policy has longer, as what
-# it does at its deadline takes some time.
-_UNTUNED_SECONDS = 45.0
+# An untuned migration that has not ended so long after its first iteration would not have ended; a
+# policy has longer, as what it does at its deadline takes some time.
+_UNTUNED_SECONDS = 50.0
 _STEERED_SECONDS = 75.0
+# Its policy gives up setting a limit.
+_NOT_ON_MIGRATIONS = "stop-asserting"
 
 Say = Callable[[str], None]
 
@@ -69,18 +71,20 @@ class Runner:
             pairs = []
             for policy, run in runs.items():
                 steered, record = run.result()
-                self._say(f"         {policy.name}: {steered.text()}")
+                self._say(f"         {policy.text}: {steered.text()}")
                 pairs.append(_pair(f"{number} ({shape.kind})", policy, untuned, steered, record))
             yield Tried(shape, tuple(pairs))
 
     def try_by_turns(self, shape: Shape, policy: Policy, times: int) -> list[Pair]:
-        """Migrate the same guest so often, untuned and under a policy by turns, alone."""
+        """Migrate the same guest so often, untuned and under a policy by turns, or at once if that
+        is allowed."""
         pairs = []
         for number in range(1, times + 1):
-            untuned, _record = self._begin(UNTUNED, shape).result()
-            steered, record = self._begin(policy, shape).result()
+            runs = self._begin(UNTUNED, shape), self._begin(policy, shape)
+            untuned, _record = runs[0].result()
+            steered, record = runs[1].result()
             self._say(f"{number:3}/{times}  {shape.kind}, untuned: {untuned.text()}")
-            self._say(f"         {policy.name}: {steered.text()}")
+            self._say(f"         {policy.text}: {steered.text()}")
             pairs.append(_pair(f"{number} ({shape.kind})", policy, untuned, steered, record))
         return pairs
 
@@ -89,7 +93,7 @@ class Runner:
     ) -> tuple[Course, dict[str, Any]]:
         """Migrate a guest under a policy; return what happened and the agent's record."""
         course, record = self._begin(policy, shape, nova).result()
-        self._say(f"         {shape.kind}, {policy.name}: {course.text()}")
+        self._say(f"         {shape.kind}, {policy.text}: {course.text()}")
         return course, record
 
     def _begin(
@@ -105,16 +109,18 @@ def _pair(
 ) -> Pair:
     return Pair(
         guest=guest,
-        policy=policy.name,
+        policy=policy.text,
         untuned=untuned,
         steered=steered,
-        deadline_seconds=DEADLINE_SECONDS,
+        deadline_seconds=policy.deadline_seconds,
         enforces=policy.enforces,
         recorded_actions=recorded_actions(record),
     )
 
 
 def recorded_actions(record: dict[str, Any]) -> int | None:
-    """Return how many actions the record of a migration has that were carried out."""
+    """Return how many actions on the migration its record has that were carried out."""
     advice = record.get("advice")
-    return None if advice is None else sum(bool(each.get("done")) for each in advice)
+    if advice is None:
+        return None
+    return sum(each["state"] == "done" and each["action"] != _NOT_ON_MIGRATIONS for each in advice)

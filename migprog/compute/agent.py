@@ -6,6 +6,7 @@ messages to it. So nothing here needs a lock, and no domain waits for another.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -36,6 +37,8 @@ _CUT_OFF_SECONDS = 0.5
 _LOAD_SECONDS = 5.0
 # Opening a connection to libvirt, maybe by TLS or ssh, may take so many times libvirt_timeout.
 _OPEN_TIMEOUTS = 3
+# How old the count of migrations by verdict may be.
+_COUNT_SECONDS = 1.0
 
 
 class ComputeAgent:
@@ -87,6 +90,8 @@ class ComputeAgent:
         self._sender: Sender | None = None
         self._node: str | None = None
         self._inventory: events.HostInventory | None = None
+        # How many migrations were counted by verdict, and when to count them again.
+        self._counted, self._count_at = -1, -math.inf
         self._stopping = False
         self._loop = threading.Thread(
             target=self._run, name=f"agent {settings.connection_uri}", daemon=True
@@ -342,8 +347,11 @@ class ComputeAgent:
             rules = self._sender.flow_control.rules(rules)
         self._watches.reporting.attend(rules, now, seen_of)
         if self._sender is not None and self._node is not None:
-            self._sender.host_stats = self._host_stats()
-            metrics.migrations(self._node, self._watches.by_verdict())
+            self._sender.host_stats = stats = self._host_stats()
+            if stats.migrations != self._counted or now >= self._count_at:
+                # Messages come dozens of times a second, and counting takes time.
+                self._counted, self._count_at = stats.migrations, now + _COUNT_SECONDS
+                metrics.migrations(self._node, self._watches.by_verdict())
 
     def _host_stats(self) -> HostStats:
         under_way = len(self._watches)

@@ -22,8 +22,9 @@ from migprog.compute.state.journal import Journal
 from migprog.compute.watched_migration import WatchedMigration
 from migprog.core import checkpoint, job_start, libvirt_abi, observation
 from migprog.core.forecast import job_sample
-from migprog.core.forecast.completion_time import CompletionTimes, ResentShares, resent_share
+from migprog.core.forecast.completion_time import CompletionTimes
 from migprog.core.forecast.job_sample import JobState
+from migprog.core.forecast.resent import ResentShares, resent_share
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.monitor import Monitor
 from migprog.core.observation import Iteration, JobCompleted, Lifecycle, Observation, Reading
@@ -178,7 +179,7 @@ class WatchList:
         watched = self._watched[server_uuid] = WatchedMigration(
             monitor=Monitor(
                 *(name, server_uuid, at, completion_time_seconds, saved, interval_seconds),
-                resent_share=self._resent.expected(server_uuid),
+                expected=self._resent.expected(server_uuid),
             ),
             sampler=self._sampler(server_uuid, saved is not None),
             recording=self._recorder.begin(server_uuid, completion_time_seconds),

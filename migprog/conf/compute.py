@@ -54,7 +54,7 @@ OPTS = [
         max=600,
         mutable=True,
         help="Seconds after which the counters of a migration are reported again. Its percentage "
-        "is reported each time it has moved by two points, with at most one message a second from "
+        "is reported each time it has moved by four points, with at most one message a second from "
         "this host; a change of status, phase or verdict is reported at once. While conductors "
         "respond slowly, the agent lengthens both, up to heartbeat_interval. Must not be shorter "
         "than poll_interval. Smaller values cost more messages and database writes.",

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from migprog.core.forecast import completion_time, guest_pause
+from migprog.core.forecast import guest_pause, resent
 from migprog.core.forecast.job_sample import Sample
 from migprog.core.forecast.precopy import PrecopyState
 from migprog.core.status import Phase, Status
@@ -81,7 +81,7 @@ class Ending:
         completed = self.end is not None and self.end.status is Status.COMPLETED
         if self.final is None or not completed or self.completion_time_seconds is None:
             return None
-        return completion_time.resent_share(self.final)
+        return resent.resent_share(self.final)
 
     def total_seconds(self, course: PrecopyState) -> float | None:
         """Return how long it took; None while it has not ended.

@@ -9,7 +9,7 @@ from typing import Any
 
 from migprog.core import checkpoint, job_start, libvirt_abi
 from migprog.core.ending import Ending
-from migprog.core.forecast import estimate, guest_pause, precopy
+from migprog.core.forecast import estimate, guest_pause, precopy, precopy_updates
 from migprog.core.forecast.job_sample import (
     Disk,
     JobState,
@@ -18,6 +18,7 @@ from migprog.core.forecast.job_sample import (
     is_outgoing,
     outgoing_job,
 )
+from migprog.core.forecast.resent import Resent
 from migprog.core.observation import (
     Iteration,
     JobCompleted,
@@ -48,7 +49,7 @@ class MigrationState:
         found_at: float,
         completion_time_seconds: float | None,
         saved: checkpoint.Checkpoint | None,
-        resent_share: float | None,
+        expected: Resent | None,
     ) -> None:
         self.server_uuid = server_uuid
         self._found_at = found_at
@@ -56,7 +57,7 @@ class MigrationState:
         self._course = precopy.PrecopyState(
             started_at=found_at,
             completion_time_seconds=completion_time_seconds,
-            resent_share=resent_share,
+            resent=expected or Resent(),
         )
         # The host that it goes to, once a conductor has reported it.
         self.destination: str | None = None
@@ -180,7 +181,7 @@ class MigrationState:
     def iteration_begins(self, at: float) -> None:
         """Process QEMU's event that an iteration over the server's memory begins."""
         self._answers = self._answers.event(at)
-        self._course = precopy.iteration_begins(self._course, at)
+        self._course = precopy_updates.iteration_begins(self._course, at)
 
     def gone(self, error: str, at: float) -> None:
         """Record that libvirt does not know the server any more."""
@@ -252,7 +253,7 @@ class MigrationState:
         begins = self._course.latest is None and not self._is_resumed
         if begins and began_at is not None:
             self._course = self._course._replace(started_at=began_at)
-        self._course = precopy.observe(self._course, new)
+        self._course = precopy_updates.observe(self._course, new)
         if self._course.paused_at is not None and self._phase is not Phase.SWITCHOVER:
             self.ending.pause_is_unusual = True
 

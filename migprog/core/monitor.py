@@ -12,6 +12,7 @@ from migprog.core import assessment, checkpoint, progress, schedule
 from migprog.core.assessment import Assessment
 from migprog.core.forecast import calibration, estimate, precopy, verdict
 from migprog.core.forecast.job_sample import Sample
+from migprog.core.forecast.resent import Resent
 from migprog.core.migration_state import MigrationState
 from migprog.core.report import Report
 from migprog.core.status import ENDED, Status
@@ -24,7 +25,7 @@ class Monitor(MigrationState):
     """Monitors one migration that was found at ``found_at``.
 
     ``completion_time_seconds`` is how long earlier migrations took from their switchover to their
-    end, ``resent_share`` what those of the same server sent again. It is read each
+    end, ``expected`` what the server is expected to send again. It is read each
     ``poll_interval_seconds`` or so, which may change. ``saved`` is the checkpoint of an earlier
     agent; it is None once the migration is known to be running, and nothing is reported before.
     """
@@ -37,9 +38,9 @@ class Monitor(MigrationState):
         completion_time_seconds: float | None = None,
         saved: checkpoint.Checkpoint | None = None,
         poll_interval_seconds: float = 0.0,
-        resent_share: float | None = None,
+        expected: Resent | None = None,
     ) -> None:
-        super().__init__(server_uuid, found_at, completion_time_seconds, saved, resent_share)
+        super().__init__(server_uuid, found_at, completion_time_seconds, saved, expected)
         self.uuid = uuid
         self.poll_interval_seconds = poll_interval_seconds
         self._percent = None if saved is None else saved.percent

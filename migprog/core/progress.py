@@ -9,20 +9,23 @@ dirties much: exact for both as the first iteration begins, between them as it e
 import math
 
 from migprog.core.forecast.estimate import Estimate
-from migprog.core.forecast.first_iteration import first_iteration
+from migprog.core.forecast.first_iteration import MAX_RESENT, first_iteration
 from migprog.core.forecast.guest_pause import downtime_limit_seconds
 from migprog.core.forecast.precopy import PrecopyState
 
 MAX_UNDER_WAY = 99
 # A disk is copied in steps, and a rate needs two. For so long 0 percent is not misleading.
 _BEGINS_SECONDS = 10.0
-# What a guest that dirties much has to send again, as a share of its first iteration; and how late
-# in that iteration the percentage begins to allow for it.
-_RESENT = 0.55
+# How late in the first iteration the percentage begins to allow for a guest that dirties much.
 _LATENESS = 2.5
 # Whether iterations get shorter is not known before the second iteration start: so much of the
 # second iteration is expected once more.
 _SECOND_ITERATION_AGAIN = 0.25
+
+# A percentage is displayed until the next report: for a second, or the schedule's step, or the
+# report interval. It is computed for the middle of that time, so that it is early as often as late,
+# of a server whose iterations to come are known: of others an estimate is more often too short.
+_LEAST_LEAD_SECONDS, _LEAD_SHARE, _MOST_LEAD_SECONDS = 0.5, 0.02, 5.0
 
 
 def percent(course: PrecopyState, estimate: Estimate, displayed: int | None) -> int | None:
@@ -32,8 +35,16 @@ def percent(course: PrecopyState, estimate: Estimate, displayed: int | None) -> 
         return 0 if displayed is None and _has_just_begun(course) else displayed
     elapsed = max(0.0, course.latest.at - course.started_at)
     whole = elapsed + max(0.0, estimate.eta_seconds + _correction_seconds(course))
-    share = int(100 * elapsed / whole) if whole > 0 else 0
+    share = int(100 * (elapsed + _lead_seconds(course, whole)) / whole) if whole > 0 else 0
     return max(displayed or 0, min(MAX_UNDER_WAY, share))
+
+
+def _lead_seconds(course: PrecopyState, whole: float) -> float:
+    """Return half of the time for which a percentage is displayed, of a migration that takes
+    ``whole`` seconds; 0 where the estimate is often too short."""
+    if course.iterations or not course.resent.is_known:
+        return 0.0
+    return max(_LEAST_LEAD_SECONDS, min(_LEAD_SHARE * whole, _MOST_LEAD_SECONDS))
 
 
 def _has_just_begun(course: PrecopyState) -> bool:
@@ -49,14 +60,15 @@ def _has_just_begun(course: PrecopyState) -> bool:
 def _correction_seconds(course: PrecopyState) -> float:
     """Return what is added to the remaining time while too little is known of the guest."""
     rate = course.memory_bytes_per_second or course.disk_bytes_per_second
-    if not rate or course.resent_share is not None:
+    if not rate or (course.iterations and course.resent.is_known):
         return 0.0
     if not course.iterations:
         known = first_iteration(course, rate)
         if known is None:
             return 0.0
-        resent = _RESENT * math.pow(known.share, _LATENESS)
-        return resent * known.whole_seconds - known.following_seconds
+        least, _, most = course.resent
+        resent = least + (most - least) * math.pow(known.share, _LATENESS)
+        return min(MAX_RESENT, resent) * known.whole_seconds - known.following_seconds
     last = course.iterations[-1].remaining_bytes
     if len(course.iterations) == 1 and last > rate * downtime_limit_seconds(course):
         return _SECOND_ITERATION_AGAIN * last / rate

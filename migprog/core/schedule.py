@@ -3,7 +3,7 @@
 
 1. A change of status, phase or verdict is reported at once, and so are the first percentage and the
    first one above 0.
-2. The percentage is reported as it moves by two points, the counters once they are as old as the
+2. The percentage is reported as it moves by four points, the counters once they are as old as the
    report interval.
 3. A host sends at most one such message a second, with all its migrations that have changed.
 """
@@ -18,7 +18,7 @@ from migprog.core.status import ENDED, Phase, Status
 
 # A change of the percentage by so much is worth a report; and the least seconds between two
 # progress messages of one host.
-STEP_POINTS = 2
+STEP_POINTS = 4
 STEP_SECONDS = 1.0
 # An interval counts as over this share of it, and so many seconds, early: readings come each poll
 # interval or so, and the next one would be late.

@@ -8,6 +8,7 @@ as the agent's loop does. So it reports what would have been reported then.
 from dataclasses import dataclass
 
 from migprog.core import observation, schedule
+from migprog.core.forecast.resent import Resent
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.monitor import Monitor
@@ -66,16 +67,17 @@ def replay(
     recording: Recording,
     rules: schedule.Rules,
     completion_time_seconds: float | None = None,
-    resent_share: float | None = None,
+    expected: Resent | None = None,
 ) -> Replayed:
     """Run a recording through a monitor of its own.
 
     ``completion_time_seconds`` is that of earlier migrations between the same hosts; the recording
-    may have it, too. ``resent_share`` is what earlier migrations of the server had to send again.
+    may have it, too. ``expected`` is what the server is expected to send again, by
+    earlier migrations.
     """
     if completion_time_seconds is None:
         completion_time_seconds = recording.completion_time_seconds
-    player = _Player(recording, rules, completion_time_seconds, resent_share)
+    player = _Player(recording, rules, completion_time_seconds, expected)
     lines = []
     for t, seen in rows.observations(recording, _UUID):
         player.play(t, seen)
@@ -91,9 +93,9 @@ class _Player:
         recording: Recording,
         rules: schedule.Rules,
         completion_time_seconds: float | None,
-        resent_share: float | None,
+        expected: Resent | None,
     ) -> None:
-        self._completion_time_seconds, self._resent_share = completion_time_seconds, resent_share
+        self._completion_time_seconds, self._expected = completion_time_seconds, expected
         self.sent: list[Sent] = []
         self.now = recording.rows[0]["t"] if recording.rows else 0.0
         self._facts = ServerFacts(
@@ -109,7 +111,7 @@ class _Player:
         self.wait_until(t)
         if self._monitor is None and seen is not None and observation.begins(seen):
             self._monitor = Monitor(
-                *(_UUID, _UUID, t, self._completion_time_seconds), resent_share=self._resent_share
+                *(_UUID, _UUID, t, self._completion_time_seconds), expected=self._expected
             )
             self._monitor.learn(self._facts)
         if self._monitor is not None:

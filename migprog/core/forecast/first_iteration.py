@@ -10,15 +10,13 @@ from typing import NamedTuple
 
 from migprog.core.forecast.precopy import PrecopyState
 
-# What a guest dirties meanwhile, and how much of its memory is zeros, as shares of the whole
-# iteration, where neither is known.
-_GUESSED_RESENT = 0.08
+# How much of a guest's memory is zeros where that is not known, as a share of the whole.
 _GUESSED_ZEROS = 0.10
 # QEMU's own resident memory, about; for a small guest the share below is used if it is less.
 QEMU_BYTES = 32 * 2**20
 _QEMU_SHARE = 1 / 8
 # The limit of the share expected from earlier migrations: they may have been slower.
-_MOST_RESENT = 4.0
+MAX_RESENT = 4.0
 
 
 class FirstIteration(NamedTuple):
@@ -55,8 +53,7 @@ def first_iteration(course: PrecopyState, rate: float) -> FirstIteration | None:
     filled = _filled_bytes(course, total, remaining)
     rest = _rest_seconds(course, total, remaining, filled, rate)
     whole = in_iteration + filled / rate
-    resent = course.resent_share
-    following = _GUESSED_RESENT if resent is None else min(_MOST_RESENT, resent)
+    following = min(MAX_RESENT, course.resent.likely)
     return FirstIteration(
         rest_seconds=rest,
         longest_seconds=remaining / rate,

@@ -5,7 +5,8 @@ import pytest
 
 from migprog.core.forecast.estimate import forecast
 from migprog.core.forecast.job_sample import Disk, Sample
-from migprog.core.forecast.precopy import PrecopyState, observe
+from migprog.core.forecast.precopy import PrecopyState
+from migprog.core.forecast.precopy_updates import observe
 from migprog.core.forecast.transfer_rate import DiskRate
 from migprog.core.forecast.verdict import Verdict, judge
 from migprog.core.status import Phase

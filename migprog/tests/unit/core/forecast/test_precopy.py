@@ -2,7 +2,7 @@
 
 import pytest
 
-from migprog.core.forecast import precopy
+from migprog.core.forecast import precopy, precopy_updates
 from migprog.core.forecast.job_sample import Sample
 
 MIB = 2**20
@@ -21,7 +21,7 @@ def memory(at, processed, remaining, iteration):
 def observed(*samples):
     seen = precopy.PrecopyState(started_at=0.0)
     for sample in samples:
-        seen = precopy.observe(seen, sample)
+        seen = precopy_updates.observe(seen, sample)
     return seen
 
 
@@ -35,7 +35,7 @@ def test_the_first_pass_may_have_any_number_after_a_cancelled_attempt():
 
 def test_a_sample_out_of_order_is_no_news():
     seen = observed(memory(1, 10, 90, 1), memory(2, 20, 80, 1))
-    assert precopy.observe(seen, memory(1.5, 15, 85, 1)) is seen
+    assert precopy_updates.observe(seen, memory(1.5, 15, 85, 1)) is seen
 
 
 def test_the_pace_is_that_of_the_bytes_moved():
@@ -78,8 +78,8 @@ def test_mirrors_in_step_do_not_slow_the_pace_of_the_disk():
 
 def test_iteration_found_late_has_its_bytes_to_send():
     seen = observed(memory(1, 10, 90, 1), memory(2, 20, 80, 1))
-    seen = precopy.iteration_begins(seen, 2.5)
-    seen = precopy.observe(seen, memory(3, 30, 40, 2))
+    seen = precopy_updates.iteration_begins(seen, 2.5)
+    seen = precopy_updates.observe(seen, memory(3, 30, 40, 2))
     assert seen.iterations[-1].at == seen.iteration_started_at == 2.5
     # Half a second of sending at 10 MiB/s, and the first slice that went at once.
     assert seen.iterations[-1].remaining_bytes == 45.5 * MIB
@@ -108,10 +108,10 @@ def test_iteration_is_judged_again_when_bytes_move_faster():
 
 def test_passes_are_bounded():
     seen = observed(*(memory(t, t, 5, t) for t in range(1, 500)))
-    assert len(seen.iterations) == precopy.MAX_ITERATIONS
+    assert len(seen.iterations) == precopy_updates.MAX_ITERATIONS
     assert seen.first_iteration == 1
 
 
 def test_job_that_is_being_ended_keeps_its_state():
     seen = observed(memory(1, 10, 90, 1))
-    assert precopy.observe(seen, Sample(at=2)) is seen
+    assert precopy_updates.observe(seen, Sample(at=2)) is seen

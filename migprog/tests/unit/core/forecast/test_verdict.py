@@ -9,7 +9,8 @@ import pytest
 
 from migprog.core.forecast.dirty_rate import DirtyRate
 from migprog.core.forecast.job_sample import Sample
-from migprog.core.forecast.precopy import PrecopyState, observe
+from migprog.core.forecast.precopy import PrecopyState
+from migprog.core.forecast.precopy_updates import observe
 from migprog.core.forecast.transfer_rate import Share
 from migprog.core.forecast.verdict import Judgement, Verdict, bandwidth_needed, judge
 from migprog.core.forecast.verdict_reason import VerdictReason
