@@ -43,7 +43,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A fault, the migrations that it met, and what is wrong with their records."""
+    """A fault, the migrations during it, and the errors in their records."""
 
     kind: Kind
     struck_after_seconds: float
@@ -57,7 +57,7 @@ class Round:
 
 @dataclass(slots=True)
 class Result:
-    """What came of it. Seconds that completed migrations took in rounds that hold up none."""
+    """The result. Durations are of completed migrations in rounds that delay none."""
 
     rounds: list[Round] = field(default_factory=list)
     watched_seconds: list[float] = field(default_factory=list)
@@ -92,7 +92,7 @@ class Run:
         self.result = Result()
 
     def run(self) -> Result:
-        """Strike them all."""
+        """Run all faults."""
         settings = self._settings
         kinds = deck(settings.count, self._rng, settings.kinds)
         self._unwatched()
@@ -110,7 +110,7 @@ class Run:
         return self.result
 
     def _unwatched(self) -> None:
-        """The same migrations while no agent is there."""
+        """Run the same migrations without agents."""
         plans = scenario.plan(self._rng, self._guests, self._settings.at_once, _WITHIN_SECONDS)
         journeys = self._fleet.set_out(
             [scenario.Plan(p.guest, p.begins_after_seconds) for p in plans]
@@ -172,7 +172,7 @@ class Run:
         return findings
 
     def _late(self) -> list[Finding]:
-        """Records that came when their round was over."""
+        """Return records that were stored after their round."""
         return [
             Finding(Wrong.DUPLICATED, f"{server_uuid} has record {record['id']} besides")
             for server_uuid in sorted(self._judged_servers)
@@ -192,13 +192,13 @@ class Run:
         )
 
     def _records(self, server_uuid: str) -> list[Record]:
-        """A server's records that were not judged yet."""
+        """Return a server's records that were not checked yet."""
         records = self._site.deployment.migrations(server_uuid)
         return [record for record in records if record["id"] not in self._judged_ids]
 
 
 def line(done: Round) -> str:
-    """What came of a round, for people."""
+    """Return the result of a round as a line."""
     endings = [truth.ending for truth in done.truths]
     became = ", ".join(f"{endings.count(e)} {e}" for e in Ending if e in endings)
     verdict = "; ".join(f"{each.wrong.upper()}: {each.text}" for each in done.findings) or "right"

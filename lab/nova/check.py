@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The check: case after case, what came of each, and a verdict over all."""
+"""Run the cases of the check, and report the result of each and of all."""
 
 import dataclasses
 import json
@@ -58,7 +58,7 @@ def run(state: Path, names: Sequence[str], short: bool, file: Path | None, repea
 
 
 def _prepare(operations: Operations, now: Case, case: Case) -> None:
-    """Have nova-compute and the agents run as a case wants them."""
+    """Restart nova-compute and the agents with the options of a case."""
     if now.options != case.options:
         say("restarting both nova-computes", *case.options)
         operations.supervisor("computes", options=case.options)
@@ -86,7 +86,7 @@ def _run_case(operations: Operations, name: str, case: Case) -> Result:
 
 
 def report(results: Iterable[Result], table: Iterable[differences.Allowed]) -> dict[str, Any]:
-    """All results as one document."""
+    """Return all results as one document."""
     found = list(results)
     rows = list(table)
     undocumented = {
