@@ -86,7 +86,7 @@ def test_process_recovers_in_time_from_faults_of_other_parties(each):
     within_its_time(each, each.provoke)
 
 
-def test_the_table_has_every_fault_of_every_party_for_each_process_that_needs_it():
+def test_table_has_every_fault_of_every_party_for_each_process():
     faults: dict[tuple[str, str], set[str]] = {}
     for each in CELLS:
         faults.setdefault((each.party, each.process), set()).add(each.fault)

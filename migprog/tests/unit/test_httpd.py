@@ -194,7 +194,7 @@ def test_a_client_that_asks_on_and_does_not_read_takes_no_thread():
     assert answered == 40, "the first begins with what was read already"
 
 
-def test_a_new_connection_takes_the_place_of_the_one_that_is_idle_for_the_longest():
+def test_new_connection_replaces_the_longest_idle_one():
     with serving(connections=3) as (_, port), connections(port, 3) as (first, *_others):
         assert status(port) == 200
         with contextlib.suppress(ConnectionResetError):

@@ -112,7 +112,7 @@ def test_a_libvirt_that_hangs_is_not_waited_for(desk):
     assert len(desk.told) == 1
 
 
-def test_the_answer_about_an_earlier_arrival_is_not_taken_for_the_later_ones(desk):
+def test_answer_about_an_earlier_arrival_does_not_resolve_later_ones(desk):
     desk.seen(4, 1, at=50.0)
     desk.seen(4, 1, at=55.0)
     desk.arrivals.take(ArrivalStats(server_uuid=SERVER, at=50.0, stats=FINAL))

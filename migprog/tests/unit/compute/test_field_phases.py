@@ -60,7 +60,7 @@ def shown_at(sent, t):
     return [each.report for each in sent if each.t <= t][-1]
 
 
-def test_a_switch_over_that_hangs_is_stalled_within_seconds_without_a_time_left():
+def test_hanging_switchover_is_stalled_within_seconds_without_an_eta():
     """Paused at 4.5 s, and libvirt answers again at 109.5."""
     sent = reports("lab-destination-hangs-at-switch-over")
     for t in range(15, 109):
@@ -159,7 +159,7 @@ def test_memory_dirtied_before_a_pause_is_sent_before_switchover():
     assert said[1].percent - said[0].percent < 10
 
 
-def test_a_guest_that_is_paused_before_its_memory_moves_leaves_nothing_to_be_sent_again():
+def test_guest_paused_before_its_memory_moves_dirties_nothing():
     driven = Driven()
     driven.read({})
     driven.lifecycle(SUSPENDED, MIGRATED)
@@ -250,7 +250,7 @@ def test_long_setup_is_reported_once_per_interval():
     assert len(sent) <= 2 + 540 / 3
 
 
-def test_a_sample_without_an_iteration_is_one_of_memory_if_memory_has_moved():
+def test_sample_without_an_iteration_is_of_memory_if_memory_has_moved():
     said = [line for line in lines("fields-missing") if 0.5 < line.t < 41]
     assert {line.phase for line in said} <= set(MEMORY)
     never = Driven()

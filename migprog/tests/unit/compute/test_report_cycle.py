@@ -32,7 +32,7 @@ def test_readings_that_come_seldom_since_a_reload_are_no_silence_of_libvirt(agen
     assert "libvirt has not answered for 79 s" in said.verdict_message
 
 
-def test_an_interval_that_a_reload_shortens_is_taken_up_before_the_long_one_is_over(agent):
+def test_shortened_interval_applies_before_the_long_one_is_over(agent):
     agent.poll_each(1e9)
     agent.reads(MIGRATION_OUT)
     agent.reads(MIGRATION_OUT)

@@ -29,7 +29,7 @@ def logged(name, caplog):
     return [(each.levelname, each.getMessage()[len(IDS) + 1 :]) for each in caplog.records]
 
 
-def test_a_switch_over_that_hangs_is_a_warning_and_its_end_has_all_figures(caplog):
+def test_hanging_switchover_is_a_warning_and_its_end_has_all_figures(caplog):
     stuck, recovered, ended = logged("lab-destination-hangs-at-switch-over", caplog)
     assert stuck[0] == "WARNING"
     assert stuck[1].startswith("is stalled: guest paused for ")

@@ -49,7 +49,7 @@ def test_verdict_of_a_stalled_migration_is_that_of_the_page(
     assert driven.sent[-1].eta_seconds is None
 
 
-def test_the_table_has_each_phase_with_a_libvirt_that_answers_and_one_that_does_not():
+def test_table_has_each_phase_with_and_without_a_libvirt_that_answers():
     assert {(row[0], row[2]) for row in ROWS} == {
         (phase.value, libvirt) for phase in UNDER_WAY for libvirt in ("answers", "is silent")
     }
@@ -112,7 +112,7 @@ def test_a_switch_over_is_given_the_time_that_earlier_ones_took():
     assert slow.said.verdict is Verdict.STALLED
 
 
-def test_a_guest_that_is_resumed_after_a_stuck_switch_over_goes_on_in_memory():
+def test_guest_resumed_after_a_stuck_switchover_is_in_memory_iterations():
     driven = brought_to(Phase.SWITCHOVER)
     driven.stands_still(20.0, answers=True)
     driven.lifecycle(RESUMED, 0)

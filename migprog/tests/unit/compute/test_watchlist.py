@@ -133,7 +133,7 @@ def test_a_migration_right_after_such_a_job_is_seen_at_once(agent, job):
     assert agent.reported() == [Status.COMPLETED]
 
 
-def test_a_migration_is_reported_from_its_first_event_on_when_it_is_proven(agent):
+def test_proven_migration_is_reported_from_its_first_event(agent):
     agent.iteration(1)
     agent.wait(2.0)
     assert agent.reports() == ()
@@ -228,7 +228,7 @@ def test_nothing_can_be_done_to_a_candidate(agent):
     assert agent.watches.monitor(SERVER) is not None
 
 
-def test_a_server_that_does_not_answer_is_logged_ever_more_rarely_and_when_it_answers(caplog):
+def test_unresponsive_server_is_logged_at_growing_intervals_and_when_it_answers(caplog):
     caplog.set_level("INFO", "migprog.compute.watched_migration")
     agent = Agent()
     active = {"type": 2, "operation": MIGRATION_OUT, "time_elapsed": 2000}
@@ -254,7 +254,7 @@ def test_a_server_that_does_not_answer_is_logged_ever_more_rarely_and_when_it_an
     assert int(answers.removeprefix(words).split()[0]) == pytest.approx(1000, abs=2)
 
 
-def test_a_paused_server_whose_last_event_was_lost_is_not_watched_for_ever(agent):
+def test_paused_server_whose_last_event_was_lost_is_dropped(agent):
     agent.reads(MIGRATION_OUT)
     agent.lifecycle(SUSPENDED_MIGRATED)
     # libvirt was started anew meanwhile: the migration is gone, and nothing told so.

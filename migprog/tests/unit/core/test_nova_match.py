@@ -126,7 +126,7 @@ def test_only_possible_record_matches() -> None:
     assert numbers(pair([seen()], [])) == numbers(pair([], [record()])) == {}
 
 
-def test_an_attempt_and_the_next_within_seconds_have_the_records_in_their_order() -> None:
+def test_two_attempts_within_seconds_match_records_in_order() -> None:
     """Nova was asked for neither before: it was away."""
     both = [seen("first", 0, 2), seen("second", 6)]
     theirs = [record(8, 4), ended(7, -3, 3)]
@@ -170,7 +170,7 @@ def test_ambiguous_record_does_not_affect_others() -> None:
     assert found == {"first": None, "second": None, "third": 8}
 
 
-def test_a_record_that_nova_has_forgotten_to_end_is_over_when_a_newer_one_is_made() -> None:
+def test_unended_record_is_over_once_there_is_a_newer_one() -> None:
     stale = record(5, -9000, updated_at=after(-8000))
     assert numbers(pair([seen()], [stale, record()])) == {"one": None}
     assert numbers(pair([seen(seen_at=after(3))], [stale, record()])) == {"one": 7}

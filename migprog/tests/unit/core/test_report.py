@@ -200,7 +200,7 @@ def test_of_many_dropped_values_the_first_is_shown():
         ({"phase": "x", "status": "y", "ended_at": 3.0}, (Status.UNKNOWN, Phase.DONE)),
     ],
 )
-def test_a_word_of_a_later_version_is_read_as_the_nearest_that_is_known(told, read_as):
+def test_word_of_a_later_version_is_read_as_the_nearest_known_one(told, read_as):
     batch, refused = read(BATCH, percent=7, **told)
     (report,) = batch.reports
     assert refused == {}

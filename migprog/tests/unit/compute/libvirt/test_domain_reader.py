@@ -51,7 +51,7 @@ class Connection(fake_libvirt.Connection):
         return [(self.domain, {"balloon.rss": 2048})]
 
 
-def test_a_server_that_was_renamed_has_its_new_name_when_its_migration_begins():
+def test_renamed_server_has_its_new_name_at_the_start_of_a_migration():
     domain = Domain(ACTIVE)
     connection = Connection(domain)
     seen = domain_reader.Reader()

@@ -180,7 +180,7 @@ def test_a_call_that_has_given_up_is_followed_by_the_next_at_once(site):
     assert here.insisted == ["a"]
 
 
-def test_a_thread_that_is_left_waiting_keeps_its_connection_until_it_has_its_answer(site):
+def test_waiting_thread_keeps_its_connection_until_the_answer(site):
     here = site(a=Server(hangs=True), b=Server(hangs=True), c=Server())
     here.search()
     assert [server.asked for server in here.servers.values()] == [1, 1, 1]

@@ -152,7 +152,7 @@ def test_directory_in_place_of_a_file_is_set_aside_with_its_content(opened, name
     assert opened()[1].entries == {}
 
 
-def test_a_folder_in_the_place_of_an_entry_that_is_not_needed_any_more_is_set_aside(opened):
+def test_directory_in_place_of_an_unneeded_entry_is_set_aside(opened):
     directory, _ = opened()
     _folder(directory.path / f"{KEPT.uuid}.json")
     directory.remove(KEPT.uuid)

@@ -90,7 +90,7 @@ def test_complete_arrival_is_kept_until_acknowledged(ledger, disk):
     assert disk.files == {}
 
 
-def test_the_acknowledgement_of_an_earlier_arrival_leaves_the_file_of_the_later_one(ledger, disk):
+def test_acknowledgement_of_an_earlier_arrival_keeps_the_later_ones_file(ledger, disk):
     later = dataclasses.replace(ARRIVAL, at=2000.0)
     ledger.report_arrival(ARRIVAL, 0.0)
     ledger.take(disk.work(), 0.0)

@@ -135,7 +135,7 @@ def test_a_clock_that_was_set_moves_no_start():
     assert report.total_seconds == 61.0
 
 
-def test_a_clock_that_was_set_back_behind_its_start_makes_no_other_of_it():
+def test_clock_set_back_before_the_start_makes_no_new_record():
     # libvirt says 0 of its time then, until it ends.
     monitor = left()
     reading = look(monitor, stats=STATS | {"time_elapsed": 0})

@@ -129,9 +129,7 @@ def test_failed_write_is_repeated_with_what_is_still_needed(keeper, directory, i
     assert [path.stem for path in directory.path.iterdir()] == [NAME]
 
 
-def test_a_disk_that_is_full_does_not_work_again_because_a_file_was_removed(
-    keeper, directory, inbox
-):
+def test_removed_file_does_not_mark_a_full_disk_as_working(keeper, directory, inbox):
     keeper.start()
     wait_for(inbox, lambda m: isinstance(m, Loaded))
     keeper.put("old", encode(KEPT), 1)
