@@ -5,6 +5,7 @@ It passes on what the agent would have seen, in the same order, and lets time pa
 as the agent's loop does. So it reports what would have been reported then.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,8 +70,9 @@ def replay(
     rules: schedule.Rules,
     completion_time_seconds: float | None = None,
     resent_share: float | None = None,
+    watch: Callable[[Monitor, float], None] | None = None,
 ) -> Replayed:
-    """Run a recording through a monitor of its own.
+    """Run a recording through a monitor of its own. ``watch`` is called with it after each sample.
 
     ``completion_time_seconds`` is that of earlier migrations between the same hosts; the recording
     may have it, too. ``resent_share`` is what earlier migrations of the server had to send again.
@@ -83,6 +85,8 @@ def replay(
         player.play(row)
         if row["kind"] == "sample":
             lines.append(player.line(row["t"]))
+            if watch is not None and player.monitor is not None:
+                watch(player.monitor, player.now)
     player.wait_until(player.now + _AFTERMATH_SECONDS)
     return Replayed(tuple(lines), tuple(player.sent))
 
@@ -105,7 +109,7 @@ class _Player:
         self._downtime_limit_seconds = guest_pause.DEFAULT_DOWNTIME_LIMIT_SECONDS
         self._set_downtime_limit(recording.header.get("downtime_ms"))
         self._rules = rules
-        self._monitor: Monitor | None = None
+        self.monitor: Monitor | None = None
         self._shown = 0
 
     def play(self, row: Row) -> None:
@@ -113,23 +117,23 @@ class _Player:
         self.wait_until(row["t"])
         if row["kind"] == "action" and row.get("action") == "downtime":
             self._set_downtime_limit(row.get("arg"))
-        if self._monitor is None and _begins(row):
-            self._monitor = Monitor(
+        if self.monitor is None and _begins(row):
+            self.monitor = Monitor(
                 *(_UUID, _UUID, row["t"], self._completion_time_seconds),
                 resent_share=self._resent_share,
             )
-            self._monitor.learn(self._facts)
-        if self._monitor is not None:
-            self._feed(self._monitor, row)
-            self._report(self._monitor)
+            self.monitor.learn(self._facts)
+        if self.monitor is not None:
+            self._feed(self.monitor, row)
+            self._report(self.monitor)
 
     def wait_until(self, t: float) -> None:
         """Let time pass without messages; what is due meanwhile is reported."""
-        if self._monitor is not None and not self._monitor.over:
+        if self.monitor is not None and not self.monitor.over:
             step = max(_TICK_SECONDS, (t - self.now) / _MAX_TICKS)
             while self.now + step < t:
                 self.now += step
-                self._report(self._monitor)
+                self._report(self.monitor)
         self.now = max(self.now, t)
 
     def line(self, t: float) -> Line:
@@ -137,12 +141,12 @@ class _Player:
         reasons = {sent.reason for sent in self.sent[self._shown :]}
         reported = next((reason for reason in schedule.Reason if reason in reasons), None)
         self._shown = len(self.sent)
-        if self._monitor is None:
+        if self.monitor is None:
             text = "libvirt shows no migration yet"
             unknown = (None, None, None, None)
             verdict = (Verdict.STARTING, VerdictReason.NOTHING_COPIED_YET, text)
             return Line(t, Phase.SETUP, *unknown, *verdict, reported)
-        report = self._monitor.preview(self.now, self.now)
+        report = self.monitor.preview(self.now, self.now)
         return Line(
             t,
             report.phase,
