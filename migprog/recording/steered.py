@@ -18,13 +18,12 @@ from migprog.core.steering.decide import LEVEL_STARTS, decide
 from migprog.core.steering.foretell import foretell
 from migprog.core.steering.history import History
 from migprog.core.steering.nova_schedule import NovaOptions
+from migprog.core.steering.policies import Policy
 from migprog.core.steering.requirements import Requirements
 from migprog.core.steering.situation import Capabilities, Situation
 from migprog.recording.format import Recording
 from migprog.recording.ground_truth import GroundTruth
 from migprog.recording.replay import replay
-
-Policy = Requirements | NovaOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -276,7 +276,10 @@ def _raise_bandwidth(needs: Requirements, now: Situation, trouble: Trouble) -> A
 def _bandwidth(
     needs: Requirements, now: Situation, reason: Reason, needed_bytes: float
 ) -> Advice | None:
-    cap, most = now.capabilities.bandwidth_cap_bytes_per_second, needs.max_bandwidth_bytes_per_second
+    cap, most = (
+        now.capabilities.bandwidth_cap_bytes_per_second,
+        needs.max_bandwidth_bytes_per_second,
+    )
     rate = now.wire_bytes_per_second
     if cap is None or most is None or rate is None or rate < _AT_CAP * cap or most <= cap:
         return None

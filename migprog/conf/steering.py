@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of steering: what may be done about a migration that will not end in time."""
+
+from collections.abc import Mapping
+
+from oslo_config import cfg, types
+
+from migprog import exception
+from migprog.conf import groups
+from migprog.core.steering import policies
+from migprog.core.steering.nova_schedule import ABORT, FORCE_COMPLETE, NovaOptions
+from migprog.core.steering.policies import Mode, Policies
+from migprog.core.steering.requirements import NOVA, POLICY_NAMES
+
+GROUP = cfg.OptGroup("steering", title="Steering of migrations, on each hypervisor")
+
+_NOVA = NovaOptions()
+_NOVA_HELP = "As nova.conf's [libvirt] {} on this host, for the policy nova. "
+
+OPTS = [
+    cfg.StrOpt(
+        "mode",
+        default=Mode.ADVISE.value,
+        choices=[mode.value for mode in Mode],
+        help="off: nothing is decided. advise: what the policy would do is part of the "
+        "migration's record, and no migration is touched. enforce: the agent does it, through the "
+        "read-write connection of [compute] allow_actions, which must be true. See the operator's "
+        "guide to steering for the options that nova-compute needs then.",
+    ),
+    cfg.StrOpt(
+        "policy",
+        default="gentle",
+        choices=[*POLICY_NAMES, policies.NONE],
+        help="Policy of servers that policy_by_server and policy_by_project do not name. nova only "
+        "says what nova-compute will do next and when, and never acts. none: servers are left "
+        "alone.",
+    ),
+    cfg.Opt(
+        "policy_by_project",
+        type=types.Dict(),
+        default={},
+        help="Policies of the servers of projects: PROJECT_ID:POLICY, separated by commas.",
+    ),
+    cfg.Opt(
+        "policy_by_server",
+        type=types.Dict(),
+        default={},
+        help="Policies of single servers: SERVER_UUID:POLICY, separated by commas. They prevail "
+        "over policy_by_project.",
+    ),
+    cfg.Opt(
+        "requirements",
+        type=types.Dict(),
+        default={},
+        help="What differs from the ready-made policies: POLICY.REQUIREMENT:VALUE, or "
+        "REQUIREMENT:VALUE for all of them, separated by commas; for example "
+        "gentle.longest_downtime_seconds:1.5, patience_seconds:60, "
+        "gentle.may:raise-downtime+abort. The requirements: longest_downtime_seconds, "
+        "patience_seconds, deadline_seconds, deadline_seconds_per_gib, hopeless_factor, "
+        "post_copy_seconds, longest_pause_seconds, max_bandwidth_bytes_per_second, may.",
+    ),
+    cfg.IntOpt(
+        "live_migration_downtime",
+        default=_NOVA.downtime,
+        min=100,
+        help=_NOVA_HELP.format("live_migration_downtime") + "Milliseconds.",
+    ),
+    cfg.IntOpt(
+        "live_migration_downtime_steps",
+        default=_NOVA.downtime_steps,
+        min=3,
+        help=_NOVA_HELP.format("live_migration_downtime_steps"),
+    ),
+    cfg.IntOpt(
+        "live_migration_downtime_delay",
+        default=_NOVA.downtime_delay,
+        min=3,
+        help=_NOVA_HELP.format("live_migration_downtime_delay") + "Seconds for each GiB.",
+    ),
+    cfg.IntOpt(
+        "live_migration_completion_timeout",
+        default=_NOVA.completion_timeout,
+        min=0,
+        help=_NOVA_HELP.format("live_migration_completion_timeout") + "Seconds for each GiB; 0: "
+        "none.",
+    ),
+    cfg.StrOpt(
+        "live_migration_timeout_action",
+        default=_NOVA.timeout_action,
+        choices=[ABORT, FORCE_COMPLETE],
+        help=_NOVA_HELP.format("live_migration_timeout_action"),
+    ),
+    cfg.BoolOpt(
+        "live_migration_permit_post_copy",
+        default=_NOVA.permit_post_copy,
+        help=_NOVA_HELP.format("live_migration_permit_post_copy"),
+    ),
+    cfg.BoolOpt(
+        "live_migration_permit_auto_converge",
+        default=_NOVA.permit_auto_converge,
+        help=_NOVA_HELP.format("live_migration_permit_auto_converge"),
+    ),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    groups.register(conf, GROUP, OPTS)
+
+
+def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
+    return [(GROUP, OPTS)]
+
+
+def check(conf: cfg.ConfigOpts) -> None:
+    """Check rules between options. Raises :class:`exception.ConfigError`."""
+    read(conf)
+    if conf.steering.mode == Mode.ENFORCE and not conf.compute.allow_actions:
+        raise exception.ConfigError(
+            "[steering] mode: enforce needs [compute] allow_actions = true: the agent acts through "
+            "its connection"
+        )
+
+
+def read(conf: cfg.ConfigOpts) -> Policies:
+    """Return the policies that are configured. Raises :class:`exception.ConfigError`."""
+    group = conf.steering
+    try:
+        ready_made = policies.parse_overrides(group.requirements)
+    except ValueError as error:
+        raise exception.ConfigError(f"[steering] requirements: {error}") from error
+    return Policies(
+        default=group.policy,
+        by_name={**ready_made, NOVA: _nova(group)},
+        by_server=_mapping("policy_by_server", group.policy_by_server),
+        by_project=_mapping("policy_by_project", group.policy_by_project),
+    )
+
+
+def _mapping(option: str, values: Mapping[str, str]) -> dict[str, str]:
+    for key, name in values.items():
+        try:
+            policies.check_name(name)
+        except ValueError as error:
+            raise exception.ConfigError(f"[steering] {option}: {key}: {error}") from error
+    return dict(values)
+
+
+def _nova(group: cfg.ConfigOpts.GroupAttr) -> NovaOptions:
+    return NovaOptions(**{each: group[f"live_migration_{each}"] for each in NovaOptions._fields})
