@@ -10,7 +10,7 @@ from migprog.conf import groups
 from migprog.core.steering import policies
 from migprog.core.steering.nova_schedule import ABORT, FORCE_COMPLETE, NovaOptions
 from migprog.core.steering.policies import Mode, Policies
-from migprog.core.steering.requirements import NOVA, POLICY_NAMES
+from migprog.core.steering.requirements import NOVA
 
 GROUP = cfg.OptGroup("steering", title="Steering of migrations, on each hypervisor")
 
@@ -21,19 +21,37 @@ OPTS = [
     cfg.StrOpt(
         "mode",
         default=Mode.ADVISE.value,
-        choices=[mode.value for mode in Mode],
-        help="off: nothing is decided. advise: what the policy would do is part of the "
-        "migration's record, and no migration is touched. enforce: the agent does it, through the "
-        "read-write connection of [compute] allow_actions, which must be true. See the operator's "
-        "guide to steering for the options that nova-compute needs then.",
+        choices=[
+            (Mode.OFF.value, "nothing is decided"),
+            (
+                Mode.ADVISE.value,
+                "what the policy would do is part of the migration's record; no migration is "
+                "touched",
+            ),
+            (
+                Mode.ENFORCE.value,
+                "the agent does it, through the read-write connection of [compute] allow_actions, "
+                "which must be true",
+            ),
+        ],
+        help="Whether decisions are made, and carried out. The operator's guide to steering says "
+        "how to set nova-compute's options for enforce.",
     ),
     cfg.StrOpt(
         "policy",
         default="gentle",
-        choices=[*POLICY_NAMES, policies.NONE],
-        help="Policy of servers that policy_by_server and policy_by_project do not name. nova only "
-        "says what nova-compute will do next and when, and never acts. none: servers are left "
-        "alone.",
+        choices=[
+            (NOVA, "says what nova-compute will do next and when, and never acts"),
+            ("gentle", "raises the downtime limit to at most 2 s, and aborts hopeless migrations"),
+            (
+                "finish-by-deadline",
+                "does what is needed, up to post-copy and a pause, to end within 120 s for each "
+                "GiB of memory and copied disks",
+            ),
+            ("post-copy", "raises the downtime limit to at most 0.5 s, and then begins post-copy"),
+            (policies.NONE, "leaves servers alone"),
+        ],
+        help="Policy of servers that policy_by_server and policy_by_project do not name.",
     ),
     cfg.Opt(
         "policy_by_project",
@@ -58,6 +76,12 @@ OPTS = [
         "gentle.may:raise-downtime+abort. The requirements: longest_downtime_seconds, "
         "patience_seconds, deadline_seconds, deadline_seconds_per_gib, hopeless_factor, "
         "post_copy_seconds, longest_pause_seconds, max_bandwidth_bytes_per_second, may.",
+    ),
+    cfg.ListOpt(
+        "nova_config_files",
+        default=["/etc/nova/nova.conf", "/etc/nova/nova-compute.conf"],
+        help="Configuration files of this host's nova-compute. migprog-status upgrade check reads "
+        "those that it may, and warns of options that interfere with mode = enforce.",
     ),
     cfg.IntOpt(
         "live_migration_downtime",
