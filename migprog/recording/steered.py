@@ -43,33 +43,32 @@ class Steered:
 class _Watch:
     """Decides at each sample, as the agent would."""
 
-    def __init__(self, policy: Policy, capabilities: Capabilities) -> None:
-        self._policy, self._capabilities = policy, capabilities
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
         self._history = History()
-        self.advice: list[Advice] = []
-        self.size_bytes: int | None = None
-        self.slowed_at: float | None = None
-        self.starts: list[float] = []
+        self._advice: list[Advice] = []
+        self._size_bytes: int | None = None
+        self._slowed_at: float | None = None
+        self._starts: list[float] = []
 
-    def __call__(self, monitor: Monitor, now: float) -> None:
-        situation = monitor.situation(now, self._capabilities)
-        if situation is None:
-            return
-        self._note(situation)
+    def see(self, now: Situation) -> None:
+        self._size_bytes = now.size_bytes or self._size_bytes
+        if now.can_slow_further and now.verdict is Verdict.NOT_CONVERGING:
+            self._slowed_at = now.at
+        latest = self._starts[-1] if self._starts else -math.inf
+        self._starts += [at for at, _ in now.starts if at > latest]
         if isinstance(self._policy, NovaOptions):
-            self._history, found = foretell(self._policy, situation, self._history)
+            self._history, found = foretell(self._policy, now, self._history)
         else:
-            self._history, decided = decide(self._policy, situation, self._history)
+            self._history, decided = decide(self._policy, now, self._history)
             found = decided if isinstance(decided, Advice) else None
         if found is not None:
-            self.advice.append(found)
+            self._advice.append(found)
 
-    def _note(self, situation: Situation) -> None:
-        self.size_bytes = situation.size_bytes or self.size_bytes
-        if situation.can_slow_further and situation.verdict is Verdict.NOT_CONVERGING:
-            self.slowed_at = situation.at
-        new = [at for at, _ in situation.starts if not self.starts or at > self.starts[-1]]
-        self.starts += new
+    def result(self, name: str) -> Steered:
+        return Steered(
+            *(name, tuple(self._advice), self._size_bytes, self._slowed_at, tuple(self._starts))
+        )
 
 
 def steered(
@@ -79,15 +78,26 @@ def steered(
     capabilities: Capabilities = Capabilities(),  # noqa: B008
 ) -> Steered:
     """Return what ``policy`` would have advised on a recording."""
-    watch = _Watch(policy, capabilities)
+    return steered_by([policy], recording, rules, capabilities)[0]
+
+
+def steered_by(
+    policies: Sequence[Policy],
+    recording: Recording,
+    rules: schedule.Rules,
+    capabilities: Capabilities = Capabilities(),  # noqa: B008
+) -> list[Steered]:
+    """Return what each of ``policies`` would have advised on a recording."""
+    watches = [_Watch(policy) for policy in policies]
+
+    def watch(monitor: Monitor, now: float) -> None:
+        situation = monitor.situation(now, capabilities)
+        for each in watches:
+            if situation is not None:
+                each.see(situation)
+
     replay(recording, rules, watch=watch)
-    return Steered(
-        recording.name,
-        tuple(watch.advice),
-        watch.size_bytes,
-        watch.slowed_at,
-        tuple(watch.starts),
-    )
+    return [each.result(recording.name) for each in watches]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +152,7 @@ def _latest(done: Steered, policy: Requirements, start: float) -> float:
     """
     patience_seconds = policy.patience_seconds * (1 if done.can_slow_further_until is None else 2)
     level = [at for at in done.iteration_starts if at >= start - 1.0][:LEVEL_STARTS]
-    enough = math.inf if len(level) < LEVEL_STARTS else level[-1] + 1.0
+    enough = math.inf if 0 < len(level) < LEVEL_STARTS else max(level, default=0.0) + 1.0
     return max(start + patience_seconds, enough)
 
 
