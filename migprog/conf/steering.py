@@ -15,7 +15,7 @@ from migprog.core.steering.requirements import NOVA
 GROUP = cfg.OptGroup("steering", title="Steering of migrations, on each hypervisor")
 
 _NOVA = NovaOptions()
-_NOVA_HELP = "As nova.conf's [libvirt] {} on this host, for the policy nova. "
+_NOVA_HELP = "As [libvirt] {} in nova.conf on this host, for the policy nova."
 
 OPTS = [
     cfg.StrOpt(
@@ -87,25 +87,29 @@ OPTS = [
         "live_migration_downtime",
         default=_NOVA.downtime,
         min=100,
-        help=_NOVA_HELP.format("live_migration_downtime") + "Milliseconds.",
+        max=2_000_000,
+        help=_NOVA_HELP.format("live_migration_downtime") + " Milliseconds.",
     ),
     cfg.IntOpt(
         "live_migration_downtime_steps",
         default=_NOVA.downtime_steps,
         min=3,
+        max=1000,
         help=_NOVA_HELP.format("live_migration_downtime_steps"),
     ),
     cfg.IntOpt(
         "live_migration_downtime_delay",
         default=_NOVA.downtime_delay,
         min=3,
-        help=_NOVA_HELP.format("live_migration_downtime_delay") + "Seconds for each GiB.",
+        max=1_000_000_000,
+        help=_NOVA_HELP.format("live_migration_downtime_delay") + " Seconds for each GiB.",
     ),
     cfg.IntOpt(
         "live_migration_completion_timeout",
         default=_NOVA.completion_timeout,
         min=0,
-        help=_NOVA_HELP.format("live_migration_completion_timeout") + "Seconds for each GiB; 0: "
+        max=1_000_000_000,
+        help=_NOVA_HELP.format("live_migration_completion_timeout") + " Seconds for each GiB; 0: "
         "none.",
     ),
     cfg.StrOpt(
