@@ -39,6 +39,8 @@ _BISECTIONS = 10
 _STALLED_LATELY_SECONDS = 60.0
 # A rate this near to its cap is held by it.
 _AT_CAP = 0.85
+# The next iteration may be so many times as long as the latest, and be seen so much later.
+_LATER, _LATER_SECONDS = 1.1, 1.0
 # The least time to give an action.
 _LEAST_SECONDS = 10.0
 # Iteration starts on a plateau before a migration is given up, however long they take.
@@ -121,7 +123,8 @@ def _trouble(needs: Requirements, now: Situation, history: History) -> Trouble |
         length = history_.iteration_seconds(now)
         if now.at >= history.level_since + 0.7 * (until - history.level_since) - length:
             count = sum(at >= history.level_since for at, _ in now.starts)
-            return Trouble(Reason.NOT_CONVERGING, now.at + length >= until, left, count)
+            is_urgent = now.at + _LATER * length + _LATER_SECONDS >= until
+            return Trouble(Reason.NOT_CONVERGING, is_urgent, left, count)
         return None
     if left is not None and now.verdict is Verdict.CONVERGING:
         return _lateness(now, history, left)
@@ -205,7 +208,7 @@ def _raise_downtime(needs: Requirements, now: Situation, trouble: Trouble) -> Ad
         return None
     if trouble.reason is Reason.NOT_CONVERGING:
         needed = least_needed_seconds(now)
-        if needed is None or needed > needs.hopeless_factor * longest:
+        if needed is None or needed > longest:
             return None
         limit = min(longest, max(_MARGIN * needed, least))
     else:
@@ -213,13 +216,33 @@ def _raise_downtime(needs: Requirements, now: Situation, trouble: Trouble) -> Ad
         if needed is None:
             return None
         limit = max(needed, least)
-    works_by = now.at + _works_within(now, now.forecast_with(limit))
+    return _raise_to(limit, needed, now, trouble)
+
+
+def _raise_to_longest(needs: Requirements, now: Situation, trouble: Trouble) -> Advice | None:
+    """Return the longest limit, where that nearly suffices and nothing else does."""
+    longest, needed = needs.longest_downtime_seconds, least_needed_seconds(now)
+    if trouble.reason is not Reason.NOT_CONVERGING or needed is None:
+        return None
+    # Iterations vary: one may need less than the latest.
+    if not longest < needed <= needs.hopeless_factor * longest:
+        return None
+    if longest < _HIGHER * now.downtime_limit_seconds:
+        return None
+    return _raise_to(longest, needed, now, trouble)
+
+
+def _raise_to(limit: float, needed: float, now: Situation, trouble: Trouble) -> Advice:
+    within = _works_within(now, now.forecast_with(limit))
+    if trouble.left_seconds is not None:
+        # If it does not work, there must be time for something else.
+        within = min(within, max(_LEAST_SECONDS, trouble.left_seconds / 3))
     return Advice(
         action=Action.RAISE_DOWNTIME,
         reason=trouble.reason,
         message=sentences.raise_downtime(trouble.reason, now, limit, needed, trouble.left_seconds),
         at=now.at,
-        works_by=works_by,
+        works_by=now.at + within,
         figures=_figures(
             downtime_limit_seconds=limit,
             downtime_limit_before_seconds=now.downtime_limit_seconds,
@@ -359,6 +382,7 @@ _CHOICES = (
     (Action.RAISE_BANDWIDTH, _raise_bandwidth),
     (Action.POST_COPY, _post_copy),
     (Action.PAUSE, _pause),
+    (Action.RAISE_DOWNTIME, _raise_to_longest),
     (Action.ABORT, _abort),
 )
 

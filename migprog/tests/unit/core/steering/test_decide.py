@@ -51,12 +51,18 @@ def test_a_plateau_is_given_a_chance_before_its_patience_ends():
     assert advised == []
 
 
-def test_a_plateau_that_needs_a_little_too_much_gets_the_longest_limit_first():
-    _, (first, second, *_) = plateau(NEEDS, until=300, done=State.DONE, remaining_mib=300)
+def test_a_plateau_that_needs_a_little_too_much_gets_the_longest_limit_and_is_then_given_up():
+    requirements = needs(may=frozenset({Action.RAISE_DOWNTIME, Action.ABORT}))
+    _, advised = plateau(requirements, until=400, done=State.DONE, remaining_mib=300)
+    first, second = advised
     assert first.action is Action.RAISE_DOWNTIME
-    assert first.sets_downtime_limit_seconds == NEEDS.longest_downtime_seconds
-    assert second.action is not Action.RAISE_DOWNTIME
-    assert second.at >= first.works_by
+    assert first.sets_downtime_limit_seconds == requirements.longest_downtime_seconds
+    assert second.action is Action.ABORT and second.at >= first.works_by
+
+
+def test_a_limit_that_does_not_suffice_is_not_tried_where_something_else_does():
+    _, advised = plateau(NEEDS, until=400, remaining_mib=300)
+    assert actions(advised) == [Action.POST_COPY]
 
 
 def test_an_advice_that_nobody_follows_is_given_once_and_nothing_larger():
