@@ -9,7 +9,7 @@ from migprog.cmd import nova_conf
 from migprog.cmd.checks import Warned
 from migprog.conf import steering
 from migprog.core.steering.nova_schedule import NovaOptions
-from migprog.core.steering.requirements import POLICIES
+from migprog.core.steering.requirements import POLICIES, Requirements
 
 
 def load(tmp_path, text):
@@ -36,7 +36,7 @@ def test_requirements_and_mappings_are_read(tmp_path):
     )
     policies = steering.read(config)
     name, policy = policies.of("s9", "p1")
-    assert name == "gentle" and policy.patience_seconds == 60
+    assert name == "gentle" and isinstance(policy, Requirements) and policy.patience_seconds == 60
     assert {each.value for each in policy.may} == {"raise-downtime", "abort"}
     assert policies.of("s1", "p1") == ("none", None)
     assert policies.of("s2", None) == ("nova", NovaOptions(downtime_steps=3))

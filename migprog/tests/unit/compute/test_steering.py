@@ -3,6 +3,7 @@
 
 import dataclasses
 import logging
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,9 @@ class Migration:
     """Reads what libvirt would say of a plateau each half a second."""
 
     def __init__(self, mode, policy=GENTLE, by_server=None):
-        self.acted, self.found, self.busy = [], [], False
+        self.acted: list[Any] = []
+        self.found: list[Any] = []
+        self.busy = False
         policies = Policies("p", {"p": policy}, by_server or {}, {})
         self.steering = Steering(
             mode, policies, lambda *call: self.acted.append(call), lambda _: self.busy

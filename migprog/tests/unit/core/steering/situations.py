@@ -4,8 +4,8 @@
 from migprog.core.forecast.estimate import Estimate
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.status import Phase
+from migprog.core.steering import decide as decide_
 from migprog.core.steering.advice import Action, Advice, State
-from migprog.core.steering.decide import decide
 from migprog.core.steering.history import History, settle
 from migprog.core.steering.requirements import Requirements
 from migprog.core.steering.situation import Situation
@@ -14,6 +14,10 @@ MIB = 2**20
 RATE = 100 * MIB
 ALL = frozenset(Action) - {Action.STOP_ASSERTING}
 NEEDS = Requirements(longest_downtime_seconds=2.0, may=ALL, patience_seconds=60.0)
+
+
+def decide(requirements, now, history):
+    return decide_.decide(requirements, now, history)
 
 
 def needs(**values):

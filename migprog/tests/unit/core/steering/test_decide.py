@@ -7,7 +7,6 @@ from migprog.core.forecast.estimate import Estimate
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.status import Phase
 from migprog.core.steering.advice import Action, Advice, Reason, State
-from migprog.core.steering.decide import decide
 from migprog.core.steering.history import History, settle
 from migprog.core.steering.hold import Hold
 from migprog.core.steering.situation import Capabilities
@@ -16,6 +15,7 @@ from migprog.tests.unit.core.steering.situations import (
     MIB,
     NEEDS,
     RATE,
+    decide,
     level,
     needs,
     plateau,
