@@ -14,7 +14,8 @@ from migprog.core import schedule
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.monitor import Monitor
 from migprog.core.steering.advice import Action, Advice
-from migprog.core.steering.decide import LEVEL_STARTS, decide
+from migprog.core.steering.choices import LEVEL_STARTS
+from migprog.core.steering.decide import decide
 from migprog.core.steering.foretell import foretell
 from migprog.core.steering.history import History
 from migprog.core.steering.nova_schedule import NovaOptions

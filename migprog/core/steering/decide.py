@@ -12,55 +12,36 @@ Only at the start of an iteration; never what :mod:`migprog.core.steering.hold` 
 else before the time by which the last action must have worked.
 """
 
-from typing import NamedTuple
-
-from migprog.core.forecast.estimate import Estimate
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.status import Phase
 from migprog.core.steering import history as history_
 from migprog.core.steering import hold, sentences
 from migprog.core.steering.advice import Action, Advice, Reason, State
+from migprog.core.steering.choices import (
+    CHOICES,
+    HIGHER,
+    LEAST_SECONDS,
+    Trouble,
+    capped_bandwidth,
+    figures_of,
+    least_needed_seconds,
+    needed_seconds,
+    works_within,
+)
 from migprog.core.steering.history import History
 from migprog.core.steering.requirements import Requirements
 from migprog.core.steering.situation import Situation
 
-# QEMU compares with the rate of its last tenth of a second, which varies.
-_MARGIN = 1.25
-# The latest iterations whose least is what is needed.
-_LATEST = 4
 # An iteration start that needs no more than so many times the least of the latest is a good one.
 _NEAR_LEAST = 1.1
-# A new limit must be so many times the one before, or is the same.
-_HIGHER = 1.15
 _MOST_RAISES = 3
 _MOST_ASSERTIONS = 3
-_BISECTIONS = 10
 # After a stall the network may fail again; post-copy would leave the guest without its memory.
 _STALLED_LATELY_SECONDS = 60.0
-# A rate this near to its cap is held by it.
-_AT_CAP = 0.85
 # The next iteration may be so many times as long as the latest, and be seen so much later.
 _LATER, _LATER_SECONDS = 1.1, 1.0
-# The least time to give an action.
-_LEAST_SECONDS = 10.0
-# Iteration starts on a plateau before a migration is given up, however long they take.
-LEVEL_STARTS = 5
 # Iteration starts in a row that expect the end after the deadline.
 _LATE_STARTS = 2
-
-
-class Trouble(NamedTuple):
-    """Why something has to be done, and whether there is no more time to wait for a better moment.
-
-    ``left_seconds`` is the time until the deadline, None without one; ``level_starts`` how many
-    iterations have begun on the plateau.
-    """
-
-    reason: Reason
-    is_urgent: bool
-    left_seconds: float | None
-    level_starts: int = 0
-    stalled_lately: bool = False
 
 
 def decide(
@@ -137,7 +118,7 @@ def _lateness(now: Situation, history: History, left: float) -> Trouble | None:
     low, high = now.forecast.eta_low_seconds, now.forecast.eta_high_seconds
     if low is None or high is None or high <= left:
         return None
-    is_last_moment = left <= _LEAST_SECONDS + 2 * history_.iteration_seconds(now)
+    is_last_moment = left <= LEAST_SECONDS + 2 * history_.iteration_seconds(now)
     if low > left or history.late_starts >= (1 if is_last_moment else _LATE_STARTS):
         return Trouble(Reason.DEADLINE_AT_RISK, True, left)
     return None
@@ -157,7 +138,7 @@ def _for_memory(needs: Requirements, now: Situation, history: History) -> Advice
     if not trouble.is_urgent and least is not None and needed_seconds(now) > _NEAR_LEAST * least:
         # A later iteration start is a better moment.
         return None
-    for action, choose in _CHOICES:
+    for action, choose in CHOICES:
         advice = choose(needs, now, trouble) if action in needs.may else None
         if advice is None:
             continue
@@ -189,7 +170,7 @@ def _was_tried(advice: Advice, now: Situation, history: History) -> bool | None:
         return True
     new = advice.sets_downtime_limit_seconds
     if new is not None:
-        same = [a for a in same if new < _HIGHER * (a.sets_downtime_limit_seconds or 0.0)]
+        same = [a for a in same if new < HIGHER * (a.sets_downtime_limit_seconds or 0.0)]
     if not same:
         return None
     return any(each in tried for each in same)
@@ -198,197 +179,8 @@ def _was_tried(advice: Advice, now: Situation, history: History) -> bool | None:
 def _is_carried_out(advice: Advice, now: Situation) -> bool:
     """Return whether steering or another party has carried it out, or could not."""
     limit = advice.sets_downtime_limit_seconds
-    followed = limit is not None and now.downtime_limit_seconds * _HIGHER >= limit
+    followed = limit is not None and now.downtime_limit_seconds * HIGHER >= limit
     return advice.state is not State.ADVISED or followed
-
-
-def _raise_downtime(needs: Requirements, now: Situation, trouble: Trouble) -> Advice | None:
-    longest, least = needs.longest_downtime_seconds, _HIGHER * now.downtime_limit_seconds
-    if longest < least:
-        return None
-    if trouble.reason is Reason.NOT_CONVERGING:
-        needed = least_needed_seconds(now)
-        if needed is None or needed > longest:
-            return None
-        limit = min(longest, max(_MARGIN * needed, least))
-    else:
-        needed = _limit_in_time(now, longest, trouble.left_seconds or 0.0)
-        if needed is None:
-            return None
-        limit = max(needed, least)
-    return _raise_to(limit, needed, now, trouble)
-
-
-def _raise_to_longest(needs: Requirements, now: Situation, trouble: Trouble) -> Advice | None:
-    """Return the longest limit, where that nearly suffices and nothing else does."""
-    longest, needed = needs.longest_downtime_seconds, least_needed_seconds(now)
-    if trouble.reason is not Reason.NOT_CONVERGING or needed is None:
-        return None
-    # Iterations vary: one may need less than the latest.
-    if not longest < needed <= needs.hopeless_factor * longest:
-        return None
-    if longest < _HIGHER * now.downtime_limit_seconds:
-        return None
-    return _raise_to(longest, needed, now, trouble)
-
-
-def _raise_to(limit: float, needed: float, now: Situation, trouble: Trouble) -> Advice:
-    within = _works_within(now, now.forecast_with(limit))
-    if trouble.left_seconds is not None:
-        # If it does not work, there must be time for something else.
-        within = min(within, max(_LEAST_SECONDS, trouble.left_seconds / 3))
-    return Advice(
-        action=Action.RAISE_DOWNTIME,
-        reason=trouble.reason,
-        message=sentences.raise_downtime(trouble.reason, now, limit, needed, trouble.left_seconds),
-        at=now.at,
-        works_by=now.at + within,
-        figures=_figures(
-            downtime_limit_seconds=limit,
-            downtime_limit_before_seconds=now.downtime_limit_seconds,
-            downtime_needed_seconds=needed,
-            left_seconds=trouble.left_seconds,
-        ),
-    )
-
-
-def needed_seconds(now: Situation) -> float:
-    """Return the downtime that the latest iteration start needed."""
-    return now.starts[-1][1] / (now.bytes_per_second or 1.0)
-
-
-def least_needed_seconds(now: Situation) -> float | None:
-    """Return the least downtime that one of the latest iteration starts needed."""
-    if not now.bytes_per_second or not now.starts:
-        return None
-    return min(size for _, size in now.starts[-_LATEST:]) / now.bytes_per_second
-
-
-def _limit_in_time(now: Situation, longest: float, left: float) -> float | None:
-    """Return the least downtime limit with which it ends within ``left`` seconds, by all of the
-    range, or else as expected; None if not even the longest suffices."""
-
-    def ends(limit: float, by_range: bool) -> bool:
-        forecast = now.forecast_with(limit)
-        end = forecast.eta_high_seconds if by_range else forecast.eta_seconds
-        # The forecast leaves the downtime itself out: it is short, mostly.
-        return end is not None and end + limit <= left
-
-    for by_range in (True, False):
-        if ends(longest, by_range):
-            low, high = now.downtime_limit_seconds, longest
-            for _ in range(_BISECTIONS):
-                middle = (low + high) / 2
-                low, high = (low, middle) if ends(middle, by_range) else (middle, high)
-            return high
-    return None
-
-
-def _works_within(now: Situation, forecast: Estimate) -> float:
-    """Return the seconds in which a new limit must have worked: the rest of this iteration and
-    those after it, of which each is a chance."""
-    iterations = (_LATEST + 1) * history_.iteration_seconds(now)
-    return max(_LEAST_SECONDS, iterations, forecast.eta_high_seconds or 0.0)
-
-
-def _raise_bandwidth(needs: Requirements, now: Situation, trouble: Trouble) -> Advice | None:
-    needed = now.bandwidth_needed_bytes_per_second
-    return None if needed is None else _bandwidth(needs, now, trouble.reason, _MARGIN * needed)
-
-
-def _bandwidth(
-    needs: Requirements, now: Situation, reason: Reason, needed_bytes: float
-) -> Advice | None:
-    cap, most = (
-        now.capabilities.bandwidth_cap_bytes_per_second,
-        needs.max_bandwidth_bytes_per_second,
-    )
-    rate = now.wire_bytes_per_second
-    if cap is None or most is None or rate is None or rate < _AT_CAP * cap or most <= cap:
-        return None
-    new = min(float(most), max(needed_bytes, _HIGHER * cap))
-    return Advice(
-        action=Action.RAISE_BANDWIDTH,
-        reason=reason,
-        message=sentences.raise_bandwidth(now, new),
-        at=now.at,
-        works_by=now.at + max(_LEAST_SECONDS, 3 * history_.iteration_seconds(now)),
-        figures=_figures(bandwidth_bytes_per_second=new, bandwidth_before_bytes_per_second=cap),
-    )
-
-
-def _post_copy(needs: Requirements, now: Situation, trouble: Trouble) -> Advice | None:
-    rest = now.rest_seconds
-    if rest is None or rest > needs.post_copy_seconds or now.has_host_devices:
-        return None
-    if not now.capabilities.post_copy_is_safe or now.phase is not Phase.MEMORY_ITERATIONS:
-        return None
-    if trouble.stalled_lately:
-        return None
-    return Advice(
-        action=Action.POST_COPY,
-        reason=trouble.reason,
-        message=sentences.post_copy(now, rest),
-        at=now.at,
-        works_by=now.at + _LEAST_SECONDS + 2 * rest,
-        figures=_figures(rest_seconds=rest, left_seconds=trouble.left_seconds),
-    )
-
-
-def _pause(needs: Requirements, now: Situation, trouble: Trouble) -> Advice | None:
-    rest = now.rest_seconds
-    if rest is None or rest > needs.longest_pause_seconds:
-        return None
-    return Advice(
-        action=Action.PAUSE,
-        reason=trouble.reason,
-        message=sentences.pause(now, rest),
-        at=now.at,
-        works_by=now.at + _LEAST_SECONDS + 2 * rest,
-        figures=_figures(rest_seconds=rest, left_seconds=trouble.left_seconds),
-    )
-
-
-def _abort(needs: Requirements, now: Situation, trouble: Trouble) -> Advice | None:
-    if now.can_slow_further or not trouble.is_urgent:
-        return None
-    if trouble.reason is Reason.NOT_CONVERGING and trouble.level_starts < LEVEL_STARTS:
-        return None
-    longest = now.downtime_limit_seconds
-    if Action.RAISE_DOWNTIME in needs.may:
-        longest = max(longest, needs.longest_downtime_seconds)
-    needed, reason = least_needed_seconds(now), Reason.HOPELESS
-    if trouble.reason is Reason.DEADLINE_AT_RISK:
-        low = now.forecast_with(longest).eta_low_seconds
-        if low is None or low <= needs.hopeless_factor * max(0.0, trouble.left_seconds or 0.0):
-            return None
-        reason = Reason.DEADLINE_UNREACHABLE
-    return Advice(
-        action=Action.ABORT,
-        reason=reason,
-        message=sentences.abort(reason, needed, longest, trouble.left_seconds),
-        at=now.at,
-        works_by=now.at + _LEAST_SECONDS,
-        figures=_figures(
-            downtime_needed_seconds=needed,
-            longest_downtime_seconds=longest,
-            left_seconds=trouble.left_seconds,
-        ),
-    )
-
-
-_CHOICES = (
-    (Action.RAISE_DOWNTIME, _raise_downtime),
-    (Action.RAISE_BANDWIDTH, _raise_bandwidth),
-    (Action.POST_COPY, _post_copy),
-    (Action.PAUSE, _pause),
-    (Action.RAISE_DOWNTIME, _raise_to_longest),
-    (Action.ABORT, _abort),
-)
-
-
-def _figures(**values: float | None) -> dict[str, float]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 # Disks, and another party that sets the limit.
@@ -400,16 +192,18 @@ def _for_disks(needs: Requirements, now: Situation, history: History) -> Advice 
     left, low = _left_seconds(needs, now), now.forecast.eta_low_seconds
     cap = now.capabilities.bandwidth_cap_bytes_per_second or 0
     if now.verdict is Verdict.NOT_CONVERGING:
-        return _bandwidth(needs, now, Reason.DISKS_DO_NOT_CONVERGE, 2.0 * cap)
+        return capped_bandwidth(needs, now, Reason.DISKS_DO_NOT_CONVERGE, 2.0 * cap)
     if left is None or low is None or low <= left:
         return None
-    return _bandwidth(needs, now, Reason.DEADLINE_AT_RISK, cap * low / max(left, _LEAST_SECONDS))
+    return capped_bandwidth(
+        needs, now, Reason.DEADLINE_AT_RISK, cap * low / max(left, LEAST_SECONDS)
+    )
 
 
 def _assertion(now: Situation, history: History) -> Advice | None:
     """Return the limit that steering had set, if another party has lowered it."""
     ours, other = history.limit_seconds, now.downtime_limit_seconds
-    if ours is None or other >= ours / _HIGHER or history.was_advised(Action.STOP_ASSERTING):
+    if ours is None or other >= ours / HIGHER or history.was_advised(Action.STOP_ASSERTING):
         return None
     is_over = history.asserted >= _MOST_ASSERTIONS
     return Advice(
@@ -417,8 +211,8 @@ def _assertion(now: Situation, history: History) -> Advice | None:
         reason=Reason.LOWERED_REPEATEDLY if is_over else Reason.LIMIT_LOWERED,
         message=sentences.lowered(ours, other, history.asserted, is_over),
         at=now.at,
-        works_by=now.at + _works_within(now, now.forecast_with(ours)),
-        figures=_figures(
+        works_by=now.at + works_within(now, now.forecast_with(ours)),
+        figures=figures_of(
             downtime_limit_before_seconds=other,
             downtime_limit_seconds=None if is_over else ours,
         ),
