@@ -16,6 +16,7 @@ from migprog.core.forecast.resent import Resent
 from migprog.core.migration_state import MigrationState
 from migprog.core.report import Report
 from migprog.core.status import ENDED, Status
+from migprog.core.steering.situation import Capabilities, Situation, situation_of
 
 # A migration is reported once its statistics were read, or after so long without them.
 _FIRST_READING_SECONDS = 1.0
@@ -114,6 +115,14 @@ class Monitor(MigrationState):
             ended_at = end.at + self._one_epoch(epoch)
             return reason, checkpoint.unknown_end(self.saved, end.error or "", ended_at)
         return reason, self._report(assessed, epoch)
+
+    def situation(self, now: float, capabilities: Capabilities) -> Situation | None:
+        """Return what steering has to know of it by the latest judgement; None where there is none,
+        and after its end."""
+        if self._judgement is None or self.ending.end is not None or self.saved is not None:
+            return None
+        how = (self._course, self._phase, self._judgement)
+        return situation_of(*how, now, self._found_at, capabilities)
 
     def preview(self, now: float, wall: float) -> Report:
         """Return the report as it would be now, without counting it as reported."""
