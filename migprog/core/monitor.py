@@ -16,6 +16,7 @@ from migprog.core.forecast.resent import Resent
 from migprog.core.migration_state import MigrationState
 from migprog.core.report import Report
 from migprog.core.status import ENDED, Status
+from migprog.core.steering.advice import Advice
 from migprog.core.steering.situation import Capabilities, Situation, situation_of
 
 # A migration is reported once its statistics were read, or after so long without them.
@@ -54,6 +55,8 @@ class Monitor(MigrationState):
         # even if the host's is set meanwhile.
         self._epoch: float | None = None
         self._reported: schedule.ReportSummary | None = None
+        # What steering has decided about it, the newest last.
+        self.advice: tuple[Advice, ...] = ()
 
     @property
     def reported_clock(self) -> float | None:
@@ -117,11 +120,12 @@ class Monitor(MigrationState):
         return reason, self._report(assessed, epoch)
 
     def situation(self, now: float, capabilities: Capabilities) -> Situation | None:
-        """Return what steering has to know of it by the latest judgement; None where there is none,
-        and after its end."""
-        if self._judgement is None or self.ending.end is not None or self.saved is not None:
+        """Return what steering has to know of it by the latest :meth:`judge`; None where that found
+        nothing, and after its end."""
+        assessed = self._assessed
+        if assessed is None or self.ending.end is not None:
             return None
-        how = (self._course, self._phase, self._judgement)
+        how = (self._course, self._phase, assessed.judgement, assessed.forecast)
         return situation_of(*how, now, self._found_at, capabilities)
 
     def preview(self, now: float, wall: float) -> Report:

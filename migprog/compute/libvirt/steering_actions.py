@@ -11,21 +11,22 @@ from typing import Any
 import libvirt
 
 from migprog.compute.libvirt import domain_actions
+from migprog.core.observation import OfServer
 from migprog.core.steering.advice import Action, Advice
 
 _MIB = 2**20
+# A decision is out of date by then: libvirt may answer much later.
+ACT_WITHIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SteeringResult:
+class SteeringResult(OfServer):
     """What has become of a decision about a server's migration, at ``at``.
 
     ``error``: why it was not carried out; None if it was. ``paused``: the server is paused until it
     is at its destination.
     """
 
-    server_uuid: str
-    at: float
     error: str | None = None
     paused: bool = False
 
@@ -51,15 +52,17 @@ def steer(
 
 
 def _carry_out(domain: Any, advice: Advice, seen_at: float) -> dict[str, Any]:
-    if advice.action is Action.PAUSE:
-        done = domain_actions.pause(domain, seen_at)
-        refused = done.get("refused")
-        return {"error": refused.message} if refused else {"paused": True}
     act = _ACTS.get(advice.action)
-    if act is None:
+    if act is None and advice.action is not Action.PAUSE:
         return {"error": f"{advice.action} is nothing that libvirt does"}
     if not domain_actions.is_there(domain, seen_at):
         return {"error": "the migration has ended"}
+    if time.monotonic() - advice.at > ACT_WITHIN_SECONDS:
+        return {"error": f"libvirt has not answered within {ACT_WITHIN_SECONDS:g} s"}
+    if act is None:
+        done = domain_actions.pause(domain, seen_at)
+        refused = done.get("refused")
+        return {"error": refused.message} if refused else {"paused": True}
     act(domain, advice)
     return {}
 

@@ -49,6 +49,7 @@ class Policies(NamedTuple):
         return name, self.by_name.get(name)
 
 
+NO_POLICIES = Policies(NONE, {}, {}, {})
 # Field, least and most; "may" is not a number.
 _RULES: Mapping[str, tuple[float, float]] = {
     "longest_downtime_seconds": (0.05, MAX_DOWNTIME_SECONDS),

@@ -39,7 +39,8 @@ class Situation(NamedTuple):
 
     ``watched_since`` is when this agent began to watch it. ``iteration`` is the number of the
     present one, ``starts`` what had to be sent at the latest iteration starts, undisturbed by a
-    pause of the guest, as (instant, bytes). ``forecast`` is that with the downtime limit in force;
+    pause of the guest, as (instant, bytes). ``downtime_limit_is_known``: it was read; else it is
+    taken for QEMU's default. ``forecast`` is that with the downtime limit in force;
     ``forecast_with`` returns that with another limit, in seconds. Of not converging,
     ``can_slow_further`` is whether auto-converge goes on.
     """
@@ -53,6 +54,7 @@ class Situation(NamedTuple):
     downtime_limit_seconds: float
     forecast: Estimate
     forecast_with: Callable[[float], Estimate]
+    downtime_limit_is_known: bool = True
     iteration: int | None = None
     starts: tuple[tuple[float, int], ...] = ()
     bytes_per_second: float | None = None
@@ -87,6 +89,7 @@ def situation_of(
     course: PrecopyState,
     phase: Phase,
     judgement: Judgement,
+    forecast: Estimate,
     at: float,
     watched_since: float,
     capabilities: Capabilities = Capabilities(),  # noqa: B008
@@ -112,8 +115,9 @@ def situation_of(
         phase=phase,
         verdict=judgement.verdict,
         downtime_limit_seconds=downtime_limit_seconds(course),
-        forecast=estimate.forecast(course, phase, judgement.verdict),
+        forecast=forecast,
         forecast_with=forecast_with,
+        downtime_limit_is_known=latest.downtime_limit_seconds is not None,
         iteration=latest.memory_iteration,
         starts=tuple((each.at, each.remaining_bytes) for each in course.undisturbed),
         bytes_per_second=course.memory_bytes_per_second,

@@ -63,7 +63,7 @@ class Migration:
 
     @property
     def states(self):
-        return [(a.action, a.state) for a in self.steering.advice(self.monitor)]
+        return [(a.action, a.state) for a in self.monitor.advice]
 
 
 def test_off_decides_nothing():
@@ -109,7 +109,7 @@ def test_a_limit_that_another_party_lowers_is_set_again_at_most_three_times(capl
         migration.run(2)
         if len(migration.acted) > done:
             migration.answer()
-    reasons = [advice.reason for advice in migration.steering.advice(migration.monitor)]
+    reasons = [advice.reason for advice in migration.monitor.advice]
     assert reasons == [
         Reason.NOT_CONVERGING,
         *(3 * [Reason.LIMIT_LOWERED]),
@@ -148,17 +148,23 @@ def test_an_action_that_hangs_is_told_once(caplog):
 
 
 def test_the_next_migration_of_a_server_starts_afresh():
-    migration = Migration(Mode.ADVISE).run(60)
+    migration = Migration(Mode.ENFORCE).run(60)
+    migration.answer()
     first = migration.monitor
     migration.monitor = Monitor("22222222-0000-0000-0000-000000000000", SERVER, migration.at)
-    assert migration.states == []
-    migration.steering.forget(SERVER)
-    assert migration.steering.advice(first) == ()
+    migration.steering.forget(first)
+    assert migration.run(1).states == []
+    assert len(migration.acted) == 1
 
 
 @pytest.mark.parametrize("error", [None, "too late"])
 def test_an_answer_to_a_migration_that_is_over_changes_nothing(error):
     migration = Migration(Mode.ENFORCE).run(60)
-    migration.steering.forget(SERVER)
+    first = migration.monitor
+    migration.steering.forget(first)
+    migration.monitor = Monitor("22222222-0000-0000-0000-000000000000", SERVER, migration.at)
+    migration.run(1)
+    assert migration.steering.is_acting(SERVER)
     migration.answer(error)
-    assert migration.states == []
+    assert migration.states == [] and not migration.steering.is_acting(SERVER)
+    assert [each.state for each in first.advice] != [State.ADVISED]
