@@ -224,7 +224,7 @@ def _decisions(files: Sequence[str], read: Read, steer: Steer, form: str) -> Ite
             yield from (json.dumps(named | row) for row in decided)
         else:
             yield from ["", file] if named else []
-            yield from _table(_DECISION, [_rounded(row, 1) for row in decided])
+            yield from _table(_DECISION, [_rounded(dict(row), 1) for row in decided])
 
 
 def _decisions_scored(

@@ -135,10 +135,11 @@ class ComputeAgent:
             self._state_writer.stop()
 
     def reload(self, settings: Settings) -> None:
-        """Use new intervals; the other settings stay as they were at the start."""
+        """Use new intervals, and what steering is to do; the rest stays as it was at the start."""
         self._settings = settings
         self._host.search_every(settings.scan_interval_seconds)
         self._watches.reporting.settings = settings
+        self._steering.use(settings.steering_mode, settings.policies)
         if self._sender is not None and self._node is not None:
             self._sender.rules = settings.rules
             metrics.interval(self._node, self._sender.flow_control.interval_seconds)

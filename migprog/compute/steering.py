@@ -78,6 +78,10 @@ class Steering:
         self._steered: dict[str, _Steered] = {}
         self._under_way: dict[str, _UnderWay] = {}
 
+    def use(self, mode: Mode, policies: Policies) -> None:
+        """Decide by another mode and other policies from now on."""
+        self._mode, self._policies = mode, policies
+
     def look(
         self,
         monitor: Monitor,
@@ -144,6 +148,7 @@ class Steering:
         steered = self._steered.get(monitor.server_uuid)
         if steered is None or steered.monitor is not monitor:
             steered = self._steered[monitor.server_uuid] = _Steered(monitor)
+            monitor.advice = ()
         return steered
 
     def _look(

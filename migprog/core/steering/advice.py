@@ -8,10 +8,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
-# The newest entries are kept.
-MAX_ADVICE = 20
+from migprog.core import fields
 
 
 class Action(enum.StrEnum):
@@ -79,12 +77,12 @@ class Advice:
         """The downtime limit that it sets; None if it sets none."""
         return self.figures.get("downtime_limit_seconds")
 
-    def to_fields(self, epoch: float = 0.0) -> dict[str, Any]:
+    def to_fields(self, epoch: float = 0.0) -> fields.Advice:
         """Return it as plain values for JSON; ``epoch`` is added to its instants."""
         return {
             "action": self.action.value,
             "reason": self.reason.value,
-            "message": self.message,
+            "message": self.message[: fields.MAX_TEXT],
             "at": round(epoch + self.at, 3),
             "works_by": round(epoch + self.works_by, 3),
             "figures": {name: round(value, 3) for name, value in self.figures.items()},

@@ -151,7 +151,7 @@ def capped_bandwidth(
         message=sentences.raise_bandwidth(now, new),
         at=now.at,
         works_by=now.at + max(LEAST_SECONDS, 3 * history_.iteration_seconds(now)),
-        figures=figures_of(bandwidth_bytes_per_second=new, bandwidth_before_bytes_per_second=cap),
+        figures=figures_of(bandwidth_bytes_per_second=new, bandwidth_from_bytes_per_second=cap),
     )
 
 

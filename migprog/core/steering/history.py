@@ -7,7 +7,8 @@ import statistics
 from typing import NamedTuple
 
 from migprog.core.forecast.verdict import Verdict
-from migprog.core.steering.advice import MAX_ADVICE, Action, Advice, State
+from migprog.core.fields import MAX_ADVICE
+from migprog.core.steering.advice import Action, Advice, State
 from migprog.core.steering.situation import Situation
 
 # Rates of the last seconds are compared; so much apart, they have changed.
