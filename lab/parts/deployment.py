@@ -54,7 +54,7 @@ class Deployment:
         controller = self._config(
             "controller",
             f"[database]\nconnection = {self._database_url}\n"
-            f"[api]\nauth_strategy = noauth\nlisten = 127.0.0.1:{self._port}\n"
+            f"[api]\nauth_strategy = noauth\nbind_port = {self._port}\n"
             f"{self._api_options}"
             f"[conductor]\nmetrics_bind_port = {self._metrics_port}\n",
         )

@@ -75,7 +75,7 @@ class Bench:
         config = self._directory / "migprog.conf"
         config.write_text(f"[DEFAULT]\ndebug = true\n{self.policy.config()}")
         command = [str(pathlib.Path(sys.executable).with_name("migprog-standalone"))]
-        command += ["--config-file", str(config), "--listen", f"127.0.0.1:{port}"]
+        command += ["--config-file", str(config), "--bind-port", str(port)]
         command += ["--state-path", str(self._directory / "state")]
         for host in self.lab.hosts:
             command += ["--connection-uri", host.uri]

@@ -10,6 +10,7 @@ from typing import Any
 
 # It sets its logger's level when it is imported.
 import sqlalchemy as _sqlalchemy  # noqa: F401
+from oslo_config import cfg
 
 from migprog import logs
 
@@ -17,9 +18,10 @@ from migprog import logs
 @contextlib.contextmanager
 def restored() -> Iterator[None]:
     """Restore after the block how the loggers are set up, what becomes of an exception that nobody
-    handles, the environment and the working directory."""
+    handles, oslo.config's global configuration, the environment and the working directory."""
     before = {logger: _set_up(logger) for logger in _loggers()}
     hook, environment, directory = sys.excepthook, _environment(), os.getcwd()
+    had_configuration = cfg.CONF._args is not None
     try:
         yield
     finally:
@@ -29,6 +31,8 @@ def restored() -> Iterator[None]:
             _restore(logger, before.get(logger, new))
         logs.report_broker(None)
         logs._TAME.reset()
+        if not had_configuration:
+            cfg.CONF.reset()
         sys.excepthook = hook
         for name in _environment().keys() - environment.keys():
             del os.environ[name]

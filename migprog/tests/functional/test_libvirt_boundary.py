@@ -84,7 +84,7 @@ def test_change_that_an_operator_asks_for_is_the_operators(
     config = tmp_path / "migprog.conf"
     config.write_text("[api]\nallow_actions = true\n[compute]\nallow_actions = true\n")
     command = [str(tmp_path.joinpath(sys.executable).with_name("migprog-standalone"))]
-    command += ["--config-file", str(config), "--listen", f"127.0.0.1:{port}"]
+    command += ["--config-file", str(config), "--bind-port", str(port)]
     command += ["--state-path", str(tmp_path / "state"), "--connection-uri", uri]
     address = f"http://127.0.0.1:{port}/servers/{server_uuid}/migrations"
     environment = os.environ | {"MIGPROG_CONCURRENCY": concurrency}

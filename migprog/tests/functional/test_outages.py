@@ -187,7 +187,7 @@ def test_service_whose_database_login_is_refused_ends_with_one_line(
     command, own_broker, own_mariadb, start
 ):
     url = own_mariadb.new_database().replace("root@", f"migprog:{SECRET}@")
-    api = "[api]\nauth_strategy = noauth\nlisten = 127.0.0.1:0\n"
+    api = "[api]\nauth_strategy = noauth\nbind_port = 0\n"
     lines = ends_with(start(command, transport(own_broker.url), connection(url), api))
     assert lines[-1].startswith(f"{command}: [database] connection: database mysql 127.0.0.1:")
     assert "Access denied for user 'migprog'" in lines[-1]

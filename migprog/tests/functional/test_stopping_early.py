@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.functional, pytest.mark.timeout(120)]
 BIN = pathlib.Path(sys.executable).parent
 # No process may wait for its party as long as this.
 PATIENCE_SECONDS = 60
-API = "[api]\nauth_strategy = noauth\nlisten = 127.0.0.1:0\n"
+API = "[api]\nauth_strategy = noauth\nbind_port = 0\n"
 
 
 class Silent:

@@ -35,7 +35,7 @@ for argument in ("--version", "--help"):
 
 
 def test_commands_are_all_of_them():
-    assert len(COMMANDS) == 8
+    assert len(COMMANDS) == 9
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -31,6 +31,14 @@ def test_a_configuration_that_was_read_leaves_no_trace_in_the_log(tmp_path):
     assert set_up() == before
 
 
+def test_global_configuration_can_be_loaded_again(tmp_path):
+    path = tmp_path / "migprog.conf"
+    path.write_text("")
+    for _ in range(2):
+        with process_state.restored():
+            conf.load(["--config-file", str(path)], "test")
+
+
 def test_a_line_that_a_test_has_seen_is_new_to_the_next_one(caplog):
     for _ in range(2):
         with process_state.restored():

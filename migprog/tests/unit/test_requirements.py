@@ -16,8 +16,8 @@ from migprog import concurrency
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 CONSTRAINTS = sorted((ROOT / "constraints").glob("*.txt"))
-# SQLAlchemy loads these by their names in a URL.
-_LOADED_BY_NAME = {"psycopg2-binary", "pymysql"}
+# SQLAlchemy loads these by their names in a URL; the last one loads our plug-in.
+_LOADED_BY_NAME = {"psycopg2-binary", "pymysql", "python-openstackclient"}
 # Extras that no OpenStack constrains.
 _NOT_IN_OPENSTACK = {"plot"}
 # What the threads of oslo.service need, and the releases whose oslo.service has none.

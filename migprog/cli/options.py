@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that several commands have."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from migprog.cli import queries
+from migprog.core.forecast.verdict import Verdict
+from migprog.core.status import Status
+
+_T = TypeVar("_T")
+
+STATUSES = tuple(each.value for each in Status)
+VERDICTS = tuple(each.value for each in Verdict)
+_SHORTEST_INTERVAL = 0.5
+
+
+def _checked(parse: Callable[[str], _T]) -> Callable[[str], _T]:
+    """Return an argument's type whose errors argparse shows."""
+
+    def checked(given: str) -> _T:
+        try:
+            return parse(given)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return checked
+
+
+def _seconds(least: float) -> Callable[[str], float]:
+    def parse(given: str) -> float:
+        value = float(given)
+        if not least <= value < float("inf"):
+            raise ValueError(f"{given!r} must be a number from {least:g}")
+        return value
+
+    return _checked(parse)
+
+
+def _count(given: str) -> int:
+    value = int(given)
+    if value < 1:
+        raise ValueError(f"{given!r} must be a whole number from 1")
+    return value
+
+
+def add_scope(parser: argparse.ArgumentParser) -> None:
+    """Add the options by which ``list`` and ``watch`` select migrations."""
+    parser.add_argument(
+        "--host", metavar="<host>", help="only migrations from or to this host, by its Nova name"
+    )
+    parser.add_argument(
+        "--project", metavar="<project>", help="only migrations of this project's servers"
+    )
+
+
+def add_filters(parser: argparse.ArgumentParser) -> None:
+    """Add the further options by which ``list`` selects migrations."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--ended", action="store_true", help="migrations that have ended, the newest first"
+    )
+    which.add_argument(
+        "--all", action="store_true", help="migrations in progress and ended, the newest first"
+    )
+    parser.add_argument("--server", metavar="<server>", help="only of this server, name or UUID")
+    parser.add_argument("--status", choices=STATUSES, metavar="<status>", help=_choices(STATUSES))
+    parser.add_argument("--verdict", choices=VERDICTS, metavar="<verdict>", help=_choices(VERDICTS))
+    parser.add_argument(
+        "--changed-since",
+        metavar="<instant>",
+        help="only those whose record changed then or later, such as 2026-09-01T12:00:00Z",
+    )
+
+
+def _choices(words: tuple[str, ...]) -> str:
+    return "one of: " + ", ".join(words)
+
+
+def add_order(parser: argparse.ArgumentParser) -> None:
+    """Add the options that order and page a list."""
+    parser.add_argument(
+        "--sort",
+        type=_checked(queries.parse_sort),
+        metavar="<key>[:<direction>]",
+        help=f"sort by one of {', '.join((*queries.SORT_KEYS, *queries.API_SORT_KEYS))}; asc or "
+        "desc; default: trouble for those in progress, else created_at:desc",
+    )
+    parser.add_argument(
+        "--limit", type=_checked(_count), metavar="<count>", help="at most so many migrations"
+    )
+    parser.add_argument(
+        "--marker", metavar="<uuid>", help="only those after the migration with this UUID"
+    )
+    parser.add_argument("--long", action="store_true", help="show more columns")
+
+
+def add_server(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
+    """Add the arguments that name one migration; ``nargs``: ``?`` where there may be none."""
+    parser.add_argument("server", metavar="<server>", nargs=nargs, help="UUID or name of a server")
+    parser.add_argument(
+        "migration",
+        metavar="<migration>",
+        nargs="?",
+        help="number or UUID of its migration; default: the newest",
+    )
+
+
+def add_watch(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the commands that go on."""
+    parser.add_argument(
+        "-f",
+        "--format",
+        choices=("live", "lines", "json"),
+        help="live view, a line for each change, or a JSON document a line for each change; "
+        "default: live on a terminal, else lines",
+    )
+    parser.add_argument(
+        "--interval",
+        type=_seconds(_SHORTEST_INTERVAL),
+        default=2.0,
+        metavar="<seconds>",
+        help="time between two requests; longer by itself where answers take long; "
+        "default %(default)g",
+    )
+
+
+def add_timeout(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=_seconds(0.0),
+        metavar="<seconds>",
+        help="give up after so long, with exit status 6; default: never",
+    )
+
+
+def add_until_done(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``watch`` for scripts that wait for one migration."""
+    parser.add_argument(
+        "--until-done",
+        action="store_true",
+        help="end with the server's migration that is in progress, has just ended or begins next; "
+        "exit status 0: completed, 3: failed, 4: cancelled, 5: its end is not known, "
+        "6: --timeout, 7: none has begun within --start-timeout",
+    )
+    parser.add_argument(
+        "--migration",
+        metavar="<migration>",
+        help="with --until-done: this migration of the server, by its number or UUID",
+    )
+    parser.add_argument(
+        "--start-timeout",
+        type=_seconds(0.0),
+        default=60.0,
+        metavar="<seconds>",
+        help="with --until-done: how long a migration may take to begin; default %(default)g",
+    )
+    add_timeout(parser)
+
+
+def scope(given: argparse.Namespace, project_id: str | None) -> dict[str, Any]:
+    """Return the query of :func:`add_scope`."""
+    named = {"host": given.host, "project_id": project_id}
+    return {key: value for key, value in named.items() if value is not None}
+
+
+def only_given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``migprog`` as programs use it, by a real ``migprog-api``: lists, lines, exit statuses."""
+
+import json
+import os
+import pathlib
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import jsonschema
+import pytest
+from keystoneauth1 import adapter, noauth, session
+
+from lab.parts import processes
+from migprog import objects
+from migprog.api.microversion import NATIVE
+from migprog.cli import client
+from migprog.core.report import Report
+from migprog.core.status import Status
+from migprog.tests import stores
+from migprog.tests.fixtures import migrations
+from migprog.tests.functional.cli_commands import following, run
+from migprog.tests.functional.terminal import PROGRAM
+from migprog.tests.functional.test_api import serving
+from migprog.tests.unit.cli.test_events import SCHEMA
+
+pytestmark = pytest.mark.functional
+
+_NOBODY = "00000000-0000-0000-0000-00000000beef"
+
+
+@pytest.fixture
+def store(tmp_path: pathlib.Path) -> Iterator[objects.Store]:
+    made = stores.ready(f"sqlite:///{tmp_path / 'migprog.sqlite'}")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def api(tmp_path: pathlib.Path, store: objects.Store) -> Iterator[str]:
+    with serving(tmp_path, f"sqlite:///{tmp_path / 'migprog.sqlite'}", "threading") as (base, _):
+        yield base
+
+
+def rows(api: str, *arguments: str) -> Any:
+    return json.loads(run(api, *arguments, "-f", "json").stdout)
+
+
+def servers(api: str, *arguments: str) -> list[str]:
+    return [row["Server"] for row in rows(api, "list", *arguments)]
+
+
+def fill(store: objects.Store) -> dict[str, Report]:
+    """Five migrations of two hosts, two of them ended."""
+    now = time.time()
+    made = {
+        "fine": migrations.running(1, percent=20),
+        "stuck": migrations.running(2, percent=90, **migrations.NOT_CONVERGING),
+        "other": migrations.running(3, percent=55, project_id="p-other"),
+        "done": migrations.running(4, started_at=now - 900),
+        "failed": migrations.running(5, started_at=now - 800),
+    }
+    for name in ("done", "failed", "fine", "stuck"):
+        migrations.store(store, made[name])
+    migrations.store(store, made["other"], host="compute-2")
+    migrations.store(
+        store,
+        migrations.ended(made["done"]),
+        migrations.ended(made["failed"], Status.FAILED, error="no route to host"),
+    )
+    return made
+
+
+Filled: TypeAlias = tuple[str, dict[str, Report]]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+    """An API over five migrations that do not change, and their last but one reports."""
+    directory = tmp_path_factory.mktemp("filled")
+    database = f"sqlite:///{directory / 'migprog.sqlite'}"
+    made = stores.ready(database)
+    reports = fill(made)
+    made.close()
+    with serving(directory, database, "threading") as (base, _program):
+        yield base, reports
+
+
+def test_list_shows_what_is_in_progress_and_what_is_asked_for(filled: Filled) -> None:
+    api, made = filled
+    one, two, three, four, five = (f"server-{number}" for number in range(1, 6))
+    assert servers(api) == [two, one, three]
+    assert servers(api, "--ended") == [five, four]
+    assert servers(api, "--all", "--sort", "created_at:asc") == [four, five, one, two, three]
+    for asked, wanted in {
+        "--status failed": [five],
+        "--verdict ended": [five, four],
+        "--verdict not-converging": [two],
+        "--host compute-2": [three],
+        "--project p-other": [three],
+        "--server server-2": [two],
+        f"--server {made['done'].server_uuid} --ended": [four],
+        "--sort percent": [one, three, two],
+        "--sort percent:desc --limit 2": [two, three],
+        "--ended --sort ended_at --limit 1": [five],
+        f"--ended --marker {made['failed'].uuid}": [four],
+        "--changed-since 2020-01-01T00:00:00Z --limit 1": [three],
+    }.items():
+        assert servers(api, *asked.split()) == wanted, asked
+    (row, *_) = rows(api, "list")
+    assert (row["Percent"], row["Verdict"], row["Time Left"]) == (90, "not-converging", None)
+    (row,) = rows(api, "list", "--server", "server-1", "--long")
+    assert 0 < row["Time Left"] <= 60
+    assert (row["Sent"], row["Source"], row["Stale"]) == (117 * 2**20, "compute-1", False)
+    shown = run(api, "list", "--long").stdout
+    assert "| server-2 " in shown and "| 90% " in shown and "117M/s" in shown
+
+
+def test_list_that_was_asked_to_end_is_not_called_cut(filled: Filled) -> None:
+    api, _made = filled
+    done = run(api, "list", "--all", "--limit", "2")
+    assert "there are more" not in done.stderr
+
+
+def test_list_reads_all_pages_of_what_is_in_progress(store: objects.Store, api: str) -> None:
+    migrations.fill(store, 1001)
+    assert len(set(servers(api))) == 1001
+    done = run(api, "list", "--all", "-f", "value", "-c", "UUID", "--long")
+    assert len(done.stdout.split()) == 1000
+    assert f"--marker {done.stdout.split()[-1]} shows those after" in done.stderr
+
+
+def test_show_and_history_are_of_the_newest_migration_or_the_named_one(filled: Filled) -> None:
+    api, made = filled
+    shown = rows(api, "show", "server-2")
+    assert (shown["uuid"], shown["verdict"]) == (made["stuck"].uuid, "not-converging")
+    assert shown == rows(api, "show", made["stuck"].server_uuid, str(shown["id"]))
+    text = run(api, "show", "server-2").stdout
+    assert "| downtime_needed_seconds " in text and "| 2.3s " in text and "| 4.0G " in text
+    points = rows(api, "history", made["done"].server_uuid)
+    assert points[-1]["Status"] == "completed"
+    assert {"Time Left Low", "CPU Throttle"} < rows(api, "history", "server-1", "--long")[0].keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ("show web", 1, "is of a server called 'web'; give its UUID"),
+        (f"show {_NOBODY}", 1, f"no migration of server {_NOBODY} is recorded"),
+        ("show server-1 77", 1, "(HTTP 404) (Request-ID: req-"),
+        ("list --changed-since yesterday", 1, "changed_since: 'yesterday' must be an instant"),
+        ("list --sort size", 2, "'size' must be one of: trouble, server_name"),
+        ("list --ended --all", 2, "not allowed with argument"),
+        ("watch --until-done", 1, "--until-done needs a server"),
+        ("wait-host compute-99", 1, "no agent of host 'compute-99' is known"),
+        ("--api-version 2 list", 2, "must be 1, or a microversion such as 1.0"),
+        ("--api-version 1.999 list", 1, "Version 1.999 is not supported"),
+        ("--url localhost:8790 list", 2, "must be an http or https URL"),
+    ],
+)
+def test_what_is_wrong_is_said(filled: Filled, arguments: str, code: int, said: str) -> None:
+    api, _made = filled
+    done = run(api, *arguments.split(), code=code)
+    assert said in done.stderr
+
+
+def test_advice_needs_an_api_that_has_it(filled: Filled) -> None:
+    api, _made = filled
+    for server in ([], ["server-2"]):
+        done = run(api, "--api-version", "1.1", "advice", *server, code=1)
+        assert "the API shows no advice in microversion 1.1; it needs 1.2" in done.stderr
+
+
+def test_name_of_several_servers_has_to_be_a_uuid(store: objects.Store, api: str) -> None:
+    names = {1: "web", 2: "web"}
+    made = migrations.fill(store, 2, names)
+    done = run(api, "show", "web", code=1)
+    assert "2 servers are called 'web'" in done.stderr
+    assert all(each.server_uuid in done.stderr for each in made)
+
+
+def test_client_speaks_the_newest_microversion_that_the_api_knows(api: str) -> None:
+    newest = (NATIVE.newest.major, NATIVE.newest.minor)
+    api_session = session.Session(auth=noauth.NoAuth(endpoint=api))
+
+    def speaking(newest_of_client: tuple[int, int]) -> client.Client:
+        made = client.Client(adapter.Adapter(api_session, endpoint_override=api))
+        made.microversion = newest_of_client
+        return made
+
+    ahead = speaking((1, 999))
+    assert ahead.in_progress({}).records == ()
+    assert ahead.microversion == newest
+    behind = speaking((1, 0))
+    behind.in_progress({})
+    assert behind.microversion == (1, 0)
+
+
+def test_client_gets_the_same_list_as_long_as_nothing_has_changed(
+    store: objects.Store, api: str
+) -> None:
+    made = fill(store)
+    api_session = session.Session(auth=noauth.NoAuth(endpoint=api))
+    asking = client.Client(adapter.Adapter(api_session, endpoint_override=api))
+    first, second = (asking.in_progress({}).records for _ in range(2))
+    assert all(one is other for one, other in zip(first, second, strict=True))
+    migrations.store(store, stores.later(made["fine"], percent=30))
+    third = asking.in_progress({}).records
+    assert {each["server_name"]: each["percent"] for each in third}["server-1"] == 30
+    assert asking.now() == pytest.approx(time.time(), abs=1.5)
+
+
+def test_watch_writes_a_json_line_for_each_change(store: objects.Store, api: str) -> None:
+    made = fill(store)
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    with following(api, "watch", "-f", "json", "--host", "compute-2") as process:
+
+        def line() -> Any:
+            document = json.loads(process.stdout.readline())
+            validator.validate(document)
+            return document
+
+        found = line()
+        assert (found["event"], found["migration"]["percent"]) == ("listed", 55)
+        migrations.store(store, stores.later(made["other"], percent=56), host="compute-2")
+        found = line()
+        assert (found["event"], found["changed"], found["previous"]) == (
+            "changed",
+            ["percent"],
+            {"percent": 55},
+        )
+        migrations.store(store, migrations.running(9), host="compute-2")
+        found = line()
+        assert (found["event"], found["migration"]["server_name"]) == ("started", "server-9")
+        last = stores.later(made["other"], percent=56)
+        migrations.store(store, migrations.ended(last), host="compute-2")
+        found = line()
+        assert (found["event"], found["migration"]["status"]) == ("ended", "completed")
+        assert found["migration"]["total_seconds"] > 50
+
+
+def test_watch_without_a_terminal_writes_a_line_for_each_change(
+    store: objects.Store, api: str
+) -> None:
+    made = fill(store)
+    with following(api, "watch", made["fine"].server_uuid) as process:
+        assert "server-1 (compute-1 → ?) listed 20% memory-iterations 3" in (
+            process.stdout.readline()
+        )
+        stuck = stores.later(made["fine"], **migrations.NOT_CONVERGING)
+        migrations.store(store, stuck)
+        line = process.stdout.readline()
+        assert "changed 20% memory-iterations 3, not-converging: needs a downtime limit" in line
+        assert "\x1b" not in line
+
+
+def test_completion_knows_commands_and_options(tmp_path: pathlib.Path) -> None:
+    script = tmp_path / "completion"
+    script.write_text(
+        subprocess.run([PROGRAM, "complete"], capture_output=True, text=True, check=True).stdout
+    )
+
+    def completed(*words: str) -> set[str]:
+        # bash-completion's own function, for words without colons.
+        stub = '_get_comp_words_by_ref() { cur=${@: -1}; cur=${GIVEN[-1]}; words=("${GIVEN[@]}"); }'
+        given = " ".join(f"'{word}'" for word in words)
+        done = subprocess.run(
+            [
+                "bash",
+                "-c",
+                f'{stub}; . {script}; GIVEN=({given}); _migprog; echo "${{COMPREPLY[@]}}"',
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ,
+        )
+        return set(done.stdout.split())
+
+    assert completed("migprog", "wa") == {"watch", "wait-host"}
+    assert {"--until-done", "--timeout"} <= completed("migprog", "watch", "--")
+    assert {"--sort", "--long", "--host"} <= completed("migprog", "list", "--")
+
+
+def test_help_is_shown_without_a_command() -> None:
+    done = subprocess.run([PROGRAM], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    assert "wait-host" in done.stdout
+
+
+def test_api_that_is_not_there_is_an_error() -> None:
+    (port,) = processes.free_ports(1)
+    for command in (["list"], ["watch"], ["wait-host", "compute-1"]):
+        done = run(f"http://127.0.0.1:{port}", *command, code=1)
+        assert "Unable to establish connection" in done.stderr
