@@ -6,8 +6,8 @@ import math
 import statistics
 from typing import NamedTuple
 
-from migprog.core.forecast.verdict import Verdict
 from migprog.core.fields import MAX_ADVICE
+from migprog.core.forecast.verdict import Verdict
 from migprog.core.steering.advice import Action, Advice, State
 from migprog.core.steering.situation import Situation
 

@@ -63,7 +63,7 @@ class Migration:
 
     @property
     def states(self):
-        return [(a.action, a.state) for a in self.monitor.advice]
+        return [(a.action, a.state) for a in self.monitor.advice or ()]
 
 
 def test_off_decides_nothing():
