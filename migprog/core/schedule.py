@@ -133,15 +133,9 @@ def reason_to_report(new: ReportSummary, last: ReportSummary | None, rules: Rule
         return Reason.STATUS
     if last.status in ENDED:
         return None
-    if new.phase is not last.phase:
-        return Reason.PHASE
-    if new.verdict is not last.verdict:
-        return Reason.VERDICT
-    if new.latest_advice is not None and new.latest_advice != last.latest_advice:
-        return Reason.ADVICE
-    if new.percent is not None and not last.percent and new.percent != last.percent:
-        # The first percentage, and the first above 0: two reports a migration at most.
-        return Reason.NUMBER
+    change = _change(new, last)
+    if change is not None:
+        return change
     waited_seconds = new.at - last.at
     if _has_moved(new, last, rules.step_points) and waited_seconds >= rules.step_seconds:
         return Reason.STEP
@@ -151,6 +145,20 @@ def reason_to_report(new: ReportSummary, last: ReportSummary | None, rules: Rule
         return Reason.FIGURES
     if waited_seconds >= rules.heartbeat_interval_seconds:
         return Reason.HEARTBEAT
+    return None
+
+
+def _change(new: ReportSummary, last: ReportSummary) -> Reason | None:
+    """Return what has changed that is reported at once, but for the status."""
+    if new.phase is not last.phase:
+        return Reason.PHASE
+    if new.verdict is not last.verdict:
+        return Reason.VERDICT
+    if new.latest_advice is not None and new.latest_advice != last.latest_advice:
+        return Reason.ADVICE
+    if new.percent is not None and not last.percent and new.percent != last.percent:
+        # The first percentage, and the first above 0: two reports a migration at most.
+        return Reason.NUMBER
     return None
 
 

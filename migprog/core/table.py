@@ -4,8 +4,8 @@
 Each name is sent once, whatever the number of entries, and not at all if no entry has a value for
 it. A reader ignores names that it does not know, and missing values are None. So agents and
 conductors of neighbouring versions understand each other. An optional value that breaks its field's
-rule is dropped at both ends: one odd counter must not cost the entry. Of a list only the odd part is
-dropped, if its rule says so.
+rule is dropped at both ends: one odd counter must not cost the entry. Of a list only the odd part
+is dropped, if its rule says so.
 """
 
 import dataclasses

@@ -27,8 +27,8 @@ class Migration(MigrationQuery):
     the instant of the arrival that set the destination. ``percent`` never decreases. The forecast
     checks at 25, 50 and 75 % are :mod:`migprog.core.forecast.calibration`'s fields. ``nova_id`` and
     ``nova_uuid`` are Nova's ids, ``nova_user_id`` and ``nova_project_id`` those of who requested
-    the migration, ``user_id`` and ``project_id`` those of the server's owner. Instants of ``advice``
-    are seconds since the epoch. None: not known.
+    the migration, ``user_id`` and ``project_id`` those of the server's owner. Instants of
+    ``advice`` are seconds since the epoch. None: not known.
     """
 
     COLUMNS: ClassVar = migration_list.COLUMNS

@@ -31,7 +31,7 @@ class Advising:
         first = report(advice=None)
         done: Advice = {**ADVICE, "state": "done"}
         unseen = later(
-            dataclasses.replace(first, advice=None), 9, Status.UNKNOWN, ended_at=START + 9
+            dataclasses.replace(first, advice=None), 6, Status.UNKNOWN, ended_at=START + 6
         )
         for entry, expected in (
             (first, None),

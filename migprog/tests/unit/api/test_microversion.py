@@ -149,7 +149,8 @@ def test_advice_is_there_since_1_2(client: testing.TestClient, fill: Fill) -> No
         assert newer == older | {"advice": newer["advice"]}
         assert (newer["advice"] is None) == (advice is None)
         assert len(newer["advice"] or []) == len(advice or [])
-    first, second = newer["advice"]
+    path = f"/servers/{uuid.UUID(int=len(steps))}/migrations"
+    first, second = _shown(client, path, "1.2")["advice"]
     assert first == {
         "at": "2023-11-14T22:13:18.500000Z",
         "action": "raise-downtime",
