@@ -53,7 +53,7 @@ NO_POLICIES = Policies(NONE, {}, {}, {})
 # Field, least and most; "may" is not a number.
 _RULES: Mapping[str, tuple[float, float]] = {
     "longest_downtime_seconds": (0.05, MAX_DOWNTIME_SECONDS),
-    "patience_seconds": (5.0, 86_400.0),
+    "patience_seconds": (2.0, 86_400.0),
     "deadline_seconds": (10.0, 31_536_000.0),
     "deadline_seconds_per_gib": (1.0, 86_400.0),
     "hopeless_factor": (1.0, 100.0),

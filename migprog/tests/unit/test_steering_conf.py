@@ -51,7 +51,7 @@ def test_requirements_and_mappings_are_read(tmp_path):
         ("mode = enforce", "[steering] mode: enforce needs [compute] allow_actions = true"),
         (
             "requirements = patience_seconds:1",
-            "[steering] requirements: patience_seconds: '1' must be a number from 5 to 86400",
+            "[steering] requirements: patience_seconds: '1' must be a number from 2 to 86400",
         ),
         ("requirements = rough.may:abort", "[steering] requirements: rough.may: 'rough' must be"),
         ("requirements = may", "[steering] requirements: "),

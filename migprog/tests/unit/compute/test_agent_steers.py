@@ -38,7 +38,10 @@ class Plateau(MigratingDomain):
     def begin(self):
         self._began_at = time.monotonic()
     def jobStats(self, _flags=0):
-        return {{"type": 0}} if self._began_at == math.inf else super().jobStats()
+        if self._began_at == math.inf:
+            return {{"type": 0}}
+        elapsed_ms = int((time.monotonic() - self._began_at) * 1000)
+        return super().jobStats() | {{"time_elapsed": elapsed_ms}}
     def migrateGetMaxDowntime(self):
         return self.limit_ms
     def migrateSetMaxDowntime(self, milliseconds, _flags):

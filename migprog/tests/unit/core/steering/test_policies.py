@@ -31,8 +31,8 @@ def test_a_deadline_may_be_taken_away():
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("patience_seconds", "x", "patience_seconds: 'x' must be a number from 5 to 86400"),
-        ("patience_seconds", "none", "patience_seconds: 'none' must be a number from 5 to 86400"),
+        ("patience_seconds", "x", "patience_seconds: 'x' must be a number from 2 to 86400"),
+        ("patience_seconds", "none", "patience_seconds: 'none' must be a number from 2 to 86400"),
         ("patience_seconds", "nan", "patience_seconds: 'nan' must be a number"),
         ("longest_downtime_seconds", "2001", "longest_downtime_seconds: '2001' must be a number"),
         ("deadline_seconds", "5", "deadline_seconds: '5' must be a number from 10"),
