@@ -21,6 +21,8 @@ from lab.steering.trial import Trial
 
 _START_SECONDS = 60.0
 _RECORD_SECONDS = 30.0
+# The first microversion with it.
+_WITH_ADVICE = {"OpenStack-API-Version": "migration-progress 1.2"}
 
 
 class Bench:
@@ -93,7 +95,8 @@ class Bench:
         record: dict[str, Any] = {}
 
         def has_ended() -> bool:
-            answer = requests.get(f"{self.api}/servers/{server.uuid}/migrations", timeout=30)
+            path = f"{self.api}/servers/{server.uuid}/migrations"
+            answer = requests.get(path, headers=_WITH_ADVICE, timeout=30)
             if answer.status_code == requests.codes.not_found:
                 return False
             answer.raise_for_status()

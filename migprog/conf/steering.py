@@ -20,6 +20,7 @@ _NOVA_HELP = "As [libvirt] {} in nova.conf on this host, for the policy nova."
 OPTS = [
     cfg.StrOpt(
         "mode",
+        mutable=True,
         default=Mode.ADVISE.value,
         choices=[
             (Mode.OFF.value, "nothing is decided"),
@@ -39,6 +40,7 @@ OPTS = [
     ),
     cfg.StrOpt(
         "policy",
+        mutable=True,
         default="gentle",
         choices=[
             (NOVA, "says what nova-compute will do next and when, and never acts"),
@@ -55,12 +57,14 @@ OPTS = [
     ),
     cfg.Opt(
         "policy_by_project",
+        mutable=True,
         type=types.Dict(),
         default={},
         help="Policies of the servers of projects: PROJECT_ID:POLICY, separated by commas.",
     ),
     cfg.Opt(
         "policy_by_server",
+        mutable=True,
         type=types.Dict(),
         default={},
         help="Policies of single servers: SERVER_UUID:POLICY, separated by commas. They prevail "
@@ -68,6 +72,7 @@ OPTS = [
     ),
     cfg.Opt(
         "requirements",
+        mutable=True,
         type=types.Dict(),
         default={},
         help="What differs from the ready-made policies: POLICY.REQUIREMENT:VALUE, or "

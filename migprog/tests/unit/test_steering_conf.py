@@ -68,6 +68,17 @@ def test_an_impossible_value_is_refused_with_its_option_and_rule(tmp_path, lines
     assert str(error.value).startswith(said)
 
 
+def test_mode_and_policy_are_read_again_by_a_reload(tmp_path):
+    config = load(tmp_path, "[steering]\nmode = advise\n")
+    text = "[steering]\nmode = off\npolicy = nova\nrequirements = patience_seconds:60\n"
+    tmp_path.joinpath("migprog.conf").write_text(text)
+    config.mutate_config_files()
+    policies = steering.read(config)
+    assert (config.steering.mode, policies.default) == ("off", "nova")
+    gentle = policies.by_name["gentle"]
+    assert isinstance(gentle, Requirements) and gentle.patience_seconds == 60
+
+
 def test_enforce_with_actions_is_accepted(tmp_path):
     text = "[steering]\nmode = enforce\n[compute]\nallow_actions = true\n"
     assert load(tmp_path, text).steering.mode == "enforce"
