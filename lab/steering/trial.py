@@ -14,7 +14,7 @@ from lab.steering.guests import Shape
 from lab.steering.link import Link
 
 _LOOK_SECONDS = 0.05
-_LIMITS_EVERY = 1
+_LIMITS_EVERY = 4
 _END_SECONDS = 60.0
 # A source that stands longer than that before the end, and QEMU's downtime, was paused by somebody.
 _SWITCHOVER_SECONDS = 1.5
