@@ -3,7 +3,7 @@
 
     .venv/bin/python benchmarks/agent_day.py [--hours 24]
 
-A sample each half second through the monitor, and through the outbox what is to be told of it. A
+A sample each half second through the monitor, and through the outbox its reports. A
 conductor takes that in every other hour. Prints one line of JSON: for each hour the most that
 Python had allocated, and the most that the process had.
 """

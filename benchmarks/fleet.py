@@ -29,7 +29,7 @@ class Fleet:
     count: int
     under_way: int
     reports: list[Report] = field(default_factory=list)
-    told: int = 0
+    reported: int = 0
 
     def fill(self) -> None:
         """Store the first report of each."""
@@ -49,15 +49,15 @@ class Fleet:
 
     def tell(self) -> None:
         """Store the next report of each migration of the next host."""
-        host = self.told % (self.count // BATCH)
-        self.told += 1
+        host = self.reported % (self.count // BATCH)
+        self.reported += 1
         mine = slice(host * BATCH, (host + 1) * BATCH)
         self.reports[mine] = [
             stores.later(
                 report,
-                percent=min(99, 1 + self.told * 99 // 10_000),
-                memory_processed_bytes=2**20 * self.told,
-                memory_remaining_bytes=2**40 - 2**20 * self.told,
+                percent=min(99, 1 + self.reported * 99 // 10_000),
+                memory_processed_bytes=2**20 * self.reported,
+                memory_remaining_bytes=2**40 - 2**20 * self.reported,
             )
             for report in self.reports[mine]
         ]
@@ -65,7 +65,7 @@ class Fleet:
 
     def _store(self, host: int, reports: Sequence[Report]) -> None:
         batch = Batch(f"host-{host}", f"host-{host}.example.org", None, tuple(reports))
-        stored = objects.store_batch(self.store, batch, stores.START + 100 + self.told)
+        stored = objects.store_batch(self.store, batch, stores.START + 100 + self.reported)
         assert stored.reports == len(reports)
 
 

@@ -151,7 +151,7 @@ def main() -> int:
         config_file.write_text(
             f"[DEFAULT]\ntransport_url = {rabbitmq.url}\n[database]\nconnection = {url}\n"
             # The naive shape has many transactions at once. Beyond the pool of 5 connections each
-            # would open one of its own, which doubles its cost: nobody's fault but the default's.
+            # would open one of its own, which doubles its cost: because of the default.
             "max_pool_size = 100\n"
         )
         bench = Bench(config_file, options.seconds)

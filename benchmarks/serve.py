@@ -86,13 +86,13 @@ def _wrk(address: str, tag: str | None, connections: int, seconds: int) -> tuple
     """Answers a second, and the median of their milliseconds."""
     headers = [] if tag is None else ["-H", f"If-None-Match: {tag}"]
     options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "30s"]
-    told = subprocess.run(
+    done = subprocess.run(
         ["wrk", *options, *headers, address], capture_output=True, text=True, check=True
     ).stdout
-    assert "Non-2xx" not in told, told
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", told)
-    median = re.search(r"50%\s+([\d.]+)(us|ms|s)\b", told)
-    assert rate and median, told
+    assert "Non-2xx" not in done, done
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", done)
+    median = re.search(r"50%\s+([\d.]+)(us|ms|s)\b", done)
+    assert rate and median, done
     return float(rate[1]), float(median[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[median[2]]
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much a database grows by a day of one migration that is told of every 5 seconds.
+"""How much a database grows by a day of one migration that is reported every 5 seconds.
 
     .venv/bin/python benchmarks/store_day.py [--database mariadb|postgresql] [--hours 24]
 
 Every report is stored in a transaction of its own, in virtual time. What counts is the data of all
-rows that the migration has; the files grow by whole pages, which is told as well.
+rows that the migration has; the files grow by whole pages, which is printed as well.
 """
 
 import argparse

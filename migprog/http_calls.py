@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import requests
 from keystoneauth1 import session as keystone_session
 
-from migprog.bounded import Bounded
+from migprog.deadline import DeadlineRunner
 
 _T = TypeVar("_T")
 
@@ -34,7 +34,7 @@ class Calls:
 
     def __init__(self, whom: str, deadline_seconds: float, most: int) -> None:
         self._deadline_seconds = deadline_seconds
-        self._running = Bounded(most, whom)
+        self._running = DeadlineRunner(most, whom)
 
     def run(self, call: Callable[[], _T]) -> _T:
         """Return what ``call`` returns, or raise what it raises; :class:`TimeoutError` if late."""

@@ -104,7 +104,10 @@ def run(config: cfg.ConfigOpts, service: Service) -> None:
         _failures.remove(inbox)
         starting.join(_START_SECONDS)
         if starting.is_alive():
-            LOG.warning("stopped before the start was complete%s", _waiting_for())
+            LOG.warning(
+                "stopped before the start was complete%s; the process ends now, nothing was served",
+                _waiting_for(),
+            )
             _end(0)
         else:
             _stop(service)
@@ -121,7 +124,8 @@ def _stop(service: Service) -> None:
         stopping.join(_STOP_SECONDS - _SAY_SECONDS)
     if stopping.is_alive():
         LOG.warning(
-            "stop not complete after %.0f s%s; the process ends now, unfinished work is dropped",
+            "stop not complete after %.0f s%s; the process ends now and drops unfinished work, "
+            "except what an agent has in its state directory",
             *(_STOP_SECONDS, _waiting_for()),
         )
         _end(1)

@@ -192,7 +192,7 @@ class _Clockwork:
         began, ended = self._course.silent_s
         if not began <= self._at < ended:
             stats = self._stats() | {"type": UNBOUNDED}
-            self._row("sample", stats=stats, pause_limit_ms=self._limit_ms)
+            self._row("sample", stats=stats, downtime_limit_ms=self._limit_ms)
 
     # -- rows ------------------------------------------------------------------------------------
 

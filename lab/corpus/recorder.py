@@ -167,7 +167,7 @@ class _Recorder:
             return
         row = self._row("sample", stats=stats)
         with contextlib.suppress(libvirt.libvirtError):  # the domain may be gone by now
-            row["pause_limit_ms"] = self._domain.migrateGetMaxDowntime()
+            row["downtime_limit_ms"] = self._domain.migrateGetMaxDowntime()
 
     # -- events --------------------------------------------------------------------------------
 

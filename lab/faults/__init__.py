@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real migrations while things break: is each of them in the record, once, as it really ended?"""
+"""Test real migrations while parts fail: does each have one record with its true end?"""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the API five times a second, all the time, as whoever looks at a page of it would."""
+"""Reads the API five times a second, as a web page would."""
 
 import threading
 import time
@@ -35,7 +35,7 @@ class ApiReader:
         self._thread.join()
 
     def take(self) -> list[Seen]:
-        """What was seen since this was asked before, and the last answer before that."""
+        """Return the answers since the last call, and the last answer before them."""
         with self._lock:
             taken, self._seen = self._last + self._seen, []
         self._last = [each for each in taken if each.percents][-1:]

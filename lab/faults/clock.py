@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent's wall clock, to be set: libfaketime answers it instead of the system.
+"""An agent's wall clock that can be set, by libfaketime.
 
 To set the machine's own would be felt by everybody on it, and a time namespace has no wall clock of
 its own. The monotonic clock stays the system's, as it does when a clock is set.
@@ -33,7 +33,7 @@ class Clock:
         self.set_forward(0)
 
     def set_forward(self, seconds: int) -> None:
-        """Have it show so much more than the time; less, where ``seconds`` is negative."""
+        """Set the clock ahead by so much, or back if ``seconds`` is negative."""
         new = self._path.with_suffix(".new")
         new.write_text(f"{seconds:+}")
         new.replace(self._path)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What really happened, as libvirt and the lab know it, and what was read of it. Values only.
+"""What happened according to libvirt and the lab, and what the API showed. Values only.
 
-Times are seconds since the epoch, by the clock of whoever runs the faults, which nobody sets.
+Times are seconds since the epoch, by the clock of the machine that runs the faults, which no
+fault sets.
 """
 
 import enum
@@ -36,7 +37,7 @@ class Truth:
 
 
 class Part(enum.StrEnum):
-    """What can be away."""
+    """The parts that can fail."""
 
     AGENT = "agent"
     LIBVIRT = "libvirt"

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the records are right. Pure: what happened and what was read in, what is wrong out.
+"""Check the records. Pure: what happened and what was read in, errors out.
 
 The rules:
 
 * Each migration has one record.
-* Its status is how it ended. ``unknown`` is right of one that has not completed, where its source's
-  agent was dead at the end, or died before it could be certain: an aborted job leaves no trace in
-  libvirt. Of one that has completed the other host knows, so there ``unknown`` is wrong.
-* QEMU fails, now and then, a migration that is being aborted. Where libvirt calls it failed, too,
-  both are right.
-* Where a libvirt was restarted under a migration, libvirt itself cancels it as it cleans up. Nobody
-  else aborted it, so it failed; but QEMU's word for it is cancelled: both are right.
-* One that has completed names its destination and has libvirt's final figures.
+* Its status is how it ended. ``unknown`` is right for one that has not completed, if its source's
+  agent was dead at the end, or died before it could be certain: libvirt keeps nothing of an
+  aborted job. For a completed one ``unknown`` is wrong, since its destination knows.
+* QEMU sometimes fails a migration that is being aborted. If libvirt says failed, too, both
+  statuses are right.
+* A restarted libvirtd cancels a migration as it cleans up. No client aborted it, so it failed; but
+  QEMU says cancelled: both statuses are right.
+* A completed one has its destination and libvirt's final figures.
 * The source may be missing where its agent was dead from the begin, or nearly so, to the end; or
   from soon after the begin, and had nothing of it on disk: where processors are short it takes a
   while to find a migration.
@@ -28,16 +28,16 @@ from typing import Any
 
 from lab.faults.ground_truth import Ending, Outage, Part, Seen, Truth
 
-# An agent that is killed so soon after an end has not told it: for 2 s it waits for a better word
-# than the first, and then for the disk.
+# An agent that is killed so soon after an end has not reported it: it waits 2 s for a more certain
+# outcome, and then for the disk.
 _CERTAIN_SECONDS = 3.0
-# One that was started again has looked at its server by then.
+# A restarted agent has read its server by then.
 _LOOK_SECONDS = 2.0
-# It takes a moment from libvirt's begin until the agent has heard of it, and has it on disk.
+# The time from libvirt's start of a job until the agent has found it and stored it on disk.
 _FOUND_SECONDS = 1.0
-# And at the latest.
+# The longest such time.
 _FOUND_LATEST_SECONDS = 10.0
-# A pool of connections finds out one by one, and the database's start was not seen at its instant.
+# Connections of a pool fail one by one, and the database's start is not known exactly.
 _RECOVERY_SECONDS = 1.0
 # At the destination libvirt's job looks shorter, as it begins when the source has prepared it: by
 # milliseconds, or more where others need the processors.
@@ -47,7 +47,7 @@ Record = Mapping[str, Any]
 
 
 class Wrong(enum.StrEnum):
-    """What can be wrong, by its name in the figures."""
+    """The kinds of errors, by their names in the figures."""
 
     LOST = "lost"
     DUPLICATED = "duplicated"
@@ -58,14 +58,14 @@ class Wrong(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong, and a line that says it to people."""
+    """An error, and a line that describes it."""
 
     wrong: Wrong
     text: str
 
 
 def judge(truth: Truth, records: Sequence[Record], outages: Sequence[Outage]) -> list[Finding]:
-    """What is wrong about the ``records`` of one migration."""
+    """Return the errors in the ``records`` of one migration."""
     name = f"{truth.server_uuid} ({truth.source} to {truth.destination}, {truth.ending})"
     if not records:
         return [Finding(Wrong.LOST, f"{name} has no record")]
@@ -85,7 +85,7 @@ def judge(truth: Truth, records: Sequence[Record], outages: Sequence[Outage]) ->
 
 
 def statuses(truth: Truth, outages: Iterable[Outage]) -> set[str]:
-    """The statuses that are right."""
+    """Return the right statuses."""
     right: set[str] = {truth.ending}
     if truth.ending is Ending.COMPLETED:
         return right
@@ -114,13 +114,13 @@ def is_unseen(truth: Truth, outages: Iterable[Outage]) -> bool:
 
 
 def _found_seconds(truth: Truth, outage: Outage) -> float:
-    """How long its source's agent may have taken to find a migration, when it died."""
+    """Return how long the source's agent may have taken to find a migration when it died."""
     had_found = outage.kept is None or truth.server_uuid in outage.kept
     return _FOUND_SECONDS if had_found else _FOUND_LATEST_SECONDS
 
 
 def does_not_speak(truth: Truth, records: Sequence[Record], server: Record) -> list[Finding]:
-    """Where a server's progress is not that of its newest migration, the one of ``records``."""
+    """Return errors where a server's progress is not that of its newest migration."""
     known = [record["uuid"] for record in records if record["source_compute"] is not None]
     if not known or server["migration_uuid"] in known:
         return []
@@ -129,7 +129,7 @@ def does_not_speak(truth: Truth, records: Sequence[Record], server: Record) -> l
 
 
 def is_settled(truth: Truth, record: Record) -> bool:
-    """Whether nothing more is awaited of a record."""
+    """Return whether a record is final."""
     if record["in_progress"]:
         return False
     is_whole = record["status"] == Ending.COMPLETED and record["dest_compute"] is not None
@@ -137,7 +137,7 @@ def is_settled(truth: Truth, record: Record) -> bool:
 
 
 def percents_back(seen: Iterable[Seen]) -> list[Finding]:
-    """Where a percentage went back, in what was read one after the other."""
+    """Return errors where a percentage decreased between two answers."""
     before: dict[str, int] = {}
     findings = []
     for each in seen:
@@ -151,7 +151,7 @@ def percents_back(seen: Iterable[Seen]) -> list[Finding]:
 
 
 def errors_beyond(seen: Iterable[Seen], outages: Iterable[Outage]) -> list[Finding]:
-    """The API's own errors while its database was there."""
+    """Return the API's 5xx answers while its database was up."""
     away = [outage for outage in outages if outage.part is Part.DATABASE]
     return [
         Finding(Wrong.API_5XX, f"the API answered {each.status}")
@@ -192,13 +192,13 @@ def _differences(
         if record[name] != value:
             yield f"{name} {record[name]} instead of {value}"
     if truth.ending is Ending.COMPLETED and truth.stats:
-        total, told = truth.stats["time_elapsed"] / 1000, record["total_seconds"]
-        if told is None or abs(told - total) > _TOTAL_SECONDS:
-            yield f"total_seconds {told} instead of {total}"
+        total, found = truth.stats["time_elapsed"] / 1000, record["total_seconds"]
+        if found is None or abs(found - total) > _TOTAL_SECONDS:
+            yield f"total_seconds {found} instead of {total}"
 
 
 def _figures(stats: Mapping[str, Any]) -> dict[str, Any]:
-    """libvirt's final figures as a record has them."""
+    """Return errors where a record's final figures differ from libvirt's."""
     if not stats:
         return {}
     figures: dict[str, Any] = {

@@ -35,7 +35,7 @@ class KeystoneApi:
 
     @contextlib.contextmanager
     def keystone_hung(self) -> Iterator[None]:
-        """Stop Keystone while the block lasts, and have it asked for unknown tokens.
+        """Stop Keystone during the block, while the API gets unknown tokens.
 
         Raises :class:`RuntimeError` when the API does not serve all that needs no Keystone.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kinds of fault: what breaks, for how long, and how it is mended."""
+"""The kinds of fault: what fails, for how long, and how it is restored."""
 
 import contextlib
 import random
@@ -104,7 +104,7 @@ def _database_killed(site: Site, _rng: random.Random, _on_way: Sequence[Journey]
 
 @contextlib.contextmanager
 def _database_silent(site: Site, rng: random.Random, _on_way: Sequence[Journey]) -> Iterator[None]:
-    """Half of the time only for the connections that there are, and for good."""
+    """In half of the cases only for the existing connections, and for good."""
     network = site.database_network
     with site.outage(Part.DATABASE):
         if rng.random() < 0.5:
@@ -195,8 +195,8 @@ def _clock_set_forward(
 def _reports_repeated(site: Site, rng: random.Random, _on_way: Sequence[Journey]) -> Iterator[None]:
     with Repeater(site.broker.url, random.Random(rng.random())) as repeater:
         yield
-    if not repeater.told:
-        raise RuntimeError("no report was heard, and none was told again")
+    if not repeater.sent_again:
+        raise RuntimeError("no report was received, so none was sent again")
 
 
 @contextlib.contextmanager

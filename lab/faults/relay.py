@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network between two programs that can be cut: what one says then reaches nobody.
+"""A network between two programs that can be cut: nothing passes then.
 
-It works on any machine, without a firewall. As in a network that is cut, nobody is told: a
-connection that stands stays, one that is begun is not answered, and what is sent waits.
+It works on any machine, without a firewall. As in a network that is cut, neither side gets an
+error: an open connection stays open, a new one is not answered, and what is sent waits.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _CALL_SECONDS = 10.0
 
 
 class Relay:
-    """Carries what comes to ``port`` of the loopback to ``target_port`` of it, and back."""
+    """Relays between ``port`` and ``target_port`` of the loopback address."""
 
     port: int
 
@@ -44,7 +44,7 @@ class Relay:
         self._loop.close()
 
     def cut(self) -> None:
-        """Let nothing pass any more, in either direction."""
+        """Stop passing data, in both directions."""
         self._loop.call_soon_threadsafe(self._open.clear)
 
     def silence(self) -> None:
@@ -53,15 +53,15 @@ class Relay:
         self._loop.call_soon_threadsafe(lambda: self._silent.update(self._writers))
 
     def forget(self) -> None:
-        """Break the connections that there are, as a host does that was off."""
+        """Reset the existing connections, as a restarted host does."""
         self._loop.call_soon_threadsafe(self._break_all)
 
     def delay(self, seconds: float) -> None:
-        """Carry whatever comes from now on so much later."""
+        """Delay all further data by so much."""
         self._delay_seconds = seconds
 
     def redirect(self, target_port: int) -> None:
-        """Carry what connects from now on to another port."""
+        """Relay new connections to another port."""
         self._target_port = target_port
 
     def mend(self, forgotten: bool) -> None:

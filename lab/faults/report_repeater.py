@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells the conductors again what agents tell: late, in another order, more than once."""
+"""Send agents' messages to the conductors again: late, in another order, more than once."""
 
 import contextlib
 import heapq
@@ -24,7 +24,7 @@ _LOOK_SECONDS = 0.05
 
 
 class Repeater:
-    """While the block lasts, each message that comes to the conductors is told again by remote
+    """While the block lasts, each message to the conductors is sent again by remote
     calls of our own, once to three times, up to 3 s later; at its end all of them once more.
     """
 
@@ -33,7 +33,7 @@ class Repeater:
         self._rng = rng
         self._heard: list[dict[str, Any]] = []
         self._due: list[tuple[float, int, dict[str, Any]]] = []
-        self.told = 0
+        self.sent_again = 0
         self._ending = threading.Event()
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name="repeater", daemon=True)
@@ -89,4 +89,4 @@ class Repeater:
     def _tell(self, conductor: ConductorAPI, batch: dict[str, Any]) -> None:
         with contextlib.suppress(Unreachable, kombu_exceptions.KombuError):
             conductor.report(batch, acknowledged=self._rng.random() < 0.5)
-            self.told += 1
+            self.sent_again += 1

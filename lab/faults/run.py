@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The order of things: a round a fault, from a seed, and now and then one that nobody watches."""
+"""Run rounds: one fault each, chosen by a seed, and now and then one without agents."""
 
 import dataclasses
 import random
@@ -21,8 +21,8 @@ _LONG_ONE_IN = 40
 _SPARE_GUESTS = 2
 _WITHIN_SECONDS = 1.0
 _STRIKES_SECONDS = (0.0, 3.5)
-# An agent that has tried in vain for a minute tries again every half a minute, and what no source
-# tells of is awaited for a minute.
+# An agent that has failed for a minute retries every half a minute, and an arrival without a source
+# waits a minute for its record.
 _SETTLED_SECONDS = 110.0
 _ACKNOWLEDGED_SECONDS = 40.0
 # An API whose database was away for a moment answers by then.
@@ -43,7 +43,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A fault, the migrations that it met, and what is wrong with their records."""
+    """A fault, the migrations during it, and the errors in their records."""
 
     kind: Kind
     struck_after_seconds: float
@@ -57,7 +57,7 @@ class Round:
 
 @dataclass(slots=True)
 class Result:
-    """What came of it. Seconds that completed migrations took in rounds that hold up none."""
+    """The result. Durations are of completed migrations in rounds that delay none."""
 
     rounds: list[Round] = field(default_factory=list)
     watched_seconds: list[float] = field(default_factory=list)
@@ -76,7 +76,7 @@ def deck(count: int, rng: random.Random, kinds: Sequence[Kind]) -> list[Kind]:
 
 
 class Run:
-    """Faults struck at a site, one after the other; ``say`` is told of each."""
+    """Run faults at a site, one after the other; call ``say`` after each."""
 
     def __init__(
         self, site: Site, reader: ApiReader, settings: Settings, say: Callable[[str], None]
@@ -92,17 +92,17 @@ class Run:
         self.result = Result()
 
     def run(self) -> Result:
-        """Strike them all."""
+        """Run all faults."""
         settings = self._settings
         kinds = deck(settings.count, self._rng, settings.kinds)
         self._unwatched()
         self._site.start_agents()
         for number, kind in enumerate(kinds, 1):
-            told = self._round(kind)
+            done = self._round(kind)
             if number == len(kinds):
-                told = dataclasses.replace(told, findings=(*told.findings, *self._late()))
-            self.result.rounds.append(told)
-            self._say(f"{number:4}/{len(kinds)}  {line(told)}")
+                done = dataclasses.replace(done, findings=(*done.findings, *self._late()))
+            self.result.rounds.append(done)
+            self._say(f"{number:4}/{len(kinds)}  {line(done)}")
             if settings.unwatched_every and number % settings.unwatched_every == 0:
                 self._site.stop_agents()
                 self._unwatched()
@@ -110,7 +110,7 @@ class Run:
         return self.result
 
     def _unwatched(self) -> None:
-        """The same migrations while no agent is there."""
+        """Run the same migrations without agents."""
         plans = scenario.plan(self._rng, self._guests, self._settings.at_once, _WITHIN_SECONDS)
         journeys = self._fleet.set_out(
             [scenario.Plan(p.guest, p.begins_after_seconds) for p in plans]
@@ -172,7 +172,7 @@ class Run:
         return findings
 
     def _late(self) -> list[Finding]:
-        """Records that came when their round was over."""
+        """Return records that were stored after their round."""
         return [
             Finding(Wrong.DUPLICATED, f"{server_uuid} has record {record['id']} besides")
             for server_uuid in sorted(self._judged_servers)
@@ -192,19 +192,19 @@ class Run:
         )
 
     def _records(self, server_uuid: str) -> list[Record]:
-        """A server's records that were not judged yet."""
+        """Return a server's records that were not checked yet."""
         records = self._site.deployment.migrations(server_uuid)
         return [record for record in records if record["id"] not in self._judged_ids]
 
 
-def line(told: Round) -> str:
-    """What came of a round, for people."""
-    endings = [truth.ending for truth in told.truths]
+def line(done: Round) -> str:
+    """Return the result of a round as a line."""
+    endings = [truth.ending for truth in done.truths]
     became = ", ".join(f"{endings.count(e)} {e}" for e in Ending if e in endings)
-    verdict = "; ".join(f"{each.wrong.upper()}: {each.text}" for each in told.findings) or "right"
+    verdict = "; ".join(f"{each.wrong.upper()}: {each.text}" for each in done.findings) or "right"
     return (
-        f"{told.kind.name} after {told.struck_after_seconds:.1f} s"
-        f"  {became or 'none began'}: {verdict}  ({told.took_seconds:.0f} s)"
+        f"{done.kind.name} after {done.struck_after_seconds:.1f} s"
+        f"  {became or 'none began'}: {verdict}  ({done.took_seconds:.0f} s)"
     )
 
 

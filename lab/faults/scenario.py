@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What migrates while something breaks: guests that go to and fro between two hosts.
+"""The migrations during faults: guests migrate back and forth between two hosts.
 
-All are alike and their bandwidth is limited, so that how long one takes tells of what holds it up.
+All are alike and their bandwidth is limited, so that a longer one shows a delay.
 """
 
 import contextlib
@@ -54,7 +54,7 @@ def plan(rng: random.Random, guests: int, at_once: int, within_seconds: float) -
 
 
 class Journey:
-    """One migration by its plan, in a thread."""
+    """One planned migration, in a thread."""
 
     def __init__(self, lab: Lab, server: Server, hosts: tuple[Host, Host], plan: Plan) -> None:
         self.server = server
@@ -128,7 +128,7 @@ class Journey:
         self._outcome = migration.wait(_END_SECONDS)
 
     def _end(self, migration: Migration) -> bool:
-        """Have it end as planned; whether it was cancelled, if it could be."""
+        """End it as planned; return whether it was cancelled, if that was possible."""
         if self._plan.ending is Ending.COMPLETED:
             return False
         time.sleep(self._plan.ends_after_seconds)
@@ -144,7 +144,7 @@ class Journey:
         return True
 
     def _is_idle(self) -> bool:
-        """Whether the server is not on its way any more, as far as its source knows."""
+        """Return whether the source's libvirt shows that the migration is over."""
         try:
             with self.source.connect() as connection:
                 stats = connection.lookupByUUIDString(self.server.uuid).jobStats()
@@ -153,7 +153,7 @@ class Journey:
         return bool(stats["type"] == libvirt.VIR_DOMAIN_JOB_NONE)
 
     def _stats(self) -> Stats | None:
-        """The final ones, as the destination still knows them."""
+        """Return the final statistics from the destination."""
         with contextlib.suppress(libvirt.libvirtError), self.destination.connect() as connection:
             stats = connection.lookupByUUIDString(self.server.uuid).jobStats(COMPLETED)
             return stats if stats.get("memory_total") else None
@@ -161,7 +161,7 @@ class Journey:
 
 
 class Fleet:
-    """The guests, and where they are: half of them on either host at first."""
+    """The guests and their hosts; at first half of them are on each."""
 
     def __init__(self, lab: Lab, size: int) -> None:
         self._lab = lab
@@ -169,7 +169,7 @@ class Fleet:
         self._at: list[tuple[Server, int]] = [self._new(number % 2) for number in range(size)]
 
     def set_out(self, plans: Sequence[Plan]) -> list[Journey]:
-        """Begin migrations."""
+        """Start migrations."""
         journeys = []
         for each in plans:
             server, where = self._at[each.guest]
@@ -178,7 +178,7 @@ class Fleet:
         return journeys
 
     def look(self) -> None:
-        """See where they are now. What has not survived is replaced."""
+        """Find the hosts of the guests; replace guests that did not survive."""
         for number, (server, where) in enumerate(self._at):
             at = [index for index, host in enumerate(self._lab.hosts) if runs(host, server)]
             if len(at) == 1:
@@ -201,7 +201,7 @@ class Fleet:
 
 
 def runs(host: Host, server: Server) -> bool:
-    """Whether a server runs on a host, whose libvirt may be on its way back."""
+    """Return whether a server runs on a host, whose libvirt may be restarting."""
 
     def look() -> str | None:
         try:

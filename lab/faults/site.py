@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is struck: two libvirt hosts, a broker, a database, and migprog's processes between them.
+"""The site of the faults: two libvirt hosts, a broker, a database, and migprog's processes.
 
 Each agent reaches the broker by a network of its own, has a small disk for its state, and a clock
 that can be set.
@@ -37,7 +37,7 @@ _OPTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A host's agent with what surrounds it."""
+    """A host's agent with its relay, clock and state directory."""
 
     host: Host
     program: processes.Program
@@ -47,13 +47,13 @@ class Agent:
 
     @property
     def kept(self) -> str:
-        """All that it has on disk."""
+        """Return all that the agent has on disk."""
         paths = self.state.glob("agent-*/*-*.json")
         return "\n".join(path.read_text(errors="replace") for path in paths)
 
     @property
     def keeps_something(self) -> bool:
-        """Whether it has something on disk that no conductor has acknowledged."""
+        """Return whether the agent has unacknowledged reports on disk."""
         return any(self.state.glob("agent-*/*-*.json"))
 
     def start_again(self) -> None:
@@ -92,7 +92,7 @@ class Site:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        # Nobody needs what they would put in order, and each waits for others.
+        # Their orderly shutdown is not needed, and each waits for others.
         agents = [agent.program for agent in getattr(self, "agents", [])]
         services = [self.deployment.api_program, self.broker.program, self.database.program]
         for program in (*agents, *self.conductors, *services):
@@ -100,7 +100,7 @@ class Site:
         self._stack.close()
 
     def start_agents(self) -> None:
-        """Start the agents; the first time with all that is theirs."""
+        """Start the agents; the first time create what belongs to them."""
         if hasattr(self, "agents"):
             for agent in self.agents:
                 agent.start_again()
@@ -113,7 +113,7 @@ class Site:
 
     @contextlib.contextmanager
     def outage(self, part: Part, host: Host | None = None) -> Iterator[None]:
-        """Note that a part is away while the block lasts."""
+        """Record that a part is away during the block."""
         began_at = time.time()
         yield
         self.outages.append(Outage(part, host and host.name, began_at, time.time()))
@@ -130,7 +130,7 @@ class Site:
         self.outages.append(away)
 
     def restart_libvirt(self, host: Host, kill: bool, away_seconds: float) -> None:
-        """End a host's libvirtd, in order or not, and start it after so long."""
+        """Stop or kill a host's libvirtd, and start it again after so long."""
         if kill:
             host.kill_libvirtd()
         else:
@@ -145,7 +145,7 @@ class Site:
 
     @property
     def behind_keystone(self) -> KeystoneApi:
-        """One more API, behind a Keystone; it takes some seconds to make them, once."""
+        """Return one more API with a Keystone; the first call takes some seconds."""
         if self._guarded is None:
             made = keystone_api(self._directory / "keystone", self._database_url)
             self._guarded = self._stack.enter_context(made)
@@ -153,7 +153,7 @@ class Site:
 
     @contextlib.contextmanager
     def second_agent(self, host: Host) -> Iterator[processes.Program]:
-        """Run one more agent of a host while the block lasts."""
+        """Run one more agent of a host during the block."""
         config = self._directory / f"second-{host.name}.conf"
         config.write_text(
             f"[DEFAULT]\ntransport_url = {self.broker.url}\n"

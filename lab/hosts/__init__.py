@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real libvirt hosts on one machine, with guests that dirty memory at a chosen pace."""
+"""Real libvirt hosts on one machine, with guests that dirty memory at a chosen rate."""
 
 from lab.hosts.errors import LabError
 from lab.hosts.guest import Guest

@@ -126,7 +126,7 @@ def _migrate(lab: Lab, arguments: argparse.Namespace) -> int:
 
 
 def _follow(migration: Migration, actions: list[tuple[float, Callable[[], None]]]) -> None:
-    """Print the statistics each second until it ends, and act when it is time (in seconds)."""
+    """Print the statistics each second until the end, and run each action at its second."""
     began = time.monotonic()
     ticks = 0
     while migration.running:

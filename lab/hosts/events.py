@@ -11,7 +11,7 @@ _running_in_pid: int | None = None
 
 
 def ensure_event_loop() -> None:
-    """Have libvirt's default event loop run in this process; call it before the first connection.
+    """Run libvirt's default event loop in this process; call it before the first connection.
 
     Harmless when repeated, and when another module of the process does the same of its own: libvirt
     keeps the first registration, and two threads that run the loop take turns.

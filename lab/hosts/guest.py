@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest of our own making: what it shall do, the image it boots, its libvirt definition.
+"""A minimal guest: its parameters, the image that it boots, its libvirt definition.
 
 The program is `guest.S`; here its parameters are appended to it.
 """
@@ -56,7 +56,7 @@ class Guest:
             raise LabError("segments must be (milliseconds >= 10, MiB/s >= 0) pairs, at least one")
 
     def parameters(self) -> bytes:
-        """The words that `guest.S` expects after its end."""
+        """Return the parameters that `guest.S` expects after its end."""
         words = [self.fill_mib * PAGES_PER_MIB, self.working_set_mib * PAGES_PER_MIB]
         for milliseconds, mib_per_second in self.segments:
             ticks = max(1, round(milliseconds * TIMER_HZ / 1000))
@@ -65,7 +65,7 @@ class Guest:
         return struct.pack(f"<{len(words) + 2}I", *words, 0, 0)
 
     def domain_xml(self, kernel: Path, disk: Path | None, kvm: bool) -> str:
-        """The libvirt definition; both paths as the host sees them."""
+        """Return the libvirt definition; both paths as the host sees them."""
         domain = ET.Element("domain", type="kvm" if kvm else "qemu")
         ET.SubElement(domain, "name").text = self.name
         ET.SubElement(domain, "uuid").text = self.uuid
@@ -93,7 +93,7 @@ def _add_disk(devices: ET.Element, path: Path) -> None:
 
 
 def assemble(directory: Path) -> bytes:
-    """The guest's program, without parameters; `directory` takes the intermediate files."""
+    """Build the guest's program, without parameters, with intermediate files in `directory`."""
     source = Path(__file__).with_name("guest.S")
     linked, image = directory / "guest.o", directory / "guest.bin"
     for command in (

@@ -53,12 +53,12 @@ class Host:
     # -- libvirt -------------------------------------------------------------------------------
 
     def connect(self) -> libvirt.virConnect:
-        """A fresh read-write connection; the caller closes it."""
+        """Open a read-write connection; the caller closes it."""
         ensure_event_loop()
         return libvirt.open(self.uri)
 
     def connect_read_only(self) -> libvirt.virConnect:
-        """A fresh connection that may only look; the caller closes it."""
+        """Open a read-only connection; the caller closes it."""
         ensure_event_loop()
         return libvirt.openReadOnly(self.uri)
 
@@ -72,20 +72,20 @@ class Host:
             time.sleep(0.02)
 
     def stop_libvirtd(self) -> None:
-        """End libvirtd in order; the guests run on."""
+        """Stop libvirtd; the guests continue to run."""
         self._command("stop", str(int(signal.SIGTERM)))
 
     def kill_libvirtd(self) -> None:
-        """Kill libvirtd outright; the guests run on."""
+        """Kill libvirtd; the guests continue to run."""
         self._command("stop", str(int(signal.SIGKILL)))
 
     def restart_libvirtd(self) -> None:
-        """End libvirtd in order, start it again, and wait until it serves."""
+        """Restart libvirtd, and wait until it serves."""
         self.stop_libvirtd()
         self.start_libvirtd()
 
     def signal_libvirtd(self, number: signal.Signals) -> None:
-        """Send libvirtd a signal, such as SIGSTOP to have it hang, or SIGCONT."""
+        """Send libvirtd a signal, such as SIGSTOP, so that it hangs, or SIGCONT."""
         self._command("signal", "libvirtd", str(int(number)))
 
     def signal_guest(self, name: str, number: signal.Signals) -> None:
@@ -94,7 +94,7 @@ class Host:
         self._command("signal", pid, str(int(number)))
 
     def enter(self, *command: str | Path) -> list[str]:
-        """The command line that runs `command` in here: another process of the host, in its root.
+        """Return the command line that runs `command` as a process of this host, in its root.
 
         What it starts ends with the host. nsenter hands no signal on: signal the process group.
         """
@@ -104,7 +104,7 @@ class Host:
         return [*namespaces, "chroot", str(self.root), *map(str, command)]
 
     def log(self, lines: int = 20) -> str:
-        """The last `lines` that libvirtd had to say."""
+        """Return the last `lines` of libvirtd's log."""
         text = ""
         for name in LOGS:
             with contextlib.suppress(FileNotFoundError):
@@ -112,11 +112,11 @@ class Host:
         return "\n".join(text.splitlines()[-lines:])
 
     def outside(self, path: Path) -> Path:
-        """Where the machine sees the file that this host knows as `path`."""
+        """Return the machine's path of the file that is `path` on this host."""
         return self.root / path.relative_to("/")
 
     def _serves(self) -> bool:
-        """Whether libvirtd accepts connections."""
+        """Return whether libvirtd accepts connections."""
         with socket.socket(socket.AF_UNIX) as probe:
             if probe.connect_ex(str(self._socket_path)) != 0:
                 return False  # libvirt itself would complain about that on standard error
@@ -129,14 +129,14 @@ class Host:
     # -- life, driven by the lab -----------------------------------------------------------------
 
     def stop(self) -> None:
-        """End the host at once, guests and all; none of its processes is left afterwards."""
+        """Stop the host at once with its guests and all other processes."""
         self._process.communicate()  # the end of its input ends process 1, and that all others
         self._ports.release()
 
     def _launch(
         self, lab_directory: Path, programs: Programs, kvm: bool, visible: tuple[Path, ...]
     ) -> subprocess.Popen[str]:
-        """Start the host's process 1, bound to the life of this process."""
+        """Start the host's process 1, which ends with this process."""
         owner_pidfd = os.pidfd_open(os.getpid())
         settings = {
             "owner_pidfd": owner_pidfd,
@@ -172,7 +172,7 @@ class Host:
             os.close(owner_pidfd)
 
     def _command(self, *words: str) -> str:
-        """Have `hostinit` carry out a command; what it answers."""
+        """Send `hostinit` a command and return its answer."""
         with self._lock:
             assert self._process.stdin is not None
             with contextlib.suppress(BrokenPipeError):  # its last words say why

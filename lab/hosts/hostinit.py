@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Process 1 of one lab host: it holds the host's private world together.
+"""Process 1 of one lab host: it holds the host's namespaces.
 
 Run as a script, under `unshare --mount --uts --pid --fork`, with one argument, a JSON object (see
 `main`). It needs nothing but the standard library.

@@ -73,7 +73,7 @@ def write_root(
     (etc / "passwd").write_text("".join(f"{name}:x:{id}:{id}::/:\n" for name, id in accounts))
     (etc / "group").write_text("".join(f"{name}:x:{id}:\n" for name, id in accounts))
     (etc / "nsswitch.conf").write_text(NSSWITCH_CONF)
-    # A line each: the first name of a line is the canonical one, which libvirt tells.
+    # A line each: the first name of a line is the canonical one, which libvirt returns.
     lines = ["127.0.0.1 localhost", *(f"{ADDRESS} {name}" for name in host_names)]
     (etc / "hosts").write_text("\n".join(lines) + "\n")
     # Only the QEMU driver: the others would meddle with the machine's network and devices. Only

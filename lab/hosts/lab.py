@@ -83,7 +83,7 @@ class Lab:
         self.stop()
 
     def start(self) -> None:
-        """Bring the hosts up; they serve when this returns."""
+        """Start the hosts; they serve when this returns."""
         programs = find_programs(self.kvm)
         with contextlib.ExitStack() as cleanup:
             state = StateDirectory(self._base)
@@ -103,7 +103,7 @@ class Lab:
             self._cleanup = cleanup.pop_all()
 
     def stop(self) -> None:
-        """End everything at once, migrations under way too, and leave nothing behind."""
+        """Stop everything at once, also migrations in progress, and leave nothing behind."""
         self._cleanup.close()
         for migration in self._migrations:
             migration.wait()  # with their hosts dead, all have failed
@@ -125,7 +125,7 @@ class Lab:
         return Server(guest)
 
     def destroy_guest(self, server: Server) -> None:
-        """End the server wherever it is, and remove its files."""
+        """Stop the server, on whatever host, and remove its files."""
         for host in self.hosts:
             with host.connect() as connection:
                 _destroy(connection, server.uuid)
@@ -134,7 +134,7 @@ class Lab:
                     host.outside(path).unlink(missing_ok=True)
 
     def destroy_all_guests(self) -> None:
-        """End every server of every host."""
+        """Stop every server of every host."""
         for host in self.hosts:
             with host.connect() as connection:
                 for domain in connection.listAllDomains():
@@ -154,7 +154,7 @@ class Lab:
         undefine_source: bool = True,
         **more: Any,
     ) -> Migration:
-        """Begin to migrate `server`, peer to peer, its disk too if it has one; returns at once.
+        """Start to migrate `server`, peer to peer, with its disk if it has one; return at once.
 
         `post_copy` only allows it: `start_post_copy()` of the result begins it. The cap on the
         bandwidth is for the disk and the memory each; None is no cap. `downtime_ms` None leaves
@@ -202,7 +202,7 @@ def _disk_path(guest: Guest) -> Path | None:
 
 
 def _write_full_disk(path: Path, size_mib: int) -> None:
-    """A disk without a hole or a zero block, so that every byte of it must be copied."""
+    """Write a disk without a hole or a zero block, so that every byte must be copied."""
     block = os.urandom(2**20)
     with path.open("wb") as file:
         for _ in range(size_mib):

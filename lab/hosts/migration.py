@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One live migration that the lab started, and the ways to meddle with it."""
+"""One live migration that the lab started, and the ways to act on it."""
 
 import contextlib
 import threading
@@ -18,7 +18,7 @@ EVENT_TIMEOUT_S = 1.0
 POLL_S = 0.02
 COMPLETED = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
 
-# As Nova migrates; unsafe, as a lab's disk is cached and nobody minds.
+# As Nova migrates; unsafe, since a lab's disk is cached, which does no harm here.
 FLAGS = (
     libvirt.VIR_MIGRATE_LIVE
     | libvirt.VIR_MIGRATE_PEER2PEER
@@ -46,7 +46,7 @@ class Outcome:
 
 
 class Migration:
-    """A migration under way, in a native thread of its own; made by `Lab.migrate`."""
+    """A migration in progress, in a native thread of its own; made by `Lab.migrate`."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Migration:
 
     @property
     def running(self) -> bool:
-        """Whether the migrate call has not returned yet."""
+        """Return whether the migrate call has not returned yet."""
         return self._thread.is_alive()
 
     def stats(self) -> Stats | None:
@@ -92,7 +92,7 @@ class Migration:
     def wait_for(
         self, condition: Callable[[Stats], Any], timeout: float = START_TIMEOUT_S
     ) -> Stats:
-        """Wait until the job's statistics fulfil `condition`, and give them.
+        """Wait until the job's statistics fulfil `condition`, and return them.
 
         Raises LabError when the migration ends before that, or after `timeout` seconds.
         """
@@ -128,12 +128,12 @@ class Migration:
         self._domain.migrateStartPostCopy(0)
 
     def set_bandwidth(self, mib_s: int) -> None:
-        """Change the cap on the bandwidth, in MiB/s; libvirt does so for memory, not for disks."""
+        """Change the bandwidth limit, in MiB/s; libvirt does so for memory, not for disks."""
         self.wait_for(_data_flow)
         self._domain.migrateSetMaxSpeed(mib_s, 0)
 
     def set_downtime(self, ms: int) -> None:
-        """Change the limit on the expected pause, in ms."""
+        """Change the downtime limit, in ms."""
         self.wait_for(_data_flow)
         self._domain.migrateSetMaxDowntime(ms, 0)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Nova writes into the definition of each domain it owns."""
+"""The metadata that Nova writes into the definition of its domains."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ def _new_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class NovaMetadata:
-    """Who owns a server, in Nova's words; every text may be anything a tenant can type."""
+    """The owner of a server, in Nova's terms; texts may be anything that a tenant can type."""
 
     server_name: str
     project_id: str = field(default_factory=_new_id)
@@ -26,7 +26,7 @@ class NovaMetadata:
     flavor_name: str = "m1.lab"
 
     def element(self, memory_mib: int, disk_mib: int) -> ET.Element:
-        """The `nova:instance` element, children in the order Nova writes them."""
+        """Return the `nova:instance` element, with children in Nova's order."""
         instance = ET.Element(_tag("instance"))
         ET.SubElement(instance, _tag("package"), version="29.0.1")
         _text(instance, "name", self.server_name)

@@ -5,7 +5,7 @@ import socket
 
 from lab.hosts.errors import LabError
 
-ADDRESS = "127.0.0.2"  # loopback too, but libvirt refuses to be told of 127.0.0.1
+ADDRESS = "127.0.0.2"  # loopback too, but libvirt refuses 127.0.0.1
 BLOCK = 64  # ports a host has, of which the first is the guard: two a migration with a disk
 FIRST, LAST = 20000, 32767  # below the ports that the kernel hands out itself
 
@@ -31,5 +31,5 @@ class PortBlock:
         raise LabError(f"no {BLOCK} free TCP ports between {FIRST} and {LAST}")
 
     def release(self) -> None:
-        """Give the range back."""
+        """Release the range."""
         self._guard.close()

@@ -25,7 +25,7 @@ QEMU_DRIVERS = (
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """Where they are."""
+    """The paths of the programs."""
 
     libvirtd: Path
     unshare: Path
@@ -34,7 +34,7 @@ class Programs:
 
 
 def find_programs(kvm: bool) -> Programs:
-    """Find all that a lab needs; LabError tells everything that is missing at once."""
+    """Find all programs that a lab needs; LabError lists all that are missing."""
     found = {name: shutil.which(name, path=SEARCH_PATH) for name in PACKAGES}
     missing = [f"{name} (Debian package {PACKAGES[name]})" for name in PACKAGES if not found[name]]
     drivers = [path for pattern in QEMU_DRIVERS for path in glob.glob(pattern)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The directory a lab keeps its state in, and the directories that killed labs left behind.
+"""The state directory of a lab, and those that killed labs left behind.
 
 A lab holds a lock (flock) on its directory as long as it lives: one without is stale.
 """
@@ -17,7 +17,7 @@ RUN = Path("/run")
 
 
 class StateDirectory:
-    """A fresh directory of our own below `base`, for as long as it is not removed."""
+    """A new, locked directory below `base`."""
 
     def __init__(self, base: Path | None = None):
         if base is None:
@@ -32,13 +32,13 @@ class StateDirectory:
                 return
 
     def remove(self) -> None:
-        """Remove it with all that is in it, and give up the lock."""
+        """Remove the directory with its content, and release the lock."""
         _remove_tree(self.path)
         os.close(self._lock)
 
 
 def sweep(base: Path) -> list[Path]:
-    """Remove what labs that are no more left below `base`; the directories removed."""
+    """Remove the directories of ended labs below `base`; return them."""
     removed = []
     for path in sorted(base.glob(f"{PREFIX}*")):
         lock = _lock(path)
@@ -50,7 +50,7 @@ def sweep(base: Path) -> list[Path]:
 
 
 def _lock(path: Path) -> int | None:
-    """A descriptor that holds the lock on a directory; None when another does, or it is gone."""
+    """Lock a directory and return the descriptor; None if another process has it, or it is gone."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How good the figures of one migration were, from what a client saw each 200 ms. Pure.
+"""Measure the accuracy of one migration's figures, by what a client saw every 200 ms. Pure.
 
 The true share of a migration's time is 0 when its data begin to flow and 1 when libvirt's job ends.
 """
@@ -70,7 +70,7 @@ def _mean_distance(course: Series, instants: Sequence[float], begin: float, end:
 
 
 def _lookup(course: Series) -> Callable[[float], float | None]:
-    """What was shown at an instant: the newest that had been seen by then."""
+    """Return the newest value seen by an instant."""
     times = [at for at, _ in course]
 
     def value(at: float) -> float | None:
@@ -81,7 +81,7 @@ def _lookup(course: Series) -> Callable[[float], float | None]:
 
 
 def _largest_fall(values: Sequence[float | None]) -> float:
-    """By how much a value ever fell below one shown before."""
+    """Return the largest decrease of a value."""
     highest = fall = 0.0
     for value in values:
         if value is not None:

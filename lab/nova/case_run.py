@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One case of the check while it runs: what is watched, what is expected, what came of it."""
+"""One run of a case: what is watched and expected, and the result."""
 
 import collections
 import contextlib
@@ -33,7 +33,7 @@ class Result:
 
 
 class CaseRun:
-    """What a case does goes through this; ``result`` is complete after :meth:`finish`."""
+    """Cases act through this; ``result`` is complete after :meth:`finish`."""
 
     def __init__(self, operations: Operations, case: str) -> None:
         self.operations = operations
@@ -72,7 +72,7 @@ class CaseRun:
         self._discarded.append(server)
 
     def require(self, condition: object, what: str) -> None:
-        """Keep a fault when something is not as it should be."""
+        """Add an error unless the condition is true."""
         if not condition:
             self.result.faults.append(f"{self.case}: {what}")
 
@@ -94,7 +94,7 @@ class CaseRun:
     # -- the end ----------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """Hold all records of the servers against Nova's rows, and delete the servers."""
+        """Compare all records of the servers with Nova's rows, and delete the servers."""
         for server, expected in self._expected.items():
             self._settle(server, expected)
             self._compare(server, expected)

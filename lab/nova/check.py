@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The check: case after case, what came of each, and a verdict over all."""
+"""Run the cases of the check, and report the result of each and of all."""
 
 import dataclasses
 import json
@@ -58,9 +58,9 @@ def run(state: Path, names: Sequence[str], short: bool, file: Path | None, repea
 
 
 def _prepare(operations: Operations, now: Case, case: Case) -> None:
-    """Have nova-compute and the agents run as a case wants them."""
+    """Restart nova-compute and the agents with the options of a case."""
     if now.options != case.options:
-        say("starting both nova-computes anew", *case.options)
+        say("restarting both nova-computes", *case.options)
         operations.supervisor("computes", options=case.options)
     if now.user != case.user:
         say("starting the agents as", case.user)
@@ -86,7 +86,7 @@ def _run_case(operations: Operations, name: str, case: Case) -> Result:
 
 
 def report(results: Iterable[Result], table: Iterable[differences.Allowed]) -> dict[str, Any]:
-    """All results as one document."""
+    """Return all results as one document."""
     found = list(results)
     rows = list(table)
     undocumented = {
@@ -111,13 +111,13 @@ def report(results: Iterable[Result], table: Iterable[differences.Allowed]) -> d
 
 
 def _is_fresh(run: dict[str, Any]) -> bool:
-    """Tell whether a percentage never fell, and no figure was older than the interval of reports
+    """Return whether a percentage never fell, and no figure was older than the interval of reports
     and a second."""
     return not run["percent_back"] and (run["oldest_figure_seconds"] or 0) <= OLDEST_SECONDS
 
 
 def is_as_documented(found: dict[str, Any]) -> bool:
-    """Tell whether nothing in a report is a fault."""
+    """Return whether a report has no error."""
     faults = (
         *("undocumented_differences", "false_records", "missing_records"),
         *("hidden_from_clients", "foreign_to_clients", "old_or_falling_figures", "faults"),

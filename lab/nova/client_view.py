@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a client sees by a proxy, held against what Nova alone shows at the same time. Pure."""
+"""Compare what a client sees through a proxy with what Nova shows at the same time. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Moment:
 
 
 def names(listing: Listing) -> tuple[Name, ...]:
-    """The ``id`` and ``uuid`` of each migration of a list."""
+    """Return the ``id`` and ``uuid`` of each migration of a list."""
     return tuple((each["id"], each["uuid"]) for each in listing)
 
 

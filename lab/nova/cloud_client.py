@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A client of the lab's cloud: of Nova alone, of migprog, and of the endpoint both share."""
+"""A client of the lab's cloud: of Nova, of migprog, and of their common endpoint."""
 
 import threading
 import time
@@ -41,7 +41,7 @@ class Cloud:
         version: str = LATEST,
         by: str | None = None,
     ) -> Any:
-        """Ask Nova; by a proxy if ``by`` names one, else without migprog. None: an empty answer."""
+        """Send Nova a request, by the proxy ``by`` if given. None: an empty answer."""
         base = self.lab.nova if by is None else self.lab.proxies[by]
         return self.ask(method, base + path, body, {"OpenStack-API-Version": f"compute {version}"})
 
@@ -49,12 +49,12 @@ class Cloud:
         return self.ask(method, self.lab.glance + path, body)
 
     def migprog(self, path: str, version: str = LATEST) -> Any:
-        """Ask migprog itself; below /v2.1 it speaks Nova's words, of that microversion."""
+        """Send migprog a request; below /v2.1 with that microversion of Nova's."""
         headers = {"OpenStack-API-Version": f"compute {version}"}
         return self.ask("GET", self.lab.migprog + path, None, headers)
 
     def ask(self, method: str, url: str, body: Any, headers: dict[str, str] | None = None) -> Any:
-        """An answer's document. Raises :class:`Refused`."""
+        """Return an answer's document. Raises :class:`Refused`."""
         is_data = isinstance(body, bytes)
         kind = {"Content-Type": "application/octet-stream"} if is_data else {}
         answer = self._session.request(
@@ -80,7 +80,7 @@ class Cloud:
         return session
 
     def token(self) -> str:
-        """A token of the user, in the project of the same name."""
+        """Return a token of the user, in the project of the same name."""
         with self._lock:
             if not self._token:
                 domain = {"id": "default"}
@@ -98,7 +98,7 @@ class Cloud:
 
 
 def wait_for(what: str, condition: Callable[[], T], seconds: float, pause: float = 0.5) -> T:
-    """Ask until the condition gives something true. Raises :class:`TimeoutError`."""
+    """Wait until the condition is true. Raises :class:`TimeoutError`."""
     give_up_at = time.monotonic() + seconds
     while True:
         found = condition()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the lab is doing, in a line each, for whoever waits."""
+"""Print what the lab is doing, a line each."""
 
 import contextlib
 import time
@@ -15,7 +15,7 @@ def say(*words: object) -> None:
 
 @contextlib.contextmanager
 def step(what: str) -> Iterator[None]:
-    """Say what begins, and how long it took if it took seconds."""
+    """Print what begins, and its duration if it is seconds."""
     say(what)
     began = time.monotonic()
     yield

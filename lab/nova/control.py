@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the other processes ask the supervisor for something: a line of JSON there and one back."""
+"""Requests of other processes to the supervisor: one line of JSON each way."""
 
 import json
 import socket
@@ -13,7 +13,7 @@ Commands = dict[str, Callable[..., Any]]
 
 
 class ControlError(RuntimeError):
-    """The supervisor could not do it; the message is its own."""
+    """The supervisor failed; the message is its own."""
 
 
 def listen(state: Path) -> socket.socket:
@@ -46,7 +46,7 @@ def serve_one(listener: socket.socket, commands: Commands) -> bool:
 
 
 def ask(state: Path, verb: str, /, **arguments: Any) -> Any:
-    """Have the supervisor do something, and wait for that.
+    """Send the supervisor a request, and wait for its answer.
 
     Raises :class:`ControlError`, and :class:`OSError` when there is no supervisor.
     """

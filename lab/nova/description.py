@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a running lab is and where: written by the supervisor, read by everybody else."""
+"""What a running lab is and where: written by the supervisor, read by all others."""
 
 import dataclasses
 import json

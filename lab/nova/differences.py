@@ -53,7 +53,7 @@ class Allowed:
     reason: str
 
     def covers(self, difference: Difference) -> bool:
-        """Tell whether the row is about this difference, and allows it."""
+        """Return whether the row is about this difference, and permits it."""
         return (
             _fits(self.document, difference.document)
             and _fits(self.field, difference.field)

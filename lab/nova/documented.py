@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands and files of a page of the documentation, taken out to be used.
+"""The commands and files of a page of the documentation, for use in the lab.
 
 A page's examples name servers, passwords and paths that are the reader's to choose: the lab's are
 put in their place, and nothing else is changed.
@@ -42,7 +42,7 @@ class Page:
         return self._adapted(re.search(found, self._text), language)
 
     def names(self) -> list[str]:
-        """The names of all code blocks that have one."""
+        """Return the names of all code blocks that have one."""
         return re.findall(r"(?m)^ *:name: (\S+)$", self._text)
 
     def _adapted(self, block: re.Match[str] | None, what: str) -> str:
@@ -65,5 +65,5 @@ def commands(block: str) -> list[list[str]]:
 
 
 def statements(block: str) -> list[str]:
-    """The statements of a block of SQL."""
+    """Return the statements of a block of SQL."""
     return [line.strip().rstrip(";") for line in block.splitlines() if line.strip()]

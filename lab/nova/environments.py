@@ -56,7 +56,7 @@ def _install_openstack(wanted: Path) -> None:
 
 
 def requirements() -> list[str]:
-    """What the lab asks for by name."""
+    """Return the requirements that the lab names."""
     lines = (line.partition("#")[0].strip() for line in REQUIREMENTS.read_text().splitlines())
     return [line for line in lines if line]
 
@@ -65,7 +65,7 @@ def freeze(cache: Path) -> None:
     """Install the requirements without constraints, and write what came with them."""
     scratch = cache / "freeze"
     shutil.rmtree(scratch, ignore_errors=True)
-    with step("resolving the requirements anew"):
+    with step("resolving the requirements again"):
         run([PYTHON, "-m", "venv", scratch])
         run([scratch / "bin/pip", "install", "--quiet", "-r", REQUIREMENTS])
     named = {line.partition("==")[0].lower() for line in requirements()}
@@ -79,7 +79,7 @@ def freeze(cache: Path) -> None:
 
 @contextlib.contextmanager
 def locked(cache: Path) -> Iterator[None]:
-    """Have the cache alone."""
+    """Lock the cache."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -87,5 +87,5 @@ def locked(cache: Path) -> Iterator[None]:
 
 
 def keystone_is_installed() -> bool:
-    """Tell whether ``tools/prepare test`` has been here."""
+    """Return whether ``tools/prepare test`` has been run."""
     return Path(sys.prefix, "keystone/bin/keystone-manage").exists()

@@ -82,7 +82,7 @@ class ComputeHost:
         self.run("sshd", ["dropbear", "-F", "-E", "-s", "-r", "/etc/ssh/host-key", "-p", listen])
 
     def start_nova_compute(self, more: Iterable[str] = ()) -> None:
-        """Start nova-compute, anew if it runs; ``more`` are options, SECTION.NAME=VALUE."""
+        """Start or restart nova-compute; ``more`` are options, SECTION.NAME=VALUE."""
         sections = options.nova_compute(self._places, self.address, self._uri)
         options.write(self.root / "etc/nova/nova.conf", options.with_options(sections, more))
         # Its privsep helpers are found by the search path of its environment.

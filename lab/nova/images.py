@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The images and flavours of the lab: guests that dirty their memory at a chosen pace.
+"""The images and flavours of the lab: guests that dirty their memory at a chosen rate.
 
 An image's kernel is the lab's guest with its parameters; its disk holds nothing to boot from.
 """
@@ -49,7 +49,7 @@ IMAGES = {
 
 
 def upload(cloud: Cloud, directory: Path) -> None:
-    """Have Glance and Nova know all images and flavours."""
+    """Register all images and flavours in Glance and Nova."""
     program = assemble(directory)
     for name, image in IMAGES.items():
         kernel = _upload(cloud, f"{name}-kernel", program + image.guest(name).parameters(), {})

@@ -78,7 +78,7 @@ class MigprogInstall:
         return documented.Page(environments.ROOT, name, {"SECRET": SECRET, **more})
 
     def _places(self) -> dict[str, str]:
-        """What the pages' own names stand for here."""
+        """Return the lab's values for the pages' example names."""
         places = self._site.places
         return {
             "@broker:5672": places.broker.rstrip("/").partition("guest:guest")[2],
@@ -87,7 +87,7 @@ class MigprogInstall:
         }
 
     def start(self) -> None:
-        """Carry out the pages, from the database to the agents."""
+        """Run the pages' commands, from the database to the agents."""
         page = self._page("install.rst", self._places())
         self._make_database(page)
         self._make_broker(page)
@@ -206,7 +206,7 @@ class MigprogInstall:
         options: Iterable[str] = (),
         user: str = "root",
     ) -> None:
-        """Start all of migprog anew with an empty database; from another checkout, if named, and
+        """Restart all of migprog with an empty database; from another checkout, if named, and
         with these options (SECTION.NAME=VALUE; [compute] is the agents')."""
         self._options, self._user = tuple(options), user
         for name in (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator and a tenant do with the lab: boot, migrate, abort, wait, look."""
+"""What an operator and a tenant do with the lab: boot, migrate, abort, wait, show."""
 
 import contextlib
 import itertools
@@ -50,7 +50,7 @@ class Operations:
     # -- servers -----------------------------------------------------------------------------------
 
     def boot(self, image: str, host: str = "host-a", flavor: str = "lab.256") -> Server:
-        """Have the tenant boot a server on a host; its memory is filled when this returns."""
+        """Boot a server of the tenant on a host; its memory is filled when this returns."""
         name = f"{image}-{os.getpid()}-{next(_numbers)}"
         images = self._tenant.ask("GET", f"{self.lab.glance}/v2/images?name={image}", None)
         flavors = self._tenant.nova("GET", "/flavors")["flavors"]
@@ -82,7 +82,7 @@ class Operations:
         return True
 
     def shown(self, server: Server) -> Document:
-        """What Nova shows of a server."""
+        """Return Nova's document of a server."""
         found: Document = self.cloud.nova("GET", f"/servers/{server.uuid}", version="2.95")[
             "server"
         ]
@@ -92,16 +92,16 @@ class Operations:
         return str(self.shown(server)["OS-EXT-SRV-ATTR:host"])
 
     def other_host(self, server: Server) -> str:
-        """The host where a server is not."""
+        """Return the host on which a server is not."""
         here = self.host_of(server)
         return next(host.name for host in self.lab.hosts if host.name != here)
 
     def act(self, server: Server, action: str, arguments: Any = None) -> Any:
-        """Nova's action of that name on a server."""
+        """Run Nova's action of that name on a server."""
         return self.cloud.nova("POST", f"/servers/{server.uuid}/action", {action: arguments})
 
     def wait_until_idle(self, server: Server, seconds: float = _MIGRATE_SECONDS) -> Document:
-        """Wait until nothing is done to a server, and give what Nova shows of it then."""
+        """Wait until a server has no task, and return Nova's document of it."""
 
         def idle() -> Document | None:
             shown = self.shown(server)
@@ -111,7 +111,7 @@ class Operations:
         return wait_for(f"{server.name} to be idle", idle, seconds)
 
     def set_active(self, server: Server) -> None:
-        """Tell Nova that a server is well, which it takes for broken after an aborted migration."""
+        """Reset the server's state in Nova, which is error after an aborted migration."""
         if self.shown(server)["status"] == "ERROR":
             self.act(server, "os-resetState", {"state": "active"})
 
@@ -128,12 +128,12 @@ class Operations:
         return host
 
     def in_progress(self, server: Server) -> list[Document]:
-        """The migrations that Nova lists as in progress."""
+        """Return the migrations that Nova lists as in progress."""
         found = self.cloud.nova("GET", f"/servers/{server.uuid}/migrations")
         return list(found["migrations"])
 
     def abort(self, server: Server) -> None:
-        """Have the ``openstack`` client abort the running migration."""
+        """Abort the running migration with the ``openstack`` client."""
         (running,) = self.in_progress(server)
         self.cli("server", "migration", "abort", server.uuid, str(running["id"]))
 
@@ -160,7 +160,7 @@ class Operations:
         return stats if stats.get("type") else None
 
     def rows(self, server: Server) -> list[Document]:
-        """Nova's live migrations of a server, newest first."""
+        """Return Nova's live migrations of a server, newest first."""
         found = self.cloud.nova("GET", f"/os-migrations?instance_uuid={server.uuid}")["migrations"]
         return [each for each in found if each["migration_type"] == LIVE]
 
@@ -175,7 +175,7 @@ class Operations:
         return list(found["migrations"])
 
     def wait_for_records(self, server: Server, condition: Callable[[list[Document]], Any]) -> None:
-        """Wait, half a minute at most, until migprog's records are as they should be."""
+        """Wait, half a minute at most, until migprog's records fulfil the condition."""
         give_up_at = time.monotonic() + 30
         while not condition(self.records(server)) and time.monotonic() < give_up_at:
             time.sleep(0.5)
@@ -195,7 +195,7 @@ class Operations:
 
     @contextlib.contextmanager
     def without_nova_api(self) -> Iterator[None]:
-        """Have nova-api away while the block lasts; it answers again when this returns."""
+        """Stop nova-api during the block; it answers again when this returns."""
         self.supervisor("signal", name="nova-api", number=9)
         try:
             yield
@@ -211,11 +211,11 @@ class Operations:
         return True
 
     def supervisor(self, verb: str, /, **arguments: Any) -> Any:
-        """Have the supervisor of the lab do something."""
+        """Send the lab's supervisor a request."""
         return control.ask(self._state, verb, **arguments)
 
     def logs(self, service: str) -> list[Path]:
-        """The files with what a service has said, oldest first."""
+        """Return the files with a service's output, oldest first."""
         return sorted(
             (self._state / "run/log" / service).glob("*.log"), key=lambda path: path.stat().st_mtime
         )

@@ -23,11 +23,11 @@ class Places:
     environment: Path
 
     def connection(self, name: str) -> str:
-        """The URL of a database, as for ``[database] connection``."""
+        """Return the URL of a database, as for ``[database] connection``."""
         return f"{self.database.removesuffix('/')}/{name}?charset=utf8mb4"
 
     def login(self, user: str) -> dict[str, str]:
-        """What a service needs to get a token as ``user``."""
+        """Return the options with which a service gets a token as ``user``."""
         return {
             "auth_type": "password",
             "auth_url": self.keystone,
@@ -39,12 +39,12 @@ class Places:
         }
 
     def authtoken(self, user: str) -> dict[str, str]:
-        """The section [keystone_authtoken] of the API of ``user``."""
+        """Return the section [keystone_authtoken] of the API of ``user``."""
         return self.login(user) | {"www_authenticate_uri": self.keystone}
 
 
 def text(sections: Mapping[str, Mapping[str, Any]]) -> str:
-    """The sections as the text of a file."""
+    """Return the sections as the text of a file."""
     return "\n".join(
         f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in options.items())
         for name, options in sections.items()
@@ -59,7 +59,7 @@ def write(path: Path, sections: Mapping[str, Mapping[str, Any]]) -> Path:
 
 
 def with_options(sections: Sections, options: Iterable[str]) -> Sections:
-    """The sections with further options, each ``SECTION.NAME=VALUE``."""
+    """Return the sections with further options, each ``SECTION.NAME=VALUE``."""
     changed = {name: dict(values) for name, values in sections.items()}
     for option in options:
         name, separator, value = option.partition("=")

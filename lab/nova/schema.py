@@ -17,7 +17,7 @@ _CELL_DATABASE = "{scheme}://{username}@{hostname}:{port}/%s?{query}"
 
 
 def prepare(server: databases.Server, places: Places, cache: Path) -> None:
-    """Have all databases with their tables, from the dump if there is one."""
+    """Create all databases with their tables, from the dump if there is one."""
     for name in options.DATABASES:
         server.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
     pins = environments.fingerprint(environments.REQUIREMENTS, environments.CONSTRAINTS)

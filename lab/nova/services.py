@@ -53,13 +53,13 @@ class Services:
         return self.start(name, command, environment)
 
     def again(self, name: str) -> None:
-        """Start a program again that has ended."""
+        """Start an ended program again."""
         program = self[name]
         if program.process.poll() is not None:
             program.start()
 
     def stop(self, name: str) -> None:
-        """End a program in order, with all that it started."""
+        """Stop a program with all that it started."""
         program = self._programs.get(name)
         if program is not None:
             _signal_group(program, signal.SIGTERM)
@@ -82,23 +82,23 @@ class Services:
             raise LookupError(f"no service {name!r}; there are {known}") from None
 
     def states(self) -> dict[str, str]:
-        """Whether each runs."""
+        """Return which of them run."""
         return {
             name: "up" if program.process.poll() is None else "down"
             for name, program in self._programs.items()
         }
 
     def check(self) -> None:
-        """Raise when a program has ended by itself."""
+        """Raise if a program has ended by itself."""
         for program in self._programs.values():
             program.check()
 
     def logs(self, name: str) -> Iterator[Path]:
-        """The files with a program's output, oldest first."""
+        """Return the files with a program's output, oldest first."""
         return iter(sorted((self.directory / name).glob("*.log"), key=os.path.getmtime))
 
     def close(self) -> None:
-        """End all, the youngest first."""
+        """Stop all, the newest first."""
         for program in reversed(self._programs.values()):
             _signal_group(program, signal.SIGTERM)
         for program in reversed(self._programs.values()):

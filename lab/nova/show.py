@@ -27,10 +27,10 @@ def migrate(state: Path, image: str) -> None:
 
 
 def _show(operations: Operations, server: Server) -> bool:
-    """Print how it stands; False once it is over."""
+    """Print the state of the migration; return False once it has ended."""
     shown = operations.shown(server)
     record = next(iter(operations.records(server)), {})
     nova = [each["status"] for each in operations.in_progress(server)]
-    told = " ".join(f"{key}={record.get(key)}" for key in _KEYS)
-    say(f"Nova {shown.get('progress')} % {nova}   migprog {told}")
+    figures = " ".join(f"{key}={record.get(key)}" for key in _KEYS)
+    say(f"Nova {shown.get('progress')} % {nova}   migprog {figures}")
     return shown["status"] == "MIGRATING" or bool(nova)

@@ -39,7 +39,7 @@ _CONFIG_DIRECTORIES = {
 
 
 class Site:
-    """Comes up with the block, and ends with it. ``directory`` is empty and has a short path."""
+    """Starts with the block, and ends with it. ``directory`` is empty and has a short path."""
 
     def __init__(self, directory: Path, cache: Path, source: Path) -> None:
         self.directory = directory
@@ -124,7 +124,7 @@ class Site:
             self.cloud().ask("GET", networks, None)
 
     def start_api(self, name: str) -> None:
-        """Start the API of a service; it may read its configuration anew."""
+        """Start the API of a service; if it runs, it reads its configuration again."""
         variable, directory = _CONFIG_DIRECTORIES[name]
         environment = {
             variable: str(self.directory / "etc" / directory),
@@ -134,7 +134,7 @@ class Site:
         self.services.serve(name, python, _PYTHON_WSGI[name], self.ports[name], environment)
 
     def restart_nova_api(self) -> None:
-        """Have nova-api read its configuration and policy anew."""
+        """Restart nova-api, so that it reads its configuration and policy again."""
         self.start_api("nova-api")
         self._wait_for("nova-api")
 
@@ -172,7 +172,7 @@ class Site:
             self.wait_for_computes(discover=True)
 
     def wait_for_computes(self, discover: bool = False) -> None:
-        """Wait until Nova takes both hosts for up."""
+        """Wait until Nova shows both hosts as up."""
         manage: list[str | Path] = [self._environment / "bin/nova-manage", "--config-file"]
         manage.append(self.directory / "etc/nova/nova.conf")
 
@@ -217,7 +217,7 @@ class Site:
         return f"http://127.0.0.1:{self.ports['nova-api']}/v2.1"
 
     def describe(self) -> Description:
-        """What others need to use it."""
+        """Return the description that other processes need."""
         return Description(
             keystone=self.keystone.url,
             password=keystone.PASSWORD,
@@ -237,13 +237,13 @@ class Site:
         )
 
     def cloud(self) -> Cloud:
-        """A client of it, as admin."""
+        """Return a client of the cloud, as admin."""
         return Cloud(self.describe())
 
     # -- what others may ask for -------------------------------------------------------------------
 
     def commands(self) -> dict[str, Any]:
-        """By name; see :mod:`lab.nova.control`."""
+        """Return the requests by name; see :mod:`lab.nova.control`."""
         return {
             "status": self.services.states,
             "start": self.services.again,
@@ -256,7 +256,7 @@ class Site:
         }
 
     def restart_computes(self, options: Iterable[str] = ()) -> None:
-        """Start both nova-computes anew, with these options besides the lab's."""
+        """Restart both nova-computes, with these options in addition to the lab's."""
         for host in self.hosts.values():
             host.start_nova_compute(options)
         self.wait_for_computes()

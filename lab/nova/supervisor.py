@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process that owns the lab: brings it up, does what others ask for, and takes it down.
+"""The process that owns the lab: starts it, carries out requests, and stops it.
 
 What it starts is bound to its life by the kernel (a parent-death signal, or a pidfd that the hosts'
 process 1 watches): killed outright, it leaves files behind, and RabbitMQ, which ``down`` ends.
@@ -25,11 +25,11 @@ _DOWN_SECONDS = 60.0
 
 
 class SupervisorError(RuntimeError):
-    """There is no lab, there is one already, or it did not come up."""
+    """There is no lab, there is one already, or it did not start."""
 
 
 def main(state: Path, cache: Path, source: Path) -> None:
-    """Be the supervisor, until a signal or ``down`` ends it."""
+    """Run the supervisor, until a signal or ``down`` ends it."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _leave)
     lock = _lock(state)
@@ -62,13 +62,13 @@ def _leave(number: int, _frame: FrameType | None) -> None:
 
 
 def _ignore_signals() -> None:
-    """Nothing shall interrupt the way out."""
+    """Ignore signals during the stop."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 
 
 def _lock(state: Path) -> int | None:
-    """A descriptor that holds the lab's lock; None when another process does."""
+    """Lock the lab and return the descriptor; None if another process has the lock."""
     descriptor = os.open(state / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -97,7 +97,7 @@ def _end_leftovers(state: Path) -> None:
 
 
 def is_up(state: Path) -> bool:
-    """Tell whether the lab there is ready."""
+    """Return whether the lab there is ready."""
     return _has_said_so(state) and _is_kept(state)
 
 
@@ -153,7 +153,7 @@ def up(state: Path, cache: Path, source: Path) -> None:
 
 
 def down(state: Path) -> None:
-    """End the lab there, and remove what one that was killed has left."""
+    """Stop the lab there, and remove what a killed one has left."""
     if not state.exists():
         return
     give_up_at = time.monotonic() + _DOWN_SECONDS

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What clients, migprog and libvirt show of one server each 200 ms, while a migration runs."""
+"""Record every 200 ms what clients, migprog and libvirt show of one server's migration."""
 
 import contextlib
 import dataclasses
@@ -24,18 +24,18 @@ _COMPARED = 5
 
 @dataclass
 class Samples:
-    """All that was seen, each with its second on the monotonic clock."""
+    """All observations, each with its second of the monotonic clock."""
 
     jobs: list[tuple[float, Document]] = field(default_factory=list)
     records: list[tuple[float, Document | None]] = field(default_factory=list)
     progress: list[tuple[float, float | None]] = field(default_factory=list)
     moments: list[client_view.Moment] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
-    # What could not be asked; a proxy that fails has hidden something, so it is told.
+    # Failed requests. A proxy that fails hides something, so its failures are reported.
     errors: list[str] = field(default_factory=list)
 
     def seen(self) -> accuracy.Seen:
-        """The courses that figures are made of."""
+        """Return the series from which figures are computed."""
         records = [(at, record or {}) for at, record in self.records]
         return accuracy.Seen(
             flow=[(at, job.get("data_processed", 0)) for at, job in self.jobs],
@@ -134,7 +134,7 @@ class Watch:
             self._compare(nova)
 
     def _compare(self, before: list[Document]) -> None:
-        """Hold what migprog lists against Nova's, where Nova's status was the same around it."""
+        """Compare migprog's list with Nova's, if Nova's status was the same before and after."""
         path = f"/v2.1/servers/{self.server.uuid}/migrations"
         try:
             ours = {each["uuid"]: each for each in self._bench.cloud.migprog(path)["migrations"]}
@@ -149,8 +149,7 @@ class Watch:
                 )
 
     def _list(self, proxy: str | None = None) -> list[Document]:
-        """What Nova lists of the server, or a proxy; a client that is told that there is nothing
-        sees nothing."""
+        """Return the server's migrations as Nova or a proxy lists them; a 404 is an empty list."""
         path = f"/servers/{self.server.uuid}/migrations"
         try:
             found: list[Document] = self._bench.cloud.nova("GET", path, by=proxy)["migrations"]
@@ -162,5 +161,5 @@ class Watch:
 
 
 def as_json(moment: client_view.Moment) -> dict[str, Any]:
-    """A moment for a file."""
+    """Return a moment as JSON for a file."""
     return dataclasses.asdict(moment)

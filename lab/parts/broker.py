@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A RabbitMQ of our own: started on free ports, gone with the process that started it."""
+"""A RabbitMQ on free ports, which ends with the process that started it."""
 
 import contextlib
 import dataclasses
@@ -20,7 +20,7 @@ _START_SECONDS = 180.0
 
 @dataclass(frozen=True)
 class Broker:
-    """A running RabbitMQ: its transport URL, and in which environment rabbitmqctl finds it."""
+    """A running RabbitMQ: its transport URL, and the environment for rabbitmqctl."""
 
     url: str
     environment: Mapping[str, str]
@@ -28,18 +28,18 @@ class Broker:
     program: processes.Program
 
     def control(self, *command: str) -> None:
-        """A command of rabbitmqctl, such as stop_app, after which it serves nobody."""
+        """Run a command of rabbitmqctl, such as stop_app, which stops serving."""
         subprocess.run(
             ["rabbitmqctl", *command], env=self.environment, check=True, capture_output=True
         )
 
     def start_again(self) -> None:
-        """Start it after it was killed, and wait until it serves."""
+        """Start the killed RabbitMQ again, and wait until it serves."""
         self.program.start()
         processes.wait_for_port(self.port, _START_SECONDS, self.program)
 
 
-# Nothing but TLS, and nobody without a certificate of the same authority.
+# TLS only, and only clients with a certificate of the same authority.
 _TLS = """
 listeners.tcp = none
 listeners.ssl.default = 127.0.0.1:{port}
@@ -53,7 +53,7 @@ ssl_options.fail_if_no_peer_cert = true
 
 @contextlib.contextmanager
 def rabbitmq(tls: Tls | None = None) -> Iterator[Broker]:
-    """Run a RabbitMQ; with ``tls`` nobody is served without it."""
+    """Run a RabbitMQ; with ``tls`` it accepts only TLS."""
     if not _SERVER.exists():
         raise RuntimeError(f"{_SERVER} is missing: install the package rabbitmq-server")
     with tempfile.TemporaryDirectory(prefix="migprog-rabbitmq-") as directory:
@@ -91,5 +91,5 @@ def rabbitmq(tls: Tls | None = None) -> Iterator[Broker]:
             try:
                 yield Broker(f"rabbit://guest:guest@127.0.0.1:{port}/", environment, port, server)
             finally:
-                # Nobody needs what it would put in order, which takes seconds.
+                # An orderly shutdown is not needed, and takes seconds.
                 server.kill()

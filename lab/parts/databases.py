@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A MariaDB and a PostgreSQL of our own: started on free ports, gone with who started them."""
+"""A MariaDB and a PostgreSQL on free ports, which end with the process that started them."""
 
 import contextlib
 import itertools
@@ -35,19 +35,19 @@ class Server:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def new_database(self) -> str:
-        """Make an empty database; gives its URL, as for ``[database] connection``."""
+        """Create an empty database; return its URL, as for ``[database] connection``."""
         name = f"migprog{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name}")
         url = sa.make_url(self.admin_url).set(database=name)
         return url.render_as_string(hide_password=False)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database of a name that others may want; who is connected is cut off."""
+        """Drop a database and disconnect its clients, so that its name is free."""
         force = " WITH (FORCE)" if self.admin_url.startswith("postgresql") else ""
         self.execute(f"DROP DATABASE {name}{force}")
 
     def start_again(self) -> None:
-        """Start it after it was killed, and wait until it serves."""
+        """Start the killed server again, and wait until it serves."""
         self.program.start()
         _wait_until_ready(self.admin_url, self.program)
 
@@ -62,7 +62,7 @@ class Server:
 @contextlib.contextmanager
 def mariadb(durable: bool = False, tls: Tls | None = None) -> Iterator[Server]:
     """Run a MariaDB; only a ``durable`` one keeps, when it is killed, all that it acknowledged.
-    With ``tls`` nobody is served without it."""
+    With ``tls`` it accepts only TLS."""
     install = _find("mariadb-install-db", "mariadb-server-core")
     server = _find("mariadbd", "mariadb-server-core")
     with tempfile.TemporaryDirectory(prefix="migprog-mariadb-") as directory:
@@ -89,7 +89,7 @@ def mariadb(durable: bool = False, tls: Tls | None = None) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def postgresql(tls: Tls | None = None) -> Iterator[Server]:
-    """Run a PostgreSQL, which refuses to be root; with ``tls`` nobody is served without it."""
+    """Run a PostgreSQL, which refuses to run as root; with ``tls`` it accepts only TLS."""
     initdb = _find("initdb", "postgresql-15")
     server = _find("postgres", "postgresql-15")
     with tempfile.TemporaryDirectory(prefix="migprog-postgresql-") as directory:

@@ -25,7 +25,7 @@ _ENDED = {"completed", "failed", "cancelled", "unknown"}
 
 
 class Deployment:
-    """Starts migprog's processes over a broker and a database; stops them with the block.
+    """Starts migprog's processes on a broker and a database; stops them at the end of the block.
 
     ``api_options`` are further ones of [api]; ``messaging`` is what each configuration has besides.
     """
@@ -75,14 +75,14 @@ class Deployment:
         self._stack.close()
 
     def another_conductor(self) -> processes.Program:
-        """Start one more, and wait until it takes reports."""
+        """Start one more conductor, and wait until it receives reports."""
         config = self._config("conductor", f"[database]\nconnection = {self._database_url}\n")
         conductor = self._run("migprog-conductor", config)
         wait_for_output(conductor, "takes reports")
         return conductor
 
     def wait_for_api(self) -> None:
-        """Wait until the API answers, after it was started again."""
+        """Wait until the restarted API answers."""
         processes.wait_for_port(self._port, _START_SECONDS, self.api_program)
 
     def another_api(self, port: int, text: str) -> processes.Program:
@@ -129,7 +129,7 @@ class Deployment:
         return self._config(host.name, text, transport_url)
 
     def migrations(self, server_uuid: str) -> list[dict[str, Any]]:
-        """What the API tells of a server, newest first; empty while it knows nothing."""
+        """Return the API's migrations of a server, newest first; empty while it knows none."""
         answer = requests.get(f"{self.api}/servers/{server_uuid}/migrations", timeout=30)
         if answer.status_code == requests.codes.not_found:
             return []
@@ -138,14 +138,14 @@ class Deployment:
         return records
 
     def server(self, server_uuid: str) -> dict[str, Any]:
-        """What the API tells of a server that has migrated."""
+        """Return the API's document of a server that has migrated."""
         answer = requests.get(f"{self.api}/servers/{server_uuid}", timeout=30)
         answer.raise_for_status()
         server: dict[str, Any] = answer.json()["server"]
         return server
 
     def counted(self) -> dict[str, float]:
-        """The conductor's metrics, each by its name and labels as Prometheus reads them."""
+        """Return the conductor's metrics by name and labels, as Prometheus reads them."""
         answer = requests.get(f"http://127.0.0.1:{self._metrics_port}/metrics", timeout=30)
         answer.raise_for_status()
         lines = (line for line in answer.text.splitlines() if not line.startswith("#"))
@@ -158,7 +158,7 @@ class Deployment:
         what: str,
         timeout_seconds: float = 60.0,
     ) -> dict[str, Any]:
-        """The server's newest record, as soon as it is as it should be."""
+        """Return the server's newest record once it fulfils the condition."""
         record: dict[str, Any] = {}
 
         def fulfilled() -> bool:
@@ -173,7 +173,7 @@ class Deployment:
         return record
 
     def wait_for_end(self, server_uuid: str, timeout_seconds: float = 60.0) -> dict[str, Any]:
-        """The server's newest record, once it has ended and names its destination."""
+        """Return the server's newest record once it has its end and destination."""
         return self.wait_for(
             server_uuid,
             lambda record: (
@@ -203,12 +203,12 @@ class Deployment:
 
 
 def wait_until_it_watches(agent: processes.Program, host: Host) -> None:
-    """Wait until a host's agent, after its start, has its libvirt."""
+    """Wait until a host's started agent is connected to its libvirt."""
     wait_for_output(agent, f"watching the migrations of {host.name}")
 
 
 def wait_for_output(program: processes.Program, text: str) -> None:
-    """Wait until a program has said something since its start."""
+    """Wait until a program has logged something since its start."""
 
     def has_said() -> bool:
         program.check()
@@ -218,7 +218,7 @@ def wait_for_output(program: processes.Program, text: str) -> None:
 
 
 def reload(program: processes.Program) -> None:
-    """Let a program read its configuration again, and wait until it did."""
+    """Send a program SIGHUP, and wait until it has read its configuration again."""
     seen = program.output().count("SIGHUP")
     program.process.send_signal(signal.SIGHUP)
     processes.wait_for(

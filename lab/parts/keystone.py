@@ -69,7 +69,7 @@ def of_project(name: str) -> dict[str, Any]:
 
 
 class Keystone:
-    """A client of it, as its admin. ``url`` ends with ``/v3``; ``program`` is its process."""
+    """A client of Keystone, as its admin. ``url`` ends with ``/v3``; ``program`` is its process."""
 
     def __init__(self, url: str, program: processes.Program) -> None:
         self.url = url
@@ -80,7 +80,7 @@ class Keystone:
         return self.token("admin", of_project("admin"))
 
     def token(self, user: str, scope: dict[str, Any]) -> str:
-        """A token of a user."""
+        """Return a token of a user."""
         named = {"name": user, "domain": DOMAIN, "password": PASSWORD}
         identity = {"methods": ["password"], "password": {"user": named}}
         answer = requests.post(
@@ -100,7 +100,7 @@ class Keystone:
         self._ask("DELETE", "/auth/tokens", **{"X-Subject-Token": token})
 
     def knows(self, token: str) -> bool:
-        """Tell whether a token is good."""
+        """Return whether a token is valid."""
         headers = {"X-Auth-Token": self._token, "X-Subject-Token": token}
         answer = requests.get(f"{self.url}/auth/tokens", headers=headers, timeout=30)
         return answer.status_code == 200
@@ -109,11 +109,11 @@ class Keystone:
         self._new("role", name=name)
 
     def new_project(self, name: str) -> str:
-        """Gives its id."""
+        """Return its id."""
         return self._new("project", name=name, domain_id=DOMAIN["id"])
 
     def new_user(self, name: str, role: str, project_id: str | None) -> str:
-        """A user with a role in a project; without one, on the system. Gives its id."""
+        """Create a user with a role in a project, or on the system; return its id."""
         user = self._new("user", name=name, domain_id=DOMAIN["id"], password=PASSWORD)
         self.grant(user, role, project_id)
         return user
@@ -147,7 +147,7 @@ class Keystone:
 
 
 def make(shared: pathlib.Path) -> None:
-    """Its database with an admin in it, and its keys."""
+    """Create Keystone's database with an admin, and its keys."""
     keys = shared / "fernet"
     keys.mkdir(mode=0o700)
     for number in ("0", "1"):
@@ -173,8 +173,8 @@ def serving(
     expiration_seconds: int = 3600,
     cached: bool = False,
 ) -> Iterator[Keystone]:
-    """A process over what :func:`make` made, whose tokens are good for so long; ``cached``: it need
-    not tell at once what has changed."""
+    """Run a Keystone on the database of :func:`make`, whose tokens are valid for so long;
+    ``cached``: its answers may be old for a moment."""
     _configure(shared, directory, expiration_seconds, cached)
     (port,) = processes.free_ports(1)
     with processes.running(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that a test runs beside itself: none outlives the test, however that ends."""
+"""Programs that a test runs: none outlives the test, however that ends."""
 
 import contextlib
 import ctypes
@@ -61,7 +61,7 @@ class Program:
         return sorted(wrote)
 
     def start(self) -> None:
-        """Start it, anew if it has ended; each time with an output of its own."""
+        """Start it, again if it has ended; each start has an output of its own."""
         name = pathlib.Path(self._command[0]).name
         self.log = self._directory / f"{name}-{time.monotonic_ns()}.log"
         with self.log.open("wb") as output:
@@ -80,7 +80,7 @@ class Program:
         return self.log.read_text(errors="replace")
 
     def check(self) -> None:
-        """Raise when it has ended by itself, with what it said."""
+        """Raise with its output if it has ended by itself."""
         if self.process.poll() is not None:
             raise RuntimeError(
                 f"{self.process.args!r} ended with {self.process.returncode}:\n"
@@ -88,7 +88,7 @@ class Program:
             )
 
     def stop(self) -> int:
-        """Ask it to stop; kill it when it does not. Gives its exit status."""
+        """Stop it, by force if need be; return its exit status."""
         self.process.terminate()
         try:
             return self.process.wait(_STOP_SECONDS)
@@ -97,7 +97,7 @@ class Program:
             return self.process.wait()
 
     def kill(self) -> None:
-        """Kill it outright, with all that it started; it is gone when this returns."""
+        """Kill it with all that it started; it is gone when this returns."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -172,7 +172,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def wait_for_port(port: int, timeout_seconds: float, program: Program) -> None:
-    """Return as soon as something listens on the loopback's ``port``."""
+    """Wait until a program listens on the loopback's ``port``."""
 
     def connects() -> bool:
         program.check()
@@ -184,7 +184,7 @@ def wait_for_port(port: int, timeout_seconds: float, program: Program) -> None:
 
 
 def wait_for(condition: Callable[[], T], timeout_seconds: float, what: str) -> T:
-    """Ask until the condition gives something true; give that. Raises :class:`TimeoutError`."""
+    """Wait until the condition returns a true value; return it. Raises :class:`TimeoutError`."""
     give_up_at = time.monotonic() + timeout_seconds
     while True:
         result = condition()

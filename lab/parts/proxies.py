@@ -35,7 +35,7 @@ http {{
 
 @dataclass(frozen=True)
 class Certificate:
-    """Of 127.0.0.1, signed by nobody else. ``pem`` has both, in HAProxy's way."""
+    """Return a self-signed certificate of 127.0.0.1. ``pem`` has both, in HAProxy's way."""
 
     key: pathlib.Path
     certificate: pathlib.Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A disk that is soon full: a tmpfs. To mount one takes root."""
+"""A small disk: a tmpfs. Mounting one needs root."""
 
 import contextlib
 import pathlib
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def mounted(path: pathlib.Path, size_kib: int) -> Iterator[None]:
-    """Have a new folder at ``path`` that takes so much, while the block lasts."""
+    """Mount a tmpfs of that size at ``path`` during the block."""
     path.mkdir()
     options = f"size={size_kib}k"
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)], check=True)
@@ -20,7 +20,7 @@ def mounted(path: pathlib.Path, size_kib: int) -> Iterator[None]:
 
 
 def fill(path: pathlib.Path) -> pathlib.Path:
-    """Take all the room there is; gives the file to remove for it."""
+    """Fill the disk; return the file to remove to free it."""
     filler = path / "filler"
     with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
         while True:

@@ -5,7 +5,7 @@ The slope is Theil and Sen's: the median of the slopes between all pairs of poin
 step nor some wild points move much. The noise is how far the points lie from that line: 1.4826
 times the median of their distances, which is the standard deviation where they lie so by chance.
 A series grows when its slope is above the limit, and what it grew by is more than three times the
-noise: less cannot be told from chance.
+noise: less cannot be distinguished from noise.
 """
 
 import itertools
@@ -44,7 +44,7 @@ class Trend:
 
 
 def trend(points: Sequence[Point], limit_per_thousand: float) -> Trend:
-    """Raises :class:`ValueError` where there are too few points to tell."""
+    """Raises :class:`ValueError` if there are too few points."""
     if len(points) < MIN_POINTS:
         raise ValueError(f"{len(points)} points are too few: {MIN_POINTS} are needed")
     slopes = [

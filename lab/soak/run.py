@@ -24,7 +24,7 @@ _BEGINS_AFTER_SECONDS = 1.0
 # What is looked at so often, at most; a long run is looked at this many times.
 _LOOK_SECONDS, _LOOKS = 0.5, 600
 _TOLD_SECONDS = 10.0
-# What no source told of is awaited for a minute, and an agent tries again within half a minute.
+# An arrival-only record is made after a minute, and an agent retries within half a minute.
 _SETTLED_SECONDS = 110.0
 _BACKEND = "MIGPROG_CONCURRENCY"
 
@@ -151,15 +151,15 @@ class _Soak:
             time.sleep(every_seconds)
 
     def _used(self) -> str:
-        told = []
+        usages = []
         for name, series in self._series.items():
             latest = {what: points[-1].value for what, points in series.points.items() if points}
             if latest:
-                told.append(
+                usages.append(
                     f"{name}: {latest['rss_kib'] / 1024:.1f} MiB, {latest['descriptors']:.0f}"
                     f" descriptors, {latest['threads']:.0f} threads"
                 )
-        return "; ".join(told) or "warming up"
+        return "; ".join(usages) or "warming up"
 
     def _settle(self) -> None:
         """Wait until all is as it should be, or no longer."""

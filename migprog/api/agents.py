@@ -6,7 +6,7 @@ from typing import ClassVar
 import falcon
 
 from migprog import objects, policies
-from migprog.api import conditional, documents, schemas, views
+from migprog.api import conditional, response_schemas, schemas, views
 from migprog.api.access import Rules
 from migprog.api.resource import Resource
 
@@ -16,7 +16,7 @@ class Agents(Resource):
 
     RULES: ClassVar[Rules] = {"GET": policies.agents.LIST}
     QUERY = staticmethod(schemas.agents)
-    ANSWER = documents.AGENTS
+    ANSWER = response_schemas.AGENTS
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query = self.query(req)

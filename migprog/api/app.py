@@ -19,20 +19,20 @@ from migprog.api import (
     health,
     hosts,
     keystone,
-    local,
-    measured,
+    local_access,
     microversion,
     migrations,
     openapi,
+    request_metrics,
     servers,
     versions,
 )
 from migprog.api.actions import Actions, Disabled
 from migprog.api.error_codes import ErrorCode
+from migprog.api.long_poll import LongPolls
 from migprog.api.nova import app as nova
 from migprog.api.nova import errors as nova_errors
 from migprog.api.resource import Application, Parts, Resource
-from migprog.api.waiting import Waiting
 from migprog.conf import api as api_conf
 from migprog.conf import middleware
 from migprog.conf import nova as nova_conf
@@ -61,13 +61,13 @@ def create(
     store: Store,
     authenticate: Callable[[Application], Application] | None = None,
     actions: Actions | None = None,
-    waiting: Waiting | None = None,
+    long_polls: LongPolls | None = None,
 ) -> Application:
     """Return the whole API for ``store``.
 
     ``authenticate`` replaces keystonemiddleware if ``[api] auth_strategy`` is keystone.
     ``actions`` requests actions; by default they are disabled.
-    ``waiting``: the long polls; by default as many as ``[api] max_long_polls``.
+    ``long_polls``: the long polls; by default as many as ``[api] max_long_polls``.
     This is the only function in the package that reads the configuration.
     """
     nova_conf.register_opts(conf)
@@ -79,7 +79,7 @@ def create(
         nova_names=nova_conf.is_asked(conf),
         actions=actions or Disabled(),
         openapi=openapi.build([*ROUTES.items(), *nova.routes()], conf.api.max_limit),
-        waiting=waiting or Waiting(conf.api.max_long_polls or 0),
+        long_polls=long_polls or LongPolls(conf.api.max_long_polls or 0),
     )
     with_keystone = conf.api.auth_strategy == api_conf.KEYSTONE
     app = _apis(parts, auth.ByToken(policies.Policy(conf)) if with_keystone else auth.Everybody())
@@ -91,17 +91,17 @@ def create(
     app = sizelimit.RequestBodySizeLimiter(app, conf)
     if not with_keystone:
         host = api_conf.bind_address(conf).host
-        app = local.LoopbackOnly(app, [host], conf.cors.allowed_origin or ())
+        app = local_access.LoopbackOnly(app, [host], conf.cors.allowed_origin or ())
     app = errors.Outermost(app, _finish)
     if conf.cors.allowed_origin:
         # Outermost, as pages of other origins must be able to read errors, too.
         app = cors.CORS(_without_preflights(app), conf)
-    return measured.measured(request_id.RequestId(app, conf))
+    return request_metrics.measured(request_id.RequestId(app, conf))
 
 
 def _apis(parts: Parts, identity: auth.ByToken | auth.Everybody) -> Application:
     """Return both APIs, each with its own routes and form of errors."""
-    before: list[Any] = [measured.Route(), Bounds(), identity]
+    before: list[Any] = [request_metrics.Route(), Bounds(), identity]
     ours = falcon.App(middleware=[*before, microversion.Negotiation(), access.Enforcement()])
     errors.install(ours)
     for path, resource in ROUTES.items():

@@ -14,7 +14,7 @@ from oslo_config import cfg
 from oslo_middleware import healthcheck
 
 from migprog import objects
-from migprog.api import documents, errors
+from migprog.api import errors, response_schemas
 from migprog.api.access import PUBLIC, Rules
 from migprog.api.error_codes import ErrorCode
 from migprog.api.resource import Application, Resource
@@ -31,7 +31,7 @@ class Health(Resource):
     it is not well."""
 
     RULES: ClassVar[Rules] = PUBLIC
-    ANSWER = documents.HEALTH
+    ANSWER = response_schemas.HEALTH
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         self.query(req)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import falcon
 
 from migprog import exception, objects, policies
-from migprog.api import documents, schemas, views
+from migprog.api import response_schemas, schemas, views
 from migprog.api.access import Rules
 from migprog.api.resource import Resource
 from migprog.core import drain, liveness
@@ -23,7 +23,7 @@ class Drain(Resource):
     """What has yet to leave a host. It has no ETag, since it changes with time alone."""
 
     RULES: ClassVar[Rules] = {"GET": policies.hosts.DRAIN}
-    ANSWER = documents.DRAIN
+    ANSWER = response_schemas.DRAIN
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, host: str) -> None:
         self.query(req)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import falcon
 
 from migprog import exception, objects, policies
-from migprog.api import actions, bodies, conditional, documents, schemas, views
+from migprog.api import actions, bodies, conditional, response_schemas, schemas, views
 from migprog.api.access import Rules
 from migprog.api.resource import Resource
 from migprog.core.actions import Action, refusal
@@ -95,7 +95,7 @@ class Migrations(_Migrations):
         f"{exception.NotTogether.RULE}, else 400.",
     )
     QUERY = staticmethod(schemas.migrations)
-    ANSWER = documents.MIGRATIONS
+    ANSWER = response_schemas.MIGRATIONS
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query = self.query(req)
@@ -129,7 +129,7 @@ class ServerMigrations(_Migrations):
 
     RULES: ClassVar[Rules] = {"GET": policies.migrations.OF_SERVER}
     QUERY = staticmethod(schemas.page)
-    ANSWER = documents.MIGRATIONS
+    ANSWER = response_schemas.MIGRATIONS
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_uuid: str) -> None:
         query = self.query(req)
@@ -150,7 +150,7 @@ class ServerMigration(_Migrations):
         "DELETE": policies.migrations.ABORT,
     }
     QUERY = staticmethod(schemas.migration)
-    ANSWER = documents.MIGRATION
+    ANSWER = response_schemas.MIGRATION
 
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
@@ -182,7 +182,7 @@ class ServerMigration(_Migrations):
             )
             return version.sequence > since or not version.in_progress
 
-        self.parts.waiting.until(req, has_changed, wait)
+        self.parts.long_polls.until(req, has_changed, wait)
 
 
 class MigrationAction(_Migrations):
@@ -207,7 +207,7 @@ class History(_Migrations):
     """``/servers/<uuid>/migrations/<id>/history``"""
 
     RULES: ClassVar[Rules] = {"GET": policies.migrations.HISTORY}
-    ANSWER = documents.HISTORY
+    ANSWER = response_schemas.HISTORY
 
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str

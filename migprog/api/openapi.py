@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 import falcon
 
 from migprog import version
-from migprog.api import SERVICE_TYPE, conditional, documents, microversion
+from migprog.api import SERVICE_TYPE, conditional, microversion, response_schemas
 from migprog.api.access import PUBLIC, Rules
-from migprog.api.documents import ref
-from migprog.api.nova import documents as nova_documents
+from migprog.api.nova import response_schemas as nova_documents
 from migprog.api.nova.resource import Resource as NovaResource
 from migprog.api.resource import Resource
+from migprog.api.response_schemas import ref
 from migprog.api.schemas import TEXT, UUID, Schema
 
 Routes = Iterable[tuple[str, type[Resource] | type[NovaResource]]]
@@ -74,7 +74,7 @@ def build(routes: Routes, max_limit: int) -> dict[str, Any]:
         },
         "paths": paths,
         "components": {
-            "schemas": {**documents.COMPONENTS, **nova_documents.COMPONENTS},
+            "schemas": {**response_schemas.COMPONENTS, **nova_documents.COMPONENTS},
             "securitySchemes": {
                 "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"}
             },
@@ -148,7 +148,7 @@ class OpenApi(Resource):
     """This document. It is a valid OpenAPI 3.1 object."""
 
     RULES: ClassVar[Rules] = PUBLIC
-    ANSWER = documents.OPENAPI
+    ANSWER = response_schemas.OPENAPI
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         self.query(req)

@@ -12,8 +12,8 @@ import falcon
 from migprog.api import schemas, views
 from migprog.api.access import Rules
 from migprog.api.actions import Actions, Disabled
+from migprog.api.long_poll import LongPolls
 from migprog.api.schemas import Schema
-from migprog.api.waiting import Waiting
 from migprog.objects import Store
 
 Application: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -30,7 +30,7 @@ class Parts:
     ``actions``: requests actions from agents. ``openapi``: the OpenAPI document.
     ``health``: further health checks, as a WSGI application that answers JSON.
     ``nova_names``: migrations have Nova's numbers and UUIDs in the Nova-compatible API.
-    ``clock`` returns the time with its zone. ``waiting``: the long polls.
+    ``clock`` returns the time with its zone. ``long_polls``: the long polls.
     """
 
     store: Store
@@ -39,7 +39,7 @@ class Parts:
     stale_after_seconds: float
     nova_names: bool = False
     actions: Actions = field(default_factory=Disabled)
-    waiting: Waiting = field(default_factory=lambda: Waiting(0))
+    long_polls: LongPolls = field(default_factory=lambda: LongPolls(0))
     openapi: Mapping[str, Any] = field(default_factory=dict)
     clock: Callable[[], datetime] = _now
 

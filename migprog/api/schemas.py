@@ -13,7 +13,7 @@ from urllib import parse
 import jsonschema
 
 from migprog import exception
-from migprog.api.waiting import MOST_SECONDS
+from migprog.api.long_poll import MOST_SECONDS
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.status import Status
 

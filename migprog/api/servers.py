@@ -6,7 +6,7 @@ from typing import ClassVar
 import falcon
 
 from migprog import objects, policies
-from migprog.api import conditional, documents, views
+from migprog.api import conditional, response_schemas, views
 from migprog.api.access import Rules
 from migprog.api.resource import Resource
 
@@ -15,7 +15,7 @@ class Server(Resource):
     """A server, according to its newest migration."""
 
     RULES: ClassVar[Rules] = {"GET": policies.servers.SHOW}
-    ANSWER = documents.SERVER
+    ANSWER = response_schemas.SERVER
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_uuid: str) -> None:
         self.query(req)

@@ -10,10 +10,10 @@ from migprog import exception, logs, objects, outages, rpc
 from migprog.api import app
 from migprog.api.actions import Actions, ByAgents
 from migprog.api.auth import PUBLIC
-from migprog.api.waiting import Waiting
+from migprog.api.long_poll import LongPolls
 from migprog.conf.api import bind_address
 from migprog.httpd import Bounds, Server
-from migprog.rpc import brokers, ending
+from migprog.rpc import brokers, shutdown
 from migprog.rpc.compute import ComputeAPI
 
 LOG = logging.getLogger(__name__)
@@ -40,9 +40,9 @@ class ApiService:
         address = bind_address(self._config)
         store = objects.connect(self._config)
         self._opened.callback(store.close)
-        waiting = Waiting(_places(group.max_long_polls, group.threads))
+        long_polls = LongPolls(_places(group.max_long_polls, group.threads))
         actions = by_agents(self._config, store, self._opened, self._transport_url)
-        application = app.create(self._config, store, actions=actions, waiting=waiting)
+        application = app.create(self._config, store, actions=actions, long_polls=long_polls)
         server = Server(
             application,
             *(address.host, address.port, group.threads, "[api] bind_port"),
@@ -56,7 +56,7 @@ class ApiService:
         )
         server.start()
         self._opened.callback(server.stop)
-        self._opened.callback(waiting.stop)
+        self._opened.callback(long_polls.stop)
         self.port = server.port
         _check_database(store)
 
@@ -87,7 +87,7 @@ def by_agents(
     broker = outages.party(LOG, where, "actions are answered 503")
     logs.report_broker(broker)
     transport = rpc.transport(config, transport_url)
-    opened.callback(lambda: ending.close(transport, is_away=broker.is_failing))
+    opened.callback(lambda: shutdown.close(transport, is_away=broker.is_failing))
     return ByAgents(store, ComputeAPI(transport))
 
 

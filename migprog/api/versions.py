@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import falcon
 
-from migprog.api import conditional, documents, views
+from migprog.api import conditional, response_schemas, views
 from migprog.api.access import PUBLIC, Rules
 from migprog.api.microversion import NATIVE
 from migprog.api.nova import views as nova_views
@@ -20,7 +20,7 @@ class Versions(Resource):
     """The native API and the Nova-compatible one, with their microversions."""
 
     RULES: ClassVar[Rules] = PUBLIC
-    ANSWER = documents.VERSIONS
+    ANSWER = response_schemas.VERSIONS
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         self.query(req)

@@ -18,11 +18,11 @@ from keystoneauth1 import adapter, exceptions
 from requests import Response
 from requests import exceptions as requests_exceptions
 
-from migprog.bounded import Bounded
 from migprog.cli import text
 from migprog.cli.errors import ApiRefused, ApiUnavailable, NotFound
 from migprog.cli.record import Record
 from migprog.cli.server_clock import ServerClock
+from migprog.deadline import DeadlineRunner
 
 SERVICE_TYPE = "migration-progress"
 MICROVERSION_HEADER = "OpenStack-API-Version"
@@ -85,7 +85,7 @@ class Client:
         self._is_fixed = microversion is not None
         self.microversion = microversion or NEWEST
         self._deadline_seconds = deadline_seconds
-        self._calls = Bounded(_MAX_CALLS, "the API")
+        self._calls = DeadlineRunner(_MAX_CALLS, "the API")
         self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
         self._clock = ServerClock()
 

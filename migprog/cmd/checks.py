@@ -59,7 +59,9 @@ def within_deadline(
     thread.start()
     thread.join(seconds)
     if not done:
-        raise exception.MigprogError(f"no answer within {seconds:g} s")
+        raise exception.MigprogError(
+            f"no answer within {seconds:g} s; check the network and the other party's log"
+        )
     if isinstance(done[0], exception.MigprogError):
         raise done[0]
     result: str | None = done[0]
@@ -85,7 +87,10 @@ def broker(conf: cfg.ConfigOpts, needs_conductor: bool) -> str:
             raise
         text = f"{where}: connected; no conductor answers"
         if needs_conductor:
-            raise Warned(f"{text}: is migprog-conductor running?") from error
+            raise Warned(
+                f"{text}; agents keep their reports and the API shows nothing new until one does: "
+                "start migprog-conductor, or look at its log"
+            ) from error
         return f"{text} (yet)"
     return f"{where}: connected; a conductor answers"
 
@@ -96,7 +101,8 @@ def may_write(store: objects.Store) -> str:
     if refusal is not None:
         raise Warned(
             f"{store.where}: this user may not write, which migprog-conductor needs and "
-            f"migprog-api does not: {refusal}"
+            f"migprog-api does not: {refusal}; the conductor will store nothing: grant this user "
+            "the privileges, or give the conductor another one"
         )
     return f"{store.where}: may read and write"
 
@@ -111,7 +117,8 @@ def keystone(conf: cfg.ConfigOpts) -> str:
     group = conf[_KEYSTONE]
     if not (group.auth_type or group.auth_section):
         raise exception.ConfigError(
-            "[keystone_authtoken] auth_type: is not set, and [api] auth_strategy is keystone"
+            "[keystone_authtoken] auth_type: is not set, and [api] auth_strategy is keystone; the "
+            "API will answer every token with 503: set it, and the user's other options"
         )
     try:
         auth: Any = loading.load_auth_from_conf_options(conf, _KEYSTONE)
@@ -136,11 +143,13 @@ def keystone(conf: cfg.ConfigOpts) -> str:
     except keystone_exceptions.Unauthorized as error:
         raise exception.ConfigError(
             f"[{_KEYSTONE}] {_where(conf)}refuses the login: wrong user, password, project or "
-            f"domain, or no role in the project: {_line(error)}"
+            f"domain, or no role in the project; the API will answer every token with 503: correct "
+            f"[{_KEYSTONE}] or the user in Keystone: {_line(error)}"
         ) from error
     except keystone_exceptions.ConnectFailure as error:
         raise exception.ConfigError(
-            f"[{_KEYSTONE}] {_where(conf)}cannot connect: {_innermost(error)}"
+            f"[{_KEYSTONE}] {_where(conf)}cannot connect: {_innermost(error)}; until it can, the "
+            "API answers new tokens with 503: check auth_url and Keystone"
         ) from error
     except (
         keystone_exceptions.ClientException,
@@ -153,7 +162,8 @@ def keystone(conf: cfg.ConfigOpts) -> str:
     if not _TOKEN_ROLES & {role.lower() for role in access.role_names}:
         raise Warned(
             f"{_where(conf)}user {access.username} has none of the roles admin, service: by "
-            "Keystone's default policy it may not look at the tokens of others"
+            "Keystone's default policy it may not validate the tokens of others, and the API will "
+            "answer 401 or 503: give it the role service in its project"
         )
     return f"{_where(conf)}a token was issued and checked"
 
@@ -172,7 +182,9 @@ def nova(conf: cfg.ConfigOpts) -> str | None:
     try:
         has_shown_one = Nova(conf).check()
     except NoAnswer as error:
-        raise exception.ConfigError(f"[nova] os-migrations cannot be listed: {error}") from error
+        raise exception.ConfigError(
+            f"[nova] os-migrations cannot be listed: {error}; migrations will have no ids of Nova's"
+        ) from error
     if not has_shown_one:
         return "Nova lists migrations; it has none yet to check that their hosts are included"
     return "Nova lists migrations with their hosts"
@@ -200,7 +212,8 @@ def libvirt(conf: cfg.ConfigOpts) -> str:
     if found.read_write_error:
         raise Warned(
             f"{text}: no read-write connection, which [compute] {', '.join(named)} needs: "
-            f"{found.read_write_error}"
+            f"{found.read_write_error}; the agent watches without: add its user to libvirt's "
+            "group, or turn the options off"
         )
     return f"{text}: {'read-write' if named else 'read-only'} connection"
 
@@ -210,13 +223,17 @@ def state_path(conf: cfg.ConfigOpts) -> str:
     path = conf.compute.state_path
     if not path:
         raise Warned(
-            "[compute] state_path: is empty; unacknowledged reports are lost with the agent"
+            "[compute] state_path: is empty; unacknowledged reports are lost if the agent is "
+            "killed: set it to a directory on a disk, such as /var/lib/migprog"
         )
     found = pathlib.Path(path)
     while not found.exists() and found != found.parent:
         found = found.parent
     if not found.is_dir() or not os.access(found, os.W_OK | os.X_OK):
-        raise Warned(f"[compute] state_path: user {os.geteuid()} may not write to {found}")
+        raise Warned(
+            f"[compute] state_path: user {os.geteuid()} may not write to {found}; if the agent "
+            "runs as this user, unacknowledged reports are lost when it is killed: change the owner"
+        )
     return path if found == pathlib.Path(path) else f"{path} will be created in {found}"
 
 

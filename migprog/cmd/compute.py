@@ -25,7 +25,7 @@ from migprog.conf.bind import metrics_address  # noqa: E402
 from migprog.core import schedule  # noqa: E402
 from migprog.core.steering.policies import Mode  # noqa: E402
 from migprog.recording.writer import Limits  # noqa: E402
-from migprog.rpc import brokers, ending  # noqa: E402
+from migprog.rpc import brokers, shutdown  # noqa: E402
 from migprog.rpc import compute as compute_rpcapi  # noqa: E402
 from migprog.rpc.conductor import ConductorAPI  # noqa: E402
 
@@ -118,9 +118,9 @@ class ComputeService:
         if self._manager is not None:
             self._manager.stop(cut_off=is_away)
         if self._server is not None:
-            ending.stop_serving(self._server, is_away=is_away)
+            shutdown.stop_serving(self._server, is_away=is_away)
         if self._transport is not None:
-            ending.close(self._transport, is_away=is_away)
+            shutdown.close(self._transport, is_away=is_away)
 
     def reload(self, config: cfg.ConfigOpts) -> None:
         if self._manager is not None:

@@ -25,7 +25,7 @@ from oslo_config import cfg  # noqa: E402
 from migprog import conf, exception, objects, rpc  # noqa: E402
 from migprog.core.schedule import STEP_POINTS  # noqa: E402
 from migprog.db import engine as db  # noqa: E402
-from migprog.db import schema, scratch  # noqa: E402
+from migprog.db import schema, temporary_database  # noqa: E402
 from migprog.loadtest import conductors, limit, place, stream, table  # noqa: E402
 from migprog.loadtest.place import Place  # noqa: E402
 from migprog.loadtest.plan import NO_STEPS, Load  # noqa: E402
@@ -215,7 +215,7 @@ def _setting(arguments: argparse.Namespace) -> Iterator[tuple[cfg.ConfigOpts, Se
                 conductors=at,
                 store=store,
                 broker=(broker.host, broker.port),
-                database=scratch.address(where.database_url),
+                database=temporary_database.address(where.database_url),
                 say=_say,
             ),
         )

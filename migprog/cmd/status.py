@@ -172,7 +172,9 @@ class Checks(upgradecheck.UpgradeCommands):
         match schema.age(found):
             case schema.Age.NONE:
                 return Result(
-                    Code.FAILURE, f"no tables in {store.where}: run migprog-manage db sync"
+                    Code.FAILURE,
+                    f"no tables in {store.where}, so conductor and API cannot start: run "
+                    "migprog-manage db sync",
                 )
             case schema.Age.OLDER:
                 return Result(
@@ -192,7 +194,9 @@ class Checks(upgradecheck.UpgradeCommands):
         """Return the database if it has tables; the check of the tables says what to do if not."""
         store = engine.connect(self._conf)
         if schema.version(store) is None:
-            raise checks.Warned("not checked: the database has no tables")
+            raise checks.Warned(
+                "not checked: the database has no tables; run migprog-manage db sync"
+            )
         return store
 
     def _agents(self) -> Result:

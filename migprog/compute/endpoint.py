@@ -11,7 +11,7 @@ import oslo_messaging as messaging
 from migprog.concurrency import Inbox
 from migprog.core.actions import Action, Answer, Target
 from migprog.core.fields import shown
-from migprog.core.table import Malformed
+from migprog.core.wire_table import Malformed
 from migprog.rpc import compute
 
 LOG = logging.getLogger(__name__)

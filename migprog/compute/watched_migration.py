@@ -123,7 +123,7 @@ class WatchedMigration:
         seconds = None if self.hang is None else self.hang.due(now)
         if seconds is not None:
             LOG.warning(
-                "server %s: migration %s: libvirt has not answered for %.0f s; its figures are not "
-                "updated until it does; check libvirt and QEMU",
-                *(self.monitor.server_uuid, self.monitor.uuid, seconds),
+                "server %s: libvirt has not answered for %.0f s; the figures of migration %s are "
+                "not updated until it does; check libvirt and QEMU",
+                *(self.monitor.server_uuid, seconds, self.monitor.uuid),
             )

@@ -11,10 +11,10 @@ import oslo_messaging as messaging
 
 from migprog.conductor.batcher import ReportBatcher
 from migprog.conductor.host_clocks import HostClocks
+from migprog.core.entry_refusal import Why
 from migprog.core.log_limit import LogLimit
-from migprog.core.refusal import Why
 from migprog.core.report import Ack, Batch
-from migprog.core.table import Dropped, Malformed
+from migprog.core.wire_table import Dropped, Malformed
 from migprog.metrics import conductor as metrics
 from migprog.rpc import conductor
 

@@ -5,8 +5,8 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 
+from migprog.core.entry_refusal import Refusal, Why
 from migprog.core.log_limit import LogLimit
-from migprog.core.refusal import Refusal, Why
 from migprog.metrics import conductor as metrics
 
 LOG = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from migprog.conductor.nova_client import Nova
 from migprog.conductor.nova_lookup import NovaIdLookup
 from migprog.conf import nova as nova_conf
 from migprog.conf.bind import metrics_address
-from migprog.rpc import brokers, conductor, ending
+from migprog.rpc import brokers, conductor, shutdown
 
 LOG = logging.getLogger(__name__)
 
@@ -90,13 +90,13 @@ class ConductorService:
         """Finish the calls that are being served, and close the connections."""
         self._stopping.set()
         if self._server is not None:
-            ending.stop_serving(self._server, is_away=self._is_broker_away())
+            shutdown.stop_serving(self._server, is_away=self._is_broker_away())
         if self._batcher is not None:
             self._batcher.stop()
         if self._nova_id_lookup is not None:
             self._nova_id_lookup.stop()
         if self._transport is not None:
-            ending.close(self._transport, is_away=self._is_broker_away())
+            shutdown.close(self._transport, is_away=self._is_broker_away())
         if self._metrics is not None:
             self._metrics.stop()
         if self._store is not None:

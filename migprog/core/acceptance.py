@@ -10,8 +10,8 @@ import hashlib
 from datetime import datetime
 
 from migprog.core import clocks, liveness
+from migprog.core.entry_refusal import Refusal, Why
 from migprog.core.record import Record
-from migprog.core.refusal import Refusal, Why
 from migprog.core.report import Arrival, Batch, Report
 
 # How far a sequence may be beyond the stored one. An agent counts at most 20 reports a second

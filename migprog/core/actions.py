@@ -6,11 +6,11 @@ import enum
 from collections.abc import Mapping
 from typing import Any, Self
 
-from migprog.core import fields, job_start, table
+from migprog.core import fields, job_start, wire_table
 from migprog.core.fields import needed
 from migprog.core.forecast import job_sample
 from migprog.core.status import ENDED, Phase, Status
-from migprog.core.table import Malformed
+from migprog.core.wire_table import Malformed
 
 
 class Action(enum.StrEnum):
@@ -95,13 +95,13 @@ class Target:
     server_uuid: str = needed(fields.uuid_text)
 
     def to_wire(self) -> dict[str, Any]:
-        """Return a table of one row, see :mod:`migprog.core.table`."""
-        return table.write([self])
+        """Return a table of one row, see :mod:`migprog.core.wire_table`."""
+        return wire_table.write([self])
 
     @classmethod
     def from_wire(cls, wire: Any) -> Self:
         """Read it. Raises :class:`Malformed`."""
-        targets, refused = table.read(cls, wire, 1)
+        targets, refused = wire_table.read(cls, wire, 1)
         if not targets:
             raise Malformed(refused.get(0, "rows: must be a list of one entry"))
         return targets[0]

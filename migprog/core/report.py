@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The messages from agents to conductors, and the answer to them.
 
-Instants are seconds since the epoch (UTC). How entries travel is in :mod:`migprog.core.table`.
+Instants are seconds since the epoch (UTC). How entries travel is in :mod:`migprog.core.wire_table`.
 """
 
 import dataclasses
@@ -9,12 +9,12 @@ import enum
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Self, TypeVar
 
-from migprog.core import fields, newer_words, table
+from migprog.core import fields, newer_words, wire_table
 from migprog.core.fields import Advice, needed, optional
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.status import Phase, Status
-from migprog.core.table import Dropped, Malformed
+from migprog.core.wire_table import Dropped, Malformed
 
 # The copy of a disk: its name in the guest, bytes in all, bytes copied.
 DiskFigures = tuple[str, int, int]
@@ -206,7 +206,7 @@ class Batch:
             ("agent", (self.agent,) if self.agent else (), ()),
         ):
             if entries:
-                wire[key] = table.write(entries, left_out, dropped)
+                wire[key] = wire_table.write(entries, left_out, dropped)
         if self.sent_at is not None:
             wire["sent_at"] = self.sent_at
         return wire
@@ -272,7 +272,7 @@ def _entries(
     if wire.get(key) is None:
         return ()
     try:
-        entries, why = table.read(kind, wire[key], most, dropped)
+        entries, why = wire_table.read(kind, wire[key], most, dropped)
     except Malformed as error:
         raise Malformed(f"{key}: {error}") from None
     refused |= {f"{key}[{row}]": text for row, text in why.items()}

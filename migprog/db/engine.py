@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy import exc as sa_exc
 
 from migprog import exception, outages
-from migprog.db import deadlines, queries, sqlite, where
+from migprog.db import address, deadlines, queries, sqlite
 from migprog.db.deadlines import Deadlines
 
 LOG = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Store:
     @property
     def where(self) -> str:
         """Return the database's name and server, without user and password."""
-        return where.where(self.engine.url)
+        return address.where(self.engine.url)
 
     def log_outages(self, follows: str) -> None:
         """Log outages of the database from now on; ``follows`` says what they cause."""
@@ -238,15 +238,15 @@ def _facade(values: dict[str, Any], limits: Deadlines) -> Any:
     try:
         facade.writer.get_engine()
     except (ImportError, sa_exc.NoSuchModuleError) as error:
-        url = where.parsed(values["connection"])
-        raise exception.ConfigError(where.missing_driver(url, error)) from error
+        url = address.parsed(values["connection"])
+        raise exception.ConfigError(address.missing_driver(url, error)) from error
     except sa_exc.ArgumentError as error:
         raise exception.ConfigError(f"[database] connection: {error}") from error
     return facade
 
 
 def _url(connection: str | None) -> str:
-    url = where.parsed(connection)
+    url = address.parsed(connection)
     if url.get_backend_name() == "mysql" and "charset" not in url.query:
         # oslo.db's default is utf8 of at most 3 bytes, which lacks some of tenants' characters.
         url = url.update_query_dict({"charset": "utf8mb4"})
@@ -309,13 +309,13 @@ def translated(engine: Engine) -> Iterator[None]:
     except db_exc.DBNonExistentTable as error:
         raise Unavailable("has no tables: run migprog-manage db sync") from error
     except _OPERATIONAL as error:
-        kind = LoginRefused if where.is_refusal(error) else Unavailable
+        kind = LoginRefused if address.is_refusal(error) else Unavailable
         raise kind(*_not_serving(engine, error)) from error
     except (db_exc.DBError, sa_exc.DatabaseError) as error:
-        if not where.is_damage(error):
+        if not address.is_damage(error):
             raise
         raise Unavailable(*_not_serving(engine, error)) from error
 
 
 def _not_serving(engine: Engine, error: Exception) -> tuple[str, str]:
-    return f"does not serve: {where.reason(error)}", where.where(engine.url)
+    return f"does not serve: {address.reason(error)}", address.where(engine.url)

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exc
 from sqlalchemy import exc as sa_exc
 
-from migprog.db import engine, models, where
+from migprog.db import address, engine, models
 
 
 def missing(store: engine.Store) -> str | None:
@@ -28,7 +28,7 @@ def missing(store: engine.Store) -> str | None:
             except (sa_exc.DBAPIError, db_exc.DBError) as error:
                 if isinstance(error, db_exc.DBConnectionError):
                     raise engine.Unavailable(
-                        f"does not serve: {where.reason(error)}", store.where
+                        f"does not serve: {address.reason(error)}", store.where
                     ) from error
-                return where.reason(error)
+                return address.reason(error)
     return None

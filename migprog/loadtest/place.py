@@ -11,7 +11,7 @@ from oslo_config import cfg
 
 from migprog import exception, rpc
 from migprog.core.report import Ack
-from migprog.db import scratch
+from migprog.db import temporary_database
 from migprog.loadtest.plan import HOST_PREFIX
 from migprog.rpc import conductor
 
@@ -37,7 +37,7 @@ def made(conf: cfg.ConfigOpts, beside: Place, run: str) -> Iterator[Place]:
     name = f"migprog_loadtest_{run}"
     with (
         _virtual_host(conf, beside.transport_url, name) as transport_url,
-        scratch.database(beside.database_url, name) as database_url,
+        temporary_database.database(beside.database_url, name) as database_url,
     ):
         yield Place(transport_url, database_url)
 
@@ -48,7 +48,7 @@ def in_use(place: Place) -> Iterator[Place]:
     try:
         yield place
     finally:
-        scratch.remove_hosts(place.database_url, HOST_PREFIX)
+        temporary_database.remove_hosts(place.database_url, HOST_PREFIX)
 
 
 def conductors_answer(conf: cfg.ConfigOpts, place: Place) -> bool:

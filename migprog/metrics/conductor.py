@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from prometheus_client import Counter, Histogram
 
+from migprog.core.entry_refusal import Why
 from migprog.core.forecast import calibration
 from migprog.core.forecast.calibration import ForecastCheck
-from migprog.core.refusal import Why
 from migprog.core.report import Report
 from migprog.core.status import Status
 from migprog.metrics import REGISTRY, ended

@@ -16,9 +16,9 @@ from migprog.core import (
     server_record,
 )
 from migprog.core import status as core_status
+from migprog.core.entry_refusal import Refusal, Why
 from migprog.core.instant import to_store
 from migprog.core.record import Record
-from migprog.core.refusal import Refusal, Why
 from migprog.core.report import Ack, Agent, Arrival, Batch, Report
 from migprog.db import engine as db
 from migprog.db import queries

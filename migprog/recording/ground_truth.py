@@ -133,7 +133,7 @@ def _interventions(rows: Sequence[Row]) -> Iterator[float]:
     for row in rows:
         if row["kind"] == "action" or (not recorded and _is(row, SUSPENDED_POSTCOPY)):
             yield row["t"]
-        new_limit_ms = row.get("pause_limit_ms")
+        new_limit_ms = row.get("downtime_limit_ms")
         if new_limit_ms is not None:
             if not recorded and limit_ms is not None and new_limit_ms != limit_ms:
                 yield row["t"]

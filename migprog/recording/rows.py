@@ -27,7 +27,7 @@ def to_row(seen: Observation) -> tuple[str, Row] | None:
             code = {} if seen.error_code is None else {"code": seen.error_code}
             return "sample", {"error": (seen.error or "")[:MAX_TEXT], **code}
         case Reading(stats=stats, downtime_limit_seconds=limit_seconds):
-            limit = {} if limit_seconds is None else {"pause_limit_ms": limit_seconds * 1e3}
+            limit = {} if limit_seconds is None else {"downtime_limit_ms": limit_seconds * 1e3}
             copies = [dataclasses.astuple(disk) for disk in seen.disks or ()]
             disks = {"disks": copies} if copies else {}
             return "sample", {"stats": dict(stats or {}), **limit, **disks}
@@ -81,7 +81,7 @@ def observations(
     limit_seconds = limit_ms / 1000 if is_number(limit_ms) else DEFAULT_DOWNTIME_LIMIT_SECONDS
     for row in recording.rows:
         is_change = row["kind"] == "action" and row.get("action") == "downtime"
-        limit_ms = row.get("arg") if is_change else row.get("pause_limit_ms")
+        limit_ms = row.get("arg") if is_change else row.get("downtime_limit_ms")
         if is_number(limit_ms):
             limit_seconds = limit_ms / 1000
         yield row["t"], from_row(row, server_uuid, limit_seconds)

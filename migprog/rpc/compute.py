@@ -12,8 +12,8 @@ from typing import Any
 import oslo_messaging as messaging
 
 from migprog import exception, rpc
-from migprog.bounded import Bounded
 from migprog.core.actions import Action, Answer, Target
+from migprog.deadline import DeadlineRunner
 from migprog.rpc import brokers
 
 TOPIC = "migprog-compute"
@@ -35,7 +35,7 @@ class ComputeAPI:
 
     def __init__(self, transport: messaging.Transport) -> None:
         self._client = rpc.client(transport, TOPIC, VERSION, CALL_TIMEOUT_SECONDS)
-        self._calls = Bounded(_MOST_CALLS)
+        self._calls = DeadlineRunner(_MOST_CALLS)
 
     def ask(self, ctxt: Any, host: str, action: Action, target: Target) -> Answer:
         """Call the agent of a compute host. Raises :class:`Unanswered`."""

@@ -7,9 +7,9 @@ History:
 A change raises the version if the version before would refuse or misread it: a method or argument,
 a value of a status, phase, verdict or state, a new required field, a stricter rule. An optional
 field, a table or a key does not: readers ignore names that they do not know
-(:mod:`migprog.core.table`), and ``tests/unit/conductor/test_versions.py`` checks that. A conductor
-of this version reads an unknown value as the nearest known one, or as null where the field is
-optional; earlier ones refuse the entry.
+(:mod:`migprog.core.wire_table`), and ``tests/unit/conductor/test_versions.py`` checks that. A
+conductor of this version reads an unknown value as the nearest known one, or as null where the
+field is optional; earlier ones refuse the entry.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import oslo_messaging as messaging
 
 from migprog import context, exception, outages, rpc
-from migprog.bounded import Bounded
+from migprog.deadline import DeadlineRunner
 from migprog.rpc import brokers
 
 TOPIC = "migprog-conductor"
@@ -62,7 +62,7 @@ class ConductorAPI:
         self._where = where
         self._call_timeout_seconds = call_timeout_seconds
         self._client = rpc.client(transport, TOPIC, VERSION, call_timeout_seconds)
-        self._calls = Bounded(_MOST_CALLS)
+        self._calls = DeadlineRunner(_MOST_CALLS)
 
     def report(self, batch: dict[str, Any], acknowledged: bool) -> dict[str, Any] | None:
         """Send a host's reports (see ``core.report.Batch``).

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the check does, case after case. A case is a function of a :class:`CaseRun`."""
+"""The cases of the check. A case is a function of a :class:`CaseRun`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

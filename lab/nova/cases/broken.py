@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Live migrations during which something breaks."""
+"""Live migrations during which a part fails."""
 
 import contextlib
 

@@ -42,7 +42,7 @@ def total_times(case_run: CaseRun) -> None:
 
 
 def _turns() -> Iterator[tuple[str, str]]:
-    """With agents and without, so that each goes in both directions."""
+    """Migrate with and without agents, in both directions each."""
     pair = (("with", "start"), ("without", "stop"))
     for number in range(TURNS):
         yield from pair if number % 2 == 0 else pair[::-1]

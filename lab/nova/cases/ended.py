@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Live migrations that Nova ends, or speeds up: by hand or after its own time."""
+"""Live migrations that Nova aborts or forces to complete, by request or timeout."""
 
 from lab.nova.case_run import CaseRun
 from lab.nova.operations import Server

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records get the ids of Nova's migrations, and who asked for them, though Nova is away."""
+"""Records get Nova's ids and requesters, also after Nova was away."""
 
 from lab.nova.case_run import CaseRun
 from lab.nova.cloud_client import wait_for
@@ -23,7 +23,7 @@ def nova_away(case_run: CaseRun) -> None:
             server, lambda each: each["percent"] is not None
         )
         case_run.require(
-            record["nova_id"] is None, f"Nova's id is {record['nova_id']} before it told"
+            record["nova_id"] is None, f"Nova's id is {record['nova_id']} before Nova answered"
         )
     record = case_run.operations.wait_for_record(server, lambda each: each["nova_id"], _ID_SECONDS)
     case_run.require(record["in_progress"], f"{record['status']} before it had Nova's id")
@@ -44,7 +44,7 @@ def nova_away_throughout(case_run: CaseRun) -> None:
         )
         case_run.require(record["status"] == "completed", f"the record is {record['status']}")
         case_run.require(
-            record["nova_id"] is None, f"Nova's id is {record['nova_id']} before it told"
+            record["nova_id"] is None, f"Nova's id is {record['nova_id']} before Nova answered"
         )
     case_run.operations.wait_for_record(server, lambda each: each["nova_id"], _ID_SECONDS)
     case_run.operations.wait_until_idle(server)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is no live migration, though libvirt or Nova do something alike: it makes no record."""
+"""Similar operations of libvirt or Nova that are no live migration make no record."""
 
 import contextlib
 
@@ -70,13 +70,13 @@ def _is_up_again(case_run: CaseRun, host: str) -> bool:
 
 
 def _force_down(case_run: CaseRun, host: str, down: bool) -> None:
-    """Tell Nova that a host is down, as whoever has fenced it does."""
+    """Set a host down in Nova, as a fencing tool does."""
     service = _service(case_run, host)["id"]
     case_run.operations.cloud.nova("PUT", f"/os-services/{service}", {"forced_down": down})
 
 
 def _service(case_run: CaseRun, host: str) -> Document:
-    """Nova's record of a host's nova-compute."""
+    """Return Nova's record of a host's nova-compute."""
     services = case_run.operations.cloud.nova("GET", "/os-services?binary=nova-compute")["services"]
     return next(each for each in services if each["host"] == host)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Live migrations that nobody meddles with."""
+"""Live migrations without interference."""
 
 import contextlib
 
@@ -48,7 +48,7 @@ def renamed(case_run: CaseRun) -> None:
 
 
 def by_the_page(case_run: CaseRun) -> None:
-    """What beside-nova.rst says last: migrate a server, and look at it."""
+    """Run the last step of beside-nova.rst: migrate a server, and show it."""
     server = case_run.boot("quiet")
     page = documented.Page(environments.ROOT, "beside-nova.rst", {" web": f" {server.uuid}"})
     with case_run.watching(server):

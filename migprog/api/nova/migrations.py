@@ -11,7 +11,7 @@ from microversion_parse import Version
 from migprog import exception, objects
 from migprog.api import bodies, conditional
 from migprog.api.access import Access, Rules
-from migprog.api.nova import documents, schemas, views
+from migprog.api.nova import response_schemas, schemas, views
 from migprog.api.nova.resource import Resource, require
 from migprog.api.nova.servers import check_id, known
 from migprog.core.actions import Action
@@ -104,7 +104,7 @@ class Migrations(_OfServer):
     RULES: ClassVar[Rules] = {"GET": rules.MIGRATIONS_INDEX}
     SINCE: ClassVar = {"GET": V2_23}
     QUERY = schemas.MIGRATIONS
-    ANSWER = documents.SERVER_MIGRATIONS
+    ANSWER = response_schemas.SERVER_MIGRATIONS
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         self.QUERY.read(req.query_string, req.context.version)
@@ -153,7 +153,7 @@ class Migration(_OfServer):
     RULES: ClassVar[Rules] = {"GET": rules.MIGRATIONS_SHOW, "DELETE": rules.MIGRATIONS_DELETE}
     SINCE: ClassVar = {"GET": V2_23, "DELETE": V2_24}
     QUERY = schemas.MIGRATIONS
-    ANSWER = documents.SERVER_MIGRATION
+    ANSWER = response_schemas.SERVER_MIGRATION
 
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, server_id: str, number: str

@@ -11,7 +11,7 @@ from oslo_utils import timeutils
 from migprog import exception, objects
 from migprog.api import conditional
 from migprog.api.access import Access, Rules
-from migprog.api.nova import documents, schemas, views
+from migprog.api.nova import response_schemas, schemas, views
 from migprog.api.nova.resource import Resource
 from migprog.api.nova.servers import is_full, is_storable, next_page, no_marker
 from migprog.core.status import Status
@@ -48,7 +48,7 @@ class OsMigrations(Resource):
         f"project_id with user_id or these; two others {_FEW}, else 400.",
     )
     QUERY = schemas.OS_MIGRATIONS
-    ANSWER = documents.OS_MIGRATIONS
+    ANSWER = response_schemas.OS_MIGRATIONS
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         version = req.context.version

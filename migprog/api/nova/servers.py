@@ -13,7 +13,7 @@ from oslo_utils import strutils
 from migprog import exception, objects
 from migprog.api import conditional
 from migprog.api.access import Access, Rules
-from migprog.api.nova import documents, schemas, views
+from migprog.api.nova import response_schemas, schemas, views
 from migprog.api.nova.resource import Resource
 from migprog.api.resource import Parts
 from migprog.policies import nova as rules
@@ -52,7 +52,7 @@ class Server(Resource):
 
     RULES: ClassVar[Rules] = {"GET": rules.SERVERS_SHOW}
     QUERY = schemas.SERVER
-    ANSWER = documents.SERVER
+    ANSWER = response_schemas.SERVER
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         self.QUERY.read(req.query_string, req.context.version)
@@ -68,7 +68,7 @@ class Servers(Resource):
 
     RULES: ClassVar[Rules] = {"GET": rules.SERVERS_INDEX}
     QUERY = schemas.SERVERS
-    ANSWER = documents.SERVERS
+    ANSWER = response_schemas.SERVERS
     ALL_PROJECTS = rules.SERVERS_INDEX_ALL
     BRIEF = True
 
@@ -121,7 +121,7 @@ class ServersDetail(Servers):
     """``/servers/detail``"""
 
     RULES: ClassVar[Rules] = {"GET": rules.SERVERS_DETAIL}
-    ANSWER = documents.SERVERS_DETAIL
+    ANSWER = response_schemas.SERVERS_DETAIL
     ALL_PROJECTS = rules.SERVERS_DETAIL_ALL
     BRIEF = False
 

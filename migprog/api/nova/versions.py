@@ -7,7 +7,7 @@ import falcon
 
 from migprog.api import conditional
 from migprog.api.access import PUBLIC, Rules
-from migprog.api.nova import documents, schemas, views
+from migprog.api.nova import response_schemas, schemas, views
 from migprog.api.nova.resource import Resource
 
 
@@ -17,7 +17,7 @@ class Version(Resource):
     RULES: ClassVar[Rules] = PUBLIC
     # Any parameters are accepted.
     QUERY = schemas.ANYTHING
-    ANSWER = documents.VERSION
+    ANSWER = response_schemas.VERSION
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         if not conditional.is_known(req, resp):

@@ -15,7 +15,7 @@ from typing import Any
 
 from microversion_parse import Version
 
-from migprog.api import documents
+from migprog.api import response_schemas
 from migprog.api.nova import microversion
 from migprog.api.nova.resource import Addresses
 from migprog.api.schemas import INSTANT, TEXT, UUID, Schema
@@ -28,7 +28,7 @@ V2_59, V2_80 = Version(2, 59), Version(2, 80)
 # The only kind that migprog watches.
 MIGRATION_TYPE = "live-migration"
 
-_TEXT_OR_NULL = documents.nullable(TEXT)
+_TEXT_OR_NULL = response_schemas.nullable(TEXT)
 _INTEGER_OR_NULL: Schema = {"type": ["integer", "null"]}
 _FLAVOR: Schema = {"type": "object", "additionalProperties": TEXT}
 
@@ -70,7 +70,7 @@ def instant(at: datetime) -> str:
 
 def _held(*names: str, since: Version = microversion.MIN) -> tuple[Key, ...]:
     """Return keys with the fields of the same name."""
-    known = documents.of_fields(Migration, names)
+    known = response_schemas.of_fields(Migration, names)
     return tuple(Key(name, known[name], operator.attrgetter(name), since) for name in names)
 
 

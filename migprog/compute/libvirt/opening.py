@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from migprog.bounded import Bounded
+from migprog.deadline import DeadlineRunner
 
 # When so many attempts hang, another one is made only after this time, as they may never return.
 _MOST_HANGING = 4
@@ -23,7 +23,7 @@ class Opening:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._attempts = Bounded(_MOST_HANGING, "libvirt", native=True)
+        self._attempts = DeadlineRunner(_MOST_HANGING, "libvirt", native=True)
         self._last_at = time.monotonic()
 
     def open(self, open: Callable[[], Any]) -> Any:

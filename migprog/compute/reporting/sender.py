@@ -16,7 +16,7 @@ from migprog.core.flow_control import FlowControl
 from migprog.core.log_limit import LogLimit
 from migprog.core.report import LASTING, Ack, Agent, Batch
 from migprog.core.schedule import Rules
-from migprog.core.table import Dropped
+from migprog.core.wire_table import Dropped
 from migprog.metrics import agent as metrics
 from migprog.rpc.conductor import ConductorAPI, Unreachable
 from migprog.version import RELEASE

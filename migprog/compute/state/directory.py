@@ -17,7 +17,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from migprog.core import table
+from migprog.core import wire_table
 from migprog.core.checkpoint import Checkpoint
 from migprog.core.fields import MAX_WORD
 from migprog.core.report import Arrival, Report
@@ -64,7 +64,7 @@ def name_of(entry: Entry) -> str:
 def encode(entry: Entry) -> bytes:
     """Encode an entry as it is stored, in the format of messages."""
     kind = next(kind for kind, what in _KINDS.items() if isinstance(entry, what))
-    return json.dumps({kind: table.write([entry])}).encode()
+    return json.dumps({kind: wire_table.write([entry])}).encode()
 
 
 def decode(data: bytes) -> Entry:
@@ -72,7 +72,7 @@ def decode(data: bytes) -> Entry:
     stored = json.loads(data)
     for kind, what in _KINDS.items():
         if isinstance(stored, dict) and kind in stored:
-            entries, refused = table.read(what, stored[kind], max_rows=1)
+            entries, refused = wire_table.read(what, stored[kind], max_rows=1)
             if refused:
                 raise ValueError(refused[0])
             if entries:

@@ -150,7 +150,7 @@ def test_every_route(api: tuple[str, processes.Program]) -> None:
 
 
 @pytest.mark.parametrize("concurrency", BACKENDS)
-def test_who_waits_is_in_nobodys_way(
+def test_long_poll_delays_no_other_request(
     tmp_path: pathlib.Path, database: str, concurrency: str
 ) -> None:
     """Half of the threads wait, the next is refused, others are served; the end lets all go."""
@@ -207,7 +207,7 @@ def test_fifty_clients_at_once(api: tuple[str, processes.Program]) -> None:
     program.check()
 
 
-def test_who_asks_now_and_then_does_not_wait(api: tuple[str, processes.Program]) -> None:
+def test_occasional_request_does_not_wait(api: tuple[str, processes.Program]) -> None:
     """A connection that rested is heard at once, on both backends: the quickest answer tells, as
     each would be late."""
     base, _program = api
@@ -222,7 +222,7 @@ def test_who_asks_now_and_then_does_not_wait(api: tuple[str, processes.Program])
 
 
 @pytest.mark.parametrize("concurrency", BACKENDS)
-def test_it_stops_with_clients_connected(
+def test_api_stops_while_clients_are_connected(
     tmp_path: pathlib.Path, database: str, concurrency: str
 ) -> None:
     with contextlib.ExitStack() as stack:
@@ -235,7 +235,7 @@ def test_it_stops_with_clients_connected(
     assert "Traceback" not in program.output()
 
 
-def test_a_client_that_says_nothing_holds_up_nobody(
+def test_silent_client_delays_no_other_client(
     api: tuple[str, processes.Program],
 ) -> None:
     base, _program = api
@@ -316,7 +316,7 @@ def _started(path: pathlib.Path) -> "subprocess.CompletedProcess[str]":
         ({"threads": "0", "auth_strategy": "noauth"}, "[api] threads: "),
     ],
 )
-def test_what_is_impossible_is_told_at_the_start(
+def test_impossible_options_are_an_error_at_the_start(
     tmp_path: pathlib.Path, database: str, options: dict[str, str], said: str
 ) -> None:
     path = configuration(tmp_path, database, **options)
@@ -326,7 +326,7 @@ def test_what_is_impossible_is_told_at_the_start(
     assert "Traceback" not in done.stderr
 
 
-def test_a_port_that_is_taken_is_told_at_the_start(tmp_path: pathlib.Path, database: str) -> None:
+def test_port_in_use_is_an_error_at_the_start(tmp_path: pathlib.Path, database: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         path = configuration(
             tmp_path,

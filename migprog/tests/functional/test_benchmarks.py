@@ -60,7 +60,7 @@ def test_an_agents_cost(backend):
     assert all(first > 0 for first, *_ in rows(lines, "(?:allocated|rss)", "first", "hour"))
 
 
-def test_what_storing_and_reading_cost():
+def test_benchmark_of_storing_and_reading_runs():
     lines = run(
         *("reads.py", "--database=sqlite", "--runs=1", "--batches=10", "--repeats=1"),
         "--many=200",
@@ -76,7 +76,7 @@ def test_what_storing_and_reading_cost():
         assert growth == pytest.approx(many / few, rel=0.1)
 
 
-def test_what_a_day_leaves_in_the_database():
+def test_benchmark_of_a_days_growth_of_the_database_runs():
     lines = run("store_day.py", "--hours=0.05")
     ((first, points, _, _), (last, kept, data, files)) = rows(lines, r"0\.[01]")
     assert (first, points) == (1, 1)
@@ -87,7 +87,7 @@ def test_what_a_day_leaves_in_the_database():
 
 @pytest.mark.long
 @pytest.mark.alone
-def test_the_whole_path_beside_the_naive_shape():
+def test_benchmark_of_the_whole_path_and_the_naive_one_runs():
     lines = run("path.py", "--runs=1", "--seconds=3", "--hosts=2")
     for case in ("2 hosts x 20", "40 hosts x 1"):
         naive, ours = (rows(lines, f"{case}, {shape}")[0] for shape in ("naive", "ours"))

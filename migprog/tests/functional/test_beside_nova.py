@@ -149,7 +149,7 @@ def site(
         f"/v2.1/c0ffee/servers/{WEB}/migrations/2",
     ],
 )
-def test_what_is_ours(site: Site, path: str) -> None:
+def test_proxy_sends_migprogs_requests_to_migprog(site: Site, path: str) -> None:
     answer = site.ask("GET", path, OpenStack_API_Version="compute 2.80")
     assert (answer.by, answer.code) == (MIGPROG, 200), answer
     assert answer.headers["X-OpenStack-Nova-API-Version"] == "2.80"
@@ -199,7 +199,7 @@ def test_what_is_ours(site: Site, path: str) -> None:
         ("GET", f"/v2.1/servers/{WEB.replace('-', '')}/migrations"),
     ],
 )
-def test_what_is_novas(site: Site, method: str, path: str) -> None:
+def test_proxy_sends_novas_requests_to_nova(site: Site, method: str, path: str) -> None:
     body = '{"force_complete": null}' if method == "POST" else None
     answer = site.ask(method, path, body=body, OpenStack_API_Version="compute 2.80")
     assert (answer.by, answer.code) == (NOVA, 200), answer
@@ -211,7 +211,7 @@ def test_what_is_novas(site: Site, method: str, path: str) -> None:
 @pytest.mark.parametrize(
     "path", [f"/v2.1/servers/{NOBODY}/migrations", f"{OF_WEB}/1", f"{OF_WEB}/99"]
 )
-def test_what_is_not_known_here_nova_is_asked_for(site: Site, path: str) -> None:
+def test_proxy_asks_nova_for_what_migprog_does_not_know(site: Site, path: str) -> None:
     answer = site.ask("GET", path, OpenStack_API_Version="compute 2.80")
     assert (answer.by, answer.code, answer.document["uri"]) == (NOVA, 200, path)
 
@@ -239,7 +239,7 @@ def test_a_tag_passes(site: Site) -> None:
         {"X_Forwarded_Prefix": "/evil", "X_Forwarded_For": "192.0.2.66"},
     ],
 )
-def test_links_name_the_public_address_whatever_a_client_says(
+def test_links_have_the_public_address_whatever_headers_a_client_sends(
     site: Site, lies: dict[str, str]
 ) -> None:
     public = f"https://127.0.0.1:{site.proxy.own}"
@@ -256,7 +256,7 @@ def test_links_name_the_public_address_whatever_a_client_says(
     assert "forwarded" not in told and "x-forwarded-prefix" not in told
 
 
-def test_who_waits_for_news_is_not_cut_off(site: Site) -> None:
+def test_proxy_does_not_cut_off_a_long_poll(site: Site) -> None:
     """Longer than a proxy gives a server to be connected to."""
     begin = time.monotonic()
     answer = site.ask("GET", f"/servers/{WEB}/migrations/2?wait=3&since=1", own=True)

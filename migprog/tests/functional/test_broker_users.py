@@ -64,7 +64,7 @@ def _commands(name: str, host: str = "") -> list[list[str]]:
 
 def _options(host: str, process: str, lock_path: pathlib.Path) -> dict[str, str]:
     """The options of the page, by section."""
-    block = re.search(r"For everybody::\n\n((?:   .*\n|\n)+)", _PAGE.read_text())
+    block = re.search(r"For all processes::\n\n((?:   .*\n|\n)+)", _PAGE.read_text())
     assert block is not None
     text = block[1].replace("HOST", host).replace("= migprog-compute", f"= {process}")
     text = text.replace("/var/lib/migprog", str(lock_path))

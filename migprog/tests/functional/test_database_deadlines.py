@@ -87,7 +87,7 @@ def test_a_connection_that_failed_is_replaced(store):
     assert store.read(work) == 7
 
 
-def test_what_a_thread_counts_is_its_own(store):
+def test_each_thread_has_its_own_deadline(store):
     """Another thread reads meanwhile."""
     ending = threading.Event()
     reading = threading.Semaphore(0)

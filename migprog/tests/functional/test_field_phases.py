@@ -138,7 +138,9 @@ def test_a_guest_that_somebody_suspends_while_its_memory_is_copied(
     assert final["downtime_seconds"] > 2
 
 
-def test_post_copy_that_stands_still(watched: Deployment, lab: Lab, started: list[Server]) -> None:
+def test_post_copy_without_moving_bytes_is_stalled(
+    watched: Deployment, lab: Lab, started: list[Server]
+) -> None:
     source, destination = lab.hosts
     server = lab.start_guest(source, Guest(name="stuck", memory_mib=96, fill_mib=80))
     started.append(server)

@@ -142,7 +142,7 @@ def test_an_admin_of_one_project_is_one_of_all(cloud: Cloud) -> None:
     assert listed["id"] == SERVER
 
 
-def test_what_is_public_needs_no_token(cloud: Cloud) -> None:
+def test_public_addresses_need_no_token(cloud: Cloud) -> None:
     assert [each["id"] for each in cloud.get("/", None).json()["versions"]] == ["v1", "v2.1"]
     assert cloud.get("/v2.1", None).json()["version"]["id"] == "v2.1"
     assert cloud.get("/v2.1/", None).json()["version"]["min_version"] == "2.1"
@@ -332,7 +332,7 @@ def test_check_fails_with_a_wrong_password(cloud: Cloud, tmp_path: pathlib.Path)
     assert told["Keystone"][1].endswith("[needed by migprog-api]")
 
 
-def test_check_warns_of_a_user_who_may_not_look_at_tokens(
+def test_check_warns_of_a_user_that_may_not_validate_tokens(
     cloud: Cloud, tmp_path: pathlib.Path
 ) -> None:
     conf = configured(

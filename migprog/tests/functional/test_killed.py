@@ -143,7 +143,7 @@ def test_a_migration_goes_on_under_its_record(deployment, lab, guest):
     wait_until_nothing_is_kept(deployment, source)
 
 
-def test_what_completed_meanwhile_is_settled_by_the_destination(deployment, lab, guest):
+def test_end_without_an_agent_is_resolved_by_the_destination(deployment, lab, guest):
     source = lab.hosts[0]
     server = guest()
     migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=SLOW_MIB_S)
@@ -164,7 +164,7 @@ def test_what_completed_meanwhile_is_settled_by_the_destination(deployment, lab,
         wait_until_nothing_is_kept(deployment, host)
 
 
-def test_what_completed_meanwhile_is_known_to_a_source_that_still_has_it(deployment, lab, guest):
+def test_end_without_an_agent_is_found_if_the_sources_libvirt_has_it(deployment, lab, guest):
     source, destination = lab.hosts
     began = time.monotonic()
     deployment.agents[source.name].kill()
@@ -193,7 +193,7 @@ def test_what_completed_meanwhile_is_known_to_a_source_that_still_has_it(deploym
     assert_final(deployment.wait_for_end(server.uuid), outcome)
 
 
-def test_where_it_went_is_found_by_a_destination_that_saw_nothing(deployment, lab, guest):
+def test_destination_agent_that_saw_no_arrival_finds_the_server(deployment, lab, guest):
     destination = lab.hosts[1]
     deployment.agents[destination.name].kill()
     server = guest()
@@ -204,9 +204,7 @@ def test_where_it_went_is_found_by_a_destination_that_saw_nothing(deployment, la
     assert_final(deployment.wait_for_end(server.uuid), outcome)
 
 
-def test_what_completed_in_post_copy_meanwhile_is_settled_by_the_destination(
-    deployment, lab, guest
-):
+def test_end_in_post_copy_without_an_agent_is_resolved_by_the_destination(deployment, lab, guest):
     source = lab.hosts[0]
     server = guest(working_set_mib=32, segments=((1000, 40.0),))
     migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=SLOW_MIB_S, post_copy=True)
@@ -221,7 +219,7 @@ def test_what_completed_in_post_copy_meanwhile_is_settled_by_the_destination(
     assert len(deployment.migrations(server.uuid)) == 1
 
 
-def test_what_was_aborted_meanwhile_is_unknown(deployment, lab, guest):
+def test_migration_aborted_without_an_agent_is_unknown(deployment, lab, guest):
     source = lab.hosts[0]
     server = guest()
     migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=SLOW_MIB_S)
@@ -264,9 +262,7 @@ def test_another_attempt_that_began_meanwhile_is_another_record(deployment, lab,
     assert newer["id"] != older["id"] == before["id"]
 
 
-def test_an_end_that_no_conductor_took_is_told_by_the_next_agent(
-    deployment, lab, guest, rabbitmq_broker
-):
+def test_unacknowledged_end_is_reported_by_the_next_agent(deployment, lab, guest, rabbitmq_broker):
     source, destination = lab.hosts
     server = guest()
     migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=SLOW_MIB_S)
@@ -291,9 +287,7 @@ def test_an_end_that_no_conductor_took_is_told_by_the_next_agent(
         wait_until_nothing_is_kept(deployment, host)
 
 
-def test_a_state_directory_that_fails_is_told_of_and_stops_nothing(
-    deployment, lab, guest, tmp_path
-):
+def test_failing_state_directory_is_logged_and_stops_nothing(deployment, lab, guest, tmp_path):
     source = lab.hosts[0]
     deployment.agents[source.name].stop()
     (port,) = processes.free_ports(1)

@@ -209,7 +209,7 @@ def test_the_pace_as_libvirt_measures_it(lab: Lab, start: Callable[..., Server])
     assert 8.0 * 0.8 < pace_mib_s < 8.0 * 1.2
 
 
-def test_what_nova_knows_is_in_the_domain(lab: Lab, start: Callable[..., Server]) -> None:
+def test_domain_has_novas_metadata(lab: Lab, start: Callable[..., Server]) -> None:
     nova = NovaMetadata(server_name="<b>Müller & 'Söhne'</b>", project_name='"', user_name="]]>")
     server = start(memory_mib=16, fill_mib=1, working_set_mib=1, disk_mib=1, nova=nova)
     with lab.hosts[0].connect_read_only() as connection:

@@ -112,7 +112,7 @@ def test_change_that_an_operator_asks_for_is_the_operators(
         (["migprog.compute.libvirt.host"], False),
     ],
 )
-def test_only_what_comes_through_operators_actions_is_an_operators(modules, expected):
+def test_call_is_an_operators_only_through_the_modules_of_actions(modules, expected):
     assert boundary.is_operators(modules) is expected
 
 

@@ -88,7 +88,7 @@ def rows(url: str) -> int:
     ["mariadb", pytest.param("postgresql", marks=pytest.mark.long)],
     indirect=True,
 )
-def test_what_an_interval_costs_here(load_test, rabbitmq_broker, database):
+def test_load_test_measures_the_cost_of_an_interval(load_test, rabbitmq_broker, database):
     before = virtual_hosts(rabbitmq_broker), databases(database)
     # So short that in any few seconds some begin and end, whose changes are to be seen.
     done = load_test(*_SHORT, "--migration-seconds", "20", "--json", "-")
@@ -164,7 +164,7 @@ def test_conductors_at_work_are_measured_where_that_is_asked_for(load_test, conf
         (["--database", "mysql+pymysql://x@127.0.0.1:1/x"], "[database] connection: "),
     ],
 )
-def test_what_cannot_be_is_told_in_a_line(load_test, words, said):
+def test_impossible_options_are_one_line(load_test, words, said):
     done = load_test(*words)
     assert done.returncode == 1
     assert said in done.stderr

@@ -212,7 +212,7 @@ def test_processes_of_another_server_are_shown_together(
 
 
 def test_alerts_of_the_page_are_rules_of_prometheus(tmp_path: pathlib.Path) -> None:
-    block = PAGE.partition(".. code-block:: yaml\n\n")[2].partition("\n\nThe forecast")[0]
+    block = PAGE.partition(".. code-block:: yaml\n\n")[2].partition("\n\nThe accuracy")[0]
     rules = tmp_path / "rules.yaml"
     rules.write_text(textwrap.dedent(block))
     done = subprocess.run(

@@ -54,7 +54,7 @@ def wait_for_line(agent, text):
     pytest.fail(f"{text!r} was not said:\n{''.join(said)}")
 
 
-def test_what_is_to_be_told_is_told_whenever_the_network_is_mended(rabbitmq_broker):
+def test_reports_arrive_once_the_network_is_back(rabbitmq_broker):
     with Relay(rabbitmq_broker.port) as network:
         url = f"rabbit://guest:guest@127.0.0.1:{network.port}/"
         with subprocess.Popen(

@@ -145,7 +145,7 @@ def test_openstack_in_older_microversions(endpoint: str) -> None:
         assert ("UUID" in rows[0]) is (minor >= 59)
 
 
-def test_openstack_is_told_what_is_wrong(endpoint: str) -> None:
+def test_openstack_prints_the_reason_of_an_error(endpoint: str) -> None:
     for (command, told), answer in zip(
         refused := [
             (f"server migration show {WEB} {DONE}", f"In-progress live migration {DONE}"),
@@ -215,7 +215,7 @@ def test_sdk_shows(endpoint: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "/v2.1", "/v2.1/", "/v2.1/c0ffee"])
-def test_sdk_finds_it_by_a_catalog(endpoint: str, path: str) -> None:
+def test_sdk_finds_the_endpoint_in_the_catalog(endpoint: str, path: str) -> None:
     """Of one that names the root it takes, of our faces, Nova's."""
     compute = nova_clients.sdk_by_catalog(endpoint.removesuffix("/v2.1") + path)
     assert [each.uuid for each in compute.server_migrations(WEB)] == [RUNNING]

@@ -73,7 +73,7 @@ def report_all(broker: str, reports: list) -> list[Ack]:
 
 
 @pytest.mark.parametrize("concurrency", ["eventlet", "threading"])
-def test_nova_is_in_nobodys_way(tmp_path, rabbitmq, nova, concurrency) -> None:
+def test_hanging_nova_delays_no_report(tmp_path, rabbitmq, nova, concurrency) -> None:
     database = f"sqlite:///{tmp_path}/migprog.sqlite"
     store = stores.ready(database)
     (metrics,) = processes.free_ports(1)

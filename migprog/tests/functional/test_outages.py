@@ -200,7 +200,7 @@ def test_service_without_a_broker_in_its_configuration_does_not_start(command, s
     assert line.startswith(f"{command}: [DEFAULT] transport_url: is not set")
 
 
-def test_conductor_waits_for_a_database_that_is_away_and_says_so(own_broker, start, tmp_path):
+def test_conductor_waits_for_a_database_that_is_away_and_logs_it(own_broker, start, tmp_path):
     url = f"mysql+pymysql://migprog:{SECRET}@127.0.0.1:1/migprog"
     conductor = start("migprog-conductor", transport(own_broker.url), connection(url))
     wait_for_output(conductor, "next try in 2.0 s")
@@ -260,7 +260,7 @@ def test_broker_that_goes_away_is_a_few_lines_with_its_address(
     source.kill()
 
 
-def test_agent_whose_login_is_refused_goes_on_and_says_so_once(own_broker, lab, start, tmp_path):
+def test_agent_whose_login_is_refused_continues_and_logs_once(own_broker, lab, start, tmp_path):
     (port,) = processes.free_ports(1)
     agent = start(
         "migprog-compute",

@@ -86,7 +86,7 @@ def test_every_combination_of_filters_is_served_by_an_index_or_refused(
     assert served > refused / (3 if is_long else 6) > 0
 
 
-def test_what_is_listed_by_two_ways_is_the_same(store, combinations, monkeypatch):
+def test_lists_by_two_indexes_are_the_same(store, combinations, monkeypatch):
     """Of many changed migrations a page is looked for in the list's order first."""
     for project in (plans.LARGE, None):
         for asked in combinations:

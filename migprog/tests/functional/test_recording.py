@@ -94,7 +94,7 @@ def under_way(percents):
     return max(percent for percent in percents if percent < 100)
 
 
-def test_a_migration_is_replayed_as_it_was_told(lab, agent, server, tmp_path):
+def test_replay_has_the_assessments_that_were_reported(lab, agent, server, tmp_path):
     migration = lab.migrate(server, *lab.hosts, bandwidth_mib_s=10)
     outcome = migration.wait(timeout=60)
     final = told_end(agent)

@@ -34,7 +34,7 @@ def within_its_time(each, provoke):
 
 @pytest.mark.parametrize("each", _asking_for("database"))
 @pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
-def test_what_a_database_does_to_a_process_ends_in_time(request, kind, each):
+def test_process_recovers_in_time_from_faults_of_the_database(request, kind, each):
     server = request.getfixturevalue(f"{kind}_server")
     with parties.database.database(server) as database:
         within_its_time(each, functools.partial(each.provoke, database))
@@ -65,7 +65,7 @@ def apart(rabbitmq_broker):
 
 
 @pytest.mark.parametrize("each", _asking_for("broker"))
-def test_what_a_broker_does_to_a_process_ends_in_time(apart, each):
+def test_process_recovers_in_time_from_faults_of_the_broker(apart, each):
     within_its_time(each, functools.partial(apart, each.name))
 
 
@@ -76,17 +76,17 @@ def hosts():
 
 
 @pytest.mark.parametrize("each", _asking_for("hosts"))
-def test_what_libvirt_does_to_an_agent_ends_in_time(hosts, each):
+def test_agent_recovers_in_time_from_faults_of_libvirt(hosts, each):
     # Each waits for its own steps: most of the time is the host's, which it needs to get ready.
     each.provoke(hosts)
 
 
 @pytest.mark.parametrize("each", _asking_for())
-def test_what_another_party_does_to_a_process_ends_in_time(each):
+def test_process_recovers_in_time_from_faults_of_other_parties(each):
     within_its_time(each, each.provoke)
 
 
-def test_the_table_has_every_fault_of_every_party_for_each_process_that_needs_it():
+def test_table_has_every_fault_of_every_party_for_each_process():
     faults: dict[tuple[str, str], set[str]] = {}
     for each in CELLS:
         faults.setdefault((each.party, each.process), set()).add(each.fault)

@@ -203,7 +203,7 @@ def test_agent_listens_as_soon_as_the_broker_takes_its_login(site):
     assert "Traceback" not in agent.output() and len(lines) == 2
 
 
-def test_agent_says_that_it_takes_actions_as_soon_as_the_broker_lets_it(site):
+def test_agent_reports_actions_enabled_once_the_broker_permits_it(site):
     site.broker.control("change_password", USER, "right")
     # It may report, and gets the answers; the queue of its actions it may not declare.
     not_that = "^(?!migprog-compute).*$"

@@ -64,7 +64,7 @@ class TestPurge(Purging):
         store.close()
 
 
-def test_what_the_driver_sends_to_mariadb_does_not_grow(mariadb):
+def test_bytes_sent_to_mariadb_do_not_grow(mariadb):
     """SQLAlchemy counts a statement for many rows as one, whatever the driver makes of it."""
     store = stores.ready(mariadb)
     firsts = [stores.report() for _ in range(200)]
@@ -143,7 +143,7 @@ def test_a_database_that_is_gone_is_unavailable(kind):
             stores.store(store, stores.later(first))
 
 
-def test_connections_cut_are_made_anew(server, store):
+def test_cut_connections_are_replaced(server, store):
     first = stores.report()
     stores.store(store, first)
     if store.engine.dialect.name == "mysql":

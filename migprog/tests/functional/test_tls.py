@@ -117,7 +117,7 @@ def test_all_of_it(
 
 
 @pytest.mark.parametrize("concurrency", ["eventlet", "threading"])
-def test_a_broker_that_is_not_who_it_says(
+def test_broker_with_another_hosts_certificate_is_refused(
     concurrency: str,
     lab,
     authority: Authority,

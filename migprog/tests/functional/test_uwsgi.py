@@ -138,7 +138,7 @@ def site(rabbitmq: str, tmp_path: pathlib.Path) -> Iterator[Site]:
             server.wait()
 
 
-def test_each_process_of_uwsgi_gets_the_answers_to_what_it_asks(site: Site) -> None:
+def test_each_uwsgi_process_receives_the_answers_to_its_calls(site: Site) -> None:
     site.gives_each_its_own_answer(site.migrations)
     assert len(site.workers()) > 1, site.program.output()
     # A worker that was killed is replaced: by one that was forked from the same import.

@@ -30,7 +30,7 @@ def known(store, host):
 
 
 class Living:
-    def test_what_it_told_last(self, store):
+    def test_agent_row_has_the_last_heartbeat(self, store):
         host = "ünï 🐎'; --"
         tell(store, host, AGENT, START + 1)
         told = {name: value for name, value in dataclasses.asdict(AGENT).items() if name != "key"}
@@ -55,7 +55,7 @@ class Living:
             known(store, "with-reports").last_reported_at == migration(store, told).last_reported_at
         )
 
-    def test_a_message_without_says_nothing_of_it(self, store):
+    def test_message_without_an_agent_changes_no_agent(self, store):
         tell(store, "silent", None, START + 1, report())
         assert known(store, "silent") is None
 
@@ -79,7 +79,7 @@ class Impersonated:
         )
         return [each.why for each in stored.refused]
 
-    def test_another_agent_changes_nothing_while_the_hosts_own_is_heard_of(self, store):
+    def test_another_agent_changes_nothing_while_the_hosts_own_sends_heartbeats(self, store):
         assert not self._refusals(store, "owned", START, key="mine", version="1")
         before = known(store, "owned")
         for key in ("another", "", None):
@@ -102,13 +102,13 @@ class Impersonated:
         assert [len(each.refused) for each in stored] == [0, 1]
         assert known(store, "at-once").version == "mine"
 
-    def test_an_agent_that_has_lost_its_key_is_taken_when_the_row_is_silent(self, store):
+    def test_agent_that_has_lost_its_key_is_accepted_once_the_row_is_silent(self, store):
         assert not self._refusals(store, "lost", START, key="before")
         assert self._refusals(store, "lost", START + 60, key="after") == ["agent"]
         assert not self._refusals(store, "lost", START + 61, key="after")
         assert self._refusals(store, "lost", START + 62, key="before") == ["agent"]
 
-    def test_an_agent_of_before_has_no_key_until_it_is_upgraded(self, store):
+    def test_agent_of_an_earlier_version_has_no_key_until_it_is_upgraded(self, store):
         assert not self._refusals(store, "older", START)
         assert not self._refusals(store, "older", START + 1, version="2")
         assert not self._refusals(store, "older", START + 2, key="mine")

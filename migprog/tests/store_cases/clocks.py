@@ -71,7 +71,7 @@ class Timing:
         assert now.migrates
 
     @pytest.mark.parametrize("first", [0, 1])
-    def test_in_whatever_order_they_are_told(self, store, first):
+    def test_reports_by_different_clocks_in_any_order(self, store, first):
         old = report(5, Status.COMPLETED, ended_at=START + 5, percent=100)
         new = report(server_uuid=old.server_uuid, started_at=START + 60, percent=7)
         told = [("a", HOUR, old), ("b", -HOUR, new)]

@@ -100,7 +100,7 @@ class Remembering:
         step = downsampling.step_seconds(seconds[-1])
         assert len({number // step for number in numbers}) == len(numbers) > 10
 
-    def test_what_comes_late_makes_no_point(self, store):
+    def test_late_report_makes_no_point_of_the_history(self, store):
         first = report()
         for sequence in (1, 20, 5, 20):
             stores.store(store, later(first, sequence=sequence))

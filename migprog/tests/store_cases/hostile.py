@@ -36,6 +36,6 @@ class Hostile:
 
     @SETTINGS
     @given(hostile.spoilt_rows())
-    def test_what_is_good_is_stored_beside_what_is_not(self, endpoint, wire):
+    def test_valid_entries_are_stored_beside_hostile_ones(self, endpoint, wire):
         endpoint.take_good_beside(wire)
         endpoint.read_back()

@@ -10,7 +10,7 @@ import pytest
 
 from migprog import objects
 from migprog.core import acceptance, clocks
-from migprog.core.refusal import Why
+from migprog.core.entry_refusal import Why
 from migprog.core.report import Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Status
 from migprog.tests import stores
@@ -75,7 +75,7 @@ def _told(kind, name, wrong_by):
 
 
 class Dating:
-    def test_each_time_that_is_told_is_an_instant_or_a_length(self):
+    def test_each_time_field_of_a_report_is_an_instant_or_a_duration(self):
         for kind, names in INSTANTS.items():
             assert _times(kind) == {*names, *LENGTHS[kind]}
 
@@ -151,7 +151,7 @@ class Dating:
         assert {each.why for each in stored.refused} <= {Why.INSTANT}
         assert objects.Agent.get(store, "h").started_at <= latest
 
-    def test_a_start_by_a_clock_that_was_set_back_since_is_told_anew(self, store):
+    def test_start_by_a_clock_that_was_set_back_since_is_corrected(self, store):
         first = report()
         stores.store(store, first)
         end = stores.later(first, status=Status.FAILED, ended_at=START - 50)
@@ -161,7 +161,7 @@ class Dating:
         assert (kept.started_at, kept.sampled_at) == (at(START - 90), at(START - 50))
         assert kept.ended_at == kept.sampled_at
 
-    def test_an_agent_that_was_heard_of_in_two_years_is_silent(self, store):
+    def test_agent_whose_heartbeat_is_two_years_ahead_is_silent(self, store):
         """By a conductor whose clock was wrong. It must not keep the next agent out until then."""
         before = _told(Agent, "started_at", 0.0)[1].agent
         for key, last_reported_at in (("one", NOW + 730 * DAY), ("another", NOW)):
@@ -178,7 +178,7 @@ class Dating:
         )
         assert refusal is not None
 
-    def test_what_follows_after_a_conductors_clock_was_set_back_is_by_that_clock(self, store):
+    def test_reports_after_a_conductors_clock_was_set_back_are_by_that_clock(self, store):
         """Its hosts' instants are told by the new clock, and the first ones are still to come."""
         hour = 3600
         first = report(percent=1)

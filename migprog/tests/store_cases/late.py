@@ -77,7 +77,7 @@ class Late:
         assert settled is is_settled
 
     @pytest.mark.parametrize("quiet_seconds", [100, 200])
-    def test_all_that_it_tells_is_there(self, store, quiet_seconds):
+    def test_late_source_completes_an_arrival_only_record(self, store, quiet_seconds):
         """The same whether it was waited for or not."""
         first = report(percent=40, memory_processed_bytes=900)
         host, _settled = settle(store, first, None, quiet_seconds)
@@ -96,7 +96,7 @@ class Late:
         assert after.updated_at > before.updated_at
         assert objects.Server.get(store, first.server_uuid).name == "web"
 
-    def test_what_it_does_not_tell_stays_as_the_destination_told_it(self, store):
+    def test_late_source_keeps_the_destinations_values_that_it_does_not_report(self, store):
         first = report()
         host, _ = settle(store, first, None, 200)
         nothing = dict.fromkeys(OF_SOURCE | OF_BOTH)
@@ -107,7 +107,7 @@ class Late:
         assert after.downtime_seconds == 0.25
 
     @pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED, Status.RUNNING])
-    def test_it_is_not_contradicted(self, store, status):
+    def test_late_source_does_not_change_the_end_by_the_arrival(self, store, status):
         first = report()
         host, _ = settle(store, first, None, 200)
         before = lasting(migration(store, first))
@@ -121,7 +121,7 @@ class Late:
         assert stores.store(store, ended(first), host="evil", last_reported_at=START + 300).refused
         assert lasting(migration(store, first)) == before
 
-    def test_its_own_end_is_filled_up_where_it_is_null_and_else_stays(self, store):
+    def test_late_source_fills_null_fields_of_its_end_only(self, store):
         first = report()
         stores.store(store, first, ended(first, verdict_message=None))
         stores.store(store, ended(first, 3, verdict_message="why", downtime_seconds=9.0))

@@ -61,7 +61,7 @@ class MigrationQuery:
         assert found(status=Status.RUNNING) == [moved.uuid, running.uuid]
         assert found(status=Status.RUNNING, in_progress=False) == []
 
-    def test_by_who_and_where_from(self, store):
+    def test_list_by_user_and_source(self, store):
         name = report().uuid
         mine = report(project_id=name, user_id=f"{name}-me")
         other = report(project_id=name, user_id=f"{name}-other")
@@ -114,7 +114,7 @@ class MigrationQuery:
         assert objects.Agent.get(store, name).node == name
         assert objects.Agent.get(store, f"{name} ").node == f"{name} "
 
-    def test_by_when_it_changed(self, store):
+    def test_list_by_instant_of_change(self, store):
         """To the microsecond, whatever the zone in which is asked."""
         name = report().uuid
         early, late = report(project_id=name), report(project_id=name)
@@ -196,7 +196,7 @@ class MigrationQuery:
             with pytest.raises(exception.BadRequest, match="marker"):
                 objects.Migration.list(store, marker=bad)
 
-    def test_one_project_alone(self, store):
+    def test_list_of_one_project(self, store):
         """What is another's is not found, by whatever it is asked for."""
         name = report().uuid
         mine, theirs, nobodys = (

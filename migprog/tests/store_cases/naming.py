@@ -21,7 +21,7 @@ def _name(store, which, number, nova_uuid=None, **values):
 class NovaIdLookup:
     """Nova's own names of migrations."""
 
-    def test_a_name_is_kept_whatever_is_told_later(self, store):
+    def test_novas_ids_stay_whatever_is_reported_later(self, store):
         first = report()
         stores.store(store, first)
         old = migration(store, first)
@@ -47,7 +47,7 @@ class NovaIdLookup:
         assert (named.nova_user_id, named.nova_record.dest_compute) == ("admin", "dest")
         assert (named.status, named.dest_compute) == (Status.COMPLETED, "dest")
 
-    def test_it_is_one_migrations_alone(self, store, other_store):
+    def test_novas_ids_belong_to_one_migration(self, store, other_store):
         one, other = report(), report()
         stores.store(store, one, other)
         theirs = _name(store, one, 17)
@@ -93,7 +93,7 @@ class NovaIdLookup:
         marks = objects.ResourceVersion.list(store, project_id=project, named_in_nova=True)
         assert [mark.id for mark in marks] == [migration(store, e).id for e in (last, first)]
 
-    def test_found_by_who_asked_nova_for_it(self, store):
+    def test_migration_is_found_by_the_user_who_requested_it(self, store):
         owner, admins, user = (str(uuid.uuid4()) for _ in range(3))
         one, other, last = (report(project_id=owner, user_id=owner) for _ in range(3))
         for each in (one, other, last):

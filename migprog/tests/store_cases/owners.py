@@ -60,7 +60,7 @@ class Owning:
         assert (after.status, after.sequence, after.percent) == (Status.RUNNING, 3, 9)
         assert (after.project_id, after.source_compute) == ("red", "b")
 
-    def test_what_lasts_stays_as_it_was_first_told(self, store):
+    def test_project_user_and_start_stay_as_first_reported(self, store):
         mine = report(percent=1, **NAMES)
         _told_by(store, "host-b", mine)
         others = {"project_id": "blue", "user_id": "eve", "server_name": "x"}
@@ -72,14 +72,14 @@ class Owning:
         assert (stored.started_at, server.migration_started_at) == (at(START), at(START))
         assert stored.percent == server.progress == 2
 
-    def test_what_was_not_known_at_first_is_filled_in(self, store):
+    def test_unknown_project_and_user_are_filled_in_later(self, store):
         mine = report()
         _told_by(store, "host-b", mine)
         _told_by(store, "host-b", dataclasses.replace(later(mine), **NAMES))
         stored, server = migration(store, mine), objects.Server.get(store, mine.server_uuid)
         assert (stored.project_id, server.project_id, server.name) == ("red", "red", "web")
 
-    def test_a_sequence_may_not_leap(self, store):
+    def test_leaping_sequence_is_refused(self, store):
         mine = report()
         _told_by(store, "host-b", mine, last_reported_at=START + 1)
         for sequence in (2**63 - 1, 2**32, 1 + 2**16 + 301):
@@ -107,7 +107,7 @@ class Owning:
         assert objects.Server.get(store, first.server_uuid).migration_uuid == honest.uuid
 
     @pytest.mark.parametrize("sent_at", [None, START + 100])
-    def test_a_start_in_the_year_2191_keeps_nobody_from_speaking(self, store, sent_at):
+    def test_start_in_the_year_2191_does_not_block_later_reports(self, store, sent_at):
         first = report(percent=1)
         evil = report(server_uuid=first.server_uuid, started_at=7e9, sampled_at=START + 99)
         stored = objects.store_batch(
@@ -124,7 +124,7 @@ class Owning:
         assert [(each.why, stored.reports) for each in stored.refused] == [("instant", 0)]
         assert not objects.Migration.list(store, server_uuid=evil.server_uuid)
 
-    def test_an_arrival_in_the_year_2191_keeps_nobody_from_arriving(self, store):
+    def test_arrival_in_the_year_2191_does_not_block_later_arrivals(self, store):
         mine = report()
         _told_by(store, "host-b", mine)
         evil = arrival(mine.server_uuid, 7e9)
@@ -135,7 +135,7 @@ class Owning:
         assert stores.store(store, honest, host="host-c", last_reported_at=START + 7).arrived
         assert migration(store, mine).dest_compute == "host-c"
 
-    def test_a_source_that_called_it_back_is_believed(self, store):
+    def test_source_that_reports_progress_again_is_believed(self, store):
         """Whoever says that the server has arrived with it, for good."""
         mine = report()
         _told_by(store, "host-b", mine, last_reported_at=START + 1)
@@ -178,7 +178,7 @@ class Owning:
         assert migration(store, mine).dest_compute == "host-c"
         assert objects.Server.get(store, mine.server_uuid).host == "host-c"
 
-    def test_a_source_that_was_quiet_takes_back_an_end_that_an_arrival_told(self, store):
+    def test_source_that_was_silent_corrects_an_end_by_an_arrival(self, store):
         mine = report(percent=10, **NAMES)
         _told_by(store, "host-b", mine, last_reported_at=START + 1)
         assert self._came(store, mine, "rogue", START + 5, START + 200)
@@ -191,7 +191,7 @@ class Owning:
         assert (undone.dest_compute, undone.total_seconds) == (None, None)
         assert (server.host, server.progress) == ("host-b", 20)
 
-    def test_an_end_that_the_source_told_is_not_taken_back(self, store):
+    def test_end_that_the_source_reported_is_not_changed(self, store):
         mine = report(percent=10)
         end = later(mine, 5, Status.COMPLETED, ended_at=START + 5.25, percent=100)
         _told_by(store, "host-b", mine, end)

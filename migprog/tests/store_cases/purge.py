@@ -49,7 +49,7 @@ class _Meanwhile:
 
 
 class Purging:
-    def test_what_ended_goes_with_all_that_belongs_to_it(self, store):
+    def test_purge_deletes_ended_migrations_with_their_history(self, store):
         course = _course(5)
         for each in course:
             stores.store(store, each, last_reported_at=OLD)
@@ -91,7 +91,7 @@ class Purging:
         assert _gone(store, ahead)
         assert migration(store, late)
 
-    def test_what_has_not_ended_is_kept_and_counted_unless_asked_for(self, store):
+    def test_purge_keeps_and_counts_migrations_in_progress_unless_requested(self, store):
         lost = report(started_at=OLD)
         stores.store(store, lost, last_reported_at=OLD)
         assert _purge(store) == objects.Purged(silent=1)
@@ -125,14 +125,14 @@ class Purging:
         assert max(told[0].migrations, *steps) <= PURGE_BATCH
         assert sum(step > 0 for step in [told[0].migrations, *steps]) >= 3
 
-    def test_what_is_kept_stands_in_nobodys_way(self, store):
+    def test_purge_passes_records_that_it_keeps(self, store):
         lost = [report(started_at=OLD) for _ in range(PURGE_BATCH)]
         stores.store(store, *lost, last_reported_at=OLD)
         ended = report(started_at=OLD, status=Status.COMPLETED)
         stores.store(store, ended, last_reported_at=OLD)
         assert _purge(store) == objects.Purged(migrations=1, servers=1, silent=len(lost))
 
-    def test_what_a_conductor_stored_whose_clock_was_ahead_stands_in_nobodys_way(self, store):
+    def test_purge_passes_records_of_a_conductor_whose_clock_was_ahead(self, store):
         ahead = [report(status=Status.COMPLETED) for _ in range(PURGE_BATCH)]
         stores.store(store, *ahead, last_reported_at=START + 700 * _DAY)
         ended = report(started_at=OLD, status=Status.COMPLETED)
@@ -140,7 +140,7 @@ class Purging:
         assert _purge(store).migrations == 1
         assert _gone(store, ended)
 
-    def test_what_is_young_is_not_read(self, store):
+    def test_purge_does_not_read_young_records(self, store):
         stores.store(store, report(started_at=OLD, status=Status.COMPLETED), last_reported_at=OLD)
         for _ in range(4):
             young = [report(status=Status.COMPLETED) for _ in range(PURGE_BATCH)]
@@ -150,7 +150,7 @@ class Purging:
         # The page with the old one, and the next.
         assert sum("created_at" in s and "FOR UPDATE" not in s for s in sent) <= 3
 
-    def test_what_is_heard_of_meanwhile_stays(self, store):
+    def test_purge_keeps_records_that_are_reported_meanwhile(self, store):
         lost = report(started_at=OLD, status=Status.UNKNOWN)
         stores.store(store, lost, last_reported_at=OLD)
 

@@ -92,7 +92,7 @@ class Keeping:
         stores.store(store, later(one, eta_low_seconds=seconds))
         assert migration(store, one).eta_low_seconds == seconds
 
-    def test_what_is_not_known_is_none(self, store):
+    def test_unknown_fields_are_none(self, store):
         bare = report()
         stores.store(store, bare)
         stored = migration(store, bare)
@@ -102,7 +102,7 @@ class Keeping:
         }
         assert {k for k, v in dataclasses.asdict(stored).items() if v is not None} == known
 
-    def test_server_is_told_by_the_same_sample(self, store):
+    def test_server_has_the_progress_of_the_same_sample(self, store):
         first = report(percent=3, server_name="web", project_id="p", user_id="u")
         stores.store(store, first)
         server = objects.Server.get(store, first.server_uuid.upper())
@@ -197,7 +197,7 @@ class Guarding:
         assert {name: getattr(stored, name) for name in compared} == compared
         assert stored.eta_at_50_seconds is stored.eta_in_range_at_50 is None
 
-    def test_it_tells_what_a_batch_changed(self, store):
+    def test_store_returns_what_a_batch_changed(self, store):
         first, other = report(), report(status=Status.FAILED)
         completed = later(first, sequence=9, status=Status.COMPLETED)
 
@@ -210,7 +210,7 @@ class Guarding:
         assert told(later(first, sequence=3), completed) == (2, (completed,))
         assert told(completed, later(completed), later(first), other) == (0, ())
 
-    def test_an_unknown_end_is_settled_later(self, store):
+    def test_unknown_end_is_resolved_later(self, store):
         lost = report(status=Status.UNKNOWN)
         stores.store(store, lost)
         stores.store(store, later(lost, status=Status.COMPLETED))

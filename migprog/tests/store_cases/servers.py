@@ -27,13 +27,13 @@ class ReportSummary:
         assert (server.migration_uuid, server.progress) == (new.uuid, 1)
         assert server.sampled_at == migration(store, new).sampled_at
 
-    def test_it_goes_on_speaking_whatever_start_it_tells(self, store):
+    def test_server_follows_its_migration_whatever_start_it_reports(self, store):
         first = report(percent=1)
         stores.store(store, first)
         stores.store(store, later(first, started_at=first.started_at - 0.001, percent=2))
         assert objects.Server.get(store, first.server_uuid).progress == 2
 
-    def test_a_newer_one_starts_anew(self, store):
+    def test_newer_migration_replaces_the_servers_progress(self, store):
         old = report(percent=100, status=Status.COMPLETED, server_name="web")
         stores.store(store, old)
         new = report(started_at=START + 50, server_uuid=old.server_uuid)
@@ -84,7 +84,7 @@ class Arriving:
         assert after.arrived_at == at(START + 5)
         assert (after.status, after.created_at) == (before.status, before.created_at)
 
-    def test_of_nobody_known_is_told_again(self, store):
+    def test_arrival_without_a_migration_is_to_be_sent_again(self, store):
         unknown, known = report(), report()
         stores.store(store, known)
         both = (arrival(unknown.server_uuid), arrival(known.server_uuid))
@@ -95,7 +95,7 @@ class Arriving:
             known.server_uuid,
         )
 
-    def test_the_source_is_told_the_destination_once_it_is_known(self, store):
+    def test_ack_has_the_destination_once_it_is_known(self, store):
         first = report()
         assert stores.store(store, first).destinations == {}
         stores.store(store, arrival(first.server_uuid, state=ArrivalState.INCOMING), host="dest")

@@ -61,7 +61,7 @@ class Together:
             assert (stored.dest_compute, server.host) == ("dest", "dest")
 
     @pytest.mark.timeout(120)
-    def test_a_source_tells_while_a_record_is_made_by_the_arrival(self, store, other_store):
+    def test_source_reports_while_the_arrival_creates_a_record(self, store, other_store):
         """Of each migration one record comes of it, that names both hosts."""
         ends = [
             later(report(server_uuid=server), 2, Status.COMPLETED, ended_at=START + 5)

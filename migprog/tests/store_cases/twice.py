@@ -30,7 +30,7 @@ def tell(store, report, last_reported_at=START + 10, host="source"):
 class Doubling:
     """One job has one record: that of the agent that told of it first."""
 
-    def test_the_second_makes_no_record_and_need_not_be_told_again(self, store):
+    def test_second_agents_report_makes_no_record_and_is_acknowledged(self, store):
         mine = report(percent=10)
         other = twin(mine, percent=20)
         tell(store, mine)
@@ -67,7 +67,7 @@ class Doubling:
 
     @pytest.mark.parametrize("status", sorted(ENDED))
     @pytest.mark.parametrize("order", list(itertools.permutations(range(2))))
-    def test_an_end_ends_it_whoever_tells_that_first(self, store, status, order):
+    def test_end_of_either_agent_ends_the_record(self, store, status, order):
         mine = report(percent=10)
         other = twin(mine)
         tell(store, mine)
@@ -126,7 +126,7 @@ class Doubling:
         assert objects.store_batch(store, batch, START + 2).appeared == (again,)
         assert {each.status for each in records(store, mine)} == {Status.CANCELLED, Status.RUNNING}
 
-    def test_an_agent_that_lost_sight_of_it_goes_on_in_another_record(self, store):
+    def test_agent_that_lost_its_checkpoint_continues_in_another_record(self, store):
         """It could not read what it had kept, says so, and has found the job again before."""
         mine = report()
         tell(store, mine)

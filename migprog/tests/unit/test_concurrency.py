@@ -75,7 +75,7 @@ def test_real_threads_hand_over_to_either_backend(backend):
 
 
 @pytest.mark.parametrize("backend", ["eventlet", "threading"])
-def test_what_is_put_into_a_closed_inbox_is_written_to_nobodys_file(backend):
+def test_message_to_a_closed_inbox_is_not_written_to_a_reused_descriptor(backend):
     result = run(backend, CLOSED)
     assert (result.stdout, result.returncode) == ("nothing was written\n", 0), result.stderr
 

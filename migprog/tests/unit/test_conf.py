@@ -96,7 +96,7 @@ def test_options_that_are_set_in_one_place_are_set_nowhere_else(module):
     assert values()[1] == before
 
 
-def test_what_can_be_changed_by_sighup(tmp_path):
+def test_mutable_options_change_by_sighup(tmp_path):
     config = load(tmp_path, "[compute]\npoll_interval = 1\n")
     (tmp_path / "migprog.conf").write_text("[compute]\npoll_interval = 2\n")
     config.mutate_config_files()
@@ -104,7 +104,7 @@ def test_what_can_be_changed_by_sighup(tmp_path):
     assert config.compute.poll_interval == 2
 
 
-def test_value_that_is_impossible_is_told_with_its_file(tmp_path):
+def test_error_of_an_impossible_value_names_the_file(tmp_path):
     with pytest.raises(exception.ConfigError) as error:
         load(tmp_path, "[compute]\npoll_interval = 0\n")
     assert str(error.value) == (
@@ -118,7 +118,7 @@ def test_folder_that_cannot_be_read_is_named(tmp_path):
         conf.load(["--config-dir", "/none"], "migprog-test", conf=cfg.ConfigOpts())
 
 
-def test_log_folder_that_is_missing_is_told_by_its_option(tmp_path):
+def test_error_of_a_missing_log_folder_names_the_option(tmp_path):
     with pytest.raises(exception.ConfigError) as error:
         load(tmp_path, f"[DEFAULT]\nlog_dir = {tmp_path}/none\n")
     assert str(error.value).startswith("[DEFAULT] log_dir, log_file: ")
@@ -229,7 +229,7 @@ def test_a_folder_as_configuration_file_is_a_line(tmp_path):
         *("api", "compute", "conductor", "loadtest", "manage", "replay", "standalone", "status"),
     ],
 )
-def test_each_command_tells_the_installed_version(command):
+def test_each_command_prints_the_installed_version(command):
     done = _command(command, "--version")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip() == importlib.metadata.version("migprog")
@@ -277,7 +277,7 @@ def test_shell_completion_is_no_traceback(command):
         ("logging_context_format_string = %(none)s", "[DEFAULT] logging_context_format_string, "),
     ],
 )
-def test_settings_of_the_log_that_cannot_be_are_told_by_their_option(tmp_path, text, said):
+def test_error_of_impossible_log_settings_names_the_option(tmp_path, text, said):
     with pytest.raises(exception.ConfigError) as error:
         load(tmp_path, f"[DEFAULT]\n{text}\n")
     assert str(error.value).startswith(said)

@@ -68,7 +68,7 @@ def test_a_recording_has_the_format(path):
 
 
 @pytest.mark.parametrize("path", ALL)
-def test_the_end_is_as_libvirt_tells_it(path):
+def test_end_is_as_libvirt_reports_it(path):
     rows = read(path)
     completed = rows[-1]["outcome"] == "completed"
     assert completed == (STOPPED_MIGRATED in lifecycle(rows))
@@ -91,7 +91,7 @@ def test_a_recording_is_of_its_scenario(half, scenario):
 
 
 @pytest.mark.parametrize(("half", "scenario"), RECORDED)
-def test_what_was_done_was_done_in_time(half, scenario):
+def test_actions_were_carried_out_in_time(half, scenario):
     """A recorder that is late has recorded something else than its scenario says."""
     rows = read(files.path_of(scenario.name, half))
     for action in (row for row in rows if row["kind"] == "action"):
@@ -132,19 +132,19 @@ def test_the_halves_share_no_numbers():
     assert len(set(names)) == len(names)
 
 
-def test_it_stays_small():
+def test_corpus_stays_small():
     sizes = [path.stat().st_size for path in PATHS.values()]
     assert max(sizes) < MIB / 2
     assert sum(sizes) < 2 * MIB
 
 
-def test_the_handmade_ones_are_what_the_arithmetic_gives():
+def test_handmade_recordings_follow_from_the_arithmetic():
     assert sorted(made()) == sorted(files.recordings("handmade"))
     for name, rows in made().items():
         assert json.loads(json.dumps(rows)) == read(files.path_of(name, "handmade")), name
 
 
-def test_the_field_case_is_as_it_was_told():
+def test_field_recording_has_the_documented_case():
     rows = made()["field-831-mb-plateau-3.5-hours"]
     samples = [row for row in rows if row["kind"] == "sample" and "memory_total" in row["stats"]]
     left = {row["t"]: row["stats"]["memory_remaining"] / 1e6 for row in samples if row["t"] > 1}

@@ -90,7 +90,7 @@ def test_a_connection_serves_one_call_after_the_other():
             assert get(f"http://127.0.0.1:{port}/", session).json() == {}
 
 
-def test_it_is_the_same_by_tls(tmp_path):
+def test_deadline_holds_with_tls(tmp_path):
     authority = tls.Authority(tmp_path / "ca")
     files = authority.issue("server")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -77,7 +77,7 @@ def status(port, path="/"):
     ],
     ids=["nothing", "half a head", "half a body"],
 )
-def test_clients_that_say_too_little_take_no_thread_and_are_closed(says):
+def test_slow_clients_take_no_thread_and_are_closed(says):
     with serving(request_seconds=1.0) as (_, port), connections(port, 20, says) as slow:
         assert status(port) == 200
         for each in slow:
@@ -117,7 +117,7 @@ def test_a_client_that_does_not_read_is_closed():
         talk_until_closed(slow, b"X")
 
 
-def test_a_kept_connection_serves_on_and_is_closed_when_it_is_idle_for_too_long():
+def test_kept_connection_is_reused_and_closed_when_idle_too_long():
     with serving(idle_seconds=3.0) as (_, port), connections(port, 1) as (client,):
         for _ in range(3):
             client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -157,7 +157,7 @@ def test_reserved_paths_are_answered_while_every_thread_is_busy():
             each.join(_SECONDS)
 
 
-def test_one_client_has_so_many_connections_and_no_more(caplog):
+def test_number_of_connections_per_client_is_limited(caplog):
     asks = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
     with (
         serving(connections_per_client=3, threads=3) as (application, port),
@@ -170,7 +170,7 @@ def test_one_client_has_so_many_connections_and_no_more(caplog):
     assert "closed a connection of 127.0.0.1: it has 3 already" in caplog.text
 
 
-def test_what_a_client_asks_is_answered_whatever_its_silent_connections_are():
+def test_silent_connections_of_a_client_do_not_block_its_requests():
     with serving(connections_per_client=3) as (_, port), connections(port, 10) as silent:
         assert status(port, "/healthcheck") == 200
         with contextlib.suppress(ConnectionResetError):
@@ -194,14 +194,14 @@ def test_a_client_that_asks_on_and_does_not_read_takes_no_thread():
     assert answered == 40, "the first begins with what was read already"
 
 
-def test_a_new_connection_takes_the_place_of_the_one_that_is_idle_for_the_longest():
+def test_new_connection_replaces_the_longest_idle_one():
     with serving(connections=3) as (_, port), connections(port, 3) as (first, *_others):
         assert status(port) == 200
         with contextlib.suppress(ConnectionResetError):
             assert first.recv(100) == b""
 
 
-def test_requests_at_hand_are_answered_before_it_stops():
+def test_requests_in_progress_are_answered_before_a_stop():
     application = Application()
     server = httpd.Server(application, "127.0.0.1", 0, 2, "[test] listen")
     server.start()

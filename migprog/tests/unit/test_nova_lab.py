@@ -51,7 +51,7 @@ class TestFigures:
         assert found.first_number_after_seconds == 1.5
         assert found.data_seconds == 10
 
-    def test_largest_fall_is_told(self):
+    def test_largest_decrease_is_returned(self):
         percent = [(1.0, 10.0), (2.0, 40.0), (3.0, 15.0), (4.0, 38.0), (5.0, None)]
         assert accuracy.of(seen(percent=percent)).percent_back == 25
         assert accuracy.of(seen(percent=percent[:2])).percent_back == 0
@@ -61,7 +61,7 @@ class TestFigures:
         found = accuracy.of(seen(shown=[(4.5, 41.0), (7.0, 41.0), (8.0, 80.0)]))
         assert found.oldest_figure_seconds == 3
 
-    def test_figure_of_a_counter_that_stands_still_is_not_old(self):
+    def test_figure_of_a_constant_counter_is_not_old(self):
         flow = [(at, min(1 + at * 10, 31)) for at in TENTHS]
         assert accuracy.of(seen(shown=[(9.0, 31.0)], flow=flow)).oldest_figure_seconds == 0
 

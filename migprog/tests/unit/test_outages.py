@@ -12,7 +12,7 @@ from oslo_config import cfg
 from oslo_log import formatters, log
 
 from migprog import exception, logs, outages, rpc
-from migprog.db import where
+from migprog.db import address
 from migprog.rpc import brokers
 from migprog.tests import stores
 
@@ -54,7 +54,7 @@ def test_party_of_a_name_is_one_while_somebody_holds_it():
     assert held not in outages.holding_up()
 
 
-def test_party_that_is_awaited_holds_up_a_process_before_it_has_failed(party):
+def test_party_being_called_delays_a_stop_before_it_has_failed(party):
     held = outages.party(LOG, "database y", "nothing is stored")
     with held.awaited():
         assert [str(each) for each in outages.holding_up() if each is held] == [
@@ -112,7 +112,7 @@ def test_attempts_of_the_driver_are_one_line_with_the_address(tamed, caplog):
     assert "works again (100 failures" in caplog.messages[1]
 
 
-def test_attempts_of_the_driver_are_a_line_where_no_party_tells_of_them(tamed, caplog):
+def test_driver_attempts_are_logged_if_no_party_logs_them(tamed, caplog):
     logs.report_broker(None)
     for _ in range(50):
         logging.getLogger(RABBIT).error(
@@ -121,7 +121,7 @@ def test_attempts_of_the_driver_are_a_line_where_no_party_tells_of_them(tamed, c
     assert caplog.messages == ["Connection failed: ECONNREFUSED (retrying in 1.0 seconds)"]
 
 
-def test_what_nobody_foresaw_is_written_once_in_full(tamed, caplog):
+def test_unexpected_error_is_logged_once_in_full(tamed, caplog):
     log = logging.getLogger("oslo.db.api")
     for _ in range(50):
         log.error(
@@ -226,5 +226,5 @@ def test_impossible_database_url_is_refused_without_its_password(url):
         (("FATAL:  sorry, too many clients already",), False),
     ],
 )
-def test_refused_login_is_told_from_a_database_that_is_away(arguments, is_refusal):
-    assert where.is_refusal(Exception(*arguments)) is is_refusal
+def test_refused_login_is_distinguished_from_an_unavailable_database(arguments, is_refusal):
+    assert address.is_refusal(Exception(*arguments)) is is_refusal

@@ -48,7 +48,7 @@ def test_a_line_that_a_test_has_seen_is_new_to_the_next_one(caplog):
     assert caplog.messages == ["Connection failed: x"] * 2
 
 
-def test_a_logger_that_is_new_is_as_if_nobody_had_set_it_up():
+def test_new_logger_is_reset():
     with process_state.restored():
         logging.getLogger(NEW).setLevel(logging.ERROR)
         logging.getLogger(NEW).propagate = False

@@ -10,8 +10,8 @@ import oslo_messaging as messaging
 import pytest
 
 from migprog import context
-from migprog.bounded import Bounded
 from migprog.conf import log_lines
+from migprog.deadline import DeadlineRunner
 from migprog.rpc.replies import Replies
 
 _SECONDS = 60
@@ -22,7 +22,7 @@ def undeliverable():
 
 
 def test_a_call_that_hangs_ends_in_time_and_so_many_hang_and_no_more():
-    calls, go = Bounded(most=1), threading.Event()
+    calls, go = DeadlineRunner(most=1), threading.Event()
     with pytest.raises(TimeoutError, match="no answer"):
         calls.run(lambda: go.wait(_SECONDS), 0.1)
     with pytest.raises(TimeoutError, match="too many"):
@@ -31,7 +31,7 @@ def test_a_call_that_hangs_ends_in_time_and_so_many_hang_and_no_more():
 
 
 def test_a_call_gives_its_result_and_its_error():
-    calls = Bounded(most=1)
+    calls = DeadlineRunner(most=1)
     assert calls.run(lambda: 7, _SECONDS) == 7
     with pytest.raises(ZeroDivisionError):
         calls.run(lambda: 1 // 0, _SECONDS)
@@ -53,14 +53,14 @@ def test_replies_tries_again_while_the_queue_is_missing():
 
 
 @pytest.mark.parametrize("queue", ["", "x" * 256, "\ud800", {"a": 1}, 5, None])
-def test_replies_does_not_bother_the_broker_with_what_is_no_queues_name(caplog, queue):
+def test_replies_drops_answers_to_invalid_queue_names(caplog, queue):
     sent = []
     Replies().send(queue, lambda: sent.append(queue))
     assert not sent
     assert "dropped 1 answer(s)" in caplog.text
 
 
-def test_replies_gives_up_and_says_so_once(caplog):
+def test_replies_gives_up_and_logs_it_once(caplog):
     replies = Replies(give_up_seconds=0.3)
     gone = threading.Semaphore(0)
 
@@ -112,7 +112,7 @@ def logged(tmp_path):
     handler.close()
 
 
-def test_a_log_line_is_one_line_and_printable_and_bounded(logged):
+def test_log_line_is_one_printable_line_of_limited_length(logged):
     logger, text = logged
     logger.warning("from %s", "x\nERROR forged \x1b[31m\u202e\r")
     logger.warning("%s", "y" * 2_000_000)

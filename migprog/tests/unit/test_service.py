@@ -73,33 +73,33 @@ def rest_of(stream, process):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_stops_in_good_order(run, number):
+def test_service_stops_in_order(run, number):
     process, _ = run("well")
     process.send_signal(number)
     assert rest_of(process.stdout, process) == "stopped\n"
     assert process.returncode == 0
 
 
-def test_it_stops_while_its_start_waits_for_ever(run):
+def test_service_stops_while_its_start_hangs(run):
     process, _ = run("hangs")
     process.send_signal(signal.SIGTERM)
     assert "stopped before the start was complete" in rest_of(process.stderr, process)
     assert process.returncode == 0
 
 
-def test_a_start_that_fails_ends_it_with_the_reason(run):
+def test_failed_start_ends_the_service_with_the_reason(run):
     process, _ = run("fails")
     assert rest_of(process.stdout, process) == "stopped\n[x] y: is impossible\n"
     assert process.returncode == 1
 
 
-def test_what_is_found_out_after_the_start_ends_it_with_the_reason(run):
+def test_failure_after_the_start_ends_the_service_with_the_reason(run):
     process, _ = run("fails later")
     assert rest_of(process.stdout, process) == "stopped\na second one\n"
     assert process.returncode == 1
 
 
-def test_sighup_changes_what_can_be_changed_and_nothing_that_cannot_be(run):
+def test_sighup_applies_mutable_options_only(run):
     process, config = run("well")
     config.write_text("[compute]\npoll_interval = 2\n")
     process.send_signal(signal.SIGHUP)

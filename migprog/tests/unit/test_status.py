@@ -101,7 +101,7 @@ def test_libvirt_that_is_away_is_named(check):
     assert told["libvirt"][1].startswith("[compute] connection_uri: test:///nowhere: ")
 
 
-def test_keystone_that_is_away_is_told_in_the_systems_words(check, store):
+def test_error_of_an_unavailable_keystone_has_the_systems_message(check, store):
     schema.sync(store)
     keystone = """[keystone_authtoken]
 auth_type = password
@@ -116,7 +116,8 @@ project_domain_id = default
     assert (result, says) == (
         _FAILURE,
         "[keystone_authtoken] Keystone http://127.0.0.1:1/v3: cannot connect: [Errno 111] "
-        "Connection refused [needed by migprog-api]",
+        "Connection refused; until it can, the API answers new tokens with 503: check auth_url and "
+        "Keystone [needed by migprog-api]",
     )
 
 
@@ -186,7 +187,7 @@ def test_misspelt_option_of_a_library_is_a_warning(check, store):
     assert "[oslo_messaging_rabbit] ssll, [databse]" in says
 
 
-def test_it_is_a_table_for_people(tmp_path, check):
+def test_result_is_a_table(tmp_path, check):
     check("")
     done = _run(tmp_path / "migprog.conf")
     assert done.returncode == _FAILURE
@@ -251,7 +252,7 @@ def test_tables_of_another_version(check, store, version, result, says):
     assert says in told["database tables"][1]
 
 
-def test_without_tables_what_needs_them_is_not_checked(check):
+def test_checks_that_need_tables_are_skipped_without_them(check):
     told = check(_NOAUTH)[1]
     assert told["database tables"][1].endswith(
         ": run migprog-manage db sync [needed by migprog-api, migprog-conductor]"
@@ -259,7 +260,9 @@ def test_without_tables_what_needs_them_is_not_checked(check):
     for name in ("database rights", "agents", "database credentials"):
         result, says = told[name]
         assert result == _WARNING
-        assert says.startswith("not checked: the database has no tables [needed by "), name
+        assert says.startswith(
+            "not checked: the database has no tables; run migprog-manage db sync [needed by "
+        ), name
 
 
 def test_agents_that_need_a_look(check, store):

@@ -18,7 +18,7 @@ def ended(tmp_path, measure, *words):
 
 
 @pytest.mark.parametrize(("right", "status"), [(True, 0), (False, 1)])
-def test_exit_status_says_whether_all_was_right(tmp_path, capsys, right, status):
+def test_exit_status_is_0_only_if_all_is_right(tmp_path, capsys, right, status):
     found = [] if right else [{"group": "agent killed", "what": "lost", "text": "m has no record"}]
 
     code, document = ended(tmp_path, lambda *_: {"right": right, "findings": found}, "--seed=7")

@@ -83,7 +83,7 @@ def _(broker: Broker) -> None:
 
 @cell(
     *("broker", "slow", "API, an action"),
-    _NO_ACTION + "; it may be done yet",
+    _NO_ACTION + "; the action may still be carried out",
     lambda t: t.action + 1,
 )
 def _(broker: Broker) -> None:

@@ -104,8 +104,8 @@ def stored_at_once(heard: Sequence[objects.ReceivedBatch]) -> list[objects.Store
     return [objects.Stored(Ack()) for _ in heard]
 
 
-_KEEPS = "keeps what must arrive, goes on watching, and sends it again"
-_WAITS = "keeps what must arrive, goes on watching, and sends it when the broker is back"
+_KEEPS = "keeps unacknowledged reports, goes on watching, and sends them again"
+_WAITS = "keeps unacknowledged reports, goes on watching, and sends them when the broker is back"
 # oslo.messaging waits longer and longer between two attempts, up to so much.
 RECONNECTS_SECONDS = 30.0
 
@@ -169,7 +169,7 @@ def _(broker: Broker) -> None:
         ConductorAPI(transport, 60).report(batch().to_wire(), acknowledged=True)
 
 
-@cell("broker", "slow", "agent", _KEEPS + "; it reports less often", lambda t: t.rpc)
+@cell("broker", "slow", "agent", _KEEPS + "; raises the report interval", lambda t: t.rpc)
 def _(broker: Broker) -> None:
     go = threading.Event()
 
@@ -186,8 +186,10 @@ def _(broker: Broker) -> None:
 
 @cell(
     *("broker", "client silent", "conductor"),
-    "answers others at once; an answer to a reply queue that does not exist is tried for 10 s, and "
-    "at most 200 of them",
+    (
+        "answers others at once; tries for 10 s to send an answer to a reply queue that "
+        "does not exist, at most 200 at a time"
+    ),
     lambda t: 0.0,
 )
 def _(broker: Broker) -> None:

@@ -101,7 +101,7 @@ def _(broker: Broker) -> None:
 
 @cell(
     *("broker", "slow", "conductor"),
-    "stores what comes as it comes",
+    "stores reports as they are received",
     lambda t: t.rpc,
 )
 def _(broker: Broker) -> None:

@@ -61,7 +61,7 @@ def _() -> None:
         processes.wait_for(is_closed, 60, "the connection to be closed")
 
 
-@cell("client", "refuses", "API", "goes on without it, where it resets its connection", lambda t: 0)
+@cell("client", "refuses", "API", "ignores a connection that was reset", lambda t: 0)
 def _() -> None:
     with _api() as port:
         with socket.create_connection(("127.0.0.1", port), 60) as client:

@@ -113,12 +113,12 @@ def _asked(store: objects.Store, code: int) -> None:
         store.close()
 
 
-_AGAIN = "stores nothing; agents keep what must arrive and send it again; "
+_AGAIN = "stores nothing; agents keep unacknowledged reports and send them again"
 
 
 @cell(
     *("database", "away", "conductor"),
-    _AGAIN + "a line in the log",
+    "logs it; " + _AGAIN,
     lambda t: t.transaction + t.connect,
 )
 def _(database: Database) -> None:
@@ -135,7 +135,7 @@ def _(database: Database) -> None:
     _asked(database.store(), 503)
 
 
-@cell("database", "refuses", "conductor", _AGAIN + "a line in the log", lambda t: t.transaction)
+@cell("database", "refuses", "conductor", "logs it; " + _AGAIN, lambda t: t.transaction)
 def _(database: Database) -> None:
     (port,) = processes.free_ports(1)
     with _intake(database.store(port)) as intake:
@@ -174,7 +174,7 @@ def _(database: Database) -> None:
 
 @cell(
     *("database", "slow", "conductor"),
-    "the statement ends, with its transaction and its locks; " + _AGAIN.rstrip("; "),
+    "cancels the statement, its transaction and its locks; " + _AGAIN,
     lambda t: t.transaction + t.statement + 1,
 )
 def _(database: Database) -> None:

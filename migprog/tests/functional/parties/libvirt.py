@@ -135,7 +135,7 @@ def in_time(seconds: float) -> float:
     return 2 * seconds + SLACK_SECONDS
 
 
-_AGAIN = "a line in the log; tries again until it works, then watches as before"
+_AGAIN = "logs it and tries again until it succeeds, then watches as before"
 
 
 @cell("libvirt", "away", "agent", _AGAIN, lambda t: t.scan)
@@ -200,7 +200,7 @@ def _silent_seconds(times: Times) -> float:
 
 @cell(
     *("libvirt", "silent", "agent"),
-    "a line in the log; goes on with the migrations that it knows when libvirt answers",
+    "logs it; continues with the known migrations when libvirt answers",
     _silent_seconds,
 )
 def _(hosts: Lab) -> None:
@@ -224,8 +224,10 @@ def _(hosts: Lab) -> None:
 
 @cell(
     *("libvirt", "slow", "agent"),
-    "a server whose job lock another call holds: a line in the log; the migrations of other "
-    "servers are seen as ever",
+    (
+        "of a server whose job lock another call holds: logs it; the migrations of other "
+        "servers are watched as usual"
+    ),
     _silent_seconds,
 )
 def _(hosts: Lab) -> None:

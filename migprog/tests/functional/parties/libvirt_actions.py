@@ -24,10 +24,10 @@ from migprog.tests.functional.parties.libvirt import (
 from migprog.tests.functional.parties.table import SHORT, SLACK_SECONDS, cell
 
 _REFUSED = Refusal.LIBVIRT_FAILED.message
-_ANSWERS_NO = "answers that libvirt did not do it; libvirt's reason is in the log"
+_ANSWERS_NO = "answers that libvirt did not carry it out; libvirt's reason is in the log"
 _ANSWERS_YET = (
-    "answers that it is done, or will be, when it has waited; a line in the log when libvirt "
-    "hangs; it is done when libvirt answers"
+    "waits, then answers that the action is or will be carried out; logs that "
+    "libvirt hangs; the action is carried out when libvirt answers"
 )
 
 

@@ -24,7 +24,7 @@ _CHUNK_BYTES = 65536
 _HANGS = "libvirt has not answered for"
 # libvirt's keepalive: interval × count seconds.
 _KEEPALIVE_SECONDS = 30.0
-_AGAIN = "a line in the log; gives the attempt up and makes another, until it watches as before"
+_AGAIN = "logs it, abandons the attempt and makes another, until it watches as before"
 
 
 @contextlib.contextmanager
@@ -116,7 +116,7 @@ def _(hosts: Lab) -> None:
 
 @cell(
     *("libvirt by TCP", "slow", "agent"),
-    "a line in the log; closes a connection that has said nothing for so long, and opens another",
+    "logs it, closes the silent connection and opens another",
     lambda t: _KEEPALIVE_SECONDS + t.scan,
     long=True,
 )

@@ -34,7 +34,7 @@ def _no_name_of(url: str) -> None:
     _no_name("none", endpoint_override=url)
 
 
-_LATER = "stores reports as ever; Nova's ids of the migration stay unknown, and are asked for again"
+_LATER = "stores reports as usual; Nova's ids of migrations stay unknown, and are looked up again"
 
 
 @cell("Nova", "away", "conductor", _LATER, lambda t: t.nova)

@@ -88,7 +88,7 @@ class Forgotten:
         raise AssertionError("it was asked")
 
 
-def test_a_method_without_a_rule_is_for_nobody() -> None:
+def test_method_without_a_rule_is_refused() -> None:
     with pytest.raises(LookupError, match="Forgotten has no rule for DELETE"):
         rule_of(Forgotten(), "DELETE")
     assert rule_of(Forgotten(), "POST") == policies.agents.LIST
@@ -116,7 +116,7 @@ def test_a_stranger_gets_nothing(
 
 
 @pytest.mark.parametrize("token", ["other", "other-manager"])
-def test_what_is_another_projects_does_not_exist(
+def test_another_projects_records_are_404(
     client: testing.TestClient, migration: objects.Migration, token: str
 ) -> None:
     """The answer is, to the letter, that for what nobody has."""
@@ -157,7 +157,7 @@ def test_what_is_another_projects_does_not_exist(
         assert told(anothers) == told(nobodys), anothers
 
 
-def test_who_may_not_see_hosts_may_not_ask_for_them(
+def test_filter_by_host_needs_the_right_to_see_hosts(
     client: testing.TestClient, migration: objects.Migration
 ) -> None:
     for token, code in (("reader", 403), ("manager", 403), ("admin", 200), ("system-reader", 200)):

@@ -62,7 +62,7 @@ def detail(answer: testing.Result, code: ErrorCode) -> str:
 
 @BOTH
 @pytest.mark.parametrize("by_uuid", [True, False])
-def test_it_is_asked_for(
+def test_action_is_sent_to_the_agent(
     acting: testing.TestClient, asked: Asked, fill: Fill, act: Act, name: str, by_uuid: bool
 ) -> None:
     (migration,) = fill()
@@ -73,7 +73,7 @@ def test_it_is_asked_for(
 
 
 @BOTH
-def test_what_is_not_there(
+def test_action_on_an_unknown_migration_is_404(
     acting: testing.TestClient, asked: Asked, fill: Fill, act: Act, name: str
 ) -> None:
     fill()
@@ -87,7 +87,7 @@ def test_what_is_not_there(
     ("status", "why"),
     [(Status.COMPLETED, Refusal.ENDED), (Status.POST_COPY, Refusal.AT_DESTINATION)],
 )
-def test_what_is_past_it(
+def test_action_that_the_status_does_not_permit_is_409(
     acting: testing.TestClient,
     asked: Asked,
     fill: Fill,
@@ -112,7 +112,7 @@ def test_nothing_is_forced_while_disks_are_copied(
 
 
 @BOTH
-def test_nothing_is_done_where_nobody_wired_it(
+def test_action_without_an_agent_client_is_refused(
     client: testing.TestClient, fill: Fill, act: Act, name: str
 ) -> None:
     fill()
@@ -133,7 +133,7 @@ def test_a_body_that_is_none(
     assert not asked.noted
 
 
-def test_it_is_nothing_to_be_read(acting: testing.TestClient, fill: Fill) -> None:
+def test_other_methods_on_an_action_are_405(acting: testing.TestClient, fill: Fill) -> None:
     fill()
     for method in ("GET", "HEAD", "PUT", "DELETE"):
         assert acting.simulate_request(method, f"{ONE}/action").status_code == 405
@@ -204,7 +204,7 @@ def test_the_sources_agent_is_asked(
         (Answer("the moon is full"), ErrorCode.ACTION_REFUSED),
     ],
 )
-def test_what_the_agent_refuses(
+def test_refusal_of_the_agent_is_409(
     store: objects.Store,
     connection: str,
     fill: Fill,
@@ -274,7 +274,7 @@ def test_an_arrival_without_a_source(store: objects.Store, connection: str, fill
 
 
 @BOTH
-def test_who_asks_is_told_without_the_token(
+def test_context_of_an_action_has_the_user_without_the_token(
     store: objects.Store, connection: str, fill: Fill, act: Act, name: str
 ) -> None:
     fill(project_id="c0ffee")
@@ -291,7 +291,7 @@ def test_who_asks_is_told_without_the_token(
 
 
 @BOTH
-def test_whose_it_is_not(
+def test_action_on_another_projects_migration_is_404(
     store: objects.Store, connection: str, asked: Asked, fill: Fill, act: Act, name: str
 ) -> None:
     fill(project_id="c0ffee")

@@ -31,7 +31,9 @@ def instant(seconds: float) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
-def test_all_that_an_agent_tells(client: testing.TestClient, store: objects.Store) -> None:
+def test_document_has_all_fields_of_a_heartbeat(
+    client: testing.TestClient, store: objects.Store
+) -> None:
     now = time.time()
     tell(store, "compute-1", now)
     assert client.simulate_get("/agents").json == {
@@ -80,5 +82,5 @@ def test_pages_by_host(client: testing.TestClient, store: objects.Store) -> None
     assert seen == [["a b&1", "a b&2"], ["a b&3", "a b&4"], ["a b&5"]]
 
 
-def test_nobody_is_there(client: testing.TestClient) -> None:
+def test_list_is_empty_without_agents(client: testing.TestClient) -> None:
     assert client.simulate_get("/agents").json == {"agents": []}

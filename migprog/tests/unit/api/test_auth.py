@@ -24,7 +24,7 @@ STRANGERS: list[dict[str, str]] = [
 
 @pytest.mark.parametrize("lenient", [False, True])
 @pytest.mark.parametrize("headers", STRANGERS)
-def test_a_stranger_gets_nothing_but_what_is_public(
+def test_request_without_a_token_reaches_public_addresses_only(
     store: objects.Store, connection: str, fill: Fill, headers: dict[str, str], lenient: bool
 ) -> None:
     client = keystone_client(store, connection, lenient)
@@ -89,7 +89,7 @@ def test_keystone_that_does_not_answer(store: objects.Store, connection: str) ->
     assert client.simulate_get("/").status_code == 200
 
 
-def test_keystone_that_is_not_configured_is_told_at_the_start(
+def test_missing_keystone_options_are_an_error_at_the_start(
     store: objects.Store, connection: str
 ) -> None:
     conf = configuration(connection, auth_strategy="keystone")

@@ -72,7 +72,7 @@ def change(store: objects.Store, migration: objects.Migration, **values: object)
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_who_has_it_is_told_so(
+def test_matching_etag_is_304(
     client: testing.TestClient, store: objects.Store, migration: objects.Migration, path: str
 ) -> None:
     first = ask(client, path, migration)
@@ -93,7 +93,7 @@ def test_who_has_it_is_told_so(
 
 
 @pytest.mark.parametrize("path", OF_MIGRATIONS)
-def test_it_costs_little(
+def test_conditional_request_reads_few_columns(
     client: testing.TestClient, store: objects.Store, migration: objects.Migration, path: str
 ) -> None:
     tag = ask(client, path, migration).headers["etag"]
@@ -105,7 +105,7 @@ def test_it_costs_little(
     assert "memory_total_bytes" not in of_migrations[0]
 
 
-def test_what_grows_old_is_news(
+def test_document_that_becomes_old_has_another_etag(
     store: objects.Store, connection: str, migration: objects.Migration
 ) -> None:
     """Nothing in the store has changed."""
@@ -129,7 +129,7 @@ def test_what_grows_old_is_news(
 @pytest.mark.parametrize(
     "path", [path for path in OF_MIGRATIONS if not path.endswith(("/history", "/{number}"))]
 )
-def test_who_may_see_more_has_another_tag(
+def test_user_with_more_rights_has_another_etag(
     store: objects.Store, connection: str, migration: objects.Migration, path: str
 ) -> None:
     client = keystone_client(store, connection)

@@ -72,7 +72,7 @@ def test_the_message_shows_the_value(client: testing.TestClient) -> None:
     assert error["detail"] == "limit: 'x' must be a whole number from 1 to 1000"
 
 
-def test_a_bad_status_is_told_the_good_ones(client: testing.TestClient) -> None:
+def test_error_of_an_unknown_status_lists_the_known_ones(client: testing.TestClient) -> None:
     answer = client.simulate_get("/migrations?status=done")
     error = error_of(answer, ErrorCode.INVALID_PARAMETER)
     assert error["field"] == "status"
@@ -121,7 +121,7 @@ def test_where_nothing_can_be_chosen_nothing_is_taken(
         f"/servers/{SERVER}/migrations/%F0%9F%A6%9C",
     ],
 )
-def test_what_is_not_there(client: testing.TestClient, fill: Fill, path: str) -> None:
+def test_unknown_address_is_404(client: testing.TestClient, fill: Fill, path: str) -> None:
     fill()
     answer = client.simulate_get(path)
     depth = path.strip("/").count("/")
@@ -148,7 +148,7 @@ def test_a_body_is_refused(client: testing.TestClient) -> None:
         assert (error["status"], error["detail"]) == (400, "A GET request must not have a body.")
 
 
-def test_the_address_is_bounded(client: testing.TestClient) -> None:
+def test_length_of_an_address_is_limited(client: testing.TestClient) -> None:
     answer = client.simulate_get("/migrations?host=" + "h" * app.MAX_URL_CHARACTERS)
     assert "4096" in error_of(answer, ErrorCode.URI_TOO_LONG)["detail"]
 
@@ -168,7 +168,7 @@ def test_without_a_database(tmp_path: object, away: str) -> None:
     assert client.simulate_get("/").status_code == 200
 
 
-def test_what_nobody_foresaw(
+def test_unexpected_exception_is_500(
     store: objects.Store,
     connection: str,
     fill: Fill,
@@ -208,9 +208,7 @@ def test_out_of_service_by_file(store: objects.Store, connection: str, tmp_path:
         ),
     ],
 )
-def test_what_is_no_valid_http_is_answered_in_the_same_form(
-    request_bytes: bytes, code: ErrorCode
-) -> None:
+def test_invalid_http_is_answered_in_the_same_form(request_bytes: bytes, code: ErrorCode) -> None:
     def unreached(environ: object, start_response: object) -> list[bytes]:
         raise AssertionError("the application was asked")
 
@@ -229,7 +227,7 @@ def test_what_is_no_valid_http_is_answered_in_the_same_form(
         server.stop()
 
 
-def test_what_is_no_valid_http_is_answered_in_novas_form_below_its_prefix() -> None:
+def test_invalid_http_is_answered_in_novas_form_below_v21() -> None:
     status, headers, body = app.refuse("/v2.1/servers", 413)
     assert status.startswith("413 ")
     assert json.loads(body)["overLimit"]["code"] == 413

@@ -88,7 +88,7 @@ def test_drain_is_forecast_by_the_transfer_rate_seen(
         (0, {}, "no migration off this host has"),
     ],
 )
-def test_what_is_not_known(
+def test_unknown_values_of_a_drain_are_null(
     client: testing.TestClient,
     store: objects.Store,
     now: float,
@@ -104,7 +104,7 @@ def test_what_is_not_known(
     assert told["stale"] is (heard < 0)
 
 
-def test_a_time_left_that_was_told_long_ago_is_not_one(
+def test_old_eta_is_not_used(
     client: testing.TestClient, store: objects.Store, fill: Fill, now: float
 ) -> None:
     tell(store, now, servers=1)

@@ -47,7 +47,7 @@ def test_half_of_the_threads_ask_and_a_quarter_waits_and_the_others_fail_at_once
     assert turns.run(lambda: 7) == 7
 
 
-def test_what_is_asked_to_ask_takes_no_further_turn():
+def test_call_within_a_turn_takes_no_further_turn():
     turns = keystone.Turns(threads=1, deadline_seconds=_SECONDS)
     assert turns.run(lambda: turns.run(lambda: 7)) == 7
     assert turns.run(lambda: 8) == 8

@@ -83,7 +83,7 @@ def test_unsupported_version_is_406_with_the_range(client: testing.TestClient, t
         assert answer.headers["vary"] == HEADER
 
 
-def test_every_answer_names_its_version_whoever_makes_it(
+def test_every_answer_has_its_version_header(
     store: objects.Store, connection: str, fill: Fill
 ) -> None:
     fill()

@@ -44,7 +44,7 @@ def shared_with(answer: testing.Result) -> str | None:
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
-def test_a_browser_may_ask_whether_it_may_ask(
+def test_preflight_requests_are_answered(
     shared: testing.TestClient, path: str, method: str
 ) -> None:
     names = ("x-auth-token", "openstack-api-version", "if-none-match", "content-type")
@@ -65,7 +65,9 @@ def test_a_browser_may_ask_whether_it_may_ask(
         {"names": ("cookie",)},
     ],
 )
-def test_it_may_not(shared: testing.TestClient, asked: dict[str, Any]) -> None:
+def test_preflight_of_another_origin_is_refused(
+    shared: testing.TestClient, asked: dict[str, Any]
+) -> None:
     names = asked.pop("names", ())
     answer = preflight(shared, OURS, asked.pop("method", "GET"), *names, **asked)
     assert shared_with(answer) is None
@@ -89,7 +91,7 @@ def test_a_page_reads_our_headers_and_errors_too(
         assert shared_with(shared.simulate_get(path, headers=headers | {"Origin": "null"})) is None
 
 
-def test_a_page_is_told_that_nothing_is_new(shared: testing.TestClient, fill: Fill) -> None:
+def test_page_of_an_allowed_origin_gets_304(shared: testing.TestClient, fill: Fill) -> None:
     fill()
     headers = {"Origin": ORIGIN, "X-Auth-Token": "admin"}
     tag = shared.simulate_get(OURS, headers=headers).headers["etag"]
@@ -105,7 +107,7 @@ def test_nothing_is_shared_by_default(client: testing.TestClient, path: str) -> 
 
 @pytest.mark.parametrize("size", [middleware.MAX_BODY_BYTES, middleware.MAX_BODY_BYTES + 1])
 @pytest.mark.parametrize("path", [OURS, ACTION])
-def test_a_large_body_is_refused_in_the_form_of_the_face(
+def test_large_body_is_refused_in_the_form_of_its_api(
     client: testing.TestClient, fill: Fill, path: str, size: int
 ) -> None:
     fill()
@@ -133,7 +135,7 @@ def test_the_bound_is_an_option(store: objects.Store, connection: str, fill: Fil
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", ACTION), ("DELETE", NOVAS)])
-def test_a_body_must_tell_its_length(
+def test_body_without_a_length_is_refused(
     client: testing.TestClient, fill: Fill, method: str, path: str
 ) -> None:
     """Who counts as he reads may have read too much already."""
@@ -143,7 +145,7 @@ def test_a_body_must_tell_its_length(
     assert "Content-Length" in answer.json["computeFault"]["message"]
 
 
-def test_too_large_is_told_before_any_token_is_looked_at(shared: testing.TestClient) -> None:
+def test_large_body_is_refused_before_the_token_is_validated(shared: testing.TestClient) -> None:
     for path in (OURS, ACTION):
         answer = shared.simulate_post(path, body="x" * (middleware.MAX_BODY_BYTES + 1))
         assert answer.status_code == 413

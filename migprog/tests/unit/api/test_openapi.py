@@ -14,7 +14,7 @@ import openapi_spec_validator
 import pytest
 from falcon import testing
 
-from migprog.api import app, documents, openapi, schemas
+from migprog.api import app, openapi, response_schemas, schemas
 from migprog.api.access import PUBLIC
 from migprog.api.error_codes import ErrorCode
 from migprog.api.nova import app as nova
@@ -25,13 +25,13 @@ from migprog.tests.unit.api.conftest import Fill, error_of
 ROUTES: dict[str, Any] = dict([*app.ROUTES.items(), *nova.routes()])
 
 
-def test_it_is_served_and_valid(client: testing.TestClient) -> None:
+def test_document_is_served_and_valid(client: testing.TestClient) -> None:
     served = client.simulate_get("/openapi.json").json
     openapi_spec_validator.validate(served, cls=openapi_spec_validator.OpenAPIV31SpecValidator)
     assert served == json.loads(json.dumps(answers.document()))
 
 
-def test_it_has_every_route_and_method_and_no_others() -> None:
+def test_document_has_every_route_and_method_and_no_others() -> None:
     asked = {
         (path, name.removeprefix("on_"))
         for path, resource in ROUTES.items()
@@ -45,7 +45,7 @@ def test_it_has_every_route_and_method_and_no_others() -> None:
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_it_has_every_parameter_and_no_others(path: str) -> None:
+def test_document_has_every_parameter_and_no_others(path: str) -> None:
     resource = ROUTES[path]
     for method, operation in answers.document()["paths"][path].items():
         of: dict[str, set[str]] = {place: set() for place in ("path", "query", "header")}
@@ -65,7 +65,7 @@ def test_it_has_every_parameter_and_no_others(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_who_needs_a_token_and_which_rule_is_asked(path: str) -> None:
+def test_document_says_which_operations_need_a_token_and_which_rule(path: str) -> None:
     for method, operation in answers.document()["paths"][path].items():
         rules = ROUTES[path].RULES
         assert (operation["security"] == []) is (rules is PUBLIC)
@@ -75,7 +75,7 @@ def test_who_needs_a_token_and_which_rule_is_asked(path: str) -> None:
         assert operation["summary"]
 
 
-def test_our_face_refuses_what_it_has_not(client: testing.TestClient, fill: Fill) -> None:
+def test_native_api_refuses_unknown_parameters(client: testing.TestClient, fill: Fill) -> None:
     """A parameter that a resource takes is in the document: here is the other direction."""
     (migration,) = fill()
     for path, resource in app.ROUTES.items():
@@ -95,12 +95,12 @@ def test_our_face_refuses_what_it_has_not(client: testing.TestClient, fill: Fill
 
 
 def test_types_make_schemas() -> None:
-    assert documents.of_type(int | None) == {"type": ["integer", "null"]}
-    assert documents.nullable(documents.nullable(documents.UUID)) == {
+    assert response_schemas.of_type(int | None) == {"type": ["integer", "null"]}
+    assert response_schemas.nullable(response_schemas.nullable(response_schemas.UUID)) == {
         "type": ["string", "null"],
         "format": "uuid",
     }
-    verdict = documents.COMPONENTS["Migration"]["properties"]["verdict"]
+    verdict = response_schemas.COMPONENTS["Migration"]["properties"]["verdict"]
     assert None in verdict["enum"] and "stalled" in verdict["enum"]
 
 
@@ -134,7 +134,7 @@ def test_parameters_are_schemas() -> None:
         ),
     ],
 )
-def test_what_cannot_be_asked_for_together_says_so(path: str, names: set[str]) -> None:
+def test_parameters_that_exclude_each_other_say_so(path: str, names: set[str]) -> None:
     parameters = answers.document()["paths"][path]["get"]["parameters"]
     noted = {each["name"]: each["description"] for each in parameters if "description" in each}
     assert noted.keys() == names

@@ -49,7 +49,7 @@ def test_hosts_may_be_shown_to_owners(
         assert [each["source_compute"] for each in shown["migrations"]] == [host]
 
 
-def test_what_is_written_for_nova_holds_here(
+def test_rules_in_novas_policy_file_apply(
     store: objects.Store, connection: str, tmp_path: pathlib.Path
 ) -> None:
     """Its rules, and the names that they are made of."""
@@ -115,7 +115,7 @@ def test_a_rule_that_is_for_everybody_is_for_every_project_alone(
 @pytest.mark.parametrize(
     "text", ["a: [", "- a list\n", '"a": "rule:b"\n"b": "rule:a"\n', '"a": "rule:nowhere"\n']
 )
-def test_a_file_that_is_wrong_is_told_at_the_start(
+def test_invalid_policy_file_is_an_error_at_the_start(
     store: objects.Store, connection: str, tmp_path: pathlib.Path, text: str
 ) -> None:
     path = tmp_path / "rules.yaml"
@@ -124,7 +124,9 @@ def test_a_file_that_is_wrong_is_told_at_the_start(
         keystone_client(store, connection, policy_file=str(path))
 
 
-def test_a_file_that_is_missing_is_told_at_the_start(store: objects.Store, connection: str) -> None:
+def test_missing_policy_file_is_an_error_at_the_start(
+    store: objects.Store, connection: str
+) -> None:
     with pytest.raises(exception.ConfigError, match=r"policy_file: there is no file '/none\.yaml'"):
         keystone_client(store, connection, policy_file="/none.yaml")
 
@@ -162,7 +164,7 @@ def test_a_rule_that_asks_somebody_else_is_asked_each_time(
     assert codes == [200, 403, 200, 403]
 
 
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_cached_decisions_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policies, "_MOST_DECISIONS", 10)
     conf = cfg.ConfigOpts()
     conf([], default_config_files=[], default_config_dirs=[])

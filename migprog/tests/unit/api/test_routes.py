@@ -140,7 +140,7 @@ def test_values_are_those_reported(client: testing.TestClient, fill: Fill) -> No
     assert shown["ended_at"] == "2023-11-14T22:13:20.500000Z"
 
 
-def test_when_it_ends_is_told_by_the_conductors_clock(client, store) -> None:
+def test_eta_is_by_the_conductors_clock(client, store) -> None:
     """Of a host whose clock is an hour ahead, and while nothing but time passes the same."""
     ahead = 3600
     first = stores.report(
@@ -165,7 +165,7 @@ def test_when_it_ends_is_told_by_the_conductors_clock(client, store) -> None:
     assert seen == [ends, ends, [None] * 3]
 
 
-def test_what_was_measured_is_shown_to_the_millisecond(client, fill: Fill) -> None:
+def test_measured_times_are_shown_to_the_millisecond(client, fill: Fill) -> None:
     measured = {
         "downtime_needed_seconds": 2.2999999523,
         "downtime_limit_seconds": 0.30000000000000004,
@@ -243,7 +243,9 @@ def test_every_route_can_be_asked_for_its_head(client: testing.TestClient, fill:
         assert head.headers["content-length"] == get.headers["content-length"] != "0"
 
 
-def test_every_route_tells_how_it_may_be_asked(client: testing.TestClient, fill: Fill) -> None:
+def test_every_route_answers_options_with_its_methods(
+    client: testing.TestClient, fill: Fill
+) -> None:
     for path in paths(*fill()):
         answer = client.simulate_options(path)
         assert answer.status_code == 200

@@ -66,7 +66,7 @@ def answer(asked):
 
 
 @pytest.mark.parametrize("action", Action)
-def test_it_is_done(actions, acts, log, action):
+def test_action_is_carried_out(actions, acts, log, action):
     asked = request(action)
     actions.take(asked, monitor(), NOW + 0.1)
     assert acts == [(action, SERVER, NOW)]
@@ -116,7 +116,7 @@ def _ended():
     ],
 )
 @pytest.mark.parametrize("action", Action)
-def test_it_is_refused(actions, acts, log, which, migration, why, action):
+def test_action_is_refused(actions, acts, log, which, migration, why, action):
     asked = request(action, migration)
     actions.take(asked, which(), NOW + 0.1)
     assert acts == []
@@ -147,7 +147,7 @@ def test_one_thing_at_a_time(actions, acts):
     assert len(acts) == 2
 
 
-def test_what_libvirt_says_is_for_the_log(actions, log):
+def test_libvirts_reason_is_logged(actions, log):
     """It may name hosts."""
     asked = request()
     actions.take(asked, monitor(), NOW)
@@ -157,7 +157,7 @@ def test_what_libvirt_says_is_for_the_log(actions, log):
     assert log.records[-1].getMessage().endswith("has failed: no route to rack7")
 
 
-def test_who_has_gone_is_in_nobodys_way(actions):
+def test_endpoint_that_has_stopped_waiting_blocks_nothing(actions):
     """The endpoint has waited long enough."""
     asked = request()
     assert isinstance(asked.answer, Future)
@@ -168,7 +168,7 @@ def test_who_has_gone_is_in_nobodys_way(actions):
     assert answer(asked) == Answer()
 
 
-def test_a_libvirt_that_hangs_is_told_of_once(actions, log):
+def test_hanging_libvirt_is_logged_once(actions, log):
     actions.take(request(), monitor(), NOW)
     assert actions.next_look_at(10.0) == NOW + 10
     for now in (NOW + 9, NOW + 11, NOW + 12):
@@ -184,7 +184,7 @@ def test_a_libvirt_that_hangs_is_told_of_once(actions, log):
     assert answer(late).reason is Refusal.BUSY
 
 
-def test_what_a_pause_makes_of_the_forecast(actions):
+def test_forecast_after_the_guest_was_paused(actions):
     """What remains is still copied, for as long as that takes; it is no measure for others."""
     one = monitor()
     moving = STATS | {"time_elapsed": 6000, "memory_processed": 2**20 + 2**26}
@@ -200,7 +200,7 @@ def test_what_a_pause_makes_of_the_forecast(actions):
     assert one.ending.completion_time_seconds is None
 
 
-def test_what_was_not_paused_after_all(actions):
+def test_failed_pause_does_not_count_as_one(actions):
     one = monitor()
     actions.take(request(Action.FORCE_COMPLETE), one, NOW)
     actions.done(ActionResult(server_uuid=SERVER, at=NOW, error="no"))

@@ -120,18 +120,18 @@ def test_each_is_judged_by_its_own_news_and_all_are_read_together(backend):
 
 
 @BACKENDS
-def test_one_whose_libvirt_hangs_is_told_of_all_the_same(backend):
+def test_migration_whose_libvirt_hangs_is_reported(backend):
     result = run(HANGS, backend, migrating=1, heartbeat_seconds=0.5)
     assert result.returncode == 0, result.stderr
 
 
 @BACKENDS
-def test_a_reading_that_fails_as_nobody_foresaw_is_not_the_last(backend):
+def test_unexpected_exception_of_a_reading_does_not_stop_further_readings(backend):
     result = run(NOT_AS_FORESEEN, backend, migrating=1, heartbeat_seconds=30.0)
     assert result.returncode == 0, result.stderr
 
 
-def test_why_an_agent_must_not_run_is_told_once_by_whoever_ends_its_process(caplog):
+def test_reason_to_stop_the_agent_is_passed_on_once(caplog):
     failures: list[Exception] = []
     agent = ComputeAgent(SETTINGS, conductor=None, fail=failures.append)
     for _ in range(2):

@@ -79,7 +79,7 @@ def told(stream, size):
 
 @given(streams, sizes)
 @settings(max_examples=200, deadline=None)
-def test_whatever_comes_what_is_said_makes_sense(stream, size):
+def test_any_stream_of_readings_has_consistent_reports(stream, size):
     percent, sequence = None, 0
     for said, reported in told(stream, size):
         times = (said.eta_low_seconds, said.eta_seconds, said.eta_high_seconds)
@@ -103,11 +103,11 @@ def test_whatever_comes_what_is_said_makes_sense(stream, size):
 
 @given(streams, sizes)
 @settings(max_examples=30, deadline=None)
-def test_the_same_stream_says_the_same(stream, size):
+def test_same_stream_has_the_same_reports(stream, size):
     assert list(told(stream, size)) == list(told(stream, size))
 
 
-def test_what_is_remembered_is_bounded_however_long_it_takes():
+def test_memory_of_a_monitor_is_limited_however_long_it_runs():
     """Ten passes a second for most of an hour, of a guest that wavers."""
     monitor = Monitor(UUID, UUID, START)
     sizes = []

@@ -46,7 +46,7 @@ def desk():
     ("event", "detail", "state"),
     [(2, 1, ArrivalState.INCOMING), (4, 3, ArrivalState.RESUMED)],
 )
-def test_of_what_still_arrives_nothing_is_asked(desk, event, detail, state):
+def test_arriving_server_is_not_queried(desk, event, detail, state):
     desk.seen(event, detail, time.monotonic())
     (arrival,) = desk.told
     assert (arrival.state, arrival.complete) == (state, None)
@@ -54,7 +54,7 @@ def test_of_what_still_arrives_nothing_is_asked(desk, event, detail, state):
     assert desk.asked == []
 
 
-def test_what_somebody_sets_the_clock_to_meanwhile_changes_nothing(desk, monkeypatch):
+def test_arrival_keeps_its_instant_when_the_clock_is_set(desk, monkeypatch):
     now, wall = time.monotonic(), time.time()
     monkeypatch.setattr(time, "time", lambda: wall - 3600)
     desk.seen(2, 1, now)
@@ -62,7 +62,7 @@ def test_what_somebody_sets_the_clock_to_meanwhile_changes_nothing(desk, monkeyp
     assert [abs(arrival.at - wall) < 5 for arrival in desk.told] == [True, True]
 
 
-def test_what_is_found_is_told_as_found(desk):
+def test_found_server_is_reported_as_found(desk):
     desk.arrivals.found([SERVER])
     (arrival,) = desk.told
     assert (arrival.state, arrival.found, arrival.complete) == (ArrivalState.RESUMED, True, None)
@@ -70,7 +70,7 @@ def test_what_is_found_is_told_as_found(desk):
     assert desk.asked == []
 
 
-def test_what_has_arrived_is_told_with_its_final_figures(desk):
+def test_complete_arrival_is_reported_with_final_figures(desk):
     desk.seen(4, 1, at=50.0)
     assert (desk.told, desk.asked) == ([], [(SERVER, 50.0)])
     desk.arrivals.take(ArrivalStats(server_uuid=SERVER, at=50.0, stats=FINAL))
@@ -92,7 +92,7 @@ def test_what_has_arrived_is_told_with_its_final_figures(desk):
     assert len(desk.told) == 1
 
 
-def test_it_is_told_without_figures_where_there_are_none(desk):
+def test_arrival_is_reported_without_figures_if_libvirt_has_none(desk):
     desk.seen(4, 1, at=50.0)
     desk.arrivals.take(ArrivalStats(server_uuid=SERVER, at=50.0, stats=None))
     (arrival,) = desk.told
@@ -112,7 +112,7 @@ def test_a_libvirt_that_hangs_is_not_waited_for(desk):
     assert len(desk.told) == 1
 
 
-def test_the_answer_about_an_earlier_arrival_is_not_taken_for_the_later_ones(desk):
+def test_answer_about_an_earlier_arrival_does_not_resolve_later_ones(desk):
     desk.seen(4, 1, at=50.0)
     desk.seen(4, 1, at=55.0)
     desk.arrivals.take(ArrivalStats(server_uuid=SERVER, at=50.0, stats=FINAL))
@@ -141,14 +141,14 @@ def test_one_that_has_come_and_is_stopped_later_is_not_one_of_them(desk, event):
     assert desk.told == told
 
 
-def test_what_is_not_seen_without_a_break_is_not_certain(desk):
+def test_arrival_after_a_gap_in_events_is_uncertain(desk):
     desk.seen(2, 1, at=50.0)
     desk.arrivals.blind()
     desk.seen(5, 0, at=60.0)
     assert len(desk.told) == 1
 
 
-def test_what_is_never_heard_of_again_is_forgotten(desk):
+def test_incomplete_arrival_without_news_is_dropped(desk):
     desk.seen(2, 1, at=50.0)
     day = 86_400
     other = "00000000-0000-0000-0000-00000000000b"

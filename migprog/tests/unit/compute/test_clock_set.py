@@ -31,7 +31,7 @@ def _told(rows):
 
 @pytest.mark.parametrize("set_by", [-HOUR, -5, 5, HOUR])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_what_is_told_of_a_migration_is_the_same_though_the_clock_is_set(set_by, share):
+def test_reports_are_the_same_when_the_clock_is_set(set_by, share):
     untouched = [report for _, report in drive(precopy(Guest()), CHATTY)]
     reports = [report for _, report in drive(_rows(set_by, share), CHATTY)]
     assert _told(_rows(set_by, share)) == _told(precopy(Guest()))

@@ -57,7 +57,7 @@ def test_percent_never_goes_back_or_above_99_or_away(half):
 
 @pytest.mark.parametrize("group", [Group.STEADY, Group.CHANGING])
 @pytest.mark.parametrize("half", ["tuned", "untouched"])
-def test_what_a_reader_sees_is_nearer_to_the_truth_than_novas_progress(half, group):
+def test_displayed_percent_is_nearer_to_the_truth_than_novas_progress(half, group):
     seen = of(half, group)
     assert seen["displayed_distance"] < seen["nova_distance"]
     # What is lost between the samples and the reader, by age, is little.
@@ -137,7 +137,7 @@ def test_percent_of_a_server_is_not_worse_where_other_servers_disagree():
 
 
 @pytest.mark.parametrize("name", ["nova-slow-5-of-12", "nova-disk-150-quiet"])
-def test_what_is_displayed_is_never_old_and_begins_soon(name):
+def test_displayed_percent_is_never_old_and_begins_soon(name):
     recorded = format.read(str(CORPUS / "nova" / f"{name}.jsonl.gz"))
     sent = replay(recorded, RULES, COMPLETION_TIME_SECONDS).reports
     for before, after in itertools.pairwise(sent):

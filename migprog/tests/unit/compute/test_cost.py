@@ -14,7 +14,7 @@ MOST_CALLS = 150
 STUCK = Guest(memory_mib=256, dirty_mib_s=60, working_set_mib=64, bandwidth_mib_s=30)
 
 
-def test_a_sample_of_an_old_migration_costs_no_more_than_one_of_a_young_one():
+def test_cost_of_a_sample_does_not_grow_with_the_migrations_age():
     monitor = Monitor("migration", "server", found_at=0.0)
     monitor.learn(ServerFacts(memory_size_bytes=256 * MIB))
     counts = []

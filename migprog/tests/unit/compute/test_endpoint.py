@@ -62,7 +62,7 @@ def agent(conf):  # noqa: F811
 
 @pytest.mark.parametrize("action", Action)
 @pytest.mark.parametrize("answer", [Answer(), Answer("it is over")])
-def test_what_is_asked_for_is_answered(agent, action, answer):
+def test_request_is_answered(agent, action, answer):
     client, inbox = agent
     with loop(inbox, answer) as asked:
         assert client.ask(ASKED, "a", action, TARGET) == answer
@@ -71,7 +71,7 @@ def test_what_is_asked_for_is_answered(agent, action, answer):
     assert request.who == "user 'u7', request 'req-7'"
 
 
-def test_what_takes_its_time_is_said_to_be_done(agent, monkeypatch):
+def test_slow_action_is_answered_as_accepted(agent, monkeypatch):
     monkeypatch.setattr(compute, "ANSWER_SECONDS", 0.2)
     client, inbox = agent
     with loop(inbox, None) as asked:
@@ -79,7 +79,7 @@ def test_what_takes_its_time_is_said_to_be_done(agent, monkeypatch):
         assert len(asked) == 1
 
 
-def test_nobody_listens(conf, monkeypatch):  # noqa: F811
+def test_request_without_an_agent_loop_times_out(conf, monkeypatch):  # noqa: F811
     monkeypatch.setattr(compute, "CALL_TIMEOUT_SECONDS", 0.5)
     transport = rpc.transport(conf)
     with pytest.raises(compute.Unanswered, match="no answer in time"):
@@ -129,7 +129,7 @@ class _Hostile:
     ctxt=hostile.ANYTHING | hostile.ANYTHING.map(_Hostile),
     later=st.dictionaries(st.sampled_from(["of_tomorrow", "why"]), hostile.ANYTHING),
 )
-def test_whatever_it_is_told(told, migration, ctxt, later):
+def test_endpoint_answers_whatever_arguments_it_gets(told, migration, ctxt, later):
     """It answers; and what it hands over names a migration, and is fit for a log."""
     end, asked = told
     for method in (end.abort, end.force_complete):

@@ -60,7 +60,7 @@ def shown_at(sent, t):
     return [each.report for each in sent if each.t <= t][-1]
 
 
-def test_a_switch_over_that_hangs_is_stalled_within_seconds_without_a_time_left():
+def test_hanging_switchover_is_stalled_within_seconds_without_an_eta():
     """Paused at 4.5 s, and libvirt answers again at 109.5."""
     sent = reports("lab-destination-hangs-at-switch-over")
     for t in range(15, 109):
@@ -80,7 +80,7 @@ def test_a_switch_over_that_hung_is_no_measure_for_others():
     assert monitor.ending.completion_time_seconds is None
 
 
-def test_a_pause_by_another_is_no_switch_over_and_what_remains_is_believed():
+def test_pause_by_another_tool_is_no_switchover():
     """Paused at 6.6 s with 200 MiB left at 10 MiB/s; it ends at 45.4 s."""
     paused = [line for line in lines("lab-paused-by-another") if 6.6 < line.t < 44.5]
     assert len(paused) > 60
@@ -137,7 +137,7 @@ def test_a_guest_that_is_resumed_goes_on_in_memory_and_dirties_again():
     assert resumed.eta_seconds > paused.eta_seconds
 
 
-def test_what_a_paused_guest_has_dirtied_is_sent_before_it_switches_over():
+def test_memory_dirtied_before_a_pause_is_sent_before_switchover():
     """With the end of the iteration in which it was paused little remains, and then all of that."""
     driven = brought_to(Phase.MEMORY_FIRST_ITERATION)
     driven.lifecycle(SUSPENDED, MIGRATED)
@@ -159,7 +159,7 @@ def test_what_a_paused_guest_has_dirtied_is_sent_before_it_switches_over():
     assert said[1].percent - said[0].percent < 10
 
 
-def test_a_guest_that_is_paused_before_its_memory_moves_leaves_nothing_to_be_sent_again():
+def test_guest_paused_before_its_memory_moves_dirties_nothing():
     driven = Driven()
     driven.read({})
     driven.lifecycle(SUSPENDED, MIGRATED)
@@ -170,7 +170,7 @@ def test_a_guest_that_is_paused_before_its_memory_moves_leaves_nothing_to_be_sen
     assert said.eta_high_seconds < 60
 
 
-def test_what_a_paused_guest_leaves_tells_nothing_about_convergence():
+def test_pause_of_the_guest_does_not_affect_the_convergence_verdict():
     """400, 200, 100 MiB, then 5 in an iteration with a pause, then 25: it converges all the way."""
     driven = Driven()
     driven.read({})
@@ -192,7 +192,7 @@ def test_what_a_paused_guest_leaves_tells_nothing_about_convergence():
         sent += begins_with
 
 
-def test_post_copy_that_stands_still_is_stalled_without_a_time_left():
+def test_post_copy_without_moving_bytes_is_stalled_without_an_eta():
     """Nothing moves from 9.5 to 48.5 s; it ends at 82.4 s, the last 16 MiB being zeros."""
     sent = reports("lab-post-copy-stuck")
     for t in range(18, 48):
@@ -204,7 +204,7 @@ def test_post_copy_that_stands_still_is_stalled_without_a_time_left():
             assert line.eta_seconds == pytest.approx(82.4 - line.t, rel=0.3, abs=4)
 
 
-def test_the_time_left_does_not_leap_as_post_copy_comes_to_a_standstill():
+def test_eta_does_not_leap_when_post_copy_stalls():
     said = [line for line in lines("lab-post-copy-stuck") if 5 < line.t < 17.5]
     assert len(said) > 20
     for line in said:
@@ -237,7 +237,7 @@ def test_post_copy_goes_by_its_own_rate():
     assert driven.said.eta_seconds == pytest.approx(1.0 + 1.45, abs=0.3)
 
 
-def test_setup_says_for_how_long_each_interval_and_seldom_more_often():
+def test_long_setup_is_reported_once_per_interval():
     """It is read each 3 s: of two readings in an interval the later one is reported at its end."""
     sent = reports("setup-for-9-minutes")
     for t in range(30, 540):
@@ -250,7 +250,7 @@ def test_setup_says_for_how_long_each_interval_and_seldom_more_often():
     assert len(sent) <= 2 + 540 / 3
 
 
-def test_a_sample_without_an_iteration_is_one_of_memory_if_memory_has_moved():
+def test_sample_without_an_iteration_is_of_memory_if_memory_has_moved():
     said = [line for line in lines("fields-missing") if 0.5 < line.t < 41]
     assert {line.phase for line in said} <= set(MEMORY)
     never = Driven()

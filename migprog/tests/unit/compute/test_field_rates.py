@@ -82,7 +82,7 @@ def test_devices_that_move_are_no_stall_and_have_no_time_left():
     assert "devices" in before.verdict_message
 
 
-def test_the_pace_of_a_disk_is_measured_anew_after_its_holes():
+def test_disk_rate_is_measured_again_after_holes():
     """Holes for 14 s, then 30 GiB at 90 MiB/s: 356 s and the memory, in all 380 s."""
     assert max(errors("thin-disk-leaps", 380, 16, 350)) < 20
     assert all(

@@ -63,7 +63,7 @@ def percent_at_the_end_of_the_first_pass(reports):
     return max(r.percent or 0 for r in reports if r.phase == "memory-first-iteration")
 
 
-def test_a_server_that_has_migrated_before_is_expected_to_do_it_again():
+def test_forecast_uses_earlier_migrations_of_the_server():
     quiet, agent = Guest(dirty_mib_s=0), Agent()
     first = percent_at_the_end_of_the_first_pass(agent.migrates(guest=quiet))
     again = percent_at_the_end_of_the_first_pass(agent.migrates(guest=quiet))
@@ -72,7 +72,7 @@ def test_a_server_that_has_migrated_before_is_expected_to_do_it_again():
     assert again >= 80
 
 
-def test_the_host_where_a_server_arrives_learns_it_as_well():
+def test_destination_host_learns_from_arrivals():
     quiet, agent = Guest(dirty_mib_s=0), Agent()
     (final,) = [row["stats"] for row in precopy(quiet) if row.get("event") == "job_completed"]
     arrived = counted(final) | {"operation": 4, "type": 3}
@@ -87,7 +87,7 @@ def test_no_figures_of_an_arrival_teach_nothing(stats):
     assert percent_at_the_end_of_the_first_pass(agent.migrates(guest=Guest(dirty_mib_s=0))) <= 75
 
 
-def test_a_destination_that_a_conductor_tells_is_the_migrations():
+def test_destination_in_an_acknowledgement_is_the_migrations():
     agent = Agent()
     agent.watches.take(Iteration(server_uuid=SERVER, at=agent.now, number=1))
     outgoing = {"type": 2, "operation": 5, "time_elapsed": 500, "memory_total": 2**28}

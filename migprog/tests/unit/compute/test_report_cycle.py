@@ -32,7 +32,7 @@ def test_readings_that_come_seldom_since_a_reload_are_no_silence_of_libvirt(agen
     assert "libvirt has not answered for 79 s" in said.verdict_message
 
 
-def test_an_interval_that_a_reload_shortens_is_taken_up_before_the_long_one_is_over(agent):
+def test_shortened_interval_applies_before_the_long_one_is_over(agent):
     agent.poll_each(1e9)
     agent.reads(MIGRATION_OUT)
     agent.reads(MIGRATION_OUT)
@@ -110,7 +110,7 @@ def test_news_of_one_migration_costs_no_more_among_many():
 
 
 @pytest.mark.parametrize("reports", [False, True])
-def test_what_nobody_has_news_of_is_read_when_it_is_time(agent, reports):
+def test_migration_whose_answer_was_lost_is_read_again_when_due(agent, reports):
     read(agent, {"a": 2**30, "b": 2**30})
     samplers = dict(zip("ab", agent.samplers, strict=True))
     samplers["b"].asked_at = None

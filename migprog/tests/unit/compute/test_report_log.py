@@ -29,7 +29,7 @@ def logged(name, caplog):
     return [(each.levelname, each.getMessage()[len(IDS) + 1 :]) for each in caplog.records]
 
 
-def test_a_switch_over_that_hangs_is_a_warning_and_its_end_has_all_figures(caplog):
+def test_hanging_switchover_is_a_warning_and_its_end_has_all_figures(caplog):
     stuck, recovered, ended = logged("lab-destination-hangs-at-switch-over", caplog)
     assert stuck[0] == "WARNING"
     assert stuck[1].startswith("is stalled: guest paused for ")
@@ -70,7 +70,7 @@ def test_one_that_goes_well_is_its_end_alone(caplog):
         ),
     ],
 )
-def test_what_is_not_known_is_not_in_the_final_figures(figures, text):
+def test_final_log_line_omits_unknown_figures(figures, text):
     report = Report(
         uuid=ZERO,
         server_uuid=ZERO,

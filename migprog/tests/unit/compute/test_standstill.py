@@ -28,7 +28,9 @@ def with_numbers(message: str) -> str:
     ROWS,
     ids=[" ".join(r[:3]) for r in ROWS],
 )
-def test_what_is_said_of_one_that_stands_still(phase, guest, libvirt, verdict, reason, message):
+def test_verdict_of_a_stalled_migration_is_that_of_the_page(
+    phase, guest, libvirt, verdict, reason, message
+):
     driven = brought_to(Phase(phase), paused=guest == "paused")
     assert driven.said.phase == phase
     good = driven.said.verdict
@@ -47,7 +49,7 @@ def test_what_is_said_of_one_that_stands_still(phase, guest, libvirt, verdict, r
     assert driven.sent[-1].eta_seconds is None
 
 
-def test_the_table_has_each_phase_with_a_libvirt_that_answers_and_one_that_does_not():
+def test_table_has_each_phase_with_and_without_a_libvirt_that_answers():
     assert {(row[0], row[2]) for row in ROWS} == {
         (phase.value, libvirt) for phase in UNDER_WAY for libvirt in ("answers", "is silent")
     }
@@ -57,7 +59,7 @@ def test_the_table_has_each_phase_with_a_libvirt_that_answers_and_one_that_does_
 @pytest.mark.parametrize(
     "phase", [phase for phase in UNDER_WAY if phase not in (Phase.SETUP, Phase.DISK_COPY)]
 )
-def test_it_is_called_soon_and_costs_no_more_than_a_report_an_interval(phase, answers):
+def test_stall_is_reported_soon_with_one_report_per_interval(phase, answers):
     driven = brought_to(phase)
     before = len(driven.sent)
     driven.stands_still(10.0, answers)
@@ -72,7 +74,7 @@ def test_it_is_called_soon_and_costs_no_more_than_a_report_an_interval(phase, an
 
 @pytest.mark.parametrize("answers", [True, False])
 @pytest.mark.parametrize("phase", [Phase.MEMORY_FIRST_ITERATION, Phase.POST_COPY])
-def test_when_it_goes_on_its_rate_is_measured_anew(phase, answers):
+def test_rate_is_measured_again_after_a_stall(phase, answers):
     driven = brought_to(phase)
     last = driven.stats
     driven.stands_still(60.0, answers)
@@ -110,7 +112,7 @@ def test_a_switch_over_is_given_the_time_that_earlier_ones_took():
     assert slow.said.verdict is Verdict.STALLED
 
 
-def test_a_guest_that_is_resumed_after_a_stuck_switch_over_goes_on_in_memory():
+def test_guest_resumed_after_a_stuck_switchover_is_in_memory_iterations():
     driven = brought_to(Phase.SWITCHOVER)
     driven.stands_still(20.0, answers=True)
     driven.lifecycle(RESUMED, 0)

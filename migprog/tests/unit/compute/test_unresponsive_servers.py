@@ -21,7 +21,7 @@ def up():
     return REGISTRY.get_sample_value("migprog_libvirt_up", {"connection_uri": "qemu:///x"})
 
 
-def test_a_server_that_does_not_answer_is_logged_ever_more_rarely_and_when_it_answers(caplog):
+def test_unresponsive_server_is_logged_at_growing_intervals_and_when_it_answers(caplog):
     silent = UnresponsiveServers()
     silent.begins(SERVER, 100.0)
     assert silent.next_look_at(10.0) == 110.0
@@ -57,7 +57,7 @@ def test_a_short_silence_is_not_logged(caplog):
     assert caplog.records == []
 
 
-def test_a_libvirt_that_is_away_is_logged_again_and_again_ever_more_rarely(caplog):
+def test_unavailable_libvirt_is_logged_at_growing_intervals(caplog):
     libvirt = Libvirt("qemu:///x", 0.0)
     assert up() == 0
     for now in range(0, 3600, 5):

@@ -99,7 +99,7 @@ def test_an_idle_database_is_handed_each_batch_at_once(database, intake):
     assert len(database.transactions) == 1
 
 
-def test_what_came_in_meanwhile_is_stored_together(database, intake):
+def test_batches_received_meanwhile_are_stored_together(database, intake):
     first = busy(database, intake)
     others = [Storing(intake, batch(stores.report(), host=str(n))) for n in range(5)]
     waiting(intake, 5)
@@ -109,7 +109,7 @@ def test_what_came_in_meanwhile_is_stored_together(database, intake):
     assert [len(transaction) for transaction in database.transactions] == [1, 5]
 
 
-def test_what_is_stored_together_is_bounded(database, intake):
+def test_number_of_batches_in_a_transaction_is_limited(database, intake):
     first = busy(database, intake)
     large = tuple(stores.report() for _ in range(500))
     others = [Storing(intake, batch(*large, host=str(n))) for n in range(6)]
@@ -165,7 +165,7 @@ def test_database_that_is_away_fails_the_waiting_batches(database, intake):
     assert intake.store(batch(stores.report())).reports
 
 
-def test_what_cannot_be_stored_takes_nothing_else_with_it(database, intake):
+def test_batch_that_cannot_be_stored_does_not_affect_others(database, intake):
     first = busy(database, intake)
     bad = Storing(intake, batch(stores.report(), host="bad"))
     good = Storing(intake, batch(stores.report(), host="good"))
@@ -178,7 +178,7 @@ def test_what_cannot_be_stored_takes_nothing_else_with_it(database, intake):
     assert isinstance(bad.error, ZeroDivisionError)
 
 
-def test_stopping_stores_what_is_there(database):
+def test_stop_stores_pending_batches(database):
     intake = ReportBatcher(database.store)
     intake.keep(batch(stores.report()))
     database.go.release()
@@ -205,7 +205,7 @@ def test_transactions_begin_a_moment_apart():
     assert [len(transaction) for transaction in database.transactions] == [1, 6, 3]
 
 
-def test_of_an_agent_what_it_told_last_is_kept(database, intake):
+def test_latest_heartbeat_of_an_agent_is_kept(database, intake):
     first = busy(database, intake)
     for migrations in (1, 2, 3):
         agent = dataclasses.replace(AGENT, migrations=migrations)
@@ -218,7 +218,7 @@ def test_of_an_agent_what_it_told_last_is_kept(database, intake):
     assert kept.agent.migrations == 3
 
 
-def test_an_agent_that_tells_of_itself_alone_is_stored():
+def test_batch_with_a_heartbeat_only_is_stored():
     database = Database()
     intake = ReportBatcher(database.store)
     intake.keep(dataclasses.replace(batch(), agent=AGENT))

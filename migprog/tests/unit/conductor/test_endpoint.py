@@ -69,7 +69,7 @@ def test_both_halves_agree():
     assert ConductorEndpoint.target.version == VERSION
 
 
-def test_what_can_be_read_is_stored_and_the_rest_named(manager, store, caplog):
+def test_valid_entries_are_stored_and_malformed_ones_named(manager, store, caplog):
     good = stores.report(percent=5)
     bad = dataclasses.replace(stores.report(), sampled_at="soon\nERROR forged line")
     wire = Batch(host="a", node="a.example.org", reports=(bad, good)).to_wire()
@@ -85,7 +85,7 @@ def test_what_can_be_read_is_stored_and_the_rest_named(manager, store, caplog):
     assert "\n" not in warning
 
 
-def test_what_is_dropped_or_refused_is_counted_and_logged_once_a_minute(manager, store, caplog):
+def test_drops_and_refusals_are_counted_and_logged_once_a_minute(manager, store, caplog):
     good = stores.report(percent=5)
     wire = Batch(host="a", node="a", reports=(good,)).to_wire()
     wire["reports"]["fields"] += ["downtime_seconds", "verdict"]
@@ -247,7 +247,7 @@ def test_an_absurd_forecast_does_not_drown_the_others(manager):
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED, Status.UNKNOWN])
-def test_what_did_not_complete_tells_nothing_of_forecasts(manager, status):
+def test_metrics_of_forecasts_omit_incomplete_migrations(manager, status):
     batch = Batch(host="a", node="a", reports=(stores.report(status=status),)).to_wire()
     assert _counted(lambda: manager.report({}, batch=batch)) == {
         ("reports_stored_total",): 1,
@@ -273,7 +273,7 @@ def test_progress_is_stored_without_an_answer(store, caplog):
     assert "malformed batch refused" in caplog.text
 
 
-def test_what_a_transaction_costs_is_counted(manager):
+def test_metrics_count_statements_and_rows_of_transactions(manager):
     report = stores.report()
 
     def tell():

@@ -36,7 +36,7 @@ def test_progress_that_waited_in_a_queue_does_not_look_newer_than_it_is():
     assert sampled_at(clocks, "new", 0.0, START + 300, took=290, is_prompt=False) == START
 
 
-def test_a_batch_that_tells_no_time_is_left_as_it_is():
+def test_batch_without_a_time_is_not_changed():
     batch = Batch("a", "a", reports=(stores.report(),))
     assert HostClocks().by_ours(batch, START + HOUR, True) == batch
 
@@ -52,7 +52,7 @@ def test_a_clock_that_is_off_is_logged_once(caplog):
     ]
 
 
-def test_what_is_remembered_of_hosts_is_bounded(monkeypatch):
+def test_number_of_remembered_hosts_is_limited(monkeypatch):
     monkeypatch.setattr("migprog.conductor.host_clocks._MOST_HOSTS", 3)
     clocks = HostClocks()
     for number in range(9):

@@ -42,7 +42,7 @@ def nova(api: NovaApi, tmp_path: object) -> Nova:
     return Nova(configuration(given, tmp_path))
 
 
-def test_what_it_says(api: NovaApi, nova: Nova) -> None:
+def test_records_are_read_from_novas_answer(api: NovaApi, nova: Nova) -> None:
     api.records = [record(SERVER, 17, ITS, AT), record(ITS, 18, SERVER, AT)]
     assert nova.migrations(SERVER) == [
         NovaMigration(
@@ -78,7 +78,7 @@ def test_one_connection_carries_all_calls(api: NovaApi, nova: Nova) -> None:
     assert api.connections == 1
 
 
-def test_an_older_nova_does_not_say_who_asked_for_it(api: NovaApi, nova: Nova) -> None:
+def test_older_nova_does_not_return_the_requester(api: NovaApi, nova: Nova) -> None:
     api.newest = 79
     told = record(SERVER, 17, ITS, AT)
     del told["user_id"], told["project_id"]
@@ -106,7 +106,7 @@ def several(count: int, status: str = "running") -> list[dict[str, object]]:
     ]
 
 
-def test_what_has_changed_of_all_servers(api: NovaApi, nova: Nova) -> None:
+def test_list_of_recent_changes_of_all_servers(api: NovaApi, nova: Nova) -> None:
     api.records = several(450)
     found, is_all = nova.changed_since(AT + timedelta(seconds=11))
     assert is_all and [each.id for each in found] == list(range(450, 10, -1))
@@ -116,7 +116,7 @@ def test_what_has_changed_of_all_servers(api: NovaApi, nova: Nova) -> None:
     assert all(int(asked["limit"]) <= 200 for _path, asked, _headers in api.asked)
 
 
-def test_what_nova_lists_as_in_progress(api: NovaApi, nova: Nova) -> None:
+def test_list_of_novas_migrations_in_progress(api: NovaApi, nova: Nova) -> None:
     words = ("queued", "preparing", "running", "post-migrating", "running (post-copy)", "error")
     api.records = [each for word in words for each in several(2, word)]
     found, is_all = nova.listed()
@@ -130,7 +130,7 @@ def test_no_more_is_read_than_is_good(api: NovaApi, nova: Nova) -> None:
     assert not is_all and len(found) == 1000 and len(api.asked) == 5
 
 
-def test_it_has_none(nova: Nova) -> None:
+def test_server_without_records_has_an_empty_list(nova: Nova) -> None:
     assert nova.migrations(SERVER) == []
 
 
@@ -156,13 +156,13 @@ def test_no_answer(api: NovaApi, nova: Nova, code: int, body: bytes) -> None:
     assert len(str(raised.value)) < 500
 
 
-def test_it_hangs(api: NovaApi, nova: Nova) -> None:
+def test_hanging_nova_is_an_error_in_time(api: NovaApi, nova: Nova) -> None:
     api.awake.clear()
     with pytest.raises(NoAnswer, match="Timeout"):
         nova.migrations(SERVER)
 
 
-def test_403_is_told_with_novas_words_and_what_to_do(api: NovaApi, nova: Nova) -> None:
+def test_error_403_has_novas_message_and_what_to_do(api: NovaApi, nova: Nova) -> None:
     rule = "Policy doesn't allow os_compute_api:os-migrations:index to be performed."
     api.ill = 403, json.dumps({"forbidden": {"code": 403, "message": rule}}).encode()
     with pytest.raises(NoAnswer) as raised:
@@ -173,7 +173,7 @@ def test_403_is_told_with_novas_words_and_what_to_do(api: NovaApi, nova: Nova) -
     )
 
 
-def test_the_words_of_an_error_are_bounded_and_printable(api: NovaApi, nova: Nova) -> None:
+def test_text_of_an_error_is_limited_and_printable(api: NovaApi, nova: Nova) -> None:
     api.ill = 403, json.dumps({"forbidden": {"message": "\x1b[2J\n" + "x" * 100_000}}).encode()
     with pytest.raises(NoAnswer) as raised:
         nova.migrations(SERVER)
@@ -186,15 +186,13 @@ _HIDDEN = dict.fromkeys(
 )
 
 
-def test_records_whose_hosts_nova_does_not_show_are_no_answer(api: NovaApi, nova: Nova) -> None:
+def test_records_without_hosts_are_an_error(api: NovaApi, nova: Nova) -> None:
     api.records = [record(SERVER, 17, ITS, AT, **_HIDDEN)]
     with pytest.raises(NoAnswer, match=r"without their hosts: .*index:host in Nova's policy"):
         nova.migrations(SERVER)
 
 
-def test_check_tells_whether_nova_shows_migrations_with_their_hosts(
-    api: NovaApi, nova: Nova
-) -> None:
+def test_check_says_whether_nova_returns_hosts(api: NovaApi, nova: Nova) -> None:
     assert not nova.check()
     api.records = [record(SERVER, 17, ITS, AT)]
     assert nova.check()
@@ -203,7 +201,7 @@ def test_check_tells_whether_nova_shows_migrations_with_their_hosts(
         nova.check()
 
 
-def test_nobody_is_there(tmp_path: object) -> None:
+def test_nova_that_is_away_is_an_error(tmp_path: object) -> None:
     given = "auth_type = none\nendpoint_override = http://127.0.0.1:1/v2.1\n"
     with pytest.raises(NoAnswer):
         Nova(configuration(given, tmp_path)).migrations(SERVER)
@@ -238,12 +236,14 @@ def test_a_record_that_cannot_be_read(values: dict[str, object]) -> None:
         ("auth_type = none\ntimeout = soon\n", r"\[nova\] .*timeout"),
     ],
 )
-def test_what_cannot_be_is_told_at_the_start(tmp_path: object, given: str, said: str) -> None:
+def test_impossible_options_are_an_error_at_the_start(
+    tmp_path: object, given: str, said: str
+) -> None:
     conf = configuration(given, tmp_path)
     assert nova_conf.is_asked(conf)
     with pytest.raises(exception.ConfigError, match=said):
         Nova(conf)
 
 
-def test_it_is_not_asked_by_default(tmp_path: object) -> None:
+def test_nova_is_not_asked_by_default(tmp_path: object) -> None:
     assert not nova_conf.is_asked(configuration("", tmp_path))

@@ -51,7 +51,7 @@ def watched(
     objects.store_batch(store, batch, (last_reported_at or datetime.now(UTC)).timestamp())
 
 
-def test_what_failed_before_libvirt_showed_it_is_recorded_from_novas_record(store) -> None:
+def test_early_failure_is_stored_from_novas_record(store) -> None:
     known = stores.report(server_name="web", project_id="owners", status=Status.COMPLETED)
     stores.store(store, known)
     watched(store, LATELY - timedelta(seconds=600))
@@ -110,7 +110,7 @@ def it_is_none(store: objects.Store) -> NovaMigration:
         *(just_now, it_was_seen, it_completed, it_is_none),
     ],
 )
-def test_what_may_be_told_of_by_others_is_not_recorded_from_novas_record(
+def test_failure_that_an_agent_may_report_is_not_stored_from_novas_record(
     store: objects.Store, why: Callable[[objects.Store], NovaMigration]
 ) -> None:
     theirs = why(store)

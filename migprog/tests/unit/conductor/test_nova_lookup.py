@@ -110,7 +110,9 @@ def test_one_that_appears_is_named_once_and_for_all(store, naming) -> None:
 
 
 @pytest.mark.parametrize(("number_of_records", "outcome"), [(0, "absent"), (2, "ambiguous")])
-def test_it_is_not_guessed(store, naming, number_of_records: int, outcome: str) -> None:
+def test_ambiguous_records_are_not_matched(
+    store, naming, number_of_records: int, outcome: str
+) -> None:
     report = stores.report(status=Status.FAILED)
     stores.store(store, report)
     before = counted(outcome)
@@ -137,7 +139,7 @@ def test_a_record_is_one_migrations_alone(store, naming) -> None:
     assert stores.migration(store, second).nova_id is None
 
 
-def test_of_what_has_ended_it_asks_again_and_gives_up(store, naming) -> None:
+def test_ended_migration_is_looked_up_again_and_then_given_up(store, naming) -> None:
     report, asked = stores.report(status=Status.FAILED), []
     stores.store(store, report)
     before = counted("failed")
@@ -156,7 +158,7 @@ def test_of_what_has_ended_it_asks_again_and_gives_up(store, naming) -> None:
     wait_for(lambda: len(asked) == 2 * tries, _SECONDS, "it to ask again")
 
 
-def test_what_has_ended_while_nova_was_away_is_named_once_it_is_back(store, naming) -> None:
+def test_migration_that_ended_while_nova_was_away_gets_its_ids_later(store, naming) -> None:
     report = stores.report(status=Status.COMPLETED)
     stores.store(store, report)
     away = [NoAnswer("503")] * 10 * len(AT_ONCE.ended_seconds)
@@ -172,7 +174,7 @@ def test_what_has_ended_while_nova_was_away_is_named_once_it_is_back(store, nami
     assert not away
 
 
-def test_what_is_under_way_is_asked_for_until_nova_answers(store, naming) -> None:
+def test_migration_in_progress_is_looked_up_until_nova_answers(store, naming) -> None:
     """However often it is away, refuses, or does not know it yet; and a while after its end."""
     report = stores.report()
     stores.store(store, report)
@@ -244,7 +246,7 @@ def test_many_are_asked_for_together(store, naming) -> None:
     assert all(stores.migration(store, each).nova_record.is_alone for each in reports)
 
 
-def test_those_that_nobody_told_it_of_are_found_later(store, naming) -> None:
+def test_migrations_that_were_not_passed_on_are_found_by_the_search(store, naming) -> None:
     """Another conductor was told, and has stopped since; or it was one too many."""
     soon = dataclasses.replace(AT_ONCE, search_interval_seconds=0.05)
     theirs: dict[str, NovaMigration] = {}
@@ -333,7 +335,7 @@ def test_reports_are_stored_while_nova_does_not_answer(store, naming) -> None:
     intake.stop()
 
 
-def test_what_failed_before_anybody_saw_it_is_looked_for(store, naming) -> None:
+def test_early_failures_are_searched_for(store, naming) -> None:
     asked = Nova(lambda _server: [])
     naming(asked, EARLY)
     wait_for(lambda: asked.asked.count("changed") > 3, _SECONDS, "it to ask for what has changed")

@@ -45,14 +45,14 @@ def test_a_report_is_stored_and_acknowledged(conf):
     transport.cleanup()
 
 
-def test_old_tables_stop_it_at_its_start(conf):
+def test_old_tables_are_an_error_at_the_start(conf):
     service = ConductorService(conf, "fake://")
     with pytest.raises(exception.ConfigError, match="migprog-manage db sync"):
         service.start()
     service.stop()
 
 
-def test_no_connection_stops_it_at_its_start(conf):
+def test_missing_connection_option_is_an_error_at_the_start(conf):
     conf.set_override("connection", None, "database")
     service = ConductorService(conf, "fake://")
     with pytest.raises(exception.ConfigError, match=r"\[database\] connection"):

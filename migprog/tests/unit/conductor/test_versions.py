@@ -15,7 +15,7 @@ import pytest
 
 from migprog import objects, rpc
 from migprog.conductor.service import ConductorService
-from migprog.core import fields, table
+from migprog.core import fields, wire_table
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.report import Ack, Agent, Arrival, ArrivalState, Batch, Report
@@ -155,7 +155,7 @@ def test_a_conductor_of_the_previous_version(whole):
     wire = json.loads(json.dumps(batch.to_wire()))
     assert {"host", "node", "address"} <= set(wire)
     for key, (sent,) in {"reports": batch.reports, "arrivals": batch.arrivals}.items():
-        (read,), refused = table.read(_kind_of_then(key), wire[key], 500)
+        (read,), refused = wire_table.read(_kind_of_then(key), wire[key], 500)
         assert refused == {}
         for each in dataclasses.fields(read):
             assert getattr(read, each.name) == getattr(sent, each.name), each.name
@@ -167,7 +167,7 @@ def test_no_word_that_the_previous_version_does_not_know(name):
     assert set(_WORDS[name]) == set(PREVIOUS["words"][name])
 
 
-def test_what_has_to_be_told_has_not_grown():
+def test_no_new_field_is_required():
     for key, kind in _KINDS.items():
         needed = {f.name for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING}
         assert needed <= set(PREVIOUS["fields"][key]["needed"])
@@ -179,7 +179,7 @@ def test_each_optional_field_may_be_missing():
         for each in dataclasses.fields(kind):
             if each.default is dataclasses.MISSING:
                 continue
-            told = {"host": "h", "node": "n", key: table.write([entry], {each.name})}
+            told = {"host": "h", "node": "n", key: wire_table.write([entry], {each.name})}
             batch, refused = Batch.from_wire(told)
             read = batch.agent if key == "agent" else getattr(batch, key)[0]
             assert (read, refused) == (dataclasses.replace(entry, **{each.name: None}), {})

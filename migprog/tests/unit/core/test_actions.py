@@ -6,7 +6,7 @@ import pytest
 
 from migprog.core.actions import Action, Answer, Refusal, Target, is_of, refusal
 from migprog.core.status import ENDED, Phase, Status
-from migprog.core.table import Malformed
+from migprog.core.wire_table import Malformed
 
 MEMORY = (Phase.MEMORY_FIRST_ITERATION, Phase.MEMORY_ITERATIONS)
 TARGET = Target(uuid=str(uuid.UUID(int=1)), server_uuid=str(uuid.UUID(int=2)))
@@ -15,7 +15,7 @@ STATS = {"type": 2, "operation": 5, "time_elapsed": 10_000}
 
 
 @pytest.mark.parametrize(("status", "phase"), list(itertools.product(Status, Phase)))
-def test_what_is_possible_when(status, phase):
+def test_actions_by_status_and_phase(status, phase):
     # That it has moved is its destination's word: the source's agent, which has no such status of
     # its own, is asked.
     running = status in (Status.RUNNING, Status.POST_MIGRATING)
@@ -57,7 +57,7 @@ def test_why_not():
         ({"operation": 6}, 100.0, 99.5, False),
     ],
 )
-def test_which_job_it_is(changes, at, seen_at, it_is):
+def test_target_matches_its_job_only(changes, at, seen_at, it_is):
     assert is_of(STATS | changes, at, seen_at) is it_is
 
 
@@ -77,7 +77,7 @@ def test_a_target_on_its_way():
         ({"fields": ["uuid"], "rows": [["x"], ["y"]]}, "at most 1"),
     ],
 )
-def test_what_is_no_target(wire, said):
+def test_invalid_targets_are_malformed(wire, said):
     with pytest.raises(Malformed, match=said):
         Target.from_wire(wire)
 

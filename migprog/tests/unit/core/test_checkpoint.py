@@ -27,7 +27,7 @@ def test_no_report_leaves_with_a_sequence_that_is_not_set_aside():
     assert checkpoint.is_due(told(KEPT.sequence + 1), KEPT, 131.0)
 
 
-def test_it_is_renewed_now_and_then_and_when_post_copy_begins():
+def test_checkpoint_is_renewed_periodically_and_at_post_copy():
     assert not checkpoint.is_due(told(2), KEPT, 159.0)
     assert checkpoint.is_due(told(2), KEPT, 160.0)
     young = checkpoint.make(FIRST, "boot", started_clock=100.0, now=100.1)
@@ -63,7 +63,7 @@ def test_it_is_renewed_with_each_advice_which_the_next_agent_goes_on_with():
         (130.5, 5930.5, False),
     ],
 )
-def test_a_job_is_told_from_another_of_the_same_server(started_clock, started_at, same):
+def test_job_is_distinguished_from_another_of_the_server(started_clock, started_at, same):
     assert checkpoint.is_same_job(KEPT, started_clock, started_at) is same
 
 
@@ -73,7 +73,7 @@ def test_another_job_may_begin_a_moment_after_the_first():
     assert not checkpoint.is_same_job(soon, 101.5, 5001.5)
 
 
-def test_an_end_that_nobody_saw_tells_no_figures_and_goes_above_all_that_was_told():
+def test_unseen_end_has_no_figures_and_the_highest_sequence():
     end = checkpoint.unknown_end(KEPT, checkpoint.LEFT_GONE, at=6000.0)
     assert end.status is Status.UNKNOWN
     assert end.sequence > KEPT.sequence >= FIRST.sequence

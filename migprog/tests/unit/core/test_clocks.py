@@ -63,13 +63,13 @@ def test_correction_of_a_hosts_clock(messages, correction):
     assert known(messages) == correction
 
 
-def test_what_was_known_grows_old():
+def test_old_offsets_expire():
     """A clock that was slewed back by 30 s is known within a day, from messages of no hurry."""
     messages = [(0, 0.05, True)] + [(-30, 0.05, True)] * 1000
     assert known(messages, seconds_apart=86.4, within_seconds=1.0) == 30
 
 
-def test_the_correction_of_a_clock_that_is_off_by_about_what_is_tolerated_stays_the_same():
+def test_correction_near_the_tolerance_stays_the_same():
     offset, corrections = None, []
     for number, took in enumerate((0.3, 0.0, 0.2, 0.05, 0.3) * 40):
         at = START + 300 * number
@@ -83,13 +83,13 @@ def test_the_correction_of_a_clock_that_is_off_by_about_what_is_tolerated_stays_
 @pytest.mark.parametrize(
     ("seconds", "correction"), [(-3.0, -3.5), (-4.4, -3.5), (-4.6, -4.6), (-1.2, -1.2), (-0.9, 0)]
 )
-def test_a_correction_is_changed_where_it_is_wrong_by_more_than_a_second(seconds, correction):
+def test_correction_changes_if_wrong_by_more_than_a_second(seconds, correction):
     offset = clocks.Offset(seconds, START, 9, applied_seconds=-3.5)
     assert offset.correction_seconds == correction
 
 
 @given(st.lists(st.floats(0, 50), min_size=1, max_size=20), st.floats(-1e6, 1e6))
-def test_a_host_is_never_taken_for_more_behind_than_it_is(took, off):
+def test_offset_behind_is_never_overestimated(took, off):
     """But for the least time that a message took."""
     offset = None
     for number, seconds in enumerate(took):
@@ -160,7 +160,7 @@ def test_a_batch_without_a_time_shows_that_its_clock_is_ahead(wrong_by, moved_by
     assert _instants(batch) == pytest.approx(_instants(_batch(wrong_by + moved_by)))
 
 
-def test_what_is_still_to_come_is_now():
+def test_future_instant_becomes_now():
     now = START + 6
     assert _instants(clocks.bounded(_batch(HOUR), now)) == (now,) * 7
     assert clocks.bounded(_batch(50), now) == _batch(50)

@@ -23,7 +23,7 @@ def test_a_host_that_has_stopped_draining_gets_slower() -> None:
     assert [each.servers_per_second for each in rates] == [2 / 400, 2 / 800, 2 / 1600]
 
 
-def test_what_is_long_past_tells_nothing() -> None:
+def test_old_migrations_do_not_count() -> None:
     assert drain.measure_rate([], NOW) is None
     assert drain.measure_rate(completed(NOW - 3600), NOW) is None
     # A clock that is ahead of ours.
@@ -43,7 +43,7 @@ def test_a_size_that_is_not_known_leaves_the_servers() -> None:
 FOUR = TransferRate(4, 400.0, 4 / 400, 8 * GIB / 400)
 
 
-def test_bytes_tell_and_servers_make_the_range() -> None:
+def test_drain_estimate_is_by_bytes_and_its_range_by_servers() -> None:
     """Ten servers of 4 GiB each; those that went had 2: 2,000 seconds by bytes, 1,000 by number."""
     told = drain.forecast(10, 40 * GIB, [], FOUR)
     chance = 1.28 / 2
@@ -55,7 +55,7 @@ def test_bytes_tell_and_servers_make_the_range() -> None:
     )
 
 
-def test_those_under_way_are_half_done() -> None:
+def test_migrations_in_progress_count_half() -> None:
     """Of eight servers four wait, and two whole ones are left of those under way."""
     half = UnderWay(memory_bytes=4 * GIB, percent=50, eta_seconds=10.0)
     told = drain.forecast(8, 32 * GIB, [half] * 4, FOUR)
@@ -63,7 +63,7 @@ def test_those_under_way_are_half_done() -> None:
     assert told.eta_low_seconds == pytest.approx((4 + 2) * 100 / 1.64)
 
 
-def test_it_is_not_empty_before_the_last_one_has_ended() -> None:
+def test_host_is_not_empty_before_the_last_migration_ends() -> None:
     slow = UnderWay(
         memory_bytes=GIB, percent=0, eta_seconds=9e3, eta_low_seconds=8e3, eta_high_seconds=1e5
     )
@@ -101,7 +101,7 @@ def test_one_alone_makes_no_upper_end() -> None:
         (5, [], None, "no migration off this host has"),
     ],
 )
-def test_what_is_not_known_is_not_told(
+def test_unknown_drain_has_no_estimate(
     servers: int | None, under_way: list[UnderWay], rate: TransferRate | None, reason: str
 ) -> None:
     told = drain.forecast(servers, 5 * GIB, under_way, rate)
@@ -133,7 +133,7 @@ def test_the_reason_names_the_worst_that_is_under_way() -> None:
     )
 
 
-def test_servers_tell_where_bytes_are_not_known() -> None:
+def test_drain_estimate_is_by_servers_if_bytes_are_unknown() -> None:
     without = UnderWay(percent=0, eta_seconds=1.0)
     for memory_bytes, under_way in ((None, []), (5 * GIB, [without])):
         told = drain.forecast(5, memory_bytes, under_way, FOUR)

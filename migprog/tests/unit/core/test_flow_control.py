@@ -17,11 +17,11 @@ def after(*answers, asked=5.0, most=30.0, apart=100.0):
     return flow.interval_seconds
 
 
-def test_as_long_as_conductors_keep_up_it_is_as_asked_for():
+def test_interval_is_the_configured_one_while_conductors_keep_up():
     assert after() == after(QUICK, QUICK) == 5.0
 
 
-def test_slow_answers_stretch_it_up_to_the_heartbeat():
+def test_slow_answers_raise_the_interval_up_to_the_heartbeat():
     assert [after(*[SLOW] * n) for n in range(5)] == [5.0, 10.0, 20.0, 30.0, 30.0]
     assert after(None, None) == 20.0
 
@@ -31,7 +31,7 @@ def test_one_jam_counts_once():
     assert after(SLOW, SLOW, apart=10.0) == 20.0
 
 
-def test_quick_ones_raise_the_rate_bit_by_bit():
+def test_quick_answers_shorten_the_interval_in_steps():
     intervals = [after(None, None, *[QUICK] * n) for n in range(8)]
     assert intervals[0] == 20.0
     rates = [5.0 / interval for interval in intervals]
@@ -51,7 +51,7 @@ def test_another_interval_asked_for_is_taken_up():
     st.floats(0.5, 100),
     st.floats(0.1, 100),
 )
-def test_it_stays_between_what_was_asked_for_and_the_heartbeat(answers, asked, most, apart):
+def test_interval_stays_between_the_configured_one_and_the_heartbeat(answers, asked, most, apart):
     interval = after(*answers, asked=asked, most=most, apart=apart)
     assert asked - 1e-9 <= interval <= max(asked, most) + 1e-9
 
@@ -59,7 +59,7 @@ def test_it_stays_between_what_was_asked_for_and_the_heartbeat(answers, asked, m
 @pytest.mark.parametrize(
     ("asked", "slow"), [(0.1, 0.5), (1.0, 0.5), (1.5, 0.75), (2.0, 1.0), (5.0, 1.0), (60.0, 1.0)]
 )
-def test_what_is_slow_depends_on_the_interval(asked, slow):
+def test_slow_is_relative_to_the_interval(asked, slow):
     assert after(slow, asked=asked, most=120.0) == asked
     assert after(slow + 0.01, asked=asked, most=120.0) == 2 * asked
 

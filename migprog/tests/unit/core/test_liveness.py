@@ -41,5 +41,5 @@ def test_intervals_are_bounded_by_what_the_options_allow():
         *((timedelta(hours=2), 3600, False), (timedelta(hours=3), 3600, True)),
     ],
 )
-def test_what_was_heard_hours_from_now_says_nothing_of_now(ahead, heartbeat_seconds, silent):
+def test_heartbeat_hours_in_the_future_does_not_count(ahead, heartbeat_seconds, silent):
     assert liveness.is_silent(NOW + ahead, NOW, heartbeat_seconds) is silent

@@ -14,7 +14,7 @@ def test_keys_have_lines_of_their_own_up_to_a_number():
     assert [lines.held_back(key, 61) for key in (9, 3)] == [0, 0]
 
 
-def test_what_is_remembered_is_bounded():
+def test_number_of_remembered_lines_is_limited():
     lines = LogLimit(interval_seconds=60.0, most=10**6)
     said = [lines.held_back(key, 0) for key in range(5000)]
     assert said.count(0) == 1000

@@ -85,7 +85,7 @@ def test_the_final_report_has_libvirts_final_counters():
 
 
 @pytest.mark.parametrize("pace", [0, 10, 20])
-def test_a_completed_one_tells_how_good_its_forecasts_were(pace):
+def test_completed_migration_reports_its_forecast_checks(pace):
     told = drive(precopy(Guest(dirty_mib_s=pace, bandwidth_mib_s=25)), CHATTY)
     final, before = last(told), [report for _, report in told[:-1]]
     assert all(calibration.from_fields(report) == NOT_COMPARED for report in before)
@@ -104,7 +104,7 @@ def test_a_completed_one_tells_how_good_its_forecasts_were(pace):
         assert quarter.in_range is in_range
 
 
-def test_where_no_time_left_was_told_there_is_nothing_to_compare():
+def test_without_a_reported_eta_there_is_no_forecast_check():
     monitor = monitor_that_runs()
     monitor.lifecycle(5, 3, 3.0)
     final, _ = end_of(monitor, at=3.0)
@@ -155,7 +155,7 @@ def too_short_to_be_polled():
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_one_that_no_poll_met_is_told_once_whatever_the_order_of_its_events(order):
+def test_migration_seen_by_events_only_is_reported_once_in_any_order(order):
     events = [row for row in too_short_to_be_polled() if row["event"] != "iteration"]
     assert len(events) == 3
     told = drive([events[i] | {"t": 1.0} for i in order])
@@ -257,14 +257,14 @@ def test_a_crash_at_the_source_is_a_failure():
     assert end_of(monitor)[0].status is Status.FAILED
 
 
-def test_without_any_statistics_it_is_told_all_the_same():
+def test_migration_without_statistics_is_reported():
     monitor = Monitor(UUID, SERVER, found_at=1.0)
     assert monitor.report_if_due(RULES, 1.0, EPOCH) is None
     reason, report = monitor.report_if_due(RULES, 2.0, EPOCH + 2)
     assert (reason, report.phase, report.percent) == (Reason.FIRST, Phase.SETUP, None)
 
 
-def test_one_found_late_began_when_libvirt_says():
+def test_migration_found_late_has_libvirts_start():
     monitor = Monitor(UUID, SERVER, found_at=500.0)
     monitor.read(ACTIVE | {"time_elapsed": 400_000}, 0.3, 500.0)
     _, report = monitor.report_if_due(RULES, 500.0, EPOCH)

@@ -88,7 +88,7 @@ def is_known(each: Seen, its: NovaMigration) -> bool:
         ({"status": "cancelled", "updated_at": None}, True),
     ],
 )
-def test_which_record_it_may_be(values: dict[str, object], matches: bool) -> None:
+def test_records_that_may_match(values: dict[str, object], matches: bool) -> None:
     assert is_known(seen(), record(**values)) is matches
 
 
@@ -109,7 +109,7 @@ def test_the_destination_where_both_know_it(
     assert is_known(there, record(dest_compute=theirs[0], dest_node=theirs[1])) is matches
 
 
-def test_hosts_that_nobody_knows_are_not_the_same() -> None:
+def test_unknown_hosts_do_not_match() -> None:
     nowhere = seen(source_compute=None, source_node=None)
     assert not is_known(nowhere, record(source_compute=None, source_node=None))
 
@@ -119,14 +119,14 @@ def numbers(pairs: Pairs) -> dict[str, int | None]:
     return dict.fromkeys(pairs.ambiguous) | {ours: it.id for ours, it in pairs.named.items()}
 
 
-def test_the_only_one_it_may_be() -> None:
+def test_only_possible_record_matches() -> None:
     long_ago = ended(6, -900, -800, "failed")
     assert numbers(pair([seen()], [record(), long_ago])) == {"one": 7}
     assert numbers(pair([seen()], [long_ago])) == {}
     assert numbers(pair([seen()], [])) == numbers(pair([], [record()])) == {}
 
 
-def test_an_attempt_and_the_next_within_seconds_have_the_records_in_their_order() -> None:
+def test_two_attempts_within_seconds_match_records_in_order() -> None:
     """Nova was asked for neither before: it was away."""
     both = [seen("first", 0, 2), seen("second", 6)]
     theirs = [record(8, 4), ended(7, -3, 3)]
@@ -142,7 +142,7 @@ def test_a_record_that_an_earlier_one_has_is_not_the_next_ones(first: int | None
     assert numbers(pair([before, seen("second", 6)], theirs))["second"] == 8
 
 
-def test_of_what_runs_a_record_that_has_ended_proves_nothing() -> None:
+def test_ended_record_does_not_match_a_running_migration() -> None:
     """An attempt that Nova gave up before libvirt began, and then one of somebody else's."""
     theirs = [ended(7, -10, -2, "error")]
     assert numbers(pair([seen()], theirs)) == {"one": None}
@@ -152,25 +152,25 @@ def test_of_what_runs_a_record_that_has_ended_proves_nothing() -> None:
     assert numbers(pair([seen(end=1)], [ended(7, -3, 2, "error")])) == {"one": 7}
 
 
-def test_one_that_was_given_up_before_it_began_is_told_from_the_next_by_time() -> None:
+def test_early_failure_is_distinguished_from_the_next_by_time() -> None:
     theirs = [record(8, -1), ended(7, -10, -2, "error")]
     assert numbers(pair([seen(seen_at=after(1))], theirs)) == {"one": None}
     assert numbers(pair([seen(seen_at=after(4))], theirs)) == {"one": 8}
 
 
-def test_two_of_ours_and_one_of_novas_are_not_told_apart() -> None:
+def test_two_migrations_and_one_record_are_ambiguous() -> None:
     twice = [seen("first", 0, 3), seen("second", 1, 3)]
     assert numbers(pair(twice, [ended(7, -3, 4)])) == {"first": None, "second": None}
 
 
-def test_what_is_ambiguous_is_nothing_to_the_others() -> None:
+def test_ambiguous_record_does_not_affect_others() -> None:
     twice = [seen("first", 0, 3), seen("second", 1, 3)]
     theirs = [ended(7, -3, 4), record(8, 50)]
     found = numbers(pair([*twice, seen("third", 60)], theirs))
     assert found == {"first": None, "second": None, "third": 8}
 
 
-def test_a_record_that_nova_has_forgotten_to_end_is_over_when_a_newer_one_is_made() -> None:
+def test_unended_record_is_over_once_there_is_a_newer_one() -> None:
     stale = record(5, -9000, updated_at=after(-8000))
     assert numbers(pair([seen()], [stale, record()])) == {"one": None}
     assert numbers(pair([seen(seen_at=after(3))], [stale, record()])) == {"one": 7}

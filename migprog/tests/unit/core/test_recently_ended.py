@@ -30,14 +30,14 @@ def echo():
         (162.0, 3_600_000, False),
     ],
 )
-def test_what_is_seen_after_an_end(echo, at, elapsed_ms, of_it):
+def test_events_and_jobs_after_an_end(echo, at, elapsed_ms, of_it):
     stats = {"operation": 5, "type": 2, "time_elapsed": elapsed_ms}
     for seen in (Reading, JobCompleted):
         assert echo.is_of(seen(server_uuid=SERVER, at=at, stats=stats)) is of_it
         assert not echo.is_of(seen(server_uuid=UUID, at=at, stats=stats))
 
 
-def test_of_iterations_only_what_is_older_is_surely_of_it(echo):
+def test_iteration_events_count_only_if_older_than_the_end(echo):
     assert echo.is_of(Iteration(server_uuid=SERVER, at=101.0, number=1))
     assert not echo.is_of(Iteration(server_uuid=SERVER, at=102.0, number=1))
 
@@ -46,13 +46,13 @@ def test_of_iterations_only_what_is_older_is_surely_of_it(echo):
     "seen",
     [(Lifecycle, {"event": 5, "detail": 3}), (Reading, {"stats": {"operation": 5, "type": 4}})],
 )
-def test_what_does_not_show_when_its_job_began_is_of_it_for_a_minute(echo, seen):
+def test_event_without_a_job_start_belongs_to_the_end_for_a_minute(echo, seen):
     message, values = seen
     assert echo.is_of(message(server_uuid=SERVER, at=102.0, **values))
     assert not echo.is_of(message(server_uuid=SERVER, at=162.0, **values))
 
 
-def test_it_holds_what_ended_in_the_last_minute_alone(echo):
+def test_ended_migrations_are_kept_for_a_minute(echo):
     echo.ended(UUID, at=170.0, reported_at=170.0)
     stopped = {"event": 5, "detail": 3}
     assert not echo.is_of(Lifecycle(server_uuid=SERVER, at=110.0, **stopped))

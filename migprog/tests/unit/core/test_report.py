@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migprog.core import fields, table
+from migprog.core import fields, wire_table
 from migprog.core.fields import MAX_TEXT, shown
 from migprog.core.report import (
     MAX_BATCH,
@@ -20,7 +20,7 @@ from migprog.core.report import (
     Report,
 )
 from migprog.core.status import Phase, Status
-from migprog.core.table import Dropped, Malformed
+from migprog.core.wire_table import Dropped, Malformed
 from migprog.tests.fixtures.driven import SERVER, UUID
 
 REPORT = Report(
@@ -79,17 +79,17 @@ def test_there_and_back():
     assert read(batch) == (batch, {})
 
 
-def test_names_are_sent_once_and_what_nobody_knows_not_at_all():
+def test_names_are_sent_once_and_unknown_values_never():
     other = dataclasses.replace(REPORT, percent=7, disk_total_bytes=0)
-    table = Batch("h", "n", reports=(REPORT, other)).to_wire()["reports"]
-    assert table["fields"].count("percent") == 1
-    assert "reason" not in table["fields"]
-    values = [dict(zip(table["fields"], row, strict=True)) for row in table["rows"]]
+    wire_table = Batch("h", "n", reports=(REPORT, other)).to_wire()["reports"]
+    assert wire_table["fields"].count("percent") == 1
+    assert "reason" not in wire_table["fields"]
+    values = [dict(zip(wire_table["fields"], row, strict=True)) for row in wire_table["rows"]]
     assert [value["percent"] for value in values] == [None, 7]
     assert [value["disk_total_bytes"] for value in values] == [None, 0]
 
 
-def test_what_is_left_out_is_not_sent():
+def test_omitted_field_is_not_sent():
     batch = Batch("h", "n", reports=(dataclasses.replace(REPORT, server_name="x", percent=7),))
     (report,) = Batch.from_wire(batch.to_wire(without=("server_name",)))[0].reports
     assert report == dataclasses.replace(REPORT, percent=7)
@@ -180,7 +180,7 @@ def test_an_optional_value_that_breaks_its_rule_is_dropped_and_counted(kind, key
     assert names
     for each in names:
         for value in _ODD_WORDS.get(each.name) or _ODD[each.metadata["rule"]]:
-            entries = table.write([entry], {each.name})
+            entries = wire_table.write([entry], {each.name})
             entries["fields"].append(each.name)
             entries["rows"][0].append(value)
             dropped = Dropped()
@@ -191,7 +191,9 @@ def test_an_optional_value_that_breaks_its_rule_is_dropped_and_counted(kind, key
             assert dropped.first.startswith(f"{each.name}: {shown(value)} must be")
 
             odd, dropped = dataclasses.replace(entry, **{each.name: value}), Dropped()
-            assert table.write([entry, odd], dropped=dropped) == table.write([entry, told])
+            assert wire_table.write([entry, odd], dropped=dropped) == wire_table.write(
+                [entry, told]
+            )
             assert dropped.count == 1
 
 
@@ -227,7 +229,7 @@ def test_advice_is_bounded():
 def test_of_many_dropped_values_the_first_is_shown():
     odd = dataclasses.replace(REPORT, percent=101, downtime_seconds=-1.0)
     dropped = Dropped()
-    table.write([odd] * 50, dropped=dropped)
+    wire_table.write([odd] * 50, dropped=dropped)
     assert dropped == Dropped(100, "percent: '101' must be a whole number from 0 to 100")
 
 
@@ -243,7 +245,7 @@ def test_of_many_dropped_values_the_first_is_shown():
         ({"phase": "x", "status": "y", "ended_at": 3.0}, (Status.UNKNOWN, Phase.DONE)),
     ],
 )
-def test_a_word_of_a_later_version_is_read_as_the_nearest_that_is_known(told, read_as):
+def test_word_of_a_later_version_is_read_as_the_nearest_known_one(told, read_as):
     batch, refused = read(BATCH, percent=7, **told)
     (report,) = batch.reports
     assert refused == {}
@@ -254,7 +256,7 @@ def test_a_word_of_a_later_version_is_read_as_the_nearest_that_is_known(told, re
     ("complete", "state"),
     [(None, ArrivalState.INCOMING), (False, ArrivalState.INCOMING), (True, ArrivalState.RESUMED)],
 )
-def test_an_arrivals_word_of_a_later_version_claims_no_more_than_is_told(complete, state):
+def test_unknown_arrival_state_is_read_as_the_weakest(complete, state):
     wire = Batch("h", "n", arrivals=(dataclasses.replace(ARRIVAL, complete=complete),)).to_wire()
     fields, (row,) = wire["arrivals"]["fields"], wire["arrivals"]["rows"]
     row[fields.index("state")] = "warming-up"
@@ -271,7 +273,7 @@ def _nested(depth: int) -> Any:
 
 
 @pytest.mark.parametrize("value", [10**5000, _nested(100_000)], ids=["long", "deep"])
-def test_what_cannot_be_shown_is_refused_all_the_same(value):
+def test_value_that_cannot_be_printed_is_refused(value):
     """Python writes no number of thousands of digits, and no list as deep."""
     wire = BATCH.to_wire()
     wire["reports"]["rows"][0][0] = value
@@ -282,7 +284,7 @@ def test_what_cannot_be_shown_is_refused_all_the_same(value):
         Batch.from_wire(BATCH.to_wire() | {"host": value})
 
 
-def test_a_field_that_nobody_sends_is_missing():
+def test_absent_field_is_missing():
     wire = BATCH.to_wire(without=("server_uuid",))
     assert Batch.from_wire(wire)[1] == {"reports[0]": "server_uuid: is missing"}
 
@@ -359,7 +361,7 @@ def test_an_answer_of_an_older_conductor_is_understood():
     assert Ack.from_wire(ack.to_wire()) == ack
 
 
-def test_an_agent_tells_of_itself_alone():
+def test_batch_has_its_own_agent_only():
     batch = Batch("h", "n", agent=AGENT)
     wire = batch.to_wire()
     assert "reports" not in wire

@@ -66,7 +66,7 @@ def test_known_takes_no_job_for_the_next_one(status, ended_after, report, is_kno
         (Status.FAILED, Status.COMPLETED, 61, False),
     ],
 )
-def test_counts_takes_an_end_and_what_goes_on_where_the_first_is_silent(
+def test_second_report_counts_if_it_is_an_end_or_the_first_agent_is_silent(
     record_status, status, quiet_seconds, counts
 ):
     record = dataclasses.replace(RECORD, status=record_status)

@@ -62,12 +62,12 @@ def test_new_advice_and_its_result_are_reported_once_and_at_once():
 
 
 @given(tellings)
-def test_what_was_never_told_is_told_at_once(new):
+def test_first_report_is_due_at_once(new):
     assert reason_to_report(new, None, RULES) is Reason.FIRST
 
 
 @given(tellings, tellings)
-def test_a_change_of_status_never_waits_and_an_end_is_told_once(new, last):
+def test_change_of_status_never_waits_and_an_end_is_reported_once(new, last):
     reason = reason_to_report(new, last, RULES)
     if new.status is not last.status:
         assert reason is Reason.STATUS
@@ -132,14 +132,14 @@ def test_when_the_oldest_counters_are_due_all_are_reported(waited, points, reaso
     assert progress(clock.rules(RULES, 100.0), 100.0, waited, points) is reason
 
 
-def test_what_will_be_reported_within_a_second_waits_for_it():
+def test_report_due_within_a_second_waits_for_the_message():
     clock = HostClock(oldest_at=95.0)
     assert progress(clock.rules(RULES, 98.7), 98.7, waited=3.0, points=9) is Reason.STEP
     assert progress(clock.rules(RULES, 98.8), 98.8, waited=3.0, points=9) is None
 
 
 @pytest.mark.parametrize(("points", "reason"), [(2, Reason.STEP), (1, None)])
-def test_a_message_takes_along_what_has_moved_by_half_a_step(points, reason):
+def test_message_includes_migrations_that_moved_by_half_a_step(points, reason):
     clock = HostClock(oldest_at=98.0)
     assert progress(clock.rules(RULES, 100.0), 100.0, waited=0.5, points=points) is None
     assert progress(clock.along(RULES, 100.0), 100.0, waited=0.5, points=points) is reason

@@ -19,7 +19,7 @@ def test_a_known_end_is_never_rewritten(old, new):
     assert not may_follow(new, old)
 
 
-def test_an_unknown_end_may_only_be_settled():
+def test_unknown_may_only_become_a_known_end():
     followers = {new for new in Status if may_follow(new, Status.UNKNOWN)}
     assert followers == {Status.COMPLETED, Status.FAILED, Status.CANCELLED}
 

@@ -29,7 +29,7 @@ def url(tmp_path):
         ),
     ],
 )
-def test_what_is_said_of_tls_reaches_the_driver(connection, expected):
+def test_tls_options_reach_the_driver(connection, expected):
     engine = stores.connect(connection).engine
     _, told = engine.dialect.create_connect_args(engine.url)
     assert told | expected == told
@@ -69,7 +69,7 @@ def test_nothing_is_opened_before_it_is_used(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_tables_it_says_what_to_do(url):
+def test_error_without_tables_says_what_to_do(url):
     with pytest.raises(objects.Unavailable, match="run migprog-manage db sync"):
         objects.Migration.list(stores.connect(url))
 

@@ -112,7 +112,7 @@ def test_purge_needs_days_and_tables(manage):
         ("[database]\nconnection = sqlite:////no/such/folder/x\n", "unable to open database file"),
     ],
 )
-def test_what_it_cannot_do(manage, tmp_path, config, says):
+def test_impossible_commands_are_refused(manage, tmp_path, config, says):
     (tmp_path / "bad.conf").write_text(config)
     done = manage("db", "sync", config="bad.conf")
     assert done.returncode == 1

@@ -90,7 +90,7 @@ def test_no_record_is_one_lost_and_two_are_one_too_many():
         ("in_progress", True),
     ],
 )
-def test_a_single_value_that_is_not_as_libvirt_has_it_is_wrong(name, value):
+def test_single_value_that_differs_from_libvirts_is_wrong(name, value):
     assert wrongs(TRUTH, RECORD | {name: value}) == [Wrong.WRONG]
 
 
@@ -122,7 +122,7 @@ def test_another_ending_is_wrong(truth, status):
         ("b", 104.0, 106.0, False),  # the other host's
     ],
 )
-def test_unknown_is_right_only_where_nobody_could_see_the_end(host, from_, until, right):
+def test_unknown_is_right_only_if_no_agent_could_see_the_end(host, from_, until, right):
     outages = [Outage(Part.AGENT, host, from_, until)]
     for truth in (CANCELLED, FAILED):
         assert (wrongs(truth, ended("unknown"), outages=outages) == []) is right
@@ -146,7 +146,7 @@ def test_an_aborted_one_may_fail_if_libvirt_says_so():
         ("b", 99.0, 110.0, False),
     ],
 )
-def test_what_the_sources_agent_missed_altogether(host, from_, until, unseen):
+def test_migration_that_the_sources_agent_did_not_see(host, from_, until, unseen):
     """There is a record all the same, by its arrival: without a source."""
     outages = [Outage(Part.AGENT, host, from_, until)]
     assert wrongs(TRUTH, outages=outages) == [Wrong.LOST]
@@ -173,7 +173,7 @@ def test_source_is_missing_where_its_agent_had_nothing_of_it_on_disk(from_, kept
     assert (wrongs(TRUTH, without, outages=outages) == []) is unseen
 
 
-def test_what_libvirt_gave_up_as_it_was_restarted_has_two_right_names():
+def test_migration_ended_by_a_libvirtd_restart_may_be_failed_or_cancelled():
     outages = [Outage(Part.LIBVIRT, "b", 102.0, 103.0)]
     assert wrongs(FAILED, ended("cancelled"), outages=outages) == []
     assert wrongs(FAILED, ended("failed"), outages=outages) == []
@@ -182,7 +182,7 @@ def test_what_libvirt_gave_up_as_it_was_restarted_has_two_right_names():
     assert wrongs(FAILED, ended("cancelled"), outages=late) == [Wrong.WRONG]
 
 
-def test_a_record_is_awaited_until_it_has_ended_and_names_its_destination():
+def test_judge_waits_until_a_record_has_its_end_and_destination():
     assert judge.is_settled(TRUTH, RECORD)
     assert not judge.is_settled(TRUTH, RECORD | {"dest_compute": None})
     assert not judge.is_settled(TRUTH, RECORD | {"in_progress": True})

@@ -39,7 +39,7 @@ def hears_nothing(end):
     end.settimeout(10)
 
 
-def test_it_carries_both_ways_and_tells_of_the_end(relay, server):
+def test_relay_carries_both_directions_and_closes(relay, server):
     with connected(relay, server) as (client, there):
         client.sendall(b"call")
         assert there.recv(10) == b"call"
@@ -49,7 +49,7 @@ def test_it_carries_both_ways_and_tells_of_the_end(relay, server):
         assert client.recv(10) == b""
 
 
-def test_nothing_passes_while_it_is_cut_and_all_of_it_afterwards(relay, server):
+def test_cut_relay_passes_nothing_until_it_is_mended(relay, server):
     with connected(relay, server) as (client, there):
         relay.cut()
         client.sendall(b"call")
@@ -61,7 +61,7 @@ def test_nothing_passes_while_it_is_cut_and_all_of_it_afterwards(relay, server):
         assert client.recv(10) == b"answer"
 
 
-def test_who_connects_while_it_is_cut_waits(relay, server):
+def test_connection_to_a_cut_relay_waits(relay, server):
     relay.cut()
     with socket.create_connection(("127.0.0.1", relay.port), 10) as client:
         client.sendall(b"call")

@@ -13,7 +13,7 @@ from migprog.tests.unit.faults.test_judge import CANCELLED, TRUTH
 EVERY = kinds.every(60.0)
 
 
-def test_one_of_each_kind_or_as_many_of_each_but_for_those_that_take_long():
+def test_plan_has_each_kind_equally_often_except_long_ones():
     one = run.deck(len(EVERY), random.Random(1), EVERY)
     assert sorted(kind.name for kind in one) == sorted(kind.name for kind in EVERY)
     many = collections.Counter(kind.name for kind in run.deck(200, random.Random(1), EVERY))
@@ -26,7 +26,7 @@ def test_one_of_each_kind_or_as_many_of_each_but_for_those_that_take_long():
     assert run.deck(3, random.Random(1), only) == only * 3
 
 
-def test_a_seed_says_all():
+def test_same_seed_has_the_same_faults():
     def drawn(seed):
         rng = random.Random(seed)
         return run.deck(20, rng, EVERY), scenario.plan(rng, guests=5, at_once=3, within_seconds=1.0)

@@ -40,7 +40,7 @@ def measured(**changes):
     return figures(LOAD, snapshot(1.0, 100), snapshot(2.0, 300, **changes), 10.0, Latencies())
 
 
-def test_all_is_what_was_added_between_the_marks():
+def test_figures_are_differences_between_the_marks():
     known = measured()
     assert (known["migrations"], known["interval_seconds"], known["updates_per_second"]) == (
         200,
@@ -64,7 +64,7 @@ def test_all_is_what_was_added_between_the_marks():
     assert known["reports_by_reason"] == {"first": 200, "step": 3800}
 
 
-def test_what_cannot_be_known_is_null():
+def test_unknown_figures_are_null():
     """Of a broker elsewhere, of conductors that were not started here."""
     elsewhere = {**snapshot(2.0, 300).usage, "broker": None}
     known = measured(usage=elsewhere, conductors={})
@@ -73,7 +73,7 @@ def test_what_cannot_be_known_is_null():
     assert known["memory_mib"]["broker"] is None
 
 
-def test_without_the_conductors_metrics_what_was_told_counts():
+def test_without_conductor_metrics_sent_reports_count():
     nothing = snapshot(1.0, 100, conductors={})
     known = figures(LOAD, nothing, snapshot(2.0, 300, conductors={}), 10.0, Latencies())
     assert known["updates_per_second"] == 400
@@ -98,7 +98,7 @@ def test_percentiles(seconds, expected):
     assert percentiles_ms(seconds) == dict(zip(("p50", "p95", "p99"), expected, strict=True))
 
 
-def test_what_takes_longer_than_the_last_bucket_counts_as_that():
+def test_durations_beyond_the_last_bucket_count_as_it():
     slow = {
         **snapshot(2.0, 300).conductors,
         "migprog_db_transaction_duration_seconds_bucket 0.02": 150.0,
@@ -106,7 +106,7 @@ def test_what_takes_longer_than_the_last_bucket_counts_as_that():
     assert measured(conductors=slow)["store_ms"]["p99"] == 20.0
 
 
-def test_a_table_has_a_column_a_run_and_no_row_that_nobody_knows():
+def test_table_has_a_column_per_run_and_no_unknown_rows():
     text = table.text([measured(), measured(usage=dict.fromkeys(snapshot(1, 1).usage))])
     lines = {line[:37].strip(): line[37:].split() for line in text.splitlines()}
     assert lines["migrations at once"] == ["200", "200"]

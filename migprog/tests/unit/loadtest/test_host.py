@@ -47,7 +47,7 @@ def test_the_recordings_that_come_along_are_of_every_kind(streams):
         assert list(each.times) == sorted(each.times)
 
 
-def test_a_migration_is_told_of_every_interval_and_changes_at_once(streams):
+def test_migration_is_reported_per_interval_and_changes_at_once(streams):
     (only,) = [s for s in streams if s.reports[-1].status is Status.COMPLETED][:1]
     told = ticked(host([(only, 0.0)], Outbox()), only.times[-1] - 1)
     assert told[0][1].reason is Reason.FIRST
@@ -61,7 +61,7 @@ def test_a_migration_is_told_of_every_interval_and_changes_at_once(streams):
     assert all(each.report.sampled_at == EPOCH + now for now, each in told)
 
 
-def test_where_one_has_ended_the_next_begins_and_its_arrival_is_told(streams):
+def test_ended_migration_is_followed_by_another_and_its_arrival_is_reported(streams):
     short = next(s for s in streams if s.reports[-1].status is Status.COMPLETED)
     peer = Outbox()
     mine = host([(short, short.times[-1] - 5)], peer)

@@ -24,5 +24,5 @@ def test_the_limit_is_found_to_a_tenth_in_a_few_runs(capacity, first):
 
 
 @pytest.mark.parametrize(("p95", "kept"), [(None, False), (2999.0, True), (3001.0, False)])
-def test_it_is_kept_up_with_when_nearly_all_is_no_older_than_that(p95, kept):
+def test_fleet_is_kept_up_with_if_nearly_all_values_are_fresh(p95, kept):
     assert kept_up({"interval_seconds": 2.0, "age_ms": {"p95": p95}}) is kept

@@ -18,7 +18,7 @@ def address():
     server.stop()
 
 
-def test_what_was_counted_is_shown(address):
+def test_metrics_show_what_was_counted(address):
     def shown():
         lines = requests.get(f"{address}/metrics", timeout=10).text.splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith(REPORTS))
@@ -41,7 +41,7 @@ def test_what_was_counted_is_shown(address):
         ("POST", "/migrations", 404),
     ],
 )
-def test_it_serves_one_thing(address, method, path, code):
+def test_metrics_address_serves_only_metrics(address, method, path, code):
     answer = requests.request(method, address + path, timeout=10)
     assert answer.status_code == code
     assert bool(answer.text) is (code == 200 and method != "HEAD")

@@ -75,7 +75,7 @@ def _found(store, report: Report) -> objects.Migration | None:
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_the_last_report_is_what_remains(store, data):
+def test_record_has_the_last_report(store, data):
     reports = data.draw(courses())
     batches = data.draw(deliveries(reports))
     percent = -1
@@ -105,7 +105,7 @@ def test_the_last_report_is_what_remains(store, data):
 
 @settings(max_examples=40, deadline=None)
 @given(percents=st.lists(PERCENT, min_size=1, max_size=12), seed=st.integers())
-def test_percent_never_goes_back_whatever_is_told(store, percents, seed):
+def test_percent_never_decreases_in_any_order(store, percents, seed):
     first = stores.report()
     told = [
         stores.later(first, sequence=number, percent=percent)
@@ -141,7 +141,7 @@ def test_the_newest_migration_speaks_for_its_server(store, data):
 
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_the_source_may_be_late_and_a_second_agent_may_tell_too(store, data):
+def test_late_source_and_second_agent_make_one_record(store, data):
     """Its reports, those of another agent under another UUID, and its arrival, each at least once,
     with silences between them: one record, with the source's figures."""
     first = stores.report(percent=7, verdict_message="so", server_name="web")

@@ -36,7 +36,7 @@ def file_of(tmp_path, *lines, end="\n"):
 # Reading.
 
 
-def test_what_is_written_is_read_compressed_or_not(tmp_path):
+def test_written_recording_is_read_compressed_or_not(tmp_path):
     path = file_of(tmp_path, HEADER, SAMPLE)
     plain = format.read(path)
     assert plain.memory_size_bytes == 256 * MIB
@@ -51,7 +51,7 @@ def test_a_line_that_breaks_off_is_left_out(tmp_path):
     assert format.read(path).rows == (SAMPLE,)
 
 
-def test_a_compressed_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path):
+def test_truncated_compressed_file_is_read_to_its_end(tmp_path):
     lines = [HEADER, *({**SAMPLE, "t": i, "noise": os.urandom(40).hex()} for i in range(500))]
     packed = gzip.compress("\n".join(map(json.dumps, lines)).encode())
     path = tmp_path / "cut.jsonl.gz"
@@ -103,7 +103,7 @@ def test_a_compressed_file_of_any_length_is_read_whole(tmp_path):
         assert format.read(str(path)).rows == read.rows
 
 
-def test_what_is_not_known_does_no_harm(tmp_path):
+def test_unknown_rows_are_ignored(tmp_path):
     rows = (
         {"kind": "weather", "t": "nice"},
         {"kind": "event", "t": 1, "event": "comet", "code": None},
@@ -131,7 +131,7 @@ def test_what_is_not_known_does_no_harm(tmp_path):
         (["[" * 100_000], 1, "no JSON"),
     ],
 )
-def test_what_is_no_recording_is_refused_by_file_and_line(tmp_path, lines, number, said):
+def test_invalid_recording_is_refused_with_file_and_line(tmp_path, lines, number, said):
     path = file_of(tmp_path, *lines)
     with pytest.raises(format.NotARecording) as error:
         format.read(path)
@@ -218,7 +218,7 @@ def test_a_recording_has_all_that_was_seen(recorder, tmp_path):
     assert [row["t"] for row in seen] == pytest.approx([row["t"] for row in rows], abs=0.01)
     samples = [row for row in seen if row["kind"] == "sample"]
     assert [row["stats"] for row in samples] == [r["stats"] for r in rows if r["kind"] == "sample"]
-    assert {row["pause_limit_ms"] for row in samples} == {300.0}
+    assert {row["downtime_limit_ms"] for row in samples} == {300.0}
     assert end["outcome"] == "completed"
     assert end["completed_stats"] == {"source": rows[-1]["stats"]}
 
@@ -342,7 +342,7 @@ def test_namesakes_do_not_overwrite_each_other(recorder, tmp_path):
     assert errors == {"number 0", "number 1", "number 2"}
 
 
-def test_trouble_is_told_once_and_the_recording_stops(recorder, tmp_path, caplog):
+def test_failed_write_is_logged_once_and_ends_the_recording(recorder, tmp_path, caplog):
     (tmp_path / "file").touch()
     tape = recorder(directory=tmp_path / "file" / "recordings").begin(SERVER)
     tape.take(Lifecycle(server_uuid=SERVER, at=1.0, event=3, detail=1))
@@ -366,7 +366,7 @@ def test_a_full_disk_stops_the_recording(recorder, tmp_path):
         assert "No space left" in wait_for(lambda: tape.error)
 
 
-def test_a_disk_that_hangs_holds_up_nobody(monkeypatch, recorder, caplog):
+def test_hanging_disk_does_not_delay_the_agent(monkeypatch, recorder, caplog):
     monkeypatch.setattr(recorders, "native_thread", lambda *_: None)
     tape = recorder().begin(SERVER)
     # Nobody takes any: one that waited for room would wait for ever.

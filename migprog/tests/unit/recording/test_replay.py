@@ -60,7 +60,7 @@ def test_there_is_a_line_for_each_sample():
     assert [line.t for line in lines] == [row["t"] for row in rows if row["kind"] == "sample"]
 
 
-def test_it_says_what_the_agent_would_have_said():
+def test_replay_has_the_agents_assessments():
     """Without a pause between reports, which a replay may end between two samples."""
     rules = dataclasses.replace(RULES, step_seconds=0.0)
     rows = list(precopy(Guest(disk_mib=64)))
@@ -77,7 +77,7 @@ def test_the_guests_memory_is_known_while_its_disk_is_copied():
     assert 25 < first.eta_seconds < 45
 
 
-def test_before_libvirt_shows_a_job_it_starts_and_nothing_is_reported():
+def test_migration_without_a_job_is_not_reported():
     idle = [{"t": i / 10, "kind": "sample", "stats": {"type": 0}} for i in range(4)]
     lines = replay(recorded([*idle, *precopy(Guest())]), RULES).lines
     assert {(line.phase, line.verdict, line.percent, line.reported) for line in lines[:4]} == {
@@ -86,7 +86,7 @@ def test_before_libvirt_shows_a_job_it_starts_and_nothing_is_reported():
     assert lines[4].reported is Reason.FIRST
 
 
-def test_what_leaves_because_of_an_event_stands_at_the_next_sample():
+def test_report_by_an_event_is_at_the_next_sample():
     rows = [row for row in precopy(Guest()) if row["t"] < 5]
     at = rows[-1]["t"]
     switching = {"t": at + 0.1, "kind": "event", "event": "qemu_migration", "status": "device"}
@@ -159,7 +159,7 @@ def test_the_limit_of_the_pause_is_the_one_in_force():
 
 def test_the_limit_that_the_agent_read_goes_before_others():
     guest = Guest(dirty_mib_s=60, working_set_mib=128)
-    rows = [row | {"pause_limit_ms": 1100} for row in precopy(guest) if row["t"] < 60]
+    rows = [row | {"downtime_limit_ms": 1100} for row in precopy(guest) if row["t"] < 60]
     assert "1.1 s" in replay(recorded(rows, downtime_ms=700), RULES).lines[-1].verdict_message
 
 
@@ -209,7 +209,7 @@ def test_json_is_an_object_a_line(tmp_path, capsys):
     assert {line["verdict"] for line in lines} <= set(Verdict)
 
 
-def test_several_files_are_told_apart(tmp_path, capsys):
+def test_lines_name_their_file_if_there_are_several(tmp_path, capsys):
     one = written(tmp_path)
     with open(one, "rb") as file:
         (tmp_path / "other.jsonl.gz").write_bytes(gzip.compress(file.read()))
@@ -241,7 +241,7 @@ def test_the_throttles_rules_can_be_given(tmp_path, capsys):
     assert counts[0] > counts[1]
 
 
-def test_what_is_no_recording_is_named(tmp_path, capsys):
+def test_invalid_recording_is_named(tmp_path, capsys):
     path = tmp_path / "notes.jsonl"
     path.write_text("milk\n")
     assert command.main([str(path)]) == 2
@@ -279,7 +279,7 @@ def run(tmp_path, script, *arguments, **options):
     )
 
 
-def test_it_runs_where_there_is_no_libvirt_nor_broker_nor_matplotlib(tmp_path):
+def test_replay_runs_without_libvirt_broker_and_matplotlib(tmp_path):
     script = (
         "import sys\n"
         "for name in ('libvirt', 'libvirt_qemu', 'eventlet', 'matplotlib', 'oslo_messaging'):\n"
@@ -297,7 +297,7 @@ def test_it_runs_where_there_is_no_libvirt_nor_broker_nor_matplotlib(tmp_path):
     assert process.returncode == 1
 
 
-def test_a_reader_who_has_enough_is_no_error(tmp_path):
+def test_closed_output_pipe_is_no_error(tmp_path):
     path = written(tmp_path, precopy(Guest(dirty_mib_s=60), give_up_seconds=600))
     script = "import sys; from migprog.cmd.replay import main; sys.exit(main(sys.argv[1:]))"
     process = run(tmp_path, script, "--format=json", path, path, env=os.environ)
@@ -316,5 +316,5 @@ def test_a_full_disk_is_an_error_in_one_line(tmp_path):
     assert done.stderr == "migprog-replay: cannot write: No space left on device\n"
 
 
-def test_a_line_has_what_is_promised():
+def test_line_has_the_documented_keys():
     assert [*Line.__dataclass_fields__] == KEYS

@@ -50,7 +50,7 @@ def test_sample_has_the_downtime_limit_recorded_last(tmp_path):
         {"t": 1, **sample},
         {"t": 2, "kind": "action", "action": "downtime", "arg": 500},
         {"t": 3, **sample},
-        {"t": 4, **sample, "pause_limit_ms": 800},
+        {"t": 4, **sample, "downtime_limit_ms": 800},
         {"t": 5, **sample},
         {"t": 6, "kind": "end", "outcome": "failed"},
     )

@@ -83,7 +83,7 @@ def test_the_end_of_a_failed_one_is_its_last_row():
 
 
 @pytest.mark.parametrize("rows", [(), (row(1.0),), (row(9.5, "end", outcome="unknown"),)])
-def test_what_does_not_tell_its_end_is_not_measured(rows):
+def test_recording_without_an_end_is_not_measured(rows):
     assert truth_of(*rows) is None
 
 
@@ -99,7 +99,7 @@ def test_what_does_not_tell_its_end_is_not_measured(rows):
         ([sample(2.0, 1, 5, auto_converge_throttle=20)], STEADY, Group.CHANGING),
         ([row(2.0, "event", event="lifecycle", code=3, detail=7)], STEADY, Group.CHANGING),
         (
-            [row(2.0, pause_limit_ms=300), row(3.0, pause_limit_ms=500)],
+            [row(2.0, downtime_limit_ms=300), row(3.0, downtime_limit_ms=500)],
             STEADY,
             Group.CHANGING,
         ),
@@ -110,14 +110,14 @@ def test_groups(more, segments, group):
     assert truth_of(*more, row(9.0, **DONE), segments=segments).group is group
 
 
-def test_changes_are_those_of_the_guest_and_those_done_to_it():
+def test_changes_are_of_the_guest_or_by_actions():
     action = row(2.0, "action", action="bandwidth", arg=5)
     known = truth_of(action, row(25.0, **DONE), segments=[[4000, 1], [6000, 2]])
     assert known.changes == 1 + 5
     assert known.settled_at == 2.0
 
 
-def test_a_boundary_is_where_its_event_says_and_what_was_left_is_reckoned_back():
+def test_iteration_start_is_by_its_event_with_the_remaining_memory_of_then():
     known = truth_of(
         row(0.1, "event", event="iteration"),
         sample(1.0, 1, 90, 10),
@@ -192,7 +192,7 @@ def test_the_eta_is_measured_by_the_time_left_from_two_seconds_up():
     assert known.without_eta == 1
 
 
-def test_no_eta_can_know_what_somebody_will_do():
+def test_forecasts_before_an_action_are_not_measured():
     lines = [line(60.0, eta=10, low=5, high=15), line(75.0, eta=20, low=15, high=24)]
     known = measured(*lines, interventions=(70.0,))
     assert known.eta_errors_late == (0.2,)
@@ -294,7 +294,7 @@ def test_score_of_files_of_their_groups_and_of_all(tmp_path, capsys):
     ]
 
 
-def test_what_has_no_end_is_named_and_left_out(tmp_path, capsys):
+def test_recording_without_an_end_is_named_and_omitted(tmp_path, capsys):
     path = written(tmp_path, [row for row in precopy(Guest()) if row["t"] < 5])
     assert command.main(["--score", "--format=json", path]) == 0
     told = capsys.readouterr()

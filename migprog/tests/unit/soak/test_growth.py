@@ -24,7 +24,7 @@ def series(per_migration_kib, noise_kib=100.0, count=200, seed=1):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_what_is_flat_does_not_grow(seed):
+def test_flat_series_does_not_grow(seed):
     assert not growth.trend(series(0.0, seed=seed), _LIMIT_KIB).grows
 
 

@@ -46,7 +46,7 @@ def force(
 
 @pytest.mark.parametrize("project", ["", "/abc"])
 @pytest.mark.parametrize(("act", "name"), [(abort, "abort"), (force, "force_complete")])
-def test_it_is_asked_for(
+def test_action_is_sent_to_the_agent(
     ask_to_act: Ask, actions: Asked, fill: Fill, act: Any, name: str, project: str
 ) -> None:
     (migration,) = fill()
@@ -79,7 +79,7 @@ def test_since_when(
     assert bool(actions.noted) is there
 
 
-def test_nothing_is_done_where_nobody_wired_it(ask: Ask, fill: Fill) -> None:
+def test_action_without_an_agent_client_is_answered_501(ask: Ask, fill: Fill) -> None:
     fill()
     for answer in (abort(ask), force(ask)):
         code, name, message = refusal(answer)
@@ -87,7 +87,7 @@ def test_nothing_is_done_where_nobody_wired_it(ask: Ask, fill: Fill) -> None:
         assert message.startswith("Actions are disabled")
 
 
-def test_a_port_may_say_that_it_is_not_enabled(
+def test_disabled_actions_are_501_with_the_reason(
     store: objects.Store, connection: str, fill: Fill
 ) -> None:
     class Refusing(Asked):
@@ -223,7 +223,9 @@ def test_an_action_with_a_wrong_value(
     assert not actions.noted
 
 
-def test_values_are_told_at_a_bounded_length(ask_to_act: Ask, actions: Asked, fill: Fill) -> None:
+def test_values_in_errors_have_a_limited_length(
+    ask_to_act: Ask, actions: Asked, fill: Fill
+) -> None:
     fill()
     for value in ('"' + "x" * 16000 + '"', "[" * 980 + "]" * 980, "[" * 950 + "]" * 950):
         answer = force(ask_to_act, body=f'{{"force_complete": {value}}}')
@@ -233,7 +235,7 @@ def test_values_are_told_at_a_bounded_length(ask_to_act: Ask, actions: Asked, fi
 
 
 @pytest.mark.parametrize("version", ["2.1", "2.80"])
-def test_an_action_that_nobody_knows(
+def test_unknown_action_is_refused(
     ask_to_act: Ask, actions: Asked, fill: Fill, version: str
 ) -> None:
     fill()

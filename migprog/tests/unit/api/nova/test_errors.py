@@ -75,7 +75,7 @@ def test_without_a_database(tmp_path: object, away: str) -> None:
     assert ask("/").status_code == 200
 
 
-def test_what_nobody_foresaw(
+def test_unexpected_exception_is_500_in_novas_form(
     ask: Ask, store: objects.Store, fill: Fill, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill()
@@ -90,7 +90,7 @@ def test_what_nobody_foresaw(
 
 @pytest.mark.parametrize("lenient", [False, True])
 @pytest.mark.parametrize("headers", STRANGERS)
-def test_a_stranger_gets_nothing_but_discovery(
+def test_request_without_a_token_reaches_discovery_only(
     store: objects.Store, connection: str, fill: Fill, headers: dict[str, str], lenient: bool
 ) -> None:
     fill()

@@ -32,7 +32,7 @@ NEW, OLD = "OpenStack-API-Version", "X-OpenStack-Nova-API-Version"
         ({NEW: "nova 2.59", OLD: "2.24"}, "2.24"),
     ],
 )
-def test_what_a_request_speaks(
+def test_version_of_a_request(
     client: testing.TestClient, headers: dict[str, str], version: str
 ) -> None:
     answer = client.simulate_get(f"{V}/os-migrations", headers=headers)
@@ -49,7 +49,7 @@ def test_what_a_request_speaks(
     ],
 )
 @pytest.mark.parametrize(("header", "before"), [(NEW, "compute "), (OLD, "")])
-def test_what_is_no_version(
+def test_invalid_version_is_refused(
     client: testing.TestClient, header: str, before: str, text: str
 ) -> None:
     value = (before + text).encode().decode("latin-1")
@@ -65,7 +65,7 @@ def test_what_is_no_version(
 
 @pytest.mark.parametrize("version", ["2.0", "2.105", "2.999", "1.1", "3.0", "999999999.1"])
 @pytest.mark.parametrize("path", ["", "/", "/os-migrations", f"/servers/{SERVER}/migrations"])
-def test_what_we_do_not_speak(ask: Ask, path: str, version: str) -> None:
+def test_unsupported_version_is_406(ask: Ask, path: str, version: str) -> None:
     answer = ask(path, version)
     assert answer.headers[OLD] == version
     assert refusal(answer) == (
@@ -75,7 +75,7 @@ def test_what_we_do_not_speak(ask: Ask, path: str, version: str) -> None:
     )
 
 
-def test_every_answer_tells_its_version_and_its_request(ask: Ask, fill: Fill) -> None:
+def test_every_answer_has_its_version_and_request_id(ask: Ask, fill: Fill) -> None:
     fill()
     seen = set()
     for method, path, code in (

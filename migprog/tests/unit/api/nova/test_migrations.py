@@ -86,7 +86,7 @@ def test_values(ask: Ask, fill: Fill, store: objects.Store) -> None:
     }
 
 
-def test_what_is_not_known_is_null(ask: Ask, fill: Fill) -> None:
+def test_unknown_values_are_null(ask: Ask, fill: Fill) -> None:
     fill()
     shown = ask(f"{LIST}/1").json["migration"]
     assert {key for key, value in shown.items() if value is None} == {
@@ -96,7 +96,7 @@ def test_what_is_not_known_is_null(ask: Ask, fill: Fill) -> None:
     }
 
 
-def test_counters_of_what_libvirt_does_not_tell_are_0_as_soon_as_it_tells_any(
+def test_counters_that_libvirt_does_not_report_are_0_once_it_reports_any(
     ask: Ask, fill: Fill
 ) -> None:
     """While disks are copied it says nothing of memory."""
@@ -109,7 +109,7 @@ def test_counters_of_what_libvirt_does_not_tell_are_0_as_soon_as_it_tells_any(
 
 
 @pytest.mark.parametrize("status", Status)
-def test_in_progress_is_what_has_not_ended(ask: Ask, fill: Fill, status: Status) -> None:
+def test_list_has_migrations_that_have_not_ended(ask: Ask, fill: Fill, status: Status) -> None:
     """Post-copy too, which Nova forgets; post-migrating is a word of Nova's for others."""
     (migration,) = fill(status=status, phase=Phase.DONE)
     in_progress = status in ("running", "running (post-copy)", "post-migrating")

@@ -81,7 +81,7 @@ def test_pages(ask_named: Ask, named: str) -> None:
     assert refusal(ask_named(f"/os-migrations?marker={named}"))[0] == 400
 
 
-def test_what_is_asked_for_is_asked_of_the_migration_itself(
+def test_action_goes_to_the_migration_with_that_nova_id(
     ask_named: Ask, actions: Asked, named: str
 ) -> None:
     body = '{"force_complete": null}'
@@ -143,7 +143,7 @@ def gone_from_its_source(fill: Fill, store: objects.Store) -> None:
         *(beside_another, silent, gone_from_its_source),
     ],
 )
-def test_what_nova_may_know_better_is_not_told(
+def test_migration_of_which_nova_may_know_more_is_404(
     ask_named: Ask, store: objects.Store, fill: Fill, stand: Callable[..., None]
 ) -> None:
     """With 404: a proxy asks Nova next."""
@@ -153,7 +153,9 @@ def test_what_nova_may_know_better_is_not_told(
         assert refusal(ask_named(f"{OF_SERVER}/17"))[:2] == (404, "itemNotFound")
 
 
-def test_post_copy_is_told(ask_named: Ask, store: objects.Store, fill: Fill) -> None:
+def test_migration_in_post_copy_is_answered(
+    ask_named: Ask, store: objects.Store, fill: Fill
+) -> None:
     """Nova lists it no more."""
     name(store, under_way(fill, status=Status.POST_COPY, phase=Phase.POST_COPY)[0])
     (listed,) = ask_named(OF_SERVER).json["migrations"]
@@ -183,7 +185,9 @@ def test_identity_is_that_of_novas_record(ask_named: Ask, store: objects.Store, 
     assert (of_all["old_instance_type_id"], of_all["new_instance_type_id"]) == (3, 3)
 
 
-def test_lists_are_of_those_who_asked(ask_named: Ask, store: objects.Store, fill: Fill) -> None:
+def test_lists_by_user_are_of_the_requester(
+    ask_named: Ask, store: objects.Store, fill: Fill
+) -> None:
     (ours,) = under_way(fill, user_id="owner", project_id="owners")
     name(store, ours)
 
@@ -205,7 +209,7 @@ def test_a_tag_is_of_the_names_that_were_shown(ask_named: Ask, ask: Ask, named: 
     assert ask_named(f"{OF_SERVER}/17", headers={"If-None-Match": tag}).status_code == 200
 
 
-def test_our_own_face_has_both(client_named: testing.TestClient, named: str) -> None:
+def test_native_api_has_both_ids(client_named: testing.TestClient, named: str) -> None:
     path = f"/servers/{SERVER}/migrations"
     listed = client_named.simulate_get(path).json["migrations"]
     keys = ("id", "nova_id", "nova_uuid", "nova_user_id", "nova_project_id")
@@ -217,5 +221,5 @@ def test_our_own_face_has_both(client_named: testing.TestClient, named: str) -> 
     assert client_named.simulate_get(f"{path}/17").status_code == 404
 
 
-def test_by_default_novas_face_has_our_names(ask: Ask, named: str) -> None:
+def test_without_nova_the_compatible_api_has_migprogs_ids(ask: Ask, named: str) -> None:
     assert [each["id"] for each in ask(OF_SERVER).json["migrations"]] == [2]

@@ -145,7 +145,7 @@ def test_a_server_that_has_left_is_running_still(ask: Ask, fill: Fill) -> None:
     assert ask(f"{LIST}?status=post-migrating").json["migrations"] == []
 
 
-def test_links_lead_to_what_is_shown(ask: Ask, few: Few) -> None:
+def test_links_lead_to_existing_documents(ask: Ask, few: Few) -> None:
     for each in ask(LIST).json["migrations"]:
         for link in each.get("links", []):
             if link["rel"] == "self":

@@ -74,7 +74,7 @@ def test_links_keep_the_project(ask: Ask, fill: Fill) -> None:
         (Status.UNKNOWN, "UNKNOWN", None, None),
     ],
 )
-def test_how_it_stands(
+def test_status_of_a_server_by_its_newest_migration(
     ask: Ask, fill: Fill, status: Status, word: str, task: str | None, state: str | None
 ) -> None:
     fill(status=status, phase=Phase.DONE, percent=99)
@@ -155,7 +155,7 @@ def test_lists(ask: Ask, fill: Fill, path: str, version: str, query: str, found:
     ],
 )
 @pytest.mark.parametrize("version", ["2.1", "2.104"])
-def test_what_would_give_a_wrong_list_is_refused(
+def test_filters_that_are_not_supported_are_refused(
     ask: Ask, fill: Fill, query: str, message: str, version: str
 ) -> None:
     fill()

@@ -30,7 +30,7 @@ def test_discovery(ask: Ask, path: str, version: str | None) -> None:
     }
 
 
-def test_the_list_of_faces_has_what_discovery_says(client: testing.TestClient) -> None:
+def test_list_of_apis_agrees_with_discovery(client: testing.TestClient) -> None:
     entries = {each["id"]: each for each in client.simulate_get("/").json["versions"]}
     assert set(entries) == {"v1", "v2.1"}
     (link,) = entries["v2.1"]["links"]

@@ -84,7 +84,7 @@ def test_there_is_a_bound_on_the_disks():
     assert len(libvirt.read()) == 32
 
 
-def test_a_call_that_fails_ends_the_round_and_what_was_known_stays():
+def test_failed_call_ends_the_round_and_keeps_the_known_values():
     libvirt = Libvirt(("vda", "vdb"))
     libvirt.jobs.take(DISKS)
     libvirt.read()

@@ -33,11 +33,11 @@ def test_another_host_driver_or_user_is_another_hypervisor(uri, driver, capabili
     assert identity(uri, driver, capabilities) != identity("qemu:///system", "QEMU", HOST)
 
 
-def test_what_names_no_host_is_known_by_its_uri():
+def test_libvirt_without_a_host_uuid_is_claimed_by_its_uri():
     assert identity("test:///a", "Test", "") != identity("test:///b", "Test", "")
 
 
-def test_one_alone_has_a_claim_until_it_lets_go():
+def test_claim_has_one_holder_until_it_is_released():
     name = str(uuid.uuid4())
     first, second = Claim(), Claim()
     assert first.take(name) is None

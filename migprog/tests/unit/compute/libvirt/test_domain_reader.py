@@ -51,7 +51,7 @@ class Connection(fake_libvirt.Connection):
         return [(self.domain, {"balloon.rss": 2048})]
 
 
-def test_a_server_that_was_renamed_has_its_new_name_when_its_migration_begins():
+def test_renamed_server_has_its_new_name_at_the_start_of_a_migration():
     domain = Domain(ACTIVE)
     connection = Connection(domain)
     seen = domain_reader.Reader()
@@ -75,7 +75,7 @@ def test_a_server_with_another_job_is_asked_for_nothing_more():
     assert connection.resident_asked == 0
 
 
-def test_what_may_have_changed_is_read_again():
+def test_reader_reads_changeable_facts_again():
     domain = Domain(ACTIVE)
     seen = domain_reader.Reader()
     seen.learn(domain, SERVER)
@@ -87,7 +87,7 @@ def test_what_may_have_changed_is_read_again():
     assert seen.facts[SERVER].server_name == "shop"
 
 
-def test_a_migration_that_has_just_failed_is_found_with_the_time_that_it_took():
+def test_migration_that_has_just_failed_is_found_with_its_duration():
     domain = Domain(FAILED, control=(libvirt.VIR_DOMAIN_CONTROL_JOB, 0, 60_000))
     seen = domain_reader.Reader()
     assert seen.find(Connection(domain), domain, SERVER).stats == FAILED

@@ -53,7 +53,7 @@ def test_hostile_names_are_data(escaped, name):
         "<domain><metadata><x xmlns='urn:x'/></metadata></domain>",
     ],
 )
-def test_what_cannot_be_read_is_not_known(xml):
+def test_invalid_xml_has_no_facts(xml):
     assert read(xml) == ServerFacts()
 
 

@@ -88,7 +88,7 @@ class Silent(host.Host):
         return Lock.FREE
 
 
-def test_of_a_silent_server_that_is_watched_the_search_says_nothing(caplog):
+def test_search_skips_a_watched_server_that_does_not_answer(caplog):
     here, silent = Silent(), UnresponsiveServers()
     sampler = here.sampler(SERVER)
     try:
@@ -103,7 +103,7 @@ def test_of_a_silent_server_that_is_watched_the_search_says_nothing(caplog):
         sampler.stop()
 
 
-def test_a_server_that_is_found_silent_as_it_begins_to_be_watched_is_not_either():
+def test_search_skips_a_server_that_becomes_watched_meanwhile():
     here = Silent()
     try:
         here._search([ALL])

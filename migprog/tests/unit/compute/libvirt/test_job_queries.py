@@ -124,7 +124,7 @@ def test_servers_that_answer_are_asked_once_and_for_nothing_else(site):
     assert here.inbox.get_all(0) == []
 
 
-def test_a_server_that_hangs_delays_no_other(site):
+def test_hanging_server_delays_no_other(site):
     here = site(a=Server(hangs=True), b=Server(), c=Server())
     here.search()
     assert [server.asked for server in here.servers.values()] == [1, 1, 1]
@@ -139,7 +139,7 @@ def test_a_server_that_hangs_delays_no_other(site):
     assert [server.asked for server in here.servers.values()] == [2, 3, 3]
 
 
-def test_while_one_hangs_those_whose_lock_is_held_are_not_asked(site):
+def test_servers_with_a_held_lock_are_not_queried_while_one_hangs(site):
     here = site(a=Server(hangs=True), b=Server(lock=Lock.HELD, hangs=True), c=Server())
     here.search()
     here.search()
@@ -180,7 +180,7 @@ def test_a_call_that_has_given_up_is_followed_by_the_next_at_once(site):
     assert here.insisted == ["a"]
 
 
-def test_a_thread_that_is_left_waiting_keeps_its_connection_until_it_has_its_answer(site):
+def test_waiting_thread_keeps_its_connection_until_the_answer(site):
     here = site(a=Server(hangs=True), b=Server(hangs=True), c=Server())
     here.search()
     assert [server.asked for server in here.servers.values()] == [1, 1, 1]
@@ -215,7 +215,7 @@ def test_a_server_that_is_gone_is_waited_for_no_more(site):
     assert (silent.server_uuid, gone.server_uuid, gone.gone) == ("a", "a", True)
 
 
-def test_what_nobody_foresaw_is_raised(site):
+def test_unexpected_exception_is_raised(site):
     here = site()
     with pytest.raises(AttributeError):
         here.asking.ask_all({"a": "no server"})

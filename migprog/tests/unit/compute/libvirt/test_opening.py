@@ -26,7 +26,7 @@ def test_the_connection_or_the_error_is_handed_over():
     assert not connection.closed.is_set()
 
 
-def test_an_attempt_that_hangs_ends_in_time_and_what_comes_late_is_closed():
+def test_hanging_attempt_ends_in_time_and_its_late_connection_is_closed():
     opening, connection, go = Opening(0.05), Connection(), threading.Event()
 
     def late():

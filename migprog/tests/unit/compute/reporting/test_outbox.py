@@ -14,7 +14,7 @@ def report(sequence, uuid=UUID):
     return dataclasses.replace(REPORT, sequence=sequence, uuid=uuid)
 
 
-def test_the_latest_report_wins_and_what_must_arrive_still_must():
+def test_latest_report_replaces_older_ones_and_stays_acknowledged_if_one_was():
     outbox = Outbox()
     outbox.put_report(report(1), needs_ack=True)
     outbox.put_report(report(2), needs_ack=False)
@@ -33,7 +33,7 @@ def test_progress_alone_needs_no_answer():
     assert not outbox.load(now=0.0)
 
 
-def test_what_came_while_it_was_sent_is_kept():
+def test_report_that_comes_while_a_batch_is_sent_stays():
     outbox = Outbox()
     outbox.put_report(report(1), needs_ack=True)
     load = outbox.load(now=0.0)
@@ -42,7 +42,7 @@ def test_what_came_while_it_was_sent_is_kept():
     assert [r.sequence for r in outbox.load(now=0.0).reports] == [2]
 
 
-def test_what_was_not_sent_stays():
+def test_unsent_reports_stay():
     outbox = Outbox()
     outbox.put_report(report(1), needs_ack=True)
     assert outbox.load(now=0.0)
@@ -80,7 +80,7 @@ def test_oldest_seconds_leaves_out_an_arrival_whose_migration_no_agent_reports()
     assert outbox.oldest_seconds(now=60.0) == 0.0
 
 
-def test_an_arrival_that_found_no_migration_is_told_again_ever_more_rarely_and_given_up():
+def test_unmatched_arrival_is_sent_again_at_growing_intervals_then_dropped():
     outbox = Outbox()
     outbox.put_arrival(ARRIVAL, now=0.0)
     told = []
@@ -105,7 +105,7 @@ def test_an_arrival_that_found_its_migration_is_forgotten():
     assert outbox.next_arrival_in(0.0) is None
 
 
-def test_how_long_no_conductor_has_known_of_its_migration_is_told_with_it():
+def test_unmatched_arrival_has_the_time_since_it_was_first_sent():
     outbox = Outbox()
     outbox.put_arrival(ARRIVAL, now=0.0)
     # Nobody took it: that tells nothing of what conductors know.
@@ -118,7 +118,7 @@ def test_how_long_no_conductor_has_known_of_its_migration_is_told_with_it():
     assert outbox.next_arrival_in(100.0) is None
 
 
-def test_what_was_found_is_told_for_a_moment_and_in_nothings_place():
+def test_found_server_is_sent_for_a_moment_and_replaces_no_arrival():
     outbox = Outbox()
     found = dataclasses.replace(ARRIVAL, at=9.0, found=True)
     outbox.put_arrival(found, now=0.0)
@@ -141,7 +141,7 @@ def test_a_newer_arrival_is_not_taken_for_the_one_that_was_sent():
     assert outbox.load(1.0).arrivals == (ARRIVAL,)
 
 
-def test_a_load_is_bounded():
+def test_size_of_a_batch_is_limited():
     outbox = Outbox()
     for number in range(MAX_BATCH + 5):
         outbox.put_report(report(1, uuid=str(number)), needs_ack=False)

@@ -54,7 +54,7 @@ def test_nothing_due_is_nothing_sent():
     assert conductor.sent == []
 
 
-def test_what_no_conductor_took_stays_and_is_tried_again():
+def test_unacknowledged_batch_stays_and_is_sent_again():
     outbox, conductor = Outbox(), Conductor(Unreachable("away"))
     outbox.put_report(report(1), needs_ack=True)
     sender = Sender(outbox, conductor, ADDRESS, RULES)
@@ -85,7 +85,7 @@ def test_refusals_of_the_same_field_are_one_line_and_those_of_others_another(cap
 
 
 @pytest.mark.parametrize("error", [Unreachable("away"), RuntimeError("nobody foresaw it")])
-def test_it_runs_until_stopped_and_retries_by_itself(error):
+def test_sender_runs_until_stopped_and_retries(error):
     outbox, conductor = Outbox(), Conductor(error)
     sender = Sender(outbox, conductor, ADDRESS, RULES)
     thread = threading.Thread(target=sender.run)
@@ -119,7 +119,7 @@ def test_a_fault_that_repeats_is_written_in_full_once_and_then_counted(caplog):
     assert len(lines) == 2
 
 
-def test_what_needs_no_answer_asks_for_one_now_and_then():
+def test_progress_asks_for_an_acknowledgement_now_and_then():
     outbox, conductor = Outbox(), Conductor()
     often = Sender(outbox, conductor, ADDRESS, Rules(1.0, heartbeat_interval_seconds=0.0))
     seldom = Sender(outbox, conductor, ADDRESS, RULES)
@@ -129,7 +129,7 @@ def test_what_needs_no_answer_asks_for_one_now_and_then():
     assert [acknowledged for _, acknowledged in conductor.sent] == [True, False]
 
 
-def test_what_stays_as_it_is_is_told_again_only_where_an_answer_is_asked_for():
+def test_unchanged_values_are_sent_again_only_with_a_call():
     outbox, conductor = Outbox(), Conductor()
     sender = Sender(outbox, conductor, ADDRESS, RULES)
     for number, needs_ack in enumerate((True, False)):
@@ -152,7 +152,7 @@ def test_no_answer_stretches_the_interval_and_answers_shorten_it():
     assert sender.flow_control.interval_seconds == 8.0
 
 
-def test_log_tells_an_interval_raised_since_nobody_is_reached_from_slow_answers(caplog):
+def test_log_distinguishes_unreachable_conductors_from_slow_ones(caplog):
     caplog.set_level("INFO")
     outbox = Outbox()
     outbox.put_report(report(1), needs_ack=True)
@@ -191,7 +191,7 @@ def test_messages_are_counted_and_the_interval_is_shown():
     assert [now - then for now, then in zip(messages(), before, strict=True)] == [1, 1, 1]
 
 
-def test_it_tells_of_itself_at_once_and_then_at_its_heartbeat():
+def test_sender_sends_a_heartbeat_at_once_and_then_per_interval():
     conductor = Conductor()
     sender = Sender(Outbox(), conductor, ADDRESS, Rules(0.1, 0.2))
     thread = threading.Thread(target=sender.run)
@@ -210,7 +210,7 @@ def test_it_tells_of_itself_at_once_and_then_at_its_heartbeat():
         assert batch.agent.heartbeat_seconds == 0.2
 
 
-def test_that_it_takes_actions_is_told_at_once_and_again_until_somebody_hears_it():
+def test_actions_enabled_is_sent_at_once_and_until_acknowledged():
     conductor = Conductor(None, Unreachable("away"))
     sender = Sender(Outbox(), conductor, ADDRESS, RULES)
     sender.host_stats = HostStats(migrations=0)
@@ -224,7 +224,7 @@ def test_that_it_takes_actions_is_told_at_once_and_again_until_somebody_hears_it
     assert told == [False, True, True]
 
 
-def test_of_itself_it_tells_with_what_leaves_anyway_and_once():
+def test_heartbeat_travels_with_a_batch_and_is_sent_once():
     outbox, conductor = Outbox(), Conductor()
     sender = Sender(outbox, conductor, ADDRESS, RULES)
     sender.host_stats = HostStats(migrations=2)
@@ -237,7 +237,7 @@ def test_of_itself_it_tells_with_what_leaves_anyway_and_once():
     assert second.agent is None
 
 
-def test_a_heartbeat_that_nobody_took_is_told_again():
+def test_unacknowledged_heartbeat_is_sent_again():
     conductor = Conductor(Unreachable("away"))
     sender = Sender(Outbox(), conductor, ADDRESS, RULES)
     sender.host_stats = HostStats(migrations=0)
@@ -246,7 +246,7 @@ def test_a_heartbeat_that_nobody_took_is_told_again():
     assert [batch.agent is not None for batch, _ in conductor.sent] == [True, True]
 
 
-def test_the_interval_in_force_is_told():
+def test_heartbeat_has_the_interval_in_force():
     outbox, conductor = Outbox(), Conductor(Unreachable("away"))
     sender = Sender(outbox, conductor, ADDRESS, RULES)
     outbox.put_report(report(1), needs_ack=True)
@@ -256,7 +256,7 @@ def test_the_interval_in_force_is_told():
     assert conductor.sent[-1][0].agent.interval_seconds == 10.0
 
 
-def test_sender_tells_the_hosts_time_with_every_batch():
+def test_every_batch_has_the_hosts_time():
     outbox, conductor = Outbox(), Conductor()
     sender = Sender(outbox, conductor, ADDRESS, RULES)
     outbox.put_report(report(1), needs_ack=True)

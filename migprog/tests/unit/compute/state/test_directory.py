@@ -60,7 +60,7 @@ def write(directory, *entries):
 
 
 @pytest.mark.parametrize("entry", [KEPT, END, ARRIVAL])
-def test_what_was_written_is_what_is_read(opened, entry):
+def test_written_files_are_read_back(opened, entry):
     directory, contents = opened()
     assert contents.entries == {}
     write(directory, entry)
@@ -69,7 +69,7 @@ def test_what_was_written_is_what_is_read(opened, entry):
     assert contents.remarks == ()
 
 
-def test_an_end_takes_the_place_of_what_was_kept_and_is_removed(opened):
+def test_end_replaces_the_checkpoint_and_is_removed(opened):
     directory, _ = opened()
     end = dataclasses.replace(END, uuid=KEPT.uuid)
     write(directory, KEPT, end)
@@ -96,7 +96,7 @@ def test_an_end_takes_the_place_of_what_was_kept_and_is_removed(opened):
         encode(END),
     ],
 )
-def test_what_cannot_be_read_is_set_aside_and_the_rest_is_read(opened, data):
+def test_unreadable_file_is_set_aside_and_others_are_read(opened, data):
     directory, _ = opened()
     write(directory, KEPT)
     broken = directory.path / f"{SERVER}.json"
@@ -110,7 +110,7 @@ def test_what_cannot_be_read_is_set_aside_and_the_rest_is_read(opened, data):
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to(OUTSIDE)])
-def test_what_is_no_regular_file_is_set_aside_unread(opened, make):
+def test_special_file_is_set_aside_unread(opened, make):
     directory, _ = opened()
     write(directory, KEPT)
     make(directory.path / f"{END.uuid}.json")
@@ -120,7 +120,7 @@ def test_what_is_no_regular_file_is_set_aside_unread(opened, make):
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to(OUTSIDE)])
-def test_what_stands_in_the_way_of_a_new_file_is_replaced_unopened(opened, make, tmp_path):
+def test_special_file_in_place_of_a_new_file_is_replaced_unopened(opened, make, tmp_path):
     directory, _ = opened()
     outside = tmp_path / OUTSIDE.name
     outside.write_text("not ours")
@@ -139,7 +139,7 @@ def _folder(path):
     "name", [f"{KEPT.uuid}.new", f"{KEPT.uuid}.json", "probe.new", "probe.json"]
 )
 @pytest.mark.parametrize("is_running", [False, True])
-def test_a_folder_where_a_file_is_to_be_is_set_aside_with_what_is_in_it(opened, name, is_running):
+def test_directory_in_place_of_a_file_is_set_aside_with_its_content(opened, name, is_running):
     directory, _ = opened()
     _folder(directory.path / name)
     if not is_running:
@@ -153,14 +153,14 @@ def test_a_folder_where_a_file_is_to_be_is_set_aside_with_what_is_in_it(opened, 
     assert opened()[1].entries == {}
 
 
-def test_a_folder_in_the_place_of_an_entry_that_is_not_needed_any_more_is_set_aside(opened):
+def test_directory_in_place_of_an_unneeded_entry_is_set_aside(opened):
     directory, _ = opened()
     _folder(directory.path / f"{KEPT.uuid}.json")
     directory.remove(KEPT.uuid)
     assert opened()[1].entries == {}
 
 
-def test_what_was_set_aside_and_cannot_be_removed_does_not_keep_the_rest(opened):
+def test_file_that_cannot_be_removed_does_not_block_others(opened):
     directory, _ = opened()
     _folder(directory.path / "000.bad")
     (directory.path / "001.bad").symlink_to("nowhere")
@@ -179,7 +179,7 @@ def test_a_probe_writes_as_much_as_the_largest_entry(opened, monkeypatch):
     assert list(directory.path.iterdir()) == []
 
 
-def test_what_was_set_aside_is_bounded(opened):
+def test_number_of_files_set_aside_is_limited(opened):
     directory, _ = opened()
     for number in range(150):
         (directory.path / f"{number}.json").write_bytes(b"")
@@ -188,7 +188,7 @@ def test_what_was_set_aside_is_bounded(opened):
     assert len(list(directory.path.iterdir())) == 100
 
 
-def test_what_was_half_written_is_removed(opened):
+def test_partial_file_is_removed(opened):
     directory, _ = opened()
     (directory.path / f"{KEPT.uuid}.new").write_bytes(encode(KEPT)[:20])
     _, contents = opened()
@@ -196,7 +196,7 @@ def test_what_was_half_written_is_removed(opened):
     assert list(directory.path.iterdir()) == []
 
 
-def test_its_size_is_bounded(opened, monkeypatch):
+def test_size_of_the_directory_is_limited(opened, monkeypatch):
     monkeypatch.setattr(state_directory, "MAX_FILES", 2)
     directory, _ = opened()
     write(directory, KEPT, ARRIVAL)
@@ -246,7 +246,7 @@ def test_a_folder_that_somebody_has_removed_is_made_again(opened, tmp_path):
     assert opened()[1].entries == {END.uuid: END}
 
 
-def test_a_write_that_fails_leaves_what_was_there(opened, monkeypatch):
+def test_failed_write_leaves_the_old_file(opened, monkeypatch):
     directory, _ = opened()
     write(directory, KEPT)
 
@@ -281,7 +281,7 @@ def test_an_end_with_an_odd_figure_is_kept_and_read_without_it(opened, odd):
     assert opened()[1] == state_directory.Contents({end.uuid: known})
 
 
-def test_an_agent_keeps_its_key_which_nobody_else_may_read(tmp_path):
+def test_agent_key_is_kept_and_private(tmp_path):
     def key():
         directory = StateDirectory(str(tmp_path), "qemu:///system")
         contents = directory.open()

@@ -66,7 +66,7 @@ def tell(ledger, report, now=0.0, needs_ack=True):
 
 
 @pytest.mark.parametrize("report", [FIRST, END])
-def test_it_is_told_when_the_disk_has_it(ledger, disk, report):
+def test_report_waits_until_it_is_on_disk(ledger, disk, report):
     tell(ledger, report)
     assert waiting(ledger) == []
     ledger.take(disk.work(), 0.1)
@@ -74,7 +74,7 @@ def test_it_is_told_when_the_disk_has_it(ledger, disk, report):
     assert list(disk.files) == [report.uuid]
 
 
-def test_an_arrival_that_is_complete_is_kept_until_it_is_acknowledged(ledger, disk):
+def test_complete_arrival_is_kept_until_acknowledged(ledger, disk):
     under_way = dataclasses.replace(ARRIVAL, complete=None)
     ledger.report_arrival(under_way, 0.0)
     assert waiting(ledger) == [under_way]
@@ -90,7 +90,7 @@ def test_an_arrival_that_is_complete_is_kept_until_it_is_acknowledged(ledger, di
     assert disk.files == {}
 
 
-def test_the_acknowledgement_of_an_earlier_arrival_leaves_the_file_of_the_later_one(ledger, disk):
+def test_acknowledgement_of_an_earlier_arrival_keeps_the_later_ones_file(ledger, disk):
     later = dataclasses.replace(ARRIVAL, at=2000.0)
     ledger.report_arrival(ARRIVAL, 0.0)
     ledger.take(disk.work(), 0.0)
@@ -105,7 +105,7 @@ def test_the_acknowledgement_of_an_earlier_arrival_leaves_the_file_of_the_later_
     assert disk.files == {}
 
 
-def test_an_arrival_that_an_agent_before_has_left_is_removed_when_it_is_acknowledged(ledger, disk):
+def test_arrival_of_an_earlier_agent_is_removed_once_acknowledged(ledger, disk):
     disk.put(directory.name_of(ARRIVAL), directory.encode(ARRIVAL), 1)
     disk.work()
     ledger.load(disk.entries(), 0.0, 0.0)
@@ -116,7 +116,7 @@ def test_an_arrival_that_an_agent_before_has_left_is_removed_when_it_is_acknowle
     assert disk.files == {}
 
 
-def test_what_is_found_takes_nothings_place(ledger, disk):
+def test_found_server_replaces_no_arrival(ledger, disk):
     found = dataclasses.replace(ARRIVAL, complete=None, found=True)
     ledger.report_arrival(ARRIVAL, 0.0)
     ledger.report_arrival(found, 0.0)
@@ -138,7 +138,7 @@ def test_progress_is_hardly_ever_written(ledger, disk):
     assert disk.writes < 50
 
 
-def test_what_comes_while_the_disk_works_goes_in_its_place(ledger, disk):
+def test_newer_report_replaces_one_that_waits_for_the_disk(ledger, disk):
     tell(ledger, FIRST)
     tell(ledger, told(2), needs_ack=False)
     assert waiting(ledger) == []
@@ -157,7 +157,7 @@ def test_an_end_waits_for_its_own_writing(ledger, disk):
     assert waiting(ledger) == [END]
 
 
-def test_it_is_removed_when_it_is_acknowledged_and_not_before(ledger, disk):
+def test_end_is_removed_once_acknowledged(ledger, disk):
     tell(ledger, END)
     ledger.take(disk.work(), 0.0)
     load = ledger.outbox.load(0.0)
@@ -172,7 +172,7 @@ def failing():
     return REGISTRY.get_sample_value("migprog_state_path_failing", {"connection_uri": "here"})
 
 
-def test_a_disk_that_fails_is_told_of_once_and_holds_up_nothing(ledger, disk, caplog):
+def test_failing_disk_is_logged_once_and_delays_nothing(ledger, disk, caplog):
     caplog.set_level(logging.INFO)
     tell(ledger, FIRST)
     ledger.take(disk.work("no space left"), 0.0)
@@ -216,7 +216,7 @@ def test_a_disk_that_has_much_to_do_is_not_taken_for_hung(ledger, disk):
     assert waiting(ledger) == [other]
 
 
-def test_without_a_state_directory_all_is_told_at_once():
+def test_without_a_state_directory_reports_are_sent_at_once():
     ledger = Journal(None, "here", "boot")
     for report in (FIRST, END):
         tell(ledger, report)
@@ -225,7 +225,7 @@ def test_without_a_state_directory_all_is_told_at_once():
     assert ledger.outbox.empty
 
 
-def test_what_ran_before_the_host_was_started_anew_is_not_looked_for(disk, ledger):
+def test_checkpoints_from_before_a_reboot_are_not_searched_for(disk, ledger):
     disk.put(KEPT.uuid, directory.encode(KEPT), 1)
     disk.work()
     after = Journal(disk, "here", "another boot")

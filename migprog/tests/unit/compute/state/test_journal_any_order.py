@@ -68,7 +68,7 @@ STEPS = st.sampled_from(["report", "disk", "send", "send, no answer", "crash", "
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(STEPS, max_size=40), st.lists(STEPS, max_size=10))
-def test_whenever_it_is_killed_one_record_goes_on_and_its_end_is_told(before, after):
+def test_agent_killed_at_any_instant_continues_one_record_to_its_end(before, after):
     with pytest.MonkeyPatch.context() as patch:
         # So that blocks are used up.
         patch.setattr(checkpoint, "_BLOCK", 2)

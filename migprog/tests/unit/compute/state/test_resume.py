@@ -60,13 +60,13 @@ def told(monitor, seconds=5):
     return [each for each in due if each is not None]
 
 
-def test_nothing_is_told_of_it_before_it_was_looked_for():
+def test_resumed_migration_is_not_reported_before_it_is_searched_for():
     monitor = left()
     look(monitor, error="libvirt hangs")
     assert told(monitor, 100) == []
 
 
-def test_it_goes_on_where_it_was():
+def test_running_migration_continues_its_record():
     monitor = left()
     reading = look(monitor, stats=STATS)
     assert monitor.saved is None
@@ -95,7 +95,7 @@ def test_it_goes_on_where_it_was():
         ({"stats": STATS | {"time_elapsed": 29_000}}, checkpoint.LEFT_BEHIND),
     ],
 )
-def test_what_nobody_saw_end_is_unknown_with_the_reason(reading, why):
+def test_end_that_no_agent_saw_is_unknown_with_the_reason(reading, why):
     monitor = left()
     look(monitor, **reading)
     ((_, report),) = told(monitor)
@@ -107,7 +107,7 @@ def test_what_nobody_saw_end_is_unknown_with_the_reason(reading, why):
     assert monitor.over
 
 
-def test_what_libvirt_still_knows_of_its_end_is_told():
+def test_resumed_migration_has_the_end_that_libvirt_still_shows():
     monitor = left()
     final = STATS | {"type": 3, "time_elapsed": 45_000, "downtime": 20, "memory_remaining": 0}
     look(monitor, gone=True, stats=final)
@@ -117,7 +117,7 @@ def test_what_libvirt_still_knows_of_its_end_is_told():
     assert report.server_name == "web"
 
 
-def test_an_event_of_its_end_that_comes_just_now_says_more():
+def test_event_of_the_end_overrides_the_unknown_end():
     monitor = left()
     look(monitor, gone=True, error="no domain")
     monitor.job_completed(STATS | {"type": 3}, NOW + 0.1)
@@ -135,7 +135,7 @@ def test_a_clock_that_was_set_moves_no_start():
     assert report.total_seconds == 61.0
 
 
-def test_a_clock_that_was_set_back_behind_its_start_makes_no_other_of_it():
+def test_clock_set_back_before_the_start_makes_no_new_record():
     # libvirt says 0 of its time then, until it ends.
     monitor = left()
     reading = look(monitor, stats=STATS | {"time_elapsed": 0})

@@ -81,7 +81,7 @@ def wait_for(inbox, condition):
     raise AssertionError("waited in vain")
 
 
-def test_what_was_asked_for_is_on_disk_when_it_says_so(keeper, directory, inbox):
+def test_writer_confirms_a_file_once_it_is_on_disk(keeper, directory, inbox):
     keeper.start()
     assert wait_for(inbox, lambda m: True) == Loaded(state_directory.Contents({}), None)
     keeper.put(NAME, encode(KEPT), 7)
@@ -92,7 +92,7 @@ def test_what_was_asked_for_is_on_disk_when_it_says_so(keeper, directory, inbox)
     assert list(directory.path.iterdir()) == []
 
 
-def test_it_says_now_and_then_how_far_it_is(keeper, directory, inbox):
+def test_writer_confirms_files_in_groups(keeper, directory, inbox):
     for number in range(40):
         keeper.put(f"{number}", encode(KEPT), number)
     keeper.start()
@@ -107,14 +107,14 @@ def test_it_says_now_and_then_how_far_it_is(keeper, directory, inbox):
     assert sizes == [16, 16, 8]
 
 
-def test_what_was_asked_for_is_done_before_it_stops(keeper, directory, inbox):
+def test_writer_finishes_its_queue_before_it_stops(keeper, directory, inbox):
     keeper.start()
     keeper.put(NAME, encode(KEPT), 1)
     keeper.stop()
     assert (directory.path / f"{NAME}.json").exists()
 
 
-def test_a_disk_that_fails_is_tried_again_with_what_is_still_wanted(keeper, directory, inbox):
+def test_failed_write_is_repeated_with_what_is_still_needed(keeper, directory, inbox):
     keeper.start()
     wait_for(inbox, lambda m: isinstance(m, Loaded))
     directory.error = "it is full"
@@ -129,9 +129,7 @@ def test_a_disk_that_fails_is_tried_again_with_what_is_still_wanted(keeper, dire
     assert [path.stem for path in directory.path.iterdir()] == [NAME]
 
 
-def test_a_disk_that_is_full_does_not_work_again_because_a_file_was_removed(
-    keeper, directory, inbox
-):
+def test_removed_file_does_not_mark_a_full_disk_as_working(keeper, directory, inbox):
     keeper.start()
     wait_for(inbox, lambda m: isinstance(m, Loaded))
     keeper.put("old", encode(KEPT), 1)

@@ -46,7 +46,7 @@ def compare(notes, total=100.0):
         (1110.0, 1.0, 2.0, 10.0, False),
     ],
 )
-def test_what_was_told_is_compared_with_the_end(told_end, low, high, off, in_range):
+def test_reported_forecasts_are_compared_with_the_end(told_end, low, high, off, in_range):
     seconds = range(101)
     notes = noted((STARTED_AT + s, until(told_end, STARTED_AT + s, low, high)) for s in seconds)
     assert compare(notes) == tuple(
@@ -69,7 +69,7 @@ def test_the_age_of_a_forecast_and_of_its_sample_does_no_harm():
     assert [q.eta_seconds for q in compare(notes)] == pytest.approx([101.5, 62.5, 62.5])
 
 
-def test_what_was_not_known_is_null_then_and_only_then():
+def test_unknown_forecast_is_null():
     notes = noted(
         [
             (STARTED_AT + 30.0, until(STARTED_AT + 100.0, STARTED_AT + 30.0)),
@@ -141,7 +141,7 @@ def test_most_samples_leave_the_notes_as_they_are():
         (ForecastCheck(50, 1.0, 1.0, True), 0.0, 0.5),
     ],
 )
-def test_the_error_is_a_share_of_what_was_left(quarter, total_seconds, ratio):
+def test_error_is_a_share_of_the_remaining_time(quarter, total_seconds, ratio):
     assert calibration.error_ratio(quarter, total_seconds) == pytest.approx(ratio)
 
 

@@ -12,7 +12,7 @@ def times(*seen):
     return known
 
 
-def test_a_pair_of_hosts_has_its_own_completion_time_once_it_has_shown_several():
+def test_pair_of_hosts_has_its_own_completion_time_after_several():
     slow = [(3.0, "far")] * 2
     near = [(0.3, "near")] * 6
     assert times(*slow, *near).expected_seconds("far") == 0.3

@@ -44,7 +44,7 @@ def test_a_guest_that_has_not_come_round_is_straight():
     assert known.in_iteration(1.0).dirtied_bytes == pytest.approx(4 * MIB)
 
 
-def test_one_that_has_dirtied_all_it_ever_does_is_bent_and_straightens():
+def test_exponent_falls_once_all_written_memory_is_dirty():
     known = dirtying(left((10, 40), (4, 39)))
     assert known.exponent < 0.95
     shorter = known.in_iteration(1.0)
@@ -58,7 +58,7 @@ def test_short_passes_are_taken_together():
     assert known.dirtied_bytes / MIB == pytest.approx(1.2)
 
 
-def test_a_guest_that_stands_still_dirties_nothing():
+def test_paused_guest_dirties_nothing():
     known = dirtying(left((10, 0), (1, 0)))
     assert known.in_iteration(5.0).dirtied_bytes == 0
 
@@ -88,18 +88,18 @@ def test_progress_and_too_few_passes_are_no_plateau(mib):
     assert not without_progress(level(*mib, seconds=2.0))
 
 
-def test_what_wavers_for_less_than_some_seconds_is_no_plateau():
+def test_short_variation_is_no_plateau():
     assert not without_progress(level(9, 10, 9, 10, 9, 10, seconds=0.1))
     assert without_progress(level(*[9, 10] * 20, seconds=0.1))
 
 
-def test_one_that_came_to_a_stand_recovers_at_once_or_bit_by_bit():
+def test_rate_recovers_after_a_stop_at_once_or_in_steps():
     assert recovers(level(10, 50, 50, 50, 39))
     assert recovers(level(50, 50, 46, 42, 38))
     assert not recovers(level(50, 50, 50, 48, 46))
     assert not recovers(level(50, 40, 50, 40, 41))
 
 
-def test_a_pass_shrank_if_it_has_less_than_all_before_it():
+def test_iteration_shrank_if_it_has_less_than_all_before():
     assert shrank(level(50, 40))
     assert not shrank(level(30, 50, 40))

@@ -29,11 +29,11 @@ def mib_s(pace, at):
     return pace.bytes_per_second(at) / MIB
 
 
-def test_a_disk_that_gets_slow_is_measured_anew_at_its_first_slow_step():
+def test_slower_disk_is_measured_again_at_its_first_slow_step():
     assert mib_s(*paced(*[(1, 100)] * 20, (16, 16))) == pytest.approx(1.0)
 
 
-def test_a_disk_that_gets_fast_is_measured_anew_after_some_steps():
+def test_faster_disk_is_measured_again_after_some_steps():
     pace, at = paced(*[(16, 16)] * 8, *[(1, 16)] * 4)
     assert mib_s(pace, at) == pytest.approx(16.0, rel=0.35)
 
@@ -43,20 +43,20 @@ def test_steps_of_two_disks_in_turn_do_not_change_the_pace():
     assert mib_s(pace, at) == pytest.approx(2.0, rel=0.15)
 
 
-def test_holes_tell_no_pace():
+def test_holes_do_not_affect_the_rate():
     pace, _ = paced((1, 40_000), (1, 40_000))
     assert pace.bytes_per_second(2.0) is None
     # Of the reading after them a part was holes, too.
     assert mib_s(*paced((1, 40_000), (1, 3_000), (1, 90), (1, 90))) == pytest.approx(90)
 
 
-def test_a_step_that_is_late_makes_it_slower():
+def test_late_step_lowers_the_rate():
     pace, at = paced(*[(4, 16)] * 6)
     assert mib_s(pace, at + 4) == pytest.approx(4.0)
     assert mib_s(pace, at + 40) < 2.5
 
 
-def test_what_varies_is_remembered_for_a_while():
+def test_varying_rate_is_remembered_for_a_while():
     pace, _ = paced(*[(1, 200)] * 10, *[(1, 50)] * 3)
     assert pace.fastest == pytest.approx(200 * MIB, rel=0.2)
     pace, _ = paced(*[(1, 200)] * 10, *[(1, 50)] * 300)

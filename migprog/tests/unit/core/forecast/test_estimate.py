@@ -60,7 +60,7 @@ def test_a_steady_guests_end_is_known_once_two_passes_are_through(pace_mib_s):
         )
 
 
-def test_nothing_is_said_before_a_byte_has_moved():
+def test_no_estimate_before_a_byte_has_moved():
     course = PrecopyState(started_at=0.0, latest=Sample(at=1.0))
     assert estimate.forecast(course, Phase.SETUP, Verdict.STARTING) == Estimate()
     assert progress.percent(course, Estimate(), None) is None
@@ -91,7 +91,7 @@ def test_percent_is_known_as_soon_as_bytes_are(path):
     assert next(line.t for line in lines if line.percent is not None) == moving
 
 
-def test_what_was_shown_is_never_taken_back():
+def test_percent_never_decreases():
     course = PrecopyState(started_at=0.0, latest=Sample(at=10.0))
     assert progress.percent(course, Estimate(eta_seconds=30.0), 60) == 60
     assert progress.percent(course, Estimate(), 60) == 60

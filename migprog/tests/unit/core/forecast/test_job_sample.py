@@ -68,7 +68,7 @@ def test_memory_is_unknown_while_disks_are_copied():
     assert sample.dirty_bytes_per_second is None
 
 
-def test_without_a_disk_nothing_of_it_remains_once_memory_moves():
+def test_disk_remaining_is_zero_without_disks_once_memory_moves():
     sample = from_job_stats(MEMORY, at=1.0)
     assert sample.disk_total_bytes == sample.disk_remaining_bytes == 0
     assert sample.memory_processed_bytes == 1200
@@ -82,7 +82,7 @@ def test_downtime_is_an_expectation_until_it_is_a_fact():
     assert (ended.expected_downtime_seconds, ended.downtime_seconds) == (None, 0.3)
 
 
-def test_the_state_of_devices_is_told_where_libvirt_does():
+def test_sample_has_device_state_if_libvirt_reports_it():
     assert from_job_stats(MEMORY, 0.0).vfio_transferred_bytes is None
     counted = from_job_stats(MEMORY | {"vfio_data_transferred": 7}, 0.0)
     assert counted.vfio_transferred_bytes == 7

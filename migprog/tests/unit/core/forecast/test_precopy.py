@@ -49,7 +49,7 @@ def test_uneven_sampling_does_not_bend_the_pace():
     assert abs(precopy.throughput(seen) - 10 * MIB) < MIB / 100
 
 
-def test_it_is_remembered_when_a_byte_last_moved():
+def test_state_has_the_instant_of_the_last_moved_byte():
     seen = observed(memory(1, 10, 90, 1), memory(2, 20, 80, 1), memory(9, 20, 80, 1))
     assert seen.moved_at == 2
 
@@ -63,7 +63,7 @@ def disk(at, processed):
     )
 
 
-def test_the_pace_of_a_disk_is_told_from_step_to_step():
+def test_disk_rate_is_measured_from_step_to_step():
     # 16 MiB every 2 s, met half a second after the first and then twice between two steps.
     early = observed(disk(0.5, 16), disk(1.0, 16), disk(1.5, 16))
     assert early.disk_bytes_per_second is None
@@ -76,7 +76,7 @@ def test_mirrors_in_step_do_not_slow_the_pace_of_the_disk():
     assert seen.disk_bytes_per_second == pytest.approx(60 * MIB)
 
 
-def test_what_a_pass_had_to_send_is_told_though_it_was_met_later():
+def test_iteration_found_late_has_its_bytes_to_send():
     seen = observed(memory(1, 10, 90, 1), memory(2, 20, 80, 1))
     seen = precopy_updates.iteration_begins(seen, 2.5)
     seen = precopy_updates.observe(seen, memory(3, 30, 40, 2))
@@ -85,7 +85,7 @@ def test_what_a_pass_had_to_send_is_told_though_it_was_met_later():
     assert seen.iterations[-1].remaining_bytes == 45.5 * MIB
 
 
-def test_a_pass_dirtied_what_the_sum_of_copied_and_remaining_grew_by():
+def test_dirtied_bytes_are_the_growth_of_copied_and_remaining():
     seen = observed(copied(1, 10, 90, 1), copied(9, 90, 10, 1), copied(10, 100, 40, 2))
     assert seen.iterations[-1].dirtied_bytes == 40 * MIB
     assert seen.iterations[-1].seconds == 9
@@ -96,7 +96,7 @@ def copied(at, copied_mib, remaining, iteration):
     return sample._replace(memory_copied_bytes=copied_mib * MIB)
 
 
-def test_a_pass_that_had_its_judgement_is_seen_anew_when_bytes_move_faster():
+def test_iteration_is_judged_again_when_bytes_move_faster():
     slow = [memory(t, t, 50, t) for t in range(1, 9)]
     stuck = observed(*slow)
     assert stuck.on_plateau
@@ -112,6 +112,6 @@ def test_passes_are_bounded():
     assert seen.first_iteration == 1
 
 
-def test_a_job_that_is_wound_up_does_not_forget_what_it_was():
+def test_job_that_is_being_ended_keeps_its_state():
     seen = observed(memory(1, 10, 90, 1))
     assert precopy_updates.observe(seen, Sample(at=2)) is seen

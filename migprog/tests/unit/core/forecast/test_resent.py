@@ -42,7 +42,7 @@ def final(normal_mib, zero_mib, downtime_seconds=0.1, total_mib=256):
         (Sample(at=0.0), None),
     ],
 )
-def test_what_was_sent_again_is_what_the_pages_counted_exceed_one_pass_by(statistics, share):
+def test_resent_share_is_the_pages_beyond_one_iteration(statistics, share):
     assert resent_share(statistics) == pytest.approx(share)
 
 

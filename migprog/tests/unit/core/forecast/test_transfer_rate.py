@@ -16,7 +16,7 @@ def test_nothing_is_known_before_a_byte_has_moved():
     assert after((0, 1.0), (0, 1.0)) is None
 
 
-def test_the_first_reading_tells_a_pace():
+def test_first_reading_has_a_rate():
     assert after((0, 5.0), (50, 0.5)) == 100
 
 
@@ -28,7 +28,7 @@ def test_another_pace_shows_within_a_second():
     assert after(*[(100, 1.0)] * 60, (15, 0.5), (15, 0.5)) == 30
 
 
-def test_a_network_that_comes_back_has_the_pace_that_it_had():
+def test_rate_after_a_network_outage_is_the_rate_before():
     stopped = [(100, 1.0)] * 10 + [(0, 0.5)] * 40
     assert after(*stopped) == 100
     assert after(*stopped, (100, 1.0)) == pytest.approx(100)

@@ -28,14 +28,14 @@ def test_pages_sent_whole_are_the_guests_bytes():
     assert found.unexplained_bytes == 0
 
 
-def test_pages_of_zeros_are_counted_and_told_apart():
+def test_zero_pages_are_counted_separately():
     now = sample(1.0, 9 * 900 + 4104 * 100, 0, memory_normal=100, memory_constant=900)
     found = moved(now)
     assert (found.guest_bytes, found.zero_bytes) == (1000 * PAGE, 900 * PAGE)
     assert found.filled_bytes == 100 * PAGE
 
 
-def test_pages_compressed_by_threads_show_as_what_remains_gets_less():
+def test_thread_compressed_pages_count_by_the_remaining_memory():
     found = moved(sample(1.0, 10**6, 2**30 - 70 * 10**6))
     assert found.guest_bytes == 70 * 10**6
     assert found.uncounted_bytes / found.unexplained_bytes == pytest.approx(70)
@@ -51,13 +51,13 @@ def test_pages_compressed_by_multifd_are_counted_as_normal():
     assert found.guest_bytes == 5000 * PAGE
 
 
-def test_pages_by_xbzrle_are_counted_without_those_that_went_whole():
+def test_xbzrle_pages_exclude_pages_sent_whole():
     pages = {"memory_normal": 30, "compression_pages": 130, "compression_overflow": 30}
     found = moved(sample(1.0, 30 * 4104 + 100 * 400, 2**30 - 130 * PAGE, **pages))
     assert found.guest_bytes == 130 * PAGE
 
 
-def test_what_a_balloon_takes_was_not_sent():
+def test_memory_taken_by_the_balloon_does_not_count_as_sent():
     found = moved(sample(1.0, 1000 * 4104, 2**29, memory_normal=1000))
     assert found.guest_bytes == 1000 * PAGE
 
@@ -71,7 +71,7 @@ def test_state_of_devices_on_the_same_wire_is_no_memory():
     assert (found.guest_bytes, found.unexplained_bytes) == (1000 * PAGE, 0)
 
 
-def test_without_counters_of_pages_what_remains_tells():
+def test_without_page_counters_the_remaining_memory_is_used():
     stats = {"memory_processed": 10**6, "memory_remaining": 2**30 - 5 * 10**6}
     assert moved(from_job_stats(JOB | stats, 1.0), from_job_stats(JOB, 0.0)) is None
     before = from_job_stats(JOB | {"memory_processed": 0, "memory_remaining": 2**30}, 0.0)

@@ -50,7 +50,7 @@ def judged(course, before=None, phase=ITERATING):
 
 
 @pytest.mark.parametrize("seconds", [1e-9, 5e-324])
-def test_what_no_network_could_carry_is_not_told(seconds):
+def test_message_omits_an_impossible_bandwidth(seconds):
     in_no_time = DirtyRate(seconds=seconds, dirtied_bytes=2**44, exponent=1.0)
     course = iterations(200, 100)._replace(dirtying=in_no_time)
     assert bandwidth_needed(course) is None
@@ -71,7 +71,7 @@ def test_what_no_network_could_carry_is_not_told(seconds):
         ((200, 5), Verdict.CONVERGING, "remaining-memory-fits"),
     ],
 )
-def test_what_the_passes_say(starts, expected, reason):
+def test_verdict_by_iterations(starts, expected, reason):
     judgement = judged(iterations(*starts))
     assert (judgement.verdict, judgement.reason) == (expected, reason)
 
@@ -96,7 +96,7 @@ def test_not_converging_says_what_would_help():
         (0.122, "(now 0.122 s)"),
     ],
 )
-def test_what_is_allowed_is_told_as_it_is_set(limit_seconds, words):
+def test_message_has_the_downtime_limit_as_set(limit_seconds, words):
     """Nova begins with 50 ms."""
     assert words in judged(iterations(200, 100, 100, 100, limit=limit_seconds)).message
 
@@ -129,7 +129,7 @@ def test_a_short_plateau_late_in_a_migration_is_no_reason_to_waver():
     assert judged(iterations(200, 100, 40, 12, 12, 12), good).verdict is Verdict.CONVERGING
 
 
-def test_nothing_moving_is_the_networks_fault_and_is_told_as_such():
+def test_message_of_a_stall_points_to_the_network():
     course = iterations(200, 100)
 
     def still_after(seconds):
@@ -143,7 +143,7 @@ def test_nothing_moving_is_the_networks_fault_and_is_told_as_such():
     assert still_after(7.5).verdict is Verdict.COPYING
 
 
-def test_without_a_reading_nobody_is_said_to_stand_still():
+def test_without_a_reading_no_migration_is_stalled():
     course = iterations(200, 100)
     at = course.moved_at + 60
     assert judge(course, ITERATING, at, None).verdict is Verdict.COPYING
@@ -216,7 +216,7 @@ def test_devices_that_move_no_more_are_stalled():
     assert judge(course, ITERATING, now + 9, None).verdict is Verdict.STALLED
 
 
-def test_where_libvirt_does_not_count_devices_that_is_said():
+def test_message_says_that_libvirt_does_not_count_devices():
     course = read_again(iterations(100, 5)._replace(has_host_devices=True), 9)
     reason = judge(course, ITERATING, course.latest.at, None).message
     assert "which libvirt does not count before 10.6" in reason

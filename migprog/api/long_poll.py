@@ -19,7 +19,7 @@ MOST_SECONDS = 30
 _LOOK_SECONDS = 0.5
 
 
-class Waiting:
+class LongPolls:
     """Limits the long polls to ``most`` at a time."""
 
     def __init__(self, most: int) -> None:

@@ -11,7 +11,7 @@ from falcon import testing
 from migprog import exception, objects
 from migprog.api import app, service
 from migprog.api.error_codes import ErrorCode
-from migprog.api.waiting import Waiting
+from migprog.api.long_poll import LongPolls
 from migprog.core.status import Phase, Status
 from migprog.tests import access, stores
 from migprog.tests.unit.api.conftest import SERVER, client_of, configuration, error_of
@@ -21,7 +21,7 @@ from migprog.tests.unit.api.tokens import PROJECT
 LONG = 30
 
 
-class ObservedWaiting(Waiting):
+class ObservedLongPolls(LongPolls):
     """Tells when a request has begun to wait."""
 
     def __init__(self, most: int) -> None:
@@ -34,15 +34,17 @@ class ObservedWaiting(Waiting):
 
 
 @pytest.fixture
-def waiting() -> Iterator[ObservedWaiting]:
-    waiting = ObservedWaiting(1)
-    yield waiting
-    waiting.stop()
+def long_polls() -> Iterator[ObservedLongPolls]:
+    long_polls = ObservedLongPolls(1)
+    yield long_polls
+    long_polls.stop()
 
 
 @pytest.fixture
-def client(store: objects.Store, connection: str, waiting: ObservedWaiting) -> testing.TestClient:
-    return client_of(app.create(configuration(connection), store, waiting=waiting))
+def client(
+    store: objects.Store, connection: str, long_polls: ObservedLongPolls
+) -> testing.TestClient:
+    return client_of(app.create(configuration(connection), store, long_polls=long_polls))
 
 
 @pytest.fixture
@@ -82,16 +84,16 @@ def tell(store: objects.Store, migration: objects.Migration, **values: object) -
     [{"percent": 55}, {"status": Status.COMPLETED, "phase": Phase.DONE}],
     ids=["progress", "end"],
 )
-def test_it_is_answered_as_soon_as_there_is_news(
+def test_long_poll_is_answered_once_the_record_changes(
     client: testing.TestClient,
     store: objects.Store,
     migration: objects.Migration,
-    waiting: ObservedWaiting,
+    long_polls: ObservedLongPolls,
     pool: concurrent.futures.Executor,
     news: dict[str, object],
 ) -> None:
     asked = pool.submit(ask, client, migration, f"wait={LONG}&since={migration.sequence}")
-    assert waiting.begun.acquire(timeout=LONG)
+    assert long_polls.begun.acquire(timeout=LONG)
     assert not asked.done()
     tell(store, migration, **news)
     shown = asked.result(LONG / 2).json["migration"]
@@ -103,16 +105,18 @@ def test_news_that_is_there_is_not_waited_for(
     client: testing.TestClient,
     store: objects.Store,
     migration: objects.Migration,
-    waiting: ObservedWaiting,
+    long_polls: ObservedLongPolls,
 ) -> None:
     assert ask(client, migration, f"wait={LONG}&since=0").status_code == 200
     tell(store, migration, status=Status.FAILED, phase=Phase.DONE)
     # Nothing more will come of it, whatever number is named.
     assert ask(client, migration, f"wait={LONG}&since=99").status_code == 200
-    assert not waiting.begun.acquire(blocking=False)
+    assert not long_polls.begun.acquire(blocking=False)
 
 
-def test_it_ends_without_news(client: testing.TestClient, migration: objects.Migration) -> None:
+def test_long_poll_ends_after_its_time_without_a_change(
+    client: testing.TestClient, migration: objects.Migration
+) -> None:
     first = ask(client, migration, "wait=1&since=1")
     assert first.status_code == 200
     again = ask(client, migration, "wait=1&since=1", first.headers["etag"])
@@ -122,19 +126,19 @@ def test_it_ends_without_news(client: testing.TestClient, migration: objects.Mig
 def test_no_more_wait_than_may(
     client: testing.TestClient,
     migration: objects.Migration,
-    waiting: ObservedWaiting,
+    long_polls: ObservedLongPolls,
     pool: concurrent.futures.Executor,
 ) -> None:
     """One more is told at once; one that need not wait is not; and the place is given back."""
     query = f"wait={LONG}&since=1"
     asked = pool.submit(ask, client, migration, query)
-    assert waiting.begun.acquire(timeout=LONG)
+    assert long_polls.begun.acquire(timeout=LONG)
     refused = ask(client, migration, query)
     error = error_of(refused, ErrorCode.TOO_MANY_LONG_POLLS)
     assert refused.headers["retry-after"] == "5"
     assert "repeat the request without wait" in error["detail"]
     assert ask(client, migration, "wait=1&since=0").status_code == 200
-    waiting.stop()
+    long_polls.stop()
     assert asked.result(LONG / 2).status_code == 200
     assert ask(client, migration, query).status_code == 200
 
@@ -157,14 +161,14 @@ def test_a_process_that_serves_one_at_a_time_does_not_wait(
         (f"wait=1&since={2**63}", "since"),
     ],
 )
-def test_what_may_be_asked(
+def test_invalid_parameters_of_a_long_poll_are_refused(
     client: testing.TestClient, migration: objects.Migration, query: str, field: str
 ) -> None:
     answer = ask(client, migration, query)
     assert error_of(answer, ErrorCode.INVALID_PARAMETER)["field"] == field
 
 
-def test_what_is_not_there_is_not_waited_for(
+def test_long_poll_of_an_unknown_migration_is_404_at_once(
     client: testing.TestClient, migration: objects.Migration
 ) -> None:
     nothing = f"/servers/{SERVER}/migrations/99?wait={LONG}&since=1"

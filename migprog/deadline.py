@@ -15,7 +15,7 @@ from migprog.concurrency import native_queue, native_thread
 _T = TypeVar("_T")
 
 
-class Bounded:
+class DeadlineRunner:
     """Runs at most ``most`` calls to ``whom`` at a time, each in its own thread.
 
     ``native``: in native threads, for a caller in one (see :mod:`migprog.concurrency`).

@@ -10,7 +10,7 @@ from falcon import testing
 
 from migprog import objects
 from migprog.api import app
-from migprog.api.waiting import Waiting
+from migprog.api.long_poll import LongPolls
 from migprog.metrics import REGISTRY
 from migprog.tests import access
 from migprog.tests.access import NOVA
@@ -114,7 +114,7 @@ def test_request_without_a_token_is_counted(store: objects.Store, connection: st
     assert requests()[key] == before + 1
 
 
-class _Begun(Waiting):
+class _Begun(LongPolls):
     """Says when a request begins to wait."""
 
     def __init__(self) -> None:
@@ -129,8 +129,8 @@ class _Begun(Waiting):
 def test_long_poll_is_shown_while_it_waits_and_is_no_slow_answer(
     store: objects.Store, connection: str
 ) -> None:
-    migration, waiting = access.fill(store, SERVER, PROJECT), _Begun()
-    client = client_of(app.create(configuration(connection), store, waiting=waiting))
+    migration, polls = access.fill(store, SERVER, PROJECT), _Begun()
+    client = client_of(app.create(configuration(connection), store, long_polls=polls))
     counted, timed = requests().get((ONE, "GET", "200"), 0.0), durations(ONE, "GET")
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         answer = pool.submit(
@@ -139,9 +139,9 @@ def test_long_poll_is_shown_while_it_waits_and_is_no_slow_answer(
             query_string=f"wait={LONG}&since={migration.sequence}",
             extras={"wsgi.multithread": True},
         )
-        assert waiting.begun.acquire(timeout=LONG)
+        assert polls.begun.acquire(timeout=LONG)
         assert long_polls() == 1
-        waiting.stop()
+        polls.stop()
         assert answer.result(LONG).status_code == 200
     assert long_polls() == 0
     assert requests()[ONE, "GET", "200"] == counted + 1

@@ -5,7 +5,7 @@ import pytest
 from falcon import testing
 
 from migprog import objects
-from migprog.api import app, local
+from migprog.api import app, local_access
 from migprog.api.error_codes import ErrorCode
 from migprog.tests.unit.api.conftest import SERVER, Fill, client_of, configuration, error_of
 
@@ -19,12 +19,14 @@ AFAR = [
 @pytest.mark.parametrize("address", LOCAL)
 def test_this_machine_needs_no_token(client: testing.TestClient, address: str) -> None:
     assert client.simulate_get("/migrations", remote_addr=address).status_code == 200
-    assert local.is_local({"REMOTE_ADDR": address})
+    assert local_access.is_local({"REMOTE_ADDR": address})
 
 
 @pytest.mark.parametrize("address", AFAR)
-def test_nobody_else_is_answered_without(client: testing.TestClient, address: str) -> None:
-    assert not local.is_local({"REMOTE_ADDR": address})
+def test_other_machines_are_refused_without_tokens(
+    client: testing.TestClient, address: str
+) -> None:
+    assert not local_access.is_local({"REMOTE_ADDR": address})
     for path in ("/", "/healthcheck", "/migrations", "/nowhere"):
         answer = client.simulate_get(path, extras={"REMOTE_ADDR": address})
         assert "loopback" in error_of(answer, ErrorCode.LOCAL_ONLY)["detail"], path
@@ -61,14 +63,12 @@ def test_nobody_else_is_answered_without(client: testing.TestClient, address: st
         ({"HTTP_X_FORWARDED_HOST": "localhost, cloud.example"}, False),
     ],
 )
-def test_a_proxy_on_this_machine_lends_nobody_its_address(
-    headers: dict[str, str], is_here: bool
-) -> None:
-    assert local.is_local({"REMOTE_ADDR": "127.0.0.1", **headers}) is is_here
+def test_request_through_a_local_proxy_is_refused(headers: dict[str, str], is_here: bool) -> None:
+    assert local_access.is_local({"REMOTE_ADDR": "127.0.0.1", **headers}) is is_here
 
 
 def test_no_address_is_no_local_one() -> None:
-    assert not local.is_local({})
+    assert not local_access.is_local({})
 
 
 def test_a_forwarded_address_does_not_make_a_peer_local(
@@ -91,7 +91,7 @@ def test_a_forwarded_address_does_not_make_a_peer_local(
     ],
 )
 def test_a_host_header_may_name_this_machine(host: str | None) -> None:
-    assert local.names_this_machine(host, {"controller"})
+    assert local_access.names_this_machine(host, {"controller"})
 
 
 FOREIGN_HOSTS = [
@@ -103,11 +103,9 @@ FOREIGN_HOSTS = [
 
 
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
-def test_a_foreign_host_header_is_refused(
-    client: testing.TestClient, fill: Fill, host: str
-) -> None:
+def test_unknown_host_header_is_refused(client: testing.TestClient, fill: Fill, host: str) -> None:
     """A page whose name resolves to the loopback address (DNS rebinding) says its own name."""
-    assert not local.names_this_machine(host, {"controller"})
+    assert not local_access.names_this_machine(host, {"controller"})
     fill()
     for method, path in (("GET", "/migrations"), ("GET", "/"), ("DELETE", f"/servers/{SERVER}")):
         answer = client.simulate_request(method, path, headers={"Host": host})

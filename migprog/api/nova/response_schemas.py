@@ -4,9 +4,9 @@ added or removed are optional."""
 
 from collections.abc import Iterable
 
-from migprog.api import documents
-from migprog.api.documents import document, listed, ref
+from migprog.api import response_schemas
 from migprog.api.nova import errors, microversion, views
+from migprog.api.response_schemas import document, listed, ref
 from migprog.api.schemas import TEXT, Schema
 
 _LINKS = listed(ref("Link"))
@@ -16,7 +16,7 @@ def _of(keys: Iterable[views.Key], links: bool, always_links: bool = False) -> S
     properties: dict[str, Schema] = {}
     optional = set()
     for key in keys:
-        schema = documents.nullable(key.schema) if key.name in views.OF_HOSTS else key.schema
+        schema = response_schemas.nullable(key.schema) if key.name in views.OF_HOSTS else key.schema
         properties[key.name] = schema
         if key.since > microversion.MIN or key.until < microversion.MAX or key.shown:
             optional.add(key.name)
@@ -51,7 +51,7 @@ COMPONENTS: dict[str, Schema] = {
 VERSION = document({"version": document(_VERSION)})
 SERVER_MIGRATIONS = document({"migrations": listed(ref("NovaServerMigration"))})
 SERVER_MIGRATION = document({"migration": ref("NovaServerMigration")})
-OS_MIGRATIONS = documents.page("migrations", ref("NovaMigration"))
+OS_MIGRATIONS = response_schemas.page("migrations", ref("NovaMigration"))
 SERVER = document({"server": ref("NovaServer")})
-SERVERS_DETAIL = documents.page("servers", ref("NovaServer"))
-SERVERS = documents.page("servers", ref("NovaServerBrief"))
+SERVERS_DETAIL = response_schemas.page("servers", ref("NovaServer"))
+SERVERS = response_schemas.page("servers", ref("NovaServerBrief"))
