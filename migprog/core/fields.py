@@ -3,7 +3,8 @@
 
 A rule takes a value as received and returns it as stored, or raises :class:`ValueError` with a text
 that states the rule. A value of an optional field that breaks its rule is dropped, and the rest of
-its entry is read (:mod:`migprog.core.wire_table`). Of a list, a rule may drop a part (:class:`Partly`).
+its entry is read (:mod:`migprog.core.wire_table`). Of a list, a rule may drop a part
+(:class:`Partly`).
 """
 
 import dataclasses

@@ -201,16 +201,16 @@ def test_odd_advice_does_not_cost_the_other():
     """By its reader, and by its writer too."""
     mixed: Any = ({**ADVICE, "message": 7}, ADVICE, "abort")
     told = dataclasses.replace(REPORT, advice=(ADVICE,))
-    entries = table.write([dataclasses.replace(REPORT, advice=(ADVICE,))])
+    entries = wire_table.write([dataclasses.replace(REPORT, advice=(ADVICE,))])
     entries["rows"][0][entries["fields"].index("advice")] = mixed
     dropped = Dropped()
-    assert table.read(Report, entries, 1, dropped) == ([told], {})
+    assert wire_table.read(Report, entries, 1, dropped) == ([told], {})
     assert dropped.count == 1
     assert dropped.first.endswith("must be a list of advice, each with values by name")
 
     dropped = Dropped()
     odd = dataclasses.replace(REPORT, advice=mixed)
-    assert table.write([odd], dropped=dropped) == table.write([told])
+    assert wire_table.write([odd], dropped=dropped) == wire_table.write([told])
     assert dropped.count == 1
 
 
