@@ -92,9 +92,10 @@ class Microversions:
 HISTORY: Mapping[Version, str] = {
     Version(1, 0): "The first one.",
     Version(1, 1): "``arrived_at`` of a migration.",
+    Version(1, 2): "``advice`` of a migration.",
 }
 # Keys of a migration that a later version brought; all others are in the first.
-SINCE: Mapping[str, Version] = {"arrived_at": Version(1, 1)}
+SINCE: Mapping[str, Version] = {"arrived_at": Version(1, 1), "advice": Version(1, 2)}
 NATIVE = Microversions(SERVICE_TYPE, min(HISTORY), max(HISTORY))
 
 

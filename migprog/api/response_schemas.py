@@ -81,12 +81,21 @@ _DISK = {
     "name": TEXT,
     **dict.fromkeys(("total_bytes", "processed_bytes", "remaining_bytes"), _TYPES[int]),
 }
+_ADVICE = {
+    "at": INSTANT,
+    # Words that later agents may add to.
+    **dict.fromkeys(("action", "reason", "message"), TEXT),
+    "figures": {"type": "object", "additionalProperties": _TYPES[float]},
+    "works_by": nullable(INSTANT),
+    "state": TEXT,
+}
 _MIGRATION = {
     **of_fields(Migration, (name for name in views.AS_STORED if name != "in_progress")),
     "in_progress": _TYPES[bool],
     **dict.fromkeys(views.ENDS, nullable(INSTANT)),
     **of_fields(Migration, INSTANTS),
     "disks": nullable(listed(document(_DISK))),
+    "advice": nullable(listed(document(_ADVICE))),
     "stale": _TYPES[bool],
     "calibration": listed(document(_CHECK)),
     "links": listed(ref("Link")),

@@ -14,6 +14,7 @@ from microversion_parse import Version
 from migprog.api.microversion import SINCE
 from migprog.core import drain as drain_core
 from migprog.core import liveness
+from migprog.core.fields import Advice
 from migprog.core.forecast import calibration
 from migprog.objects import Agent, Migration, Point, Server
 from migprog.objects.migration import INSTANTS
@@ -23,7 +24,7 @@ AS_STORED = (
     *(
         name
         for name in Migration.__slots__
-        if name not in {"nova_record", "disks", *INSTANTS, *calibration.FIELDS}
+        if name not in {"nova_record", "disks", "advice", *INSTANTS, *calibration.FIELDS}
     ),
     "in_progress",
 )
@@ -61,6 +62,8 @@ def migration(
     document |= {name: _ends_at(migration, eta) for name, eta in ENDS.items()}
     document |= {name: instant(getattr(migration, name)) for name in INSTANTS}
     document["disks"] = migration.disks and [_disk(*disk) for disk in migration.disks]
+    advice = migration.advice
+    document["advice"] = None if advice is None else [_advice(each) for each in advice]
     document["stale"] = is_stale(
         migration.in_progress, migration.last_reported_at, now, stale_after_seconds
     )
@@ -176,6 +179,22 @@ def _disk(name: str, total_bytes: int, processed_bytes: int) -> dict[str, Any]:
         "processed_bytes": processed_bytes,
         "remaining_bytes": max(0, total_bytes - processed_bytes),
     }
+
+
+def _advice(advice: Advice) -> dict[str, Any]:
+    return {
+        "at": _instant_of(advice["at"]),
+        "action": advice["action"],
+        "reason": advice["reason"],
+        "message": advice["message"],
+        "figures": advice["figures"],
+        "works_by": _instant_of(advice["works_by"]),
+        "state": advice["state"],
+    }
+
+
+def _instant_of(epoch_seconds: float | None) -> str | None:
+    return None if epoch_seconds is None else instant(datetime.fromtimestamp(epoch_seconds, UTC))
 
 
 def _ends_at(migration: Migration, eta: str) -> str | None:

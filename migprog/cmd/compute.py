@@ -20,8 +20,10 @@ from migprog.compute.agent import ComputeAgent  # noqa: E402
 from migprog.compute.endpoint import Endpoint  # noqa: E402
 from migprog.compute.reporting.sender import REPORTS_WAIT  # noqa: E402
 from migprog.compute.settings import Settings  # noqa: E402
+from migprog.conf import steering  # noqa: E402
 from migprog.conf.bind import metrics_address  # noqa: E402
 from migprog.core import schedule  # noqa: E402
+from migprog.core.steering.policies import Mode  # noqa: E402
 from migprog.recording.writer import Limits  # noqa: E402
 from migprog.rpc import brokers, shutdown  # noqa: E402
 from migprog.rpc import compute as compute_rpcapi  # noqa: E402
@@ -49,6 +51,8 @@ def settings(config: cfg.ConfigOpts, connection_uri: str | None = None) -> Setti
         state_path=group.state_path or None,
         record_path=group.record_path,
         record_limits=Limits(group.record_max_mib * 2**20, group.record_max_files),
+        steering_mode=Mode(config.steering.mode),
+        policies=steering.read(config),
     )
 
 

@@ -15,7 +15,11 @@ from typing import Any
 
 from migprog import exception
 from migprog.core.schedule import Rules
-from migprog.recording import format, plot, score
+from migprog.core.steering import policies
+from migprog.core.steering.nova_schedule import NovaOptions
+from migprog.core.steering.policies import Policy
+from migprog.core.steering.requirements import NOVA, POLICY_NAMES
+from migprog.recording import format, plot, score, steered
 from migprog.recording.format import Recording
 from migprog.recording.ground_truth import Group, truth
 from migprog.recording.replay import Replayed, replay
@@ -61,7 +65,24 @@ _FIGURES = (
     ("reports", "reports"),
 )
 
+_DECISION = (
+    ("at", "t"),
+    ("action", "action"),
+    ("reason", "reason"),
+    ("works_by", "works by"),
+    ("message", "message"),
+)
+_STEERING_FIGURES = (
+    ("name", ""),
+    ("advised", "advised"),
+    ("needless", "needless"),
+    ("missed", "missed"),
+    ("wrong_aborts", "wrong aborts"),
+    ("acted_after_seconds", "after s"),
+)
+
 Read = Callable[[str], Recording]
+Steer = Callable[[Recording], steered.Steered]
 Play = Callable[[Recording], Replayed]
 
 
@@ -80,6 +101,19 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         choices=("table", "json"),
         default="table",
         help="json: one object a line, with --score one document; default %(default)s",
+    )
+    parser.add_argument(
+        "--policy",
+        choices=POLICY_NAMES,
+        help="print what this policy of steering would have done instead; with --score, whether "
+        "that was needless, or missed",
+    )
+    parser.add_argument(
+        "--require",
+        action="append",
+        default=[],
+        metavar="REQUIREMENT=VALUE",
+        help="change a requirement of the policy, as [steering] requirements; may be repeated",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
@@ -115,7 +149,24 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.plot and len(arguments.files) > 1:
         parser.error("--plot draws one recording")
+    if arguments.plot and arguments.policy:
+        parser.error("--plot does not draw the decisions of a policy")
+    if arguments.require and arguments.policy in (None, NOVA):
+        parser.error("--require changes a policy other than nova: see --policy")
+    try:
+        arguments.policy = _policy(arguments.policy, arguments.require)
+    except ValueError as error:
+        parser.error(f"--require: {error}")
     return arguments
+
+
+def _policy(name: str | None, required: Sequence[str]) -> Policy | None:
+    """Return the policy with what is required. Raises :class:`ValueError`."""
+    if name is None or name == NOVA:
+        return None if name is None else NovaOptions()
+    pairs = [text.partition("=") for text in required]
+    overrides = {f"{name}.{field}": value for field, _, value in pairs}
+    return policies.parse_overrides(overrides)[name]
 
 
 def _assessments(files: Sequence[str], read: Read, play: Play, form: str) -> Iterator[str]:
@@ -164,6 +215,45 @@ def _accuracy(files: Sequence[str], read: Read, play: Play, form: str) -> Iterat
         yield from _table(_FIGURES, rows)
 
 
+def _decisions(files: Sequence[str], read: Read, steer: Steer, form: str) -> Iterator[str]:
+    """Return what a policy would have done, as lines of text."""
+    for file in files:
+        decided = [advice.to_fields() for advice in steer(read(file)).advice]
+        named = {"file": file} if len(files) > 1 else {}
+        if form == "json":
+            yield from (json.dumps(named | row) for row in decided)
+        else:
+            yield from ["", file] if named else []
+            yield from _table(_DECISION, [_rounded(dict(row), 1) for row in decided])
+
+
+def _decisions_scored(
+    files: Sequence[str], read: Read, steer: Steer, policy: Policy, form: str
+) -> Iterator[str]:
+    """Return whether the decisions on each recording were right, and on all together."""
+    scores = []
+    for file in files:
+        recorded = read(file)
+        facts = truth(recorded)
+        if facts is None:
+            print(f"{file}: not scored: the recording has no end of the migration", file=sys.stderr)
+        else:
+            scores.append(steered.score(steer(recorded), policy, facts))
+    together = steered.totals(scores)
+    if form == "json":
+        each = [
+            {**dataclasses.asdict(s), "advice": [a.to_fields() for a in s.advice]} for s in scores
+        ]
+        yield json.dumps({"recordings": each, "together": together}, indent=2)
+        return
+    rows = [
+        {**dataclasses.asdict(s), "name": os.path.basename(s.name), "advised": len(s.advice)}
+        for s in scores
+    ]
+    rows = [*rows, {"name": "all", **together}]
+    yield from _table(_STEERING_FIGURES, [_rounded(row, 1) for row in rows])
+
+
 def _draw(picture: str, file: str, read: Read, play: Play) -> None:
     recorded = read(file)
     plot.draw(picture, recorded, play(recorded), truth(recorded))
@@ -183,21 +273,28 @@ def _table(columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, Any]]) -
         yield "  ".join(padded).rstrip()
 
 
+def _lines(arguments: argparse.Namespace, read: Read, play: Play, rules: Rules) -> Iterator[str]:
+    files, form, policy = arguments.files, arguments.format, arguments.policy
+    if policy is None:
+        work = _accuracy if arguments.score else _assessments
+        return work(files, read, play, form)
+    steer = functools.partial(steered.steered, policy=policy, rules=rules)
+    if arguments.score:
+        return _decisions_scored(files, read, steer, policy, form)
+    return _decisions(files, read, steer, form)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 1: failed, with the reason on stderr; 2: bad arguments, or not a recording."""
     arguments = _arguments(argv)
-    play = functools.partial(
-        replay,
-        rules=Rules(arguments.report_interval, arguments.heartbeat_interval),
-        completion_time_seconds=arguments.completion_time,
-    )
+    rules = Rules(arguments.report_interval, arguments.heartbeat_interval)
+    play = functools.partial(replay, rules=rules, completion_time_seconds=arguments.completion_time)
     read = functools.partial(format.read, max_bytes=arguments.max_mib * 2**20)
     try:
         if arguments.plot:
             _draw(arguments.plot, arguments.files[0], read, play)
             return 0
-        work = _accuracy if arguments.score else _assessments
-        for line in work(arguments.files, read, play, arguments.format):
+        for line in _lines(arguments, read, play, rules):
             print(line)
         sys.stdout.flush()
     except format.NotARecording as error:

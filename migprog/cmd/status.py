@@ -21,7 +21,7 @@ from oslo_upgradecheck.upgradecheck import Code, Result  # noqa: E402
 from pbr.version import SemanticVersion  # noqa: E402
 
 from migprog import conf, exception, objects  # noqa: E402
-from migprog.cmd import checks  # noqa: E402
+from migprog.cmd import checks, nova_conf  # noqa: E402
 from migprog.conf.api import KEYSTONE  # noqa: E402
 from migprog.db import engine, schema  # noqa: E402
 from migprog.version import RELEASE  # noqa: E402
@@ -72,6 +72,7 @@ class Checks(upgradecheck.UpgradeCommands):
                 ("Nova", (CONDUCTOR,), self._nova),
                 ("libvirt", (COMPUTE,), self._libvirt),
                 ("state directory", (COMPUTE,), self._state_dir),
+                ("nova-compute and steering", (COMPUTE,), self._nova_compute),
                 ("agents", (CONDUCTOR, API), self._agents),
                 ("database credentials", (CONDUCTOR, API), self._credentials),
             )
@@ -155,6 +156,9 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def _state_dir(self) -> str:
         return checks.state_path(self._conf)
+
+    def _nova_compute(self) -> str:
+        return nova_conf.check(self._conf)
 
     def _tables(self) -> Result:
         store = engine.connect(self._conf)

@@ -30,10 +30,16 @@ class Actions:
     """One action at a time on each server. Called by the agent's loop alone.
 
     ``act`` (see :meth:`Host.act`) starts it and delivers an :class:`ActionResult` later.
+    ``is_busy`` returns whether steering acts on a server: nothing else is done meanwhile.
     """
 
-    def __init__(self, act: Callable[[Action, str, float], None]) -> None:
+    def __init__(
+        self,
+        act: Callable[[Action, str, float], None],
+        is_busy: Callable[[str], bool] = lambda server_uuid: False,
+    ) -> None:
         self._act = act
+        self._is_busy = is_busy
         self._under_way: dict[str, _UnderWay] = {}
 
     def take(self, request: Request, monitor: Monitor | None, now: float) -> None:
@@ -54,9 +60,13 @@ class Actions:
             return Refusal.NOT_ON_HOST
         if monitor.saved is not None:
             return Refusal.AGENT_STARTING
-        if monitor.server_uuid in self._under_way:
+        if self.is_under_way(monitor.server_uuid) or self._is_busy(monitor.server_uuid):
             return Refusal.BUSY
         return actions.refusal(request.action, *monitor.state)
+
+    def is_under_way(self, server_uuid: str) -> bool:
+        """Return whether an action on a server has no result yet."""
+        return server_uuid in self._under_way
 
     def done(self, acted: ActionResult) -> None:
         """Handle the result of an action."""

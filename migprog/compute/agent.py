@@ -16,16 +16,19 @@ from migprog.compute import arrivals, clock
 from migprog.compute.actions import Actions
 from migprog.compute.endpoint import Endpoint, Request
 from migprog.compute.libvirt import events, host
+from migprog.compute.libvirt.steering_actions import SteeringResult
 from migprog.compute.reporting.sender import Address, HostStats, Sender
 from migprog.compute.settings import Settings
 from migprog.compute.state.directory import StateDirectory, boot_id, new_key
 from migprog.compute.state.journal import Journal
 from migprog.compute.state.writer import TAKEN_SECONDS, Awaited, Loaded, StateWriter, Written
+from migprog.compute.steering import Steering
 from migprog.compute.unresponsive_servers import Libvirt, UnresponsiveServers
 from migprog.compute.watchlist import WatchList
 from migprog.concurrency import Inbox
 from migprog.core import checkpoint
 from migprog.core.observation import Observation, OfServer
+from migprog.core.steering.policies import Mode
 from migprog.metrics import agent as metrics
 from migprog.recording.writer import Recorder
 from migprog.rpc import conductor
@@ -76,12 +79,20 @@ class ComputeAgent:
             settings.scan_interval_seconds,
             settings.qemu_events,
             _OPEN_TIMEOUTS * settings.libvirt_timeout_seconds,
+            reads_limits=settings.steering_mode is Mode.ENFORCE,
         )
         self._arrivals = arrivals.Arrivals(self._host.read_completed, self._journal.report_arrival)
         self._listen = listen
-        self._actions = Actions(self._host.act)
+        self._steering = Steering(
+            *(settings.steering_mode, settings.policies, self._host.steer),
+            is_busy=lambda server_uuid: self._actions.is_under_way(server_uuid),
+            since=time.monotonic(),
+        )
+        self._actions = Actions(self._host.act, self._steering.is_acting)
         self._recorder = Recorder(settings.record_path, settings.record_limits)
-        self._watches = WatchList(settings, self._host.sampler, self._recorder, self._journal)
+        self._watches = WatchList(
+            *(settings, self._host.sampler, self._recorder, self._journal, self._steering)
+        )
         self._silent = UnresponsiveServers()
         self._libvirt: Libvirt | None = None
         self._fail = fail
@@ -124,10 +135,11 @@ class ComputeAgent:
             self._state_writer.stop()
 
     def reload(self, settings: Settings) -> None:
-        """Use new intervals; the other settings stay as they were at the start."""
+        """Use new intervals, and what steering is to do; the rest stays as it was at the start."""
         self._settings = settings
         self._host.search_every(settings.scan_interval_seconds)
         self._watches.reporting.settings = settings
+        self._steering.use(settings.steering_mode, settings.policies)
         if self._sender is not None and self._node is not None:
             self._sender.rules = settings.rules
             metrics.interval(self._node, self._sender.flow_control.interval_seconds)
@@ -150,6 +162,7 @@ class ComputeAgent:
             now, timeout_seconds = time.monotonic(), self._settings.libvirt_timeout_seconds
             self._arrivals.release(now)
             self._actions.look(now, timeout_seconds)
+            self._steering.look_for_hangs(now, timeout_seconds)
             self._silent.look(now, timeout_seconds)
             self._libvirt.look(now, self._libvirt_seconds)
             self._attend_all(now, seen_of)
@@ -186,6 +199,7 @@ class ComputeAgent:
             self._journal.late_at,
             self._arrivals.late_at,
             self._actions.next_look_at(timeout_seconds),
+            self._steering.next_look_at(timeout_seconds),
             self._silent.next_look_at(timeout_seconds),
         ]
         if self._libvirt is not None:
@@ -228,6 +242,8 @@ class ComputeAgent:
                 self._watches.arrived(message)
             case events.ActionResult():
                 self._actions.done(message)
+            case SteeringResult():
+                self._steering.done(message)
             case events.NoAnswer():
                 self._silent.begins(message.server_uuid, message.at)
             case events.Answers():

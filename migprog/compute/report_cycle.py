@@ -9,8 +9,10 @@ from typing import Any
 from migprog.compute import clock as clocks
 from migprog.compute.settings import Settings
 from migprog.compute.state.journal import Journal
+from migprog.compute.steering import Steering
 from migprog.compute.watched_migration import WatchedMigration
 from migprog.core import schedule
+from migprog.core.steering.situation import Capabilities
 from migprog.metrics import agent as metrics
 
 LOG = logging.getLogger(__name__)
@@ -25,12 +27,14 @@ class ReportCycle:
         settings: Settings,
         watched: Mapping[str, WatchedMigration],
         journal: Journal,
+        steering: Steering,
         drop: Callable[[str], None],
         forget: Callable[[WatchedMigration, float], None],
     ) -> None:
         self._settings = settings
         self._watched = watched
         self._journal = journal
+        self._steering = steering
         self._drop = drop
         self._forget = forget
         # When the last message with progress was sent.
@@ -138,7 +142,10 @@ class ReportCycle:
         watched.judge_at = now + 2 * self._settings.poll_interval_seconds
         if not watched.is_proven:
             return False
-        watched.monitor.judge(now)
+        monitor = watched.monitor
+        monitor.judge(now)
+        capabilities = Capabilities(bandwidth_cap_bytes_per_second=watched.bandwidth_limit)
+        self._steering.look(monitor, monitor.project_id, now, capabilities)
         return self._report(watched, rules, now)
 
     def _report(self, watched: WatchedMigration, rules: schedule.Rules, now: float) -> bool:

@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 from migprog.core import schedule
+from migprog.core.steering.policies import NO_POLICIES, Mode, Policies
 from migprog.recording.writer import Limits
 
 
@@ -22,3 +23,5 @@ class Settings:
     state_path: str | None
     record_path: str | None
     record_limits: Limits
+    steering_mode: Mode = Mode.OFF
+    policies: Policies = NO_POLICIES

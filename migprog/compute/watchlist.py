@@ -19,6 +19,7 @@ from migprog.compute.report_cycle import ReportCycle
 from migprog.compute.settings import Settings
 from migprog.compute.state import resume
 from migprog.compute.state.journal import Journal
+from migprog.compute.steering import Steering
 from migprog.compute.watched_migration import WatchedMigration
 from migprog.core import checkpoint, job_start, libvirt_abi, observation
 from migprog.core.forecast import job_sample
@@ -47,12 +48,16 @@ class WatchList:
         sampler: Callable[[str, bool], Sampler],
         recorder: Recorder,
         journal: Journal,
+        steering: Steering,
     ) -> None:
+        self._steering = steering
         self._sampler = sampler
         self._recorder = recorder
         self._watched: dict[str, WatchedMigration] = {}
         self._recently_ended = RecentlyEnded()
-        self.reporting = ReportCycle(settings, self._watched, journal, self._drop, self._forget)
+        self.reporting = ReportCycle(
+            *(settings, self._watched, journal, steering, self._drop, self._forget)
+        )
         # Learned from the migrations that this host has seen end, or arrive.
         self._completions = CompletionTimes()
         self._resent = ResentShares()
@@ -205,6 +210,7 @@ class WatchList:
             )
         self._learn_resent(monitor.server_uuid, monitor.ending.resent_share())
         watched.sampler.stop()
+        self._steering.forget(monitor)
         del self._watched[monitor.server_uuid]
         self._recently_ended.ended(monitor.server_uuid, monitor.ended_clock or now, now)
 

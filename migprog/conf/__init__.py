@@ -21,13 +21,14 @@ from migprog.conf import (
     log_format,
     log_lines,
     references,
+    steering,
     unknown,
 )
 from migprog.version import RELEASE
 
 LOG = logging.getLogger(__name__)
 
-GROUPS = (api, compute, conductor, database)
+GROUPS = (api, compute, conductor, database, steering)
 
 _QUIET = (
     "alembic=WARN",
@@ -182,6 +183,7 @@ def validate(conf: cfg.ConfigOpts) -> None:
         _refuse_unknown(path, sections)
     api.check(conf)
     compute.check(conf)
+    steering.check(conf)
 
 
 def _files(conf: cfg.ConfigOpts) -> list[str]:

@@ -10,7 +10,7 @@ was.
 from dataclasses import dataclass
 
 from migprog.core import fields, job_start
-from migprog.core.fields import needed, optional
+from migprog.core.fields import Advice, needed, optional
 from migprog.core.report import Report
 from migprog.core.status import Phase, Status
 
@@ -36,6 +36,7 @@ class Checkpoint:
     """A migration that was under way. No report of it has a greater sequence than this.
 
     ``started_clock`` is when libvirt's job began, ``seen_clock`` when it was last known to run.
+    ``advice`` is what was decided about it until then: the next agent's reports go on with it.
     """
 
     uuid: str = needed(fields.uuid_text)
@@ -51,6 +52,7 @@ class Checkpoint:
     server_name: str | None = optional(fields.text)
     project_id: str | None = optional(fields.text)
     user_id: str | None = optional(fields.text)
+    advice: tuple[Advice, ...] | None = optional(fields.advice)
 
 
 def make(report: Report, boot_id: str, started_clock: float, now: float) -> Checkpoint:
@@ -69,12 +71,13 @@ def make(report: Report, boot_id: str, started_clock: float, now: float) -> Chec
         server_name=report.server_name,
         project_id=report.project_id,
         user_id=report.user_id,
+        advice=report.advice,
     )
 
 
 def is_due(report: Report, saved: Checkpoint | None, now: float) -> bool:
     """Return whether a checkpoint must be stored before a report in progress is sent."""
-    if saved is None or report.sequence > saved.sequence:
+    if saved is None or report.sequence > saved.sequence or report.advice != saved.advice:
         return True
     # A server in post-copy cannot return to its source, and libvirt's statistics do not show it.
     turned = (report.phase is Phase.POST_COPY) != (saved.phase is Phase.POST_COPY)

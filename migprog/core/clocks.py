@@ -12,6 +12,7 @@ Instants and distances are seconds; an offset is added to a host's instants.
 import dataclasses
 from dataclasses import dataclass
 
+from migprog.core.fields import Advice
 from migprog.core.report import Arrival, Batch, Report
 
 # A clock that is wrong by less counts as right: a message may take so long.
@@ -127,6 +128,7 @@ def bounded(batch: Batch, now: float) -> Batch:
     entries: tuple[Report | Arrival, ...] = (*batch.reports, *batch.arrivals)
     is_well = (
         all(max(_instants(each)) <= latest for each in entries)
+        and all(each["at"] <= latest for report in batch.reports for each in report.advice or ())
         and all(each == _lasting_as_long_as_it_may(each, now) for each in batch.arrivals)
         and (agent is None or agent.started_at <= latest)
     )
@@ -177,7 +179,17 @@ def _moved_report(report: Report, seconds: float) -> Report:
         started_at=_moved(report.started_at, seconds),
         sampled_at=_moved(report.sampled_at, seconds),
         ended_at=None if ended_at is None else _moved(ended_at, seconds),
+        advice=report.advice and tuple(_moved_advice(each, seconds) for each in report.advice),
     )
+
+
+def _moved_advice(advice: Advice, seconds: float) -> Advice:
+    works_by = advice["works_by"]
+    return {
+        **advice,
+        "at": _moved(advice["at"], seconds),
+        "works_by": None if works_by is None else _moved(works_by, seconds),
+    }
 
 
 def _bounded_report(report: Report, latest: float, now: float) -> Report:
@@ -192,4 +204,6 @@ def _bounded_report(report: Report, latest: float, now: float) -> Report:
         started_at=report.started_at if is_early else min(now, sampled_at),
         sampled_at=sampled_at,
         ended_at=None if ended_at is None else past(ended_at),
+        # It may have to work by a time to come.
+        advice=report.advice and tuple({**each, "at": past(each["at"])} for each in report.advice),
     )

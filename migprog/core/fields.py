@@ -3,7 +3,8 @@
 
 A rule takes a value as received and returns it as stored, or raises :class:`ValueError` with a text
 that states the rule. A value of an optional field that breaks its rule is dropped, and the rest of
-its entry is read (:mod:`migprog.core.wire_table`).
+its entry is read (:mod:`migprog.core.wire_table`). Of a list, a rule may drop a part
+(:class:`Partly`).
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ import enum
 import math
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 MAX_TEXT = 255
 MAX_WORD = 32
@@ -20,10 +21,40 @@ MAX_SHOWN = 64
 MAX_COUNT = 2**63 - 1
 MAX_DISKS = 32
 _DISK_VALUES = 3
+# The newest entries are kept.
+MAX_ADVICE = 20
+MAX_FIGURES = 8
 # The year 2200: a time beyond it is a broken clock, and some databases refuse it.
 MAX_INSTANT = 7_258_118_400.0
 
 Rule = Callable[[Any], Any]
+
+
+class Partly(ValueError):
+    """A part of a value breaks its rule; ``rest`` is the value without that part."""
+
+    def __init__(self, text: str, rest: Any) -> None:
+        super().__init__(text)
+        self.rest = rest
+
+
+class Advice(TypedDict):
+    """What steering decided about a migration.
+
+    ``at`` is when that was, ``works_by`` when it must have worked; both in seconds since the epoch.
+    ``action``, ``reason`` and ``state`` are words that later versions may add to; ``figures`` are
+    numbers by name.
+    """
+
+    at: float
+    works_by: float | None
+    action: str
+    reason: str
+    message: str
+    figures: dict[str, float]
+    state: str
+
+
 # Takes the word, and what was read of the other fields.
 Instead = Callable[[str, Mapping[str, Any]], Any]
 
@@ -125,6 +156,65 @@ def _seconds_from(least: float) -> Rule:
 seconds = _seconds_from(0.0)
 # A distance between two instants.
 signed_seconds = _seconds_from(-MAX_INSTANT)
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError("must be a number")
+    # False for NaN, too.
+    if not -MAX_COUNT <= value <= MAX_COUNT:
+        raise ValueError(f"must be from {-MAX_COUNT} to {MAX_COUNT}")
+    return value
+
+
+def _figures(value: Any) -> dict[str, float]:
+    if not isinstance(value, Mapping) or len(value) > MAX_FIGURES:
+        raise ValueError(f"must be at most {MAX_FIGURES} numbers by name")
+    return {word(name): _number(each) for name, each in value.items()}
+
+
+_ADVICE_RULES: Mapping[str, Rule] = {
+    "at": seconds,
+    "works_by": lambda value: None if value is None else seconds(value),
+    "action": word,
+    "reason": word,
+    "message": text,
+    "figures": _figures,
+    "state": word,
+}
+
+
+def advice(value: Any) -> tuple[Advice, ...]:
+    """Return a migration's advice, each entry as the names of :class:`Advice` with their values.
+
+    Of more than :data:`MAX_ADVICE` entries the last are kept; an entry that breaks a rule is
+    dropped, which raises :class:`Partly` if others are left.
+    """
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a list of advice")
+    entries: list[Advice] = []
+    why: ValueError | None = None
+    for each in value[-MAX_ADVICE:]:
+        try:
+            entries.append(_advice(each))
+        except ValueError as error:
+            why = error
+    if why is not None:
+        raise Partly(str(why), tuple(entries)) if entries else why
+    return tuple(entries)
+
+
+def _advice(value: Any) -> Advice:
+    if not isinstance(value, Mapping):
+        raise ValueError("must be a list of advice, each with values by name")
+    read: Any = {}
+    for name, rule in _ADVICE_RULES.items():
+        try:
+            read[name] = rule(value.get(name))
+        except ValueError as error:
+            raise ValueError(f"must be a list of advice: {name} {error}") from None
+    entry: Advice = read
+    return entry
 
 
 def yes_or_no(value: Any) -> bool:

@@ -94,6 +94,11 @@ class MigrationState:
         return self._found_at if latest is None else latest.at
 
     @property
+    def project_id(self) -> str | None:
+        """The server's project, where it is known."""
+        return self._facts.project_id
+
+    @property
     def state(self) -> tuple[Status, Phase]:
         """Its present status and phase."""
         return self._status, self._phase

@@ -8,7 +8,7 @@ monotonic clock's seconds.
 
 from typing import Any
 
-from migprog.core import assessment, checkpoint, progress, schedule
+from migprog.core import assessment, checkpoint, fields, progress, schedule
 from migprog.core.assessment import Assessment
 from migprog.core.forecast import calibration, estimate, precopy, verdict
 from migprog.core.forecast.job_sample import Sample
@@ -16,6 +16,8 @@ from migprog.core.forecast.resent import Resent
 from migprog.core.migration_state import MigrationState
 from migprog.core.report import Report
 from migprog.core.status import ENDED, Status
+from migprog.core.steering.advice import Advice
+from migprog.core.steering.situation import Capabilities, Situation, situation_of
 
 # A migration is reported once its statistics were read, or after so long without them.
 _FIRST_READING_SECONDS = 1.0
@@ -53,6 +55,10 @@ class Monitor(MigrationState):
         # even if the host's is set meanwhile.
         self._epoch: float | None = None
         self._reported: schedule.ReportSummary | None = None
+        # What steering has decided about it, the newest last; None where nothing is decided.
+        self.advice: tuple[Advice, ...] | None = None
+        # What an earlier agent has decided, for the record alone.
+        self._earlier_advice = None if saved is None else saved.advice
 
     @property
     def reported_clock(self) -> float | None:
@@ -104,16 +110,29 @@ class Monitor(MigrationState):
         assessed, end = self._assessed, self.ending.end
         if assessed is None:
             return None
-        reason = schedule.reason_to_report(assessed.summary, self._reported, rules)
+        summary = assessed.summary
+        if self.advice:
+            newest = self.advice[-1]
+            summary = summary._replace(latest_advice=(newest.at, newest.state.value))
+        reason = schedule.reason_to_report(summary, self._reported, rules)
         if reason is None:
             return None
-        self._reported = assessed.summary
+        self._reported = summary
         self._sequence += 1
         epoch = wall - assessed.summary.at
         if self.saved is not None and end is not None and self._status is Status.UNKNOWN:
             ended_at = end.at + self._one_epoch(epoch)
             return reason, checkpoint.unknown_end(self.saved, end.error or "", ended_at)
         return reason, self._report(assessed, epoch)
+
+    def situation(self, now: float, capabilities: Capabilities) -> Situation | None:
+        """Return what steering has to know of it by the latest :meth:`judge`; None where that found
+        nothing, and after its end."""
+        assessed = self._assessed
+        if assessed is None or self.ending.end is not None:
+            return None
+        how = (self._course, self._phase, assessed.judgement, assessed.forecast)
+        return situation_of(*how, now, self._found_at, capabilities)
 
     def preview(self, now: float, wall: float) -> Report:
         """Return the report as it would be now, without counting it as reported."""
@@ -164,11 +183,19 @@ class Monitor(MigrationState):
             iteration_start_remaining_bytes=precopy.last_iteration_start_bytes(self._course),
             total_seconds=self.ending.total_seconds(self._course),
             error=end.error if end else None,
+            advice=self._advice(epoch),
             **assessment.fields(assessed),
             **assessment.counters(latest),
             disks=assessment.disks(self._course.latest),
             **self._calibration(),
         )
+
+    def _advice(self, epoch: float) -> tuple[fields.Advice, ...] | None:
+        """Return what was decided, as a report's field."""
+        if self.advice is None and self._earlier_advice is None:
+            return None
+        own = (each.to_fields(epoch) for each in self.advice or ())
+        return (*(self._earlier_advice or ()), *own)[-fields.MAX_ADVICE :]
 
     def _one_epoch(self, epoch: float) -> float:
         """Return the epoch of this migration; the first call sets it."""

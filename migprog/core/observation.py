@@ -41,11 +41,13 @@ class Reading(Observation):
     ``gone``: libvirt does not know the server any more, or it does not run here; then ``stats`` are
     those of its last job, if libvirt still has them. ``phase`` is what the server's own state shows
     of its migration; ``is_paused``: it was paused when first looked at, for its switchover or for
-    any other reason. ``error_code`` is a number of libvirt's virErrorNumber.
+    any other reason. ``bandwidth_limit_bytes_per_second``: that of its migrations, read only where
+    steering acts. ``error_code`` is a number of libvirt's virErrorNumber.
     """
 
     stats: Mapping[str, Any] | None = None
     downtime_limit_seconds: float | None = None
+    bandwidth_limit_bytes_per_second: int | None = None
     disks: tuple[Disk, ...] | None = None
     phase: Phase | None = None
     is_paused: bool = False

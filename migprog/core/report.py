@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Self, TypeVar
 
 from migprog.core import fields, newer_words, wire_table
-from migprog.core.fields import needed, optional
+from migprog.core.fields import Advice, needed, optional
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.status import Phase, Status
@@ -33,7 +33,8 @@ class Report:
     """One migration as its source's agent sees it, all from one sample.
 
     ``sequence`` grows with every report of a migration; a report that is not newer than the stored
-    one changes nothing.
+    one changes nothing. ``advice`` is all that steering has decided about it so far, the newest
+    last; None where there is no steering.
     """
 
     uuid: str = needed(fields.uuid_text)
@@ -73,6 +74,7 @@ class Report:
     cpu_throttle_percent: int | None = optional(fields.percent)
     vfio_transferred_bytes: int | None = optional(fields.count)
     disks: tuple[DiskFigures, ...] | None = optional(fields.disks)
+    advice: tuple[Advice, ...] | None = optional(fields.advice)
 
     total_seconds: float | None = optional(fields.seconds)
     downtime_seconds: float | None = optional(fields.seconds)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decide when a migration is reported.
 
-1. A change of status, phase or verdict is reported at once, and so are the first percentage and the
-   first one above 0.
+1. A change of status, phase or verdict is reported at once, and so are new advice, the first
+   percentage and the first one above 0.
 2. The percentage is reported as it moves by four points, the counters once they are as old as the
    report interval.
 3. A host sends at most one such message a second, with all its migrations that have changed.
@@ -34,6 +34,7 @@ class Reason(enum.StrEnum):
     STATUS = "status"
     PHASE = "phase"
     VERDICT = "verdict"
+    ADVICE = "advice"
     NUMBER = "number"
     STEP = "step"
     FIGURES = "figures"
@@ -102,7 +103,9 @@ class HostClock:
 
 class ReportSummary(NamedTuple):
     """The part of a report that decides when it is sent. ``at`` and ``sampled_at`` are a monotonic
-    clock's seconds; the latter is when the counters were read, None if they never were."""
+    clock's seconds; the latter is when the counters were read, None if they never were.
+    ``latest_advice`` is when the newest advice was given, by the same clock, and its state; None
+    without any."""
 
     at: float
     status: Status
@@ -111,6 +114,7 @@ class ReportSummary(NamedTuple):
     percent: int | None
     has_eta: bool = False
     sampled_at: float | None = None
+    latest_advice: tuple[float, str] | None = None
 
     @property
     def read_at(self) -> float:
@@ -129,13 +133,9 @@ def reason_to_report(new: ReportSummary, last: ReportSummary | None, rules: Rule
         return Reason.STATUS
     if last.status in ENDED:
         return None
-    if new.phase is not last.phase:
-        return Reason.PHASE
-    if new.verdict is not last.verdict:
-        return Reason.VERDICT
-    if new.percent is not None and not last.percent and new.percent != last.percent:
-        # The first percentage, and the first above 0: two reports a migration at most.
-        return Reason.NUMBER
+    change = _change(new, last)
+    if change is not None:
+        return change
     waited_seconds = new.at - last.at
     if _has_moved(new, last, rules.step_points) and waited_seconds >= rules.step_seconds:
         return Reason.STEP
@@ -145,6 +145,20 @@ def reason_to_report(new: ReportSummary, last: ReportSummary | None, rules: Rule
         return Reason.FIGURES
     if waited_seconds >= rules.heartbeat_interval_seconds:
         return Reason.HEARTBEAT
+    return None
+
+
+def _change(new: ReportSummary, last: ReportSummary) -> Reason | None:
+    """Return what has changed that is reported at once, but for the status."""
+    if new.phase is not last.phase:
+        return Reason.PHASE
+    if new.verdict is not last.verdict:
+        return Reason.VERDICT
+    if new.latest_advice is not None and new.latest_advice != last.latest_advice:
+        return Reason.ADVICE
+    if new.percent is not None and not last.percent and new.percent != last.percent:
+        # The first percentage, and the first above 0: two reports a migration at most.
+        return Reason.NUMBER
     return None
 
 

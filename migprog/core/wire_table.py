@@ -4,7 +4,8 @@
 Each name is sent once, whatever the number of entries, and not at all if no entry has a value for
 it. A reader ignores names that it does not know, and missing values are None. So agents and
 conductors of neighbouring versions understand each other. An optional value that breaks its field's
-rule is dropped at both ends: one odd counter must not cost the entry.
+rule is dropped at both ends: one odd counter must not cost the entry. Of a list only the odd part
+is dropped, if its rule says so.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from migprog.core.fields import Instead, Rule, shown
+from migprog.core.fields import Instead, Partly, Rule, shown
 
 # More than any version has; each costs time even if it is not known.
 MAX_FIELDS = 256
@@ -93,7 +94,7 @@ def write(
 
 
 def _valid(field: _Field, column: tuple[Any, ...], dropped: Dropped) -> tuple[Any, ...]:
-    """Return the column, with None in place of values that break the field's rule."""
+    """Return the column, with None, or the rest, in place of values that break the field's rule."""
     try:
         for value in column:
             if value is not None:
@@ -110,7 +111,7 @@ def _valid_value(field: _Field, value: Any, dropped: Dropped) -> Any:
         field.rule(value)
     except ValueError as error:
         dropped.add(field.name, value, error)
-        return None
+        return error.rest if isinstance(error, Partly) else None
     return value
 
 
@@ -172,6 +173,8 @@ def _checked(
             if field.needed and not (field.instead and isinstance(value, str)):
                 raise Malformed(f"{field.name}: {shown(value)} {error}") from None
             dropped.add(field.name, value, error)
+            if isinstance(error, Partly):
+                values[field.name] = error.rest
             if field.instead:
                 later.append((field, value))
     for field, word in later:

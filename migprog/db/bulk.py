@@ -9,7 +9,7 @@ import datetime
 import functools
 import json
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,8 +31,8 @@ def update(
     dialect = connection.dialect.name
     names = (key, *changed)
     if dialect == "mysql":
-        for start in range(0, len(rows), _MOST_ROWS):
-            _update_mysql(connection, table, names, rows[start : start + _MOST_ROWS])
+        for some in in_packets(rows, names):
+            _update_mysql(connection, table, names, some)
     elif dialect == "postgresql":
         objects = [{name: row[name] for name in names} for row in rows]
         connection.execute(
@@ -80,6 +80,7 @@ def delete(
 
 # A statement must fit into a packet, which may be configured as low as 1 MiB.
 _MOST_ROWS = 500
+_MOST_CHARACTERS = 128 * 1024
 # Values of these exact types are safe as literals; the driver takes four times as long to escape
 # them. A subclass might format itself in any way.
 _LITERALS: dict[type, Callable[[Any], str]] = {
@@ -90,6 +91,19 @@ _LITERALS: dict[type, Callable[[Any], str]] = {
 }
 # For NOT NULL columns of INSERTs that only ever update.
 _FILLERS = {str: "''", int: "0", float: "0", datetime.datetime: "'2000-01-01'"}
+
+
+def in_packets(rows: Sequence[Row], names: tuple[str, ...]) -> Iterator[Sequence[Row]]:
+    """Return the rows in parts that fit into a packet each, by their number and their text."""
+    values_of = operator.itemgetter(*names)
+    start = characters = 0
+    for end, row in enumerate(rows):
+        more = sum(len(value) for value in values_of(row) if isinstance(value, str))
+        if end > start and (end - start == _MOST_ROWS or characters + more > _MOST_CHARACTERS):
+            yield rows[start:end]
+            start, characters = end, 0
+        characters += more
+    yield rows[start:]
 
 
 def _update_mysql(

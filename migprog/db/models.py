@@ -130,6 +130,8 @@ class Migration(Base):
     vfio_transferred_bytes: Mapped[Count | None]
     # JSON: see objects/disks.py. It is of at most 32 disks.
     disks: Mapped[LongText | None]
+    # JSON: see objects/advice.py. It is of at most 20 entries.
+    advice: Mapped[LongText | None]
 
     total_seconds: Mapped[Seconds | None]
     downtime_seconds: Mapped[Seconds | None]

@@ -9,6 +9,8 @@ from prometheus_client import Counter, Gauge, Histogram
 from migprog.core.actions import Action
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.schedule import Reason
+from migprog.core.steering.advice import Action as SteeringAction
+from migprog.core.steering.advice import State
 from migprog.metrics import REGISTRY
 
 # ENDED is the verdict of migrations that are no longer in progress.
@@ -70,6 +72,12 @@ _ACTIONS = Counter(
     ["action", "outcome"],
     registry=REGISTRY,
 )
+_ADVICE = Counter(
+    "migprog_advice",
+    "Decisions of steering, by outcome: advised and not carried out, done, failed in libvirt.",
+    ["action", "outcome"],
+    registry=REGISTRY,
+)
 _DROPPED = Counter(
     "migprog_agent_values_dropped",
     "Optional values that broke their rules and were left out of reports and arrivals.",
@@ -84,6 +92,9 @@ for _kind in ("cast", "called", "failed"):
 for _action in Action:
     for _outcome in ("done", "refused", "failed"):
         _ACTIONS.labels(_action.value, _outcome)
+for _steering_action in SteeringAction:
+    for _state in State:
+        _ADVICE.labels(_steering_action.value, _state.value)
 
 
 def report_due(reason: Reason) -> None:
@@ -110,6 +121,11 @@ def failed() -> None:
 def acted(action: Action, outcome: str) -> None:
     """Count a requested action: ``done``, ``refused`` or ``failed``."""
     _ACTIONS.labels(action.value, outcome).inc()
+
+
+def advised(action: SteeringAction, outcome: State) -> None:
+    """Count a decision of steering."""
+    _ADVICE.labels(action.value, outcome.value).inc()
 
 
 def interval(node: str, seconds: float) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Self, get_type_hints
 
 from migprog.core import newer_words
+from migprog.core.fields import Advice
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.instant import with_zones
@@ -26,7 +27,8 @@ class Migration(MigrationQuery):
     the instant of the arrival that set the destination. ``percent`` never decreases. The forecast
     checks at 25, 50 and 75 % are :mod:`migprog.core.forecast.calibration`'s fields. ``nova_id`` and
     ``nova_uuid`` are Nova's ids, ``nova_user_id`` and ``nova_project_id`` those of who requested
-    the migration, ``user_id`` and ``project_id`` those of the server's owner. None: not known.
+    the migration, ``user_id`` and ``project_id`` those of the server's owner. Instants of
+    ``advice`` are seconds since the epoch. None: not known.
     """
 
     COLUMNS: ClassVar = migration_list.COLUMNS
@@ -76,6 +78,7 @@ class Migration(MigrationQuery):
     cpu_throttle_percent: int | None
     vfio_transferred_bytes: int | None
     disks: tuple[DiskFigures, ...] | None
+    advice: tuple[Advice, ...] | None
 
     total_seconds: float | None
     downtime_seconds: float | None

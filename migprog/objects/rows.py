@@ -15,7 +15,7 @@ from migprog.core.instant import to_store
 from migprog.core.record import FIELDS, FIGURES, Record, ServerRecord
 from migprog.core.report import Agent
 from migprog.core.status import Status
-from migprog.objects import disks
+from migprog.objects import advice, disks
 
 Row = dict[str, Any]
 
@@ -52,6 +52,7 @@ def known_words(row: Row, status: Status) -> Row:
         "verdict": newer_words.verdict(row["verdict"]),
         "verdict_reason": newer_words.verdict_reason(row["verdict_reason"]),
         "disks": disks.from_store(row["disks"]),
+        "advice": advice.from_store(row["advice"]),
     }
 
 
@@ -65,6 +66,7 @@ def from_record(record: Record) -> Row:
             word = row[name]
             row[name] = None if word is None else word.value
         row["disks"] = disks.to_store(row["disks"])
+        row["advice"] = advice.to_store(row["advice"])
     return row
 
 

@@ -5,6 +5,7 @@ It passes on what the agent would have seen, in the same order, and lets time pa
 as the agent's loop does. So it reports what would have been reported then.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from migprog.core import observation, schedule
@@ -68,8 +69,9 @@ def replay(
     rules: schedule.Rules,
     completion_time_seconds: float | None = None,
     expected: Resent | None = None,
+    watch: Callable[[Monitor, float], None] | None = None,
 ) -> Replayed:
-    """Run a recording through a monitor of its own.
+    """Run a recording through a monitor of its own. ``watch`` is called with it after each sample.
 
     ``completion_time_seconds`` is that of earlier migrations between the same hosts; the recording
     may have it, too. ``expected`` is what the server is expected to send again, by
@@ -83,6 +85,8 @@ def replay(
         player.play(t, seen)
         if isinstance(seen, Reading):
             lines.append(player.line(t))
+            if watch is not None and player.monitor is not None:
+                watch(player.monitor, player.now)
     player.wait_until(player.now + _AFTERMATH_SECONDS)
     return Replayed(tuple(lines), tuple(player.sent))
 
@@ -103,29 +107,29 @@ class _Player:
             memory_resident_bytes=recording.memory_resident_bytes,
         )
         self._rules = rules
-        self._monitor: Monitor | None = None
+        self.monitor: Monitor | None = None
         self._shown = 0
 
     def play(self, t: float, seen: Observation | None) -> None:
         """Let time pass up to ``t``, and process what was seen then."""
         self.wait_until(t)
-        if self._monitor is None and seen is not None and observation.begins(seen):
-            self._monitor = Monitor(
+        if self.monitor is None and seen is not None and observation.begins(seen):
+            self.monitor = Monitor(
                 *(_UUID, _UUID, t, self._completion_time_seconds), expected=self._expected
             )
-            self._monitor.learn(self._facts)
-        if self._monitor is not None:
+            self.monitor.learn(self._facts)
+        if self.monitor is not None:
             if seen is not None:
-                self._monitor.take(seen)
-            self._report(self._monitor)
+                self.monitor.take(seen)
+            self._report(self.monitor)
 
     def wait_until(self, t: float) -> None:
         """Let time pass without messages; what is due meanwhile is reported."""
-        if self._monitor is not None and not self._monitor.over:
+        if self.monitor is not None and not self.monitor.over:
             step = max(_TICK_SECONDS, (t - self.now) / _MAX_TICKS)
             while self.now + step < t:
                 self.now += step
-                self._report(self._monitor)
+                self._report(self.monitor)
         self.now = max(self.now, t)
 
     def line(self, t: float) -> Line:
@@ -133,12 +137,12 @@ class _Player:
         reasons = {sent.reason for sent in self.sent[self._shown :]}
         reported = next((reason for reason in schedule.Reason if reason in reasons), None)
         self._shown = len(self.sent)
-        if self._monitor is None:
+        if self.monitor is None:
             text = "libvirt shows no migration yet"
             unknown = (None, None, None, None)
             verdict = (Verdict.STARTING, VerdictReason.NOTHING_COPIED_YET, text)
             return Line(t, Phase.SETUP, *unknown, *verdict, reported)
-        report = self._monitor.preview(self.now, self.now)
+        report = self.monitor.preview(self.now, self.now)
         return Line(
             t,
             report.phase,

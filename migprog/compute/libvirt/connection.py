@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read-only connections to a libvirt, each of them used by one thread at a time.
+"""Connections to a libvirt, each of them used by one thread at a time.
 
 A call that may wait for a server is made on a connection that no other thread uses. Where several
 threads call on one connection, libvirt's client has the thread that waits for the first answer send
@@ -22,10 +22,15 @@ KEEPALIVE = (5, 6)
 
 class ThreadConnection:
     """A connection to the libvirt behind ``uri`` for one thread. It is opened at the first use, and
-    again when it has broken."""
+    again when it has broken.
 
-    def __init__(self, uri: str) -> None:
+    ``read_write``: libvirt shows the bandwidth limit on read-write connections alone. Where it
+    refuses one, the connection is read-only.
+    """
+
+    def __init__(self, uri: str, read_write: bool = False) -> None:
         self._uri = uri
+        self._read_write = read_write
         self._connection: libvirt.virConnect | None = None
 
     def get(self) -> Any:
@@ -33,9 +38,15 @@ class ThreadConnection:
         if self._connection is not None and not self._connection.isAlive():
             self.close()
         if self._connection is None:
-            self._connection = libvirt.openReadOnly(self._uri)
+            self._connection = self._open()
             self._connection.setKeepAlive(*KEEPALIVE)
         return self._connection
+
+    def _open(self) -> Any:
+        if self._read_write:
+            with contextlib.suppress(libvirt.libvirtError):
+                return libvirt.open(self._uri)
+        return libvirt.openReadOnly(self._uri)
 
     def close(self) -> None:
         """Close it, if it is open."""

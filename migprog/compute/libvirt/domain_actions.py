@@ -35,8 +35,9 @@ def act(
     return ActionResult(server_uuid=server_uuid, at=at, **result)
 
 
-def _abort(domain: Any, seen_at: float) -> dict[str, Any]:
-    if not _is_there(domain, seen_at):
+def abort(domain: Any, seen_at: float) -> dict[str, Any]:
+    """Abort the migration; the server goes on running at its source."""
+    if not is_there(domain, seen_at):
         return {"refused": Refusal.ENDED}
     domain.abortJob()
     return {"how": "it is aborted"}
@@ -44,7 +45,7 @@ def _abort(domain: Any, seen_at: float) -> dict[str, Any]:
 
 def force_complete(domain: Any, seen_at: float) -> dict[str, Any]:
     """Force it as Nova does: by post-copy if that was permitted at its start, else by a pause."""
-    if not _is_there(domain, seen_at):
+    if not is_there(domain, seen_at):
         return {"refused": Refusal.ENDED}
     try:
         domain.migrateStartPostCopy(0)
@@ -52,13 +53,13 @@ def force_complete(domain: Any, seen_at: float) -> dict[str, Any]:
         # Only this error shows whether the migration permits post-copy.
         if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
             raise
-        return _pause(domain, seen_at)
+        return pause(domain, seen_at)
     return {"how": "post-copy begins"}
 
 
-def _pause(domain: Any, seen_at: float) -> dict[str, Any]:
+def pause(domain: Any, seen_at: float) -> dict[str, Any]:
     """Suspend a server for its migration: libvirt resumes it at the end, wherever it is."""
-    if not _is_there(domain, seen_at):
+    if not is_there(domain, seen_at):
         return {"refused": Refusal.ENDED}
     if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
         return {"refused": Refusal.ALREADY_PAUSED}
@@ -74,9 +75,10 @@ def _pause(domain: Any, seen_at: float) -> dict[str, Any]:
     return {"how": "the server is paused until it is at its destination", "paused": True}
 
 
-def _is_there(domain: Any, seen_at: float) -> bool:
+def is_there(domain: Any, seen_at: float) -> bool:
+    """Return whether the migration that was seen at ``seen_at`` is in progress."""
     at = time.monotonic()
     return actions.is_of(domain.jobStats(), at, seen_at)
 
 
-_ACTS = {Action.ABORT: _abort, Action.FORCE_COMPLETE: force_complete}
+_ACTS = {Action.ABORT: abort, Action.FORCE_COMPLETE: force_complete}

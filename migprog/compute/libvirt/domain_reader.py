@@ -53,10 +53,12 @@ _PROMPT_SECONDS = 1.0
 class Reader:
     """What is known of a host's servers. Changed by single steps of the interpreter, in any thread.
 
-    ``facts`` are those of servers that were seen running.
+    ``facts`` are those of servers that were seen running. ``reads_limits``: read the bandwidth
+    limit with the rest.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reads_limits: bool = False) -> None:
+        self._reads_limits = reads_limits
         self.facts: dict[str, ServerFacts] = {}
         # Those that are watched and whose facts were not read again since.
         self._new: set[str] = set()
@@ -115,8 +117,13 @@ class Reader:
                 self.forget(server_uuid)
                 self.learn(domain, server_uuid)
                 self.read_resident(connection, domain, server_uuid)
+            bandwidth_limit = _bandwidth_limit(domain) if self._reads_limits else None
             limit_seconds = downtime_limit_seconds(domain)
             reading = self.reading(server_uuid, stats, time.monotonic(), limit_seconds)
+            if bandwidth_limit is not None:
+                reading = dataclasses.replace(
+                    reading, bandwidth_limit_bytes_per_second=bandwidth_limit
+                )
             return dataclasses.replace(reading, disks=disks) if disks else reading
         except libvirt.libvirtError as error:
             return Reading(
@@ -248,6 +255,14 @@ def downtime_limit_seconds(domain: Any) -> float | None:
         milliseconds = domain.migrateGetMaxDowntime()
         # On failure libvirt-python does not raise, but returns None, for example as a job ends.
         return None if milliseconds is None else float(milliseconds) / 1000
+    return None
+
+
+def _bandwidth_limit(domain: Any) -> int | None:
+    """Return the bandwidth limit in bytes a second; None where it cannot be read."""
+    with contextlib.suppress(libvirt.libvirtError):
+        mib_per_second: int | None = domain.migrateGetMaxSpeed(0)
+        return None if mib_per_second is None else mib_per_second * 2**20
     return None
 
 

@@ -5,9 +5,10 @@ Kinds of real threads that run here, whatever the concurrency backend: one runs 
 loop. One for each libvirt connects, starts each search for migrations, and connects again; it makes
 no call that waits for a single server. A search queries the servers in threads of its own (see
 :mod:`migprog.compute.libvirt.job_queries`). One for each migration reads its statistics, so that a
-call that hangs delays its own server alone. One carries out an operator's action. None of them
-logs, locks or decides: they send messages. A call that may wait for a server uses a connection of
-its own (:mod:`migprog.compute.libvirt.connection`); events come by one that waits for none.
+call that hangs delays its own server alone. One carries out an action, an operator's or steering's.
+None of them logs, locks or decides: they send messages. A call that may wait for a server uses a
+connection of its own (:mod:`migprog.compute.libvirt.connection`); events come by one that waits for
+none.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ from typing import Any
 
 import libvirt
 
-from migprog.compute.libvirt import claim, domain_actions, domain_reader
+from migprog.compute.libvirt import claim, domain_actions, domain_reader, steering_actions
 from migprog.compute.libvirt.block_jobs import BlockJobs
 from migprog.compute.libvirt.callbacks import ALL, Callbacks
 from migprog.compute.libvirt.connection import KEEPALIVE, ThreadConnection, run_event_loop
@@ -37,6 +38,7 @@ from migprog.compute.libvirt.sampler import Sampler
 from migprog.concurrency import Inbox, native_queue, native_thread
 from migprog.core.actions import Action
 from migprog.core.observation import Reading
+from migprog.core.steering.advice import Advice
 
 _ARRIVED = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_MIGRATED)
 # Between two searches that events asked for: a block job changes its state in bursts.
@@ -50,7 +52,10 @@ class _OtherAgentError(Exception):
 
 
 class Host:
-    """A libvirt that is watched; it sends :data:`events.Message` to ``inbox``."""
+    """A libvirt that is watched; it sends :data:`events.Message` to ``inbox``.
+
+    ``reads_limits``: read the bandwidth limits of migrations too, by read-write connections.
+    """
 
     def __init__(
         self,
@@ -59,6 +64,7 @@ class Host:
         scan_interval_seconds: float,
         qemu_events: bool,
         open_seconds: float = 30.0,
+        reads_limits: bool = False,
     ) -> None:
         self.uri = uri
         self._opening = Opening(open_seconds)
@@ -67,8 +73,9 @@ class Host:
         self._claim = claim.Claim()
         self._connection: libvirt.virConnect | None = None
         self._qemu_events = qemu_events
+        self._reads_limits = reads_limits
         self._qemu_connection: libvirt.virConnect | None = None
-        self._reader = domain_reader.Reader()
+        self._reader = domain_reader.Reader(reads_limits)
         self._asking = JobQueries(inbox, lambda: ThreadConnection(uri), self._ask, self._lock)
         self._searched = False
         # Samplers whose threads run; one that hangs stays until its call returns.
@@ -100,7 +107,7 @@ class Host:
         ``left``: an earlier agent has left it migrating; look where it is now.
         """
         self._reader.begin(server_uuid, left)
-        connection = ThreadConnection(self.uri)
+        connection = ThreadConnection(self.uri, self._reads_limits)
         read = functools.partial(self._read, connection, server_uuid, BlockJobs(time.monotonic))
 
         def ended(sampler: Sampler) -> None:
@@ -132,6 +139,17 @@ class Host:
             self._inbox.put(domain_actions.act(self.uri, KEEPALIVE, action, server_uuid, seen_at))
 
         native_thread(act, f"{action} {server_uuid}")
+
+    def steer(self, advice: Advice, server_uuid: str, seen_at: float) -> None:
+        """Start what steering has decided about the migration of a server that was last seen at
+        ``seen_at``; its :class:`SteeringResult` comes later."""
+
+        def act() -> None:
+            self._inbox.put(
+                steering_actions.steer(self.uri, KEEPALIVE, advice, server_uuid, seen_at)
+            )
+
+        native_thread(act, f"steering {server_uuid}")
 
     def _run(self) -> None:
         named: Collection[str] = (ALL,)

@@ -24,7 +24,7 @@ from migprog.core.report import Arrival, Report
 
 # Unreported ends of weeks, at one migration a minute; and the size of one with all its fields.
 MAX_FILES = 20_000
-MAX_BYTES = 16 * 1024
+MAX_BYTES = 64 * 1024
 # Files that could not be read are left for investigation, only the latest of them.
 _MAX_BAD = 100
 _BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")

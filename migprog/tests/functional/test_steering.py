@@ -42,7 +42,9 @@ def did(advice):
     return [(each["action"], each["state"]) for each in advice]
 
 
-def test_agent_raises_the_downtime_limit_only_if_it_may(tmp_path, steering_may_act):
+def test_agent_raises_the_downtime_limit_only_if_it_may(
+    tmp_path, steering_may_act, libvirt_changes
+):
     """``enforce`` completes what would not have ended; ``advise`` touches nothing, and says so."""
     enforcing = dataclasses.replace(GENTLE, requirements=QUICK)
     advising = dataclasses.replace(enforcing, mode="advise", label="advising")
@@ -50,7 +52,7 @@ def test_agent_raises_the_downtime_limit_only_if_it_may(tmp_path, steering_may_a
         runs = [pool.submit(each.run, guests.NEEDS_DOWNTIME, 18.0) for each in both]
         (course, record), (untouched, advised) = (run.result() for run in runs)
     assert course.ending is Ending.COMPLETED
-    assert [action.word for action in course.actions] == ["downtime_ms"]
+    assert [each["call"] for each in libvirt_changes()] == ["virDomainMigrateSetMaxDowntime"]
     assert did(record["advice"]) == [("raise-downtime", "done")]
     assert untouched.ending is Ending.BOUND
     assert untouched.actions == ()

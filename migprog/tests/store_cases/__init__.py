@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every database has to do: run on SQLite as unit tests, on the others as functional ones."""
 
+from migprog.tests.store_cases.advice import Advising
 from migprog.tests.store_cases.agents import Impersonated, Living
 from migprog.tests.store_cases.arrival_only import ArrivalOnly
 from migprog.tests.store_cases.clocks import Timing
@@ -39,6 +40,7 @@ class Cases(
     Newer,
     Dating,
     Transcripts,
+    Advising,
 ):
     """All of them; a subclass gives the fixtures ``store`` and ``other_store`` (the same database,
     its own connections)."""

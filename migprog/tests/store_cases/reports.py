@@ -14,6 +14,7 @@ from migprog.core.report import Ack, Batch, Report
 from migprog.core.status import Phase, Status
 from migprog.db import models
 from migprog.tests import stores
+from migprog.tests.store_cases.advice import ADVICE
 from migprog.tests.stores import START, at, later, migration, report
 
 
@@ -49,6 +50,7 @@ class Keeping:
             cpu_throttle_percent=99,
             vfio_transferred_bytes=2**40,
             disks=(("vda", 2**40, 2**39), ("vdb", 4096, 0)),
+            advice=(ADVICE,),
             total_seconds=11.25,
             downtime_seconds=0.000123,
             error="12",

@@ -170,7 +170,9 @@ def test_nova_user_that_may_not_see_hosts_is_a_failure(check, store):
 def test_hypervisor_needs_no_database(check):
     code, told = check(_BROKER + "[compute]\nconnection_uri = test:///nowhere\n", database="")
     assert code == _FAILURE
-    assert set(told) == {"configuration", "message broker", "libvirt", "state directory"}
+    machine = {"libvirt", "state directory", "nova-compute and steering"}
+    assert set(told) == {"configuration", "message broker", *machine}
+    assert told["nova-compute and steering"] == (_SUCCESS, "not used: [steering] mode is advise")
     assert told["configuration"] == (_SUCCESS, "for migprog-compute")
     assert told["libvirt"][0] == _FAILURE
     assert "[needed by migprog-compute]" in told["libvirt"][1]

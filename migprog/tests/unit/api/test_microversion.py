@@ -2,6 +2,7 @@
 """The microversions of the native API: which one a request is answered in, and how that is said."""
 
 import pathlib
+import uuid
 from typing import Any
 
 import pytest
@@ -19,6 +20,15 @@ from migprog.tests.unit.api.tokens import keystone_client
 PAGE = (pathlib.Path(__file__).parents[4] / "doc/source/api.rst").read_text()
 OLDEST, NEWEST = str(NATIVE.oldest), str(NATIVE.newest)
 ONE = f"/servers/{SERVER}/migrations/1"
+ADVICE = {
+    "at": HEARD_AT - 2,
+    "works_by": HEARD_AT + 118,
+    "action": "raise-downtime",
+    "reason": "not-converging",
+    "message": "raise it",
+    "figures": {"downtime_limit_seconds": 1.25, "level_starts": 3},
+    "state": "advised",
+}
 
 
 @pytest.mark.parametrize(
@@ -113,17 +123,44 @@ def test_arrived_at_is_there_since_1_1(
     came = stores.arrival(SERVER, HEARD_AT - 2, ArrivalState.INCOMING)
     objects.store_batch(store, Batch(host="dest", node="dest.lab", arrivals=(came,)), HEARD_AT)
 
-    def shown(path: str, version: str) -> dict[str, Any]:
-        headers = {HEADER: f"migration-progress {version}"}
-        answer = client.simulate_get(path, headers=headers).json
-        migrations = answer.get("migrations") or answer.get("drain", {}).get("migrations")
-        found: dict[str, Any] = answer["migration"] if migrations is None else migrations[0]
-        return found
-
     for path in (ONE, "/migrations", f"/servers/{SERVER}/migrations", "/hosts/source/drain"):
-        older, newer = shown(path, "1.0"), shown(path, "1.1")
+        older, newer = _shown(client, path, "1.0"), _shown(client, path, "1.1")
         assert newer == older | {"arrived_at": "2023-11-14T22:13:18.500000Z"}, path
         assert "arrived_at" not in older
+
+
+def _shown(client: testing.TestClient, path: str, version: str) -> dict[str, Any]:
+    """The first migration of an answer in a version."""
+    headers = {HEADER: f"migration-progress {version}"}
+    answer = client.simulate_get(path, headers=headers).json
+    migrations = answer.get("migrations") or answer.get("drain", {}).get("migrations")
+    found: dict[str, Any] = answer["migration"] if migrations is None else migrations[0]
+    return found
+
+
+def test_advice_is_there_since_1_2(client: testing.TestClient, fill: Fill) -> None:
+    steps: list[Any] = [None, [], [ADVICE, {**ADVICE, "works_by": None, "state": "done"}]]
+    for sequence, advice in enumerate(steps, 1):
+        server = str(uuid.UUID(int=sequence))
+        fill(server_uuid=server, advice=advice, last_reported_at=HEARD_AT)
+        path = f"/servers/{server}/migrations"
+        older, newer = _shown(client, path, "1.1"), _shown(client, path, "1.2")
+        assert "advice" not in older
+        assert newer == older | {"advice": newer["advice"]}
+        assert (newer["advice"] is None) == (advice is None)
+        assert len(newer["advice"] or []) == len(advice or [])
+    path = f"/servers/{uuid.UUID(int=len(steps))}/migrations"
+    first, second = _shown(client, path, "1.2")["advice"]
+    assert first == {
+        "at": "2023-11-14T22:13:18.500000Z",
+        "action": "raise-downtime",
+        "reason": "not-converging",
+        "message": "raise it",
+        "figures": {"downtime_limit_seconds": 1.25, "level_starts": 3},
+        "works_by": "2023-11-14T22:15:18.500000Z",
+        "state": "advised",
+    }
+    assert second == first | {"works_by": None, "state": "done"}
 
 
 def test_versions_have_no_gap_and_the_page_says_what_each_brought() -> None:

@@ -11,7 +11,7 @@ from migprog.core.observation import Iteration, Reading
 from migprog.recording import rows
 from migprog.recording.writer import Recorder
 from migprog.tests.fixtures.driven import SERVER
-from migprog.tests.fixtures.watching import RULES, SETTINGS, Sampler
+from migprog.tests.fixtures.watching import RULES, SETTINGS, STEERING_OFF, Sampler
 
 OTHER = "1c6c1f5e-55b1-4f4b-8e2b-3f1f1c1f0f21"
 BUSY = Guest(dirty_mib_s=10)
@@ -27,7 +27,9 @@ class Agent:
     def __init__(self):
         self.ledger = Journal(None, "here", "boot")
         recorder = Recorder(None, SETTINGS.record_limits)
-        self.watches = WatchList(SETTINGS, lambda *_: Sampler(), recorder, self.ledger)
+        self.watches = WatchList(
+            SETTINGS, lambda *_: Sampler(), recorder, self.ledger, STEERING_OFF
+        )
         self.now = 1000.0
 
     def _see(self, row, server_uuid, begun):

@@ -22,6 +22,7 @@ from migprog.core.report import Ack, Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Phase, Status
 from migprog.rpc.conductor import TOPIC
 from migprog.tests import stores
+from migprog.tests.store_cases.advice import ADVICE
 from migprog.tests.store_cases.agents import AGENT
 from migprog.tests.unit.conductor.test_service import conf  # noqa: F401 a fixture
 
@@ -142,6 +143,8 @@ def _full(kind):
             values[each.name] = "text 🐎"
         elif rule is fields.disks:
             values[each.name] = (("vda", 7, 7),)
+        elif rule is fields.advice:
+            values[each.name] = (ADVICE,)
         else:
             values[each.name] = True if rule is fields.yes_or_no else rule(7)
     return kind(**values)

@@ -5,7 +5,7 @@ import pytest
 
 from migprog.core import checkpoint
 from migprog.core.status import Phase, Status
-from migprog.tests.unit.core.test_report import REPORT
+from migprog.tests.unit.core.test_report import ADVICE, REPORT
 
 FIRST = dataclasses.replace(
     REPORT, sequence=1, status=Status.RUNNING, phase=Phase.MEMORY_ITERATIONS, started_at=5000.0
@@ -39,6 +39,15 @@ def test_checkpoint_is_renewed_periodically_and_at_post_copy():
     turned = told(2, phase=Phase.POST_COPY)
     assert checkpoint.is_due(turned, KEPT, 131.0)
     assert not checkpoint.is_due(turned, checkpoint.make(turned, "boot", 100.0, 131.0), 132.0)
+
+
+def test_it_is_renewed_with_each_advice_which_the_next_agent_goes_on_with():
+    advised = told(2, advice=(ADVICE,))
+    assert checkpoint.is_due(advised, KEPT, 131.0)
+    kept = checkpoint.make(advised, "boot", 100.0, 131.0)
+    assert kept.advice == (ADVICE,)
+    assert not checkpoint.is_due(told(3, advice=(dict(ADVICE),)), kept, 132.0)
+    assert checkpoint.is_due(told(3, advice=(ADVICE | {"state": "done"},)), kept, 132.0)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from migprog.core.report import Agent, Arrival, ArrivalState, Batch
 from migprog.core.status import Status
 from migprog.tests import stores
 from migprog.tests.stores import START
+from migprog.tests.unit.core.test_report import ADVICE
 
 HOUR = 3600.0
 UUID = "00000000-0000-0000-0000-000000000007"
@@ -111,6 +112,7 @@ def _batch(wrong_by, sent_at=None):
                 ended_at=at + 5,
                 uuid=UUID,
                 server_uuid=UUID,
+                advice=({**ADVICE, "at": at + 1, "works_by": at + 60}, {**ADVICE, "at": at + 2}),
             ),
         ),
         arrivals=(Arrival(server_uuid=UUID, state=ArrivalState.RESUMED, at=at + 4),),
@@ -130,6 +132,7 @@ def _instants(batch):
     return (
         *(report.started_at, report.sampled_at, report.ended_at),
         *(arrival.at, batch.agent.started_at),
+        *(each["at"] for each in report.advice),
     )
 
 
@@ -137,6 +140,8 @@ def _instants(batch):
 def test_every_instant_of_a_batch_is_moved(wrong_by):
     batch = clocks.by_ours(_batch(wrong_by, START + 6 + wrong_by), START + 6)
     assert _instants(batch) == pytest.approx(_instants(_batch(0)))
+    works_by = [each["works_by"] for each in batch.reports[0].advice]
+    assert works_by == [pytest.approx(START + 60), None]
     assert batch.sent_at is None
     names = {
         f.name
@@ -157,8 +162,13 @@ def test_a_batch_without_a_time_shows_that_its_clock_is_ahead(wrong_by, moved_by
 
 def test_future_instant_becomes_now():
     now = START + 6
-    assert _instants(clocks.bounded(_batch(HOUR), now)) == (now,) * 5
+    assert _instants(clocks.bounded(_batch(HOUR), now)) == (now,) * 7
     assert clocks.bounded(_batch(50), now) == _batch(50)
+    ahead = dataclasses.replace(
+        _batch(0).reports[0], advice=({**ADVICE, "at": START + HOUR, "works_by": START + 2 * HOUR},)
+    )
+    (advice,) = clocks.bounded(Batch("h", "n", reports=(ahead,)), now).reports[0].advice
+    assert (advice["at"], advice["works_by"]) == (now, START + 2 * HOUR)
     late = dataclasses.replace(_batch(0).reports[0], started_at=START + HOUR)
     batch = clocks.bounded(Batch("h", "n", reports=(late,)), now)
     assert batch.reports[0].started_at == batch.reports[0].sampled_at == START + 5

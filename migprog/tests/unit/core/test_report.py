@@ -39,6 +39,15 @@ AGENT = Agent(
     heartbeat_seconds=30.0,
     migrations=3,
 )
+ADVICE: fields.Advice = {
+    "at": 2.0,
+    "works_by": None,
+    "action": "abort",
+    "reason": "hopeless",
+    "message": "so",
+    "figures": {"left_seconds": -1.5},
+    "state": "advised",
+}
 ARRIVAL = Arrival(server_uuid=SERVER, state=ArrivalState.RESUMED, at=3.0)
 BATCH = Batch("h", "n", "10.0.0.1", (REPORT,), (ARRIVAL,))
 
@@ -64,6 +73,7 @@ def test_there_and_back():
         eta_at_25_seconds=1.5,
         eta_error_at_25_seconds=-2.5,
         eta_in_range_at_25=False,
+        advice=(ADVICE,),
     )
     batch = dataclasses.replace(BATCH, reports=(REPORT, full, REPORT))
     assert read(batch) == (batch, {})
@@ -146,6 +156,12 @@ _ODD: dict[Any, list[Any]] = {
     fields.signed_seconds: [-1e12, float("-inf"), -(10**400), {}],
     fields.yes_or_no: [1, "yes"],
     fields.text: [7, ["x"]],
+    fields.advice: [
+        *("abort", {}, [7], [{}], [ADVICE | {"at": "now"}], [ADVICE | {"works_by": -1}]),
+        *([ADVICE | {"action": None}], [ADVICE | {"figures": None}]),
+        [ADVICE | {"figures": dict.fromkeys("abcdefghi", 1)}],
+        *([ADVICE | {"figures": {"a": value}}] for value in (True, "1", float("nan"), 10**400)),
+    ],
     fields.disks: ["vda", [["vda", 1, 0]] * 33, [["vda", 1]], [["vda", 1, -1]], [[7, 1, 1]]],
 }
 _ODD_WORDS = {
@@ -179,6 +195,35 @@ def test_an_optional_value_that_breaks_its_rule_is_dropped_and_counted(kind, key
                 [entry, told]
             )
             assert dropped.count == 1
+
+
+def test_odd_advice_does_not_cost_the_other():
+    """By its reader, and by its writer too."""
+    mixed: Any = ({**ADVICE, "message": 7}, ADVICE, "abort")
+    told = dataclasses.replace(REPORT, advice=(ADVICE,))
+    entries = wire_table.write([dataclasses.replace(REPORT, advice=(ADVICE,))])
+    entries["rows"][0][entries["fields"].index("advice")] = mixed
+    dropped = Dropped()
+    assert wire_table.read(Report, entries, 1, dropped) == ([told], {})
+    assert dropped.count == 1
+    assert dropped.first.endswith("must be a list of advice, each with values by name")
+
+    dropped = Dropped()
+    odd = dataclasses.replace(REPORT, advice=mixed)
+    assert wire_table.write([odd], dropped=dropped) == wire_table.write([told])
+    assert dropped.count == 1
+
+
+def test_advice_is_bounded():
+    many: Any = [{**ADVICE, "at": float(number), "message": "x\n" * 300} for number in range(100)]
+    batch, refused = read(BATCH, advice=[each | {"unknown": 1} for each in many])
+    (told,) = batch.reports
+    assert not refused
+    assert [each["at"] for each in told.advice] == [float(number) for number in range(80, 100)]
+    assert {each["message"] for each in told.advice} == {("x?" * 300)[:MAX_TEXT]}
+    assert {frozenset(each) for each in told.advice} == {frozenset(ADVICE)}
+    (empty,) = read(BATCH, advice=[])[0].reports
+    assert empty.advice == ()
 
 
 def test_of_many_dropped_values_the_first_is_shown():

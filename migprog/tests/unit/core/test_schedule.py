@@ -32,6 +32,7 @@ tellings = st.builds(
         ({"at": 100.1, "status": Status.POST_COPY}, Reason.STATUS),
         ({"at": 100.1, "phase": Phase.MEMORY_ITERATIONS}, Reason.PHASE),
         ({"at": 100.1, "verdict": Verdict.STALLED}, Reason.VERDICT),
+        ({"at": 100.1, "latest_advice": (100.0, "advised")}, Reason.ADVICE),
         ({"at": 100.9, "percent": 60}, None),
         ({"at": 101.0, "percent": 43}, None),
         ({"at": 101.0, "percent": 44}, Reason.STEP),
@@ -45,6 +46,19 @@ tellings = st.builds(
 )
 def test_when_to_report(change, reason):
     assert reason_to_report(TOLD._replace(**change), TOLD, RULES) is reason
+
+
+def test_new_advice_and_its_result_are_reported_once_and_at_once():
+    advised = TOLD._replace(latest_advice=(100.0, "advised"))
+    assert reason_to_report(advised._replace(at=100.1), advised, RULES) is None
+    done = advised._replace(at=100.1, latest_advice=(100.0, "done"))
+    assert reason_to_report(done, advised, RULES) is Reason.ADVICE
+    another = done._replace(at=100.2, latest_advice=(100.2, "done"))
+    assert reason_to_report(another, done, RULES) is Reason.ADVICE
+    # That it cannot be told any more is no news.
+    assert reason_to_report(done._replace(latest_advice=None), done, RULES) is None
+    closed = HostClock(sent_at=100.0).rules(RULES, 100.1)
+    assert reason_to_report(done, advised, closed) is Reason.ADVICE
 
 
 @given(tellings)

@@ -47,6 +47,7 @@ def test_sync_goes_on_where_another_was_cut_short(url):
         connection.execute(sa.text("DROP TABLE servers"))
         connection.execute(sa.text("DROP INDEX ix_migrations_status_id"))
         connection.execute(sa.text("ALTER TABLE migrations DROP COLUMN verdict_reason"))
+        connection.execute(sa.text("ALTER TABLE migrations DROP COLUMN advice"))
         connection.execute(sa.text("DELETE FROM alembic_version"))
     schema.sync(store)
     with store.engine.connect() as connection:

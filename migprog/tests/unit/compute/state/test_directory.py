@@ -11,11 +11,12 @@ import pytest
 
 from migprog.compute.state import directory as state_directory
 from migprog.compute.state.directory import StateDirectory, decode, encode, name_of
+from migprog.core.fields import MAX_ADVICE, MAX_DISKS, MAX_FIGURES, MAX_WORD
 from migprog.core.report import Arrival, ArrivalState
 from migprog.core.status import Phase, Status
 from migprog.tests.fixtures.driven import SERVER
 from migprog.tests.unit.core.test_checkpoint import KEPT
-from migprog.tests.unit.core.test_report import REPORT
+from migprog.tests.unit.core.test_report import ADVICE, REPORT
 
 END = dataclasses.replace(
     REPORT,
@@ -212,6 +213,13 @@ def test_the_largest_entry_fits():
     text = "🐎" * 255
     largest = dataclasses.replace(END, server_name=text, project_id=text, user_id=text)
     largest = dataclasses.replace(largest, verdict_message=text, error=text)
+    # Steering's texts are its own, in ASCII.
+    long = dict.fromkeys(("action", "reason", "state"), "x" * MAX_WORD)
+    figures = {f"{number:>032}": 1 / 3e300 for number in range(MAX_FIGURES)}
+    advice = ADVICE | long | {"message": "x" * 255, "figures": figures, "works_by": 1e9 / 7}
+    largest = dataclasses.replace(
+        largest, advice=(advice,) * MAX_ADVICE, disks=(("x" * MAX_WORD, 2**62, 2**62),) * MAX_DISKS
+    )
     assert len(encode(largest)) < state_directory.MAX_BYTES
     assert decode(encode(largest)) == largest
 

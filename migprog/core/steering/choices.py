@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The actions, from the least to the most intrusive, and when each of them suffices."""
+
+from typing import NamedTuple
+
+from migprog.core.forecast.estimate import Estimate
+from migprog.core.status import Phase
+from migprog.core.steering import history as history_
+from migprog.core.steering import sentences
+from migprog.core.steering.advice import Action, Advice, Reason
+from migprog.core.steering.requirements import Requirements
+from migprog.core.steering.situation import Situation
+
+# QEMU compares with the rate of its last tenth of a second, which varies.
+MARGIN = 1.25
+# The latest iterations whose least is what is needed.
+LATEST = 4
+# A new limit must be so many times the one before, or is the same.
+HIGHER = 1.15
+_BISECTIONS = 10
+# A rate this near to its cap is held by it.
+_AT_CAP = 0.85
+# The least time to give an action.
+LEAST_SECONDS = 10.0
+# Iteration starts on a plateau before a migration is given up, however long they take.
+LEVEL_STARTS = 5
+
+
+class Trouble(NamedTuple):
+    """Why something has to be done, and whether there is no more time to wait for a better moment.
+
+    ``left_seconds`` is the time until the deadline, None without one; ``level_starts`` how many
+    iterations have begun on the plateau.
+    """
+
+    reason: Reason
+    is_urgent: bool
+    left_seconds: float | None
+    level_starts: int = 0
+    stalled_lately: bool = False
+
+
+def _raise_downtime(needs: Requirements, now: Situation, trouble: Trouble) -> Advice | None:
+    longest, least = needs.longest_downtime_seconds, HIGHER * now.downtime_limit_seconds
+    if longest < least:
+        return None
+    if trouble.reason is Reason.NOT_CONVERGING:
+        needed = least_needed_seconds(now)
+        if needed is None or needed > longest:
+            return None
+        limit = min(longest, max(MARGIN * needed, least))
+    else:
+        needed = _limit_in_time(now, longest, trouble.left_seconds or 0.0)
+        if needed is None:
+            return None
+        limit = max(needed, least)
+    return _raise_to(limit, needed, now, trouble)
+
+
+def _raise_to_longest(needs: Requirements, now: Situation, trouble: Trouble) -> Advice | None:
+    """Return the longest limit, where that nearly suffices and nothing else does."""
+    longest, needed = needs.longest_downtime_seconds, least_needed_seconds(now)
+    if trouble.reason is not Reason.NOT_CONVERGING or needed is None:
+        return None
+    # Iterations vary: one may need less than the latest.
+    if not longest < needed <= needs.hopeless_factor * longest:
+        return None
+    if longest < HIGHER * now.downtime_limit_seconds:
+        return None
+    return _raise_to(longest, needed, now, trouble)
+
+
+def _raise_to(limit: float, needed: float, now: Situation, trouble: Trouble) -> Advice:
+    within = works_within(now, now.forecast_with(limit))
+    if trouble.left_seconds is not None:
+        # If it does not work, there must be time for something else.
+        within = min(within, max(LEAST_SECONDS, trouble.left_seconds / 3))
+    return Advice(
+        action=Action.RAISE_DOWNTIME,
+        reason=trouble.reason,
+        message=sentences.raise_downtime(trouble.reason, now, limit, needed, trouble.left_seconds),
+        at=now.at,
+        works_by=now.at + within,
+        figures=figures_of(
+            downtime_limit_seconds=limit,
+            downtime_limit_before_seconds=now.downtime_limit_seconds,
+            downtime_needed_seconds=needed,
+            left_seconds=trouble.left_seconds,
+        ),
+    )
+
+
+def needed_seconds(now: Situation) -> float:
+    """Return the downtime that the latest iteration start needed."""
+    return now.starts[-1][1] / (now.bytes_per_second or 1.0)
+
+
+def least_needed_seconds(now: Situation) -> float | None:
+    """Return the least downtime that one of the latest iteration starts needed."""
+    if not now.bytes_per_second or not now.starts:
+        return None
+    return min(size for _, size in now.starts[-LATEST:]) / now.bytes_per_second
+
+
+def _limit_in_time(now: Situation, longest: float, left: float) -> float | None:
+    """Return the least downtime limit with which it ends within ``left`` seconds, by all of the
+    range, or else as expected; None if not even the longest suffices."""
+
+    def ends(limit: float, by_range: bool) -> bool:
+        forecast = now.forecast_with(limit)
+        end = forecast.eta_high_seconds if by_range else forecast.eta_seconds
+        # The forecast leaves the downtime itself out: it is short, mostly.
+        return end is not None and end + limit <= left
+
+    for by_range in (True, False):
+        if ends(longest, by_range):
+            low, high = now.downtime_limit_seconds, longest
+            for _ in range(_BISECTIONS):
+                middle = (low + high) / 2
+                low, high = (low, middle) if ends(middle, by_range) else (middle, high)
+            return high
+    return None
+
+
+def works_within(now: Situation, forecast: Estimate) -> float:
+    """Return the seconds in which a new limit must have worked: the rest of this iteration and
+    those after it, of which each is a chance."""
+    iterations = (LATEST + 1) * history_.iteration_seconds(now)
+    return max(LEAST_SECONDS, iterations, forecast.eta_high_seconds or 0.0)
+
+
+def _raise_bandwidth(needs: Requirements, now: Situation, trouble: Trouble) -> Advice | None:
+    needed = now.bandwidth_needed_bytes_per_second
+    return None if needed is None else capped_bandwidth(needs, now, trouble.reason, MARGIN * needed)
+
+
+def capped_bandwidth(
+    needs: Requirements, now: Situation, reason: Reason, needed_bytes: float
+) -> Advice | None:
+    cap, most = (
+        now.capabilities.bandwidth_cap_bytes_per_second,
+        needs.max_bandwidth_bytes_per_second,
+    )
+    rate = now.wire_bytes_per_second
+    if cap is None or most is None or rate is None or rate < _AT_CAP * cap or most <= cap:
+        return None
+    new = min(float(most), max(needed_bytes, HIGHER * cap))
+    return Advice(
+        action=Action.RAISE_BANDWIDTH,
+        reason=reason,
+        message=sentences.raise_bandwidth(now, new),
+        at=now.at,
+        works_by=now.at + max(LEAST_SECONDS, 3 * history_.iteration_seconds(now)),
+        figures=figures_of(bandwidth_bytes_per_second=new, bandwidth_from_bytes_per_second=cap),
+    )
+
+
+def _post_copy(needs: Requirements, now: Situation, trouble: Trouble) -> Advice | None:
+    rest = now.rest_seconds
+    if rest is None or rest > needs.post_copy_seconds or now.has_host_devices:
+        return None
+    if not now.capabilities.post_copy_is_safe or now.phase is not Phase.MEMORY_ITERATIONS:
+        return None
+    if trouble.stalled_lately:
+        return None
+    return Advice(
+        action=Action.POST_COPY,
+        reason=trouble.reason,
+        message=sentences.post_copy(now, rest),
+        at=now.at,
+        works_by=now.at + LEAST_SECONDS + 2 * rest,
+        figures=figures_of(rest_seconds=rest, left_seconds=trouble.left_seconds),
+    )
+
+
+def _pause(needs: Requirements, now: Situation, trouble: Trouble) -> Advice | None:
+    rest = now.rest_seconds
+    if rest is None or rest > needs.longest_pause_seconds:
+        return None
+    return Advice(
+        action=Action.PAUSE,
+        reason=trouble.reason,
+        message=sentences.pause(now, rest),
+        at=now.at,
+        works_by=now.at + LEAST_SECONDS + 2 * rest,
+        figures=figures_of(rest_seconds=rest, left_seconds=trouble.left_seconds),
+    )
+
+
+def _abort(needs: Requirements, now: Situation, trouble: Trouble) -> Advice | None:
+    if now.can_slow_further or not trouble.is_urgent:
+        return None
+    if trouble.reason is Reason.NOT_CONVERGING and trouble.level_starts < LEVEL_STARTS:
+        return None
+    longest = now.downtime_limit_seconds
+    if Action.RAISE_DOWNTIME in needs.may:
+        longest = max(longest, needs.longest_downtime_seconds)
+    needed, reason = least_needed_seconds(now), Reason.HOPELESS
+    if trouble.reason is Reason.DEADLINE_AT_RISK:
+        low = now.forecast_with(longest).eta_low_seconds
+        if low is None or low <= needs.hopeless_factor * max(0.0, trouble.left_seconds or 0.0):
+            return None
+        reason = Reason.DEADLINE_UNREACHABLE
+    return Advice(
+        action=Action.ABORT,
+        reason=reason,
+        message=sentences.abort(reason, needed, longest, trouble.left_seconds),
+        at=now.at,
+        works_by=now.at + LEAST_SECONDS,
+        figures=figures_of(
+            downtime_needed_seconds=needed,
+            longest_downtime_seconds=longest,
+            left_seconds=trouble.left_seconds,
+        ),
+    )
+
+
+CHOICES = (
+    (Action.RAISE_DOWNTIME, _raise_downtime),
+    (Action.RAISE_BANDWIDTH, _raise_bandwidth),
+    (Action.POST_COPY, _post_copy),
+    (Action.PAUSE, _pause),
+    (Action.RAISE_DOWNTIME, _raise_to_longest),
+    (Action.ABORT, _abort),
+)
+
+
+def figures_of(**values: float | None) -> dict[str, float]:
+    """Return the figures that are known."""
+    return {name: value for name, value in values.items() if value is not None}

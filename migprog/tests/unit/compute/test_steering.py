@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's steering, on a migration of a server that writes more than the limit allows."""
+
+import dataclasses
+import logging
+from typing import Any
+
+import pytest
+
+from migprog.compute.libvirt.steering_actions import SteeringResult
+from migprog.compute.steering import Steering
+from migprog.core.monitor import Monitor
+from migprog.core.steering.advice import Action, Reason, State
+from migprog.core.steering.nova_schedule import NovaOptions
+from migprog.core.steering.policies import Mode, Policies
+from migprog.core.steering.requirements import POLICIES
+
+MIB = 2**20
+SERVER = "00000000-0000-0000-0000-00000000000a"
+RATE_MIB, LEFT_MIB, ITERATION_SECONDS = 100, 80, 1.0
+GENTLE = dataclasses.replace(POLICIES["gentle"], patience_seconds=20.0)
+
+
+class Migration:
+    """Reads what libvirt would say of a plateau each half a second."""
+
+    def __init__(self, mode, policy=GENTLE, by_server=None):
+        self.acted: list[Any] = []
+        self.found: list[Any] = []
+        self.busy = False
+        policies = Policies("p", {"p": policy}, by_server or {}, {})
+        self.steering = Steering(
+            mode, policies, lambda *call: self.acted.append(call), lambda _: self.busy
+        )
+        self.monitor = Monitor("11111111-0000-0000-0000-000000000000", SERVER, 0.0)
+        self.at, self.limit = 0.0, 0.3
+
+    def run(self, seconds):
+        until = self.at + seconds
+        while self.at < until:
+            self.at += 0.5
+            iteration = 1 + int(self.at / ITERATION_SECONDS)
+            within = self.at % ITERATION_SECONDS
+            stats = {
+                "operation": 5,
+                "type": 2,
+                "time_elapsed": int(self.at * 1000),
+                "memory_total": 1024 * MIB,
+                "memory_processed": int(RATE_MIB * self.at * MIB),
+                "memory_remaining": int((LEFT_MIB - 0.6 * LEFT_MIB * within) * MIB),
+                "memory_iteration": iteration,
+                "memory_page_size": 4096,
+                "memory_normal": int(RATE_MIB * self.at * MIB / 4096),
+            }
+            self.monitor.read(stats, self.limit, self.at)
+            self.monitor.judge(self.at)
+            found = self.steering.look(self.monitor, None, self.at)
+            self.found += [] if found is None else [found]
+        return self
+
+    def answer(self, error=None):
+        self.steering.done(SteeringResult(server_uuid=SERVER, at=self.at, error=error))
+
+    @property
+    def states(self):
+        return [(a.action, a.state) for a in self.monitor.advice or ()]
+
+
+def test_off_decides_nothing():
+    migration = Migration(Mode.OFF).run(60)
+    assert migration.found == migration.acted == [] and migration.states == []
+
+
+def test_advise_records_and_never_acts(caplog):
+    with caplog.at_level(logging.INFO):
+        migration = Migration(Mode.ADVISE).run(60)
+    assert migration.acted == []
+    assert migration.states == [(Action.RAISE_DOWNTIME, State.ADVISED)]
+    (line,) = [r.getMessage() for r in caplog.records if "steering" in r.getMessage()]
+    assert line.startswith(f"server {SERVER}: steering advises raise-downtime: remaining memory")
+
+
+def test_enforce_acts_once_and_waits_for_libvirts_answer():
+    migration = Migration(Mode.ENFORCE).run(120)
+    ((advice, server_uuid, _seen_at),) = migration.acted
+    assert advice.action is Action.RAISE_DOWNTIME and server_uuid == SERVER
+    assert migration.states == [(Action.RAISE_DOWNTIME, State.ADVISED)]
+    migration.answer()
+    assert migration.states == [(Action.RAISE_DOWNTIME, State.DONE)]
+
+
+def test_an_action_that_failed_is_told_and_not_repeated(caplog):
+    migration = Migration(Mode.ENFORCE).run(60)
+    migration.answer(error="libvirt said no")
+    migration.run(120)
+    actions = [advice.action for advice, *_ in migration.acted]
+    assert actions[0] is Action.RAISE_DOWNTIME and Action.RAISE_DOWNTIME not in actions[1:]
+    (line,) = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    assert line.endswith(
+        "could not carry out raise-downtime: libvirt said no; it is not tried again"
+    )
+
+
+def test_a_limit_that_another_party_lowers_is_set_again_at_most_three_times(caplog):
+    migration = Migration(Mode.ENFORCE).run(60)
+    migration.answer()
+    for _ in range(20):
+        done = len(migration.acted)
+        migration.run(2)
+        if len(migration.acted) > done:
+            migration.answer()
+    reasons = [advice.reason for advice in migration.monitor.advice]
+    assert reasons == [
+        Reason.NOT_CONVERGING,
+        *(3 * [Reason.LIMIT_LOWERED]),
+        Reason.LOWERED_REPEATEDLY,
+    ]
+    assert len(migration.acted) == 4
+    assert any("steering stops: another party lowered" in r.getMessage() for r in caplog.records)
+
+
+def test_nothing_is_done_while_an_operator_acts():
+    migration = Migration(Mode.ENFORCE)
+    migration.busy = True
+    assert migration.run(60).acted == []
+
+
+def test_a_server_without_a_policy_is_left_alone():
+    migration = Migration(Mode.ENFORCE, by_server={SERVER: "none"}).run(60)
+    assert migration.acted == migration.found == []
+
+
+def test_nova_is_foretold_and_never_acted_for():
+    migration = Migration(Mode.ENFORCE, NovaOptions(downtime_delay=10)).run(60)
+    assert migration.acted == [] and len(migration.found) > 1
+    assert {each.reason for each in migration.found} == {Reason.NOVA_DOWNTIME_STEP}
+
+
+def test_an_action_that_hangs_is_told_once(caplog):
+    migration = Migration(Mode.ENFORCE).run(60)
+    for now in (61.0, 75.0, 90.0):
+        migration.steering.look_for_hangs(now, 10.0)
+    lines = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert lines == [
+        f"server {SERVER}: steering has no answer from libvirt to its action; it does nothing more "
+        "until then"
+    ]
+
+
+def test_the_next_migration_of_a_server_starts_afresh():
+    migration = Migration(Mode.ENFORCE).run(60)
+    migration.answer()
+    first = migration.monitor
+    migration.monitor = Monitor("22222222-0000-0000-0000-000000000000", SERVER, migration.at)
+    migration.steering.forget(first)
+    assert migration.run(1).states == []
+    assert len(migration.acted) == 1
+
+
+@pytest.mark.parametrize("error", [None, "too late"])
+def test_an_answer_to_a_migration_that_is_over_changes_nothing(error):
+    migration = Migration(Mode.ENFORCE).run(60)
+    first = migration.monitor
+    migration.steering.forget(first)
+    migration.monitor = Monitor("22222222-0000-0000-0000-000000000000", SERVER, migration.at)
+    migration.run(1)
+    assert migration.steering.is_acting(SERVER)
+    migration.answer(error)
+    assert migration.states == [] and not migration.steering.is_acting(SERVER)
+    assert [each.state for each in first.advice] != [State.ADVISED]

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What policies would have done about recordings, and whether that was right."""
+
+import functools
+import json
+
+import pytest
+
+from lab.corpus import files
+from migprog.cmd import replay as command
+from migprog.core.schedule import Rules
+from migprog.core.steering.advice import Action, Advice, Reason
+from migprog.core.steering.nova_schedule import NovaOptions
+from migprog.core.steering.requirements import POLICIES
+from migprog.recording import format, steered
+from migprog.recording.ground_truth import GroundTruth, Group, Plateau, truth
+from migprog.recording.steered import Steered
+
+RULES = Rules(10.0, 30.0)
+ALL_POLICIES = {"nova": NovaOptions(), **POLICIES}
+FOLDERS = ("tuned", "untouched", "handmade", "nova", "field")
+STUCK = "field-831-mb-plateau-3.5-hours"
+
+
+@functools.cache
+def decided_on_all():
+    """(what each policy decided, by name; what really happened) for each recording."""
+    paths = [path for folder in FOLDERS for path in files.recordings(folder).values()]
+    found = []
+    for path in paths:
+        recording = format.read(str(path))
+        done = steered.steered_by(list(ALL_POLICIES.values()), recording, RULES)
+        found.append((dict(zip(ALL_POLICIES, done, strict=True)), truth(recording)))
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(ALL_POLICIES))
+def test_no_recording_shows_a_needless_or_missed_decision(name):
+    """None needless, no abort of one that completed by itself, every plateau acted on in time."""
+    scores = [
+        steered.score(done[name], ALL_POLICIES[name], facts)
+        for done, facts in decided_on_all()
+        if facts is not None
+    ]
+    assert len(scores) > 100
+    wrong = [s.name for s in scores if s.needless or s.missed or s.wrong_aborts]
+    assert wrong == []
+
+
+def advice_on(recording, policy):
+    (done,) = [done for done, _ in decided_on_all() if recording in done[policy].name]
+    return done[policy].advice
+
+
+def test_gentle_gives_the_field_case_up_within_two_minutes_of_its_plateau():
+    (advice,) = advice_on(STUCK, "gentle")
+    assert advice.action is Action.ABORT and advice.reason is Reason.HOPELESS
+    assert advice.at <= 180 + 120 + 10
+
+
+def test_post_copy_ends_the_field_case():
+    (advice,) = advice_on(STUCK, "post-copy")
+    assert advice.action is Action.POST_COPY and advice.at <= 180 + 120 + 10
+
+
+def test_novas_schedule_of_the_field_case_is_said_step_by_step():
+    advice = advice_on(STUCK, "nova")
+    steps = [a for a in advice if a.reason is Reason.NOVA_DOWNTIME_STEP]
+    assert [a.figures["downtime_limit_seconds"] for a in steps][-3:] == [0.41, 0.455, 0.5]
+    assert advice[-1].reason is Reason.NOVA_COMPLETION_TIMEOUT
+
+
+# The score.
+
+
+def facts(completed, plateau=None, end=100.0, interventions=()):
+    return GroundTruth(
+        end=end,
+        completed=completed,
+        group=Group.STEADY,
+        iteration_starts=(),
+        interventions=interventions,
+        changes=0,
+        dirties_little=False,
+        plateau=plateau,
+    )
+
+
+def decided(*times, action=Action.RAISE_DOWNTIME, starts=(), slowed=None):
+    advice = tuple(
+        Advice(action=action, reason=Reason.NOT_CONVERGING, message="", at=t, works_by=t + 10)
+        for t in times
+    )
+    return Steered("by hand", advice, 2**30, slowed, starts)
+
+
+def scored(done, truth_, policy="gentle"):
+    return steered.score(done, POLICIES[policy], truth_)
+
+
+def test_an_action_on_one_that_ended_by_itself_in_time_is_needless():
+    assert scored(decided(50.0), facts(True)).needless == 1
+    assert scored(decided(), facts(True)).needless == 0
+    assert scored(decided(50.0), facts(False)).needless == 0
+    assert scored(decided(50.0), facts(True, interventions=(80.0,))).needless == 0
+
+
+def test_an_action_on_one_that_ended_after_its_deadline_is_not_needless():
+    assert scored(decided(50.0), facts(True, end=500.0), "finish-by-deadline").needless == 0
+    assert scored(decided(50.0), facts(True, end=200.0), "finish-by-deadline").needless == 1
+
+
+def test_a_plateau_that_lasts_longer_than_the_patience_is_missed_without_an_action():
+    plateau = Plateau(10.0, 300.0)
+    assert scored(decided(), facts(False, plateau)).missed == 1
+    assert scored(decided(129.0), facts(False, plateau)).missed == 0
+    assert scored(decided(131.0), facts(False, plateau)).missed == 1
+    assert scored(decided(5.0), facts(False, plateau)).missed == 0
+    assert scored(decided(), facts(False, Plateau(10.0, 129.0))).missed == 0
+
+
+def test_long_iterations_and_auto_converge_lengthen_the_patience():
+    plateau = Plateau(10.0, 600.0)
+    starts = (10.0, 110.0, 210.0, 310.0, 410.0, 510.0)
+    assert scored(decided(410.5, starts=starts), facts(False, plateau)).missed == 0
+    assert scored(decided(415.0, starts=starts), facts(False, plateau)).missed == 1
+    assert scored(decided(240.0, slowed=200.0), facts(False, plateau)).missed == 0
+
+
+def test_an_abort_of_one_that_completed_by_itself_is_wrong():
+    aborted = decided(50.0, action=Action.ABORT)
+    assert scored(aborted, facts(True)).wrong_aborts == 1
+    assert scored(aborted, facts(False)).wrong_aborts == 0
+
+
+# The command.
+
+
+def test_decisions_are_printed_as_a_table_and_as_json(capsys):
+    path = str(files.path_of("late-passes-ten-a-second-stuck", "handmade"))
+    assert command.main([path, "--policy", "gentle"]) == 0
+    heading, line = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["t", "action", "reason", "works", "by", "message"]
+    assert line.split()[1:3] == ["raise-downtime", "not-converging"]
+    assert command.main([path, "--policy", "gentle", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["action"] == "raise-downtime"
+
+
+def test_a_score_of_decisions_has_needless_and_missed_ones(capsys):
+    path = str(files.path_of("plateau-16-at-40-of-20", "tuned"))
+    required = ["--require", "patience_seconds=15", "--require", "may=raise-downtime"]
+    arguments = [path, "--policy", "gentle", "--score", *required]
+    assert command.main(arguments) == 0
+    heading, line, together = capsys.readouterr().out.splitlines()
+    assert heading.split()[:3] == ["advised", "needless", "missed"]
+    assert line.split()[:4] == ["plateau-16-at-40-of-20.jsonl.gz", "1", "0", "0"]
+    assert together.split()[:2] == ["all", "1"]
+    assert command.main([*arguments, "--format", "json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["together"]["needless"] == 0 and printed["together"]["missed"] == 0
+    assert printed["recordings"][0]["advice"][0]["action"] == "raise-downtime"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--policy", "gentle", "--require", "patience_seconds=x"], "'x' must be a number"),
+        (["--policy", "gentle", "--require", "x=1"], "there is no such requirement"),
+        (["--policy", "nova", "--require", "may=abort"], "--require changes a policy other than"),
+        (["--require", "may=abort"], "--require changes a policy"),
+        (["--policy", "rough"], "invalid choice: 'rough'"),
+        (["--policy", "gentle", "--plot", "x.png"], "--plot does not draw"),
+    ],
+)
+def test_wrong_arguments_are_refused(capsys, arguments, said):
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["a-file", *arguments])
+    assert stopped.value.code == 2 and said in capsys.readouterr().err
