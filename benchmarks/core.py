@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from lab.simulated import MIB, Guest, precopy
+from migprog.compute.actions_in_progress import ActionsInProgress
 from migprog.compute.steering import Steering
 from migprog.core.monitor import Monitor
 from migprog.core.schedule import Rules
@@ -36,7 +37,7 @@ def _rows() -> Iterable[Row]:
 def costs(rows: Iterable[Row], mode: Mode) -> list[float]:
     """Microseconds of each sample, the report that may leave and steering's look included."""
     policies = Policies("gentle", POLICIES, {}, {})
-    steering = Steering(mode, policies, act=lambda _advice, _server_uuid, _at: None)
+    steering = Steering(mode, policies, lambda *_: None, ActionsInProgress())
     monitor = Monitor(UUID, UUID, found_at=0.0)
     monitor.learn(ServerFacts(memory_size_bytes=256 * MIB))
     measured = []

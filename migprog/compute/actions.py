@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from migprog.compute.actions_in_progress import ActionsInProgress
 from migprog.compute.endpoint import Request
 from migprog.compute.libvirt.events import ActionResult
 from migprog.core import actions
@@ -22,24 +23,20 @@ LOG = logging.getLogger(__name__)
 class _UnderWay:
     request: Request
     monitor: Monitor
-    since: float
-    hangs: bool = False
 
 
 class Actions:
-    """One action at a time on each server. Called by the agent's loop alone.
+    """Called by the agent's loop alone.
 
-    ``act`` (see :meth:`Host.act`) starts it and delivers an :class:`ActionResult` later.
-    ``is_busy`` returns whether steering acts on a server: nothing else is done meanwhile.
+    ``act`` (see :meth:`Host.act`) starts an action and delivers an :class:`ActionResult` later. On
+    a server that is among ``in_progress`` none is started.
     """
 
     def __init__(
-        self,
-        act: Callable[[Action, str, float], None],
-        is_busy: Callable[[str], bool] = lambda server_uuid: False,
+        self, act: Callable[[Action, str, float], None], in_progress: ActionsInProgress
     ) -> None:
         self._act = act
-        self._is_busy = is_busy
+        self._in_progress = in_progress
         self._under_way: dict[str, _UnderWay] = {}
 
     def take(self, request: Request, monitor: Monitor | None, now: float) -> None:
@@ -50,7 +47,8 @@ class Actions:
             self._refuse(request, refused or Refusal.NOT_ON_HOST)
             return
         self._log("is begun", request)
-        self._under_way[server_uuid] = _UnderWay(request, monitor, now)
+        self._under_way[server_uuid] = _UnderWay(request, monitor)
+        self._in_progress.begin(server_uuid, now, lambda: self._log_hang(request))
         if request.action is Action.FORCE_COMPLETE:
             monitor.forced = True
         self._act(request.action, server_uuid, monitor.seen_clock)
@@ -60,17 +58,14 @@ class Actions:
             return Refusal.NOT_ON_HOST
         if monitor.saved is not None:
             return Refusal.AGENT_STARTING
-        if self.is_under_way(monitor.server_uuid) or self._is_busy(monitor.server_uuid):
+        if monitor.server_uuid in self._in_progress:
             return Refusal.BUSY
         return actions.refusal(request.action, *monitor.state)
-
-    def is_under_way(self, server_uuid: str) -> bool:
-        """Return whether an action on a server has no result yet."""
-        return server_uuid in self._under_way
 
     def done(self, acted: ActionResult) -> None:
         """Handle the result of an action."""
         under_way = self._under_way.pop(acted.server_uuid)
+        self._in_progress.end(acted.server_uuid)
         request = under_way.request
         if request.action is Action.FORCE_COMPLETE:
             under_way.monitor.forced = acted.paused
@@ -85,28 +80,18 @@ class Actions:
             metrics.acted(request.action, "failed")
             request.answer.set_result(Answer.of(Refusal.LIBVIRT_FAILED))
 
-    def look(self, now: float, timeout_seconds: float) -> None:
-        """Log actions that libvirt has not answered for ``timeout_seconds``. Until it does, no
-        other action is taken on that server."""
-        for each in self._under_way.values():
-            if not each.hangs and now - each.since > timeout_seconds:
-                each.hangs = True
-                self._log(
-                    "hangs: libvirt does not answer; no other action on the server until it does; "
-                    "check libvirt and QEMU",
-                    each.request,
-                    logging.WARNING,
-                )
-
-    def next_look_at(self, timeout_seconds: float) -> float | None:
-        """When an action may be logged as hanging; None while none can."""
-        waiting = (each.since for each in self._under_way.values() if not each.hangs)
-        return min((since + timeout_seconds for since in waiting), default=None)
-
     def _refuse(self, request: Request, why: Refusal) -> None:
         self._log(f"is refused: {why.message}", request, logging.WARNING)
         metrics.acted(request.action, "refused")
         request.answer.set_result(Answer.of(why))
+
+    def _log_hang(self, request: Request) -> None:
+        self._log(
+            "hangs: libvirt does not answer; no other action on the server until it does; "
+            "check libvirt and QEMU",
+            request,
+            logging.WARNING,
+        )
 
     def _log(self, what: str, request: Request, level: int = logging.INFO) -> None:
         LOG.log(

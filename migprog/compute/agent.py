@@ -14,6 +14,7 @@ from collections.abc import Callable
 from migprog import exception
 from migprog.compute import arrivals, clock
 from migprog.compute.actions import Actions
+from migprog.compute.actions_in_progress import ActionsInProgress
 from migprog.compute.endpoint import Endpoint, Request
 from migprog.compute.libvirt import events, host
 from migprog.compute.libvirt.steering_actions import SteeringResult
@@ -83,12 +84,12 @@ class ComputeAgent:
         )
         self._arrivals = arrivals.Arrivals(self._host.read_completed, self._journal.report_arrival)
         self._listen = listen
+        self._in_progress = ActionsInProgress()
         self._steering = Steering(
-            *(settings.steering_mode, settings.policies, self._host.steer),
-            is_busy=lambda server_uuid: self._actions.is_under_way(server_uuid),
+            *(settings.steering_mode, settings.policies, self._host.steer, self._in_progress),
             since=time.monotonic(),
         )
-        self._actions = Actions(self._host.act, self._steering.is_acting)
+        self._actions = Actions(self._host.act, self._in_progress)
         self._recorder = Recorder(settings.record_path, settings.record_limits)
         self._watches = WatchList(
             *(settings, self._host.sampler, self._recorder, self._journal, self._steering)
@@ -161,8 +162,7 @@ class ComputeAgent:
             seen_of = self._take_all(self._seconds_to_wait())
             now, timeout_seconds = time.monotonic(), self._settings.libvirt_timeout_seconds
             self._arrivals.release(now)
-            self._actions.look(now, timeout_seconds)
-            self._steering.look_for_hangs(now, timeout_seconds)
+            self._in_progress.look(now, timeout_seconds)
             self._silent.look(now, timeout_seconds)
             self._libvirt.look(now, self._libvirt_seconds)
             self._attend_all(now, seen_of)
@@ -198,8 +198,7 @@ class ComputeAgent:
             self._watches.reporting.next_look_at,
             self._journal.late_at,
             self._arrivals.late_at,
-            self._actions.next_look_at(timeout_seconds),
-            self._steering.next_look_at(timeout_seconds),
+            self._in_progress.next_look_at(timeout_seconds),
             self._silent.next_look_at(timeout_seconds),
         ]
         if self._libvirt is not None:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from migprog.compute.actions_in_progress import ActionsInProgress
 from migprog.compute.libvirt.steering_actions import SteeringResult
 from migprog.core.monitor import Monitor
 from migprog.core.status import Status
@@ -50,18 +51,16 @@ class _UnderWay:
 
     steered: _Steered
     advice: Advice
-    since: float
     is_seen: bool = False
-    hangs: bool = False
 
 
 class Steering:
     """Decides about each migration by the policy of its server.
 
     ``act`` (see :meth:`Host.steer`) starts an action and delivers a :class:`SteeringResult` later;
-    it is called in the mode ``enforce`` alone. ``is_busy`` returns whether an operator's action on
-    a server is in progress: nothing is done meanwhile. Migrations that began before ``since``, when
-    the agent was started, are advised about alone: what an earlier agent did is not known.
+    it is called in the mode ``enforce`` alone. On a server that is among ``in_progress`` nothing is
+    decided. Migrations that began before ``since``, when the agent was started, are advised about
+    alone: what an earlier agent did is not known.
     """
 
     def __init__(
@@ -69,11 +68,11 @@ class Steering:
         mode: Mode,
         policies: Policies,
         act: Callable[[Advice, str, float], None],
-        is_busy: Callable[[str], bool] = lambda server_uuid: False,
+        in_progress: ActionsInProgress,
         since: float = -math.inf,
     ) -> None:
         self._mode, self._policies = mode, policies
-        self._act, self._is_busy = act, is_busy
+        self._act, self._in_progress = act, in_progress
         self._since = since
         self._steered: dict[str, _Steered] = {}
         self._under_way: dict[str, _UnderWay] = {}
@@ -109,34 +108,18 @@ class Steering:
             )
             return None
 
-    def is_acting(self, server_uuid: str) -> bool:
-        """Return whether an action of steering on a server has no answer yet."""
-        return server_uuid in self._under_way
-
     def done(self, result: SteeringResult) -> None:
         """Record the result of an action."""
         under_way = self._under_way.pop(result.server_uuid, None)
         if under_way is None:
             return
+        self._in_progress.end(result.server_uuid)
         steered, action = under_way.steered, under_way.advice.action
         steered.acted_at = result.at
         if action is Action.PAUSE:
             steered.monitor.forced = result.paused
         if not under_way.is_seen:
             self._settle(steered, action, result.error)
-
-    def look_for_hangs(self, now: float, timeout_seconds: float) -> None:
-        """Log actions that libvirt has not answered for ``timeout_seconds``."""
-        for each in self._under_way.values():
-            if not each.hangs and now - each.since > timeout_seconds:
-                each.hangs = True
-                text = "has no answer from libvirt to its action; it does nothing more until then"
-                self._log(each.steered.monitor, text, logging.WARNING)
-
-    def next_look_at(self, timeout_seconds: float) -> float | None:
-        """When an action may be logged as hanging; None while none can."""
-        waiting = (each.since for each in self._under_way.values() if not each.hangs)
-        return min((since + timeout_seconds for since in waiting), default=None)
 
     def forget(self, monitor: Monitor) -> None:
         """Forget a migration that is over."""
@@ -159,13 +142,15 @@ class Steering:
         if under_way is not None:
             self._look_for_effect(under_way, monitor)
             return None
-        if self._is_busy(monitor.server_uuid):
+        if monitor.server_uuid in self._in_progress:
             return None
         if monitor.seen_clock < steered.acted_at + _READING_SECONDS:
             return None
-        situation = monitor.situation(now, capabilities)
         _, policy = self._policies.of(monitor.server_uuid, project_id)
-        if situation is None or policy is None:
+        if policy is None:
+            return None
+        situation = monitor.situation(now, capabilities)
+        if situation is None:
             return None
         if steered.knows_limit and not situation.downtime_limit_is_known:
             # It is not read for a moment, as when a job ends.
@@ -204,11 +189,13 @@ class Steering:
         if advice.action is Action.PAUSE:
             # Others must not learn from its pause.
             monitor.forced = True
-        self._under_way[monitor.server_uuid] = _UnderWay(steered, advice, now)
+        self._under_way[monitor.server_uuid] = _UnderWay(steered, advice)
+        self._in_progress.begin(monitor.server_uuid, now, lambda: self._log_hang(monitor))
         try:
             self._act(advice, monitor.server_uuid, monitor.seen_clock)
         except BaseException:
             del self._under_way[monitor.server_uuid]
+            self._in_progress.end(monitor.server_uuid)
             raise
 
     def _look_for_effect(self, under_way: _UnderWay, monitor: Monitor) -> None:
@@ -233,6 +220,10 @@ class Steering:
     def _keep(steered: _Steered, history: History) -> None:
         steered.history = history
         steered.monitor.advice = history.advice
+
+    def _log_hang(self, monitor: Monitor) -> None:
+        text = "has no answer from libvirt to its action; it does nothing more until then"
+        self._log(monitor, text, logging.WARNING)
 
     @staticmethod
     def _log(monitor: Monitor, what: str, level: int = logging.INFO) -> None:

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 import pytest
 
 from migprog.compute.actions import Actions
+from migprog.compute.actions_in_progress import ActionsInProgress
 from migprog.compute.endpoint import Request
 from migprog.compute.libvirt.events import ActionResult
 from migprog.core import checkpoint
@@ -51,8 +52,13 @@ def acts():
 
 
 @pytest.fixture
-def actions(acts):
-    return Actions(lambda *what: acts.append(what))
+def in_progress():
+    return ActionsInProgress()
+
+
+@pytest.fixture
+def actions(acts, in_progress):
+    return Actions(lambda *what: acts.append(what), in_progress)
 
 
 @pytest.fixture
@@ -168,17 +174,17 @@ def test_endpoint_that_has_stopped_waiting_blocks_nothing(actions):
     assert answer(asked) == Answer()
 
 
-def test_hanging_libvirt_is_logged_once(actions, log):
+def test_hanging_libvirt_is_logged_once(actions, in_progress, log):
     actions.take(request(), monitor(), NOW)
-    assert actions.next_look_at(10.0) == NOW + 10
+    assert in_progress.next_look_at(10.0) == NOW + 10
     for now in (NOW + 9, NOW + 11, NOW + 12):
-        actions.look(now, 10.0)
+        in_progress.look(now, 10.0)
     assert [each.getMessage() for each in log.records if each.levelno == logging.WARNING] == [
         f"server {SERVER}: abort of migration {MIGRATION}, for user 'u', request 'req-1', hangs: "
         "libvirt does not answer; no other action on the server until it does; check libvirt "
         "and QEMU"
     ]
-    assert actions.next_look_at(10.0) is None
+    assert in_progress.next_look_at(10.0) is None
     late = request()
     actions.take(late, monitor(), NOW + 13)
     assert answer(late).reason is Refusal.BUSY

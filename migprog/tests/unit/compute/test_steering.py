@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from migprog.compute.actions_in_progress import ActionsInProgress
 from migprog.compute.libvirt.steering_actions import SteeringResult
 from migprog.compute.steering import Steering
 from migprog.core.monitor import Monitor
@@ -27,10 +28,10 @@ class Migration:
     def __init__(self, mode, policy=GENTLE, by_server=None):
         self.acted: list[Any] = []
         self.found: list[Any] = []
-        self.busy = False
+        self.in_progress = ActionsInProgress()
         policies = Policies("p", {"p": policy}, by_server or {}, {})
         self.steering = Steering(
-            mode, policies, lambda *call: self.acted.append(call), lambda _: self.busy
+            mode, policies, lambda *call: self.acted.append(call), self.in_progress
         )
         self.monitor = Monitor("11111111-0000-0000-0000-000000000000", SERVER, 0.0)
         self.at, self.limit = 0.0, 0.3
@@ -121,7 +122,7 @@ def test_a_limit_that_another_party_lowers_is_set_again_at_most_three_times(capl
 
 def test_nothing_is_done_while_an_operator_acts():
     migration = Migration(Mode.ENFORCE)
-    migration.busy = True
+    migration.in_progress.begin(SERVER, 0.0, lambda: None)
     assert migration.run(60).acted == []
 
 
@@ -139,7 +140,7 @@ def test_nova_is_foretold_and_never_acted_for():
 def test_an_action_that_hangs_is_told_once(caplog):
     migration = Migration(Mode.ENFORCE).run(60)
     for now in (61.0, 75.0, 90.0):
-        migration.steering.look_for_hangs(now, 10.0)
+        migration.in_progress.look(now, 10.0)
     lines = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert lines == [
         f"server {SERVER}: steering has no answer from libvirt to its action; it does nothing more "
@@ -164,7 +165,7 @@ def test_an_answer_to_a_migration_that_is_over_changes_nothing(error):
     migration.steering.forget(first)
     migration.monitor = Monitor("22222222-0000-0000-0000-000000000000", SERVER, migration.at)
     migration.run(1)
-    assert migration.steering.is_acting(SERVER)
+    assert SERVER in migration.in_progress
     migration.answer(error)
-    assert migration.states == [] and not migration.steering.is_acting(SERVER)
+    assert migration.states == [] and SERVER not in migration.in_progress
     assert [each.state for each in first.advice] != [State.ADVISED]

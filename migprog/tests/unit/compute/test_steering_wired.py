@@ -9,6 +9,7 @@ import pytest
 
 from lab.simulated import Guest, precopy
 from migprog.compute.actions import Actions
+from migprog.compute.actions_in_progress import ActionsInProgress
 from migprog.compute.libvirt.events import ActionResult
 from migprog.compute.libvirt.steering_actions import SteeringResult
 from migprog.compute.state.journal import Journal
@@ -52,11 +53,10 @@ class Host:
         self.acted: list[Any] = []
         self.hangs = False
         self.limit_seconds = 0.3
-        self.operators = Actions(lambda *_: None, lambda server: self.steering.is_acting(server))
+        self.in_progress = ActionsInProgress()
+        self.operators = Actions(lambda *_: None, self.in_progress)
         self.steering = Steering(
-            *(mode, policies, lambda *call: self.acted.append(call)),
-            is_busy=self.operators.is_under_way,
-            since=since,
+            *(mode, policies, lambda *call: self.acted.append(call), self.in_progress), since=since
         )
         self.journal = Journal(None, "here", "boot")
         recorder = Recorder(None, SETTINGS.record_limits)
@@ -80,7 +80,7 @@ class Host:
 
     def step(self):
         self.watches.reporting.attend(RULES, self.now, {SERVER})
-        if self.steering.is_acting(SERVER) and not self.hangs:
+        if SERVER in self.steering._under_way and not self.hangs:
             self.answer()
             self.watches.reporting.attend(RULES, self.now, {SERVER})
         for report in self.journal.outbox.load(self.now).reports:
@@ -232,7 +232,7 @@ def test_an_action_that_cannot_be_begun_leaves_operators_free(caplog):
     host.steering._act = fails
     host.run(60)
     assert "steering failed" in caplog.text
-    assert not host.steering.is_acting(SERVER)
+    assert SERVER not in host.in_progress
 
 
 def test_an_operator_waits_for_steering_and_steering_for_an_operator():
@@ -268,7 +268,7 @@ def test_an_abort_whose_effect_is_seen_before_libvirts_answer_is_reported_as_don
     before = count("abort", "done")
     host.answer()
     assert count("abort", "done") == before
-    assert not host.steering.is_acting(SERVER)
+    assert SERVER not in host.in_progress
 
 
 def test_another_mode_is_used_from_its_reload_on():
