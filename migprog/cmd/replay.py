@@ -21,7 +21,7 @@ from migprog.core.steering.policies import Policy
 from migprog.core.steering.requirements import NOVA, POLICY_NAMES
 from migprog.recording import format, plot, score, steered
 from migprog.recording.format import Recording
-from migprog.recording.ground_truth import Group, truth
+from migprog.recording.ground_truth import GroundTruth, Group, truth
 from migprog.recording.replay import Replayed, replay
 from migprog.version import RELEASE
 
@@ -182,19 +182,23 @@ def _assessments(files: Sequence[str], read: Read, play: Play, form: str) -> Ite
             yield from _table(_LINE, [_rounded(dataclasses.asdict(line), 1) for line in lines])
 
 
-def _scores(files: Sequence[str], read: Read, play: Play) -> Iterator[score.Score]:
+def _with_truth(files: Sequence[str], read: Read) -> Iterator[tuple[str, Recording, GroundTruth]]:
+    """Yield the recordings that can be scored; say on stderr which cannot."""
     for file in files:
         recorded = read(file)
         facts = truth(recorded)
         if facts is None:
             print(f"{file}: not scored: the recording has no end of the migration", file=sys.stderr)
         else:
-            yield score.score(file, play(recorded), facts, recorded)
+            yield file, recorded, facts
 
 
 def _accuracy(files: Sequence[str], read: Read, play: Play, form: str) -> Iterator[str]:
     """Return the accuracy for each recording, each group of recordings, and all together."""
-    scores = list(_scores(files, read, play))
+    scores = [
+        score.score(file, play(recorded), facts, recorded)
+        for file, recorded, facts in _with_truth(files, read)
+    ]
     each: list[dict[str, Any]] = [
         {"name": s.name, "group": str(s.group), "end": s.end, **score.figures([s])} for s in scores
     ]
@@ -231,14 +235,10 @@ def _decisions_scored(
     files: Sequence[str], read: Read, steer: Steer, policy: Policy, form: str
 ) -> Iterator[str]:
     """Return whether the decisions on each recording were right, and on all together."""
-    scores = []
-    for file in files:
-        recorded = read(file)
-        facts = truth(recorded)
-        if facts is None:
-            print(f"{file}: not scored: the recording has no end of the migration", file=sys.stderr)
-        else:
-            scores.append(steered.score(steer(recorded), policy, facts))
+    scores = [
+        steered.score(steer(recorded), policy, facts)
+        for _, recorded, facts in _with_truth(files, read)
+    ]
     together = steered.totals(scores)
     if form == "json":
         each = [

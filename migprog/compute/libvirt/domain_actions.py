@@ -3,6 +3,7 @@
 
 import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import libvirt
@@ -22,10 +23,7 @@ def act(
     at = time.monotonic()
     result: dict[str, Any]
     try:
-        # A separate connection: the monitoring ones are read-only, and this one is closed soon.
-        with contextlib.closing(libvirt.open(uri)) as connection:
-            connection.setKeepAlive(*keepalive)
-            domain = connection.lookupByUUIDString(server_uuid)
+        with opened(uri, keepalive, server_uuid) as domain:
             result = _ACTS[action](domain, seen_at)
     except libvirt.libvirtError as error:
         gone = error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN
@@ -33,6 +31,17 @@ def act(
     except Exception as error:
         result = {"error": repr(error)}
     return ActionResult(server_uuid=server_uuid, at=at, **result)
+
+
+@contextlib.contextmanager
+def opened(uri: str, keepalive: tuple[int, int], server_uuid: str) -> Iterator[Any]:
+    """Yield a server's domain on a connection of its own: the monitoring ones are read-only.
+
+    Raises :class:`libvirt.libvirtError`. For ``keepalive`` see :func:`act`.
+    """
+    with contextlib.closing(libvirt.open(uri)) as connection:
+        connection.setKeepAlive(*keepalive)
+        yield connection.lookupByUUIDString(server_uuid)
 
 
 def abort(domain: Any, seen_at: float) -> dict[str, Any]:

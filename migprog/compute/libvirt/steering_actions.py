@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Carry out what steering has decided. Blocks: call it in a real thread."""
 
-import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -40,9 +39,7 @@ def steer(
     """
     result: dict[str, Any]
     try:
-        with contextlib.closing(libvirt.open(uri)) as connection:
-            connection.setKeepAlive(*keepalive)
-            domain = connection.lookupByUUIDString(server_uuid)
+        with domain_actions.opened(uri, keepalive, server_uuid) as domain:
             result = _carry_out(domain, advice, seen_at)
     except libvirt.libvirtError as error:
         result = {"error": str(error)}

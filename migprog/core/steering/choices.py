@@ -163,27 +163,27 @@ def _post_copy(needs: Requirements, now: Situation, trouble: Trouble) -> Advice 
         return None
     if trouble.stalled_lately:
         return None
-    return Advice(
-        action=Action.POST_COPY,
-        reason=trouble.reason,
-        message=sentences.post_copy(now, rest),
-        at=now.at,
-        works_by=now.at + LEAST_SECONDS + 2 * rest,
-        figures=figures_of(rest_seconds=rest, left_seconds=trouble.left_seconds),
-    )
+    return _send_the_rest(Action.POST_COPY, sentences.post_copy(now, rest), rest, now, trouble)
 
 
 def _pause(needs: Requirements, now: Situation, trouble: Trouble) -> Advice | None:
     rest = now.rest_seconds
     if rest is None or rest > needs.longest_pause_seconds:
         return None
+    return _send_the_rest(Action.PAUSE, sentences.pause(now, rest), rest, now, trouble)
+
+
+def _send_the_rest(
+    action: Action, message: str, rest_seconds: float, now: Situation, trouble: Trouble
+) -> Advice:
+    """Return an action after which the guest dirties nothing that has to be sent again."""
     return Advice(
-        action=Action.PAUSE,
+        action=action,
         reason=trouble.reason,
-        message=sentences.pause(now, rest),
+        message=message,
         at=now.at,
-        works_by=now.at + LEAST_SECONDS + 2 * rest,
-        figures=figures_of(rest_seconds=rest, left_seconds=trouble.left_seconds),
+        works_by=now.at + LEAST_SECONDS + 2 * rest_seconds,
+        figures=figures_of(rest_seconds=rest_seconds, left_seconds=trouble.left_seconds),
     )
 
 

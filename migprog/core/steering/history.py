@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What steering remembers of one migration: how long it has not converged, and what was advised."""
 
+import dataclasses
 import itertools
 import math
 import statistics
@@ -99,15 +100,7 @@ def add(history: History, advice: Advice) -> History:
 def settle(history: History, state: State) -> History:
     """Return the history after the newest entry was carried out, or could not be."""
     *before, newest = history.advice
-    changed = Advice(
-        action=newest.action,
-        reason=newest.reason,
-        message=newest.message,
-        at=newest.at,
-        works_by=newest.works_by,
-        figures=newest.figures,
-        state=state,
-    )
+    changed = dataclasses.replace(newest, state=state)
     limit = newest.sets_downtime_limit_seconds if state is State.DONE else None
     return history._replace(
         advice=(*before, changed),
