@@ -5,85 +5,23 @@ It needs no libvirt, broker or configuration.
 """
 
 import argparse
-import dataclasses
 import functools
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from migprog import exception
+from migprog.cmd import replay_lines
+from migprog.cmd.replay_lines import Play, Read
 from migprog.core.schedule import Rules
 from migprog.core.steering import policies
 from migprog.core.steering.nova_schedule import NovaOptions
 from migprog.core.steering.policies import Policy
 from migprog.core.steering.requirements import NOVA, POLICY_NAMES
-from migprog.recording import format, plot, score, steered
-from migprog.recording.format import Recording
-from migprog.recording.ground_truth import GroundTruth, Group, truth
-from migprog.recording.replay import Replayed, replay
+from migprog.recording import format, plot, steered
+from migprog.recording.ground_truth import truth
+from migprog.recording.replay import replay
 from migprog.version import RELEASE
-
-# Columns of a table: key of the value, and heading.
-_LINE = (
-    ("t", "t"),
-    ("phase", "phase"),
-    ("percent", "%"),
-    ("eta_seconds", "eta"),
-    ("eta_low_seconds", "low"),
-    ("eta_high_seconds", "high"),
-    ("verdict", "verdict"),
-    ("reported", "reported"),
-    ("verdict_reason", "verdict_reason"),
-    ("verdict_message", "verdict_message"),
-)
-_FIGURES = (
-    ("name", ""),
-    ("group", "group"),
-    ("end", "end"),
-    ("samples", "samples"),
-    ("percent_back", "% back"),
-    ("percent_above_99", "% > 99"),
-    ("percent_lost", "% lost"),
-    ("percent_distance", "% off"),
-    ("displayed_distance", "seen off"),
-    ("nova_distance", "nova off"),
-    ("eta_error_median", "eta p50"),
-    ("eta_error_p90", "eta p90"),
-    ("without_eta", "no eta"),
-    ("early_eta_error_median", "early"),
-    ("early_eta_error_median_little", "little"),
-    ("in_range", "range"),
-    ("verdicts_judged", "judged"),
-    ("verdicts_wrong", "wrong"),
-    ("flips", "flips"),
-    ("flips_beyond_max", "beyond"),
-    ("called_after_seconds_max", "called s"),
-    ("called_after_iterations_max", "iterations"),
-    ("not_called", "missed"),
-    ("reports", "reports"),
-)
-
-_DECISION = (
-    ("at", "t"),
-    ("action", "action"),
-    ("reason", "reason"),
-    ("works_by", "works by"),
-    ("message", "message"),
-)
-_STEERING_FIGURES = (
-    ("name", ""),
-    ("advised", "advised"),
-    ("needless", "needless"),
-    ("missed", "missed"),
-    ("wrong_aborts", "wrong aborts"),
-    ("acted_after_seconds", "after s"),
-)
-
-Read = Callable[[str], Recording]
-Steer = Callable[[Recording], steered.Steered]
-Play = Callable[[Recording], Replayed]
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -169,119 +107,20 @@ def _policy(name: str | None, required: Sequence[str]) -> Policy | None:
     return policies.parse_overrides(overrides)[name]
 
 
-def _assessments(files: Sequence[str], read: Read, play: Play, form: str) -> Iterator[str]:
-    """Return the assessment at each sample as lines of text."""
-    for file in files:
-        lines = play(read(file)).lines
-        named = {"file": file} if len(files) > 1 else {}
-        if form == "json":
-            for line in lines:
-                yield json.dumps(named | _rounded(dataclasses.asdict(line), 3))
-        else:
-            yield from ["", file] if named else []
-            yield from _table(_LINE, [_rounded(dataclasses.asdict(line), 1) for line in lines])
-
-
-def _with_truth(files: Sequence[str], read: Read) -> Iterator[tuple[str, Recording, GroundTruth]]:
-    """Yield the recordings that can be scored; say on stderr which cannot."""
-    for file in files:
-        recorded = read(file)
-        facts = truth(recorded)
-        if facts is None:
-            print(f"{file}: not scored: the recording has no end of the migration", file=sys.stderr)
-        else:
-            yield file, recorded, facts
-
-
-def _accuracy(files: Sequence[str], read: Read, play: Play, form: str) -> Iterator[str]:
-    """Return the accuracy for each recording, each group of recordings, and all together."""
-    scores = [
-        score.score(file, play(recorded), facts, recorded)
-        for file, recorded, facts in _with_truth(files, read)
-    ]
-    each: list[dict[str, Any]] = [
-        {"name": s.name, "group": str(s.group), "end": s.end, **score.figures([s])} for s in scores
-    ]
-    together: list[dict[str, Any]] = [
-        {"name": str(group), **score.figures(members)}
-        for group in Group
-        if (members := [s for s in scores if s.group is group])
-    ]
-    together.append({"name": "all", **score.figures(scores)})
-    if form == "json":
-        yield json.dumps({"recordings": each, "together": together}, indent=2)
-    else:
-        for row in each:
-            row["name"] = os.path.basename(str(row["name"]))
-        for row in each + together:
-            row["reports"] = ", ".join(f"{n} {reason}" for reason, n in row["reports"].items())
-        rows = [_rounded(row, 2) for row in each + together]
-        yield from _table(_FIGURES, rows)
-
-
-def _decisions(files: Sequence[str], read: Read, steer: Steer, form: str) -> Iterator[str]:
-    """Return what a policy would have done, as lines of text."""
-    for file in files:
-        decided = [advice.to_fields() for advice in steer(read(file)).advice]
-        named = {"file": file} if len(files) > 1 else {}
-        if form == "json":
-            yield from (json.dumps(named | row) for row in decided)
-        else:
-            yield from ["", file] if named else []
-            yield from _table(_DECISION, [_rounded(dict(row), 1) for row in decided])
-
-
-def _decisions_scored(
-    files: Sequence[str], read: Read, steer: Steer, policy: Policy, form: str
-) -> Iterator[str]:
-    """Return whether the decisions on each recording were right, and on all together."""
-    scores = [
-        steered.score(steer(recorded), policy, facts)
-        for _, recorded, facts in _with_truth(files, read)
-    ]
-    together = steered.totals(scores)
-    if form == "json":
-        each = [
-            {**dataclasses.asdict(s), "advice": [a.to_fields() for a in s.advice]} for s in scores
-        ]
-        yield json.dumps({"recordings": each, "together": together}, indent=2)
-        return
-    rows = [
-        {**dataclasses.asdict(s), "name": os.path.basename(s.name), "advised": len(s.advice)}
-        for s in scores
-    ]
-    rows = [*rows, {"name": "all", **together}]
-    yield from _table(_STEERING_FIGURES, [_rounded(row, 1) for row in rows])
-
-
 def _draw(picture: str, file: str, read: Read, play: Play) -> None:
     recorded = read(file)
     plot.draw(picture, recorded, play(recorded), truth(recorded))
 
 
-def _rounded(row: dict[str, Any], digits: int) -> dict[str, Any]:
-    return {k: round(v, digits) if isinstance(v, float) else v for k, v in row.items()}
-
-
-def _table(columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Return rows under a heading, columns aligned; unknown values are left blank."""
-    cells = [[heading for _, heading in columns]]
-    cells += [["" if row.get(key) is None else str(row[key]) for key, _ in columns] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for texts in cells:
-        padded = (text.ljust(width) for text, width in zip(texts, widths, strict=True))
-        yield "  ".join(padded).rstrip()
-
-
 def _lines(arguments: argparse.Namespace, read: Read, play: Play, rules: Rules) -> Iterator[str]:
     files, form, policy = arguments.files, arguments.format, arguments.policy
     if policy is None:
-        work = _accuracy if arguments.score else _assessments
+        work = replay_lines.accuracy if arguments.score else replay_lines.assessments
         return work(files, read, play, form)
     steer = functools.partial(steered.steered, policy=policy, rules=rules)
     if arguments.score:
-        return _decisions_scored(files, read, steer, policy, form)
-    return _decisions(files, read, steer, form)
+        return replay_lines.decisions_scored(files, read, steer, policy, form)
+    return replay_lines.decisions(files, read, steer, form)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
