@@ -23,8 +23,10 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy import exc as sa_exc
 
 from migprog import exception, outages
-from migprog.db import address, deadlines, queries, sqlite
+from migprog.db import address, deadlines, sqlite
 from migprog.db.deadlines import Deadlines
+from migprog.db.reader import Reader
+from migprog.db.writer import Writer
 
 LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -103,13 +105,13 @@ class Store:
         if self._party is not None:
             self._party.worked()
 
-    def read(self, work: Callable[[queries.Reader], _T]) -> _T:
+    def read(self, work: Callable[[Reader], _T]) -> _T:
         """Run ``work`` in a transaction that only reads. Raises :class:`Unavailable`."""
         deadline = time.monotonic() + self._limits.transaction_seconds
         with self._watched(), self.engine.connect() as connection, _within(connection, deadline):
-            return work(queries.Reader(connection))
+            return work(Reader(connection))
 
-    def write(self, work: Callable[[queries.Writer], _T]) -> _T:
+    def write(self, work: Callable[[Writer], _T]) -> _T:
         """Run ``work`` in one transaction.
 
         It is run again after a deadlock or a lost connection: it must keep no state between runs.
@@ -119,9 +121,9 @@ class Store:
         with self._watched():
             return _retried(functools.partial(self._write, work, deadline), deadline)
 
-    def _write(self, work: Callable[[queries.Writer], _T], deadline: float) -> _T:
+    def _write(self, work: Callable[[Writer], _T], deadline: float) -> _T:
         with self.writing(deadline) as connection:
-            writer = queries.Writer(connection)
+            writer = Writer(connection)
             result = work(writer)
         cost: Cost | None = getattr(self._counting, "cost", None)
         if cost is not None:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from migprog.db import bulk, models
-from migprog.db.queries import Reader, Row, Writer, locking
+from migprog.db.reader import Reader, Row
+from migprog.db.writer import Writer, locking
 
 _MIGRATIONS: sa.Table = models.Migration.__table__  # type: ignore[assignment]
 _SERVERS: sa.Table = models.Server.__table__  # type: ignore[assignment]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from migprog.core import downsampling, merge
 from migprog.core.record import Record, ServerRecord
 from migprog.core.report import Report
-from migprog.db import queries
+from migprog.db.writer import Writer
 from migprog.objects import history, rows
 from migprog.objects.rows import Row
 
@@ -62,7 +62,7 @@ class Changes:
 
     def write(
         self,
-        writer: queries.Writer,
+        writer: Writer,
         migrations: Mapping[str, Record],
         servers: Mapping[str, ServerRecord],
     ) -> None:
@@ -93,7 +93,7 @@ class Changes:
         self._write_history(writer)
         writer.put_agents([self.agents[host] for host in sorted(self.agents)])
 
-    def _write_history(self, writer: queries.Writer) -> None:
+    def _write_history(self, writer: Writer) -> None:
         writer.put_history([self.points[key] for key in sorted(self.points)])
         numbers = writer.history_numbers(self.outgrown)
         writer.drop_history(

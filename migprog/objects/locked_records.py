@@ -11,7 +11,7 @@ from migprog.core.instant import to_store
 from migprog.core.record import NO_SOURCE, Record, ServerRecord
 from migprog.core.report import Batch, Report
 from migprog.core.status import Status
-from migprog.db import queries
+from migprog.db.writer import Writer
 from migprog.objects import rows
 
 
@@ -33,7 +33,7 @@ class LockedRecords:
     heartbeats: dict[str, float | None] = field(default_factory=dict)
 
 
-def read(writer: queries.Writer, batches: Sequence[Batch]) -> LockedRecords:
+def read(writer: Writer, batches: Sequence[Batch]) -> LockedRecords:
     """Read and lock what the batches may change. Migrations are locked before servers."""
     found = LockedRecords()
     reports = [(batch.host, report) for batch in batches for report in batch.reports]
@@ -70,7 +70,7 @@ def read(writer: queries.Writer, batches: Sequence[Batch]) -> LockedRecords:
     return found
 
 
-def whole_records(writer: queries.Writer, uuids: Iterable[str]) -> dict[str, Record]:
+def whole_records(writer: Writer, uuids: Iterable[str]) -> dict[str, Record]:
     """Return by UUID the whole records of those that exist, locked."""
     found = writer.whole_migrations(uuids)
     return {uuid: rows.to_record(row) for uuid, row in found.items()}
@@ -85,7 +85,7 @@ def _needs_whole_record(old: Record | None, report: Report) -> bool:
     return is_completed_again or contradiction.needs_whole_record(old, report)
 
 
-def _find_matches(writer: queries.Writer, batch: Batch) -> dict[str, float | None]:
+def _find_matches(writer: Writer, batch: Batch) -> dict[str, float | None]:
     """Return the migrations that may have brought what arrived, with the heartbeat intervals of
     their sources: found without a lock; checked again after they are locked."""
     times = [to_store(arrival.at) for arrival in batch.arrivals]
@@ -99,7 +99,7 @@ def _find_matches(writer: queries.Writer, batch: Batch) -> dict[str, float | Non
 
 
 def _read_records_of_jobs(
-    writer: queries.Writer, found: LockedRecords, new: Sequence[tuple[str, Report]]
+    writer: Writer, found: LockedRecords, new: Sequence[tuple[str, Report]]
 ) -> None:
     """Read records of new migrations' jobs: arrival-only ones, and those under other UUIDs.
 

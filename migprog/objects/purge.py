@@ -10,7 +10,8 @@ from migprog.core import status as core_status
 from migprog.core.instant import zoneless
 from migprog.db import engine as db
 from migprog.db import purge as statements
-from migprog.db import queries
+from migprog.db.reader import Row
+from migprog.db.writer import Writer
 
 # In one transaction, with at most core.history.MOST_POINTS of history each.
 PURGE_BATCH = 250
@@ -37,10 +38,10 @@ class _Rule:
     before: datetime
     in_progress_too: bool
 
-    def is_old(self, row: queries.Row) -> bool:
+    def is_old(self, row: Row) -> bool:
         return bool(row["last_reported_at"] < self.before)
 
-    def goes(self, row: queries.Row) -> bool:
+    def goes(self, row: Row) -> bool:
         ended = row["status"] in core_status.ENDED
         return self.is_old(row) and (ended or self.in_progress_too)
 
@@ -75,17 +76,17 @@ def purge(
     return replace(purged, agents=_agents(store, rule.before, dry_run))
 
 
-def _page(store: db.Store, after_id: int) -> list[queries.Row]:
+def _page(store: db.Store, after_id: int) -> list[Row]:
     return store.read(lambda reader: statements.page(reader, after_id, PURGE_BATCH))
 
 
 def _batch(
-    store: db.Store, rule: _Rule, rows: Sequence[queries.Row], before: Purged, dry_run: bool
+    store: db.Store, rule: _Rule, rows: Sequence[Row], before: Purged, dry_run: bool
 ) -> Purged:
     old = [row for row in rows if rule.goes(row)]
     silent = sum(rule.is_old(row) and not rule.goes(row) for row in rows)
 
-    def delete(writer: queries.Writer) -> tuple[int, statements.WithThem]:
+    def delete(writer: Writer) -> tuple[int, statements.WithThem]:
         # One that was reported meanwhile stays.
         held = statements.lock(writer, {row["uuid"] for row in old})
         going = [row for row in held if rule.goes(row)]

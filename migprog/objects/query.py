@@ -13,7 +13,8 @@ from migprog.core.forecast.verdict import Verdict
 from migprog.core.instant import zoneless
 from migprog.core.status import Status
 from migprog.db import engine as db
-from migprog.db import migration_list, queries
+from migprog.db import migration_list
+from migprog.db.reader import Reader, Row
 
 MAX_ID = 2**31 - 1
 
@@ -102,7 +103,7 @@ class MigrationQuery:
         if server_uuid is not None and (server_uuid := _uuid(server_uuid)) is None:
             return []
 
-        def marked(reader: queries.Reader, marker: str) -> tuple[Any, int]:
+        def marked(reader: Reader, marker: str) -> tuple[Any, int]:
             name = "nova_uuid" if named_in_nova else "uuid"
             return _marked(reader, name, marker, project_id, sort_key)
 
@@ -126,7 +127,7 @@ class MigrationQuery:
         if (pair := migration_list.conflict(asked)) is not None:
             raise exception.NotTogether(*pair)
 
-        def work(reader: queries.Reader) -> list[queries.Row]:
+        def work(reader: Reader) -> list[Row]:
             after = None if marker is None else marked(reader, marker)
             return reader.migrations(cls.COLUMNS, replace(asked, after=after), limit)
 
@@ -151,7 +152,7 @@ def _statuses(
 
 
 def _marked(
-    reader: queries.Reader, name: str, marker: str, project_id: str | None, sort_key: str
+    reader: Reader, name: str, marker: str, project_id: str | None, sort_key: str
 ) -> tuple[Any, int]:
     """Return the sort key's value and the id of the migration whose ``name`` is this UUID."""
     wanted = _uuid(marker)

@@ -12,7 +12,7 @@ from migprog.core import status as core_status
 from migprog.core.instant import with_zones
 from migprog.core.status import Status
 from migprog.db import engine as db
-from migprog.db import queries
+from migprog.db.reader import Reader, Row
 
 _INSTANTS = ("sampled_at", "migration_started_at", "created_at", "updated_at")
 
@@ -100,7 +100,7 @@ class ServerNow:
         Raises :class:`exception.BadRequest`, :class:`db.Unavailable`.
         """
 
-        def work(reader: queries.Reader) -> list[queries.Row]:
+        def work(reader: Reader) -> list[Row]:
             if marker is not None and reader.server(marker, project_id) is None:
                 raise exception.BadRequest("marker", f"{marker[:64]!r} must be a server's UUID")
             return reader.servers_now(

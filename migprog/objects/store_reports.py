@@ -21,7 +21,7 @@ from migprog.core.instant import to_store
 from migprog.core.record import Record
 from migprog.core.report import Ack, Agent, Arrival, Batch, Report
 from migprog.db import engine as db
-from migprog.db import queries
+from migprog.db.writer import Writer
 from migprog.objects import locked_records, rows
 from migprog.objects.changes import Changes
 
@@ -82,7 +82,7 @@ def store_batches(store: db.Store, received: Sequence[ReceivedBatch]) -> list[St
 class _Storing:
     """One run of the transaction: reads records, applies the rules of core/, writes the changes."""
 
-    def __init__(self, writer: queries.Writer, received: Sequence[ReceivedBatch]) -> None:
+    def __init__(self, writer: Writer, received: Sequence[ReceivedBatch]) -> None:
         self._writer = writer
         by_our_clock = [acceptance.by_our_clock(each.batch, each.at) for each in received]
         # With the entries of each that are refused for their instants.

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from migprog import objects
 from migprog.core.report import Arrival, ArrivalState, Batch
-from migprog.db import queries
+from migprog.db.reader import MOST_RECENT
+from migprog.db.writer import Writer
 from migprog.tests import stores
 
 pytestmark = pytest.mark.functional
@@ -36,7 +37,7 @@ def test_locks_of_a_client_that_goes_silent_are_freed_by_the_server(url, store):
     stores.store(store, first)
     with store.engine.connect() as silent:
         silent.begin()
-        queries.Writer(silent).lock_migrations([first.uuid], for_progress=True)
+        Writer(silent).lock_migrations([first.uuid], for_progress=True)
         patient = stores.connect(url)
         # It is ended before this one has waited in vain.
         stores.store(patient, stores.later(first))
@@ -117,7 +118,7 @@ def test_an_arrival_looks_at_the_newest_migrations_of_its_server(store):
     server_uuid, now = stores.report().server_uuid, stores.START + 100
     reports = tuple(
         stores.report(server_uuid=server_uuid, started_at=stores.START - 1000 + 10 * number)
-        for number in range(queries.MOST_RECENT + 30)
+        for number in range(MOST_RECENT + 30)
     )
     for some in (reports[:30], reports[30:]):
         objects.store_batch(store, Batch("src", "src", reports=some), now)
@@ -130,13 +131,13 @@ def test_an_arrival_looks_at_the_newest_migrations_of_its_server(store):
             ended=["completed"],
         )
     )
-    assert set(met) == {report.uuid for report in reports[-queries.MOST_RECENT :]}
+    assert set(met) == {report.uuid for report in reports[-MOST_RECENT:]}
     heard_of = store.read(
         lambda reader: reader.reported_arrivals(
             server_uuid, not_from="dst", since=stores.at(stores.START).replace(tzinfo=None)
         )
     )
-    assert len(heard_of) == queries.MOST_RECENT
+    assert len(heard_of) == MOST_RECENT
     arrival = Arrival(server_uuid=server_uuid, at=now, state=ArrivalState.INCOMING)
     objects.store_batch(store, Batch("dst", "dst", arrivals=(arrival,)), now)
     assert stores.migration(store, reports[-1]).dest_compute == "dst"
