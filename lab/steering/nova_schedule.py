@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova's downtime steps, set by a second client of libvirt as nova-compute sets them.
 
-After nova/virt/libvirt/migration.py, ``downtime_steps`` and ``update_downtime``: Nova compares with
-what it set itself and never asks libvirt, so that its next step lowers a limit that somebody else
-raised.
+After ``update_downtime`` in nova/virt/libvirt/migration.py: Nova compares with what it set itself
+and never asks libvirt, so its next step lowers a limit that another party raised.
 """
 
 import contextlib
@@ -15,22 +14,12 @@ from dataclasses import dataclass
 import libvirt
 
 from lab.hosts import Host
+from migprog.core.steering import nova_schedule
+from migprog.core.steering.nova_schedule import NovaOptions
 
+NOVA_DEFAULTS = NovaOptions()
 # nova-compute looks twice a second.
 _LOOP_SECONDS = 0.5
-# Nova counts memory and disks as so much each, at least.
-_GIB_MIN = 2
-
-
-def downtime_steps(
-    downtime_ms: int, steps: int, delay_seconds: int, data_gib: int
-) -> Iterator[tuple[int, int]]:
-    """Generate (seconds since the begin, downtime limit in ms), as Nova's function of this name."""
-    delay_seconds = int(delay_seconds * data_gib)
-    base = downtime_ms / steps
-    offset = (downtime_ms - base) / steps
-    for step in range(steps + 1):
-        yield int(delay_seconds * step), int(base + offset * step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +33,21 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class NovaSchedule:
-    """Nova's options by their names, with its defaults. ``data_gib``: of memory and local disks.
+    """``data_gib``: of memory and local disks.
 
     ``loop_seconds``: how often it looks. ``delay_scale`` shortens all delays: a lab has no hours.
     """
 
-    live_migration_downtime: int = 500
-    live_migration_downtime_steps: int = 10
-    live_migration_downtime_delay: int = 75
-    data_gib: int = _GIB_MIN
+    options: NovaOptions = NOVA_DEFAULTS
+    data_gib: int = 2
     delay_scale: float = 1.0
     loop_seconds: float = _LOOP_SECONDS
 
     def steps(self) -> list[tuple[float, int]]:
         """Return (seconds since the begin, limit in ms) of each step."""
-        data_gib = max(_GIB_MIN, self.data_gib)
-        found = downtime_steps(
-            self.live_migration_downtime,
-            self.live_migration_downtime_steps,
-            self.live_migration_downtime_delay,
-            data_gib,
-        )
-        return [(seconds * self.delay_scale, limit_ms) for seconds, limit_ms in found]
+        gib = nova_schedule.data_gib(self.data_gib * 2**30)
+        found = nova_schedule.downtime_steps(self.options, gib)
+        return [(each.after_seconds * self.delay_scale, each.downtime_ms) for each in found]
 
     @contextlib.contextmanager
     def beside(self, host: Host, server_uuid: str) -> Iterator[list[Step]]:

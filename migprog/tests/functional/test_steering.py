@@ -15,15 +15,11 @@ from lab.steering.bench import Bench
 from lab.steering.course import Ending
 from lab.steering.nova_schedule import NovaSchedule
 from lab.steering.policies import GENTLE, POST_COPY, Policy
-from migprog.objects.migration import Migration
+from migprog.core.steering.nova_schedule import NovaOptions
 
 pytestmark = [
     pytest.mark.functional,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(
-        "advice" not in {field.name for field in dataclasses.fields(Migration)},
-        reason="records have no advice yet: agents do not steer",
-    ),
 ]
 # The shortest that an agent can find out within.
 QUICK = {"patience_seconds": 2}
@@ -86,7 +82,7 @@ def test_limit_that_another_lowers_is_asserted_and_then_left(tmp_path, steering_
     requirements = {**QUICK, "longest_downtime_seconds": 0.6}
     policy = Policy(name="gentle", requirements=requirements)
     # Its steps end at 500 ms after 40 s, each below what the agent sets.
-    schedule = NovaSchedule(live_migration_downtime_steps=20, delay_scale=2 / 150)
+    schedule = NovaSchedule(NovaOptions(downtime_steps=20), delay_scale=2 / 150)
     with benches(tmp_path, policy) as (bench,):
         course, record = bench.run(guests.NEEDS_DOWNTIME, BOUND_SECONDS, schedule)
     lowered = [each for each in record["advice"] if each["reason"] == "limit-lowered"]

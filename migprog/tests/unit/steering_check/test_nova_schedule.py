@@ -3,12 +3,13 @@
 
 import pytest
 
-from lab.steering.nova_schedule import NovaSchedule, downtime_steps, update_downtime
+from lab.steering.nova_schedule import NovaSchedule, update_downtime
+from migprog.core.steering.nova_schedule import NovaOptions
 
 
 def test_steps_are_those_of_novas_docstring():
-    found = list(downtime_steps(400, 10, 30, 3))
-    assert found == [(90 * n, 40 + 36 * n) for n in range(11)]
+    options = NovaOptions(downtime=400, downtime_steps=10, downtime_delay=30)
+    assert NovaSchedule(options, data_gib=3).steps() == [(90 * n, 40 + 36 * n) for n in range(11)]
 
 
 def test_schedule_has_novas_defaults():
