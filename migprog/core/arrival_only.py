@@ -15,7 +15,7 @@ from migprog.core import arrivals
 from migprog.core.arrivals import CLOCK_SKEW, SAME_ARRIVAL, began_at
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.instant import to_store
-from migprog.core.record import FIGURES, NO_SOURCE, Record, ServerRecord, values
+from migprog.core.record import FIGURES, NO_SOURCE, Record, ServerRecord, nearest, values
 from migprog.core.report import ARRIVAL_FIGURES, LASTING, Arrival, Batch, Report
 from migprog.core.status import Phase, Status
 
@@ -111,19 +111,15 @@ def match_late_source(records: Iterable[Record], report: Report, host: str) -> R
     first time now, or None."""
     excluded = _EXCLUDED.get(report.status)
     started_at = to_store(report.started_at)
-
-    def apart(record: Record) -> timedelta:
-        return abs(record.started_at - started_at)
-
     its = (
         record
         for record in records
         if (record.server_uuid, record.source_compute) == (report.server_uuid, NO_SOURCE)
         and record.dest_compute != host
         and record.status is not excluded
-        and apart(record) <= CLOCK_SKEW
+        and record.apart(started_at) <= CLOCK_SKEW
     )
-    return min(its, key=apart, default=None)
+    return nearest(its, started_at)
 
 
 def merge_late_source(record: Record, new: Record) -> Record:

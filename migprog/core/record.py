@@ -6,8 +6,8 @@ Instants are UTC without a zone (:mod:`migprog.core.instant`).
 
 import dataclasses
 import operator
-from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from migprog.core.report import Report
@@ -58,6 +58,10 @@ class Record:
         """Return the field or the figure of this name."""
         return self.figures[name] if name in FIGURES else getattr(self, name)
 
+    def apart(self, started_at: datetime) -> timedelta:
+        """Return the time between its start and ``started_at``."""
+        return abs(self.started_at - started_at)
+
     def changed(self, values: Mapping[str, Any]) -> Self:
         """Return the record with these fields and figures."""
         fields = {name: value for name, value in values.items() if name not in FIGURES}
@@ -95,6 +99,11 @@ def values(record: Record, names: Collection[str], known: bool = False) -> dict[
 def age(record: Record) -> tuple[datetime, str]:
     """Return a key by which a server's newer migration is the greater."""
     return record.started_at, record.uuid
+
+
+def nearest(records: Iterable[Record], started_at: datetime) -> Record | None:
+    """Return the record that began nearest to ``started_at``; None if there is none."""
+    return min(records, key=lambda each: each.apart(started_at), default=None)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from migprog.core import liveness
 from migprog.core.instant import to_store
-from migprog.core.record import Record
+from migprog.core.record import Record, nearest
 from migprog.core.report import Report
 from migprog.core.status import ENDED, IN_PROGRESS, Status
 
@@ -28,19 +28,15 @@ def known(records: Iterable[Record], report: Report, host: str) -> Record | None
     another agent's: the insert fails, and the transaction is repeated.
     """
     started_at = to_store(report.started_at)
-
-    def apart(record: Record) -> timedelta:
-        return abs(record.started_at - started_at)
-
     its = (
         record
         for record in records
         if record.uuid != report.uuid
         and (record.server_uuid, record.source_compute) == (report.server_uuid, host)
-        and apart(record) < SAME_START
+        and record.apart(started_at) < SAME_START
         and not _is_apart(record, report)
     )
-    return min(its, key=apart, default=None)
+    return nearest(its, started_at)
 
 
 def counts(record: Record, report: Report, now: datetime, heartbeat_seconds: float | None) -> bool:
