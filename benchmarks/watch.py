@@ -21,7 +21,7 @@ from migprog import objects
 from migprog.core.report import Report
 from migprog.tests import stores
 from migprog.tests.fixtures import migrations
-from migprog.tests.functional import terminal
+from migprog.tests.functional.cli import terminal
 from migprog.tests.functional.test_api import serving
 
 _GOAL_PERCENT = 10.0

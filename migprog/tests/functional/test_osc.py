@@ -16,7 +16,8 @@ from lab.parts.keystone import PASSWORD, Keystone
 from migprog import objects
 from migprog.tests import stores
 from migprog.tests.fixtures import migrations
-from migprog.tests.functional import nova_clients, terminal
+from migprog.tests.functional import nova_clients
+from migprog.tests.functional.cli import terminal
 from migprog.tests.functional.nova_clients import Login
 from migprog.tests.functional.test_keystone import serving
 

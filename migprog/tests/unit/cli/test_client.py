@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The client with servers that no API of ours is; with a real one: ``functional/test_cli.py``."""
+"""The client with servers unlike migprog's API; with a real one: ``functional/cli/test_cli.py``."""
 
 import contextlib
 import http.server

@@ -4,7 +4,6 @@
 import json
 import pathlib
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,25 +12,12 @@ from migprog.cli import events
 from migprog.core.status import Status
 from migprog.tests import stores
 from migprog.tests.fixtures import migrations
-from migprog.tests.functional.cli_commands import PATIENCE_SECONDS, following, run
+from migprog.tests.functional.cli.commands import PATIENCE_SECONDS, following, run
 from migprog.tests.functional.test_api import serving
 
 pytestmark = pytest.mark.functional
 
 _OTHER = "00000000-0000-0000-0000-00000000beef"
-
-
-@pytest.fixture
-def store(tmp_path: pathlib.Path) -> Iterator[objects.Store]:
-    made = stores.ready(f"sqlite:///{tmp_path / 'migprog.sqlite'}")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def api(tmp_path: pathlib.Path, store: objects.Store) -> Iterator[str]:
-    with serving(tmp_path, f"sqlite:///{tmp_path / 'migprog.sqlite'}", "threading") as (base, _):
-        yield base
 
 
 OUTCOMES = [

@@ -21,27 +21,14 @@ from migprog.core.report import Report
 from migprog.core.status import Status
 from migprog.tests import stores
 from migprog.tests.fixtures import migrations
-from migprog.tests.functional.cli_commands import following, run
-from migprog.tests.functional.terminal import PROGRAM
+from migprog.tests.functional.cli.commands import following, run
+from migprog.tests.functional.cli.terminal import PROGRAM
 from migprog.tests.functional.test_api import serving
 from migprog.tests.unit.cli.test_events import SCHEMA
 
 pytestmark = pytest.mark.functional
 
 _NOBODY = "00000000-0000-0000-0000-00000000beef"
-
-
-@pytest.fixture
-def store(tmp_path: pathlib.Path) -> Iterator[objects.Store]:
-    made = stores.ready(f"sqlite:///{tmp_path / 'migprog.sqlite'}")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def api(tmp_path: pathlib.Path, store: objects.Store) -> Iterator[str]:
-    with serving(tmp_path, f"sqlite:///{tmp_path / 'migprog.sqlite'}", "threading") as (base, _):
-        yield base
 
 
 def rows(api: str, *arguments: str) -> Any:

@@ -6,7 +6,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 
-from migprog.tests.functional.terminal import PROGRAM
+from migprog.tests.functional.cli.terminal import PROGRAM
 
 PATIENCE_SECONDS = 60
 

@@ -22,8 +22,8 @@ from migprog import objects
 from migprog.core.status import Status
 from migprog.tests import stores
 from migprog.tests.fixtures import migrations
-from migprog.tests.functional import terminal
-from migprog.tests.functional.terminal import PROGRAM
+from migprog.tests.functional.cli import terminal
+from migprog.tests.functional.cli.terminal import PROGRAM
 from migprog.tests.functional.test_api import serving
 from migprog.tests.unit.cli import records
 
@@ -220,7 +220,7 @@ def test_names_of_servers_are_no_commands_to_a_terminal(command: str) -> None:
 
 
 def test_benchmark_of_watch_says_what_it_costs() -> None:
-    benchmark = pathlib.Path(__file__).resolve().parents[3] / "benchmarks/watch.py"
+    benchmark = pathlib.Path(__file__).resolve().parents[4] / "benchmarks/watch.py"
     done = subprocess.run(
         [sys.executable, "-W", "ignore", str(benchmark), "--count=30", "--seconds=3"],
         capture_output=True,
