@@ -101,7 +101,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="tools/steering-check", description=(__doc__ or "").split("\n")[0]
     )
     add = parser.add_argument
-    add("--count", type=int, default=10, metavar="N", help="guests, 10 unless told")
+    add(
+        "--count",
+        type=int,
+        default=10,
+        metavar="N",
+        help="number of guests to draw; default %(default)d",
+    )
     add("--seed", type=int, metavar="S", help="of all that is by chance")
     add("--json", type=pathlib.Path, metavar="FILE", help="write the figures")
     names = [policy.text for policy in POLICIES]
@@ -112,7 +118,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="only these, each an option",
     )
-    add("--jobs", type=int, default=2, metavar="N", help="migrations at once, 2 unless told")
+    add(
+        "--jobs",
+        type=int,
+        default=2,
+        metavar="N",
+        help="migrations at the same time; default %(default)d",
+    )
     add("--keep-logs", type=pathlib.Path, metavar="DIR", help="of all agents")
     known = parser.add_argument_group("guests whose course is known, instead of drawn ones")
     add = known.add_argument

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class Ending(enum.StrEnum):
-    """How a migration ended. ``BOUND``: it had not, and whoever tried it aborted it."""
+    """How a migration ended. ``BOUND``: it had not ended in time, and the lab aborted it."""
 
     COMPLETED = "completed"
     ABORTED = "aborted"
@@ -25,7 +25,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What somebody did to a migration: ``word`` is ``downtime_ms`` or ``bandwidth_mib_s`` with the
+    """What was done to a migration: ``word`` is ``downtime_ms`` or ``bandwidth_mib_s`` with the
     new limit, ``post-copy``, ``pause`` or ``abort``."""
 
     at_seconds: float

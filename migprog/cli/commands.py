@@ -231,7 +231,7 @@ class WaitHost(_Following):
         return parser
 
     def take_action(self, given: argparse.Namespace) -> int:
-        # A host that nobody knows is a wrong name, not one without migrations.
+        # An unknown host is a wrong name, not a host without migrations: this raises for it.
         self.client.drain(given.host)
         feed = HostFeed(self.client, given.host, given.interval)
 

@@ -43,7 +43,7 @@ class Lines:
 
 
 class LiveScreen:
-    """The live view of a terminal, drawn anew each time; ``scope``: what is watched, in words."""
+    """The live view on a terminal, redrawn at each call. ``scope`` says what is watched."""
 
     def __init__(self, console: Console, live: Live, scope: str) -> None:
         self._console = console

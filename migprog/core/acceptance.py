@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which entries of a batch are accepted: plausible ones that its sender may report.
 
-Whoever has the broker's password can send anything. A batch's ``host`` is the only identity that it
-has; a stored migration belongs to the host that reported it first.
+Any process with the broker's password can send anything. A batch's ``host`` is the only identity
+that it has; a stored migration belongs to the host that reported it first.
 """
 
 import dataclasses
