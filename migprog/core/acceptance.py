@@ -10,9 +10,9 @@ import hashlib
 from datetime import datetime
 
 from migprog.core import clocks, liveness
-from migprog.core.entry_refusal import Refusal, Why
+from migprog.core.entry_refusal import EntryRefusal, Why
+from migprog.core.messages import Arrival, Batch, Report
 from migprog.core.record import Record
-from migprog.core.report import Arrival, Batch, Report
 
 # How far a sequence may be beyond the stored one. An agent counts at most 20 reports a second
 # (poll_interval), and sets aside 256 at each of its starts (core/checkpoint.py), some of which may
@@ -21,7 +21,7 @@ _LEAP = 2**16
 _LEAP_PER_SECOND = 300.0
 
 
-def by_our_clock(batch: Batch, received_at: float) -> tuple[Batch, list[Refusal]]:
+def by_our_clock(batch: Batch, received_at: float) -> tuple[Batch, list[EntryRefusal]]:
     """Return the batch with its instants by the conductor's clock, and the refusals of entries
     whose instants no wrong clock explains."""
     batch = clocks.by_ours(batch, received_at)
@@ -36,7 +36,7 @@ def by_our_clock(batch: Batch, received_at: float) -> tuple[Batch, list[Refusal]
     return clocks.bounded(batch, received_at), [_absurd(each) for each in absurd]
 
 
-def foreign(old: Record | None, report: Report, host: str, now: datetime) -> Refusal | None:
+def foreign(old: Record | None, report: Report, host: str, now: datetime) -> EntryRefusal | None:
     """Return why a report of ``host`` is refused, or None; ``old`` is its migration's record."""
     if old is None:
         return None
@@ -67,7 +67,9 @@ def digest(key: str | None) -> str | None:
     return None if key is None else hashlib.sha256(key.encode()).hexdigest()
 
 
-def impostor(old: KnownAgent | None, key: str | None, host: str, now: datetime) -> Refusal | None:
+def impostor(
+    old: KnownAgent | None, key: str | None, host: str, now: datetime
+) -> EntryRefusal | None:
     """Return why a heartbeat for ``host`` with this key is refused, or None; ``old`` is the
     host's agent as stored.
 
@@ -78,20 +80,20 @@ def impostor(old: KnownAgent | None, key: str | None, host: str, now: datetime) 
         return None
     if liveness.is_silent(old.last_reported_at, now, old.heartbeat_seconds):
         return None
-    return Refusal(
+    return EntryRefusal(
         Why.AGENT, f"agent[{host}]", "key: must be that of the agent that reports as this host"
     )
 
 
-def _refusal(why: Why, report: Report, text: str) -> Refusal:
-    return Refusal(why, f"reports[{report.uuid}]", text)
+def _refusal(why: Why, report: Report, text: str) -> EntryRefusal:
+    return EntryRefusal(why, f"reports[{report.uuid}]", text)
 
 
-def _absurd(entry: Report | Arrival) -> Refusal:
+def _absurd(entry: Report | Arrival) -> EntryRefusal:
     rule = "must be within a year before the conductor's clock and 7 days after it"
     if isinstance(entry, Arrival):
         text = f"at: {entry.at:.0f} {rule}"
-        return Refusal(Why.INSTANT, f"arrivals[{entry.server_uuid}]", text)
+        return EntryRefusal(Why.INSTANT, f"arrivals[{entry.server_uuid}]", text)
     instants = {name: getattr(entry, name) for name in ("started_at", "sampled_at", "ended_at")}
     shown = ", ".join(f"{name} {at:.0f}" for name, at in instants.items() if at is not None)
     return _refusal(Why.INSTANT, entry, f"instants: {shown}: each {rule}")

@@ -3,14 +3,12 @@
 
 import dataclasses
 import enum
-from collections.abc import Mapping
 from typing import Any, Self
 
-from migprog.core import fields, job_start, wire_table
+from migprog.core import fields, wire_table
+from migprog.core.agent_answer import Reason
 from migprog.core.fields import needed
-from migprog.core.forecast import job_sample
 from migprog.core.status import ENDED, Phase, Status
-from migprog.core.wire_table import Malformed
 
 
 class Action(enum.StrEnum):
@@ -22,19 +20,8 @@ class Action(enum.StrEnum):
     FORCE_COMPLETE = "force_complete"
 
 
-class Refusal(enum.StrEnum):
-    """Why an action is not possible, in one word; ``message`` is the sentence.
-
-    The error codes of the API have the same words.
-    """
-
-    message: str
-
-    def __new__(cls, word: str, message: str) -> "Refusal":
-        refusal = str.__new__(cls, word)
-        refusal._value_ = word
-        refusal.message = message
-        return refusal
+class Refusal(Reason):
+    """Why an action is not possible."""
 
     ENDED = ("migration-ended", "the migration has ended")
     AT_DESTINATION = ("server-at-destination", "the server runs at its destination already")
@@ -75,18 +62,6 @@ def refusal(action: Action, status: Status, phase: Phase) -> Refusal | None:
     return Refusal.SWITCHING_OVER if phase is Phase.SWITCHOVER else None
 
 
-def is_of(stats: Mapping[str, Any], at: float, seen_at: float) -> bool:
-    """Return whether a server's job, read at ``at``, is the outgoing migration seen at ``seen_at``.
-
-    A server has one job at a time, so it is the same if the job had begun by then. Seconds of one
-    monotonic clock.
-    """
-    if job_sample.outgoing_job(stats) is not job_sample.JobState.ACTIVE:
-        return False
-    began_at = job_start.began_at(stats, at)
-    return began_at is None or job_start.is_no_later(began_at, seen_at)
-
-
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """The migration that an action is for, by its UUID and its server's."""
@@ -101,35 +76,4 @@ class Target:
     @classmethod
     def from_wire(cls, wire: Any) -> Self:
         """Read it. Raises :class:`Malformed`."""
-        targets, refused = wire_table.read(cls, wire, 1)
-        if not targets:
-            raise Malformed(refused.get(0, "rows: must be a list of one entry"))
-        return targets[0]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Answer:
-    """An agent's answer to a request. ``refused``: why it did nothing; None if it acts.
-
-    ``reason``: the same in one word; None where there is none, or one of a later version.
-    """
-
-    refused: str | None = None
-    reason: Refusal | None = None
-
-    @classmethod
-    def of(cls, refusal: Refusal) -> Self:
-        return cls(refusal.message, refusal)
-
-    def to_wire(self) -> dict[str, Any]:
-        return {"refused": self.refused, "reason": self.reason and self.reason.value}
-
-    @classmethod
-    def from_wire(cls, wire: Mapping[str, Any] | None) -> Self:
-        """Read an answer, of an older or a newer agent too."""
-        wire = wire or {}
-        refused, reason = wire.get("refused"), wire.get("reason")
-        return cls(
-            None if refused is None else fields.text(str(refused)),
-            next((each for each in Refusal if each.value == reason), None),
-        )
+        return wire_table.read_one(cls, wire)

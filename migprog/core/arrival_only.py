@@ -15,8 +15,9 @@ from migprog.core import arrivals
 from migprog.core.arrivals import CLOCK_SKEW, SAME_ARRIVAL, began_at
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.instant import to_store
-from migprog.core.record import FIGURES, NO_SOURCE, Record, ServerRecord, nearest, values
-from migprog.core.report import ARRIVAL_FIGURES, LASTING, Arrival, Batch, Report
+from migprog.core.messages import ARRIVAL_FIGURES, LASTING, Arrival, Batch, Report
+from migprog.core.record import FIGURES, NO_SOURCE, Record, nearest, values
+from migprog.core.server_record import ServerRecord
 from migprog.core.status import Phase, Status
 
 # After an arrival has been reported for so long, and no source reported its migration, the arrival

@@ -19,8 +19,8 @@ from typing import Any
 from migprog.core import contradiction, liveness
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.instant import from_store, to_store
+from migprog.core.messages import ARRIVAL_FIGURES, Arrival, ArrivalState, Batch, Report
 from migprog.core.record import FIGURES, Record, age, values
-from migprog.core.report import ARRIVAL_FIGURES, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import ENDED, IN_PROGRESS, Phase, Status
 
 # Two hosts' clocks may differ by so much.

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from migprog.core import schedule
 from migprog.core.forecast import estimate, verdict
 from migprog.core.forecast.job_sample import Sample
-from migprog.core.report import DiskFigures, Report
+from migprog.core.messages import DiskFigures, Report
 
 _COUNTERS = tuple(
     each.name

@@ -9,9 +9,11 @@ was.
 
 from dataclasses import dataclass
 
-from migprog.core import fields, job_start
-from migprog.core.fields import Advice, needed, optional
-from migprog.core.report import Report
+from migprog.core import advice_entry, fields, job_start, operator_actions
+from migprog.core.advice_entry import AdviceEntry
+from migprog.core.fields import needed, optional
+from migprog.core.messages import Report
+from migprog.core.operator_actions import OperatorAction
 from migprog.core.status import Phase, Status
 
 # The number of sequences reserved at a time: an hour or so of reports.
@@ -36,7 +38,8 @@ class Checkpoint:
     """A migration that was under way. No report of it has a greater sequence than this.
 
     ``started_clock`` is when libvirt's job began, ``seen_clock`` when it was last known to run.
-    ``advice`` is what was decided about it until then: the next agent's reports go on with it.
+    ``advice`` is what was decided about it until then, ``actions`` what operators asked for: the
+    next agent's reports go on with both.
     """
 
     uuid: str = needed(fields.uuid_text)
@@ -52,7 +55,8 @@ class Checkpoint:
     server_name: str | None = optional(fields.text)
     project_id: str | None = optional(fields.text)
     user_id: str | None = optional(fields.text)
-    advice: tuple[Advice, ...] | None = optional(fields.advice)
+    advice: tuple[AdviceEntry, ...] | None = optional(advice_entry.rule)
+    actions: tuple[OperatorAction, ...] | None = optional(operator_actions.rule)
 
 
 def make(report: Report, boot_id: str, started_clock: float, now: float) -> Checkpoint:
@@ -72,12 +76,15 @@ def make(report: Report, boot_id: str, started_clock: float, now: float) -> Chec
         project_id=report.project_id,
         user_id=report.user_id,
         advice=report.advice,
+        actions=report.actions,
     )
 
 
 def is_due(report: Report, saved: Checkpoint | None, now: float) -> bool:
     """Return whether a checkpoint must be stored before a report in progress is sent."""
-    if saved is None or report.sequence > saved.sequence or report.advice != saved.advice:
+    if saved is None or report.sequence > saved.sequence:
+        return True
+    if (report.advice, report.actions) != (saved.advice, saved.actions):
         return True
     # A server in post-copy cannot return to its source, and libvirt's statistics do not show it.
     turned = (report.phase is Phase.POST_COPY) != (saved.phase is Phase.POST_COPY)

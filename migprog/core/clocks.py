@@ -12,8 +12,9 @@ Instants and distances are seconds; an offset is added to a host's instants.
 import dataclasses
 from dataclasses import dataclass
 
-from migprog.core.fields import Advice
-from migprog.core.report import Arrival, Batch, Report
+from migprog.core.advice_entry import AdviceEntry
+from migprog.core.measurement import Measured
+from migprog.core.messages import Arrival, Batch, Report
 
 # A clock that is wrong by less counts as right: a message may take so long.
 TOLERATED_SECONDS = 2.0
@@ -92,6 +93,10 @@ def moved(batch: Batch, seconds: float) -> Batch:
             dataclasses.replace(each, at=_moved(each.at, seconds)) for each in batch.arrivals
         ),
         agent=agent and dataclasses.replace(agent, started_at=_moved(agent.started_at, seconds)),
+        measurements=tuple(
+            dataclasses.replace(each, measured_at=_moved(each.measured_at, seconds))
+            for each in batch.measurements
+        ),
         sent_at=None,
     )
 
@@ -121,7 +126,8 @@ def is_absurd(entry: Report | Arrival, now: float) -> bool:
 
 
 def bounded(batch: Batch, now: float) -> Batch:
-    """Return the batch, by the conductor's clock, without instants in the future, and without
+    """Return the batch, by the conductor's clock, without instants in the future, without
+    measurements that no mistake explains, and without
     durations of arrivals from which such an instant, or an absurd one, would be computed."""
     latest = now + SKEW_SECONDS
     agent = batch.agent
@@ -131,6 +137,7 @@ def bounded(batch: Batch, now: float) -> Batch:
         and all(each["at"] <= latest for report in batch.reports for each in report.advice or ())
         and all(each == _lasting_as_long_as_it_may(each, now) for each in batch.arrivals)
         and (agent is None or agent.started_at <= latest)
+        and all(_is_plausible(each, now) for each in batch.measurements)
     )
     if is_well:
         return batch
@@ -144,7 +151,13 @@ def bounded(batch: Batch, now: float) -> Batch:
             for each in batch.arrivals
         ),
         agent=agent and dataclasses.replace(agent, started_at=min(agent.started_at, now)),
+        measurements=tuple(each for each in batch.measurements if _is_plausible(each, now)),
     )
+
+
+def _is_plausible(measured: Measured, now: float) -> bool:
+    """Return whether something was measured at a time that a wrong clock may explain."""
+    return now - MAX_PAST_SECONDS < measured.measured_at <= now + SKEW_SECONDS
 
 
 def _instants(entry: Report | Arrival) -> tuple[float, ...]:
@@ -183,7 +196,7 @@ def _moved_report(report: Report, seconds: float) -> Report:
     )
 
 
-def _moved_advice(advice: Advice, seconds: float) -> Advice:
+def _moved_advice(advice: AdviceEntry, seconds: float) -> AdviceEntry:
     works_by = advice["works_by"]
     return {
         **advice,

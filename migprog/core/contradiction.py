@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from migprog.core.clocks import TOLERATED_SECONDS
 from migprog.core.instant import to_store
+from migprog.core.messages import Report
 from migprog.core.record import Record
-from migprog.core.report import Report
 from migprog.core.status import Status
 
 # Both hosts' clocks may be off by less than the tolerance, in opposite directions.

@@ -4,16 +4,29 @@
 Seconds and bytes; instants are seconds since the epoch.
 """
 
+import enum
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from migprog.core.forecast.verdict import BAD
+from migprog.core.learned import RANGE_DEVIATIONS
 
 # Older completions say nothing of the present rate.
 WINDOW_SECONDS = 3600.0
-# By how much a count may be wrong by chance, in its square roots: a range of 80 %.
-_DEVIATIONS = 1.28
+
+
+class EtaReason(enum.StrEnum):
+    """What the forecast follows from, or why there is none. A word never changes its meaning; the
+    table in ``doc/source/api.rst`` has each."""
+
+    TRANSFER_RATE = "transfer-rate"
+    LAST_MIGRATIONS = "last-migrations"
+    HOST_EMPTY = "host-empty"
+    MIGRATION_END_UNKNOWN = "migration-end-unknown"
+    NO_RECENT_MIGRATION = "no-recent-migration"
+    SERVERS_UNKNOWN = "servers-unknown"
+    AGENT_SILENT = "agent-silent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +91,11 @@ class TransferRate:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The time until the host is empty with a range of 80 %, and the reason for it: what the
-    time follows from, or why it is not known."""
+    """The time until the host is empty with a range of 80 %, and what it follows from or why it is
+    not known: as a word and as a sentence."""
 
-    eta_reason: str
+    eta_reason: EtaReason
+    eta_message: str
     eta_seconds: float | None = None
     eta_low_seconds: float | None = None
     eta_high_seconds: float | None = None
@@ -118,20 +132,27 @@ def forecast(
     """Forecast when a host is empty that has so many servers with so much memory together, those
     of ``under_way`` included."""
     if servers is None:
-        return Forecast("the agent does not report how many servers run there")
+        return Forecast(
+            EtaReason.SERVERS_UNKNOWN, "the agent does not report how many servers run there"
+        )
     unknown = [each for each in under_way if each.eta_seconds is None]
     if unknown:
-        return Forecast(_unknown(unknown))
+        return Forecast(EtaReason.MIGRATION_END_UNKNOWN, _unknown(unknown))
     waiting = max(0, servers - len(under_way))
     if not waiting:
-        reason = "the migrations in progress are the last" if under_way else "the host is empty"
-        return Forecast(reason, *_latest(under_way))
+        if not under_way:
+            return Forecast(EtaReason.HOST_EMPTY, "the host is empty", 0.0, 0.0, 0.0)
+        message = "the migrations in progress are the last"
+        return Forecast(EtaReason.LAST_MIGRATIONS, message, *_latest(under_way))
     if rate is None:
-        return Forecast("no migration off this host has completed within an hour")
+        message = "no migration off this host has completed within an hour"
+        return Forecast(EtaReason.NO_RECENT_MIGRATION, message)
     times = _times(waiting, memory_bytes, under_way, rate)
-    chance = _DEVIATIONS / math.sqrt(rate.migrations)
+    # By chance a count is wrong by its square root.
+    chance = RANGE_DEVIATIONS / math.sqrt(rate.migrations)
     ends = _latest(under_way)
     return Forecast(
+        EtaReason.TRANSFER_RATE,
         f"at the rate of {rate.migrations} migration(s) in {rate.window_seconds:.0f} s",
         max(times[0], ends[0]),
         max(min(times) / (1 + chance), ends[1]),
@@ -146,6 +167,14 @@ def _unknown(under_way: Sequence[UnderWay]) -> str:
     how = "" if worst.verdict is None else f" ({worst.verdict})"
     more = f", nor when {len(under_way) - 1} more will" if len(under_way) > 1 else ""
     return f"it is not known when {which}{how} will end{more}"
+
+
+def latest(under_way: Sequence[UnderWay]) -> tuple[float, float, float] | None:
+    """Return the time until the last of some migrations ends, and its range; None if there is
+    none, or if that is not known."""
+    if not under_way or any(each.eta_seconds is None for each in under_way):
+        return None
+    return _latest(under_way)
 
 
 def _latest(under_way: Sequence[UnderWay]) -> tuple[float, float, float]:

@@ -25,7 +25,7 @@ class Why(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class EntryRefusal:
     """``entry`` is its name in the answer, ``text`` names the field, the value and the rule."""
 
     why: Why

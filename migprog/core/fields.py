@@ -12,7 +12,7 @@ import enum
 import math
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, TypedDict
+from typing import Any, get_type_hints
 
 MAX_TEXT = 255
 MAX_WORD = 32
@@ -21,8 +21,6 @@ MAX_SHOWN = 64
 MAX_COUNT = 2**63 - 1
 MAX_DISKS = 32
 _DISK_VALUES = 3
-# The newest entries are kept.
-MAX_ADVICE = 20
 MAX_FIGURES = 8
 # The year 2200: a time beyond it is a broken clock, and some databases refuse it.
 MAX_INSTANT = 7_258_118_400.0
@@ -36,23 +34,6 @@ class Partly(ValueError):
     def __init__(self, text: str, rest: Any) -> None:
         super().__init__(text)
         self.rest = rest
-
-
-class Advice(TypedDict):
-    """What steering decided about a migration.
-
-    ``at`` is when that was, ``works_by`` when it must have worked; both in seconds since the epoch.
-    ``action``, ``reason`` and ``state`` are words that later versions may add to; ``figures`` are
-    numbers by name.
-    """
-
-    at: float
-    works_by: float | None
-    action: str
-    reason: str
-    message: str
-    figures: dict[str, float]
-    state: str
 
 
 # Takes the word, and what was read of the other fields.
@@ -167,54 +148,38 @@ def _number(value: Any) -> float:
     return value
 
 
-def _figures(value: Any) -> dict[str, float]:
+def figures(value: Any) -> dict[str, float]:
+    """Return numbers by name."""
     if not isinstance(value, Mapping) or len(value) > MAX_FIGURES:
         raise ValueError(f"must be at most {MAX_FIGURES} numbers by name")
     return {word(name): _number(each) for name, each in value.items()}
 
 
-_ADVICE_RULES: Mapping[str, Rule] = {
-    "at": seconds,
-    "works_by": lambda value: None if value is None else seconds(value),
-    "action": word,
-    "reason": word,
-    "message": text,
-    "figures": _figures,
-    "state": word,
-}
+def or_none(rule: Rule) -> Rule:
+    """Return the rule of a value that may be None."""
+    return lambda value: None if value is None else rule(value)
 
 
-def advice(value: Any) -> tuple[Advice, ...]:
-    """Return a migration's advice, each entry as the names of :class:`Advice` with their values.
+def entry_of(kind: type, what: str) -> Rule:
+    """Return the rule of one entry in a list of ``what``: ``kind`` is a TypedDict whose values are
+    annotated with their rules."""
+    rules = {
+        name: hint.__metadata__[0]
+        for name, hint in get_type_hints(kind, include_extras=True).items()
+    }
 
-    Of more than :data:`MAX_ADVICE` entries the last are kept; an entry that breaks a rule is
-    dropped, which raises :class:`Partly` if others are left.
-    """
-    if not isinstance(value, list | tuple):
-        raise ValueError("must be a list of advice")
-    entries: list[Advice] = []
-    why: ValueError | None = None
-    for each in value[-MAX_ADVICE:]:
-        try:
-            entries.append(_advice(each))
-        except ValueError as error:
-            why = error
-    if why is not None:
-        raise Partly(str(why), tuple(entries)) if entries else why
-    return tuple(entries)
+    def rule(value: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"must be a list of {what}, each with values by name")
+        read = {}
+        for name, of_value in rules.items():
+            try:
+                read[name] = of_value(value.get(name))
+            except ValueError as error:
+                raise ValueError(f"must be a list of {what}: {name} {error}") from None
+        return read
 
-
-def _advice(value: Any) -> Advice:
-    if not isinstance(value, Mapping):
-        raise ValueError("must be a list of advice, each with values by name")
-    read: Any = {}
-    for name, rule in _ADVICE_RULES.items():
-        try:
-            read[name] = rule(value.get(name))
-        except ValueError as error:
-            raise ValueError(f"must be a list of advice: {name} {error}") from None
-    entry: Advice = read
-    return entry
+    return rule
 
 
 def yes_or_no(value: Any) -> bool:

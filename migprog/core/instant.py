@@ -44,3 +44,9 @@ def zoneless(instant: None) -> None: ...
 def zoneless(instant: datetime | None) -> datetime | None:
     """Return an instant with a zone in the database's form, for a query."""
     return None if instant is None else instant.astimezone(UTC).replace(tzinfo=None)
+
+
+def rfc3339(instant: datetime) -> str:
+    """Return an instant such as ``2016-01-29T13:42:02.000000Z``; one without a zone is in UTC."""
+    utc = instant.astimezone(UTC) if instant.tzinfo else instant
+    return utc.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

@@ -29,3 +29,15 @@ def began_at(stats: Mapping[str, Any], at: float) -> float | None:
 def is_no_later(began_at: float, instant: float) -> bool:
     """Return whether a job that began at ``began_at`` had begun at ``instant``."""
     return began_at <= instant + _TOLERANCE_SECONDS
+
+
+def is_migration_seen(stats: Mapping[str, Any], at: float, seen_at: float) -> bool:
+    """Return whether a server's job, read at ``at``, is the outgoing migration seen at ``seen_at``.
+
+    A server has one job at a time, so it is the same if the job had begun by then. Seconds of one
+    monotonic clock.
+    """
+    if job_sample.outgoing_job(stats) is not job_sample.JobState.ACTIVE:
+        return False
+    began = began_at(stats, at)
+    return began is None or is_no_later(began, seen_at)

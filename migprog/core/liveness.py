@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decide whether an agent is silent: whether it has missed two of its own heartbeats.
+"""Decide whether an agent is silent: whether it has missed two of its own heartbeats, or its loop
+hangs, so that it sees and reports no migration, while its heartbeats go on.
 
 Instants are by the conductors' clock.
 """
@@ -14,6 +15,8 @@ MIN_HEARTBEAT_SECONDS, MAX_HEARTBEAT_SECONDS = 1.0, 3600.0
 # For an agent whose interval is not known: five heartbeats of the usual 30 s.
 _UNKNOWN_SECONDS = 150.0
 _AHEAD = timedelta(hours=1)
+# A loop goes round each ten seconds or sooner: no call in it waits for another party.
+LOOP_LATE_SECONDS = 45.0
 
 
 def silent_after(heartbeat_seconds: float | None) -> timedelta:
@@ -26,6 +29,12 @@ def silent_after(heartbeat_seconds: float | None) -> timedelta:
 def is_silent(last_reported_at: datetime, now: datetime, heartbeat_seconds: float | None) -> bool:
     """Return whether another report should have been received since."""
     return is_old(last_reported_at, now, silent_after(heartbeat_seconds))
+
+
+def hangs(loop_age_seconds: float | None) -> bool:
+    """Return whether a loop that began its round so long ago hangs or has ended; None: not known,
+    the agent is older."""
+    return loop_age_seconds is not None and loop_age_seconds > LOOP_LATE_SECONDS
 
 
 def is_old(last_reported_at: datetime, now: datetime, after: timedelta) -> bool:

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from migprog.core import arrivals, contradiction
 from migprog.core import status as core_status
 from migprog.core.instant import to_store
+from migprog.core.messages import LASTING, Report
 from migprog.core.record import LASTING_FIGURES, Record, figures, values
-from migprog.core.report import LASTING, Report
 from migprog.core.status import Status
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from migprog.core import checkpoint, job_start, libvirt_abi
 from migprog.core.ending import Ending
-from migprog.core.forecast import estimate, guest_pause, precopy, precopy_updates
+from migprog.core.forecast import estimate, guest_pause, precopy, precopy_updates, vcpu_time
 from migprog.core.forecast.job_sample import (
     Disk,
     JobState,
@@ -28,12 +28,11 @@ from migprog.core.observation import (
     Reading,
 )
 from migprog.core.server_facts import ServerFacts
-from migprog.core.status import Phase, Status
-from migprog.core.unresponsive import Answers
+from migprog.core.status import POST_COPY_PHASES, Phase, Status
+from migprog.core.unresponsive import AnswerTimes
 
 # QEMU's own words (MigrationStatus in its QAPI) for its switchover.
 _QEMU_SWITCHES_OVER = ("pre-switchover", "device")
-_POST_COPY = (Phase.POST_COPY, Phase.POST_COPY_PAUSED)
 
 
 class MigrationState:
@@ -54,14 +53,14 @@ class MigrationState:
         self.server_uuid = server_uuid
         self._found_at = found_at
         self._facts = ServerFacts()
-        self._course = precopy.PrecopyState(
+        self._precopy = precopy.PrecopyState(
             started_at=found_at,
             completion_time_seconds=completion_time_seconds,
             resent=expected or Resent(),
         )
         # The host that it goes to, once a conductor has reported it.
         self.destination: str | None = None
-        self._answers = Answers(found_at)
+        self._answers = AnswerTimes(found_at)
         # The phase that events have shown; None while its statistics show it.
         self._switching: Phase | None = None
         self.ending = Ending()
@@ -73,14 +72,14 @@ class MigrationState:
             self._facts = ServerFacts(
                 server_name=saved.server_name, project_id=saved.project_id, user_id=saved.user_id
             )
-            self._course = self._course._replace(started_at=saved.started_clock)
-            if saved.phase in _POST_COPY:
+            self._precopy = self._precopy._replace(started_at=saved.started_clock)
+            if saved.phase in POST_COPY_PHASES:
                 self._switching = saved.phase
 
     @property
     def started_clock(self) -> float:
         """When libvirt's job began, by the monotonic clock."""
-        return self._course.started_at
+        return self._precopy.started_at
 
     @property
     def ended_clock(self) -> float | None:
@@ -90,7 +89,7 @@ class MigrationState:
     @property
     def seen_clock(self) -> float:
         """When it was last seen to run, by the same clock."""
-        latest = self._course.latest
+        latest = self._precopy.latest
         return self._found_at if latest is None else latest.at
 
     @property
@@ -107,7 +106,7 @@ class MigrationState:
         """Use what is known of the server itself."""
         if facts is not None and facts != self._facts:
             self._facts = facts
-            self._course = self._course._replace(
+            self._precopy = self._precopy._replace(
                 memory_size_bytes=facts.memory_size_bytes,
                 memory_resident_bytes=facts.memory_resident_bytes,
                 has_host_devices=facts.has_host_devices,
@@ -117,7 +116,7 @@ class MigrationState:
         """Set the destination host, and how long earlier migrations to it took from their
         switchover to their end."""
         self.destination = destination
-        self._course = self._course._replace(completion_time_seconds=completion_time_seconds)
+        self._precopy = self._precopy._replace(completion_time_seconds=completion_time_seconds)
 
     def take(self, seen: Observation) -> None:
         """Process what was seen of the migration, by libvirt now or in a recording."""
@@ -125,7 +124,8 @@ class MigrationState:
             case Reading(stats=stats, at=at):
                 self.turned(seen.phase, seen.is_paused)
                 if stats is not None:
-                    self.read(stats, seen.downtime_limit_seconds, at, seen.disks)
+                    more = (seen.disks, seen.vcpu_time_seconds)
+                    self.read(stats, seen.downtime_limit_seconds, at, *more)
                 elif seen.gone:
                     self.gone(seen.error or "", at)
             case Iteration():
@@ -145,18 +145,21 @@ class MigrationState:
         downtime_limit_seconds: float | None,
         at: float,
         disks: Sequence[Disk] | None = None,
+        vcpu_time_seconds: float | None = None,
     ) -> None:
-        """Process the job statistics of the server, and how far the copies of its disks are."""
+        """Process the job statistics of the server, how far the copies of its disks are, and the
+        processor time of its vCPUs."""
         self._answers = self._answers.reading(at)
         state = outgoing_job(stats)
         if state is JobState.ACTIVE:
-            new = from_job_stats(stats, at, downtime_limit_seconds, disks)
+            more = (downtime_limit_seconds, disks, vcpu_time_seconds)
+            new = from_job_stats(stats, at, *more)
             self._sampled(new, job_start.began_at(stats, at))
         elif state is JobState.CANCELLED:
             self.ending.ended(Status.CANCELLED, "the migration was aborted", at)
         elif state is JobState.FAILED:
-            self.ending.ended(Status.FAILED, "libvirt reported that the migration failed", at)
-        elif self._switching is None and self._course.paused_at is None:
+            self.ending.job_failed("libvirt reported that the migration failed", at)
+        elif self._switching is None and self._precopy.paused_at is None:
             # After a switchover events report the job's end; before one, it was given up.
             self.ending.given_up(at)
 
@@ -186,7 +189,7 @@ class MigrationState:
     def iteration_begins(self, at: float) -> None:
         """Process QEMU's event that an iteration over the server's memory begins."""
         self._answers = self._answers.event(at)
-        self._course = precopy_updates.iteration_begins(self._course, at)
+        self._precopy = precopy_updates.iteration_begins(self._precopy, at)
 
     def gone(self, error: str, at: float) -> None:
         """Record that libvirt does not know the server any more."""
@@ -203,12 +206,12 @@ class MigrationState:
             self._turns(Phase.POST_COPY_PAUSED, at)
         elif event == libvirt_abi.SUSPENDED:
             self._paused(at, by_migration=kind == libvirt_abi.SUSPENDED_MIGRATED)
-        elif event == libvirt_abi.RESUMED and self._switching not in _POST_COPY:
-            self._course = guest_pause.resumed(self._course, at)
+        elif event == libvirt_abi.RESUMED and self._switching not in POST_COPY_PHASES:
+            self._precopy = guest_pause.resumed(self._precopy, at)
             self._switching = None
         elif kind == libvirt_abi.STOPPED_MIGRATED:
             self.ending.pause_is_unusual |= self.forced
-            self.ending.arrives(self._course, at, self._phase_under_way)
+            self.ending.arrives(self._precopy, at, self._phase_under_way)
         elif kind == libvirt_abi.STOPPED_SAVED:
             self.has_other_job(at)
         elif event == libvirt_abi.STOPPED:
@@ -219,17 +222,17 @@ class MigrationState:
         """Record that the guest is paused at its source. libvirt attributes any pause during a
         migration to the migration."""
 
-        if self._switching in _POST_COPY or self._course.paused_at is not None:
+        if self._switching in POST_COPY_PHASES or self._precopy.paused_at is not None:
             return
-        self._course = guest_pause.paused(self._course, at, was_found)
+        self._precopy = guest_pause.paused(self._precopy, at, was_found)
         self.ending.pause_is_unusual = not (
-            by_migration and guest_pause.is_switchover(self._course)
+            by_migration and guest_pause.is_switchover(self._precopy)
         )
 
     def _turns(self, phase: Phase, at: float) -> None:
         """Record that post-copy begins, was interrupted or goes on."""
         if phase is not self._switching:
-            self._course = guest_pause.post_copy_begins(self._course, at)
+            self._precopy = guest_pause.post_copy_begins(self._precopy, at)
         self._switching = phase
 
     def qemu_migration(self, status: str, at: float) -> None:
@@ -238,35 +241,38 @@ class MigrationState:
         if status in ("cancelling", "cancelled"):
             self.ending.cancelled = True
         elif status == "failed":
-            self.ending.ended(Status.FAILED, "QEMU reported that the migration failed", at)
+            self.ending.job_failed("QEMU reported that the migration failed", at)
         elif status == "postcopy-paused":
             self._turns(Phase.POST_COPY_PAUSED, at)
         elif status in ("postcopy-active", "postcopy-recover"):
             self._turns(Phase.POST_COPY, at)
         elif status in _QEMU_SWITCHES_OVER and self._switching is None:
-            self._course = guest_pause.paused(self._course, at)
+            self._precopy = guest_pause.paused(self._precopy, at)
             self._switching = Phase.SWITCHOVER
 
     def job_completed(self, stats: Mapping[str, Any], at: float) -> None:
         """Process the final statistics of a migration that succeeded."""
-        before = self._course.latest
+        before = self._precopy.latest
         limit_seconds = before.downtime_limit_seconds if before else None
         self.ending.final = from_job_stats(stats, at, limit_seconds)
         self.ending.ended(Status.COMPLETED, None, at)
 
     def _sampled(self, new: Sample, began_at: float | None) -> None:
-        begins = self._course.latest is None and not self._is_resumed
+        begins = self._precopy.latest is None and not self._is_resumed
         if begins and began_at is not None:
-            self._course = self._course._replace(started_at=began_at)
-        self._course = precopy_updates.observe(self._course, new)
-        if self._course.paused_at is not None and self._phase is not Phase.SWITCHOVER:
+            self._precopy = self._precopy._replace(started_at=began_at)
+        self._precopy = precopy_updates.observe(self._precopy, new)
+        if new.vcpu_time_seconds is not None:
+            vcpus = vcpu_time.observe(self._precopy.vcpus, new)
+            self._precopy = self._precopy._replace(vcpus=vcpus)
+        if self._precopy.paused_at is not None and self._phase is not Phase.SWITCHOVER:
             self.ending.pause_is_unusual = True
 
     @property
     def _status(self) -> Status:
         if self.ending.end is not None:
             return self.ending.end.status
-        if self._switching in _POST_COPY:
+        if self._switching in POST_COPY_PHASES:
             return Status.POST_COPY
         return Status.RUNNING
 
@@ -279,6 +285,6 @@ class MigrationState:
     @property
     def _phase_under_way(self) -> Phase:
         """The present phase, or the last one before its end."""
-        if self._switching is None and guest_pause.is_switchover(self._course):
+        if self._switching is None and guest_pause.is_switchover(self._precopy):
             return Phase.SWITCHOVER
-        return self._switching or estimate.phase_of(self._course)
+        return self._switching or estimate.phase_of(self._precopy)

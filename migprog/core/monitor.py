@@ -8,13 +8,16 @@ monotonic clock's seconds.
 
 from typing import Any
 
-from migprog.core import assessment, checkpoint, fields, progress, schedule
+from migprog.core import assessment, checkpoint, operator_actions, progress, schedule
+from migprog.core.advice_entry import MAX_ADVICE, AdviceEntry
 from migprog.core.assessment import Assessment
+from migprog.core.figures import Figures, paused_since
 from migprog.core.forecast import calibration, estimate, precopy, verdict
 from migprog.core.forecast.job_sample import Sample
 from migprog.core.forecast.resent import Resent
+from migprog.core.messages import Report
 from migprog.core.migration_state import MigrationState
-from migprog.core.report import Report
+from migprog.core.operator_actions import OperatorAction
 from migprog.core.status import ENDED, Status
 from migprog.core.steering.advice import Advice
 from migprog.core.steering.situation import Capabilities, Situation, situation_of
@@ -59,12 +62,14 @@ class Monitor(MigrationState):
         self.advice: tuple[Advice, ...] | None = None
         # What an earlier agent has decided, for the record alone.
         self._earlier_advice = None if saved is None else saved.advice
+        # What operators asked for, also of an earlier agent; the newest last.
+        self._actions: tuple[OperatorAction, ...] = (saved.actions or ()) if saved else ()
 
     @property
     def reported_clock(self) -> float | None:
         """When the counters that were last reported had been read, by the same clock; None where
         none are newer."""
-        latest, reported = self._course.latest, self._reported
+        latest, reported = self._precopy.latest, self._reported
         if latest is None or reported is None or latest.at == reported.sampled_at:
             return None
         return reported.read_at
@@ -76,13 +81,42 @@ class Monitor(MigrationState):
         return verdict.Verdict.STARTING if judgement is None else judgement.verdict
 
     @property
+    def figures(self) -> Figures | None:
+        """Its figures by the latest :meth:`judge`; None where that found nothing."""
+        if self._assessed is None:
+            return None
+        return Figures(
+            self.uuid,
+            self.server_uuid,
+            self._assessed,
+            self._precopy,
+            self.ending.final or self._precopy.latest,
+            self.ending.total_seconds(self._precopy),
+        )
+
+    @property
+    def guest_paused_clock(self) -> float | None:
+        """Since when its guest is paused, by the same clock; None while it runs, where its owner
+        may have paused it, and after the end."""
+        return None if self.ending.end is not None else paused_since(self._precopy, self._phase)
+
+    @property
     def over(self) -> bool:
         """Whether its end has been reported."""
         return self._reported is not None and self._reported.status in ENDED
 
+    def abort_asked(self) -> None:
+        """Record that this agent asks libvirt to abort it."""
+        self.ending.abort_asked()
+
+    def abort_answered(self, accepted: bool) -> None:
+        """Record libvirt's answer to that."""
+        if not self.over:
+            self.ending.abort_answered(accepted)
+
     def report_if_due(
         self, rules: schedule.Rules, now: float, wall: float
-    ) -> tuple[schedule.Reason, Report] | None:
+    ) -> tuple[schedule.ReportReason, Report] | None:
         """Return the report that is due, and why, and count it as reported; None to wait.
 
         ``wall`` is ``now`` in seconds since the epoch.
@@ -105,7 +139,9 @@ class Monitor(MigrationState):
                 self._forecasts, now, assessed.summary.read_at, assessed.forecast
             )
 
-    def due(self, rules: schedule.Rules, wall: float) -> tuple[schedule.Reason, Report] | None:
+    def due(
+        self, rules: schedule.Rules, wall: float
+    ) -> tuple[schedule.ReportReason, Report] | None:
         """As :meth:`report_if_due` by the latest assessment; ``wall`` is when that was."""
         assessed, end = self._assessed, self.ending.end
         if assessed is None:
@@ -114,6 +150,9 @@ class Monitor(MigrationState):
         if self.advice:
             newest = self.advice[-1]
             summary = summary._replace(latest_advice=(newest.at, newest.state.value))
+        if self._actions:
+            latest = len(self._actions), self._actions[-1]["state"]
+            summary = summary._replace(latest_action=latest)
         reason = schedule.reason_to_report(summary, self._reported, rules)
         if reason is None:
             return None
@@ -125,13 +164,20 @@ class Monitor(MigrationState):
             return reason, checkpoint.unknown_end(self.saved, end.error or "", ended_at)
         return reason, self._report(assessed, epoch)
 
+    def acted(self, action: OperatorAction) -> None:
+        """Record what an operator asked for; the same action with another state replaces it."""
+        earlier = self._actions
+        if earlier and {**earlier[-1], "state": action["state"]} == action:
+            earlier = earlier[:-1]
+        self._actions = (*earlier, action)[-operator_actions.MAX_ACTIONS :]
+
     def situation(self, now: float, capabilities: Capabilities) -> Situation | None:
         """Return what steering has to know of it by the latest :meth:`judge`; None where that found
         nothing, and after its end."""
         assessed = self._assessed
         if assessed is None or self.ending.end is not None:
             return None
-        how = (self._course, self._phase, assessed.judgement, assessed.forecast)
+        how = (self._precopy, self._phase, assessed.judgement, assessed.forecast)
         return situation_of(*how, now, self._found_at, capabilities)
 
     def preview(self, now: float, wall: float) -> Report:
@@ -143,19 +189,19 @@ class Monitor(MigrationState):
             return self.ending.may_change(now)
         if self.saved is not None:
             return True
-        return self._course.latest is None and now < self._found_at + _FIRST_READING_SECONDS
+        return self._precopy.latest is None and now < self._found_at + _FIRST_READING_SECONDS
 
     def _assess(self, now: float) -> Assessment:
         phase = self._phase
         silent_seconds = self._answers.silent_seconds(now, self.poll_interval_seconds)
-        judgement = verdict.judge(self._course, phase, now, self._judgement, silent_seconds)
-        forecast = estimate.forecast(self._course, phase, judgement.verdict)
+        judgement = verdict.judge(self._precopy, phase, now, self._judgement, silent_seconds)
+        forecast = estimate.forecast(self._precopy, phase, judgement.verdict)
         percent = self._percent
         if self.ending.end is None:
-            percent = progress.percent(self._course, forecast, percent)
+            percent = progress.percent(self._precopy, forecast, percent)
         elif self.ending.end.status is Status.COMPLETED:
             percent = 100
-        sampled_at = self._course.latest.at if self._course.latest else None
+        sampled_at = self._precopy.latest.at if self._precopy.latest else None
         how = (self._status, phase, judgement.verdict)
         summary = schedule.ReportSummary(
             now, *how, percent, forecast.eta_seconds is not None, sampled_at
@@ -167,8 +213,8 @@ class Monitor(MigrationState):
         end, epoch = self.ending.end, self._one_epoch(epoch)
         if self._started_at_epoch is None:
             # Reported once and not changed, even if it is known better later.
-            self._started_at_epoch = epoch + self._course.started_at
-        latest = self.ending.final or self._course.latest or Sample(at=assessed.summary.at)
+            self._started_at_epoch = epoch + self._precopy.started_at
+        latest = self.ending.final or self._precopy.latest or Sample(at=assessed.summary.at)
         return Report(
             uuid=self.uuid,
             server_uuid=self.server_uuid,
@@ -179,23 +225,24 @@ class Monitor(MigrationState):
             server_name=self._facts.server_name,
             project_id=self._facts.project_id,
             user_id=self._facts.user_id,
-            throughput_bytes_per_second=precopy.throughput(self._course),
-            iteration_start_remaining_bytes=precopy.last_iteration_start_bytes(self._course),
-            total_seconds=self.ending.total_seconds(self._course),
+            throughput_bytes_per_second=precopy.throughput(self._precopy),
+            iteration_start_remaining_bytes=precopy.last_iteration_start_bytes(self._precopy),
+            total_seconds=self.ending.total_seconds(self._precopy),
             error=end.error if end else None,
             advice=self._advice(epoch),
+            actions=self._actions or None,
             **assessment.fields(assessed),
             **assessment.counters(latest),
-            disks=assessment.disks(self._course.latest),
+            disks=assessment.disks(self._precopy.latest),
             **self._calibration(),
         )
 
-    def _advice(self, epoch: float) -> tuple[fields.Advice, ...] | None:
+    def _advice(self, epoch: float) -> tuple[AdviceEntry, ...] | None:
         """Return what was decided, as a report's field."""
         if self.advice is None and self._earlier_advice is None:
             return None
         own = (each.to_fields(epoch) for each in self.advice or ())
-        return (*(self._earlier_advice or ()), *own)[-fields.MAX_ADVICE :]
+        return (*(self._earlier_advice or ()), *own)[-MAX_ADVICE:]
 
     def _one_epoch(self, epoch: float) -> float:
         """Return the epoch of this migration; the first call sets it."""
@@ -208,5 +255,5 @@ class Monitor(MigrationState):
         end = self.ending.end
         if end is None or end.status is not Status.COMPLETED:
             return {}
-        checks = calibration.compare(self._forecasts, self._course.started_at, end.at)
+        checks = calibration.compare(self._forecasts, self._precopy.started_at, end.at)
         return calibration.to_fields(checks)

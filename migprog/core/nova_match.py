@@ -48,7 +48,7 @@ class NovaMigration(NovaPlaces):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class SeenMigration:
     """A migration as agents saw it.
 
     ``started_at``: when its data began to move; ``seen_at``: when it last ran, or ended. Both by
@@ -75,7 +75,7 @@ class Pairs:
     ambiguous: Collection[str] = ()
 
 
-def pair(seen: Iterable[Seen], records: Iterable[NovaMigration]) -> Pairs:
+def pair(seen: Iterable[SeenMigration], records: Iterable[NovaMigration]) -> Pairs:
     """Pair a server's migrations that have no Nova id with Nova's records, without guessing.
 
     A server has one migration at a time, here and in Nova: so both are in the same order, and a
@@ -126,7 +126,7 @@ def _in_their_order(records: Iterable[NovaMigration]) -> list[_Theirs]:
     return theirs
 
 
-_Unnamed = list[tuple[Seen, list[int]]]
+_Unnamed = list[tuple[SeenMigration, list[int]]]
 
 
 def _apart(unnamed: _Unnamed) -> Iterator[_Unnamed]:
@@ -155,7 +155,7 @@ def _only_way(candidates: Sequence[Sequence[int]]) -> list[int | None]:
 
 
 def _candidates(
-    number: int, ours: Sequence[Seen], theirs: Sequence[_Theirs], places: Mapping[str, int]
+    number: int, ours: Sequence[SeenMigration], theirs: Sequence[_Theirs], places: Mapping[str, int]
 ) -> list[int]:
     """Return the places of the records that the migration may be: those between the matches of the
     migrations before and after it."""
@@ -176,7 +176,7 @@ def _in_order(candidates: Sequence[Sequence[int]]) -> list[int] | None:
     return taken
 
 
-def _may_be(seen: Seen, theirs: _Theirs) -> bool:
+def _may_be(seen: SeenMigration, theirs: _Theirs) -> bool:
     """Return whether a record may be the migration that was seen, taken by itself."""
     record = theirs.record
     return (

@@ -42,13 +42,15 @@ class Reading(Observation):
     those of its last job, if libvirt still has them. ``phase`` is what the server's own state shows
     of its migration; ``is_paused``: it was paused when first looked at, for its switchover or for
     any other reason. ``bandwidth_limit_bytes_per_second``: that of its migrations, read only where
-    steering acts. ``error_code`` is a number of libvirt's virErrorNumber.
+    steering acts. ``vcpu_time_seconds`` is the processor time of all vCPUs together, where it was
+    read. ``error_code`` is a number of libvirt's virErrorNumber.
     """
 
     stats: Mapping[str, Any] | None = None
     downtime_limit_seconds: float | None = None
     bandwidth_limit_bytes_per_second: int | None = None
     disks: tuple[Disk, ...] | None = None
+    vcpu_time_seconds: float | None = None
     phase: Phase | None = None
     is_paused: bool = False
     gone: bool = False

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compute the progress in percent: the share of the time that has passed, which never falls.
 
-A percentage that is too high stops until it is true; one that is too low is wrong for as long. So
-where the remaining time is uncertain, it is computed for a guest between an idle one and one that
-dirties much: exact for both as the first iteration begins, between them as it ends.
+A percentage that is too high stands still until time catches up; one that is too low stays behind
+as long. So where the remaining time is uncertain, it is computed for a guest between an idle one
+and one that dirties much: exact for both as the first iteration begins, between them as it ends.
 """
 
 import math
@@ -28,48 +28,53 @@ _SECOND_ITERATION_AGAIN = 0.25
 _LEAST_LEAD_SECONDS, _LEAD_SHARE, _MOST_LEAD_SECONDS = 0.5, 0.02, 5.0
 
 
-def percent(course: PrecopyState, estimate: Estimate, displayed: int | None) -> int | None:
+def percent(precopy: PrecopyState, estimate: Estimate, displayed: int | None) -> int | None:
     """Return the share of the time that has passed, in percent, at most 99; never below what was
     ``displayed`` before, None while it is not known."""
-    if course.latest is None or estimate.eta_seconds is None:
-        return 0 if displayed is None and _has_just_begun(course) else displayed
-    elapsed = max(0.0, course.latest.at - course.started_at)
-    whole = elapsed + max(0.0, estimate.eta_seconds + _correction_seconds(course))
-    share = int(100 * (elapsed + _lead_seconds(course, whole)) / whole) if whole > 0 else 0
+    if precopy.latest is None or estimate.eta_seconds is None:
+        return 0 if displayed is None and _has_just_begun(precopy) else displayed
+    elapsed = max(0.0, precopy.latest.at - precopy.started_at)
+    whole = elapsed + max(0.0, estimate.eta_seconds + _correction_seconds(precopy))
+    share = int(100 * (elapsed + _lead_seconds(precopy, whole)) / whole) if whole > 0 else 0
     return max(displayed or 0, min(MAX_UNDER_WAY, share))
 
 
-def _lead_seconds(course: PrecopyState, whole: float) -> float:
+def _lead_seconds(precopy: PrecopyState, whole: float) -> float:
     """Return half of the time for which a percentage is displayed, of a migration that takes
     ``whole`` seconds; 0 where the estimate is often too short."""
-    if course.iterations or not course.resent.is_known:
+    rate = _rate(precopy)
+    if not rate or precopy.iterations or not precopy.expected_resent(rate).is_known:
         return 0.0
     return max(_LEAST_LEAD_SECONDS, min(_LEAD_SHARE * whole, _MOST_LEAD_SECONDS))
 
 
-def _has_just_begun(course: PrecopyState) -> bool:
+def _has_just_begun(precopy: PrecopyState) -> bool:
     """Return whether the first bytes have moved, but not long enough to measure a rate."""
-    latest = course.latest
-    if latest is None or latest.at - course.started_at > _BEGINS_SECONDS:
+    latest = precopy.latest
+    if latest is None or latest.at - precopy.started_at > _BEGINS_SECONDS:
         return False
-    if course.memory_bytes_per_second or course.disk_bytes_per_second:
+    if precopy.memory_bytes_per_second or precopy.disk_bytes_per_second:
         return False
     return bool(latest.memory_processed_bytes or latest.disk_processed_bytes)
 
 
-def _correction_seconds(course: PrecopyState) -> float:
+def _rate(precopy: PrecopyState) -> float | None:
+    return precopy.memory_bytes_per_second or precopy.disk_bytes_per_second
+
+
+def _correction_seconds(precopy: PrecopyState) -> float:
     """Return what is added to the remaining time while too little is known of the guest."""
-    rate = course.memory_bytes_per_second or course.disk_bytes_per_second
-    if not rate or (course.iterations and course.resent.is_known):
+    rate = _rate(precopy)
+    if not rate or (precopy.iterations and precopy.resent.is_known):
         return 0.0
-    if not course.iterations:
-        known = first_iteration(course, rate)
+    if not precopy.iterations:
+        known = first_iteration(precopy, rate)
         if known is None:
             return 0.0
-        least, _, most = course.resent
+        least, _, most = precopy.expected_resent(rate)
         resent = least + (most - least) * math.pow(known.share, _LATENESS)
         return min(MAX_RESENT, resent) * known.whole_seconds - known.following_seconds
-    last = course.iterations[-1].remaining_bytes
-    if len(course.iterations) == 1 and last > rate * downtime_limit_seconds(course):
+    last = precopy.iterations[-1].remaining_bytes
+    if len(precopy.iterations) == 1 and last > rate * downtime_limit_seconds(precopy):
         return _SECOND_ITERATION_AGAIN * last / rate
     return 0.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is stored of a migration and of its server, as the rules of merging see it.
+"""What is stored of a migration, as the rules of merging see it.
 
 Instants are UTC without a zone (:mod:`migprog.core.instant`).
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from migprog.core.report import Report
+from migprog.core.messages import Report
 from migprog.core.status import Status
 
 # The source of an arrival-only record.
@@ -21,9 +21,10 @@ NO_SOURCE = ""
 class Record:
     """One migration. Rules read its fields; ``figures`` they only copy.
 
-    ``figures`` has the fields of :class:`migprog.core.report.Report` that are no fields here
+    ``figures`` has the fields of :class:`migprog.core.messages.Report` that are no fields here
     (:data:`FIGURES`), in the report's own types. ``id`` is None until the record is stored.
     Where only what most decisions need was read, ``figures`` is empty and ``created_at`` None.
+    Nova's ids are read only.
     """
 
     id: int | None = None
@@ -32,6 +33,8 @@ class Record:
     server_name: str | None = None
     project_id: str | None = None
     user_id: str | None = None
+    nova_id: int | None = None
+    nova_uuid: str | None = None
     source_compute: str
     source_node: str = NO_SOURCE
     dest_compute: str | None = None
@@ -104,28 +107,3 @@ def age(record: Record) -> tuple[datetime, str]:
 def nearest(records: Iterable[Record], started_at: datetime) -> Record | None:
     """Return the record that began nearest to ``started_at``; None if there is none."""
     return min(records, key=lambda each: each.apart(started_at), default=None)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ServerRecord:
-    """A server, as its newest migration shows it.
-
-    The fields from ``host`` on are written only; ``created_at`` is written once.
-    """
-
-    uuid: str
-    name: str | None = None
-    project_id: str | None = None
-    user_id: str | None = None
-    migration_uuid: str
-    migration_started_at: datetime
-    host: str = NO_SOURCE
-    progress: int | None = None
-    sampled_at: datetime | None = None
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
-
-    @property
-    def is_stored(self) -> bool:
-        """Whether it is in the database already."""
-        return self.created_at is None

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from migprog.core import liveness
 from migprog.core.instant import to_store
+from migprog.core.messages import Report
 from migprog.core.record import Record, nearest
-from migprog.core.report import Report
 from migprog.core.status import ENDED, IN_PROGRESS, Status
 
 # Each agent computes the start from its own sample.

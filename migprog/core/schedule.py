@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decide when a migration is reported.
 
-1. A change of status, phase or verdict is reported at once, and so are new advice, the first
-   percentage and the first one above 0.
+1. A change of status, phase or verdict is reported at once, and so are new advice,
+   an operator's action, the first percentage and the first one above 0.
 2. The percentage is reported as it moves by four points, the counters once they are as old as the
    report interval.
 3. A host sends at most one such message a second, with all its migrations that have changed.
@@ -27,7 +27,7 @@ _EARLY, _EARLY_SECONDS = 0.05, 0.25
 _FRESH_SECONDS = 0.5
 
 
-class Reason(enum.StrEnum):
+class ReportReason(enum.StrEnum):
     """Why a report is sent."""
 
     FIRST = "first"
@@ -35,6 +35,7 @@ class Reason(enum.StrEnum):
     PHASE = "phase"
     VERDICT = "verdict"
     ADVICE = "advice"
+    ACTION = "action"
     NUMBER = "number"
     STEP = "step"
     FIGURES = "figures"
@@ -42,7 +43,9 @@ class Reason(enum.StrEnum):
 
 
 # The next report does not replace a lost one of these soon enough: repeat until acknowledged.
-_ACKNOWLEDGED: frozenset[Reason] = frozenset({Reason.FIRST, Reason.STATUS, Reason.HEARTBEAT})
+_ACKNOWLEDGED: frozenset[ReportReason] = frozenset(
+    {ReportReason.FIRST, ReportReason.STATUS, ReportReason.HEARTBEAT}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,8 @@ class ReportSummary(NamedTuple):
     """The part of a report that decides when it is sent. ``at`` and ``sampled_at`` are a monotonic
     clock's seconds; the latter is when the counters were read, None if they never were.
     ``latest_advice`` is when the newest advice was given, by the same clock, and its state; None
-    without any."""
+    without any. ``latest_action``: how many actions operators asked for, and the last one's
+    state."""
 
     at: float
     status: Status
@@ -115,6 +119,7 @@ class ReportSummary(NamedTuple):
     has_eta: bool = False
     sampled_at: float | None = None
     latest_advice: tuple[float, str] | None = None
+    latest_action: tuple[int, str] | None = None
 
     @property
     def read_at(self) -> float:
@@ -122,15 +127,17 @@ class ReportSummary(NamedTuple):
         return self.at if self.sampled_at is None else self.sampled_at
 
 
-def reason_to_report(new: ReportSummary, last: ReportSummary | None, rules: Rules) -> Reason | None:
+def reason_to_report(
+    new: ReportSummary, last: ReportSummary | None, rules: Rules
+) -> ReportReason | None:
     """Return why ``new`` is reported after ``last``; None to wait.
 
     An end that was reported is not reported again.
     """
     if last is None:
-        return Reason.FIRST
+        return ReportReason.FIRST
     if new.status is not last.status:
-        return Reason.STATUS
+        return ReportReason.STATUS
     if last.status in ENDED:
         return None
     change = _change(new, last)
@@ -138,27 +145,29 @@ def reason_to_report(new: ReportSummary, last: ReportSummary | None, rules: Rule
         return change
     waited_seconds = new.at - last.at
     if _has_moved(new, last, rules.step_points) and waited_seconds >= rules.step_seconds:
-        return Reason.STEP
+        return ReportReason.STEP
     is_newer = new.sampled_at is not None and new.sampled_at != last.sampled_at
     age_seconds = new.at - last.read_at
     if is_newer and age_seconds >= _interval_seconds(rules):
-        return Reason.FIGURES
+        return ReportReason.FIGURES
     if waited_seconds >= rules.heartbeat_interval_seconds:
-        return Reason.HEARTBEAT
+        return ReportReason.HEARTBEAT
     return None
 
 
-def _change(new: ReportSummary, last: ReportSummary) -> Reason | None:
+def _change(new: ReportSummary, last: ReportSummary) -> ReportReason | None:
     """Return what has changed that is reported at once, but for the status."""
     if new.phase is not last.phase:
-        return Reason.PHASE
+        return ReportReason.PHASE
     if new.verdict is not last.verdict:
-        return Reason.VERDICT
+        return ReportReason.VERDICT
     if new.latest_advice is not None and new.latest_advice != last.latest_advice:
-        return Reason.ADVICE
+        return ReportReason.ADVICE
+    if new.latest_action is not None and new.latest_action != last.latest_action:
+        return ReportReason.ACTION
     if new.percent is not None and not last.percent and new.percent != last.percent:
         # The first percentage, and the first above 0: two reports a migration at most.
-        return Reason.NUMBER
+        return ReportReason.NUMBER
     return None
 
 
@@ -168,13 +177,13 @@ def _interval_seconds(rules: Rules) -> float:
     return interval if math.isinf(interval) else interval - min(_EARLY_SECONDS, _EARLY * interval)
 
 
-def needs_ack(reason: Reason, destination_is_known: bool) -> bool:
+def needs_ack(reason: ReportReason, destination_is_known: bool) -> bool:
     """Return whether a report is repeated until it is acknowledged.
 
     A conductor's answer also has the destination of a migration: until it is known, a change of
     phase asks for an answer.
     """
-    return reason in _ACKNOWLEDGED or (reason is Reason.PHASE and not destination_is_known)
+    return reason in _ACKNOWLEDGED or (reason is ReportReason.PHASE and not destination_is_known)
 
 
 def _has_moved(new: ReportSummary, last: ReportSummary, points: int) -> bool:

@@ -35,6 +35,9 @@ class Phase(enum.StrEnum):
     DONE = "done"
 
 
+# The server runs at its destination, and some of its memory is still at the source.
+POST_COPY_PHASES: frozenset[Phase] = frozenset({Phase.POST_COPY, Phase.POST_COPY_PAUSED})
+
 ENDED: frozenset[Status] = frozenset(
     {Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.UNKNOWN}
 )

@@ -9,7 +9,7 @@ SILENT_SECONDS = 8.0
 _MISSED_READINGS = 3
 
 
-class Answers(NamedTuple):
+class AnswerTimes(NamedTuple):
     """When libvirt last answered or sent an event about a migration, ``at``.
 
     ``read_at`` is when it last answered a reading; ``intervals`` are the seconds between the last
@@ -20,14 +20,14 @@ class Answers(NamedTuple):
     read_at: float | None = None
     intervals: tuple[float, ...] = ()
 
-    def reading(self, at: float) -> "Answers":
+    def reading(self, at: float) -> "AnswerTimes":
         """Return the state after one more reading."""
         intervals = self.intervals
         if self.read_at is not None:
             intervals = (*intervals, max(0.0, at - self.read_at))[-2:]
-        return Answers(max(at, self.at), at, intervals)
+        return AnswerTimes(max(at, self.at), at, intervals)
 
-    def event(self, at: float) -> "Answers":
+    def event(self, at: float) -> "AnswerTimes":
         """Return the state after an event, which comes whether libvirt is called or not."""
         return self._replace(at=max(at, self.at))
 

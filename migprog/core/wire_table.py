@@ -65,6 +65,9 @@ def _fields_once(kind: Any) -> tuple[_Field, ...]:
 
 @functools.cache
 def _values_of(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    if len(names) == 1:
+        # Of one name, attrgetter returns the bare value.
+        return lambda entry: (getattr(entry, names[0]),)
     return operator.attrgetter(*names)
 
 
@@ -113,6 +116,14 @@ def _valid_value(field: _Field, value: Any, dropped: Dropped) -> Any:
         dropped.add(field.name, value, error)
         return error.rest if isinstance(error, Partly) else None
     return value
+
+
+def read_one(kind: type[_E], table: Any) -> _E:
+    """Return the only entry of a table. Raises :class:`Malformed`."""
+    entries, refused = read(kind, table, 1)
+    if not entries:
+        raise Malformed(refused.get(0, "rows: must be a list of one entry"))
+    return entries[0]
 
 
 def read(

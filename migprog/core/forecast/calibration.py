@@ -96,7 +96,13 @@ def error_ratio(check: ForecastCheck, total_seconds: float) -> float | None:
     if check.error_seconds is None:
         return None
     left = total_seconds * (100 - check.at_percent) / 100
-    return abs(check.error_seconds) / max(_LEAST_LEFT_SECONDS, left)
+    return share_of_time_left(check.error_seconds, left)
+
+
+def share_of_time_left(error_seconds: float, left_seconds: float) -> float:
+    """Return the absolute value of an error as a share of the time that was left, of which less
+    than two seconds count as two."""
+    return abs(error_seconds) / max(_LEAST_LEFT_SECONDS, left_seconds)
 
 
 def to_fields(checks: Iterable[ForecastCheck]) -> dict[str, Any]:

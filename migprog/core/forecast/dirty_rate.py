@@ -8,13 +8,15 @@ written any page twice, and 0 for one that has dirtied its whole working set.
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 # The measured exponent belongs to longer iterations; the next ones are shorter and nearer to 1.
 _EXPONENT_TRUST = 0.1
 # Iterations of at least so long are measured singly; shorter ones are averaged.
 _SINGLE_SECONDS = 1.0
+# An iteration that leaves more than this share of what it sent makes hardly any progress.
+MAX_RATIO = 0.95
 # Two iterations of about the same length do not show the exponent (a difference of logarithms).
 _SAME_LENGTH = 0.2
 # What remains at an iteration start must fall below this share of the best so far to count as
@@ -24,8 +26,16 @@ _PROGRESS = 0.96
 _ITERATIONS_WITHOUT_PROGRESS = 2
 # Short iterations, late in a migration, vary: a plateau must last so long.
 _PLATEAU_SECONDS = 3.0
+# A plateau starts at the last iteration start that had less left than this share of the previous
+# such one.
+_PLATEAU_START = 0.9
 # After a plateau, remaining memory must fall below this share to count as converging again.
 _RECOVERY = 0.8
+
+# Shorter iterations differ by chance: they are no surprise.
+_SURPRISING_SECONDS = 0.3
+# So many of the latest surprises count.
+_SURPRISES = 3
 
 
 class IterationStart(NamedTuple):
@@ -72,6 +82,18 @@ def dirtying(iterations: Sequence[IterationStart]) -> DirtyRate | None:
     return DirtyRate(seconds, seconds * _bytes_per_second(before, latest), exponent)
 
 
+def surprises(
+    before: tuple[float, ...], expected: DirtyRate | None, iteration_start: IterationStart
+) -> tuple[float, ...]:
+    """Return by how much the latest iterations differed from what was expected of them, as
+    absolute logarithms, with one more."""
+    dirtied, seconds = iteration_start.dirtied_bytes, iteration_start.seconds
+    if expected is None or expected.seconds <= 0 or not dirtied or seconds < _SURPRISING_SECONDS:
+        return before
+    said = expected.in_iteration(seconds).dirtied_bytes
+    return (*before, abs(math.log(dirtied / said)))[-_SURPRISES:] if said > 0 else before
+
+
 def without_progress(iterations: Sequence[IterationStart]) -> bool:
     """Return whether the last iterations had no less to send than the best one before them."""
     if len(iterations) <= _ITERATIONS_WITHOUT_PROGRESS:
@@ -82,6 +104,15 @@ def without_progress(iterations: Sequence[IterationStart]) -> bool:
         b.remaining_bytes for b in iterations[:-_ITERATIONS_WITHOUT_PROGRESS] if b.at <= since
     ]
     return bool(earlier) and all(b.remaining_bytes >= _PROGRESS * min(earlier) for b in recent)
+
+
+def plateau_start(remaining_bytes: Iterable[float]) -> int:
+    """Return with which of these iteration starts a plateau begins that lasts until the last."""
+    first, best = 0, math.inf
+    for number, left in enumerate(remaining_bytes):
+        if left < _PLATEAU_START * best:
+            first, best = number, left
+    return first
 
 
 def shrank(iterations: Sequence[IterationStart]) -> bool:

@@ -7,9 +7,9 @@ short as QEMU's own time slice, and sums up their times.
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, Self, TypeVar
 
-from migprog.core.forecast.dirty_rate import DirtyRate
+from migprog.core.forecast.dirty_rate import MAX_RATIO, DirtyRate
 from migprog.core.forecast.disk_copy import Left
 from migprog.core.forecast.first_iteration import first_iteration
 from migprog.core.forecast.guest_pause import (
@@ -21,32 +21,43 @@ from migprog.core.forecast.guest_pause import (
     waits_since,
 )
 from migprog.core.forecast.precopy import SLICE_SECONDS, PrecopyState
+from migprog.core.forecast.throttling import throttled_seconds
 from migprog.core.forecast.verdict import Verdict, auto_converge_goes_on
 from migprog.core.status import Phase
 
 # The mirrors of disks are ended before the server runs at its destination.
-_MIRRORS_END_SECONDS = 0.25
+MIRRORS_END_SECONDS = 0.1
 # The time between the disks and the memory.
-_TURN_SECONDS = 0.5
+TURN_SECONDS = 0.5
 # After so many iterations the exponent is taken for 1.
 _CURVED_ITERATIONS = 8
 # A guest with a smaller exponent writes the same pages repeatedly.
 _HOT = 0.95
-# An iteration that leaves more than this share of what it sent makes hardly any progress.
-_MAX_RATIO = 0.95
 # What has lasted for some time is expected to last this share of it again, if no more is known.
 _LASTING = 0.5
-# QEMU's default cpu-throttle-increment, in percent; the time over which it compares iterations
-# (two times for each step); and the throttle that mostly was enough.
-_THROTTLE_STEP = 10
-_THROTTLE_PERIOD_SECONDS = 1.0
-_THROTTLE_ENOUGH = 75
-# The 80 % range of the iterations to come, as shares of their estimate: after one iteration start,
-# two, more; and on a plateau. Measured over the tuned half of the corpus.
-_SPREADS = ((0.8, 3.0), (0.5, 2.0), (0.7, 1.5))
+# The 80 % range of the iterations to come, as shares of their estimate: after one iteration start;
+# and on a plateau. After one, the second iteration may also last as long as the first, once more.
+_FIRST_SPREAD, _FIRST_MORE = (0.95, 4.0), 1.0
 _PLATEAU_SPREAD = (0.25, 2.5)
+# After more it is as wide as the iterations have differed from what was expected of them (a
+# logarithm): of those to come, of this one, and by so many times this one.
+_LEAST_SPREAD = 0.06
+_LESS_BY_SURPRISE, _MORE_BY_SURPRISE = 1.0, 2.0
+_LESS_OF_ALL, _MORE_ITERATIONS = 3.0, 2.0
 # An estimate of more than this counts as unknown.
 _LONGEST_SECONDS = 3 * 365 * 86400.0
+
+
+class Dirtying(Protocol):
+    """What a guest dirties in an iteration of some length, and what in one of another length."""
+
+    @property
+    def dirtied_bytes(self) -> float: ...
+
+    def in_iteration(self, seconds: float) -> Self: ...
+
+
+_Known = TypeVar("_Known", bound=Dirtying)
 
 
 class Estimate(NamedTuple):
@@ -57,77 +68,80 @@ class Estimate(NamedTuple):
     eta_high_seconds: float | None = None
 
 
-def phase_of(course: PrecopyState) -> Phase:
+def phase_of(precopy: PrecopyState) -> Phase:
     """Return the phase by the counters; only events show the switchover and post-copy."""
-    sample = course.latest
+    sample = precopy.latest
     if sample is None or (sample.memory_total_bytes is None and sample.disk_total_bytes is None):
         return Phase.SETUP
     if sample.memory_iteration is None:
         # Where the number of the iteration is missing, what has moved shows the phase.
-        if course.iterations:
+        if precopy.iterations:
             return Phase.MEMORY_ITERATIONS
-        if course.first_iteration is not None or sample.memory_processed_bytes:
+        if precopy.first_iteration is not None or sample.memory_processed_bytes:
             return Phase.MEMORY_FIRST_ITERATION
         return Phase.DISK_COPY if sample.disk_total_bytes else Phase.SETUP
-    if sample.memory_iteration == course.first_iteration:
+    if sample.memory_iteration == precopy.first_iteration:
         return Phase.MEMORY_FIRST_ITERATION
     return Phase.MEMORY_ITERATIONS
 
 
-def forecast(course: PrecopyState, phase: Phase, verdict: Verdict) -> Estimate:
+def forecast(precopy: PrecopyState, phase: Phase, verdict: Verdict) -> Estimate:
     """Forecast the time left, counted from the latest sample."""
-    estimate = _forecast(course, phase, verdict)
+    estimate = _forecast(precopy, phase, verdict)
     unknowable = (estimate.eta_high_seconds or 0.0) > _LONGEST_SECONDS
     return Estimate() if unknowable else estimate
 
 
-def _forecast(course: PrecopyState, phase: Phase, verdict: Verdict) -> Estimate:
-    sample = course.latest
-    rate = course.memory_bytes_per_second
+def _forecast(precopy: PrecopyState, phase: Phase, verdict: Verdict) -> Estimate:
+    sample = precopy.latest
+    rate = precopy.memory_bytes_per_second
     if phase is not Phase.POST_COPY:
-        rate = rate or course.disk_bytes_per_second
+        rate = rate or precopy.disk_bytes_per_second
     if sample is None or not rate or phase is Phase.POST_COPY_PAUSED:
         return Estimate()
     if verdict in (Verdict.STALLED, Verdict.ENDED):
         return Estimate()
-    if course.devices_move:
+    if precopy.devices_move:
         # No counter says how much state the devices have.
         return Estimate()
-    if verdict is Verdict.NOT_CONVERGING and not auto_converge_goes_on(course):
+    if verdict is Verdict.NOT_CONVERGING and not auto_converge_goes_on(precopy):
         return Estimate()
     if phase is Phase.SWITCHOVER:
-        return _switching_over(course, rate)
+        return _switching_over(precopy, rate)
     if phase is Phase.POST_COPY:
         left, completion = (
             (sample.memory_remaining_bytes or 0) / rate,
-            completion_time_seconds(course),
+            completion_time_seconds(precopy),
         )
         return Estimate(left + completion, 0.85 * left, left * 1.25 + 2 * completion)
-    return _in_memory(course, rate)
+    return _in_memory(precopy, rate)
 
 
-def _in_memory(course: PrecopyState, rate: float) -> Estimate:
+def _in_memory(precopy: PrecopyState, rate: float) -> Estimate:
     """Estimate the time left while memory is copied, or disks before it."""
-    known = course.dirtying
-    if course.paused_at is not None and is_seen(course):
-        ran_seconds = _ran_seconds(course, course.paused_at)
+    known = precopy.dirtying
+    if precopy.paused_at is not None and is_seen(precopy):
+        ran_seconds = _ran_seconds(precopy, precopy.paused_at)
         if known is not None or ran_seconds == 0:
-            return _paused(course, known, ran_seconds, rate)
+            return _paused(precopy, known, ran_seconds, rate)
     if known is None:
-        return _before_first_iteration_start(course, rate)
-    return _iterating(course, known, rate)
+        return _before_first_iteration_start(precopy, rate)
+    return _iterating(precopy, known, rate)
 
 
-def _switching_over(course: PrecopyState, rate: float) -> Estimate:
+def _switching_over(precopy: PrecopyState, rate: float) -> Estimate:
     """Estimate the time left of a switchover: remaining memory is sent, then libvirt completes."""
-    sample, completion = course.latest, completion_time_seconds(course)
+    sample, completion = precopy.latest, completion_time_seconds(precopy)
     assert sample is not None
-    since = waits_since(course) or sample.at
+    since = waits_since(precopy) or sample.at
     waited = sample.at - since
     least = likely = most = (sample.memory_remaining_bytes or 0) / rate
-    if waited < 0 and may_fit(course, since):
+    if waited < 0 and may_fit(precopy, since):
         # Of what remained at the pause, only an upper limit is known: the downtime limit.
-        least, most = 0.0, max(0.0, downtime_limit_seconds(course) - DEFAULT_DOWNTIME_LIMIT_SECONDS)
+        least, most = (
+            0.0,
+            max(0.0, downtime_limit_seconds(precopy) - DEFAULT_DOWNTIME_LIMIT_SECONDS),
+        )
         likely = most / 2
     waited = max(0.0, waited)
     return Estimate(
@@ -137,24 +151,24 @@ def _switching_over(course: PrecopyState, rate: float) -> Estimate:
     )
 
 
-def _ran_seconds(course: PrecopyState, paused_at: float) -> float | None:
+def _ran_seconds(precopy: PrecopyState, paused_at: float) -> float | None:
     """Return for how long a paused guest ran in this iteration; None before the first iteration,
     and if it was already paused when first seen."""
-    began_at = course.iteration_started_at
-    if began_at is None or (course.was_found_paused and not course.iterations):
+    began_at = precopy.iteration_started_at
+    if began_at is None or (precopy.was_found_paused and not precopy.iterations):
         return None
-    return max(0.0, paused_at - began_at - course.paused_seconds)
+    return max(0.0, paused_at - began_at - precopy.paused_seconds)
 
 
 def _paused(
-    course: PrecopyState, known: DirtyRate | None, ran_seconds: float | None, rate: float
+    precopy: PrecopyState, known: DirtyRate | None, ran_seconds: float | None, rate: float
 ) -> Estimate:
     """Estimate the time left while the guest is paused and its memory is still copied: what
     remains, and what it dirtied in this iteration before the pause."""
-    sample, completion = course.latest, completion_time_seconds(course)
+    sample, completion = precopy.latest, completion_time_seconds(precopy)
     assert sample is not None
     if sample.disk_total_bytes:
-        completion += _MIRRORS_END_SECONDS
+        completion += MIRRORS_END_SECONDS
     remaining = (sample.memory_remaining_bytes or 0) / rate
     dirtied = known.in_iteration(ran_seconds).dirtied_bytes / rate if known and ran_seconds else 0.0
     return Estimate(
@@ -164,18 +178,18 @@ def _paused(
     )
 
 
-def _before_first_iteration_start(course: PrecopyState, rate: float) -> Estimate:
-    sample = course.latest
+def _before_first_iteration_start(precopy: PrecopyState, rate: float) -> Estimate:
+    sample = precopy.latest
     assert sample is not None
-    known = first_iteration(course, rate)
+    known = first_iteration(precopy, rate)
     disks: Left | None = Left(0.0, 0.0, 0.0)
     turn = 0.0
     if sample.memory_total_bytes is None:
-        turn = _TURN_SECONDS
-        disks = course.disks.left(sample) if sample.memory_remaining_bytes is None else disks
+        turn = TURN_SECONDS
+        disks = precopy.disks.left(sample) if sample.memory_remaining_bytes is None else disks
     if known is None or disks is None:
         return Estimate()
-    completion = completion_time_seconds(course)
+    completion = completion_time_seconds(precopy)
     return Estimate(
         eta_seconds=disks.seconds
         + turn
@@ -189,59 +203,75 @@ def _before_first_iteration_start(course: PrecopyState, rate: float) -> Estimate
     )
 
 
-def _iterating(course: PrecopyState, known: DirtyRate, rate: float) -> Estimate:
-    sample = course.latest
+def _iterating(precopy: PrecopyState, known: DirtyRate, rate: float) -> Estimate:
+    sample = precopy.latest
     assert sample is not None
-    limit = downtime_limit_seconds(course)
+    limit = downtime_limit_seconds(precopy)
     remaining = (sample.memory_remaining_bytes or 0) / rate
-    in_iteration = course.in_iteration_seconds(sample.at)
+    in_iteration = precopy.in_iteration_seconds(sample.at)
     # QEMU looks for dirtied pages at the end of the slice in which the rest fits the limit.
     this_iteration = max(0.0, remaining - limit + SLICE_SECONDS / 2)
     unsent = max(0.0, min(remaining, limit - SLICE_SECONDS / 2)) - limit
-    most = course.iterations[-1].remaining_bytes / rate - limit
+    most = precopy.iterations[-1].remaining_bytes / rate - limit
     whole_iteration = in_iteration + this_iteration
-    iterations = _iterations_seconds(known, whole_iteration, unsent, most, rate)
-    spread = _SPREADS[min(len(course.iterations), len(_SPREADS)) - 1]
-    level = iterations is None or (course.on_plateau and iterations > 0)
+    iterations = iterations_seconds(known, whole_iteration, unsent, most, rate)
+    level = iterations is None or (precopy.on_plateau and iterations > 0)
     if iterations is None or level or sample.cpu_throttle_percent is not None:
-        lasting = _lasting_seconds(course, whole_iteration)
+        lasting = _lasting_seconds(precopy, whole_iteration)
         iterations = lasting if iterations is None or level else min(iterations, lasting)
-        spread = _PLATEAU_SPREAD
-    completion = completion_time_seconds(course)
+        low, high = (this_iteration + iterations * factor for factor in _PLATEAU_SPREAD)
+    else:
+        low, high = _range(precopy, this_iteration, iterations, whole_iteration)
+    completion = completion_time_seconds(precopy)
     if sample.disk_total_bytes:
-        completion += _MIRRORS_END_SECONDS
-    low, high = (this_iteration + iterations * factor for factor in spread)
+        completion += MIRRORS_END_SECONDS
     if known.dirtied_bytes <= limit * rate and (
-        len(course.iterations) == 1 or known.exponent < _HOT
+        len(precopy.iterations) == 1 or known.exponent < _HOT
     ):
         # Pages that the guest writes repeatedly are among those left to the switchover.
         low, iterations = this_iteration, 0.0
     return Estimate(
         eta_seconds=this_iteration + iterations + completion,
-        eta_low_seconds=0.95 * low + 0.7 * completion,
-        eta_high_seconds=1.05 * high + 1.5 * completion,
+        eta_low_seconds=0.98 * low + 0.75 * completion,
+        eta_high_seconds=1.02 * high + 1.4 * completion,
     )
 
 
-def _lasting_seconds(course: PrecopyState, iteration_seconds: float) -> float:
+def _range(
+    precopy: PrecopyState, this_iteration: float, iterations: float, whole_iteration: float
+) -> tuple[float, float]:
+    """Return a range of 80 % of the seconds of this iteration and those to come."""
+    if not precopy.surprises:
+        low, high = _FIRST_SPREAD
+        return (
+            this_iteration + iterations * low,
+            this_iteration + iterations * high + _FIRST_MORE * whole_iteration,
+        )
+    surprise = max(precopy.surprises)
+    low = math.exp(-_LEAST_SPREAD - _LESS_BY_SURPRISE * surprise)
+    high = math.exp(_LEAST_SPREAD + _MORE_BY_SURPRISE * surprise)
+    return (
+        (this_iteration + iterations * low) / (1 + _LESS_OF_ALL * surprise),
+        this_iteration + iterations * high + _MORE_ITERATIONS * surprise * whole_iteration,
+    )
+
+
+def _lasting_seconds(precopy: PrecopyState, iteration_seconds: float) -> float:
     """Estimate the seconds after this iteration, of ``iteration_seconds``, while on a plateau.
 
-    Iterations get shorter if auto-converge slows the guest down: QEMU does so every other time that
-    it has compared a second or more of iterations. Else only if the guest's load changes, which
-    cannot be foreseen: a plateau that has lasted long is expected to last long.
+    Iterations get shorter if auto-converge slows the guest down. Else only if the guest's load
+    changes, which cannot be foreseen: a plateau that has lasted long is expected to last long.
     """
-    sample = course.latest
+    sample = precopy.latest
     assert sample is not None
     throttle = sample.cpu_throttle_percent
     if throttle is None:
-        return max(iteration_seconds, _LASTING * (sample.at - course.started_at))
-    iteration_seconds = max(SLICE_SECONDS, iteration_seconds)
-    steps = max(1.0, (_THROTTLE_ENOUGH - throttle) / _THROTTLE_STEP)
-    return steps * 2 * iteration_seconds * math.ceil(_THROTTLE_PERIOD_SECONDS / iteration_seconds)
+        return max(iteration_seconds, _LASTING * (sample.at - precopy.started_at))
+    return throttled_seconds(throttle, iteration_seconds)
 
 
-def _iterations_seconds(
-    known: DirtyRate, length: float, unsent: float, most: float, rate: float
+def iterations_seconds(
+    known: _Known, length: float, unsent: float, most: float, rate: float
 ) -> float | None:
     """Estimate the seconds of iterations after one of ``length`` seconds; None on a plateau.
 
@@ -259,12 +289,12 @@ def _iterations_seconds(
     following += SLICE_SECONDS / 2
     seconds, ratio = 0.0, following / length
     for _ in range(_CURVED_ITERATIONS):
-        if following < SLICE_SECONDS or ratio > _MAX_RATIO:
+        if following < SLICE_SECONDS or ratio > MAX_RATIO:
             break
         seconds += following
         length, known = following, known.in_iteration(following)
         following = known.dirtied_bytes / rate
         ratio = following / length
-    if ratio > _MAX_RATIO:
+    if ratio > MAX_RATIO:
         return None
     return seconds + following / (1 - ratio) + SLICE_SECONDS / 2

@@ -2,8 +2,8 @@
 """The first iteration over a guest's memory: how long the rest of it takes, and what follows.
 
 What the guest dirties is not known before this iteration ends. What may be known of the guest is
-its resident memory (pages never written are not resident), and the share that its earlier
-migrations had to send again.
+its resident memory (pages never written are not resident), the share that its earlier migrations
+had to send again, and the processor time of its vCPUs (:mod:`migprog.core.forecast.vcpu_time`).
 """
 
 from typing import NamedTuple
@@ -30,16 +30,16 @@ class FirstIteration(NamedTuple):
     share: float
 
 
-def first_iteration(course: PrecopyState, rate: float) -> FirstIteration | None:
+def first_iteration(precopy: PrecopyState, rate: float) -> FirstIteration | None:
     """Estimate a first iteration that has not ended; None if its size is not known.
 
     ``rate`` is in bytes of the guest a second.
     """
-    sample = course.latest
+    sample = precopy.latest
     if sample is None:
         return None
-    size = course.memory_size_bytes or sample.memory_total_bytes
-    total = size if course.first_iteration_bytes is None else course.first_iteration_bytes
+    size = precopy.memory_size_bytes or sample.memory_total_bytes
+    total = size if precopy.first_iteration_bytes is None else precopy.first_iteration_bytes
     if total is None:
         return None
     remaining = sample.memory_remaining_bytes
@@ -49,11 +49,11 @@ def first_iteration(course: PrecopyState, rate: float) -> FirstIteration | None:
         remaining = max(0, total - copied)
     elif remaining is None:
         remaining = total
-    in_iteration = course.in_iteration_seconds(sample.at)
-    filled = _filled_bytes(course, total, remaining)
-    rest = _rest_seconds(course, total, remaining, filled, rate)
+    in_iteration = precopy.in_iteration_seconds(sample.at)
+    filled = _filled_bytes(precopy, total, remaining)
+    rest = _rest_seconds(precopy, total, remaining, filled, rate)
     whole = in_iteration + filled / rate
-    following = min(MAX_RESENT, course.resent.likely)
+    following = min(MAX_RESENT, precopy.expected_resent(rate).likely)
     return FirstIteration(
         rest_seconds=rest,
         longest_seconds=remaining / rate,
@@ -64,23 +64,23 @@ def first_iteration(course: PrecopyState, rate: float) -> FirstIteration | None:
 
 
 def _rest_seconds(
-    course: PrecopyState, total: int, remaining: int, filled: float, rate: float
+    precopy: PrecopyState, total: int, remaining: int, filled: float, rate: float
 ) -> float:
     """Estimate the rest; pages that were never written are zeros, and cost little."""
-    share = course.filled.share
-    if course.memory_resident_bytes is None and (share is None or share > 1 - _GUESSED_ZEROS):
+    share = precopy.filled.share
+    if precopy.memory_resident_bytes is None and (share is None or share > 1 - _GUESSED_ZEROS):
         # No zeros were seen yet; some are expected.
         filled = max(0.0, min(filled, remaining - _GUESSED_ZEROS * total))
-    scanned = course.zeros.bytes_per_second
+    scanned = precopy.zeros.bytes_per_second
     return filled / rate + ((remaining - filled) / scanned if scanned else 0.0)
 
 
-def _filled_bytes(course: PrecopyState, total: int, remaining: int) -> float:
+def _filled_bytes(precopy: PrecopyState, total: int, remaining: int) -> float:
     """Estimate the bytes of the rest that are not zeros, by QEMU's resident memory, or else by
     what was sent lately."""
-    resident, sample = course.memory_resident_bytes, course.latest
+    resident, sample = precopy.memory_resident_bytes, precopy.latest
     if resident is None or sample is None:
-        share = course.filled.share
+        share = precopy.filled.share
         return remaining if share is None else share * remaining
     zeros_sent = sample.memory_zero_bytes or 0
     guests = max(0.0, resident - min(QEMU_BYTES, _QEMU_SHARE * total))

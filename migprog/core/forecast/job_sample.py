@@ -34,7 +34,8 @@ auto_converge_throttle    QEMU     percent                yes
 Pages that QEMU compresses by threads (zlib, zstd) are in none of the counters of pages: only
 ``memory_remaining`` shows them. ``vfio_data_transferred`` is among ``memory_processed`` since
 QEMU 8.1. Of block jobs (``virDomainGetBlockJobInfo``): ``cur`` and ``end`` are bytes of the guest,
-``bandwidth`` is bytes a second and 0 where there is no limit.
+``bandwidth`` is bytes a second and 0 where there is no limit. Of vCPUs (``virDomainGetVcpus``):
+their processor time, counted by Linux in hundredths of a second.
 """
 
 import enum
@@ -92,6 +93,8 @@ class Sample(NamedTuple):
     ``memory_remaining_bytes`` is a saw-tooth: only its value at an iteration start shows whether
     the migration converges. ``vfio_transferred_bytes`` is the device state that was sent; no
     counter has its total. ``disks`` are those being copied, as far as libvirt reports them.
+    ``vcpu_time_seconds`` is the processor time of all vCPUs together since the guest was started
+    here; it is read in the first iteration and before it, and not with every sample.
     """
 
     at: float
@@ -112,6 +115,7 @@ class Sample(NamedTuple):
     downtime_limit_seconds: float | None = None
     vfio_transferred_bytes: int | None = None
     disks: tuple[Disk, ...] | None = None
+    vcpu_time_seconds: float | None = None
 
 
 def is_outgoing(stats: Mapping[str, Any]) -> bool:
@@ -148,6 +152,7 @@ def from_job_stats(
     at: float,
     downtime_limit_seconds: float | None = None,
     disks: Sequence[Disk] | None = None,
+    vcpu_time_seconds: float | None = None,
 ) -> Sample:
     """Translate ``virDomainGetJobStats`` (or the stats of a JOB_COMPLETED event).
 
@@ -184,6 +189,7 @@ def from_job_stats(
         downtime_limit_seconds=downtime_limit_seconds,
         vfio_transferred_bytes=stats.get("vfio_data_transferred"),
         disks=tuple(disks[:MAX_DISKS]) if disks else None,
+        vcpu_time_seconds=vcpu_time_seconds,
     )
 
 

@@ -15,6 +15,7 @@ from migprog.core.forecast.disk_copy import Copies
 from migprog.core.forecast.job_sample import Sample
 from migprog.core.forecast.resent import Resent
 from migprog.core.forecast.transfer_rate import MemoryRate, Rate, Share
+from migprog.core.forecast.vcpu_time import VcpuTime, limited
 
 # A rate so much higher may make a plateau converge that was judged by the rate before.
 FASTER = 1.3
@@ -40,7 +41,8 @@ class PrecopyState(NamedTuple):
     ``memory_resident_bytes`` its QEMU's resident memory: pages never written are not resident.
     ``has_host_devices``: it has devices of the host, whose state is moved, too.
     ``completion_time_seconds`` is how long earlier migrations took from their switchover to their
-    end, ``resent`` what it is expected to send again. ``first_iteration`` is the number of this
+    end, ``resent`` what it is expected to send again by earlier migrations, ``vcpus`` the processor
+    time of its vCPUs before the second iteration. ``first_iteration`` is the number of this
     migration's first iteration (QEMU may go on counting from a cancelled one),
     ``first_iteration_bytes`` what that had to send.
     ``iterations`` are the later ones, ``undisturbed`` those of them during which the guest was not
@@ -51,6 +53,9 @@ class PrecopyState(NamedTuple):
     source (:mod:`migprog.core.forecast.guest_pause`), ``paused_seconds`` how long it was paused
     before, within the latest iteration; ``was_found_paused``: it may have been paused for longer
     than that. ``turned_at`` is when post-copy began, was interrupted or went on.
+
+    ``surprises`` is by how much the latest iterations differed from what was expected of them
+    (:func:`migprog.core.forecast.dirty_rate.surprises`).
 
     ``memory`` is the rate of the guest's bytes: before the second iteration of those that are not
     zeros, of which ``filled`` is the share; ``scanned`` is then the rate of all, ``zeros`` that of
@@ -66,6 +71,7 @@ class PrecopyState(NamedTuple):
     has_host_devices: bool = False
     completion_time_seconds: float | None = None
     resent: Resent = Resent()
+    vcpus: VcpuTime | None = None
     latest: Sample | None = None
     moved_at: float | None = None
     disks: Copies = Copies()
@@ -86,6 +92,7 @@ class PrecopyState(NamedTuple):
     iterations: tuple[IterationStart, ...] = ()
     undisturbed: tuple[IterationStart, ...] = ()
     dirtying: DirtyRate | None = None
+    surprises: tuple[float, ...] = ()
     stays_level: bool = False
     paused_at: float | None = None
     paused_seconds: float = 0.0
@@ -129,6 +136,14 @@ class PrecopyState(NamedTuple):
         copies_disks = self.latest is not None and self.latest.memory_total_bytes is None
         return self.disks.still_seconds if copies_disks else STANDSTILL_SECONDS
 
+    def expected_resent(self, bytes_per_second: float) -> Resent:
+        """Return what is expected to be sent again, by earlier migrations and by what the guest's
+        vCPUs have done in this one, at a transfer rate in bytes of the guest."""
+        if self.has_host_devices:
+            # They write to the guest's memory, and may need no vCPU for that.
+            return self.resent
+        return limited(self.resent, self.vcpus, self.started_at, bytes_per_second)
+
     def in_iteration_seconds(self, at: float) -> float:
         """Return how long the latest iteration has lasted."""
         return (
@@ -154,15 +169,15 @@ class PrecopyState(NamedTuple):
         return self.paused_seconds + max(0.0, until - max(self.paused_at, began))
 
 
-def throughput(course: PrecopyState) -> int | None:
+def throughput(precopy: PrecopyState) -> int | None:
     """Return bytes a second on the wire, lately: of memory and device state, or of disks while no
     memory moves."""
-    rate = course.wire.bytes_per_second
-    if course.turned_at is None:
-        rate = rate or course.disk_bytes_per_second
+    rate = precopy.wire.bytes_per_second
+    if precopy.turned_at is None:
+        rate = rate or precopy.disk_bytes_per_second
     return counted(rate)
 
 
-def last_iteration_start_bytes(course: PrecopyState) -> int | None:
+def last_iteration_start_bytes(precopy: PrecopyState) -> int | None:
     """Return what remained at the latest iteration start; None before the second iteration."""
-    return course.iterations[-1].remaining_bytes if course.iterations else None
+    return precopy.iterations[-1].remaining_bytes if precopy.iterations else None

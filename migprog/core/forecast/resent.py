@@ -41,6 +41,11 @@ class Resent(NamedTuple):
         return cls(share, share, share)
 
     @property
+    def is_own(self) -> bool:
+        """Whether it is what the server itself has sent again before."""
+        return self.least == self.most
+
+    @property
     def is_known(self) -> bool:
         """Whether the limits are near each other."""
         return self.most - self.least <= _NEAR

@@ -4,6 +4,7 @@
 ``doc/source/forecast.rst`` has it as one table.
 """
 
+from migprog.core import duration
 from migprog.core.forecast import guest_pause
 from migprog.core.forecast.precopy import STANDSTILL_SECONDS, PrecopyState
 from migprog.core.forecast.verdict_reason import VerdictReason
@@ -17,7 +18,7 @@ _COMPLETION_TIMES = 4
 
 
 def stalled(
-    course: PrecopyState, phase: Phase, now: float, silent_seconds: float | None
+    precopy: PrecopyState, phase: Phase, now: float, silent_seconds: float | None
 ) -> Why | None:
     """Return why no data moves; None while data moves, or while that cannot be known yet.
 
@@ -26,16 +27,17 @@ def stalled(
     if phase in (Phase.POST_COPY_PAUSED, Phase.DONE):
         return None
     if phase is Phase.SWITCHOVER:
-        return _stuck_switchover(course, now, silent_seconds)
+        return _stuck_switchover(precopy, now, silent_seconds)
     if silent_seconds is not None:
-        message = silence(silent_seconds) + _MEANWHILE[phase] + _paused(course, now)
+        message = silence(silent_seconds) + _MEANWHILE[phase] + _paused(precopy, now)
         return VerdictReason.LIBVIRT_NOT_RESPONDING, message
-    still_seconds = _still_seconds(course, now)
+    still_seconds = _still_seconds(precopy, now)
     if phase is Phase.SETUP or still_seconds is None:
         # Pinning all memory, or establishing a slow connection, may take minutes.
         return None
-    advice = _ADVICE[phase] + _uncounted(course)
-    message = f"no byte has moved for {still_seconds:.0f} s" + advice + _paused(course, now)
+    advice = _ADVICE[phase] + _uncounted(precopy)
+    still = f"no byte has moved for {duration.describe(still_seconds)}"
+    message = still + advice + _paused(precopy, now)
     return VerdictReason.NO_DATA_MOVES, message
 
 
@@ -56,52 +58,54 @@ _ADVICE = {
 }
 
 
-def _uncounted(course: PrecopyState) -> str:
+def _uncounted(precopy: PrecopyState) -> str:
     """Name what may move without being counted; empty if nothing can."""
-    if not course.has_host_devices or course.latest is None:
+    if not precopy.has_host_devices or precopy.latest is None:
         return ""
-    if course.latest.vfio_transferred_bytes is not None:
+    if precopy.latest.vfio_transferred_bytes is not None:
         return ""
     return "; or its devices' state moves, which libvirt does not count before 10.6"
 
 
 def silence(seconds: float) -> str:
-    return f"libvirt has not answered for {seconds:.0f} s"
+    return f"libvirt has not answered for {duration.describe(seconds)}"
 
 
-def _paused(course: PrecopyState, now: float) -> str:
-    return "" if course.paused_at is None else f"; {guest_pause.describe_pause(course, now)}"
+def _paused(precopy: PrecopyState, now: float) -> str:
+    return "" if precopy.paused_at is None else f"; {guest_pause.describe_pause(precopy, now)}"
 
 
-def _still_seconds(course: PrecopyState, now: float) -> float | None:
+def _still_seconds(precopy: PrecopyState, now: float) -> float | None:
     """Return for how long no byte has moved; None while that is within the phase's limit."""
-    moved_at, latest = course.moved_at, course.latest
-    if moved_at is None or latest is None or latest.at - moved_at < course.still_seconds:
+    moved_at, latest = precopy.moved_at, precopy.latest
+    if moved_at is None or latest is None or latest.at - moved_at < precopy.still_seconds:
         return None
     return now - moved_at
 
 
-def _stuck_switchover(course: PrecopyState, now: float, silent_seconds: float | None) -> Why | None:
+def _stuck_switchover(
+    precopy: PrecopyState, now: float, silent_seconds: float | None
+) -> Why | None:
     """Return why a switchover is stuck; None if it is not.
 
     QEMU does not answer while it sends what remains, so only the elapsed time can show it.
     """
-    since = guest_pause.waits_since(course)
+    since = guest_pause.waits_since(precopy)
     if since is None:
         return None
-    completion_seconds = guest_pause.completion_time_seconds(course)
+    completion_seconds = guest_pause.completion_time_seconds(precopy)
     patience = max(STANDSTILL_SECONDS, _COMPLETION_TIMES * completion_seconds)
-    if not guest_pause.is_seen(course):
-        patience += guest_pause.downtime_limit_seconds(course)
+    if not guest_pause.is_seen(precopy):
+        patience += guest_pause.downtime_limit_seconds(precopy)
     if now - since < patience:
         return None
-    text = guest_pause.describe_pause(course, now)
+    text = guest_pause.describe_pause(precopy, now)
     if silent_seconds is not None:
         return VerdictReason.SWITCHOVER_STUCK, (
             f"{text} by a switchover that does not end; {silence(silent_seconds)}: look at QEMU "
             "and libvirt at the destination"
         )
     return VerdictReason.SWITCHOVER_STUCK, (
-        f"{text} by a switchover that should take {completion_seconds:.1f} s: look at QEMU and "
-        "libvirt at the destination"
+        f"{text} by a switchover that should take {duration.describe(completion_seconds)}: look at "
+        "QEMU and libvirt at the destination"
     )

@@ -4,17 +4,16 @@
 import enum
 from typing import NamedTuple
 
+from migprog.core import duration
 from migprog.core.fields import counted
 from migprog.core.forecast import guest_pause, stall
-from migprog.core.forecast.dirty_rate import recovers, shrank
+from migprog.core.forecast.dirty_rate import MAX_RATIO, recovers, shrank
 from migprog.core.forecast.precopy import PrecopyState
 from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.status import Phase
 
 # The first iteration start shows what was dirtied, the second whether that shrinks.
 _ITERATIONS_TO_COMPARE = 2
-# An iteration that leaves more than this share of what it sent makes hardly any progress.
-_MAX_RATIO = 0.95
 # QEMU's default max-cpu-throttle: auto-converge cannot slow the guest any further.
 _AUTO_CONVERGE_END_PERCENT = 99
 # A shorter setup than this is not worth mentioning.
@@ -80,7 +79,7 @@ _BY_PHASE = {
 
 
 def judge(
-    course: PrecopyState,
+    precopy: PrecopyState,
     phase: Phase,
     now: float,
     before: Judgement | None,
@@ -95,58 +94,61 @@ def judge(
     if phase is Phase.DONE and before is not None:
         message = f"{before.verdict} at the end: {before.message}"
         return before._replace(verdict=Verdict.ENDED, message=message)
-    why = stall.stalled(course, phase, now, silent_seconds)
+    why = stall.stalled(precopy, phase, now, silent_seconds)
     if why is not None:
         return Judgement(Verdict.STALLED, *why)
     if phase in _BY_PHASE:
-        return _of_phase(course, phase, now, silent_seconds)
+        return _of_phase(precopy, phase, now, silent_seconds)
     if (
-        course.paused_at is not None
-        and guest_pause.is_seen(course)
+        precopy.paused_at is not None
+        and guest_pause.is_seen(precopy)
         and phase is not Phase.DISK_COPY
     ):
-        return Judgement(Verdict.CONVERGING, VerdictReason.GUEST_PAUSED, _while_paused(course, now))
-    if phase is Phase.DISK_COPY and course.disks.never_end:
+        return Judgement(
+            Verdict.CONVERGING, VerdictReason.GUEST_PAUSED, _while_paused(precopy, now)
+        )
+    if phase is Phase.DISK_COPY and precopy.disks.never_end:
         return Judgement(
             Verdict.NOT_CONVERGING,
             VerdictReason.DISK_WRITE_RATE_TOO_HIGH,
             "the server writes to its disks as fast as they are copied; needs fewer writes or "
             "more bandwidth",
         )
-    return _of_memory(course, before)
+    return _of_memory(precopy, before)
 
 
 def _of_phase(
-    course: PrecopyState, phase: Phase, now: float, silent_seconds: float | None
+    precopy: PrecopyState, phase: Phase, now: float, silent_seconds: float | None
 ) -> Judgement:
     word, reason, message = _BY_PHASE[phase]
-    if phase is Phase.SETUP and now - course.started_at >= _SETUP_SECONDS:
+    if phase is Phase.SETUP and now - precopy.started_at >= _SETUP_SECONDS:
         reason = VerdictReason.SLOW_SETUP
-        message = f"nothing has been copied for {now - course.started_at:.0f} s since it started"
+        waited = duration.describe(now - precopy.started_at)
+        message = f"nothing has been copied for {waited} since it started"
     if phase is Phase.POST_COPY_PAUSED and silent_seconds is not None:
         message += f"; {stall.silence(silent_seconds)}"
     return Judgement(word, reason, message)
 
 
-def _while_paused(course: PrecopyState, now: float) -> str:
-    remaining = course.latest.memory_remaining_bytes if course.latest else None
+def _while_paused(precopy: PrecopyState, now: float) -> str:
+    remaining = precopy.latest.memory_remaining_bytes if precopy.latest else None
     left = "" if remaining is None else f" {remaining / _MIB:.0f} MiB"
     return (
-        f"{guest_pause.describe_pause(course, now)}, by an operator or a tool: it dirties no "
+        f"{guest_pause.describe_pause(precopy, now)}, by an operator or a tool: it dirties no "
         f"memory, and waits until the remaining{left} are copied"
     )
 
 
-def _of_memory(course: PrecopyState, before: Judgement | None) -> Judgement:
-    downtime, bandwidth = downtime_needed(course), bandwidth_needed(course)
-    fits = _fits(course, downtime)
-    verdict = _verdict_by_iterations(course, before.verdict if before else None, fits)
-    if course.devices_move and verdict is not Verdict.NOT_CONVERGING:
+def _of_memory(precopy: PrecopyState, before: Judgement | None) -> Judgement:
+    downtime, bandwidth = downtime_needed(precopy), bandwidth_needed(precopy)
+    fits = _fits(precopy, downtime)
+    verdict = _verdict_by_iterations(precopy, before.verdict if before else None, fits)
+    if precopy.devices_move and verdict is not Verdict.NOT_CONVERGING:
         verdict, reason = Verdict.COPYING, VerdictReason.DEVICE_STATE_MOVES
-        message = _devices(course)
+        message = _devices(precopy)
     elif verdict is Verdict.NOT_CONVERGING:
         reason = VerdictReason.DIRTY_RATE_TOO_HIGH
-        message = _why_not(course, downtime, bandwidth)
+        message = _why_not(precopy, downtime, bandwidth)
     elif verdict is Verdict.COPYING:
         reason = VerdictReason.TOO_FEW_ITERATIONS
         message = "too early to judge: too few iterations to compare"
@@ -154,24 +156,24 @@ def _of_memory(course: PrecopyState, before: Judgement | None) -> Judgement:
         reason = VerdictReason.REMAINING_MEMORY_SHRINKS
         if fits:
             reason = VerdictReason.REMAINING_MEMORY_FITS
-        left = ", ".join(f"{b.remaining_bytes / _MIB:.0f}" for b in course.iterations[-4:])
-        message = f"the latest iterations had {left} MiB to send at their start{_slowed(course)}"
-    if course.devices_follow:
+        left = ", ".join(f"{b.remaining_bytes / _MIB:.0f}" for b in precopy.iterations[-4:])
+        message = f"the latest iterations had {left} MiB to send at their start{_slowed(precopy)}"
+    if precopy.devices_follow:
         message += "; the state of its devices follows"
     return Judgement(verdict, reason, message, downtime, bandwidth)
 
 
-def _verdict_by_iterations(course: PrecopyState, before: Verdict | None, fits: bool) -> Verdict:
-    iterations = course.undisturbed
+def _verdict_by_iterations(precopy: PrecopyState, before: Verdict | None, fits: bool) -> Verdict:
+    iterations = precopy.undisturbed
     if fits:
         return Verdict.CONVERGING
     if len(iterations) < _ITERATIONS_TO_COMPARE:
         return Verdict.COPYING
-    if course.on_plateau:
+    if precopy.on_plateau:
         return Verdict.NOT_CONVERGING
-    needed, rate = _rate_needed(course), course.memory_bytes_per_second
+    needed, rate = _rate_needed(precopy), precopy.memory_bytes_per_second
     enough = needed is not None and rate is not None and rate >= needed
-    if course.is_faster and enough:
+    if precopy.is_faster and enough:
         return Verdict.CONVERGING
     if before is Verdict.NOT_CONVERGING:
         return Verdict.CONVERGING if recovers(iterations) else before
@@ -180,69 +182,64 @@ def _verdict_by_iterations(course: PrecopyState, before: Verdict | None, fits: b
     return before if before is Verdict.CONVERGING else Verdict.COPYING
 
 
-def downtime_needed(course: PrecopyState) -> float | None:
+def downtime_needed(precopy: PrecopyState) -> float | None:
     """Return the seconds in which all that remained at the latest iteration start can be sent."""
-    if not course.iterations or not course.memory_bytes_per_second:
+    if not precopy.iterations or not precopy.memory_bytes_per_second:
         return None
-    return course.iterations[-1].remaining_bytes / course.memory_bytes_per_second
+    return precopy.iterations[-1].remaining_bytes / precopy.memory_bytes_per_second
 
 
-def _fits(course: PrecopyState, downtime_seconds: float | None) -> bool:
-    limit = course.latest.downtime_limit_seconds if course.latest else None
+def _fits(precopy: PrecopyState, downtime_seconds: float | None) -> bool:
+    limit = precopy.latest.downtime_limit_seconds if precopy.latest else None
     return downtime_seconds is not None and limit is not None and downtime_seconds <= limit
 
 
-def bandwidth_needed(course: PrecopyState) -> int | None:
+def bandwidth_needed(precopy: PrecopyState) -> int | None:
     """Return the least bandwidth on the wire with which an iteration leaves less than it sends.
 
     In bytes a second, by what the guest dirtied lately. A guest that has dirtied its whole working
     set may dirty faster than can be measured.
     """
-    needed = _rate_needed(course)
-    return None if needed is None else counted(needed * course.wire_bytes_per_guest_byte)
+    needed = _rate_needed(precopy)
+    return None if needed is None else counted(needed * precopy.wire_bytes_per_guest_byte)
 
 
-def _rate_needed(course: PrecopyState) -> float | None:
+def _rate_needed(precopy: PrecopyState) -> float | None:
     """Return the same in bytes of the guest, which are fewer on the wire if compressed."""
-    known = course.dirtying
-    return None if known is None else known.dirtied_bytes / known.seconds / _MAX_RATIO
+    known = precopy.dirtying
+    return None if known is None else known.dirtied_bytes / known.seconds / MAX_RATIO
 
 
-def auto_converge_goes_on(course: PrecopyState) -> bool:
+def auto_converge_goes_on(precopy: PrecopyState) -> bool:
     """Return whether auto-converge slows the guest down, and can do so further."""
-    percent = course.latest.cpu_throttle_percent if course.latest else None
+    percent = precopy.latest.cpu_throttle_percent if precopy.latest else None
     return percent is not None and percent < _AUTO_CONVERGE_END_PERCENT
 
 
-def _why_not(course: PrecopyState, downtime: float | None, bandwidth: int | None) -> str:
-    left = course.iterations[-1].remaining_bytes / _MIB
+def _why_not(precopy: PrecopyState, downtime: float | None, bandwidth: int | None) -> str:
+    left = precopy.iterations[-1].remaining_bytes / _MIB
     text = f"remaining memory no longer shrinks ({left:.0f} MiB per iteration)"
-    limit = course.latest.downtime_limit_seconds if course.latest else None
+    limit = precopy.latest.downtime_limit_seconds if precopy.latest else None
     if downtime is not None:
-        text += f"; needs a downtime limit of {_seconds(downtime)} s"
-        text += "" if limit is None else f" (now {_seconds(limit)} s)"
-    rate = course.wire.bytes_per_second
+        text += f"; needs a downtime limit of {duration.describe(downtime)}"
+        text += "" if limit is None else f" (now {duration.describe(limit)})"
+    rate = precopy.wire.bytes_per_second
     if bandwidth is not None and rate is not None:
         text += f"; or more than {max(bandwidth, rate) / _MIB:.0f} MiB/s"
-    return text + (_slowed(course) or "; or auto-converge or post-copy")
+    return text + (_slowed(precopy) or "; or auto-converge or post-copy")
 
 
-def _seconds(seconds: float) -> str:
-    """Format seconds to a tenth, less than one to a millisecond: limits begin at 50 ms."""
-    return f"{seconds:.1f}" if seconds >= 1 else f"{round(seconds, 3):g}"
-
-
-def _devices(course: PrecopyState) -> str:
-    sent = course.latest.vfio_transferred_bytes if course.latest else None
+def _devices(precopy: PrecopyState) -> str:
+    sent = precopy.latest.vfio_transferred_bytes if precopy.latest else None
     return (
         f"the state of the server's devices moves, {(sent or 0) / _MIB:.0f} MiB so far; "
         "its total is not known"
     )
 
 
-def _slowed(course: PrecopyState) -> str:
-    percent = course.latest.cpu_throttle_percent if course.latest else None
+def _slowed(precopy: PrecopyState) -> str:
+    percent = precopy.latest.cpu_throttle_percent if precopy.latest else None
     if percent is None:
         return ""
-    more = "and can slow it further" if auto_converge_goes_on(course) else "and is at its limit"
+    more = "and can slow it further" if auto_converge_goes_on(precopy) else "and is at its limit"
     return f"; auto-converge slows the guest by {percent} % {more}"

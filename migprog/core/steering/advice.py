@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from migprog.core import fields
+from migprog.core.advice_entry import AdviceEntry
 
 
-class Action(enum.StrEnum):
+class SteeringAction(enum.StrEnum):
     """What can be done about a migration, from the least to the most intrusive."""
 
     RAISE_DOWNTIME = "raise-downtime"
@@ -24,7 +25,7 @@ class Action(enum.StrEnum):
     STOP_ASSERTING = "stop-asserting"
 
 
-class Reason(enum.StrEnum):
+class AdviceReason(enum.StrEnum):
     """Why, in one word, for clients that do not parse sentences. A word keeps its meaning."""
 
     NOT_CONVERGING = "not-converging"
@@ -39,7 +40,16 @@ class Reason(enum.StrEnum):
 
 
 # What nova-compute does by itself. Steering only foretells it, and never carries it out.
-BY_NOVA = frozenset({Reason.NOVA_DOWNTIME_STEP, Reason.NOVA_COMPLETION_TIMEOUT})
+BY_NOVA = frozenset({AdviceReason.NOVA_DOWNTIME_STEP, AdviceReason.NOVA_COMPLETION_TIMEOUT})
+
+
+# Parties round limits, to whole milliseconds or MiB/s. Each raise is a larger one.
+_NEARLY = 1.05
+
+
+def reaches(in_force: float, advised: float) -> bool:
+    """Return whether a limit is what was advised, or higher."""
+    return in_force * _NEARLY >= advised
 
 
 class State(enum.StrEnum):
@@ -48,6 +58,11 @@ class State(enum.StrEnum):
     ADVISED = "advised"
     DONE = "done"
     FAILED = "failed"
+    # Another party has done it, or more.
+    FOLLOWED = "followed"
+
+
+CARRIED_OUT: frozenset[State] = frozenset({State.DONE, State.FOLLOWED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +71,17 @@ class Advice:
 
     Both are seconds of the clock of the situation it was made in. ``figures`` are numbers by name,
     with their units in it; ``downtime_limit_seconds`` and ``bandwidth_bytes_per_second`` are what
-    the action sets.
+    the action sets. ``lapsed``: it was made before steering acted, see ``has_lapsed``.
     """
 
-    action: Action
-    reason: Reason
+    action: SteeringAction
+    reason: AdviceReason
     message: str
     at: float
     works_by: float
     figures: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     state: State = State.ADVISED
+    lapsed: bool = False
 
     @property
     def is_ours(self) -> bool:
@@ -73,11 +89,16 @@ class Advice:
         return self.reason not in BY_NOVA
 
     @property
+    def has_lapsed(self) -> bool:
+        """Whether it counts no more: it was only advised, in a mode that did not act."""
+        return self.lapsed and self.state is State.ADVISED
+
+    @property
     def sets_downtime_limit_seconds(self) -> float | None:
         """The downtime limit that it sets; None if it sets none."""
         return self.figures.get("downtime_limit_seconds")
 
-    def to_fields(self, epoch: float = 0.0) -> fields.Advice:
+    def to_fields(self, epoch: float = 0.0) -> AdviceEntry:
         """Return it as plain values for JSON; ``epoch`` is added to its instants."""
         return {
             "action": self.action.value,

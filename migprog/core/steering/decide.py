@@ -6,7 +6,8 @@
 3. More bandwidth, if a cap that may be raised holds it.
 4. Post-copy, if what remains can be sent soon, and nothing is known that makes it unsafe.
 5. A pause of the guest, if what remains can be sent soon.
-6. Giving up early, if even the longest downtime is too short by a factor, or the deadline is.
+6. Abort, if the longest downtime is too short by a factor or did not help, or the deadline cannot
+   be met by a factor.
 
 Only at the start of an iteration; never what :mod:`migprog.core.steering.hold` forbids; and nothing
 else before the time by which the last action must have worked.
@@ -14,19 +15,24 @@ else before the time by which the last action must have worked.
 
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.status import Phase
+from migprog.core.steering import done_by_others, follow_up, hold
 from migprog.core.steering import history as history_
-from migprog.core.steering import hold, sentences
-from migprog.core.steering.advice import Action, Advice, Reason, State
+from migprog.core.steering.advice import (
+    CARRIED_OUT,
+    Advice,
+    AdviceReason,
+    State,
+    SteeringAction,
+    reaches,
+)
 from migprog.core.steering.choices import (
     CHOICES,
     HIGHER,
     LEAST_SECONDS,
     Trouble,
     capped_bandwidth,
-    figures_of,
     least_needed_seconds,
     needed_seconds,
-    works_within,
 )
 from migprog.core.steering.history import History
 from migprog.core.steering.requirements import Requirements
@@ -35,10 +41,11 @@ from migprog.core.steering.situation import Situation
 # An iteration start that needs no more than so many times the least of the latest is a good one.
 _NEAR_LEAST = 1.1
 _MOST_RAISES = 3
-_MOST_ASSERTIONS = 3
+_MOST_FAILURES = 3
+_RAISES = (SteeringAction.RAISE_DOWNTIME, SteeringAction.RAISE_BANDWIDTH)
 # After a stall the network may fail again; post-copy would leave the guest without its memory.
 _STALLED_LATELY_SECONDS = 60.0
-# The next iteration may be so many times as long as the latest, and be seen so much later.
+# The next iteration may last 1.1 times as long as the latest, and be seen 1 s late.
 _LATER, _LATER_SECONDS = 1.1, 1.0
 # Iteration starts in a row that expect the end after the deadline.
 _LATE_STARTS = 2
@@ -52,23 +59,22 @@ def decide(
 
     The caller carries the action out, or not, and says so by :func:`history.settle`.
     """
-    history = history_.observe(history, now)
+    history = done_by_others.mark(history_.observe(history, now), now)
     is_start = history_.is_iteration_start(history, now)
     if is_start:
-        history = history._replace(
-            iteration=now.iteration, late_starts=_late_starts(needs, now, history)
-        )
+        history = _with_lateness(history, needs, now)._replace(iteration=now.iteration)
     found = _decided(needs, now, history, is_start)
     if isinstance(found, Advice):
         history = history_.add(history, found)
-        if found.reason is Reason.LIMIT_LOWERED:
-            history = history._replace(asserted=history.asserted + 1)
     return history, found
 
 
 def _decided(
     needs: Requirements, now: Situation, history: History, is_start: bool
 ) -> Advice | hold.Hold | None:
+    overlong = follow_up.pause_that_lasts(needs, now, history)
+    if overlong is not None:
+        return overlong
     held = hold.hold(now, history)
     if held is not None:
         return held
@@ -77,16 +83,27 @@ def _decided(
     held = hold.hold_in_memory(now, is_start)
     if held is not None:
         return held
-    return _assertion(now, history) or _for_memory(needs, now, history)
+    return _assertion(needs, now, history) or _for_memory(needs, now, history)
 
 
-# What is in the way of an end in time.
+def _assertion(needs: Requirements, now: Situation, history: History) -> Advice | None:
+    left = _left_seconds(needs, now)
+    is_late = left is not None and _lateness(now, history, left) is not None
+    if now.verdict is not Verdict.NOT_CONVERGING and not is_late:
+        # It ends in time with the limit in force.
+        return None
+    return follow_up.limit_that_was_lowered(needs, now, history)
 
 
-def _late_starts(needs: Requirements, now: Situation, history: History) -> int:
+# Reasons why it will not end in time.
+
+
+def _with_lateness(history: History, needs: Requirements, now: Situation) -> History:
     left, eta = _left_seconds(needs, now), now.forecast.eta_seconds
-    is_late = left is not None and eta is not None and eta > left
-    return history.late_starts + 1 if is_late else 0
+    if left is None or eta is None or eta <= left:
+        return history._replace(late_starts=0, late_since=None)
+    since = now.at if history.late_since is None else history.late_since
+    return history._replace(late_starts=history.late_starts + 1, late_since=since)
 
 
 def _left_seconds(needs: Requirements, now: Situation) -> float | None:
@@ -98,14 +115,20 @@ def _trouble(needs: Requirements, now: Situation, history: History) -> Trouble |
     """Return why it will not end in time; None while it may."""
     left = _left_seconds(needs, now)
     if now.verdict is Verdict.NOT_CONVERGING and history.level_since is not None:
-        until = history.level_since + needs.patience_seconds
-        if left is not None:
+        patience_ends_at = until = history.level_since + needs.patience_seconds
+        if left is not None and left > 0:
             until = min(until, now.at + left / 2)
         length = history_.iteration_seconds(now)
         if now.at >= history.level_since + 0.7 * (until - history.level_since) - length:
             count = sum(at >= history.level_since for at, _ in now.starts)
-            is_urgent = now.at + _LATER * length + _LATER_SECONDS >= until
-            return Trouble(Reason.NOT_CONVERGING, is_urgent, left, count)
+            next_at = now.at + _LATER * length + _LATER_SECONDS
+            return Trouble(
+                AdviceReason.NOT_CONVERGING,
+                is_urgent=next_at >= until,
+                left_seconds=left,
+                level_starts=count,
+                patience_is_over=next_at >= patience_ends_at,
+            )
         return None
     if left is not None and now.verdict is Verdict.CONVERGING:
         return _lateness(now, history, left)
@@ -119,8 +142,13 @@ def _lateness(now: Situation, history: History, left: float) -> Trouble | None:
     if low is None or high is None or high <= left:
         return None
     is_last_moment = left <= LEAST_SECONDS + 2 * history_.iteration_seconds(now)
-    if low > left or history.late_starts >= (1 if is_last_moment else _LATE_STARTS):
-        return Trouble(Reason.DEADLINE_AT_RISK, True, left)
+    if low > left or (history.late_starts and is_last_moment):
+        return Trouble(AdviceReason.DEADLINE_AT_RISK, True, left)
+    late_since = now.at if history.late_since is None else history.late_since
+    # Short iterations are many chances, of which one may be the last.
+    is_late_for_long = now.at - late_since >= min(LEAST_SECONDS, left / 4)
+    if history.late_starts >= _LATE_STARTS and is_late_for_long:
+        return Trouble(AdviceReason.DEADLINE_AT_RISK, True, left)
     return None
 
 
@@ -129,11 +157,13 @@ def _lateness(now: Situation, history: History, left: float) -> Trouble | None:
 
 def _for_memory(needs: Requirements, now: Situation, history: History) -> Advice | None:
     trouble = _trouble(needs, now, history)
-    if trouble is not None and history.stalled_at is not None:
-        lately = now.at - history.stalled_at < _STALLED_LATELY_SECONDS
-        trouble = trouble._replace(stalled_lately=lately)
     if trouble is None or _waits(now, history):
         return None
+    stalled_at = history.stalled_at
+    trouble = trouble._replace(
+        stalled_lately=stalled_at is not None and now.at - stalled_at < _STALLED_LATELY_SECONDS,
+        is_overruled=_is_overruled(now, history),
+    )
     least = least_needed_seconds(now)
     if not trouble.is_urgent and least is not None and needed_seconds(now) > _NEAR_LEAST * least:
         # A later iteration start is a better moment.
@@ -154,66 +184,75 @@ def _for_memory(needs: Requirements, now: Situation, history: History) -> Advice
 def _waits(now: Situation, history: History) -> bool:
     """Return whether the last action may yet work, or nothing more is to be done."""
     latest = history.latest
-    if latest is None:
-        return False
-    if latest.action in (Action.ABORT, Action.STOP_ASSERTING):
+    return latest is not None and (
+        latest.action is SteeringAction.ABORT or now.at < latest.works_by
+    )
+
+
+def _is_overruled(now: Situation, history: History) -> bool:
+    """Return whether another party keeps the downtime limit below the latest that was set."""
+    if history.was_advised(SteeringAction.STOP_ASSERTING):
         return True
-    return now.at < latest.works_by
+    raises = [each for each in history.made if _is_raise_that_was_done(each)]
+    return bool(raises) and not _is_in_force(raises[-1], now)
+
+
+def _is_raise_that_was_done(entry: Advice) -> bool:
+    return entry.action is SteeringAction.RAISE_DOWNTIME and entry.state in CARRIED_OUT
+
+
+def _is_in_force(entry: Advice, now: Situation) -> bool:
+    limit = entry.sets_downtime_limit_seconds or 0.0
+    return not now.downtime_limit_is_known or reaches(now.downtime_limit_seconds, limit)
 
 
 def _was_tried(advice: Advice, now: Situation, history: History) -> bool | None:
     """Return whether the same was tried: the same action, with no higher figure; False if it was
-    only advised, None if it was not even that."""
-    same = [each for each in history.advice if each.is_ours and each.action is advice.action]
-    tried = [each for each in same if _is_carried_out(each, now)]
-    if advice.action is Action.RAISE_DOWNTIME and len(tried) >= _MOST_RAISES:
-        return True
+    only advised or failed too often, None if it may be tried.
+
+    A raise that failed, or whose limit another party has lowered, shows nothing about the
+    migration: it is tried again, and does not justify a larger action. Post-copy or a pause that
+    libvirt refuses is not possible.
+    """
+    same = [each for each in history.made if each.action is advice.action]
+    carried_out = CARRIED_OUT if advice.action in _RAISES else CARRIED_OUT | {State.FAILED}
+    tried = [each for each in same if each.state in carried_out]
     new = advice.sets_downtime_limit_seconds
     if new is not None:
-        same = [a for a in same if new < HIGHER * (a.sets_downtime_limit_seconds or 0.0)]
-    if not same:
-        return None
-    return any(each in tried for each in same)
+        if len(tried) >= _MOST_RAISES or history.was_advised(SteeringAction.STOP_ASSERTING):
+            return True
+        needed = advice.figures.get("downtime_needed_seconds", 0.0)
+        same = [each for each in same if _shows_as_much(each, new, needed)]
+        same = [each for each in same if each not in tried or _is_in_force(each, now)]
+    if any(each in tried for each in same):
+        return True
+    failed = [each for each in same if each.state is State.FAILED]
+    return False if len(failed) < len(same) or len(failed) >= _MOST_FAILURES else None
 
 
-def _is_carried_out(advice: Advice, now: Situation) -> bool:
-    """Return whether steering or another party has carried it out, or could not."""
-    limit = advice.sets_downtime_limit_seconds
-    followed = limit is not None and now.downtime_limit_seconds * HIGHER >= limit
-    return advice.state is not State.ADVISED or followed
+def _shows_as_much(earlier: Advice, limit: float, needed: float) -> bool:
+    """Return whether an earlier raise shows what one to ``limit`` would: it was about as high, and
+    not below what is needed now."""
+    before = earlier.sets_downtime_limit_seconds or 0.0
+    return needed <= before and limit < HIGHER * before
 
 
-# Disks, and another party that sets the limit.
+# Disks.
 
 
 def _for_disks(needs: Requirements, now: Situation, history: History) -> Advice | None:
-    if Action.RAISE_BANDWIDTH not in needs.may or history.was_advised(Action.RAISE_BANDWIDTH):
+    if SteeringAction.RAISE_BANDWIDTH not in needs.may or _waits(now, history):
         return None
+    advice = _bandwidth_for_disks(needs, now)
+    return advice if advice is not None and _was_tried(advice, now, history) is None else None
+
+
+def _bandwidth_for_disks(needs: Requirements, now: Situation) -> Advice | None:
     left, low = _left_seconds(needs, now), now.forecast.eta_low_seconds
     cap = now.capabilities.bandwidth_cap_bytes_per_second or 0
     if now.verdict is Verdict.NOT_CONVERGING:
-        return capped_bandwidth(needs, now, Reason.DISKS_DO_NOT_CONVERGE, 2.0 * cap)
+        return capped_bandwidth(needs, now, AdviceReason.DISKS_DO_NOT_CONVERGE, 2.0 * cap, left)
     if left is None or low is None or low <= left:
         return None
-    return capped_bandwidth(
-        needs, now, Reason.DEADLINE_AT_RISK, cap * low / max(left, LEAST_SECONDS)
-    )
-
-
-def _assertion(now: Situation, history: History) -> Advice | None:
-    """Return the limit that steering had set, if another party has lowered it."""
-    ours, other = history.limit_seconds, now.downtime_limit_seconds
-    if ours is None or other >= ours / HIGHER or history.was_advised(Action.STOP_ASSERTING):
-        return None
-    is_over = history.asserted >= _MOST_ASSERTIONS
-    return Advice(
-        action=Action.STOP_ASSERTING if is_over else Action.RAISE_DOWNTIME,
-        reason=Reason.LOWERED_REPEATEDLY if is_over else Reason.LIMIT_LOWERED,
-        message=sentences.lowered(ours, other, history.asserted, is_over),
-        at=now.at,
-        works_by=now.at + works_within(now, now.forecast_with(ours)),
-        figures=figures_of(
-            downtime_limit_before_seconds=other,
-            downtime_limit_seconds=None if is_over else ours,
-        ),
-    )
+    needed_bytes = cap * low / max(left, LEAST_SECONDS)
+    return capped_bandwidth(needs, now, AdviceReason.DEADLINE_AT_RISK, needed_bytes, left)

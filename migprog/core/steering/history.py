@@ -7,41 +7,44 @@ import math
 import statistics
 from typing import NamedTuple
 
-from migprog.core.fields import MAX_ADVICE
+from migprog.core.advice_entry import MAX_ADVICE
+from migprog.core.forecast.dirty_rate import plateau_start
 from migprog.core.forecast.verdict import Verdict
-from migprog.core.steering.advice import Action, Advice, State
+from migprog.core.steering.advice import Advice, State, SteeringAction
 from migprog.core.steering.situation import Situation
 
 # Rates of the last seconds are compared; so much apart, they have changed.
 RATE_SECONDS = 5.0
 _RATE_CHANGES = 1.5
-# A plateau starts at the last iteration start that had less left than this share of the best.
-_PROGRESS = 0.9
 
 
 class History(NamedTuple):
     """Made of one situation after the other.
 
     ``level_since`` is when remaining memory stopped shrinking, None while it shrinks;
-    ``late_starts`` how many iteration starts in a row expected the end after the deadline.
-    ``iteration`` is the latest that was decided on, ``stalled_at`` when no data moved last.
-    ``limit_seconds`` is the downtime limit that steering has set, ``asserted`` how often it set it
-    again after another party had lowered it.
+    ``late_starts`` how many iteration starts in a row expected the end after the deadline, the
+    first of them at ``late_since``. ``iteration`` is the latest that was decided on, ``stalled_at``
+    when no data moved last. ``limit_seconds`` is the downtime limit that steering has set.
     """
 
     level_since: float | None = None
     late_starts: int = 0
+    late_since: float | None = None
     iteration: int | None = None
     stalled_at: float | None = None
     rates: tuple[tuple[float, float], ...] = ()
     advice: tuple[Advice, ...] = ()
     limit_seconds: float | None = None
-    asserted: int = 0
+
+    @property
+    def made(self) -> list[Advice]:
+        """Steering's own decisions that count."""
+        return [each for each in self.advice if each.is_ours and not each.has_lapsed]
 
     @property
     def latest(self) -> Advice | None:
-        """The newest of steering's own decisions."""
-        return next((each for each in reversed(self.advice) if each.is_ours), None)
+        """The newest of them."""
+        return next(reversed(self.made), None)
 
     @property
     def rate_changes(self) -> bool:
@@ -49,22 +52,27 @@ class History(NamedTuple):
         rates = [rate for _, rate in self.rates]
         return bool(rates) and max(rates) > _RATE_CHANGES * min(rates)
 
-    def was_advised(self, action: Action) -> bool:
-        return any(each.action is action and each.is_ours for each in self.advice)
+    def was_advised(self, action: SteeringAction) -> bool:
+        return any(each.action is action for each in self.made)
 
 
 def observe(history: History, now: Situation) -> History:
     """Return the history with one more situation."""
-    rates = history.rates
-    rate = now.wire_bytes_per_second
-    if rate:
-        lately = (each for each in rates if each[0] > now.at - RATE_SECONDS)
-        rates = (*lately, (now.at, rate))
     return history._replace(
-        rates=rates,
+        rates=_rates(history.rates, now),
         level_since=_level_since(history, now),
         stalled_at=now.at if now.verdict is Verdict.STALLED else history.stalled_at,
     )
+
+
+def _rates(
+    rates: tuple[tuple[float, float], ...], now: Situation
+) -> tuple[tuple[float, float], ...]:
+    """Return the known rates of the last seconds, and the one before them: samples may be rarer."""
+    since, rate = now.at - RATE_SECONDS, now.wire_bytes_per_second
+    before = [each for each in rates if each[0] <= since][-1:]
+    lately = [each for each in rates if each[0] > since]
+    return (*before, *lately, *([(now.at, rate)] if rate else []))
 
 
 def _level_since(history: History, now: Situation) -> float | None:
@@ -72,12 +80,9 @@ def _level_since(history: History, now: Situation) -> float | None:
         return None
     if now.verdict is not Verdict.NOT_CONVERGING or history.level_since is not None:
         return history.level_since
-    since, best = now.at, math.inf
     stalled_at = -math.inf if history.stalled_at is None else history.stalled_at
-    for at, remaining_bytes in now.starts:
-        if at > stalled_at and remaining_bytes < _PROGRESS * best:
-            since, best = at, remaining_bytes
-    return since
+    starts = [each for each in now.starts if each[0] > stalled_at]
+    return starts[plateau_start(size for _, size in starts)][0] if starts else now.at
 
 
 def is_iteration_start(history: History, now: Situation) -> bool:
@@ -93,7 +98,7 @@ def iteration_seconds(now: Situation) -> float:
 
 
 def add(history: History, advice: Advice) -> History:
-    """Return the history with one more entry; the oldest go."""
+    """Return the history with one more entry; the oldest are dropped."""
     return history._replace(advice=(*history.advice, advice)[-MAX_ADVICE:])
 
 
@@ -106,3 +111,16 @@ def settle(history: History, state: State) -> History:
         advice=(*before, changed),
         limit_seconds=history.limit_seconds if limit is None else limit,
     )
+
+
+def mode_changed(history: History, acts: bool) -> History:
+    """Return the history after the operator has chosen another mode; ``acts``: it carries decisions
+    out.
+
+    Steering then decides again about what it had only advised. It no longer keeps a limit that it
+    has set: what other parties did to it, or will do, in another mode is not known.
+    """
+    advice = history.advice
+    if acts:
+        advice = tuple(dataclasses.replace(each, lapsed=True) for each in advice)
+    return history._replace(advice=advice, limit_seconds=None)

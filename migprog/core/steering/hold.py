@@ -4,7 +4,7 @@
 import enum
 
 from migprog.core.forecast.verdict import Verdict
-from migprog.core.status import Phase
+from migprog.core.status import POST_COPY_PHASES, Phase
 from migprog.core.steering.history import History
 from migprog.core.steering.situation import Situation
 
@@ -12,9 +12,9 @@ from migprog.core.steering.situation import Situation
 STALE_SECONDS = 3.0
 # What an agent that has just started knows of iterations and rates is too little.
 WATCHED_SECONDS = 10.0
-# One that was found so soon after its start was watched from the start.
+# A migration found within 2 s of its start counts as watched from its start.
 _FROM_START_SECONDS = 2.0
-# Enough to compare.
+# Two iteration starts are needed to compare.
 LEAST_STARTS = 2
 
 
@@ -32,7 +32,7 @@ class Hold(enum.StrEnum):
     WITHIN_ITERATION = "within-iteration"
 
 
-_LEAVES = (Phase.SWITCHOVER, Phase.POST_COPY, Phase.POST_COPY_PAUSED, Phase.DONE)
+_LEAVES = POST_COPY_PHASES | {Phase.SWITCHOVER, Phase.DONE}
 
 
 def hold(now: Situation, history: History) -> Hold | None:
@@ -43,7 +43,7 @@ def hold(now: Situation, history: History) -> Hold | None:
         return Hold.NOTHING_COPIED
     if now.guest_is_paused:
         return Hold.GUEST_PAUSED
-    if now.at - now.sampled_at > STALE_SECONDS:
+    if is_stale(now):
         return Hold.SAMPLE_TOO_OLD
     if is_new_to_agent(now):
         return Hold.WATCHED_TOO_SHORTLY
@@ -52,6 +52,10 @@ def hold(now: Situation, history: History) -> Hold | None:
     if history.rate_changes:
         return Hold.RATE_CHANGES
     return None
+
+
+def is_stale(now: Situation) -> bool:
+    return now.at - now.sampled_at > STALE_SECONDS
 
 
 def is_new_to_agent(now: Situation) -> bool:

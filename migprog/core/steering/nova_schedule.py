@@ -9,8 +9,10 @@ nova/virt/libvirt/driver.py. Nova compares the limit only with what it has set i
 from collections.abc import Sequence
 from typing import NamedTuple
 
-_GIB = 2**30
-_LEAST_GIB = 2.0
+GIB = 2**30
+# What Nova counts at least, of memory and of each disk: a small server has connections to set up,
+# too.
+LEAST_GIB = 2.0
 ABORT, FORCE_COMPLETE = "abort", "force_complete"
 
 
@@ -38,7 +40,7 @@ def data_gib(memory_bytes: int | None, disks_bytes: Sequence[int] = ()) -> float
     """Return what Nova takes for the size of a migration: GiB, at least 2 for memory and for each
     copied disk."""
     sizes = [memory_bytes or 0, *disks_bytes]
-    return sum(max(_LEAST_GIB, size / _GIB) for size in sizes)
+    return sum(max(LEAST_GIB, size / GIB) for size in sizes)
 
 
 def downtime_steps(options: NovaOptions, gib: float) -> tuple[Step, ...]:

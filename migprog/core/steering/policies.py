@@ -4,10 +4,11 @@
 import dataclasses
 import enum
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from migprog.core.steering.advice import Action
+from migprog.core.steering.advice import SteeringAction
 from migprog.core.steering.nova_schedule import NovaOptions
 from migprog.core.steering.requirements import (
     MAX_DOWNTIME_SECONDS,
@@ -20,7 +21,9 @@ from migprog.core.steering.requirements import (
 Policy = Requirements | NovaOptions
 # Servers that steering leaves alone.
 NONE = "none"
-ALLOWED = tuple(action.value for action in Action if action is not Action.STOP_ASSERTING)
+ALLOWED = tuple(
+    action.value for action in SteeringAction if action is not SteeringAction.STOP_ASSERTING
+)
 
 
 class Mode(enum.StrEnum):
@@ -48,6 +51,13 @@ class Policies(NamedTuple):
         name = self.default if name is None else name
         return name, self.by_name.get(name)
 
+    @property
+    def may_raise_bandwidth(self) -> bool:
+        """Whether one that holds for any server may."""
+        names = {self.default, *self.by_server.values(), *self.by_project.values()}
+        held = (self.by_name.get(name) for name in names)
+        return any(isinstance(each, Requirements) and each.may_raise_bandwidth for each in held)
+
 
 NO_POLICIES = Policies(NONE, {}, {}, {})
 # Field, least and most; "may" is not a number.
@@ -61,7 +71,10 @@ _RULES: Mapping[str, tuple[float, float]] = {
     "longest_pause_seconds": (0.0, 86_400.0),
     "max_bandwidth_bytes_per_second": (2.0**20, 2.0**50),
 }
-# Without a value there is none.
+_WHOLE = ("max_bandwidth_bytes_per_second",)
+# What Python takes for a number besides (1_000, other scripts' digits, nan) is a mistake here.
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?", re.ASCII)
+# `none` switches these off.
 _OPTIONAL = ("deadline_seconds", "deadline_seconds_per_gib", "max_bandwidth_bytes_per_second")
 FIELDS = (*_RULES, "may")
 MAY_SEPARATOR = "+"
@@ -69,37 +82,52 @@ MAY_SEPARATOR = "+"
 
 def parse_requirement(field: str, text: str) -> Any:
     """Return the value of a requirement. Raises :class:`ValueError` with field, value and rule."""
+    text = text.strip()
     if field == "may":
-        words = [word for word in text.split(MAY_SEPARATOR) if word]
-        unknown = [word for word in words if word not in ALLOWED]
-        if unknown:
-            raise ValueError(
-                f"may: {unknown[0]!r} must be one of {', '.join(ALLOWED)}; several are joined by "
-                f"{MAY_SEPARATOR}"
-            )
-        return frozenset(Action(word) for word in words)
+        return _actions(text)
     if field not in _RULES:
         raise ValueError(f"{field}: there is no such requirement; one of {', '.join(FIELDS)}")
     if text == NONE and field in _OPTIONAL:
         return None
     least, most = _RULES[field]
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not least <= value <= most:
-        none = f", or {NONE}" if field in _OPTIONAL else ""
-        raise ValueError(f"{field}: {text!r} must be a number from {least:g} to {most:g}{none}")
-    return int(value) if field == "max_bandwidth_bytes_per_second" else value
+    is_whole = field in _WHOLE
+    value = float(text) if _NUMBER.fullmatch(text) else math.nan
+    if not least <= value <= most or (is_whole and value != int(value)):
+        kind, none = "whole number" if is_whole else "number", ""
+        if field in _OPTIONAL:
+            none = f", or {NONE}"
+        raise ValueError(
+            f"{field}: {text!r} must be a {kind} from {_plain(least)} to {_plain(most)}{none}"
+        )
+    return int(value) if is_whole else value
+
+
+def _actions(text: str) -> frozenset[SteeringAction]:
+    words = text.split(MAY_SEPARATOR)
+    for word in words:
+        if word not in ALLOWED:
+            raise ValueError(
+                f"may: {word!r} must be one of {', '.join(ALLOWED)}; several are joined by "
+                f"{MAY_SEPARATOR}; for none of them choose the policy {NONE}"
+            )
+        if words.count(word) > 1:
+            raise ValueError(f"may: {word!r} must not be given twice")
+    return frozenset(SteeringAction(word) for word in words)
+
+
+def _plain(value: float) -> str:
+    return str(int(value)) if value == int(value) else f"{value:g}"
 
 
 def parse_overrides(overrides: Mapping[str, str]) -> dict[str, Requirements]:
     """Return the ready-made policies with what ``overrides`` changes, keyed ``POLICY.FIELD``, or
     ``FIELD`` for all policies. Raises :class:`ValueError`."""
     changed = dict(POLICIES)
-    # What names its policy comes last, and holds.
+    # POLICY.FIELD is applied after FIELD, so it wins.
     for key in sorted(overrides, key=lambda each: "." in each):
-        name, _, field = key.rpartition(".")
+        name, dot, field = key.rpartition(".")
+        if dot and not name:
+            raise ValueError(f"{key!r}: must be POLICY.REQUIREMENT or REQUIREMENT")
         if name == NOVA:
             raise ValueError(f"{key}: {NOVA} has Nova's options (live_migration_...) instead")
         if name and name not in POLICIES:

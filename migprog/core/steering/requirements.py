@@ -5,11 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from migprog.core.steering.advice import Action
+from migprog.core.steering.advice import SteeringAction
+from migprog.core.steering.nova_schedule import GIB, LEAST_GIB
 
-_GIB = 2**30
-# As in Nova's times by size: a small server has a connection to set up, too.
-_LEAST_GIB = 2.0
 # libvirt and QEMU take no longer downtime limit (MAX_MIGRATE_DOWNTIME in QEMU's options.h).
 MAX_DOWNTIME_SECONDS = 2000.0
 
@@ -31,7 +29,7 @@ class Requirements:
     """
 
     longest_downtime_seconds: float
-    may: frozenset[Action]
+    may: frozenset[SteeringAction]
     patience_seconds: float = 120.0
     deadline_seconds: float | None = None
     deadline_seconds_per_gib: float | None = None
@@ -40,11 +38,17 @@ class Requirements:
     longest_pause_seconds: float = 10.0
     max_bandwidth_bytes_per_second: int | None = None
 
+    @property
+    def may_raise_bandwidth(self) -> bool:
+        """Whether a bandwidth cap may be raised at all."""
+        is_limited = self.max_bandwidth_bytes_per_second is not None
+        return is_limited and SteeringAction.RAISE_BANDWIDTH in self.may
+
     def deadline_after_seconds(self, size_bytes: int | None) -> float | None:
         """Return the deadline in seconds from the start, for a migration of ``size_bytes``."""
         known = [] if self.deadline_seconds is None else [self.deadline_seconds]
         if self.deadline_seconds_per_gib is not None and size_bytes is not None:
-            known.append(self.deadline_seconds_per_gib * max(_LEAST_GIB, size_bytes / _GIB))
+            known.append(self.deadline_seconds_per_gib * max(LEAST_GIB, size_bytes / GIB))
         return min(known, default=None)
 
 
@@ -52,18 +56,29 @@ POLICIES: Mapping[str, Requirements] = MappingProxyType(
     {
         "gentle": Requirements(
             longest_downtime_seconds=2.0,
-            may=frozenset({Action.RAISE_DOWNTIME, Action.RAISE_BANDWIDTH, Action.ABORT}),
+            may=frozenset(
+                {
+                    SteeringAction.RAISE_DOWNTIME,
+                    SteeringAction.RAISE_BANDWIDTH,
+                    SteeringAction.ABORT,
+                }
+            ),
         ),
         "finish-by-deadline": Requirements(
             longest_downtime_seconds=5.0,
             deadline_seconds_per_gib=120.0,
-            may=frozenset(Action) - {Action.STOP_ASSERTING},
+            may=frozenset(SteeringAction) - {SteeringAction.STOP_ASSERTING},
         ),
         "post-copy": Requirements(
             longest_downtime_seconds=0.5,
             post_copy_seconds=600.0,
             may=frozenset(
-                {Action.RAISE_DOWNTIME, Action.RAISE_BANDWIDTH, Action.POST_COPY, Action.ABORT}
+                {
+                    SteeringAction.RAISE_DOWNTIME,
+                    SteeringAction.RAISE_BANDWIDTH,
+                    SteeringAction.POST_COPY,
+                    SteeringAction.ABORT,
+                }
             ),
         ),
     }

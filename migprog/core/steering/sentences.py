@@ -1,26 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sentences of advice: why, with the figures."""
 
-from migprog.core.steering.advice import Reason
+from migprog.core.duration import describe
+from migprog.core.steering.advice import AdviceReason
 from migprog.core.steering.situation import Situation
 
 _MIB = 2**20
 
 
 def raise_downtime(
-    reason: Reason, now: Situation, limit: float, needed: float, left: float | None
+    reason: AdviceReason, now: Situation, limit: float, needed: float, left: float | None
 ) -> str:
-    before = f"(now {seconds(now.downtime_limit_seconds)} s)"
-    if reason is Reason.NOT_CONVERGING:
-        least = min(size for _, size in now.starts[-4:])
+    before = f"(now {_limit(now)})"
+    if reason is AdviceReason.NOT_CONVERGING:
         enough = "" if limit >= needed else ", the longest that is allowed"
         return (
-            f"remaining memory no longer shrinks (at least {least / _MIB:.0f} MiB per iteration, "
-            f"{seconds(needed)} s); raise the downtime limit to {seconds(limit)} s {before}{enough}"
+            f"remaining memory no longer shrinks (at least {now.least_start_bytes / _MIB:.0f} MiB "
+            f"per iteration, {describe(needed)}); raise the downtime limit to {describe(limit)} "
+            f"{before}{enough}"
         )
     return (
-        f"the end is expected after the deadline, in {_span(now)} with {_left(left)} left; raise "
-        f"the downtime limit to {seconds(limit)} s {before}"
+        f"the end is expected after the deadline, in {_span(now)} ({_left(left)}); raise "
+        f"the downtime limit to {describe(limit)} {before}"
     )
 
 
@@ -35,54 +36,88 @@ def raise_bandwidth(now: Situation, new: float) -> str:
 def post_copy(now: Situation, rest: float) -> str:
     return (
         f"no allowed downtime ends it in time; begin post-copy: the remaining "
-        f"{(now.remaining_bytes or 0) / _MIB:.0f} MiB take {seconds(rest)} s"
+        f"{(now.remaining_bytes or 0) / _MIB:.0f} MiB take {describe(rest)}"
     )
 
 
 def pause(now: Situation, rest: float) -> str:
     return (
         f"no allowed downtime ends it in time; pause the server: the remaining "
-        f"{(now.remaining_bytes or 0) / _MIB:.0f} MiB take {seconds(rest)} s"
+        f"{(now.remaining_bytes or 0) / _MIB:.0f} MiB take {describe(rest)} at the present rate"
     )
 
 
-def abort(reason: Reason, needed: float | None, longest: float, left: float | None) -> str:
-    if reason is Reason.DEADLINE_UNREACHABLE:
+def pause_too_long(now: Situation, lasted: float, longest: float) -> str:
+    rest = now.rest_seconds
+    takes = "no data moves" if rest is None else f"what remains takes {describe(rest)} more"
+    return (
+        f"the server has been paused for {describe(lasted)}, the longest allowed is "
+        f"{describe(longest)}, and {takes}; abort, the server then goes on at its source"
+    )
+
+
+def abort(
+    reason: AdviceReason, now: Situation, needed: float | None, longest: float, left: float | None
+) -> str:
+    if reason is AdviceReason.DEADLINE_UNREACHABLE:
         return (
-            f"the deadline ({_left(left)} left) cannot be met even with the longest downtime of "
-            f"{seconds(longest)} s; abort"
+            f"the deadline ({_left(left)}) cannot be met even with the longest downtime of "
+            f"{describe(longest)}; abort"
         )
-    need = "an unknown time" if needed is None else f"{seconds(needed)} s"
+    need = "an unknown time" if needed is None else describe(needed)
+    limit = now.downtime_limit_seconds
+    if needed is not None and needed <= limit and not now.downtime_limit_is_known:
+        return (
+            f"remaining memory no longer shrinks and needs a downtime of {need}; the downtime "
+            f"limit is {_limit(now)}; abort"
+        )
+    if needed is not None and needed <= limit:
+        return (
+            f"remaining memory no longer shrinks, and the downtime limit of {describe(limit)}, "
+            "which should have sufficed, did not end it; abort"
+        )
     if needed is not None and needed <= longest:
         return (
-            f"remaining memory no longer shrinks, and a downtime limit of {seconds(needed)} s, "
-            "which should have sufficed, did not end it; abort"
+            f"remaining memory no longer shrinks and needs a downtime of {need}; the limit is "
+            f"{_limit(now)} after as many raises as are tried; abort"
         )
     return (
         f"remaining memory no longer shrinks and needs a downtime of {need}, the longest allowed "
-        f"is {seconds(longest)} s; abort"
+        f"is {describe(longest)}; abort"
     )
 
 
-def lowered(ours: float, other: float, times: int, is_over: bool) -> str:
-    text = (
-        f"another party lowered the downtime limit from {seconds(ours)} s to {seconds(other)} s, "
+def lowered(ours: float, other: float) -> str:
+    return (
+        f"another party lowered the downtime limit from {describe(ours)} to {describe(other)}, "
         "as nova-compute does at each step of its own"
     )
-    if is_over:
-        return f"{text}; it was set again {times} times: not any more"
-    return f"{text}; set it again"
 
 
-def seconds(value: float) -> str:
-    """Format seconds to a tenth, less than one to a millisecond."""
-    return f"{value:.1f}" if value >= 1 else f"{round(value, 3):g}"
+def set_again(ours: float, other: float) -> str:
+    return f"{lowered(ours, other)}; set it again"
+
+
+def set_no_more(ours: float, other: float, done: int, failed: int) -> str:
+    tried = f"it was set again {done} times"
+    if failed > done:
+        tried = f"it could not be set again in {failed} attempts"
+    return f"{lowered(ours, other)}; {tried}, and now steering leaves it"
+
+
+def _limit(now: Situation) -> str:
+    limit = describe(now.downtime_limit_seconds)
+    return limit if now.downtime_limit_is_known else f"not known; QEMU's default is {limit}"
 
 
 def _span(now: Situation) -> str:
     low, high = now.forecast.eta_low_seconds, now.forecast.eta_high_seconds
-    return "an unknown time" if low is None or high is None else f"{low:.0f} to {high:.0f} s"
+    if low is None or high is None:
+        return "an unknown time"
+    return f"{describe(low)} to {describe(high)}"
 
 
 def _left(left: float | None) -> str:
-    return "an unknown time" if left is None else f"{max(0.0, left):.0f} s"
+    if left is None:
+        return "no known time left"
+    return f"{describe(left)} left" if left >= 0 else f"passed {describe(-left)} ago"

@@ -13,6 +13,8 @@ from migprog.core.status import Phase
 
 # QEMU sends post-copy and several connections together since then.
 _MULTIFD_WITH_POST_COPY = 10_001_000
+# The downtime needed is the least of so many latest iterations.
+LATEST = 4
 
 
 class Capabilities(NamedTuple):
@@ -41,8 +43,8 @@ class Situation(NamedTuple):
     present one, ``starts`` what had to be sent at the latest iteration starts, undisturbed by a
     pause of the guest, as (instant, bytes). ``downtime_limit_is_known``: it was read; else it is
     taken for QEMU's default. ``forecast`` is that with the downtime limit in force;
-    ``forecast_with`` returns that with another limit, in seconds. Of not converging,
-    ``can_slow_further`` is whether auto-converge goes on.
+    ``forecast_with`` returns that with another limit, in seconds.
+    ``can_slow_further``: auto-converge can slow the guest more.
     """
 
     at: float
@@ -74,6 +76,16 @@ class Situation(NamedTuple):
         return None if self.memory_bytes is None else self.memory_bytes + sum(self.disks_bytes)
 
     @property
+    def least_start_bytes(self) -> int:
+        """The least of the latest iteration starts, of which there is one at least."""
+        return min(size for _, size in self.starts[-LATEST:])
+
+    @property
+    def known_limit_seconds(self) -> float | None:
+        """The downtime limit in force, where it was read."""
+        return self.downtime_limit_seconds if self.downtime_limit_is_known else None
+
+    @property
     def elapsed_seconds(self) -> float:
         return max(0.0, self.at - self.started_at)
 
@@ -86,7 +98,7 @@ class Situation(NamedTuple):
 
 
 def situation_of(
-    course: PrecopyState,
+    precopy: PrecopyState,
     phase: Phase,
     judgement: Judgement,
     forecast: Estimate,
@@ -95,12 +107,12 @@ def situation_of(
     capabilities: Capabilities = Capabilities(),  # noqa: B008
 ) -> Situation | None:
     """Return what steering has to know of a monitored migration; None before its first sample."""
-    latest = course.latest
+    latest = precopy.latest
     if latest is None:
         return None
 
     def forecast_with(limit_seconds: float) -> Estimate:
-        changed = course._replace(latest=latest._replace(downtime_limit_seconds=limit_seconds))
+        changed = precopy._replace(latest=latest._replace(downtime_limit_seconds=limit_seconds))
         judged = verdict.judge(changed, phase, at, judgement)
         return estimate.forecast(changed, phase, judged.verdict)
 
@@ -109,25 +121,25 @@ def situation_of(
         disks = (latest.disk_total_bytes,)
     return Situation(
         at=at,
-        started_at=course.started_at,
+        started_at=precopy.started_at,
         watched_since=watched_since,
         sampled_at=latest.at,
         phase=phase,
         verdict=judgement.verdict,
-        downtime_limit_seconds=downtime_limit_seconds(course),
+        downtime_limit_seconds=downtime_limit_seconds(precopy),
         forecast=forecast,
         forecast_with=forecast_with,
         downtime_limit_is_known=latest.downtime_limit_seconds is not None,
         iteration=latest.memory_iteration,
-        starts=tuple((each.at, each.remaining_bytes) for each in course.undisturbed),
-        bytes_per_second=course.memory_bytes_per_second,
-        wire_bytes_per_second=course.wire.bytes_per_second or course.disk_bytes_per_second,
+        starts=tuple((each.at, each.remaining_bytes) for each in precopy.undisturbed),
+        bytes_per_second=precopy.memory_bytes_per_second,
+        wire_bytes_per_second=precopy.wire.bytes_per_second or precopy.disk_bytes_per_second,
         bandwidth_needed_bytes_per_second=judgement.bandwidth_needed_bytes_per_second,
         remaining_bytes=latest.memory_remaining_bytes,
-        memory_bytes=course.memory_size_bytes or latest.memory_total_bytes,
+        memory_bytes=precopy.memory_size_bytes or latest.memory_total_bytes,
         disks_bytes=disks,
-        can_slow_further=verdict.auto_converge_goes_on(course),
-        guest_is_paused=course.paused_at is not None,
-        has_host_devices=course.has_host_devices or latest.vfio_transferred_bytes is not None,
+        can_slow_further=verdict.auto_converge_goes_on(precopy),
+        guest_is_paused=precopy.paused_at is not None,
+        has_host_devices=precopy.has_host_devices or latest.vfio_transferred_bytes is not None,
         capabilities=capabilities,
     )

@@ -9,20 +9,24 @@ it, ``heartbeat`` the interval of the source's agent. A line ``#`` is a comment.
 
 The files are run by the rules in core/ (``unit/core/test_transcripts.py``) and by the store on each
 database (``store_cases/transcripts.py``).
+
+In ``notices/`` the line after a step is ``=> EVENT; EVENT ...``: what others are notified of
+(``store_cases/notices.py``). There ``advice`` is a list ``ACTION:STATE,...``.
 """
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from migprog.core.messages import Arrival, ArrivalState, Report
 from migprog.core.record import FIGURES
-from migprog.core.report import Arrival, ArrivalState, Report
 from migprog.core.status import Phase, Status
 from migprog.tests.stores import START
 
 FILES = sorted(pathlib.Path(__file__).parent.glob("*.txt"))
+NOTICES = sorted((pathlib.Path(__file__).parent / "notices").glob("*.txt"))
 NAMES = (
     *("status", "sequence", "percent", "source_compute", "dest_compute"),
     *("started_at", "sampled_at", "ended_at", "arrived_at"),
@@ -67,6 +71,20 @@ def replay(path: pathlib.Path, uuid: str, server_uuid: str, take: Take) -> str:
     return "\n".join(lines) + "\n"
 
 
+def replay_notices(
+    path: pathlib.Path, uuid: str, server_uuid: str, take: Callable[[Step], Sequence[str]]
+) -> str:
+    """Return the file's text with what ``take`` returns for each step."""
+    lines = []
+    for line in path.read_text().splitlines():
+        if not line.startswith("=>"):
+            lines.append(line)
+        if line.startswith(("report ", "arrival ")):
+            events = take(_step(line, uuid, server_uuid))
+            lines.append(f"=> {'; '.join(events) or 'nothing'}")
+    return "\n".join(lines) + "\n"
+
+
 def _step(line: str, uuid: str, server_uuid: str) -> Step:
     kind, state, *words = line.split()
     given: dict[str, Any] = dict(_read(kind, words))
@@ -100,11 +118,20 @@ def _read(kind: str, words: list[str]) -> Iterator[tuple[str, Any]]:
     for word in words:
         name, _, text = word.partition("=")
         value: Any = {"yes": True, "no": False}.get(text, text)
+        if name == "advice":
+            value = [_advice(*each.split(":")) for each in text.split(",")]
         if text.lstrip("-").replace(".", "", 1).isdigit():
             value = float(text) if "." in text or name in _INSTANTS else int(text)
         if name in _INSTANTS:
             value += START
         yield name, rules[name](value) if name in rules else value
+
+
+def _advice(action: str, state: str) -> dict[str, Any]:
+    """Nova's own steps are named by their reasons."""
+    reason = action if action.startswith("nova-") else "not-converging"
+    words = {"action": action, "reason": reason, "message": f"{action}, please", "state": state}
+    return {**words, "at": START, "works_by": START + 60, "figures": {"downtime_seconds": 1.5}}
 
 
 def _shown(name: str, value: Any) -> str:

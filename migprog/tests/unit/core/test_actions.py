@@ -4,7 +4,9 @@ import uuid
 
 import pytest
 
-from migprog.core.actions import Action, Answer, Refusal, Target, is_of, refusal
+from migprog.core import job_start
+from migprog.core.actions import Action, Refusal, Target, refusal
+from migprog.core.agent_answer import Answer
 from migprog.core.status import ENDED, Phase, Status
 from migprog.core.wire_table import Malformed
 
@@ -58,7 +60,7 @@ def test_why_not():
     ],
 )
 def test_target_matches_its_job_only(changes, at, seen_at, it_is):
-    assert is_of(STATS | changes, at, seen_at) is it_is
+    assert job_start.is_migration_seen(STATS | changes, at, seen_at) is it_is
 
 
 def test_a_target_on_its_way():
@@ -84,9 +86,11 @@ def test_invalid_targets_are_malformed(wire, said):
 
 def test_an_answer_on_its_way():
     for answer in (Answer(), Answer("it is over"), *map(Answer.of, Refusal)):
-        assert Answer.from_wire(answer.to_wire()) == answer
-    assert Answer.from_wire(None) == Answer.from_wire({"of_tomorrow": 1}) == Answer()
-    assert len(Answer.from_wire({"refused": "x" * 9999}).refused) == 255
+        assert Answer.from_wire(answer.to_wire(), Refusal) == answer
+    assert (
+        Answer.from_wire(None, Refusal) == Answer.from_wire({"of_tomorrow": 1}, Refusal) == Answer()
+    )
+    assert len(Answer.from_wire({"refused": "x" * 9999}, Refusal).refused) == 255
     odd: list[object] = ["of-tomorrow", 1, ["x"], {}]
     for reason in odd:
-        assert Answer.from_wire({"refused": "no", "reason": reason}) == Answer("no")
+        assert Answer.from_wire({"refused": "no", "reason": reason}, Refusal) == Answer("no")

@@ -5,7 +5,7 @@ import pytest
 
 from migprog.core import checkpoint
 from migprog.core.status import Phase, Status
-from migprog.tests.unit.core.test_report import ADVICE, REPORT
+from migprog.tests.unit.core.test_messages import ACTION, ADVICE, REPORT
 
 FIRST = dataclasses.replace(
     REPORT, sequence=1, status=Status.RUNNING, phase=Phase.MEMORY_ITERATIONS, started_at=5000.0
@@ -48,6 +48,15 @@ def test_it_is_renewed_with_each_advice_which_the_next_agent_goes_on_with():
     assert kept.advice == (ADVICE,)
     assert not checkpoint.is_due(told(3, advice=(dict(ADVICE),)), kept, 132.0)
     assert checkpoint.is_due(told(3, advice=(ADVICE | {"state": "done"},)), kept, 132.0)
+
+
+def test_it_is_renewed_with_each_action_which_the_next_agent_goes_on_with():
+    asked = told(2, actions=(ACTION,))
+    assert checkpoint.is_due(asked, KEPT, 131.0)
+    kept = checkpoint.make(asked, "boot", 100.0, 131.0)
+    assert kept.actions == (ACTION,)
+    assert not checkpoint.is_due(told(3, actions=(dict(ACTION),)), kept, 132.0)
+    assert checkpoint.is_due(told(3, actions=(ACTION | {"state": "failed"},)), kept, 132.0)
 
 
 @pytest.mark.parametrize(

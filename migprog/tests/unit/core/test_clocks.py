@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a host's clock is off, by what it tells and when that is received."""
+"""How far a host's clock is off, by what it sends and when that is received."""
 
 import dataclasses
 
@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migprog.core import clocks
-from migprog.core.report import Agent, Arrival, ArrivalState, Batch
+from migprog.core.messages import Agent, Arrival, ArrivalState, Batch
 from migprog.core.status import Status
 from migprog.tests import stores
 from migprog.tests.stores import START
-from migprog.tests.unit.core.test_report import ADVICE
+from migprog.tests.unit.core.test_messages import ADVICE
 
 HOUR = 3600.0
 UUID = "00000000-0000-0000-0000-000000000007"

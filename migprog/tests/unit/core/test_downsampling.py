@@ -11,14 +11,15 @@ from migprog.core.fields import MAX_INSTANT
 AGES = st.lists(st.floats(0, MAX_INSTANT), min_size=1, max_size=50).map(sorted)
 
 
-def kept(ages):
+def kept(ages, turns=lambda _now: False, is_bad=False):
     """The numbers that stay of reports at these ages, as a store keeps them."""
     points, before = set[int](), 0.0
     for now in ages:
         if downsampling.has_outgrown(before, now):
             points -= set(downsampling.dropped(points, now))
-        if downsampling.is_kept(before, now):
-            points.add(downsampling.number(now))
+        number = downsampling.kept_number(before, now, turns(now), is_bad)
+        if number is not None:
+            points.add(number)
         before = now
     return points
 
@@ -68,8 +69,29 @@ def test_never_too_many_and_never_one_twice(ages):
     assert all(0 <= point <= ages[-1] for point in points)
 
 
+@given(AGES, st.booleans())
+def test_verdict_that_flaps_all_the_time_makes_a_bounded_number_of_points(ages, is_bad):
+    points = kept(ages, lambda _now: True, is_bad)
+    assert len(points) <= downsampling.MOST_CHANGES
+    assert all(point < 0 for point in points)
+
+
+@pytest.mark.parametrize("hours", [0.1, 1.0, 24.0])
+def test_one_short_verdict_is_kept_to_the_end(hours):
+    ages = [5.0 * n for n in range(int(hours * 720))]
+    points = kept(ages, lambda now: now == 100.0, is_bad=True)
+    assert [point for point in points if point < 0] == [downsampling.change_number(100.0, True)]
+    assert len(points) <= downsampling.MOST_POINTS + 1
+
+
+def test_bad_verdict_and_its_recovery_in_one_step_are_both_kept():
+    bad, good = (downsampling.change_number(5000.0, is_bad) for is_bad in (True, False))
+    assert bad != good
+    assert downsampling.dropped([bad, good, 4992], 5001.0) == []
+
+
 @given(st.floats(0, MAX_INSTANT), st.floats(0, MAX_INSTANT))
-def test_a_clock_that_was_set_back_keeps_nothing_new(one, other):
+def test_no_point_is_stored_after_a_clock_was_set_back(one, other):
     early, late = sorted((one, other))
     assert not downsampling.is_kept(late, early)
     assert not downsampling.has_outgrown(late, early)

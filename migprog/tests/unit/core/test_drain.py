@@ -2,9 +2,10 @@
 import pytest
 
 from migprog.core import drain
-from migprog.core.drain import Completed, Forecast, TransferRate, UnderWay
+from migprog.core.drain import Completed, EtaReason, Forecast, TransferRate, UnderWay
 
 GIB = 2**30
+END = "not known when a migration will end"
 NOW = 10_000.0
 
 
@@ -12,7 +13,7 @@ def completed(*ends: float, took: float = 100.0, memory_bytes: int | None = GIB)
     return [Completed(end - took, end, memory_bytes) for end in ends]
 
 
-def test_a_pace_is_counted_from_the_first_beginning_until_now() -> None:
+def test_transfer_rate_counts_from_the_first_start_until_now() -> None:
     assert drain.measure_rate(completed(9_700, 9_800), NOW) == TransferRate(
         2, 400.0, 2 / 400, 2 * GIB / 400
     )
@@ -48,6 +49,7 @@ def test_drain_estimate_is_by_bytes_and_its_range_by_servers() -> None:
     told = drain.forecast(10, 40 * GIB, [], FOUR)
     chance = 1.28 / 2
     assert told == Forecast(
+        EtaReason.TRANSFER_RATE,
         "at the rate of 4 migration(s) in 400 s",
         2000.0,
         pytest.approx(1000 / (1 + chance)),
@@ -76,13 +78,17 @@ def test_the_last_ones_need_no_rate() -> None:
     second = UnderWay(eta_seconds=50.0)
     for rate in (None, FOUR):
         told = drain.forecast(2, None, [first, second], rate)
-        assert told == Forecast("the migrations in progress are the last", 50.0, 50.0, 60.0)
+        assert told == Forecast(
+            EtaReason.LAST_MIGRATIONS, "the migrations in progress are the last", 50.0, 50.0, 60.0
+        )
     # More are on their way than a heartbeat of some seconds ago has counted.
     assert drain.forecast(1, None, [first, second], None).eta_seconds == 50.0
 
 
 def test_an_empty_host_is_empty() -> None:
-    assert drain.forecast(0, 0, [], None) == Forecast("the host is empty", 0.0, 0.0, 0.0)
+    assert drain.forecast(0, 0, [], None) == Forecast(
+        EtaReason.HOST_EMPTY, "the host is empty", 0.0, 0.0, 0.0
+    )
 
 
 def test_one_alone_makes_no_upper_end() -> None:
@@ -93,23 +99,39 @@ def test_one_alone_makes_no_upper_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("servers", "under_way", "rate", "reason"),
+    ("servers", "under_way", "rate", "reason", "message"),
     [
-        (None, [], FOUR, "does not report how many"),
-        (5, [UnderWay(eta_seconds=1.0), UnderWay()], FOUR, "not known when a migration will end"),
-        (1, [UnderWay()], FOUR, "not known when a migration will end"),
-        (5, [], None, "no migration off this host has"),
+        (None, [], FOUR, EtaReason.SERVERS_UNKNOWN, "does not report how many"),
+        (
+            5,
+            [UnderWay(eta_seconds=1.0), UnderWay()],
+            FOUR,
+            EtaReason.MIGRATION_END_UNKNOWN,
+            "not known when a migration will end",
+        ),
+        (
+            1,
+            [UnderWay()],
+            FOUR,
+            EtaReason.MIGRATION_END_UNKNOWN,
+            "not known when a migration will end",
+        ),
+        (5, [], None, EtaReason.NO_RECENT_MIGRATION, "no migration off this host has"),
     ],
 )
 def test_unknown_drain_has_no_estimate(
-    servers: int | None, under_way: list[UnderWay], rate: TransferRate | None, reason: str
+    servers: int | None,
+    under_way: list[UnderWay],
+    rate: TransferRate | None,
+    reason: EtaReason,
+    message: str,
 ) -> None:
     told = drain.forecast(servers, 5 * GIB, under_way, rate)
     assert (told.eta_seconds, told.eta_low_seconds, told.eta_high_seconds) == (None, None, None)
-    assert reason in told.eta_reason
+    assert (told.eta_reason, message in told.eta_message) == (reason, True)
 
 
-def test_a_time_left_passes_and_is_never_none_at_all() -> None:
+def test_remaining_time_decreases_and_never_reaches_zero_before_the_end() -> None:
     told = UnderWay(eta_seconds=10.0, eta_low_seconds=8.0, eta_high_seconds=20.0)
     assert told.after(4.0) == UnderWay(eta_seconds=6.0, eta_low_seconds=4.0, eta_high_seconds=16.0)
     # It should have ended; where it is in its range is all that is known.
@@ -129,7 +151,8 @@ def test_the_reason_names_the_worst_that_is_under_way() -> None:
         UnderWay(server_uuid="c", verdict="copying", eta_seconds=3.0),
     ]
     assert drain.forecast(3, None, under_way, FOUR) == Forecast(
-        "it is not known when the migration of b (stalled) will end, nor when 1 more will"
+        EtaReason.MIGRATION_END_UNKNOWN,
+        "it is not known when the migration of b (stalled) will end, nor when 1 more will",
     )
 
 

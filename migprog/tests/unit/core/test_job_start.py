@@ -5,7 +5,7 @@ import dataclasses
 
 import pytest
 
-from migprog.core import actions, checkpoint, job_start
+from migprog.core import checkpoint, job_start
 from migprog.core.observation import Reading
 from migprog.core.recently_ended import RecentlyEnded
 from migprog.tests.fixtures.driven import SERVER
@@ -37,7 +37,7 @@ def test_all_agree_on_whether_a_job_is_the_one_that_was_last_seen_at_10(after_se
     echo.ended(SERVER, at=10.0, reported_at=12.0)
     kept = dataclasses.replace(KEPT, seen_clock=10.0)
     began_at = 10.0 + after_seconds
-    assert actions.is_of(stats, 18.0, seen_at=10.0) is same
+    assert job_start.is_migration_seen(stats, 18.0, seen_at=10.0) is same
     assert echo.is_of(Reading(server_uuid=SERVER, at=18.0, stats=stats)) is same
     assert (
         checkpoint.is_same_job(kept, began_at, kept.started_at + began_at - kept.started_clock)

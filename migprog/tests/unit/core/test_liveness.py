@@ -33,6 +33,12 @@ def test_intervals_are_bounded_by_what_the_options_allow():
         assert [bounded(seconds) for seconds in (0, least, most, 7e9)] == [least, least, most, most]
 
 
+def test_agent_hangs_whose_loop_began_its_round_long_ago():
+    assert [liveness.hangs(age) for age in (None, 0.0, 45.0, 45.1, 7e9)] == [
+        *(False, False, False, True, True)
+    ]
+
+
 @pytest.mark.parametrize(
     ("ahead", "heartbeat_seconds", "silent"),
     [

@@ -10,7 +10,7 @@ from migprog.core.forecast import calibration
 from migprog.core.forecast.calibration import ForecastCheck
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.monitor import Monitor
-from migprog.core.schedule import Reason, Rules
+from migprog.core.schedule import ReportReason, Rules
 from migprog.core.server_facts import ServerFacts
 from migprog.core.status import ENDED, Phase, Status
 from migprog.tests.fixtures.driven import EPOCH, RULES, SERVER, UUID, drive, feed
@@ -58,14 +58,14 @@ def test_percent_never_goes_back_nor_away_and_ends_with_its_end(guest):
 def test_reports_are_few(guest):
     told = drive(precopy(guest, give_up_seconds=300.0))
     reasons = [reason for reason, _ in told]
-    assert reasons[0] is Reason.FIRST
-    assert reasons.count(Reason.FIRST) == 1
-    progress = (Reason.STEP, Reason.FIGURES)
+    assert reasons[0] is ReportReason.FIRST
+    assert reasons.count(ReportReason.FIRST) == 1
+    progress = (ReportReason.STEP, ReportReason.FIGURES)
     steps = [report.sampled_at for reason, report in told if reason in progress]
     assert all(b - a >= RULES.step_seconds - 0.6 for a, b in itertools.pairwise(steps))
-    points = sum(reason is Reason.STEP for reason in reasons)
+    points = sum(reason is ReportReason.STEP for reason in reasons)
     assert points <= 100 / RULES.step_points + 5
-    figures = reasons.count(Reason.FIGURES)
+    figures = reasons.count(ReportReason.FIGURES)
     assert figures <= 1.2 * told[-1][1].total_seconds / RULES.report_interval_seconds + 1
 
 
@@ -261,7 +261,7 @@ def test_migration_without_statistics_is_reported():
     monitor = Monitor(UUID, SERVER, found_at=1.0)
     assert monitor.report_if_due(RULES, 1.0, EPOCH) is None
     reason, report = monitor.report_if_due(RULES, 2.0, EPOCH + 2)
-    assert (reason, report.phase, report.percent) == (Reason.FIRST, Phase.SETUP, None)
+    assert (reason, report.phase, report.percent) == (ReportReason.FIRST, Phase.SETUP, None)
 
 
 def test_migration_found_late_has_libvirts_start():

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from migprog.core.nova_match import NovaMigration, Pairs, Seen, pair
+from migprog.core.nova_match import NovaMigration, Pairs, SeenMigration, pair
 
 AT = datetime(2026, 9, 1, 12, tzinfo=UTC)
 
@@ -14,7 +14,9 @@ def after(seconds: float) -> datetime:
     return AT + timedelta(seconds=seconds)
 
 
-def seen(name: str = "one", begin: float = 0, end: float | None = None, **values: object) -> Seen:
+def seen(
+    name: str = "one", begin: float = 0, end: float | None = None, **values: object
+) -> SeenMigration:
     """Began and ended so many seconds after AT; one under way was read last 2 s later."""
     known = {
         "uuid": name,
@@ -26,7 +28,7 @@ def seen(name: str = "one", begin: float = 0, end: float | None = None, **values
         "seen_at": after(begin + 2 if end is None else end),
         "in_progress": end is None,
     }
-    return Seen(**(known | values))
+    return SeenMigration(**(known | values))
 
 
 def record(number: int = 7, created: float = -3, **values: object) -> NovaMigration:
@@ -55,7 +57,7 @@ def ended(number: int, created: float, at: float, status: str = "cancelled") -> 
     return record(number, created, status=status, updated_at=after(at))
 
 
-def is_known(each: Seen, its: NovaMigration) -> bool:
+def is_known(each: SeenMigration, its: NovaMigration) -> bool:
     """Whether it may be the only record that there is."""
     pairs = pair([each], [its])
     return bool(pairs.named or pairs.ambiguous)

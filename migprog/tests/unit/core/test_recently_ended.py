@@ -8,7 +8,7 @@ from migprog.tests.fixtures.driven import SERVER, UUID
 
 @pytest.fixture
 def echo():
-    """One has ended at 100 and was told at 101.5."""
+    """One has ended at 100 and was reported at 101.5."""
     echo = RecentlyEnded()
     echo.ended(SERVER, at=100.0, reported_at=101.5)
     return echo

@@ -9,7 +9,7 @@ from migprog.core.monitor import Monitor
 from migprog.core.schedule import Rules
 from migprog.core.server_facts import ServerFacts
 
-RULES = Rules(report_interval_seconds=10.0, heartbeat_interval_seconds=30.0)
+RULES = Rules(report_interval_seconds=20.0, heartbeat_interval_seconds=30.0)
 UUID = "2f0e2c9e-8f0f-4a67-9a3e-0d7f6f1c6a10"
 GUEST = Guest(memory_mib=256, dirty_mib_s=5, working_set_mib=60, bandwidth_mib_s=12)
 

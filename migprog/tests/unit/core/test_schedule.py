@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migprog.core.forecast.verdict import Verdict
-from migprog.core.schedule import HostClock, Reason, ReportSummary, Rules, reason_to_report
+from migprog.core.schedule import HostClock, ReportReason, ReportSummary, Rules, reason_to_report
 from migprog.core.status import ENDED, Phase, Status
 
 RULES = Rules(report_interval_seconds=5.0, heartbeat_interval_seconds=30.0)
@@ -29,19 +29,19 @@ tellings = st.builds(
     ("change", "reason"),
     [
         ({}, None),
-        ({"at": 100.1, "status": Status.POST_COPY}, Reason.STATUS),
-        ({"at": 100.1, "phase": Phase.MEMORY_ITERATIONS}, Reason.PHASE),
-        ({"at": 100.1, "verdict": Verdict.STALLED}, Reason.VERDICT),
-        ({"at": 100.1, "latest_advice": (100.0, "advised")}, Reason.ADVICE),
+        ({"at": 100.1, "status": Status.POST_COPY}, ReportReason.STATUS),
+        ({"at": 100.1, "phase": Phase.MEMORY_ITERATIONS}, ReportReason.PHASE),
+        ({"at": 100.1, "verdict": Verdict.STALLED}, ReportReason.VERDICT),
+        ({"at": 100.1, "latest_advice": (100.0, "advised")}, ReportReason.ADVICE),
         ({"at": 100.9, "percent": 60}, None),
         ({"at": 101.0, "percent": 43}, None),
-        ({"at": 101.0, "percent": 44}, Reason.STEP),
-        ({"at": 101.0, "has_eta": True}, Reason.STEP),
+        ({"at": 101.0, "percent": 44}, ReportReason.STEP),
+        ({"at": 101.0, "has_eta": True}, ReportReason.STEP),
         ({"at": 104.7, "percent": 41, "sampled_at": 104.7}, None),
-        ({"at": 104.8, "sampled_at": 104.7}, Reason.FIGURES),
+        ({"at": 104.8, "sampled_at": 104.7}, ReportReason.FIGURES),
         ({"at": 105.0, "percent": 41}, None),
         ({"at": 129.9}, None),
-        ({"at": 130.0}, Reason.HEARTBEAT),
+        ({"at": 130.0}, ReportReason.HEARTBEAT),
     ],
 )
 def test_when_to_report(change, reason):
@@ -52,25 +52,25 @@ def test_new_advice_and_its_result_are_reported_once_and_at_once():
     advised = TOLD._replace(latest_advice=(100.0, "advised"))
     assert reason_to_report(advised._replace(at=100.1), advised, RULES) is None
     done = advised._replace(at=100.1, latest_advice=(100.0, "done"))
-    assert reason_to_report(done, advised, RULES) is Reason.ADVICE
+    assert reason_to_report(done, advised, RULES) is ReportReason.ADVICE
     another = done._replace(at=100.2, latest_advice=(100.2, "done"))
-    assert reason_to_report(another, done, RULES) is Reason.ADVICE
+    assert reason_to_report(another, done, RULES) is ReportReason.ADVICE
     # That it cannot be told any more is no news.
     assert reason_to_report(done._replace(latest_advice=None), done, RULES) is None
     closed = HostClock(sent_at=100.0).rules(RULES, 100.1)
-    assert reason_to_report(done, advised, closed) is Reason.ADVICE
+    assert reason_to_report(done, advised, closed) is ReportReason.ADVICE
 
 
 @given(tellings)
 def test_first_report_is_due_at_once(new):
-    assert reason_to_report(new, None, RULES) is Reason.FIRST
+    assert reason_to_report(new, None, RULES) is ReportReason.FIRST
 
 
 @given(tellings, tellings)
 def test_change_of_status_never_waits_and_an_end_is_reported_once(new, last):
     reason = reason_to_report(new, last, RULES)
     if new.status is not last.status:
-        assert reason is Reason.STATUS
+        assert reason is ReportReason.STATUS
     elif last.status in ENDED:
         assert reason is None
 
@@ -79,13 +79,15 @@ def test_change_of_status_never_waits_and_an_end_is_reported_once(new, last):
 def test_the_first_percentage_leaves_at_once(last):
     unknown = last._replace(percent=None, status=Status.RUNNING)
     known = unknown._replace(at=unknown.at + 0.1, percent=3)
-    assert reason_to_report(known, unknown, RULES) is Reason.NUMBER
+    assert reason_to_report(known, unknown, RULES) is ReportReason.NUMBER
     assert reason_to_report(known._replace(percent=4), known, RULES) is None
 
 
 def test_first_percentage_above_0_leaves_at_once():
     begun = TOLD._replace(percent=0)
-    assert reason_to_report(begun._replace(at=100.1, percent=1), begun, RULES) is Reason.NUMBER
+    assert (
+        reason_to_report(begun._replace(at=100.1, percent=1), begun, RULES) is ReportReason.NUMBER
+    )
     assert reason_to_report(begun._replace(at=101.0), begun, RULES) is None
 
 
@@ -99,7 +101,7 @@ def test_counters_are_as_old_as_their_sample():
     """A report may leave late: what is displayed is as old as what was read for it."""
     last = TOLD._replace(sampled_at=98.0)
     new = last._replace(at=102.9, sampled_at=102.9)
-    assert reason_to_report(new, last, RULES) is Reason.FIGURES
+    assert reason_to_report(new, last, RULES) is ReportReason.FIGURES
 
 
 def progress(rules, now, waited, points):
@@ -111,20 +113,20 @@ def progress(rules, now, waited, points):
 def test_a_host_that_has_just_sent_holds_progress_back():
     clock = HostClock(sent_at=99.5)
     assert progress(clock.rules(RULES, 100.0), 100.0, waited=4.0, points=9) is None
-    assert progress(clock.rules(RULES, 100.5), 100.5, waited=4.0, points=9) is Reason.STEP
+    assert progress(clock.rules(RULES, 100.5), 100.5, waited=4.0, points=9) is ReportReason.STEP
     changed = TOLD._replace(at=100.0, verdict=Verdict.STALLED)
-    assert reason_to_report(changed, TOLD, clock.rules(RULES, 100.0)) is Reason.VERDICT
+    assert reason_to_report(changed, TOLD, clock.rules(RULES, 100.0)) is ReportReason.VERDICT
 
 
 def test_a_host_that_has_just_sent_still_sends_heartbeats():
     clock = HostClock(sent_at=99.5)
     rules = clock.rules(RULES, 100.0)
-    assert progress(rules, 100.0, waited=30.0, points=0) is Reason.HEARTBEAT
+    assert progress(rules, 100.0, waited=30.0, points=0) is ReportReason.HEARTBEAT
 
 
 @pytest.mark.parametrize(
     ("waited", "points", "reason"),
-    [(0.2, 0, None), (0.6, 0, Reason.FIGURES), (0.2, 4, Reason.STEP)],
+    [(0.2, 0, None), (0.6, 0, ReportReason.FIGURES), (0.2, 4, ReportReason.STEP)],
 )
 def test_when_the_oldest_counters_are_due_all_are_reported(waited, points, reason):
     clock = HostClock(oldest_at=95.1)
@@ -134,11 +136,11 @@ def test_when_the_oldest_counters_are_due_all_are_reported(waited, points, reaso
 
 def test_report_due_within_a_second_waits_for_the_message():
     clock = HostClock(oldest_at=95.0)
-    assert progress(clock.rules(RULES, 98.7), 98.7, waited=3.0, points=9) is Reason.STEP
+    assert progress(clock.rules(RULES, 98.7), 98.7, waited=3.0, points=9) is ReportReason.STEP
     assert progress(clock.rules(RULES, 98.8), 98.8, waited=3.0, points=9) is None
 
 
-@pytest.mark.parametrize(("points", "reason"), [(2, Reason.STEP), (1, None)])
+@pytest.mark.parametrize(("points", "reason"), [(2, ReportReason.STEP), (1, None)])
 def test_message_includes_migrations_that_moved_by_half_a_step(points, reason):
     clock = HostClock(oldest_at=98.0)
     assert progress(clock.rules(RULES, 100.0), 100.0, waited=0.5, points=points) is None

@@ -10,8 +10,8 @@ import pytest
 
 from migprog.core import arrival_only, arrivals, merge
 from migprog.core.instant import to_store
+from migprog.core.messages import Arrival, Batch
 from migprog.core.record import Record, values
-from migprog.core.report import Arrival, Batch
 from migprog.core.status import ENDED
 from migprog.tests import transcripts
 

@@ -96,7 +96,7 @@ def migrations(draw: st.DrawFn) -> Synthetic:
         scan=(200 if zeros_last else 20) * wire * ratio,
         zeros_last=zeros_last,
         compression=compression,
-        # About what is guessed before the first pass is through.
+        # About what is guessed before the first iteration is through.
         dirtied=draw(st.floats(0.06, 0.1)),
         disks=draw(copies()),
         disks_are_told=draw(st.booleans()),
@@ -107,7 +107,7 @@ def migrations(draw: st.DrawFn) -> Synthetic:
 
 
 def is_near(said: Said, left: float, one: Synthetic) -> bool:
-    """What the guest dirties in the first pass, and how long zeros take, is a guess at first."""
+    """What the guest dirties in the first iteration, and the time of zeros, is a guess at first."""
     assert said.eta is not None
     whole_iteration = one.filled / one.wire / one.ratio
     return abs(said.eta - left) <= 0.25 * left + 3 + 0.05 * whole_iteration

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from migprog.core.forecast import calibration
 from migprog.core.forecast.calibration import MAX_SAMPLES, ForecastCheck, ForecastSamples
 from migprog.core.forecast.estimate import Estimate
-from migprog.core.report import Report
+from migprog.core.messages import Report
 
 STARTED_AT = 1000.0
 NOTHING = Estimate()
@@ -27,7 +27,7 @@ def noted(forecasts, delay=0.0):
 
 
 def until(end, at, low=0.5, high=2.0):
-    """A forecast that tells this end."""
+    """A forecast of this end."""
     left = end - at
     return Estimate(left, low * left, high * left)
 
@@ -62,7 +62,7 @@ def test_the_newest_at_the_instant_or_before_is_taken():
 
 
 def test_the_age_of_a_forecast_and_of_its_sample_does_no_harm():
-    """It told an end, which stays what it was."""
+    """It forecast an end, which stays what it was."""
     told = [(STARTED_AT + at, until(STARTED_AT + 103.0, STARTED_AT + at - 1.5)) for at in (3, 42)]
     notes = noted(told, delay=1.5)
     assert [q.error_seconds for q in compare(notes)] == pytest.approx([3.0] * 3)

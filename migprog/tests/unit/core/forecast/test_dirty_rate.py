@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import math
+
 import pytest
 
 from migprog.core.forecast.dirty_rate import (
@@ -7,6 +9,7 @@ from migprog.core.forecast.dirty_rate import (
     dirtying,
     recovers,
     shrank,
+    surprises,
     without_progress,
 )
 
@@ -29,11 +32,11 @@ def level(*mib, seconds=1.0):
     return left(*((seconds, each) for each in mib))
 
 
-def test_nothing_is_known_in_the_first_pass():
+def test_dirty_rate_is_unknown_in_the_first_iteration():
     assert dirtying([]) is None
 
 
-def test_after_one_pass_a_guest_is_taken_for_straight():
+def test_exponent_is_1_after_one_iteration():
     known = dirtying(left((10, 40)))
     assert known == DirtyRate(10, 40 * MIB, 1.0)
 
@@ -52,7 +55,7 @@ def test_exponent_falls_once_all_written_memory_is_dirty():
     assert 39 / 4 < shorter.dirtied_bytes / MIB < 39
 
 
-def test_short_passes_are_taken_together():
+def test_short_iterations_are_taken_together():
     known = dirtying(left((10, 40), (4, 16), (0.3, 1.0), (0.3, 1.4), (0.3, 1.0), (0.3, 1.4)))
     assert known.seconds == pytest.approx(0.3)
     assert known.dirtied_bytes / MIB == pytest.approx(1.2)
@@ -63,13 +66,13 @@ def test_paused_guest_dirties_nothing():
     assert known.in_iteration(5.0).dirtied_bytes == 0
 
 
-def test_a_longer_pass_never_leaves_less():
+def test_longer_iteration_never_leaves_less():
     some = DirtyRate(seconds=2.0, dirtied_bytes=10.0, exponent=0.5)
     left = [some.in_iteration(seconds).dirtied_bytes for seconds in (0.1, 1, 2, 3, 10)]
     assert left == sorted(left)
 
 
-def test_the_bend_shows_between_passes_of_other_lengths_only():
+def test_exponent_is_measured_between_iterations_of_different_lengths_only():
     straight = dirtying(left((10, 40), (4, 16), (4, 16)))
     assert straight.exponent == pytest.approx(1.0)
     come_round = dirtying(left((10, 40), (4, 40), (4, 40)))
@@ -84,7 +87,7 @@ def test_a_plateau_is_seen(mib):
 
 
 @pytest.mark.parametrize("mib", [(), (50,), (50, 50), (50, 40, 30), (50, 50, 50, 40)])
-def test_progress_and_too_few_passes_are_no_plateau(mib):
+def test_progress_and_too_few_iterations_are_no_plateau(mib):
     assert not without_progress(level(*mib, seconds=2.0))
 
 
@@ -103,3 +106,31 @@ def test_rate_recovers_after_a_stop_at_once_or_in_steps():
 def test_iteration_shrank_if_it_has_less_than_all_before():
     assert shrank(level(50, 40))
     assert not shrank(level(30, 50, 40))
+
+
+def test_surprise_is_how_far_an_iteration_is_from_what_was_expected():
+    expected = DirtyRate(2.0, 20e6, 1.0)
+    as_expected = IterationStart(10.0, 3, 10**7, 10**7, 1.0)
+    twice_as_much = IterationStart(10.0, 3, 10**7, 2 * 10**7, 1.0)
+    assert surprises((), expected, as_expected) == (0.0,)
+    assert surprises((), expected, twice_as_much) == pytest.approx((math.log(2),))
+
+
+def test_latest_surprises_count():
+    expected = DirtyRate(2.0, 20e6, 1.0)
+    same = IterationStart(10.0, 3, 10**7, 10**7, 1.0)
+    assert surprises((3.0, 2.0, 1.0), expected, same) == (2.0, 1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("expected", "dirtied_bytes", "seconds"),
+    [
+        (None, 10**7, 1.0),
+        (DirtyRate(2.0, 20e6, 1.0), None, 1.0),
+        (DirtyRate(2.0, 2e6, 1.0), 5, 0.1),
+    ],
+    ids=["nothing expected", "nothing known", "short"],
+)
+def test_what_says_nothing_is_no_surprise(expected, dirtied_bytes, seconds):
+    start = IterationStart(10.0, 3, 10**7, dirtied_bytes, seconds)
+    assert surprises((0.5,), expected, start) == (0.5,)

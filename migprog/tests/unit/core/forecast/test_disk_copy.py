@@ -38,7 +38,7 @@ def test_faster_disk_is_measured_again_after_some_steps():
     assert mib_s(pace, at) == pytest.approx(16.0, rel=0.35)
 
 
-def test_steps_of_two_disks_in_turn_do_not_change_the_pace():
+def test_steps_of_two_disks_in_turn_do_not_change_the_rate():
     pace, at = paced(*[(1, 16), (15, 16)] * 6)
     assert mib_s(pace, at) == pytest.approx(2.0, rel=0.15)
 
@@ -63,7 +63,7 @@ def test_varying_rate_is_remembered_for_a_while():
     assert pace.fastest == pytest.approx(50 * MIB, rel=0.05)
 
 
-def course(*rows, each=False, limit=None):
+def precopy(*rows, each=False, limit=None):
     """Rows of (seconds, [(total, copied) in MiB, ...])."""
     seen = PrecopyState(started_at=0.0, memory_size_bytes=MIB)
     for at, disks in rows:
@@ -91,23 +91,23 @@ def eta(seen):
 
 def test_disks_with_a_limit_each_end_with_the_last_of_them():
     rows = [(at, [(1600, 10 * at), (9600, 10 * at)]) for at in range(60)]
-    limited = course(*rows, each=True, limit=10 * MIB)
+    limited = precopy(*rows, each=True, limit=10 * MIB)
     assert eta(limited) == pytest.approx(900, rel=0.05)
     # On a link that they share the second one takes over what the first leaves.
-    assert eta(course(*rows, each=True)) == pytest.approx(500, rel=0.05)
-    high = forecast(course(*rows, each=True), Phase.DISK_COPY, Verdict.COPYING).eta_high_seconds
+    assert eta(precopy(*rows, each=True)) == pytest.approx(500, rel=0.05)
+    high = forecast(precopy(*rows, each=True), Phase.DISK_COPY, Verdict.COPYING).eta_high_seconds
     assert high > 900
-    assert eta(course(*rows)) == pytest.approx(500, rel=0.05)
+    assert eta(precopy(*rows)) == pytest.approx(500, rel=0.05)
 
 
 def test_a_total_that_grows_takes_longer():
     """100 MiB/s, of which 50 are what the guest writes again."""
     rows = [(at, [(10_000 + 50 * at, 100 * at)]) for at in range(60)]
-    assert eta(course(*rows)) == pytest.approx((10_000 - 50 * 60) / 50, rel=0.1)
+    assert eta(precopy(*rows)) == pytest.approx((10_000 - 50 * 60) / 50, rel=0.1)
 
 
 def test_a_guest_that_writes_as_fast_as_is_copied_never_ends():
-    seen = course(*[(at, [(10_000 + 100 * at, 100 * at)]) for at in range(60)])
+    seen = precopy(*[(at, [(10_000 + 100 * at, 100 * at)]) for at in range(60)])
     judgement = judge(seen, Phase.DISK_COPY, 59.0, None)
     assert judgement.verdict is Verdict.NOT_CONVERGING
     assert judgement.reason == "disk-write-rate-too-high"
@@ -118,7 +118,7 @@ def test_a_guest_that_writes_as_fast_as_is_copied_never_ends():
 def test_disks_that_begin_one_after_the_other_are_no_growth():
     rows = [(at, [(10_000, 100 * at)]) for at in range(20)]
     rows += [(at, [(10_000, 100 * at), (9_000, 0)]) for at in range(20, 40)]
-    assert not course(*rows, each=True).disks.never_end
+    assert not precopy(*rows, each=True).disks.never_end
 
 
 def stalled_after(seen):
@@ -133,10 +133,10 @@ def stalled_after(seen):
 
 def test_a_disk_is_stalled_when_nothing_moves_for_longer_than_a_step_takes():
     # Before two steps: one of 16 MiB may take its time.
-    assert stalled_after(course((0, [(80, 0)]), (1, [(80, 16)]))) == 45
+    assert stalled_after(precopy((0, [(80, 0)]), (1, [(80, 16)]))) == 45
     # One of 64 MiB takes 64 s at 1 MiB/s.
-    assert 64 < stalled_after(course((0, [(800, 0)]), (1, [(800, 64)]), (2, [(800, 64)]))) <= 180
+    assert 64 < stalled_after(precopy((0, [(800, 0)]), (1, [(800, 64)]), (2, [(800, 64)]))) <= 180
     slow = [(at, [(800, at // 16 * 16)]) for at in range(97)]
-    assert stalled_after(course(*slow)) == 40
+    assert stalled_after(precopy(*slow)) == 40
     # A fast one may have got slow: at 1 MiB/s a step takes 16 s.
-    assert stalled_after(course(*[(at, [(8000, 100 * at)]) for at in range(30)])) == 20
+    assert stalled_after(precopy(*[(at, [(8000, 100 * at)]) for at in range(30)])) == 20

@@ -48,7 +48,7 @@ def test_the_range_holds_the_estimate(guest):
 
 
 @pytest.mark.parametrize("pace_mib_s", [2, 8, 15])
-def test_a_steady_guests_end_is_known_once_two_passes_are_through(pace_mib_s):
+def test_end_of_a_steady_guest_is_known_after_two_iterations(pace_mib_s):
     guest = Guest(dirty_mib_s=pace_mib_s, working_set_mib=200, bandwidth_mib_s=25)
     told, end = reports_and_end(guest)
     late = [r for r in told if r.verdict is Verdict.CONVERGING and end - r.sampled_at > 2]
@@ -61,9 +61,9 @@ def test_a_steady_guests_end_is_known_once_two_passes_are_through(pace_mib_s):
 
 
 def test_no_estimate_before_a_byte_has_moved():
-    course = PrecopyState(started_at=0.0, latest=Sample(at=1.0))
-    assert estimate.forecast(course, Phase.SETUP, Verdict.STARTING) == Estimate()
-    assert progress.percent(course, Estimate(), None) is None
+    precopy = PrecopyState(started_at=0.0, latest=Sample(at=1.0))
+    assert estimate.forecast(precopy, Phase.SETUP, Verdict.STARTING) == Estimate()
+    assert progress.percent(precopy, Estimate(), None) is None
 
 
 @pytest.mark.parametrize(
@@ -76,9 +76,9 @@ def test_no_estimate_before_a_byte_has_moved():
         ({"disk_total_bytes": 9 * MIB, "disk_processed_bytes": 2 * MIB}, -60.0, None),
     ],
 )
-def test_percent_is_0_from_first_bytes_until_pace_is_known(moved, started_at, percent):
-    course = PrecopyState(started_at=started_at, latest=Sample(at=1.0, **moved))
-    assert progress.percent(course, Estimate(), None) == percent
+def test_percent_is_0_from_first_bytes_until_the_rate_is_known(moved, started_at, percent):
+    precopy = PrecopyState(started_at=started_at, latest=Sample(at=1.0, **moved))
+    assert progress.percent(precopy, Estimate(), None) == percent
 
 
 @pytest.mark.parametrize("path", files.recordings("nova").values(), ids=lambda path: path.name)
@@ -92,10 +92,10 @@ def test_percent_is_known_as_soon_as_bytes_are(path):
 
 
 def test_percent_never_decreases():
-    course = PrecopyState(started_at=0.0, latest=Sample(at=10.0))
-    assert progress.percent(course, Estimate(eta_seconds=30.0), 60) == 60
-    assert progress.percent(course, Estimate(), 60) == 60
-    assert progress.percent(course, Estimate(eta_seconds=0.0), 60) == 99
+    precopy = PrecopyState(started_at=0.0, latest=Sample(at=10.0))
+    assert progress.percent(precopy, Estimate(eta_seconds=30.0), 60) == 60
+    assert progress.percent(precopy, Estimate(), 60) == 60
+    assert progress.percent(precopy, Estimate(eta_seconds=0.0), 60) == 99
 
 
 def first_iteration(resident_mib):

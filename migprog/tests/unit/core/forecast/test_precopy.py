@@ -25,7 +25,7 @@ def observed(*samples):
     return seen
 
 
-def test_the_first_pass_may_have_any_number_after_a_cancelled_attempt():
+def test_first_iteration_may_have_any_number_after_a_cancelled_attempt():
     seen = observed(memory(1, 10, 90, 7), memory(2, 20, 80, 7), memory(3, 30, 25, 8))
     assert seen.first_iteration == 7
     assert seen.first_iteration_bytes == 100 * MIB
@@ -33,17 +33,17 @@ def test_the_first_pass_may_have_any_number_after_a_cancelled_attempt():
     assert precopy.last_iteration_start_bytes(seen) == seen.iterations[0].remaining_bytes
 
 
-def test_a_sample_out_of_order_is_no_news():
+def test_sample_out_of_order_is_ignored():
     seen = observed(memory(1, 10, 90, 1), memory(2, 20, 80, 1))
     assert precopy_updates.observe(seen, memory(1.5, 15, 85, 1)) is seen
 
 
-def test_the_pace_is_that_of_the_bytes_moved():
+def test_rate_is_that_of_the_bytes_moved():
     seen = observed(*(memory(t, 10 * t, 100 - 10 * t, 1) for t in range(1, 10)))
     assert precopy.throughput(seen) == 10 * MIB
 
 
-def test_uneven_sampling_does_not_bend_the_pace():
+def test_uneven_sampling_does_not_change_the_rate():
     times = [0.5, 0.6, 3.0, 3.1, 6.0, 6.5, 9.0]
     seen = observed(*(memory(t, 10 * t, 100 - 10 * t, 1) for t in times))
     assert abs(precopy.throughput(seen) - 10 * MIB) < MIB / 100
@@ -71,7 +71,7 @@ def test_disk_rate_is_measured_from_step_to_step():
     assert seen.disk_bytes_per_second == pytest.approx(8 * MIB)
 
 
-def test_mirrors_in_step_do_not_slow_the_pace_of_the_disk():
+def test_mirrors_in_step_do_not_slow_the_rate_of_the_disk():
     seen = observed(disk(1, 40), disk(2, 100), disk(3, 160), disk(9, 160))
     assert seen.disk_bytes_per_second == pytest.approx(60 * MIB)
 
@@ -106,7 +106,7 @@ def test_iteration_is_judged_again_when_bytes_move_faster():
     assert not freed.on_plateau
 
 
-def test_passes_are_bounded():
+def test_number_of_iterations_kept_is_bounded():
     seen = observed(*(memory(t, t, 5, t) for t in range(1, 500)))
     assert len(seen.iterations) == precopy_updates.MAX_ITERATIONS
     assert seen.first_iteration == 1

@@ -54,7 +54,7 @@ def test_a_server_that_has_not_migrated_is_expected_to_do_as_others():
     assert (mixed.least, mixed.most, mixed.is_known) == (0.01, 0.5, False)
 
 
-def test_a_few_servers_do_not_tell_what_to_expect_of_another():
+def test_few_servers_do_not_predict_another():
     assert shares(*[("a", 0.0)] * 5, ("b", 0.0)).expected("new") == Resent()
 
 

@@ -24,7 +24,7 @@ def test_one_slice_more_or_less_hardly_shows():
     assert after(*[(100, 1.0)] * 10, (110, 1.0)) == pytest.approx(101, abs=0.3)
 
 
-def test_another_pace_shows_within_a_second():
+def test_changed_rate_shows_within_a_second():
     assert after(*[(100, 1.0)] * 60, (15, 0.5), (15, 0.5)) == 30
 
 

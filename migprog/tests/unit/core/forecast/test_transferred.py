@@ -41,7 +41,7 @@ def test_thread_compressed_pages_count_by_the_remaining_memory():
     assert found.uncounted_bytes / found.unexplained_bytes == pytest.approx(70)
 
 
-def test_over_the_start_of_a_pass_they_are_as_many_as_lately():
+def test_pages_over_an_iteration_start_are_as_many_as_lately():
     found = moved(sample(1.0, 10**6, 2**29, iteration=2), expansion=70.0)
     assert found.guest_bytes == pytest.approx(70 * 10**6)
 

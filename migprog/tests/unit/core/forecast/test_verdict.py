@@ -22,14 +22,14 @@ ITERATING = Phase.MEMORY_ITERATIONS
 
 
 def iterations(*starts_mib, limit=0.3, throttle=None, pace=PACE_MIB_S):
-    """A course with so much to send at the start of each pass, of which the first is whole."""
-    course = PrecopyState(started_at=0.0)
+    """A state of precopy: so much to send at the start of each iteration, of which one is whole."""
+    precopy = PrecopyState(started_at=0.0)
     at = sent = copied = 0.0
     for number, start in enumerate(starts_mib, start=1):
         for share in (1.0, 0.5, 0.0):
             gone = start * (1 - share)
-            course = observe(
-                course,
+            precopy = observe(
+                precopy,
                 Sample(
                     at=at + gone / pace,
                     memory_total_bytes=int(starts_mib[0] * MIB),
@@ -42,20 +42,20 @@ def iterations(*starts_mib, limit=0.3, throttle=None, pace=PACE_MIB_S):
                 ),
             )
         sent, copied, at = sent + start, copied + start, at + start / pace + 0.01
-    return course
+    return precopy
 
 
-def judged(course, before=None, phase=ITERATING):
-    return judge(course, phase, course.latest.at, before)
+def judged(precopy, before=None, phase=ITERATING):
+    return judge(precopy, phase, precopy.latest.at, before)
 
 
 @pytest.mark.parametrize("seconds", [1e-9, 5e-324])
 def test_message_omits_an_impossible_bandwidth(seconds):
     in_no_time = DirtyRate(seconds=seconds, dirtied_bytes=2**44, exponent=1.0)
-    course = iterations(200, 100)._replace(dirtying=in_no_time)
-    assert bandwidth_needed(course) is None
+    precopy = iterations(200, 100)._replace(dirtying=in_no_time)
+    assert bandwidth_needed(precopy) is None
     usual = in_no_time._replace(seconds=8.0)
-    assert bandwidth_needed(course._replace(dirtying=usual)) > 2**41
+    assert bandwidth_needed(precopy._replace(dirtying=usual)) > 2**41
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_not_converging_says_what_would_help():
     assert judgement.downtime_needed_seconds == pytest.approx(4.0, abs=0.2)
     assert judgement.bandwidth_needed_bytes_per_second > PACE_MIB_S * MIB
     assert "(101 MiB per iteration)" in judgement.message
-    assert "needs a downtime limit of 4.0 s (now 0.3 s)" in judgement.message
+    assert "needs a downtime limit of 4.0 s (now 300 ms)" in judgement.message
     assert "or more than 26 MiB/s" in judgement.message
     assert "or auto-converge or post-copy" in judgement.message
     assert len(judgement.message) <= 255
@@ -90,10 +90,10 @@ def test_not_converging_says_what_would_help():
 @pytest.mark.parametrize(
     ("limit_seconds", "words"),
     [
-        (0.05, "4.0 s (now 0.05 s)"),
-        (0.3, "(now 0.3 s)"),
+        (0.05, "4.0 s (now 50 ms)"),
+        (0.3, "(now 300 ms)"),
         (2.5, "(now 2.5 s)"),
-        (0.122, "(now 0.122 s)"),
+        (0.122, "(now 122 ms)"),
     ],
 )
 def test_message_has_the_downtime_limit_as_set(limit_seconds, words):
@@ -130,11 +130,11 @@ def test_a_short_plateau_late_in_a_migration_is_no_reason_to_waver():
 
 
 def test_message_of_a_stall_points_to_the_network():
-    course = iterations(200, 100)
+    precopy = iterations(200, 100)
 
     def still_after(seconds):
-        at = course.moved_at + seconds
-        return judge(observe(course, course.latest._replace(at=at)), ITERATING, at, None)
+        at = precopy.moved_at + seconds
+        return judge(observe(precopy, precopy.latest._replace(at=at)), ITERATING, at, None)
 
     stalled = still_after(8.5)
     assert stalled.verdict is Verdict.STALLED
@@ -144,12 +144,12 @@ def test_message_of_a_stall_points_to_the_network():
 
 
 def test_without_a_reading_no_migration_is_stalled():
-    course = iterations(200, 100)
-    at = course.moved_at + 60
-    assert judge(course, ITERATING, at, None).verdict is Verdict.COPYING
-    silent = judge(course, ITERATING, at, None, silent_seconds=60.0)
+    precopy = iterations(200, 100)
+    at = precopy.moved_at + 60
+    assert judge(precopy, ITERATING, at, None).verdict is Verdict.COPYING
+    silent = judge(precopy, ITERATING, at, None, silent_seconds=60.0)
     assert (silent.verdict, silent.reason) == (Verdict.STALLED, "libvirt-not-responding")
-    assert silent.message.startswith("libvirt has not answered for 60 s")
+    assert silent.message.startswith("libvirt has not answered for 1 min 00 s")
     assert "network" not in silent.message
 
 
@@ -170,40 +170,40 @@ def test_some_phases_have_their_own_verdict(phase):
 
 
 def test_a_judgement_is_a_value():
-    course = iterations(200, 100, 50)
-    assert judged(course) == judged(course._replace())
+    precopy = iterations(200, 100, 50)
+    assert judged(precopy) == judged(precopy._replace())
 
 
 def test_the_bandwidth_needed_is_that_on_the_wire():
     """Compressed to a tenth: 26 MiB/s of the guest are 2.6 on the wire."""
-    course = iterations(400, 100, 50)
-    plain = bandwidth_needed(course)
-    compressed = course._replace(cost=Share(0.1, 1.0))
+    precopy = iterations(400, 100, 50)
+    plain = bandwidth_needed(precopy)
+    compressed = precopy._replace(cost=Share(0.1, 1.0))
     assert bandwidth_needed(compressed) == pytest.approx(plain / 10, rel=0.01)
-    assert judged(compressed).verdict is judged(course).verdict
+    assert judged(compressed).verdict is judged(precopy).verdict
 
 
-def read_again(course, seconds):
-    """The course after one more reading, in which nothing has moved."""
-    latest = course.latest
-    return observe(course, latest._replace(at=latest.at + seconds))
+def read_again(precopy, seconds):
+    """The state after one more reading, in which nothing has moved."""
+    latest = precopy.latest
+    return observe(precopy, latest._replace(at=latest.at + seconds))
 
 
 def devices(sent_mib, before_mib=0.0):
     """After all passes, for 19 seconds."""
-    course = iterations(100, 5)
-    latest = course.latest
-    course = course._replace(latest=latest._replace(vfio_transferred_bytes=int(before_mib * MIB)))
+    precopy = iterations(100, 5)
+    latest = precopy.latest
+    precopy = precopy._replace(latest=latest._replace(vfio_transferred_bytes=int(before_mib * MIB)))
     for second in range(1, 20):
         at, share = latest.at + second, second / 19
         sent = int((before_mib + (sent_mib - before_mib) * share) * MIB)
-        course = observe(course, latest._replace(at=at, vfio_transferred_bytes=sent))
-    return course, course.latest.at
+        precopy = observe(precopy, latest._replace(at=at, vfio_transferred_bytes=sent))
+    return precopy, precopy.latest.at
 
 
 def test_state_of_devices_is_movement():
-    course, now = devices(sent_mib=2000)
-    judgement = judge(course, ITERATING, now, None)
+    precopy, now = devices(sent_mib=2000)
+    judgement = judge(precopy, ITERATING, now, None)
     assert (judgement.verdict, judgement.reason) == (Verdict.COPYING, "device-state-moves")
     assert judgement.message == (
         "the state of the server's devices moves, 2000 MiB so far; its total is not known"
@@ -211,14 +211,14 @@ def test_state_of_devices_is_movement():
 
 
 def test_devices_that_move_no_more_are_stalled():
-    course, now = devices(sent_mib=2000)
-    course = read_again(course, 9)
-    assert judge(course, ITERATING, now + 9, None).verdict is Verdict.STALLED
+    precopy, now = devices(sent_mib=2000)
+    precopy = read_again(precopy, 9)
+    assert judge(precopy, ITERATING, now + 9, None).verdict is Verdict.STALLED
 
 
 def test_message_says_that_libvirt_does_not_count_devices():
-    course = read_again(iterations(100, 5)._replace(has_host_devices=True), 9)
-    reason = judge(course, ITERATING, course.latest.at, None).message
+    precopy = read_again(iterations(100, 5)._replace(has_host_devices=True), 9)
+    reason = judge(precopy, ITERATING, precopy.latest.at, None).message
     assert "which libvirt does not count before 10.6" in reason
 
 

@@ -39,7 +39,7 @@ def test_one_that_flaps_is_logged_a_few_times_and_then_counted():
 
 
 @given(st.lists(st.tuples(st.floats(0, 60), st.sampled_from(Verdict)), max_size=60))
-def test_the_log_is_bounded_and_ends_with_the_truth(steps):
+def test_log_is_bounded_and_ends_with_the_last_verdict(steps):
     now, said = 0.0, []
     for pause, verdict in steps:
         now += pause

@@ -5,14 +5,14 @@ from migprog.core.forecast.estimate import Estimate
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.status import Phase
 from migprog.core.steering import decide as decide_
-from migprog.core.steering.advice import Action, Advice, State
+from migprog.core.steering.advice import CARRIED_OUT, Advice, SteeringAction
 from migprog.core.steering.history import History, settle
 from migprog.core.steering.requirements import Requirements
 from migprog.core.steering.situation import Situation
 
 MIB = 2**20
 RATE = 100 * MIB
-ALL = frozenset(Action) - {Action.STOP_ASSERTING}
+ALL = frozenset(SteeringAction) - {SteeringAction.STOP_ASSERTING}
 NEEDS = Requirements(longest_downtime_seconds=2.0, may=ALL, patience_seconds=60.0)
 
 
@@ -60,7 +60,8 @@ def situation(at, **values):
 
 def plateau(requirements, until, done=None, history=None, **values):
     """Decide every five seconds on a plateau; return the history and what was advised, carried out
-    as ``done`` says: a state, or None where nobody carries it out."""
+    as ``done`` says: a state, or None where nobody carries it out. A limit that is set is in force
+    from then on."""
     history, advised = History() if history is None else history, []
     limit = values.pop("downtime_limit_seconds", 0.3)
     for number in range(6, int(until / 5) + 1):
@@ -70,6 +71,6 @@ def plateau(requirements, until, done=None, history=None, **values):
             advised.append(found)
             if done is not None:
                 history = settle(history, done)
-            if done is State.DONE and found.sets_downtime_limit_seconds is not None:
+            if done in CARRIED_OUT and found.sets_downtime_limit_seconds is not None:
                 limit = found.sets_downtime_limit_seconds
     return history, advised

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migprog.core.steering import nova_schedule
-from migprog.core.steering.advice import Action, Reason, State
+from migprog.core.steering.advice import AdviceReason, State, SteeringAction
 from migprog.core.steering.nova_schedule import NovaOptions
 from migprog.core.steering.requirements import POLICIES
 from migprog.core.steering.situation import Capabilities
@@ -18,7 +18,7 @@ from migprog.tests.fixtures.closed_loop import MIB, Simulation
 
 HORIZON_SECONDS = 3600.0
 SEEDS = st.integers(0, 2**32)
-by_chance = settings(max_examples=8, deadline=None)
+by_chance = settings(max_examples=5, deadline=None)
 POLICY = pytest.mark.parametrize("name", sorted(POLICIES))
 
 
@@ -39,7 +39,7 @@ def is_in_time(guest, policy):
 
 def patience_is_used(outcome, policy, advice):
     waited = advice.at - (outcome.not_converging_since or advice.at)
-    return advice.reason is Reason.NOT_CONVERGING and waited >= 0.6 * policy.patience_seconds
+    return advice.reason is AdviceReason.NOT_CONVERGING and waited >= 0.6 * policy.patience_seconds
 
 
 def latest_abort(guest, policy, outcome):
@@ -79,7 +79,7 @@ def test_gentle_completes_one_that_needs_more_downtime(seed):
     assert untuned(guest).how == "running"
     outcome = steered(guest, POLICIES["gentle"])
     assert outcome.how == "completed"
-    assert {each.action for each in outcome.advice} == {Action.RAISE_DOWNTIME}
+    assert {each.action for each in outcome.advice} == {SteeringAction.RAISE_DOWNTIME}
     assert outcome.downtime_seconds <= POLICIES["gentle"].longest_downtime_seconds
     # The smallest that suffices: not more than the working set needs, and a margin.
     needed = sum(load.working_set_mib for load in guest.loads) / guest.bandwidth_mib_per_second
@@ -93,7 +93,7 @@ def test_gentle_gives_a_hopeless_one_up_within_its_patience(seed):
     outcome = steered(guest, policy)
     assert outcome.how == "aborted"
     assert outcome.end <= latest_abort(guest, policy, outcome)
-    assert outcome.advice[-1].reason is Reason.HOPELESS
+    assert outcome.advice[-1].reason is AdviceReason.HOPELESS
 
 
 @by_chance
@@ -101,7 +101,7 @@ def test_gentle_gives_a_hopeless_one_up_within_its_patience(seed):
 def test_post_copy_completes_a_hopeless_one_and_does_nothing_after(seed):
     outcome = steered(random_guests.hopeless(seed), POLICIES["post-copy"])
     assert outcome.how == "completed" and outcome.was_post_copy
-    assert outcome.advice[-1].action is Action.POST_COPY
+    assert outcome.advice[-1].action is SteeringAction.POST_COPY
 
 
 @by_chance
@@ -148,9 +148,9 @@ def test_one_beside_novas_schedule_completes_and_the_record_shows_who_set_what(s
     outcome = steered(guest, policy, others_limits=others)
     assert outcome.how == "completed"
     assert outcome.end < others[-1][0]
-    assert outcome.advice[0].action is Action.RAISE_DOWNTIME
+    assert outcome.advice[0].action is SteeringAction.RAISE_DOWNTIME
     for each in outcome.advice[1:]:
-        assert each.reason in (Reason.LIMIT_LOWERED, Reason.NOT_CONVERGING)
+        assert each.reason in (AdviceReason.LIMIT_LOWERED, AdviceReason.NOT_CONVERGING)
 
 
 def test_a_bandwidth_cap_is_raised_where_that_suffices():
@@ -158,12 +158,12 @@ def test_a_bandwidth_cap_is_raised_where_that_suffices():
     cap = round(guest.bandwidth_mib_per_second * MIB)
     policy = dataclasses.replace(
         POLICIES["gentle"],
-        may=frozenset({Action.RAISE_BANDWIDTH}),
+        may=frozenset({SteeringAction.RAISE_BANDWIDTH}),
         max_bandwidth_bytes_per_second=100 * cap,
     )
     capabilities = Capabilities(bandwidth_cap_bytes_per_second=cap)
     (advice,) = steered(guest, policy, capabilities=capabilities).advice
-    assert advice.action is Action.RAISE_BANDWIDTH
+    assert advice.action is SteeringAction.RAISE_BANDWIDTH
     assert advice.figures["bandwidth_bytes_per_second"] > cap
 
 

@@ -3,9 +3,9 @@ import pytest
 
 from migprog.core.status import Phase
 from migprog.core.steering import nova_conflicts
-from migprog.core.steering.advice import Action, Reason
-from migprog.core.steering.foretell import foretell
+from migprog.core.steering.advice import AdviceReason, SteeringAction
 from migprog.core.steering.history import History
+from migprog.core.steering.nova_next import foretell
 from migprog.core.steering.nova_schedule import (
     NovaOptions,
     Step,
@@ -83,7 +83,10 @@ def said(options, elapsed_seconds, history=None, **values):
 
 def test_the_next_step_is_said_once():
     history, advice = said(DEFAULTS, 10.0)
-    assert (advice.action, advice.reason) == (Action.RAISE_DOWNTIME, Reason.NOVA_DOWNTIME_STEP)
+    assert (advice.action, advice.reason) == (
+        SteeringAction.RAISE_DOWNTIME,
+        AdviceReason.NOVA_DOWNTIME_STEP,
+    )
     assert advice.works_by == pytest.approx(150, abs=1) and not advice.is_ours
     assert advice.message.startswith("nova-compute sets the downtime limit to 95 ms after 150 s")
     history, again = said(DEFAULTS, 10.5, history)
@@ -95,15 +98,15 @@ def test_the_next_step_is_said_once():
 @pytest.mark.parametrize(
     ("values", "action"),
     [
-        ({}, Action.ABORT),
-        ({"timeout_action": "force_complete"}, Action.PAUSE),
-        ({"timeout_action": "force_complete", "permit_post_copy": True}, Action.POST_COPY),
-        ({"timeout_action": "abort", "permit_post_copy": True}, Action.ABORT),
+        ({}, SteeringAction.ABORT),
+        ({"timeout_action": "force_complete"}, SteeringAction.PAUSE),
+        ({"timeout_action": "force_complete", "permit_post_copy": True}, SteeringAction.POST_COPY),
+        ({"timeout_action": "abort", "permit_post_copy": True}, SteeringAction.ABORT),
     ],
 )
 def test_the_timeout_is_said_after_the_last_step(values, action):
     _, advice = said(NovaOptions(**values), 1501.0)
-    assert (advice.action, advice.reason) == (action, Reason.NOVA_COMPLETION_TIMEOUT)
+    assert (advice.action, advice.reason) == (action, AdviceReason.NOVA_COMPLETION_TIMEOUT)
     assert advice.figures["after_seconds"] == 1600
 
 
@@ -136,3 +139,38 @@ def test_the_options_of_the_operators_guide_do_not_interfere():
 def test_an_option_that_nova_would_refuse_is_named():
     with pytest.raises(ValueError, match=r"live_migration_downtime_delay: 'long' must be a whole"):
         nova_conflicts.read_options({"live_migration_downtime_delay": "long"})
+
+
+# Sizes that become known late.
+
+
+def told(*situations):
+    history, found = History(), []
+    for now in situations:
+        history, advice = foretell(DEFAULTS, now, history)
+        found += [] if advice is None else [advice]
+    return found
+
+
+def test_nothing_is_said_before_the_size_of_the_memory_is_known():
+    setup = {"phase": Phase.SETUP, "disks_bytes": ()}
+    (advice,) = told(
+        situation(1.0, memory_bytes=None, **setup),
+        situation(1.5, memory_bytes=0, **setup),
+        situation(2.0, memory_bytes=64 * GIB, **setup),
+    )
+    assert advice.at == 2.0 and advice.figures["after_seconds"] == 4800
+
+
+def test_time_is_corrected_once_the_disks_are_known_or_have_grown():
+    def disks(at, *gib):
+        sizes = tuple(each * GIB for each in gib)
+        return situation(at, phase=Phase.DISK_COPY, memory_bytes=4 * GIB, disks_bytes=sizes)
+
+    found = told(disks(2.0), disks(3.0, 100), disks(4.0, 101), disks(5.0, 100, 50), disks(6.0, 104))
+    assert [(each.at, each.figures["after_seconds"]) for each in found] == [
+        (2.0, 300),
+        (3.0, 7800),
+        (5.0, 11550),
+    ]
+    assert {each.sets_downtime_limit_seconds for each in found} == {0.095}

@@ -9,10 +9,13 @@ import enum
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Self, TypeVar
 
-from migprog.core import fields, newer_words, wire_table
-from migprog.core.fields import Advice, needed, optional
+from migprog.core import advice_entry, fields, newer_words, operator_actions, wire_table
+from migprog.core.advice_entry import AdviceEntry
+from migprog.core.fields import needed, optional
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
+from migprog.core.measurement import MAX_MEASUREMENTS, Measured
+from migprog.core.operator_actions import OperatorAction
 from migprog.core.status import Phase, Status
 from migprog.core.wire_table import Dropped, Malformed
 
@@ -34,7 +37,8 @@ class Report:
 
     ``sequence`` grows with every report of a migration; a report that is not newer than the stored
     one changes nothing. ``advice`` is all that steering has decided about it so far, the newest
-    last; None where there is no steering.
+    last; None where there is no steering. ``actions`` is what operators asked the agent to do, the
+    newest last; None: nothing.
     """
 
     uuid: str = needed(fields.uuid_text)
@@ -74,7 +78,8 @@ class Report:
     cpu_throttle_percent: int | None = optional(fields.percent)
     vfio_transferred_bytes: int | None = optional(fields.count)
     disks: tuple[DiskFigures, ...] | None = optional(fields.disks)
-    advice: tuple[Advice, ...] | None = optional(fields.advice)
+    advice: tuple[AdviceEntry, ...] | None = optional(advice_entry.rule)
+    actions: tuple[OperatorAction, ...] | None = optional(operator_actions.rule)
 
     total_seconds: float | None = optional(fields.seconds)
     downtime_seconds: float | None = optional(fields.seconds)
@@ -145,8 +150,10 @@ class Agent:
     ``started_at`` is when it started. It reports progress every ``interval_seconds`` now, and
     itself every ``heartbeat_seconds``. ``migrations`` are those that it monitors; ``servers`` run
     on its host and have ``servers_memory_bytes`` together, None while libvirt does not answer.
-    ``actions_enabled``: whether it accepts actions on migrations. ``key`` is a secret of the
-    agent's, by which the conductors recognize it.
+    ``actions_enabled``: whether it accepts actions on migrations; ``measurements_enabled``:
+    whether it accepts requests to measure servers. ``key`` is a secret of the agent's, by which
+    the conductors recognize it. ``loop_age_seconds``: how long ago its loop last began a round; it
+    does so each few seconds, while this message comes from another thread.
     """
 
     version: str = needed(fields.word)
@@ -157,7 +164,9 @@ class Agent:
     servers: int | None = optional(fields.small_count)
     servers_memory_bytes: int | None = optional(fields.count)
     actions_enabled: bool | None = optional(fields.yes_or_no)
+    measurements_enabled: bool | None = optional(fields.yes_or_no)
     key: str | None = optional(fields.text)
+    loop_age_seconds: float | None = optional(fields.seconds)
 
 
 # What a destination may know of the whole migration: what both are reported with.
@@ -176,7 +185,7 @@ MAX_BATCH = 500
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Batch:
-    """One message: all reports and arrivals of a host that are due, and its heartbeat.
+    """One message: all that a host has to report, and its heartbeat.
 
     ``host`` is the compute host's name as Nova knows it, ``node`` its hypervisor's host name,
     ``address`` where migrations to it arrive (Nova's ``dest_host``), if known. ``sent_at`` is the
@@ -191,6 +200,7 @@ class Batch:
     arrivals: tuple[Arrival, ...] = ()
     agent: Agent | None = None
     sent_at: float | None = None
+    measurements: tuple[Measured, ...] = ()
 
     def to_wire(
         self, without: Collection[str] = (), dropped: Dropped | None = None
@@ -203,6 +213,7 @@ class Batch:
         for key, entries, left_out in (
             ("reports", self.reports, without),
             ("arrivals", self.arrivals, ()),
+            ("measurements", self.measurements, ()),
             ("agent", (self.agent,) if self.agent else (), ()),
         ):
             if entries:
@@ -215,9 +226,9 @@ class Batch:
     def from_wire(cls, wire: Any, dropped: Dropped | None = None) -> tuple[Self, dict[str, str]]:
         """Read a batch entry by entry; return the batch, and why the other entries were refused.
 
-        The refusals are keyed ``reports[ROW]``, ``arrivals[ROW]`` and ``agent[0]``. ``dropped``
-        counts the optional values that break their rules: their entries are read without them.
-        Raises :class:`Malformed` when the batch itself cannot be read.
+        The refusals are keyed ``reports[ROW]``, ``arrivals[ROW]``, ``measurements[ROW]`` and
+        ``agent[0]``. ``dropped`` counts the optional values that break their rules: their entries
+        are read without them. Raises :class:`Malformed` when the batch itself cannot be read.
         """
         if not isinstance(wire, Mapping):
             raise Malformed("a batch must be a dictionary")
@@ -231,6 +242,9 @@ class Batch:
             arrivals=_entries(Arrival, wire, "arrivals", refused, dropped),
             agent=next(iter(_entries(Agent, wire, "agent", refused, dropped, most=1)), None),
             sent_at=_optional(fields.seconds, wire, "sent_at", dropped),
+            measurements=_entries(
+                Measured, wire, "measurements", refused, dropped, most=MAX_MEASUREMENTS
+            ),
         ), refused
 
 

@@ -4,7 +4,7 @@
 from migprog.core.status import Phase
 from migprog.core.steering import history as history_
 from migprog.core.steering import nova_schedule
-from migprog.core.steering.advice import Action, Advice, Reason
+from migprog.core.steering.advice import Advice, AdviceReason, SteeringAction
 from migprog.core.steering.history import History
 from migprog.core.steering.nova_schedule import NovaOptions
 from migprog.core.steering.situation import Situation
@@ -12,6 +12,9 @@ from migprog.core.steering.situation import Situation
 _BEGUN = (Phase.SETUP, Phase.DISK_COPY, Phase.MEMORY_FIRST_ITERATION, Phase.MEMORY_ITERATIONS)
 # Nova looks at its clock twice a second.
 _LOOK_SECONDS = 1.0
+# What was said of a time is corrected if it differs by more than this share, and these seconds:
+# sizes become known one after the other, and disks may grow.
+_DIFFERS, _DIFFERS_SECONDS = 0.1, 5.0
 
 
 def foretell(
@@ -22,15 +25,24 @@ def foretell(
     ``at`` is when it was said, ``works_by`` when Nova will have done it. Nova counts from the
     moment when it starts the migration, which is within a second or so of libvirt's job.
     """
-    if now.phase not in _BEGUN:
+    if now.phase not in _BEGUN or not now.memory_bytes:
+        # Nova counts by size.
         return history, None
     gib = nova_schedule.data_gib(now.memory_bytes, now.disks_bytes)
     advice = _next(options, now, gib)
-    # Its time moves a little while more of the disks becomes known.
-    known = {(each.reason, each.sets_downtime_limit_seconds) for each in history.advice}
-    if advice is None or (advice.reason, advice.sets_downtime_limit_seconds) in known:
+    if advice is None or any(_says_the_same(each, advice) for each in history.advice):
         return history, None
     return history_.add(history, advice), advice
+
+
+def _says_the_same(earlier: Advice, advice: Advice) -> bool:
+    if (earlier.reason, earlier.sets_downtime_limit_seconds) != (
+        advice.reason,
+        advice.sets_downtime_limit_seconds,
+    ):
+        return False
+    before, after = earlier.figures["after_seconds"], advice.figures["after_seconds"]
+    return abs(after - before) <= max(_DIFFERS_SECONDS, _DIFFERS * before)
 
 
 def _next(options: NovaOptions, now: Situation, gib: float) -> Advice | None:
@@ -40,10 +52,10 @@ def _next(options: NovaOptions, now: Situation, gib: float) -> Advice | None:
         return None
     if step is not None and (timeout is None or step.after_seconds <= timeout):
         return Advice(
-            action=Action.RAISE_DOWNTIME,
-            reason=Reason.NOVA_DOWNTIME_STEP,
+            action=SteeringAction.RAISE_DOWNTIME,
+            reason=AdviceReason.NOVA_DOWNTIME_STEP,
             message=f"nova-compute sets the downtime limit to {step.downtime_ms} ms after "
-            f"{step.after_seconds} s, whatever it is then",
+            f"{step.after_seconds} s, even if that lowers it",
             at=now.at,
             works_by=now.started_at + step.after_seconds + _LOOK_SECONDS,
             figures={
@@ -55,14 +67,14 @@ def _next(options: NovaOptions, now: Situation, gib: float) -> Advice | None:
 
 
 def _timeout(options: NovaOptions, now: Situation, timeout: int) -> Advice:
-    action, what = Action.ABORT, "aborts the migration"
+    action, what = SteeringAction.ABORT, "aborts the migration"
     if options.timeout_action == nova_schedule.FORCE_COMPLETE:
-        action, what = Action.PAUSE, "pauses the server until its memory is copied"
+        action, what = SteeringAction.PAUSE, "pauses the server until its memory is copied"
         if options.permit_post_copy:
-            action, what = Action.POST_COPY, "begins post-copy"
+            action, what = SteeringAction.POST_COPY, "begins post-copy"
     return Advice(
         action=action,
-        reason=Reason.NOVA_COMPLETION_TIMEOUT,
+        reason=AdviceReason.NOVA_COMPLETION_TIMEOUT,
         message=f"nova-compute {what} if it has not completed after {timeout} s",
         at=now.at,
         works_by=now.started_at + timeout + _LOOK_SECONDS,
