@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from migprog.compute.actions_in_progress import ActionsInProgress
 from migprog.compute.endpoint import Request
-from migprog.compute.libvirt.events import ActionResult
-from migprog.core import actions
-from migprog.core.actions import Action, Answer, Refusal
+from migprog.compute.libvirt.loop_messages import ActionResult
+from migprog.core import actions, operator_actions
+from migprog.core.actions import Action, Refusal
+from migprog.core.agent_answer import Answer
 from migprog.core.monitor import Monitor
 from migprog.metrics import agent as metrics
 
@@ -23,6 +24,21 @@ LOG = logging.getLogger(__name__)
 class _UnderWay:
     request: Request
     monitor: Monitor
+    after_seconds: float
+
+    def show(self, state: str) -> None:
+        """Show it in the migration's record."""
+        request = self.request
+        self.monitor.acted(
+            {
+                "after_seconds": round(self.after_seconds, 3),
+                "action": request.action.value,
+                "state": state,
+                "user_id": request.user_id,
+                "project_id": request.project_id,
+                "request_id": request.request_id,
+            }
+        )
 
 
 class Actions:
@@ -47,10 +63,14 @@ class Actions:
             self._refuse(request, refused or Refusal.NOT_ON_HOST)
             return
         self._log("is begun", request)
-        self._under_way[server_uuid] = _UnderWay(request, monitor)
+        age_seconds = max(0.0, now - monitor.started_clock)
+        under_way = self._under_way[server_uuid] = _UnderWay(request, monitor, age_seconds)
+        under_way.show(operator_actions.BEGUN)
         self._in_progress.begin(server_uuid, now, lambda: self._log_hang(request))
         if request.action is Action.FORCE_COMPLETE:
             monitor.forced = True
+        else:
+            monitor.abort_asked()
         self._act(request.action, server_uuid, monitor.seen_clock)
 
     def _refusal(self, request: Request, monitor: Monitor | None) -> Refusal | None:
@@ -67,8 +87,11 @@ class Actions:
         under_way = self._under_way.pop(acted.server_uuid)
         self._in_progress.end(acted.server_uuid)
         request = under_way.request
+        under_way.show(operator_actions.FAILED if acted.how is None else operator_actions.DONE)
         if request.action is Action.FORCE_COMPLETE:
             under_way.monitor.forced = acted.paused
+        else:
+            under_way.monitor.abort_answered(accepted=acted.how is not None)
         if acted.how is not None:
             self._log(f"is done: {acted.how}", request)
             metrics.acted(request.action, "done")

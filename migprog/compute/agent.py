@@ -6,63 +6,67 @@ messages to it. So nothing here needs a lock, and no domain waits for another.
 """
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable
 
-from migprog import exception
-from migprog.compute import arrivals, clock
+from migprog import exception, loops, systemd
+from migprog.compute import arrivals, clock, listening
 from migprog.compute.actions import Actions
 from migprog.compute.actions_in_progress import ActionsInProgress
-from migprog.compute.endpoint import Endpoint, Request
-from migprog.compute.libvirt import events, host
+from migprog.compute.endpoint import Request
+from migprog.compute.host_metrics import HostMetrics
+from migprog.compute.hypervisor import Hypervisor
+from migprog.compute.libvirt import host, loop_messages
 from migprog.compute.libvirt.steering_actions import SteeringResult
-from migprog.compute.reporting.sender import Address, HostStats, Sender
+from migprog.compute.measuring import MeasureAllRequest, MeasureRequest, Measuring
+from migprog.compute.other_agent import Wait
+from migprog.compute.reporting.sender import Address, HostStats
+from migprog.compute.reporting.sender_thread import SenderThread
 from migprog.compute.settings import Settings
 from migprog.compute.state.directory import StateDirectory, boot_id, new_key
 from migprog.compute.state.journal import Journal
-from migprog.compute.state.writer import TAKEN_SECONDS, Awaited, Loaded, StateWriter, Written
+from migprog.compute.state.writer import (
+    Awaited,
+    FreeSpace,
+    Loaded,
+    StateWriter,
+    Written,
+)
 from migprog.compute.steering import Steering
-from migprog.compute.unresponsive_servers import Libvirt, UnresponsiveServers
 from migprog.compute.watchlist import WatchList
 from migprog.concurrency import Inbox
 from migprog.core import checkpoint
 from migprog.core.observation import Observation, OfServer
-from migprog.core.steering.policies import Mode
 from migprog.metrics import agent as metrics
 from migprog.recording.writer import Recorder
 from migprog.rpc import conductor
 
 LOG = logging.getLogger(__name__)
+_OfDisk = Loaded | Awaited | Written | FreeSpace
 _STOP_SECONDS = 5.0
-_CUT_OFF_SECONDS = 0.5
 # How long to wait for the state of an earlier agent before anything is monitored.
 _LOAD_SECONDS = 5.0
 # Opening a connection to libvirt, maybe by TLS or ssh, may take so many times libvirt_timeout.
 _OPEN_TIMEOUTS = 3
-# How old the count of migrations by verdict may be.
-_COUNT_SECONDS = 1.0
 
 
 class ComputeAgent:
     """Watches one libvirt and reports to the conductor behind ``conductor``.
 
-    ``listen`` serves an endpoint under the host's name, in a thread of its own, and calls its third
-    argument with whether it does; without it no action is possible. ``fail`` is called, once and in
-    any thread, with the reason why the agent must not run: another one watches the same
-    hypervisor.
+    ``listen``: see :mod:`migprog.compute.listening`; without it no request is received. ``fail`` is
+    called, in any thread, with why the agent cannot go on: another watches its hypervisor, or its
+    loop failed.
     """
 
     def __init__(
         self,
         settings: Settings,
         conductor: conductor.ConductorAPI,
-        listen: Callable[[str, Endpoint, Callable[[bool], None]], None] | None = None,
+        listen: listening.Listen | None = None,
         fail: Callable[[exception.MigprogError], None] | None = None,
     ) -> None:
         self._settings = settings
-        self._conductor = conductor
         self._inbox = Inbox()
         self._state_writer: StateWriter | None = None
         if settings.state_path:
@@ -72,16 +76,16 @@ class ComputeAgent:
         metrics.oldest_report(
             settings.connection_uri, lambda: self._journal.outbox.oldest_seconds(time.monotonic())
         )
+        self._loop_age_seconds: Callable[[], float | None] = lambda: None
         self._loaded = self._state_writer is None
-        self._key = new_key() if self._loaded else None
         self._host = host.Host(
             settings.connection_uri,
             self._inbox,
             settings.scan_interval_seconds,
             settings.qemu_events,
             _OPEN_TIMEOUTS * settings.libvirt_timeout_seconds,
-            reads_limits=settings.steering_mode is Mode.ENFORCE,
         )
+        self._host.read_for(steers=settings.steers, bandwidth=settings.reads_bandwidth)
         self._arrivals = arrivals.Arrivals(self._host.read_completed, self._journal.report_arrival)
         self._listen = listen
         self._in_progress = ActionsInProgress()
@@ -90,25 +94,28 @@ class ComputeAgent:
             since=time.monotonic(),
         )
         self._actions = Actions(self._host.act, self._in_progress)
+        self._measuring = Measuring(
+            *(settings.measuring, self._host.measure, self._host.servers),
+            *(self._journal.outbox.put_measurement, clock.wall),
+        )
         self._recorder = Recorder(settings.record_path, settings.record_limits)
+        self._recorder.measured = self._measuring.newest
+        self._metrics = HostMetrics(settings.per_migration_metrics)
         self._watches = WatchList(
-            *(settings, self._host.sampler, self._recorder, self._journal, self._steering)
+            *(settings, self._host.sampler, self._recorder, self._journal, self._steering),
+            judged=self._metrics.judged,
         )
-        self._silent = UnresponsiveServers()
-        self._libvirt: Libvirt | None = None
+        self._hypervisor = Hypervisor(settings)
         self._fail = fail
-        # Since when another agent has held what this one needs.
-        self._waits_since: float | None = None
-        self._sender: Sender | None = None
-        self._node: str | None = None
-        self._inventory: events.HostInventory | None = None
-        # How many migrations were counted by verdict, and when to count them again.
-        self._counted, self._count_at = -1, -math.inf
-        self._stopping = False
-        self._loop = threading.Thread(
-            target=self._run, name=f"agent {settings.connection_uri}", daemon=True
+        self._other_agent = Wait(settings.connection_uri)
+        self._sending = SenderThread(
+            *(self._journal.outbox, conductor, settings.rules),
+            key=new_key() if self._loaded else None,
+            on_destinations=lambda found: self._inbox.put(loop_messages.Destinations(found)),
         )
-        self._sending: threading.Thread | None = None
+        self._stopping = False
+        name = f"agent {settings.connection_uri}"
+        self._loop = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         if self._state_writer is not None:
@@ -127,47 +134,55 @@ class ComputeAgent:
         self._loop.join(_STOP_SECONDS)
         self._recorder.stop()
         self._journal.release_all(time.monotonic())
-        if self._sender is not None and self._sending is not None:
-            self._sender.stop()
-            self._sending.join(_CUT_OFF_SECONDS if cut_off else _STOP_SECONDS)
-            if not (cut_off or self._sending.is_alive() or self._journal.outbox.empty):
-                self._sender.send()
+        self._sending.stop(cut_off=cut_off)
         if self._state_writer is not None:
             self._state_writer.stop()
 
     def reload(self, settings: Settings) -> None:
         """Use new intervals, and what steering is to do; the rest stays as it was at the start."""
-        self._settings = settings
+        self._settings = self._hypervisor.settings = settings
         self._host.search_every(settings.scan_interval_seconds)
         self._watches.reporting.settings = settings
+        self._metrics.per_migration = settings.per_migration_metrics
+        self._host.read_for(steers=settings.steers, bandwidth=settings.reads_bandwidth)
         self._steering.use(settings.steering_mode, settings.policies)
-        if self._sender is not None and self._node is not None:
-            self._sender.rules = settings.rules
-            metrics.interval(self._node, self._sender.flow_control.interval_seconds)
+        self._measuring.rules = settings.measuring
+        self._sending.use_rules(settings.rules)
         self._inbox.put(None)
 
+    def status(self) -> systemd.Status:
+        return self._hypervisor.status(len(self._watches))
+
     def _run(self) -> None:
+        loops.run(f"the agent of {self._settings.connection_uri}", self._watch, self._fail)
+
+    def _watch(self, loop: loops.Loop) -> None:
+        self._loop_age_seconds = loop.age_seconds
+        metrics.loop_age(self._settings.connection_uri, loop.age_seconds)
         give_up_at = time.monotonic() + _LOAD_SECONDS
         while not (self._loaded or self._stopping) and time.monotonic() < give_up_at:
             self._take_all(give_up_at - time.monotonic())
-            if self._waits_since is not None:
+            if self._other_agent.ends_at is not None:
                 # Nothing is watched before it is known who has the state directory.
-                give_up_at = self._waits_since + TAKEN_SECONDS + _LOAD_SECONDS
+                give_up_at = self._other_agent.ends_at + _LOAD_SECONDS
         if not (self._loaded or self._stopping):
             self._journal.fails("it was not read in time")
-        self._libvirt = Libvirt(self._settings.connection_uri, time.monotonic())
+        self._hypervisor.is_awaited(time.monotonic())
         if not self._stopping:
             self._host.start()
         while not self._stopping:
+            loop.turned()
             seen_of = self._take_all(self._seconds_to_wait())
-            now, timeout_seconds = time.monotonic(), self._settings.libvirt_timeout_seconds
+            now = time.monotonic()
             self._arrivals.release(now)
-            self._in_progress.look(now, timeout_seconds)
-            self._silent.look(now, timeout_seconds)
-            self._libvirt.look(now, self._libvirt_seconds)
+            self._in_progress.look(now, self._settings.libvirt_timeout_seconds)
+            self._hypervisor.look(now)
             self._attend_all(now, seen_of)
+            self._measuring.look(now, self._watches.has_job, is_quiet=not len(self._watches))
             self._journal.release(now)
+        self._measuring.stop()
         self._watches.stop()
+        self._metrics.stop()
 
     def _take_all(self, seconds: float) -> set[str | None]:
         """Handle the messages that come within ``seconds``; return the servers concerned."""
@@ -185,28 +200,28 @@ class ComputeAgent:
                 )
         return seen_of
 
-    @property
-    def _libvirt_seconds(self) -> float:
-        """How long without a completed search until libvirt counts as not answering."""
-        settings = self._settings
-        return settings.scan_interval_seconds + settings.libvirt_timeout_seconds
-
     def _seconds_to_wait(self) -> float:
-        # With nothing to watch, libvirt's thread searches by itself and wakes this loop.
-        timeout_seconds = self._settings.libvirt_timeout_seconds
         due = [
+            # With nothing to watch, libvirt's thread searches by itself and wakes this loop.
+            time.monotonic() + loops.IDLE_SECONDS,
             self._watches.reporting.next_look_at,
             self._journal.late_at,
             self._arrivals.late_at,
-            self._in_progress.next_look_at(timeout_seconds),
-            self._silent.next_look_at(timeout_seconds),
+            self._in_progress.next_look_at(self._settings.libvirt_timeout_seconds),
+            self._hypervisor.next_look_at(),
+            self._measuring.next_look_at(),
         ]
-        if self._libvirt is not None:
-            due.append(self._libvirt.next_look_at(self._libvirt_seconds))
-        first = min((at for at in due if at is not None), default=time.monotonic() + 3600.0)
-        return max(0.0, first - time.monotonic())
+        return max(0.0, min(at for at in due if at is not None) - time.monotonic())
 
-    def _take(self, message: events.Message | Loaded | Awaited | Written | Request | None) -> None:
+    def _take(
+        self,
+        message: loop_messages.Message
+        | _OfDisk
+        | Request
+        | MeasureRequest
+        | MeasureAllRequest
+        | None,
+    ) -> None:
         match message:
             case Loaded(taken=True):
                 self._refuse(message.error or "")
@@ -216,9 +231,10 @@ class ComputeAgent:
                 self._await(message.why)
             case Written():
                 self._journal.take(message, time.monotonic())
-            case Request():
-                monitor = self._watches.monitor(message.target.server_uuid)
-                self._actions.take(message, monitor, time.monotonic())
+            case FreeSpace():
+                metrics.state_path_free(self._settings.connection_uri, message.free_bytes)
+            case Request() | MeasureRequest() | MeasureAllRequest():
+                self._take_request(message, time.monotonic())
             case None:
                 pass
             case Observation():
@@ -228,6 +244,16 @@ class ComputeAgent:
             case _:
                 self._take_host(message)
 
+    def _take_request(
+        self, request: Request | MeasureRequest | MeasureAllRequest, now: float
+    ) -> None:
+        if isinstance(request, MeasureRequest):
+            self._measuring.take(request, self._watches.has_job, now)
+        elif isinstance(request, MeasureAllRequest):
+            self._measuring.take_all(request, self._watches.has_job)
+        else:
+            self._actions.take(request, self._watches.monitor(request.target.server_uuid), now)
+
     def _take_observation(self, seen: Observation) -> None:
         leaves = seen.server_uuid in self._watches
         timeout_seconds = self._settings.libvirt_timeout_seconds
@@ -236,50 +262,37 @@ class ComputeAgent:
 
     def _take_of_server(self, message: OfServer) -> None:
         match message:
-            case events.ArrivalStats():
+            case loop_messages.ArrivalStats():
                 self._arrivals.take(message)
                 self._watches.arrived(message)
-            case events.ActionResult():
+            case loop_messages.ActionResult():
                 self._actions.done(message)
             case SteeringResult():
                 self._steering.done(message)
-            case events.NoAnswer():
-                self._silent.begins(message.server_uuid, message.at)
-            case events.Answers():
-                self._silent.ends(message.server_uuid, message.at, message.gone)
+            case loop_messages.MeasuringBegan() | loop_messages.MeasuringEnded():
+                self._measuring.seen(message, time.monotonic())
+            case loop_messages.NoAnswer() | loop_messages.AnswersAgain():
+                self._hypervisor.take(message, time.monotonic())
 
-    def _take_host(self, message: events.Message) -> None:
+    def _take_host(self, message: loop_messages.Message) -> None:
         now = time.monotonic()
         match message:
-            case events.Connected():
+            case loop_messages.Connected():
                 self._connected(message)
-            case events.Disconnected():
-                if self._libvirt is not None:
-                    self._libvirt.fails(message.error, now, self._settings.scan_interval_seconds)
-                self._inventory = None
-                self._silent.clear()
+            case loop_messages.Disconnected():
+                self._hypervisor.take(message, now)
                 self._arrivals.blind()
-            case events.HostInventory():
-                if self._libvirt is not None:
-                    self._libvirt.answers(now)
-                self._inventory = message
-            case events.Destinations():
+            case loop_messages.HostInventory():
+                self._hypervisor.take(message, now)
+            case loop_messages.Destinations():
                 self._watches.destinations(message)
-            case events.ArrivedServers():
+            case loop_messages.ArrivedServers():
                 self._arrivals.found(message.server_uuids)
-            case events.OtherAgent():
+            case loop_messages.OtherAgent():
                 self._await(f"this hypervisor is watched by {message.who} already")
 
     def _await(self, why: str) -> None:
-        """Wait for another agent to release what this one needs: it may be about to end."""
-        now = time.monotonic()
-        if self._waits_since is None:
-            self._waits_since = now
-            LOG.warning(
-                "%s: %s; waiting up to %.0f s for it to end, then this agent ends",
-                *(self._settings.connection_uri, why, TAKEN_SECONDS),
-            )
-        elif now - self._waits_since >= TAKEN_SECONDS:
+        if self._other_agent.is_over(why, time.monotonic()):
             self._refuse(why)
 
     def _refuse(self, why: str) -> None:
@@ -298,8 +311,9 @@ class ComputeAgent:
         else:
             self._fail(error)
 
-    def _connected(self, message: events.Connected) -> None:
-        self._node = node = message.node
+    def _connected(self, message: loop_messages.Connected) -> None:
+        node = message.node
+        self._metrics.connected(node)
         self._recorder.versions = {
             "libvirt": message.libvirt_version,
             "hypervisor": message.hypervisor_version,
@@ -312,38 +326,22 @@ class ComputeAgent:
                 "libvirt's read-write socket, or set [compute] qemu_events to false",
                 *(self._settings.connection_uri, message.without_qemu_events),
             )
-        self._waits_since = None
-        if self._libvirt is not None:
-            self._libvirt.answers(time.monotonic())
-        if self._sender is None:
+        self._other_agent.since = None
+        self._hypervisor.take(message, time.monotonic())
+        if not self._sending.has_begun:
             address = Address(self._settings.host or node, node, self._settings.my_ip)
             self._recorder.host = address.host
-            rules = self._settings.rules
-            self._sender = Sender(
-                *(self._journal.outbox, self._conductor, address, rules),
-                on_destinations=lambda found: self._inbox.put(events.Destinations(found)),
-            )
-            self._sender.key = self._key
-            metrics.interval(node, rules.report_interval_seconds)
-            self._sending = threading.Thread(
-                target=self._sender.run, name=f"sender {node}", daemon=True
-            )
-            self._sending.start()
+            sender = self._sending.begin(address, self._loop_age_seconds)
             if self._listen is not None:
-                threading.Thread(
-                    target=self._listen,
-                    args=(address.host, Endpoint(self._inbox), self._sender.set_actions_enabled),
-                    name=f"listen {node}",
-                    daemon=True,
-                ).start()
+                listening.start(
+                    *(self._listen, address.host, node, self._inbox, self._settings, sender)
+                )
 
     def _resume_all(self, loaded: Loaded) -> None:
         """Resume what an earlier agent has left."""
-        self._loaded, self._waits_since = True, None
+        self._loaded, self._other_agent.since = True, None
         its_key = None if loaded.contents is None else loaded.contents.key
-        self._key = its_key or self._key or new_key()
-        if self._sender is not None:
-            self._sender.key = self._key
+        self._sending.use_key(its_key or self._sending.key or new_key())
         self._journal.fails(loaded.error)
         if loaded.contents is None:
             return
@@ -357,19 +355,11 @@ class ComputeAgent:
 
     def _attend_all(self, now: float, seen_of: set[str | None]) -> None:
         """Report what is due, and request readings. ``seen_of``: servers with new messages."""
-        rules = self._settings.rules
-        if self._sender is not None:
-            rules = self._sender.flow_control.rules(rules)
-        self._watches.reporting.attend(rules, now, seen_of)
-        if self._sender is not None and self._node is not None:
-            self._sender.host_stats = stats = self._host_stats()
-            if stats.migrations != self._counted or now >= self._count_at:
-                # Messages come dozens of times a second, and counting takes time.
-                self._counted, self._count_at = stats.migrations, now + _COUNT_SECONDS
-                metrics.migrations(self._node, self._watches.by_verdict())
+        self._watches.reporting.attend(self._sending.rules_in_force, now, seen_of)
+        self._sending.tell(self._host_stats())
+        self._metrics.count(self._watches, now)
 
     def _host_stats(self) -> HostStats:
-        under_way = len(self._watches)
-        if self._inventory is None:
-            return HostStats(under_way)
-        return HostStats(under_way, self._inventory.servers, self._inventory.memory_bytes)
+        there = self._hypervisor.inventory
+        counts = () if there is None else (there.servers, there.memory_bytes)
+        return HostStats(len(self._watches), *counts)

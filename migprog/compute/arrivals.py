@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from migprog.compute import clock
-from migprog.compute.libvirt.events import ArrivalStats
+from migprog.compute.libvirt.loop_messages import ArrivalStats
 from migprog.core import libvirt_abi
 from migprog.core.forecast import job_sample
+from migprog.core.messages import ARRIVAL_FIGURES, Arrival, ArrivalState
 from migprog.core.observation import Lifecycle, Observation
-from migprog.core.report import ARRIVAL_FIGURES, Arrival, ArrivalState
 
 # A server that has been arriving for so long without any event is forgotten.
 _LONGEST_SECONDS = 86_400.0

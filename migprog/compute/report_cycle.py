@@ -12,6 +12,7 @@ from migprog.compute.state.journal import Journal
 from migprog.compute.steering import Steering
 from migprog.compute.watched_migration import WatchedMigration
 from migprog.core import schedule
+from migprog.core.monitor import Monitor
 from migprog.core.steering.situation import Capabilities
 from migprog.metrics import agent as metrics
 
@@ -20,7 +21,8 @@ LOG = logging.getLogger(__name__)
 
 class ReportCycle:
     """``watched`` are the watched migrations by server, as they are at each call; ``drop`` forgets
-    a server that does not migrate, ``forget`` a migration whose end has been reported."""
+    a server that does not migrate, ``forget`` a migration whose end has been reported; ``judged``
+    is called with each migration that was assessed."""
 
     def __init__(
         self,
@@ -30,6 +32,7 @@ class ReportCycle:
         steering: Steering,
         drop: Callable[[str], None],
         forget: Callable[[WatchedMigration, float], None],
+        judged: Callable[[Monitor], None],
     ) -> None:
         self._settings = settings
         self._watched = watched
@@ -37,6 +40,7 @@ class ReportCycle:
         self._steering = steering
         self._drop = drop
         self._forget = forget
+        self._judged = judged
         # When the last message with progress was sent.
         self._sent_at = -math.inf
         # When a migration must be read or assessed next, or earlier.
@@ -146,7 +150,9 @@ class ReportCycle:
         monitor.judge(now)
         capabilities = Capabilities(bandwidth_cap_bytes_per_second=watched.bandwidth_limit)
         self._steering.look(monitor, monitor.project_id, now, capabilities)
-        return self._report(watched, rules, now)
+        is_due = self._report(watched, rules, now)
+        self._judged(monitor)
+        return is_due
 
     def _report(self, watched: WatchedMigration, rules: schedule.Rules, now: float) -> bool:
         """Report the migration as it was assessed, if that is due; return whether it is."""

@@ -4,10 +4,11 @@
 import logging
 
 from migprog.core import fields
+from migprog.core.duration import describe
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_changes import VerdictChange, VerdictChanges
-from migprog.core.report import Report
-from migprog.core.schedule import Reason
+from migprog.core.messages import Report
+from migprog.core.schedule import ReportReason
 from migprog.core.status import ENDED
 
 LOG = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ class ReportLog:
         self._turns = VerdictChanges()
         self._verdict: Verdict | None = None
 
-    def sent(self, reason: Reason, report: Report, now: float) -> None:
+    def sent(self, reason: ReportReason, report: Report, now: float) -> None:
         """Log what is new in a report that is sent for ``reason``."""
         ids = (report.server_uuid, report.uuid)
         LOG.debug("server %s: migration %s: report %d: %s", *ids, report.sequence, reason)
@@ -30,7 +31,7 @@ class ReportLog:
                 "server %s: migration %s ended: %s", *ids, final_figures(report, self._verdict)
             )
             return
-        if reason is Reason.STATUS:
+        if reason is ReportReason.STATUS:
             LOG.info("server %s: migration %s is now %s", *ids, report.status)
         if report.verdict is None:
             return
@@ -61,8 +62,8 @@ def final_figures(report: Report, verdict: Verdict | None = None) -> str:
     """
     vfio_bytes, throughput = report.vfio_transferred_bytes, report.throughput_bytes_per_second
     known = (
-        _seconds("total", report.total_seconds),
-        _seconds("downtime", report.downtime_seconds, 3),
+        _duration("total", report.total_seconds),
+        _duration("downtime", report.downtime_seconds),
         _bytes("memory", report.memory_processed_bytes, report.memory_total_bytes),
         _bytes("disk", report.disk_processed_bytes, report.disk_total_bytes),
         None if vfio_bytes is None else f"device state {vfio_bytes / _MIB:.0f} MiB sent",
@@ -77,8 +78,8 @@ def final_figures(report: Report, verdict: Verdict | None = None) -> str:
     return "; ".join([str(report.status), ", ".join(text for text in known if text is not None)])
 
 
-def _seconds(name: str, seconds: float | None, digits: int = 1) -> str | None:
-    return None if seconds is None else f"{name} {seconds:.{digits}f} s"
+def _duration(name: str, seconds: float | None) -> str | None:
+    return None if seconds is None else f"{name} {describe(seconds)}"
 
 
 def _bytes(name: str, sent_bytes: int | None, total_bytes: int | None) -> str | None:

@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 
+from migprog.compute.measuring import NO_MEASURING, Rules
 from migprog.core import schedule
 from migprog.core.steering.policies import NO_POLICIES, Mode, Policies
 from migprog.recording.writer import Limits
@@ -25,3 +26,16 @@ class Settings:
     record_limits: Limits
     steering_mode: Mode = Mode.OFF
     policies: Policies = NO_POLICIES
+    per_migration_metrics: bool = False
+    allow_actions: bool = True
+    measuring: Rules = NO_MEASURING
+
+    @property
+    def steers(self) -> bool:
+        """Whether steering acts."""
+        return self.steering_mode is Mode.ENFORCE
+
+    @property
+    def reads_bandwidth(self) -> bool:
+        """Whether steering has to know the bandwidth limits in force."""
+        return self.steers and self.policies.may_raise_bandwidth

@@ -16,10 +16,10 @@ from migprog.compute.libvirt.steering_actions import SteeringResult
 from migprog.core.monitor import Monitor
 from migprog.core.status import Status
 from migprog.core.steering import history as history_
-from migprog.core.steering.advice import Action, Advice, State
+from migprog.core.steering.advice import Advice, State, SteeringAction
 from migprog.core.steering.decide import decide
-from migprog.core.steering.foretell import foretell
 from migprog.core.steering.history import History
+from migprog.core.steering.nova_next import foretell
 from migprog.core.steering.nova_schedule import NovaOptions
 from migprog.core.steering.policies import Mode, Policies
 from migprog.core.steering.requirements import Requirements
@@ -30,15 +30,17 @@ LOG = logging.getLogger(__name__)
 # A reading may have begun so long before its time: its limits are those before an action.
 _READING_SECONDS = 0.2
 # The status that shows an action's effect, maybe before libvirt's answer.
-_EFFECTS = {Action.ABORT: Status.CANCELLED, Action.POST_COPY: Status.POST_COPY}
+_EFFECTS = {SteeringAction.ABORT: Status.CANCELLED, SteeringAction.POST_COPY: Status.POST_COPY}
 
 
 @dataclass(slots=True)
 class _Steered:
-    """One migration. ``acted_at``: when libvirt answered the latest action. ``knows_limit``: its
-    downtime limit was read once. ``is_disabled``: steering has failed."""
+    """One migration. ``mode``: the one that its history is of. ``acted_at``: when libvirt answered
+    the latest action. ``knows_limit``: its downtime limit was read once. ``is_disabled``: steering
+    has failed."""
 
     monitor: Monitor
+    mode: Mode
     history: History = field(default_factory=History)
     acted_at: float = -math.inf
     knows_limit: bool = False
@@ -80,6 +82,10 @@ class Steering:
     def use(self, mode: Mode, policies: Policies) -> None:
         """Decide by another mode and other policies from now on."""
         self._mode, self._policies = mode, policies
+        for each in self._steered.values():
+            if each.mode is not mode:
+                each.mode = mode
+                each.history = history_.mode_changed(each.history, mode is Mode.ENFORCE)
 
     def look(
         self,
@@ -116,8 +122,10 @@ class Steering:
         self._in_progress.end(result.server_uuid)
         steered, action = under_way.steered, under_way.advice.action
         steered.acted_at = result.at
-        if action is Action.PAUSE:
+        if action is SteeringAction.PAUSE:
             steered.monitor.forced = result.paused
+        if action is SteeringAction.ABORT:
+            steered.monitor.abort_answered(accepted=result.error is None)
         if not under_way.is_seen:
             self._settle(steered, action, result.error)
 
@@ -130,7 +138,7 @@ class Steering:
     def _of(self, monitor: Monitor) -> _Steered:
         steered = self._steered.get(monitor.server_uuid)
         if steered is None or steered.monitor is not monitor:
-            steered = self._steered[monitor.server_uuid] = _Steered(monitor)
+            steered = self._steered[monitor.server_uuid] = _Steered(monitor, self._mode)
             monitor.advice = ()
         return steered
 
@@ -180,15 +188,17 @@ class Steering:
 
     def _begin(self, steered: _Steered, advice: Advice, now: float) -> None:
         monitor = steered.monitor
-        if advice.action is Action.STOP_ASSERTING:
+        if advice.action is SteeringAction.STOP_ASSERTING:
             metrics.advised(advice.action, State.DONE)
             self._keep(steered, history_.settle(steered.history, State.DONE))
             self._log(monitor, f"stops: {advice.message}", logging.WARNING)
             return
         self._log(monitor, f"begins {advice.action}: {advice.message}")
-        if advice.action is Action.PAUSE:
+        if advice.action is SteeringAction.PAUSE:
             # Others must not learn from its pause.
             monitor.forced = True
+        if advice.action is SteeringAction.ABORT:
+            monitor.abort_asked()
         self._under_way[monitor.server_uuid] = _UnderWay(steered, advice)
         self._in_progress.begin(monitor.server_uuid, now, lambda: self._log_hang(monitor))
         try:
@@ -206,14 +216,18 @@ class Steering:
             under_way.is_seen = True
             self._settle(under_way.steered, action, None)
 
-    def _settle(self, steered: _Steered, action: Action, error: str | None) -> None:
+    def _settle(self, steered: _Steered, action: SteeringAction, error: str | None) -> None:
         state = State.DONE if error is None else State.FAILED
         metrics.advised(action, state)
-        self._keep(steered, history_.settle(steered.history, state))
+        history = history_.settle(steered.history, state)
+        if steered.mode is not Mode.ENFORCE:
+            # Another mode was chosen while libvirt carried it out.
+            history = history._replace(limit_seconds=None)
+        self._keep(steered, history)
         if error is None:
             self._log(steered.monitor, f"has carried out {action}")
         else:
-            text = f"could not carry out {action}: {error}; it is not tried again"
+            text = f"could not carry out {action}: {error}"
             self._log(steered.monitor, text, logging.ERROR)
 
     @staticmethod
@@ -227,7 +241,8 @@ class Steering:
 
     @staticmethod
     def _log(monitor: Monitor, what: str, level: int = logging.INFO) -> None:
-        LOG.log(level, "server %s: steering %s", monitor.server_uuid, what)
+        text = "server %s: migration %s: steering %s"
+        LOG.log(level, text, monitor.server_uuid, monitor.uuid, what)
 
 
 def _decide(

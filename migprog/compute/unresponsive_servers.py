@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Log when libvirt does not answer, with the consequences, and when it answers again."""
+"""Log when libvirt does not answer for a server, with the consequences, and when it does again."""
 
 import logging
-import math
 
+from migprog.core.duration import describe
 from migprog.core.reminders import Reminders
-from migprog.metrics import agent as metrics
 
 LOG = logging.getLogger(__name__)
-# An unreachable libvirt is logged again after the first of these, then after twice as long each
-# time, up to the second.
-_REPEAT_SECONDS = (30.0, 600.0)
 
 
 class UnresponsiveServers:
@@ -29,7 +25,8 @@ class UnresponsiveServers:
         logged = self._logged.pop(server_uuid, None)
         if logged is not None and not gone:
             LOG.info(
-                "server %s: libvirt answers again after %.0f s", server_uuid, at - logged.since
+                "server %s: libvirt answers again after %s",
+                *(server_uuid, describe(at - logged.since)),
             )
 
     def clear(self) -> None:
@@ -47,10 +44,10 @@ class UnresponsiveServers:
             seconds = self._logged[server_uuid].due(now)
             if seconds is not None:
                 LOG.warning(
-                    "server %s: libvirt has not answered for %.0f s (another call holds the "
+                    "server %s: libvirt has not answered for %s (another call holds the "
                     "server's job lock); a migration of this server is not seen until libvirt "
                     "answers; other servers are not affected; check QEMU's process of the server",
-                    *(server_uuid, seconds),
+                    *(server_uuid, describe(seconds)),
                 )
 
     def next_look_at(self, timeout_seconds: float) -> float | None:
@@ -58,57 +55,3 @@ class UnresponsiveServers:
         waiting = (at for uuid, at in self._silences.items() if uuid not in self._logged)
         first = (at + timeout_seconds for at in waiting)
         return min((*first, *(each.log_at for each in self._logged.values())), default=None)
-
-
-class Libvirt:
-    """Whether the libvirt behind ``uri`` answers; at first it does not."""
-
-    def __init__(self, uri: str, now: float) -> None:
-        self._uri = uri
-        self._attempts = 0
-        # When an attempt to reach it last ended in any way.
-        self._sign_at = now
-        self._reminders = _reminders(now)
-        metrics.libvirt_up(uri, False)
-
-    def answers(self, now: float) -> None:
-        """Record an answer."""
-        if self._reminders.logged:
-            seconds = now - self._reminders.since
-            LOG.info("%s: libvirt answers after %.0f s", self._uri, seconds)
-        self._attempts, self._sign_at, self._reminders = 0, now, _reminders(now)
-        metrics.libvirt_up(self._uri, True)
-
-    def fails(self, error: str, now: float, next_seconds: float) -> None:
-        """Record a failed attempt to reach it; the next follows in ``next_seconds``."""
-        self._sign_at = now
-        self._attempts += 1
-        metrics.libvirt_up(self._uri, False)
-        if self._reminders.due(now) is not None:
-            LOG.warning(
-                "%s: cannot reach libvirt: %s (attempt %d); migrations of this host are not "
-                "seen until it answers; next attempt in %g s",
-                *(self._uri, error, self._attempts, next_seconds),
-            )
-
-    def look(self, now: float, timeout_seconds: float) -> None:
-        """Log that it has neither answered nor failed for ``timeout_seconds``."""
-        if now < self._sign_at + timeout_seconds:
-            return
-        seconds = self._reminders.due(now)
-        if seconds is not None:
-            metrics.libvirt_up(self._uri, False)
-            LOG.warning(
-                "%s: libvirt has not answered for %.0f s; migrations of this host are not seen "
-                "until it does; check libvirt's daemon",
-                *(self._uri, seconds),
-            )
-
-    def next_look_at(self, timeout_seconds: float) -> float:
-        return max(self._sign_at + timeout_seconds, self._reminders.log_at)
-
-
-def _reminders(now: float) -> Reminders:
-    """Return those of a libvirt that answered ``now``: the first failure is logged at once."""
-    first, longest = _REPEAT_SECONDS
-    return Reminders(now, -math.inf, pause_seconds=first, longest_pause_seconds=longest)

@@ -11,6 +11,7 @@ from migprog.compute.libvirt.sampler import Sampler
 from migprog.compute.report_log import ReportLog
 from migprog.compute.settings import Settings
 from migprog.core import libvirt_abi
+from migprog.core.duration import describe
 from migprog.core.forecast import job_sample
 from migprog.core.forecast.job_sample import JobState
 from migprog.core.monitor import Monitor
@@ -63,7 +64,8 @@ class WatchedMigration:
         if self.hang is not None and self.hang.logged:
             seconds = reading.at - self.hang.since
             LOG.info(
-                "server %s: libvirt answers again after %.0f s", self.monitor.server_uuid, seconds
+                "server %s: libvirt answers again after %s",
+                *(self.monitor.server_uuid, describe(seconds)),
             )
         self.hang = None
 
@@ -123,7 +125,7 @@ class WatchedMigration:
         seconds = None if self.hang is None else self.hang.due(now)
         if seconds is not None:
             LOG.warning(
-                "server %s: libvirt has not answered for %.0f s; the figures of migration %s are "
+                "server %s: libvirt has not answered for %s; the figures of migration %s are "
                 "not updated until it does; check libvirt and QEMU",
-                *(self.monitor.server_uuid, seconds, self.monitor.uuid),
+                *(self.monitor.server_uuid, describe(seconds), self.monitor.uuid),
             )

@@ -13,7 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 
-from migprog.compute.libvirt import events
+from migprog.compute.libvirt import loop_messages
 from migprog.compute.libvirt.sampler import Sampler
 from migprog.compute.report_cycle import ReportCycle
 from migprog.compute.settings import Settings
@@ -22,6 +22,7 @@ from migprog.compute.state.journal import Journal
 from migprog.compute.steering import Steering
 from migprog.compute.watched_migration import WatchedMigration
 from migprog.core import checkpoint, job_start, libvirt_abi, observation
+from migprog.core.ending import LAST_EVENTS_SECONDS
 from migprog.core.forecast import job_sample
 from migprog.core.forecast.completion_time import CompletionTimes
 from migprog.core.forecast.job_sample import JobState
@@ -33,14 +34,17 @@ from migprog.core.recently_ended import RecentlyEnded
 from migprog.recording.writer import Recorder
 
 LOG = logging.getLogger(__name__)
-# The events of a migration's end may come so long after an answer that the server is gone.
-_LAST_EVENTS_SECONDS = 2.0
+
+
+def _ignore(monitor: Monitor) -> None:
+    """Do nothing."""
 
 
 class WatchList:
     """Used by the agent's loop alone. ``sampler`` starts the thread that reads a server.
 
-    ``reporting`` reports what is due; its ``settings``, for both, may be replaced at any time."""
+    ``judged`` is called with each migration that was assessed. ``reporting`` reports what is due;
+    its ``settings``, for both, may be replaced at any time."""
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class WatchList:
         recorder: Recorder,
         journal: Journal,
         steering: Steering,
+        judged: Callable[[Monitor], None] = _ignore,
     ) -> None:
         self._steering = steering
         self._sampler = sampler
@@ -56,7 +61,7 @@ class WatchList:
         self._watched: dict[str, WatchedMigration] = {}
         self._recently_ended = RecentlyEnded()
         self.reporting = ReportCycle(
-            *(settings, self._watched, journal, steering, self._drop, self._forget)
+            *(settings, self._watched, journal, steering, self._drop, self._forget, judged)
         )
         # Learned from the migrations that this host has seen end, or arrive.
         self._completions = CompletionTimes()
@@ -72,10 +77,26 @@ class WatchList:
             watched.monitor.verdict for watched in self._watched.values() if watched.is_proven
         )
 
+    @property
+    def guest_paused_clock(self) -> float | None:
+        """Since when a guest is paused, of those the one that is paused the longest; None if all
+        run. By the monotonic clock."""
+        each = (
+            watched.monitor.guest_paused_clock
+            for watched in self._watched.values()
+            if watched.is_proven
+        )
+        return min((since for since in each if since is not None), default=None)
+
     def __contains__(self, server_uuid: str) -> bool:
         """Return whether a server is known to migrate away."""
         watched = self._watched.get(server_uuid)
         return watched is not None and watched.is_proven
+
+    def has_job(self, server_uuid: str) -> bool:
+        """Return whether a server may migrate away, or its memory be saved: an event or a reading
+        showed a job, which need not be proven yet."""
+        return server_uuid in self._watched
 
     def monitor(self, server_uuid: str) -> Monitor | None:
         """Return the monitor of a server that is known to migrate away."""
@@ -135,7 +156,7 @@ class WatchList:
         self._prove(watched)
         return watched
 
-    def arrived(self, message: events.ArrivalStats) -> None:
+    def arrived(self, message: loop_messages.ArrivalStats) -> None:
         """Learn from the final statistics of a migration that brought a server here."""
         if message.stats is not None and job_sample.is_completed_migration(message.stats):
             final = job_sample.from_job_stats(message.stats, message.at)
@@ -145,7 +166,7 @@ class WatchList:
         if share is not None:
             self._resent = self._resent.after(server_uuid, share)
 
-    def destinations(self, message: events.Destinations) -> None:
+    def destinations(self, message: loop_messages.Destinations) -> None:
         """Set the hosts that migrations go to."""
         for watched in self._watched.values():
             monitor = watched.monitor
@@ -160,7 +181,7 @@ class WatchList:
             case Reading(stats=None):
                 if seen.gone and watched.drop_at is None:
                     # Events of a migration that has ended so soon may still come.
-                    watched.drop_at = watched.judge_at = seen.at + _LAST_EVENTS_SECONDS
+                    watched.drop_at = watched.judge_at = seen.at + LAST_EVENTS_SECONDS
                 return True
             case Reading() | Lifecycle(event=libvirt_abi.STOPPED) | JobCompleted():
                 self._drop(seen.server_uuid)

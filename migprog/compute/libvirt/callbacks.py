@@ -4,6 +4,7 @@
 libvirt calls in its event loop's thread, which must not wait: no call to libvirt, no lock, no log.
 """
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 import libvirt
 import libvirt_qemu
 
-from migprog.compute.libvirt import domain_xml
 from migprog.compute.libvirt.domain_reader import Reader
 from migprog.concurrency import Inbox
 from migprog.core.observation import Iteration, JobCompleted, JobEvent, Lifecycle
@@ -94,7 +94,16 @@ class Callbacks:
         details: str | None,
         _opaque: Any,
     ) -> None:
-        status = domain_xml.qemu_migration_status(details) if event == "MIGRATION" else None
+        status = qemu_migration_status(details) if event == "MIGRATION" else None
         server_uuid = domain.UUIDString()
         self._inbox.put(JobEvent(server_uuid=server_uuid, at=time.monotonic(), qemu_status=status))
         self._search(server_uuid)
+
+
+def qemu_migration_status(details: str | None) -> str | None:
+    """Return the status in QEMU's MIGRATION event."""
+    try:
+        status = json.loads(details or "").get("status")
+    except (ValueError, AttributeError):
+        return None
+    return status if isinstance(status, str) else None

@@ -10,6 +10,7 @@ servers. libvirt also answers no more than five calls of one connection at a tim
 
 import contextlib
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import libvirt
@@ -24,26 +25,32 @@ class ThreadConnection:
     """A connection to the libvirt behind ``uri`` for one thread. It is opened at the first use, and
     again when it has broken.
 
-    ``read_write``: libvirt shows the bandwidth limit on read-write connections alone. Where it
-    refuses one, the connection is read-only.
+    ``is_read_write`` is asked at each use, and may change; without it the connection is read-only.
+    libvirt shows the bandwidth limit on read-write connections alone. Where it refuses one, the
+    connection is read-only.
     """
 
-    def __init__(self, uri: str, read_write: bool = False) -> None:
+    def __init__(self, uri: str, is_read_write: Callable[[], bool] | None = None) -> None:
         self._uri = uri
-        self._read_write = read_write
+        self._is_read_write = is_read_write
+        self._opened_read_write = False
         self._connection: libvirt.virConnect | None = None
 
     def get(self) -> Any:
         """Return the connection. Raises :class:`libvirtError`; may hang as long as libvirt does."""
-        if self._connection is not None and not self._connection.isAlive():
+        read_write = self._is_read_write is not None and self._is_read_write()
+        if self._connection is not None and not (
+            self._connection.isAlive() and self._opened_read_write == read_write
+        ):
             self.close()
         if self._connection is None:
-            self._connection = self._open()
+            self._connection = self._open(read_write)
+            self._opened_read_write = read_write
             self._connection.setKeepAlive(*KEEPALIVE)
         return self._connection
 
-    def _open(self) -> Any:
-        if self._read_write:
+    def _open(self, read_write: bool) -> Any:
+        if read_write:
             with contextlib.suppress(libvirt.libvirtError):
                 return libvirt.open(self._uri)
         return libvirt.openReadOnly(self._uri)

@@ -8,8 +8,8 @@ from typing import Any
 
 import libvirt
 
-from migprog.compute.libvirt.events import ActionResult
-from migprog.core import actions
+from migprog.compute.libvirt.loop_messages import ActionResult
+from migprog.core import job_start
 from migprog.core.actions import Action, Refusal
 
 
@@ -87,7 +87,7 @@ def pause(domain: Any, seen_at: float) -> dict[str, Any]:
 def is_there(domain: Any, seen_at: float) -> bool:
     """Return whether the migration that was seen at ``seen_at`` is in progress."""
     at = time.monotonic()
-    return actions.is_of(domain.jobStats(), at, seen_at)
+    return job_start.is_migration_seen(domain.jobStats(), at, seen_at)
 
 
 _ACTS = {Action.ABORT: abort, Action.FORCE_COMPLETE: force_complete}

@@ -15,6 +15,7 @@ import libvirt
 from migprog.compute.libvirt import domain_xml
 from migprog.compute.libvirt.block_jobs import BlockJobs
 from migprog.compute.libvirt.job_queries import Lock
+from migprog.compute.libvirt.vcpu_time import VcpuTimes
 from migprog.concurrency import native_sleep
 from migprog.core import libvirt_abi
 from migprog.core.forecast import job_sample
@@ -45,6 +46,7 @@ _COMPLETED_ATTEMPTS, _COMPLETED_PAUSE_SECONDS = 20, 0.1
 # A QEMU that was started to receive a server runs no processors: none of them has had more time
 # than this, which is counted in hundredths of a second. Those of a server that has run here have.
 _RECEIVING_NANOSECONDS = 10_000_000
+_NANOSECONDS = 1e9
 _OUTGOING = (JobState.ACTIVE, JobState.FAILED, JobState.CANCELLED)
 # An answer that took longer was delayed: its job may have begun meanwhile.
 _PROMPT_SECONDS = 1.0
@@ -53,12 +55,12 @@ _PROMPT_SECONDS = 1.0
 class Reader:
     """What is known of a host's servers. Changed by single steps of the interpreter, in any thread.
 
-    ``facts`` are those of servers that were seen running. ``reads_limits``: read the bandwidth
-    limit with the rest.
+    ``facts`` are those of servers that were seen running. ``reads_bandwidth``: read the
+    bandwidth limit with the rest; any thread may change it.
     """
 
-    def __init__(self, reads_limits: bool = False) -> None:
-        self._reads_limits = reads_limits
+    def __init__(self) -> None:
+        self.reads_bandwidth = False
         self.facts: dict[str, ServerFacts] = {}
         # Those that are watched and whose facts were not read again since.
         self._new: set[str] = set()
@@ -101,8 +103,11 @@ class Reader:
             is_paused=is_paused,
         )
 
-    def read(self, connection: Any, server_uuid: str, block_jobs: BlockJobs) -> Reading:
-        """Read a watched server's statistics, and how far the copies of its disks are."""
+    def read(
+        self, connection: Any, server_uuid: str, block_jobs: BlockJobs, vcpu_times: VcpuTimes
+    ) -> Reading:
+        """Read a watched server's statistics, how far the copies of its disks are, and what its
+        vCPUs have used of the processor."""
         try:
             domain = connection.lookupByUUIDString(server_uuid)
             if server_uuid in self._left:
@@ -117,14 +122,17 @@ class Reader:
                 self.forget(server_uuid)
                 self.learn(domain, server_uuid)
                 self.read_resident(connection, domain, server_uuid)
-            bandwidth_limit = _bandwidth_limit(domain) if self._reads_limits else None
+            bandwidth_limit = _bandwidth_limit(domain) if self.reads_bandwidth else None
             limit_seconds = downtime_limit_seconds(domain)
             reading = self.reading(server_uuid, stats, time.monotonic(), limit_seconds)
             if bandwidth_limit is not None:
                 reading = dataclasses.replace(
                     reading, bandwidth_limit_bytes_per_second=bandwidth_limit
                 )
-            return dataclasses.replace(reading, disks=disks) if disks else reading
+            seconds = vcpu_times.read(stats, lambda: vcpu_time_seconds(domain))
+            if disks or seconds is not None:
+                reading = dataclasses.replace(reading, disks=disks, vcpu_time_seconds=seconds)
+            return reading
         except libvirt.libvirtError as error:
             return Reading(
                 server_uuid=server_uuid,
@@ -181,7 +189,7 @@ class Reader:
         """Read a server that may be anywhere by now, even on its way back here."""
         at = time.monotonic()
         domain_state = tuple(domain.state())
-        if arrives(connection, domain, domain_state):
+        if arrives(domain, domain_state):
             text = "it arrives here"
             return Reading(server_uuid=server_uuid, at=at, error=text)
         if domain_state[0] == libvirt.VIR_DOMAIN_SHUTOFF:
@@ -217,23 +225,32 @@ class Reader:
                 )
 
 
-def arrives(connection: Any, domain: Any, domain_state: tuple[Any, ...]) -> bool:
+def arrives(domain: Any, domain_state: tuple[Any, ...]) -> bool:
     """Return whether a server in this state is being received; waits for no server."""
-    return domain_state in _INCOMING and not (
-        domain_state == _PAUSED and _has_run(connection, domain)
-    )
+    return domain_state in _INCOMING and not (domain_state == _PAUSED and _has_run(domain))
 
 
-def _has_run(connection: Any, domain: Any) -> bool:
+def _has_run(domain: Any) -> bool:
     """Return whether a server's processors have run on this host."""
-    nowait = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+    return max(_vcpu_nanoseconds(domain), default=0) > _RECEIVING_NANOSECONDS
+
+
+def vcpu_time_seconds(domain: Any) -> float | None:
+    """Return the processor time of all vCPUs of a server together since it was started here; None
+    where libvirt does not have it."""
+    return sum(_vcpu_nanoseconds(domain)) / _NANOSECONDS or None
+
+
+def _vcpu_nanoseconds(domain: Any) -> list[int]:
+    """Return the processor time of each vCPU; empty where it cannot be read.
+
+    libvirt reads it in ``/proc``, whatever QEMU does and whoever holds the server's lock. For
+    ``VIR_DOMAIN_STATS_VCPU`` it asks QEMU too (libvirt 9.0), and hangs if that does.
+    """
     with contextlib.suppress(libvirt.libvirtError):
-        ((_, stats),) = connection.domainListGetStats(
-            [domain], libvirt.VIR_DOMAIN_STATS_VCPU, nowait
-        )
-        times = (stats.get(f"vcpu.{n}.time", 0) for n in range(stats.get("vcpu.maximum", 0)))
-        return max(times, default=0) > _RECEIVING_NANOSECONDS
-    return False
+        vcpus, _ = domain.vcpus()
+        return [nanoseconds for _, _, nanoseconds, _ in vcpus]
+    return []
 
 
 def completed(connection: Any, server_uuid: str) -> Mapping[str, Any] | None:

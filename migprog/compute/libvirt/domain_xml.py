@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parse a domain's XML and QEMU's events. Tenants choose some of it: it is only data."""
+"""Parse a domain's XML. Tenants choose some of it: it is only data."""
 
-import json
+from collections.abc import Callable
 from xml.etree import ElementTree
 
 from migprog.core.server_facts import ServerFacts
@@ -35,6 +35,23 @@ def read(xml: str) -> ServerFacts:
 def disk_targets(xml: str) -> tuple[str, ...]:
     """Return the names of a domain's disks as the guest has them ("vda"), in the order of its XML,
     without CD-ROMs and floppy disks, which are not copied."""
+    return _disk_targets(xml, lambda _disk: True)
+
+
+def copied_disks(xml: str) -> tuple[str, ...]:
+    """Return the names of the disks that a block migration copies: those in files and devices of
+    the host, unless they are read-only or shared with other servers."""
+    return _disk_targets(
+        xml,
+        lambda disk: (
+            disk.get("type") in ("file", "block")
+            and disk.find("readonly") is None
+            and disk.find("shareable") is None
+        ),
+    )
+
+
+def _disk_targets(xml: str, wanted: Callable[[ElementTree.Element], bool]) -> tuple[str, ...]:
     try:
         domain = ElementTree.fromstring(xml)  # noqa: S314
     except ElementTree.ParseError:
@@ -42,18 +59,9 @@ def disk_targets(xml: str) -> tuple[str, ...]:
     targets = (
         disk.find("target")
         for disk in domain.findall("devices/disk")
-        if disk.get("device", "disk") in ("disk", "lun")
+        if disk.get("device", "disk") in ("disk", "lun") and wanted(disk)
     )
     return tuple(name for target in targets if target is not None and (name := target.get("dev")))
-
-
-def qemu_migration_status(details: str | None) -> str | None:
-    """Return the status in QEMU's MIGRATION event."""
-    try:
-        status = json.loads(details or "").get("status")
-    except (ValueError, AttributeError):
-        return None
-    return status if isinstance(status, str) else None
 
 
 def _nova_instance(domain: ElementTree.Element) -> ElementTree.Element | None:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One libvirt: turns its calls and events into messages for an inbox.
+"""One libvirt: its connections, and the threads that make its calls and events messages.
 
 Kinds of real threads that run here, whatever the concurrency backend: one runs libvirt's event
 loop. One for each libvirt connects, starts each search for migrations, and connects again; it makes
-no call that waits for a single server. A search queries the servers in threads of its own (see
-:mod:`migprog.compute.libvirt.job_queries`). One for each migration reads its statistics, so that a
+no call that waits for a single server. A search (:mod:`migprog.compute.libvirt.search`) queries the
+servers in threads of its own. One for each migration reads its statistics, so that a
 call that hangs delays its own server alone. One carries out an action, an operator's or steering's.
+One measures a server that does not migrate, where that is permitted.
 None of them logs, locks or decides: they send messages. A call that may wait for a server uses a
 connection of its own (:mod:`migprog.compute.libvirt.connection`); events come by one that waits for
 none.
@@ -15,7 +16,7 @@ import contextlib
 import functools
 import queue
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import libvirt
@@ -24,23 +25,23 @@ from migprog.compute.libvirt import claim, domain_actions, domain_reader, steeri
 from migprog.compute.libvirt.block_jobs import BlockJobs
 from migprog.compute.libvirt.callbacks import ALL, Callbacks
 from migprog.compute.libvirt.connection import KEEPALIVE, ThreadConnection, run_event_loop
-from migprog.compute.libvirt.events import (
+from migprog.compute.libvirt.dirty_rate import DirtyRateMeasurement
+from migprog.compute.libvirt.job_queries import Connection
+from migprog.compute.libvirt.loop_messages import (
     ArrivalStats,
-    ArrivedServers,
     Connected,
     Disconnected,
-    HostInventory,
     OtherAgent,
 )
-from migprog.compute.libvirt.job_queries import Connection, JobQueries, Lock
 from migprog.compute.libvirt.opening import Opening
 from migprog.compute.libvirt.sampler import Sampler
+from migprog.compute.libvirt.search import Search
+from migprog.compute.libvirt.vcpu_time import VcpuTimes
 from migprog.concurrency import Inbox, native_queue, native_thread
 from migprog.core.actions import Action
 from migprog.core.observation import Reading
 from migprog.core.steering.advice import Advice
 
-_ARRIVED = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_MIGRATED)
 # Between two searches that events asked for: a block job changes its state in bursts.
 _SEARCH_PAUSE_SECONDS = 0.1
 # Between two attempts to take the claim of another agent.
@@ -52,10 +53,7 @@ class _OtherAgentError(Exception):
 
 
 class Host:
-    """A libvirt that is watched; it sends :data:`events.Message` to ``inbox``.
-
-    ``reads_limits``: read the bandwidth limits of migrations too, by read-write connections.
-    """
+    """A libvirt that is watched; it sends :data:`events.Message` to ``inbox``."""
 
     def __init__(
         self,
@@ -64,7 +62,6 @@ class Host:
         scan_interval_seconds: float,
         qemu_events: bool,
         open_seconds: float = 30.0,
-        reads_limits: bool = False,
     ) -> None:
         self.uri = uri
         self._opening = Opening(open_seconds)
@@ -73,11 +70,11 @@ class Host:
         self._claim = claim.Claim()
         self._connection: libvirt.virConnect | None = None
         self._qemu_events = qemu_events
-        self._reads_limits = reads_limits
+        # Whether samplers use read-write connections.
+        self._steers = False
         self._qemu_connection: libvirt.virConnect | None = None
-        self._reader = domain_reader.Reader(reads_limits)
-        self._asking = JobQueries(inbox, lambda: ThreadConnection(uri), self._ask, self._lock)
-        self._searched = False
+        self._reader = domain_reader.Reader()
+        self._search = Search(uri, inbox, self._reader, self._sampled)
         # Samplers whose threads run; one that hangs stays until its call returns.
         self._samplers: set[Sampler] = set()
         # Wakes the searching thread: a server to look at now, or ALL; None to stop.
@@ -101,14 +98,21 @@ class Host:
         if is_shorter:
             self._wakes.put(ALL)
 
+    def read_for(self, *, steers: bool, bandwidth: bool) -> None:
+        """Read from now on what steering has to know: with ``steers`` by read-write connections,
+        with ``bandwidth`` the bandwidth limits of migrations, too."""
+        self._steers = steers
+        self._reader.reads_bandwidth = bandwidth
+
     def sampler(self, server_uuid: str, left: bool = False) -> Sampler:
         """Start a thread of its own that reads the statistics of one server on request.
 
         ``left``: an earlier agent has left it migrating; look where it is now.
         """
         self._reader.begin(server_uuid, left)
-        connection = ThreadConnection(self.uri, self._reads_limits)
-        read = functools.partial(self._read, connection, server_uuid, BlockJobs(time.monotonic))
+        connection = ThreadConnection(self.uri, lambda: self._steers)
+        when = (BlockJobs(time.monotonic), VcpuTimes(time.monotonic))
+        read = functools.partial(self._read, connection, server_uuid, *when)
 
         def ended(sampler: Sampler) -> None:
             self._samplers.discard(sampler)
@@ -117,7 +121,7 @@ class Host:
         sampler = Sampler(server_uuid, read, self._inbox, ended)
         self._samplers.add(sampler)
         # From now on the sampler checks whether it answers.
-        self._asking.drop([server_uuid])
+        self._search.leave_to_sampler(server_uuid)
         sampler.start()
         return sampler
 
@@ -151,6 +155,22 @@ class Host:
 
         native_thread(act, f"steering {server_uuid}")
 
+    def measure(self, server_uuid: str, windows: Sequence[int]) -> Callable[[], None]:
+        """Start measuring a server's dirty rate; its :class:`MeasuringEnded` comes later. Return
+        what gives it up."""
+        measurement = DirtyRateMeasurement(self._open_to_measure, server_uuid, windows, self._inbox)
+        measurement.start()
+        return measurement.cancel
+
+    def _open_to_measure(self) -> Any:
+        connection = libvirt.open(self.uri)
+        connection.setKeepAlive(*KEEPALIVE)
+        return connection
+
+    def servers(self) -> frozenset[str]:
+        """Return the servers that the latest search has seen running here."""
+        return frozenset(self._reader.facts)
+
     def _run(self) -> None:
         named: Collection[str] = (ALL,)
         while True:
@@ -162,7 +182,7 @@ class Host:
                 elif not self._is_alive():
                     self._lost("the connection was closed")
                     continue
-                self._search(named)
+                self._search.run(named)
             except _OtherAgentError:
                 pause_seconds = _CLAIM_SECONDS
             except (libvirt.libvirtError, TimeoutError) as error:
@@ -190,6 +210,9 @@ class Host:
         if time.monotonic() >= self._all_at:
             woken.add(ALL)
         return woken
+
+    def _sampled(self) -> set[str]:
+        return {sampler.server_uuid for sampler in list(self._samplers)}
 
     def _is_alive(self) -> bool:
         connections = (self._connection, self._qemu_connection)
@@ -236,94 +259,21 @@ class Host:
         self._qemu_connection = connection
         return None
 
-    def _search(self, named: Collection[str]) -> None:
-        """Search servers once, and send a reading of each that is migrating away.
-
-        Those with a sampler are left to it. No call here waits for a single server.
-        """
-        connection = self._asking.connection.get()
-        everything = ALL in named
-        sampled = self._sampled()
-        present, found, asked = set(), [], {}
-        for domain, state in self._states(connection, None if everything else named):
-            server_uuid = domain.UUIDString()
-            present.add(server_uuid)
-            domain_state = (state.get("state.state"), state.get("state.reason"))
-            if domain_state == _ARRIVED:
-                found.append(server_uuid)
-            if domain_reader.arrives(connection, domain, domain_state):
-                continue
-            try:
-                self._reader.learn(domain, server_uuid)
-            except libvirt.libvirtError:
-                continue
-            if server_uuid not in sampled:
-                asked[server_uuid] = (connection, domain, domain_state)
-        self._asking.ask_all(asked)
-        # A sampler may have begun while its server was queried.
-        self._asking.drop(self._sampled())
-        if everything:
-            self._count(present, found)
-
-    def _sampled(self) -> set[str]:
-        return {sampler.server_uuid for sampler in list(self._samplers)}
-
-    def _states(self, connection: Any, named: Collection[str] | None) -> Any:
-        """Read the states of all running servers, or of the named ones."""
-        nowait = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
-        if named is None:
-            active = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
-            return connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, active | nowait)
-        domains = []
-        for server_uuid in named:
-            with contextlib.suppress(libvirt.libvirtError):
-                domains.append(connection.lookupByUUIDString(server_uuid))
-        if not domains:
-            return []
-        return connection.domainListGetStats(domains, libvirt.VIR_DOMAIN_STATS_STATE, nowait)
-
-    def _count(self, present: Collection[str], found: Collection[str]) -> None:
-        """Send the host's inventory, and at first the servers that a migration has brought."""
-        facts = self._reader.facts
-        for server_uuid in facts.keys() - present:
-            self._reader.forget(server_uuid)
-        self._asking.forget(present)
-        if not self._searched and found:
-            self._inbox.put(ArrivedServers(tuple(found)))
-        self._searched = True
-        memory_bytes = sum(each.memory_size_bytes or 0 for each in list(facts.values()))
-        self._inbox.put(HostInventory(len(present), memory_bytes))
-
-    # A search's threads call these.
-
-    def _ask(self, own: Connection, server_uuid: str, asked: Any) -> bool:
-        try:
-            connection = own.get()
-            domain, domain_state = _asked(connection, server_uuid, asked)
-            reading = self._reader.find(connection, domain, server_uuid, domain_state)
-        except libvirt.libvirtError as error:
-            return error.get_error_code() != libvirt.VIR_ERR_OPERATION_TIMEOUT
-        if reading is not None:
-            self._inbox.put(reading)
-        return True
-
-    def _lock(self, own: Connection, server_uuid: str, asked: Any) -> Lock:
-        try:
-            domain, _ = _asked(own.get(), server_uuid, asked)
-        except libvirt.libvirtError:
-            # If something is wrong with the server, the next call fails at once.
-            return Lock.FREE
-        return self._reader.lock(domain)
-
     # A sampler's thread calls this.
 
-    def _read(self, own: Connection, server_uuid: str, block_jobs: BlockJobs) -> Reading:
+    def _read(
+        self,
+        own: Connection,
+        server_uuid: str,
+        block_jobs: BlockJobs,
+        vcpu_times: VcpuTimes,
+    ) -> Reading:
         """Read a server's statistics."""
         error = "not connected"
         # Without the connection for events nothing is read either.
         if self._connection is not None:
             try:
-                return self._reader.read(own.get(), server_uuid, block_jobs)
+                return self._reader.read(own.get(), server_uuid, block_jobs, vcpu_times)
             except libvirt.libvirtError as refused:
                 error = str(refused)
         return Reading(server_uuid=server_uuid, at=time.monotonic(), error=error)
@@ -333,18 +283,10 @@ class Host:
         self._inbox.put(Disconnected(error=error))
 
     def _close(self) -> None:
-        self._asking.reset()
+        self._search.reset()
         connections = (self._connection, self._qemu_connection)
         self._connection = self._qemu_connection = None
         for connection in connections:
             if connection is not None:
                 with contextlib.suppress(libvirt.libvirtError):
                     connection.close()
-
-
-def _asked(connection: Any, server_uuid: str, asked: Any) -> tuple[Any, tuple[int, int] | None]:
-    """Return the server on ``connection``, and its state where it is known."""
-    found_by, domain, domain_state = asked or (None, None, None)
-    if found_by is not connection:
-        domain = connection.lookupByUUIDString(server_uuid)
-    return domain, domain_state

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
-from migprog.compute.libvirt.events import Answers, NoAnswer
+from migprog.compute.libvirt.loop_messages import AnswersAgain, NoAnswer
 from migprog.concurrency import Inbox, native_queue, native_thread
 
 MAX_WAITING = 3
@@ -173,7 +173,7 @@ class JobQueries:
     def _answers(self, server_uuid: str, gone: bool = False) -> None:
         if server_uuid in self._unanswered:
             self._unanswered.discard(server_uuid)
-            self._inbox.put(Answers(server_uuid=server_uuid, at=time.monotonic(), gone=gone))
+            self._inbox.put(AnswersAgain(server_uuid=server_uuid, at=time.monotonic(), gone=gone))
 
 
 class _Round:

@@ -11,7 +11,7 @@ import libvirt
 
 from migprog.compute.libvirt import domain_actions
 from migprog.core.observation import OfServer
-from migprog.core.steering.advice import Action, Advice
+from migprog.core.steering.advice import Advice, SteeringAction
 
 _MIB = 2**20
 # A decision is out of date by then: libvirt may answer much later.
@@ -50,7 +50,7 @@ def steer(
 
 def _carry_out(domain: Any, advice: Advice, seen_at: float) -> dict[str, Any]:
     act = _ACTS.get(advice.action)
-    if act is None and advice.action is not Action.PAUSE:
+    if act is None and advice.action is not SteeringAction.PAUSE:
         return {"error": f"{advice.action} is nothing that libvirt does"}
     if not domain_actions.is_there(domain, seen_at):
         return {"error": "the migration has ended"}
@@ -81,9 +81,9 @@ def _abort(domain: Any, _advice: Advice) -> None:
     domain.abortJob()
 
 
-_ACTS: dict[Action, Callable[[Any, Advice], None]] = {
-    Action.RAISE_DOWNTIME: _raise_downtime,
-    Action.RAISE_BANDWIDTH: _raise_bandwidth,
-    Action.POST_COPY: _post_copy,
-    Action.ABORT: _abort,
+_ACTS: dict[SteeringAction, Callable[[Any, Advice], None]] = {
+    SteeringAction.RAISE_DOWNTIME: _raise_downtime,
+    SteeringAction.RAISE_BANDWIDTH: _raise_bandwidth,
+    SteeringAction.POST_COPY: _post_copy,
+    SteeringAction.ABORT: _abort,
 }

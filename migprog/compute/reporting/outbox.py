@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from migprog.core.report import MAX_BATCH, Ack, Arrival, Report
+from migprog.core.measurement import MAX_MEASUREMENTS, Measured
+from migprog.core.messages import MAX_BATCH, Ack, Arrival, Report
 from migprog.core.status import ENDED
 
 # An arrival whose migration is never reported (its source has no agent) is dropped after so long.
@@ -54,9 +55,10 @@ class Load:
     reports: tuple[Report, ...]
     arrivals: tuple[Arrival, ...]
     needs_ack: bool
+    measurements: tuple[Measured, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.reports or self.arrivals)
+        return bool(self.reports or self.arrivals or self.measurements)
 
 
 class Outbox:
@@ -72,6 +74,8 @@ class Outbox:
         self._woken = False
         self._reports: dict[str, _Waiting] = {}
         self._arrivals: dict[str, _WaitingArrival] = {}
+        # The latest of each server.
+        self._measurements: dict[str, Measured] = {}
 
     def put_report(self, report: Report, needs_ack: bool, now: float | None = None) -> None:
         """Queue a report that waits since ``now``, by default this instant."""
@@ -95,10 +99,18 @@ class Outbox:
             )
         self.wake()
 
+    def put_measurement(self, measured: Measured) -> None:
+        """Queue what was measured of a server, in place of what was measured before."""
+        with self._changed:
+            self._measurements[measured.server_uuid] = measured
+            self._changed.notify()
+
     def wait(self, timeout_seconds: float) -> None:
         """Return when something was put in, or a report still waits, or the time is up."""
         with self._changed:
-            self._changed.wait_for(lambda: self._reports or self._woken, timeout_seconds)
+            self._changed.wait_for(
+                lambda: self._reports or self._measurements or self._woken, timeout_seconds
+            )
             self._woken = False
 
     def wake(self) -> None:
@@ -115,10 +127,13 @@ class Outbox:
                 self._settled(waiting.arrival)
             reports = list(self._reports.values())[:MAX_BATCH]
             arrivals = [w.to_send(now) for w in self._arrivals.values() if w.next_at <= now]
+            measurements = tuple(self._measurements.values())[:MAX_MEASUREMENTS]
             return Load(
                 reports=tuple(waiting.report for waiting in reports),
                 arrivals=tuple(arrivals[:MAX_BATCH]),
-                needs_ack=bool(arrivals) or any(waiting.needs_ack for waiting in reports),
+                needs_ack=bool(arrivals or measurements)
+                or any(waiting.needs_ack for waiting in reports),
+                measurements=measurements,
             )
 
     def next_arrival_in(self, now: float) -> float | None:
@@ -153,6 +168,9 @@ class Outbox:
                     self._settled(report)
             for arrival in load.arrivals:
                 self._arrival_sent(arrival, ack, now)
+            for measured in load.measurements:
+                if self._measurements.get(measured.server_uuid) is measured:
+                    del self._measurements[measured.server_uuid]
 
     def _arrival_sent(self, arrival: Arrival, ack: Ack | None, now: float) -> None:
         waiting = self._arrivals.get(arrival.server_uuid)
@@ -170,4 +188,4 @@ class Outbox:
     @property
     def empty(self) -> bool:
         with self._changed:
-            return not self._reports
+            return not self._reports and not self._measurements

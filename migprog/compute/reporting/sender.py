@@ -7,14 +7,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from migprog import outages
 from migprog.compute import clock
 from migprog.compute.reporting.outbox import Load, Outbox
+from migprog.core.duration import describe
 from migprog.core.fields import shown
 from migprog.core.flow_control import FlowControl
 from migprog.core.log_limit import LogLimit
-from migprog.core.report import LASTING, Ack, Agent, Batch
+from migprog.core.messages import LASTING, Ack, Agent, Batch
 from migprog.core.schedule import Rules
 from migprog.core.wire_table import Dropped
 from migprog.metrics import agent as metrics
@@ -47,13 +49,22 @@ class HostStats:
     servers_memory_bytes: int | None = None
 
 
+class Enabled(NamedTuple):
+    """Which requests the agent accepts."""
+
+    actions: bool = False
+    measurements: bool = False
+
+
 class Sender:
     """Sends until stopped; :meth:`run` belongs in a thread of its own.
 
     ``rules``, ``host_stats`` and ``key`` may be replaced at any time. Every heartbeat interval it
     sends a heartbeat, with other reports or alone, once it has ``host_stats``. A change of
-    whether the agent accepts actions is sent at once. ``on_destinations`` is called with the hosts
+    which requests the agent accepts is sent at once. ``on_destinations`` is called with the hosts
     that migrations go to, by the migrations' UUIDs, as a conductor reports them.
+    ``loop_age_seconds`` returns how long ago the agent's loop began its round: this thread goes on
+    where that hangs.
     """
 
     def __init__(
@@ -63,13 +74,15 @@ class Sender:
         address: Address,
         rules: Rules,
         on_destinations: Callable[[Mapping[str, str]], None] = lambda found: None,
+        loop_age_seconds: Callable[[], float | None] = lambda: None,
     ) -> None:
         self.rules = rules
         self._outbox = outbox
         self._conductor = conductor
         self._address = address
-        self._actions_enabled = self._reported_actions_enabled = False
+        self._enabled = self._reported_enabled = Enabled()
         self._on_destinations = on_destinations
+        self._loop_age_seconds = loop_age_seconds
         self._flow_control = FlowControl(
             rules.report_interval_seconds, rules.heartbeat_interval_seconds
         )
@@ -108,9 +121,9 @@ class Sender:
             retry_seconds = min(2 * retry_seconds, _RETRY_SECONDS[1])
         self._next_try_seconds = None
 
-    def set_actions_enabled(self, actions_enabled: bool) -> None:
-        """Set whether the agent accepts actions: it does as soon as its endpoint listens."""
-        self._actions_enabled = actions_enabled
+    def set_enabled(self, enabled: Enabled) -> None:
+        """Set which requests the agent accepts: it does as soon as its endpoint listens."""
+        self._enabled = enabled
         self._outbox.wake()
 
     def stop(self) -> None:
@@ -153,7 +166,7 @@ class Sender:
             self._answered_at = time.monotonic()
             took_seconds = self._answered_at - now
             metrics.called(took_seconds)
-            slow = f"the last answer took {took_seconds:.1f} s"
+            slow = f"the last answer took {describe(took_seconds)}"
             self._set_flow_control(
                 self.flow_control.answered(took_seconds, self._answered_at), slow
             )
@@ -165,11 +178,13 @@ class Sender:
             # At random, so that agents started together do not send heartbeats together.
             spread = random.uniform(0.8, 1.0)  # noqa: S311
             self._beats_at = now + spread * self.rules.heartbeat_interval_seconds
-            self._reported_actions_enabled = bool(agent.actions_enabled)
+            self._reported_enabled = Enabled(
+                bool(agent.actions_enabled), bool(agent.measurements_enabled)
+            )
         return True
 
     def _beats_in(self, now: float) -> float:
-        is_changed = self._actions_enabled is not self._reported_actions_enabled
+        is_changed = self._enabled != self._reported_enabled
         return 0.0 if is_changed else max(0.0, self._beats_at - now)
 
     def _agent(self, now: float) -> Agent | None:
@@ -177,6 +192,7 @@ class Sender:
         host_stats = self.host_stats
         if host_stats is None or self._beats_in(now) > 0:
             return None
+        loop_age_seconds = self._loop_age_seconds()
         return Agent(
             version=RELEASE,
             started_at=round(clock.wall(self._started_at), 3),
@@ -185,8 +201,10 @@ class Sender:
             migrations=host_stats.migrations,
             servers=host_stats.servers,
             servers_memory_bytes=host_stats.servers_memory_bytes,
-            actions_enabled=self._actions_enabled,
+            actions_enabled=self._enabled.actions,
+            measurements_enabled=self._enabled.measurements,
             key=self.key,
+            loop_age_seconds=None if loop_age_seconds is None else round(loop_age_seconds, 1),
         )
 
     def _failed(self, error: Unreachable) -> None:
@@ -234,6 +252,7 @@ class Sender:
             address=self._address.ip,
             reports=load.reports,
             arrivals=load.arrivals,
+            measurements=load.measurements,
             agent=agent,
             sent_at=round(clock.wall(time.monotonic()), 3),
         )

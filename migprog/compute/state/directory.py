@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
-import json
 import os
 import pathlib
 import re
@@ -17,10 +16,8 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from migprog.core import wire_table
-from migprog.core.checkpoint import Checkpoint
+from migprog.compute.state.entries import Entry, decode, name_of
 from migprog.core.fields import MAX_WORD
-from migprog.core.report import Arrival, Report
 
 # Unreported ends of weeks, at one migration a minute; and the size of one with all its fields.
 MAX_FILES = 20_000
@@ -33,11 +30,7 @@ _PROBE = "probe"
 # Beside the directory, as it is no entry.
 _KEY = ".key"
 _KEYS = re.compile(r"[0-9a-f]{32}")
-
 _LOCKS = pathlib.Path("/proc/locks")
-
-Entry = Checkpoint | Report | Arrival
-_KINDS: dict[str, type[Entry]] = {"watched": Checkpoint, "ended": Report, "arrived": Arrival}
 
 
 class TakenError(OSError):
@@ -52,32 +45,6 @@ class Contents:
     entries: Mapping[str, Entry]
     remarks: tuple[str, ...] = ()
     key: str | None = dataclasses.field(default=None, compare=False, repr=False)
-
-
-def name_of(entry: Entry) -> str:
-    """Return an entry's name. A migration has one: its end replaces its checkpoint."""
-    if isinstance(entry, Arrival):
-        return f"arrival-{entry.server_uuid}"
-    return entry.uuid
-
-
-def encode(entry: Entry) -> bytes:
-    """Encode an entry as it is stored, in the format of messages."""
-    kind = next(kind for kind, what in _KINDS.items() if isinstance(entry, what))
-    return json.dumps({kind: wire_table.write([entry])}).encode()
-
-
-def decode(data: bytes) -> Entry:
-    """Decode a stored entry. Raises :class:`ValueError`."""
-    stored = json.loads(data)
-    for kind, what in _KINDS.items():
-        if isinstance(stored, dict) and kind in stored:
-            entries, refused = wire_table.read(what, stored[kind], max_rows=1)
-            if refused:
-                raise ValueError(refused[0])
-            if entries:
-                return entries[0]
-    raise ValueError("has no entry")
 
 
 class StateDirectory:
@@ -124,6 +91,11 @@ class StateDirectory:
         self._replace(_PROBE, b" " * MAX_BYTES)
         self._path(_PROBE).unlink()
         self.sync()
+
+    def free_bytes(self) -> int:
+        """Return the space that is left for this process."""
+        status = os.statvfs(self.path)
+        return status.f_bavail * status.f_frsize
 
     def write(self, name: str, data: bytes) -> None:
         """Write an entry in place of an older one; :meth:`sync` must follow."""

@@ -15,12 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from migprog.compute.reporting.outbox import Outbox
-from migprog.compute.state import directory
-from migprog.compute.state.directory import Entry
+from migprog.compute.state.entries import Entry, encode, name_of
 from migprog.compute.state.writer import StateWriter, Written
 from migprog.core import checkpoint
 from migprog.core.checkpoint import Checkpoint
-from migprog.core.report import Arrival, Report
+from migprog.core.messages import Arrival, Report
 from migprog.core.status import ENDED
 from migprog.metrics import agent as metrics
 
@@ -105,7 +104,7 @@ class Journal:
 
     def report_arrival(self, arrival: Arrival, now: float) -> None:
         """Send an arrival. Only a final one is stored: an incoming one is seen again at its end."""
-        if not (arrival.found and directory.name_of(arrival) in self._held):
+        if not (arrival.found and name_of(arrival) in self._held):
             self._store(arrival, True, arrival if arrival.is_last else None, now)
 
     def take(self, written: Written, now: float) -> None:
@@ -143,7 +142,7 @@ class Journal:
         A server may arrive again before its first arrival is acknowledged: both have one name, and
         the file is the later one's. Any thread of the agent may call this.
         """
-        name = directory.name_of(entry)
+        name = name_of(entry)
         with self._filing:
             filed = self._filed.get(name)
             if self._writer is None or filed is None or not _is_same(filed, entry):
@@ -168,7 +167,7 @@ class Journal:
     def _store(
         self, sent: Report | Arrival, needs_ack: bool, entry: Entry | None, now: float
     ) -> None:
-        name = directory.name_of(sent)
+        name = name_of(sent)
         before = self._held.pop(name, None)
         new = _Held(sent, needs_ack, ticket=0, since=now)
         if before is not None:
@@ -179,7 +178,7 @@ class Journal:
             with self._filing:
                 self._filed[name] = entry
                 new.ticket = next(self._tickets)
-                self._writer.put(name, directory.encode(entry), new.ticket)
+                self._writer.put(name, encode(entry), new.ticket)
         if new.ticket and self._error is None:
             self._held[name] = new
         else:

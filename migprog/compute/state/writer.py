@@ -5,6 +5,8 @@ Data is passed by name, the latest value replaces older ones; the result comes b
 agent's inbox. What could not be written is tried again, as long as it is wanted.
 """
 
+import contextlib
+import math
 import queue
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +20,8 @@ TAKEN_SECONDS = 10.0
 _TAKEN_PAUSE_SECONDS = 0.2
 _STOP_SECONDS = 1.0
 _AT_A_TIME = 16
+# How often the free space is measured.
+_MEASURE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,13 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class FreeSpace:
+    """So many bytes are free for the directory."""
+
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class _WriteRequest:
     """What a file should hold; None: it should not exist."""
 
@@ -59,7 +70,7 @@ class StateWriter:
     """The thread, and its interface; :meth:`put` never waits.
 
     A directory that another process holds is tried again for ``taken_seconds``: an agent that is
-    ending may be about to release it.
+    ending may be about to release it. The free space is measured every ``measure_seconds``.
     """
 
     def __init__(
@@ -68,11 +79,14 @@ class StateWriter:
         inbox: Inbox,
         retry_seconds: float = _RETRY_SECONDS,
         taken_seconds: float = TAKEN_SECONDS,
+        measure_seconds: float = _MEASURE_SECONDS,
     ) -> None:
         self._directory = directory
         self._inbox = inbox
         self._retry_seconds = retry_seconds
         self._taken_seconds = taken_seconds
+        self._measure_seconds = measure_seconds
+        self._measure_at = -math.inf
         # Passed by single steps of the interpreter: eventlet's locks do not work here.
         self._requests: dict[str, _WriteRequest] = {}
         self._wakes: queue.SimpleQueue[bool] = native_queue()
@@ -103,10 +117,13 @@ class StateWriter:
         self._open()
         continues = True
         while continues:
+            self._measure()
+            pause_seconds = self._retry_seconds if self._error else self._measure_seconds
             try:
-                continues = self._wakes.get(timeout=self._retry_seconds if self._error else None)
+                continues = self._wakes.get(timeout=pause_seconds)
             except queue.Empty:
-                self._again()
+                if self._error:
+                    self._again()
             self._work()
         self._directory.close()
         self._ended.put(True)
@@ -121,6 +138,14 @@ class StateWriter:
             self._error = str(error)
             taken = isinstance(error, TakenError)
         self._inbox.put(Loaded(contents, self._error, taken))
+
+    def _measure(self) -> None:
+        """Report the free space, if that is due."""
+        now = time.monotonic()
+        if now >= self._measure_at and self._directory.is_open:
+            self._measure_at = now + self._measure_seconds
+            with contextlib.suppress(OSError):
+                self._inbox.put(FreeSpace(self._directory.free_bytes()))
 
     def _open_when_free(self) -> Contents:
         give_up_at = time.monotonic() + self._taken_seconds

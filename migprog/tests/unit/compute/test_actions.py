@@ -11,11 +11,12 @@ import pytest
 from migprog.compute.actions import Actions
 from migprog.compute.actions_in_progress import ActionsInProgress
 from migprog.compute.endpoint import Request
-from migprog.compute.libvirt.events import ActionResult
+from migprog.compute.libvirt.loop_messages import ActionResult
 from migprog.core import checkpoint
-from migprog.core.actions import Action, Answer, Refusal, Target
+from migprog.core.actions import Action, Refusal, Target
+from migprog.core.agent_answer import Answer
+from migprog.core.messages import Report
 from migprog.core.monitor import Monitor
-from migprog.core.report import Report
 from migprog.core.schedule import Rules
 from migprog.core.status import Phase, Status
 
@@ -42,7 +43,7 @@ def monitor(*, stats=STATS):
 
 def request(action=Action.ABORT, migration=MIGRATION):
     target = Target(uuid=migration, server_uuid=SERVER)
-    return Request(action, target, "user 'u', request 'req-1'")
+    return Request(action, target, "u", "p", "req-1")
 
 
 @pytest.fixture
@@ -84,6 +85,54 @@ def test_action_is_carried_out(actions, acts, log, action):
         f"{who}, is begun",
         f"{who}, is done: so",
     ]
+
+
+def recorded(one):
+    """What the record's next report says of operators' actions."""
+    return one.preview(NOW + 1, 5000.0).actions
+
+
+@pytest.mark.parametrize(
+    ("result", "state"),
+    [({"how": "so"}, "done"), ({"error": "no"}, "failed"), ({"refused": Refusal.ENDED}, "failed")],
+)
+def test_record_has_who_asked_when_and_what_became_of_it(actions, result, state):
+    one = monitor()
+    assert recorded(one) is None
+    actions.take(request(), one, NOW + 0.5)
+    (entry,) = recorded(one)
+    who = {"user_id": "u", "project_id": "p", "request_id": "req-1"}
+    after_seconds = round(NOW + 0.5 - one.started_clock, 3)
+    what = {"after_seconds": after_seconds, "action": "abort"}
+    assert entry == what | who | {"state": "begun"}
+    actions.done(ActionResult(server_uuid=SERVER, at=NOW + 0.6, **result))
+    assert recorded(one) == ({**entry, "state": state},)
+
+
+def test_refused_request_is_not_in_the_record(actions):
+    one = monitor()
+    actions.take(request(migration=OTHER), one, NOW)
+    assert recorded(one) is None
+
+
+def test_action_is_reported_at_once(actions):
+    one, rules = monitor(), Rules(3600.0, 3600.0)
+    assert one.report_if_due(rules, NOW + 0.1, 5000.0) is not None
+    assert one.report_if_due(rules, NOW + 0.2, 5000.1) is None
+    actions.take(request(), one, NOW + 0.3)
+    reason, report = one.report_if_due(rules, NOW + 0.4, 5000.3)
+    assert (reason, len(report.actions)) == ("action", 1)
+    assert one.report_if_due(rules, NOW + 0.5, 5000.4) is None
+
+
+def test_next_agent_goes_on_with_the_actions_of_the_earlier_one(actions):
+    one = monitor()
+    actions.take(request(), one, NOW)
+    saved = checkpoint.make(one.preview(NOW, 5000.0), "boot", NOW - 9, NOW)
+    resumed = Monitor(MIGRATION, SERVER, NOW + 5, None, saved)
+    resumed.saved = None
+    resumed.read(STATS, 0.3, NOW + 6)
+    assert recorded(resumed) == recorded(one)
 
 
 def _kept():
@@ -213,3 +262,30 @@ def test_failed_pause_does_not_count_as_one(actions):
     one.lifecycle(3, 1, NOW + 1)
     one.lifecycle(5, 3, NOW + 1.5)
     assert one.ending.completion_time_seconds == 0.5
+
+
+@pytest.mark.parametrize(
+    ("answered", "status"),
+    [({"how": "so"}, Status.CANCELLED), ({"error": "no"}, Status.FAILED)],
+)
+@pytest.mark.parametrize("is_seen_first", [True, False])
+def test_job_that_fails_was_aborted_if_libvirt_has_accepted_an_abort(
+    actions, answered, status, is_seen_first
+):
+    watched = monitor()
+    actions.take(request(Action.ABORT), watched, NOW)
+    seen = [
+        lambda: watched.read(STATS | {"type": 4}, 0.3, NOW + 1),
+        lambda: actions.done(ActionResult(server_uuid=SERVER, at=NOW, **answered)),
+    ]
+    for each in seen if is_seen_first else reversed(seen):
+        each()
+    assert watched.state[0] is status
+
+
+def test_job_that_fails_after_a_forced_completion_has_failed(actions):
+    watched = monitor()
+    actions.take(request(Action.FORCE_COMPLETE), watched, NOW)
+    actions.done(ActionResult(server_uuid=SERVER, at=NOW, how="so"))
+    watched.read(STATS | {"type": 4}, 0.3, NOW + 1)
+    assert watched.state[0] is Status.FAILED

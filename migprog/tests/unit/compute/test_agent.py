@@ -25,13 +25,16 @@ from migprog import concurrency
 concurrency.choose()
 from migprog.compute import agent as manager, watchlist
 from migprog.recording.writer import Limits
-from migprog.core.report import Ack
+from migprog.core.messages import Ack, Batch
 from migprog.core.schedule import Rules
 
 class Conductor:
-    sent = 0
+    sent, heartbeats = 0, []
     def report(self, batch, acknowledged):
         self.sent += 1
+        agent = Batch.from_wire(batch)[0].agent
+        if agent is not None:
+            self.heartbeats.append(agent)
         return Ack().to_wire() if acknowledged else None
 
 class Monitor(watchlist.Monitor):
@@ -50,7 +53,7 @@ def wait_for(condition):
         time.sleep(0.01)
 
 watchlist.Monitor = Monitor
-conductor = Conductor()
+conductor, failures = Conductor(), []
 agent = manager.ComputeAgent(
     manager.Settings(
         connection_uri="", host=None, my_ip=None, qemu_events=True, record_path=None,
@@ -58,7 +61,7 @@ agent = manager.ComputeAgent(
         poll_interval_seconds=0.2, scan_interval_seconds=60.0, libvirt_timeout_seconds=10.0,
         rules=Rules(5.0, {heartbeat_seconds}), record_limits=Limits(2**20, 1),
     ),
-    conductor,
+    conductor, fail=failures.append,
 )
 agent.start()
 """
@@ -78,6 +81,14 @@ released = threading.Event()
 hypervisor.migrating[0].jobStats = released.wait
 sent = conductor.sent
 wait_for(lambda: conductor.sent > sent + 1)
+
+# The loop itself goes on, so no watchdog ends the agent.
+from migprog import loops
+begun = time.monotonic()
+wait_for(lambda: not loops.late(begun + 45.0))
+assert any("the agent of" in late for late in loops.late(time.monotonic() + 46.0))
+status = agent.status()
+assert status.serves and "watching 1 migration(s) of" in status.text, status
 released.set()
 """
 NOT_AS_FORESEEN = """
@@ -101,6 +112,57 @@ wait_for(lambda: domain.readings > readings + 2)
 """
 
 
+STUCK = """
+# A message that its loop cannot handle holds it up: the sender goes on, and says so.
+wait_for(lambda: hypervisor.migrating[0].readings > 2)
+released = threading.Event()
+
+class Holds:
+    @property
+    def server_uuid(self):
+        released.wait()
+
+agent._inbox.put(Holds())
+ages = lambda: [each.loop_age_seconds for each in conductor.heartbeats]
+# What is sent is rounded.
+wait_for(lambda: ages() and ages()[-1] >= 1.6)
+
+from migprog import loops
+from migprog.metrics import REGISTRY
+value = REGISTRY.get_sample_value("migprog_agent_loop_age_seconds", {"connection_uri": ""})
+assert value >= 1.5, value
+assert any("the agent of" in late for late in loops.late(time.monotonic() + 45.0))
+released.set()
+wait_for(lambda: ages()[-1] < 1.0)
+"""
+FAILS = """
+# An exception that nobody foresaw ends the loop: the process is to end, and no watchdog is fed.
+wait_for(lambda: hypervisor.migrating[0].readings > 2)
+
+class Breaks:
+    @property
+    def server_uuid(self):
+        raise RuntimeError("nobody foresaw it")
+
+import logging
+lines = []
+class Lines(logging.Handler):
+    def emit(self, record):
+        lines.append((record.levelname, record.getMessage()))
+logging.getLogger("migprog.loops").addHandler(Lines())
+
+agent._inbox.put(Breaks())
+wait_for(lambda: failures)
+(error,) = failures
+assert "the agent of  has failed: RuntimeError: nobody foresaw it" in str(error), error
+((level, line),) = lines
+assert level == "ERROR" and "this process ends, to be started again" in line, lines
+from migprog import loops
+assert any("the agent of" in late for late in loops.late(time.monotonic() + 46.0))
+agent.stop()
+"""
+
+
 def run(program, backend, **values):
     program = AGENT.format(**({"state_path": None} | values)) + program
     return subprocess.run(
@@ -114,7 +176,7 @@ def run(program, backend, **values):
 
 
 @BACKENDS
-def test_each_is_judged_by_its_own_news_and_all_are_read_together(backend):
+def test_each_migration_is_assessed_after_its_own_event_and_all_are_read_together(backend):
     result = run(MANY, backend, migrating=12, heartbeat_seconds=30.0)
     assert result.returncode == 0, result.stderr
 
@@ -122,6 +184,18 @@ def test_each_is_judged_by_its_own_news_and_all_are_read_together(backend):
 @BACKENDS
 def test_migration_whose_libvirt_hangs_is_reported(backend):
     result = run(HANGS, backend, migrating=1, heartbeat_seconds=0.5)
+    assert result.returncode == 0, result.stderr
+
+
+@BACKENDS
+def test_heartbeats_say_that_the_loop_hangs(backend):
+    result = run(STUCK, backend, migrating=1, heartbeat_seconds=0.2)
+    assert result.returncode == 0, result.stderr
+
+
+@BACKENDS
+def test_exception_that_ends_the_loop_is_logged_and_ends_the_process(backend):
+    result = run(FAILS, backend, migrating=1, heartbeat_seconds=30.0)
     assert result.returncode == 0, result.stderr
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a monitor says, whatever libvirt tells it: any counters, any events, in any order."""
+"""What a monitor says, whatever libvirt reports: any counters, any events, in any order."""
 
 import math
 import pickle
@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migprog.core.fields import MAX_COUNT
+from migprog.core.messages import Batch
 from migprog.core.monitor import Monitor
-from migprog.core.report import Batch
 from migprog.core.schedule import Rules
 from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Status

@@ -4,9 +4,9 @@ import time
 import pytest
 
 from migprog.compute.arrivals import Arrivals
-from migprog.compute.libvirt.events import ArrivalStats
+from migprog.compute.libvirt.loop_messages import ArrivalStats
+from migprog.core.messages import ARRIVAL_FIGURES, Arrival, ArrivalState
 from migprog.core.observation import Lifecycle
-from migprog.core.report import ARRIVAL_FIGURES, Arrival, ArrivalState
 from migprog.tests.fixtures.driven import SERVER
 
 FINAL = {
@@ -22,7 +22,7 @@ FINAL = {
 
 
 class Desk:
-    """Notes what is asked of libvirt, and what is told."""
+    """Notes what is asked of libvirt, and what is reported."""
 
     def __init__(self):
         self.asked: list[tuple[str, float]] = []
@@ -148,7 +148,7 @@ def test_arrival_after_a_gap_in_events_is_uncertain(desk):
     assert len(desk.told) == 1
 
 
-def test_incomplete_arrival_without_news_is_dropped(desk):
+def test_incomplete_arrival_without_updates_is_dropped(desk):
     desk.seen(2, 1, at=50.0)
     day = 86_400
     other = "00000000-0000-0000-0000-00000000000b"

@@ -13,7 +13,7 @@ import pytest
 from lab import fake_libvirt
 from migprog.compute.libvirt import host
 from migprog.compute.libvirt.callbacks import ALL
-from migprog.compute.libvirt.events import Answers, NoAnswer
+from migprog.compute.libvirt.loop_messages import AnswersAgain, NoAnswer
 from migprog.concurrency import Inbox
 from migprog.core.observation import Reading
 from migprog.tests import inboxes
@@ -93,7 +93,7 @@ class Site:
 
     def search(self):
         """Search as the host's own thread does; give up where that hangs."""
-        thread = threading.Thread(target=self.host._search, args=([ALL],), daemon=True)
+        thread = threading.Thread(target=self.host._search.run, args=([ALL],), daemon=True)
         thread.start()
         thread.join(SECONDS / 3)
         assert not thread.is_alive(), "a server that hangs holds up the search"
@@ -162,6 +162,6 @@ def test_a_server_that_answers_again_is_found(site):
     here.search()
     assert here.messages(NoAnswer) == [hung.uuid]
     hung.answers.set()
-    assert here.messages(Answers) == [hung.uuid]
+    assert here.messages(AnswersAgain) == [hung.uuid]
     # The call that was left waiting has read it.
     assert here.messages(Reading) == [hung.uuid]

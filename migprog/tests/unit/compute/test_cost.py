@@ -7,7 +7,7 @@ from migprog.core.schedule import Rules
 from migprog.core.server_facts import ServerFacts
 from migprog.tests.fixtures import calls
 
-RULES = Rules(report_interval_seconds=10.0, heartbeat_interval_seconds=30.0)
+RULES = Rules(report_interval_seconds=20.0, heartbeat_interval_seconds=30.0)
 # Reading it, the forecast, the verdict, and each twentieth time a report.
 MOST_CALLS = 150
 # Of a guest that does not converge, so that all that is remembered of it is at its largest.

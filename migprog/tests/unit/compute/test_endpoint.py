@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from migprog import context, rpc
 from migprog.compute import endpoint
 from migprog.concurrency import Inbox
-from migprog.core.actions import Action, Answer, Target
+from migprog.core import measurement
+from migprog.core.actions import Action, Target
+from migprog.core.agent_answer import Answer
 from migprog.rpc import compute
 from migprog.tests.fixtures import hostile
 from migprog.tests.unit.conductor.test_service import conf  # noqa: F401 a fixture
@@ -69,6 +71,37 @@ def test_request_is_answered(agent, action, answer):
     (request,) = asked
     assert (request.action, request.target) == (action, TARGET)
     assert request.who == "user 'u7', request 'req-7'"
+    who = (request.user_id, request.project_id, request.request_id)
+    assert who == (ASKED.user_id, ASKED.project_id, ASKED.request_id)
+
+
+def test_measure_request_is_answered(agent):
+    client, inbox = agent
+    target = measurement.Target(server_uuid=TARGET.server_uuid)
+    for answer in (Answer(), Answer.of(measurement.Failure.BUSY)):
+        with loop(inbox, answer) as asked:
+            assert client.measure(ASKED, "a", target) == answer
+        (request,) = asked
+        assert (request.target, request.who) == (target, "user 'u7', request 'req-7'")
+
+
+def test_request_to_measure_all_servers_is_answered(agent):
+    client, inbox = agent
+    for answer in (Answer(), Answer.of(measurement.Failure.DISABLED)):
+        with loop(inbox, answer) as asked:
+            assert client.measure_all(ASKED, "a") == answer
+        (request,) = asked
+        assert request.who == "user 'u7', request 'req-7'"
+
+
+def test_endpoint_that_permits_no_actions_refuses_them():
+    """As of an agent that listens for requests to measure alone."""
+    inbox = Inbox()
+    end = endpoint.Endpoint(inbox, allow_actions=False)
+    for method in (end.abort, end.force_complete):
+        assert "actions are disabled" in method(ASKED, migration=TARGET.to_wire())["refused"]
+    assert inbox.get_all(0) == []
+    inbox.close()
 
 
 def test_slow_action_is_answered_as_accepted(agent, monkeypatch):
@@ -132,6 +165,11 @@ class _Hostile:
 def test_endpoint_answers_whatever_arguments_it_gets(told, migration, ctxt, later):
     """It answers; and what it hands over names a migration, and is fit for a log."""
     end, asked = told
+    before = len(asked)
+    json.dumps(end.measure(ctxt, server=migration, **later)).encode()
+    for request in asked[before:]:
+        assert str(uuid.UUID(request.target.server_uuid)) == request.target.server_uuid
+        assert request.who.isprintable() and len(request.who) < 400
     for method in (end.abort, end.force_complete):
         before, began = len(asked), time.monotonic()
         answer = method(ctxt, migration=migration, **later)

@@ -10,11 +10,12 @@ from lab.simulated import Guest, precopy
 from migprog.core.forecast.completion_time import CompletionTimes
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.monitor import Monitor
-from migprog.core.schedule import Reason, Rules
+from migprog.core.schedule import ReportReason, Rules
 from migprog.core.status import Phase, Status
 from migprog.recording import format
 from migprog.recording.replay import replay
 from migprog.tests.fixtures.driven import EPOCH, SERVER, UUID, drive, feed
+from migprog.tests.fixtures.durations import PATTERN, seconds_of
 from migprog.tests.fixtures.standstill import (
     MIGRATED,
     RESUMED,
@@ -67,7 +68,7 @@ def test_hanging_switchover_is_stalled_within_seconds_without_an_eta():
         report = shown_at(sent, t)
         assert (report.phase, report.verdict) == (Phase.SWITCHOVER, Verdict.STALLED)
         assert report.eta_seconds is report.eta_high_seconds is None
-        paused, silent = map(int, re.findall(r"for (\d+) s", report.verdict_message))
+        paused, silent = map(seconds_of, re.findall(f"for {PATTERN}", report.verdict_message))
         assert report.verdict_message.startswith("guest paused for ")
         # As of a heartbeat ago at the most.
         assert t - 4.5 - 31 <= paused <= t - 4
@@ -87,7 +88,7 @@ def test_pause_by_another_tool_is_no_switchover():
     for line in paused:
         assert line.phase in MEMORY
         assert line.verdict == Verdict.CONVERGING
-        assert re.match(r"guest paused for \d+ s", line.verdict_message)
+        assert re.match(f"guest paused for {PATTERN}", line.verdict_message)
         assert line.eta_low_seconds <= 45.4 - line.t <= line.eta_high_seconds
         assert line.percent <= 100 * line.t / 45.4 + 20
     # What the guest dirtied before it was paused shows when the second iteration begins.
@@ -243,9 +244,8 @@ def test_long_setup_is_reported_once_per_interval():
     for t in range(30, 540):
         report = shown_at(sent, t)
         assert (report.verdict, report.eta_seconds) == (Verdict.STARTING, None)
-        (seconds,) = map(
-            int, re.findall(r"copied for (\d+) s since it started", report.verdict_message)
-        )
+        (said,) = re.findall(f"copied for {PATTERN} since it started", report.verdict_message)
+        seconds = seconds_of(said)
         assert t - 12 <= seconds <= t
     assert len(sent) <= 2 + 540 / 3
 
@@ -273,4 +273,4 @@ def test_a_short_migration_shows_its_first_percentage_at_once(pace):
     assert first.sampled_at - first.started_at < 2
     assert first.eta_seconds is not None
     # 0 as the first bytes are seen, and this.
-    assert [reason for reason, _ in told].count(Reason.NUMBER) <= 2
+    assert [reason for reason, _ in told].count(ReportReason.NUMBER) <= 2

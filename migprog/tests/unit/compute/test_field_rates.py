@@ -30,7 +30,7 @@ def lines(name: str, since: float = 0.0, until: float = float("inf")):
 
 
 def errors(name: str, end: float, since: float, until: float) -> list[float]:
-    """Seconds from each time left that was told to the true one."""
+    """Seconds from each time left that was reported to the true one."""
     return [abs(line.eta_seconds - (end - line.t)) for line in lines(name, since, until)]
 
 

@@ -4,7 +4,7 @@
 import pytest
 
 from lab.simulated import Guest, precopy
-from migprog.compute.libvirt.events import ArrivalStats, Destinations
+from migprog.compute.libvirt.loop_messages import ArrivalStats, Destinations
 from migprog.compute.state.journal import Journal
 from migprog.compute.watchlist import WatchList
 from migprog.core.observation import Iteration, Reading
@@ -59,15 +59,15 @@ class Agent:
         return list(reports.values())
 
 
-def percent_at_the_end_of_the_first_pass(reports):
+def percent_after_the_first_iteration(reports):
     return max(r.percent or 0 for r in reports if r.phase == "memory-first-iteration")
 
 
 def test_forecast_uses_earlier_migrations_of_the_server():
     quiet, agent = Guest(dirty_mib_s=0), Agent()
-    first = percent_at_the_end_of_the_first_pass(agent.migrates(guest=quiet))
-    again = percent_at_the_end_of_the_first_pass(agent.migrates(guest=quiet))
-    other = percent_at_the_end_of_the_first_pass(agent.migrates(OTHER, quiet))
+    first = percent_after_the_first_iteration(agent.migrates(guest=quiet))
+    again = percent_after_the_first_iteration(agent.migrates(guest=quiet))
+    other = percent_after_the_first_iteration(agent.migrates(OTHER, quiet))
     assert first <= 75 and other <= 75
     assert again >= 80
 
@@ -77,14 +77,14 @@ def test_destination_host_learns_from_arrivals():
     (final,) = [row["stats"] for row in precopy(quiet) if row.get("event") == "job_completed"]
     arrived = counted(final) | {"operation": 4, "type": 3}
     agent.watches.arrived(ArrivalStats(server_uuid=SERVER, at=agent.now, stats=arrived))
-    assert percent_at_the_end_of_the_first_pass(agent.migrates(guest=quiet)) >= 80
+    assert percent_after_the_first_iteration(agent.migrates(guest=quiet)) >= 80
 
 
 @pytest.mark.parametrize("stats", [None, {"type": 0}, {"type": 3, "operation": 2}])
 def test_no_figures_of_an_arrival_teach_nothing(stats):
     agent = Agent()
     agent.watches.arrived(ArrivalStats(server_uuid=SERVER, at=agent.now, stats=stats))
-    assert percent_at_the_end_of_the_first_pass(agent.migrates(guest=Guest(dirty_mib_s=0))) <= 75
+    assert percent_after_the_first_iteration(agent.migrates(guest=Guest(dirty_mib_s=0))) <= 75
 
 
 def test_destination_in_an_acknowledgement_is_the_migrations():
@@ -102,4 +102,4 @@ def test_destination_in_an_acknowledgement_is_the_migrations():
 def test_nothing_is_learned_from_a_migration_that_was_forced():
     quiet, agent = Guest(dirty_mib_s=0), Agent()
     agent.migrates(guest=quiet, forced=True)
-    assert percent_at_the_end_of_the_first_pass(agent.migrates(guest=quiet)) <= 75
+    assert percent_after_the_first_iteration(agent.migrates(guest=quiet)) <= 75

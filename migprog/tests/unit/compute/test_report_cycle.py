@@ -29,7 +29,7 @@ def test_readings_that_come_seldom_since_a_reload_are_no_silence_of_libvirt(agen
         assert "libvirt has not answered" not in said.verdict_message
     agent.wait(60.0)
     said = agent.watches.monitor(SERVER).preview(agent.now, agent.now)
-    assert "libvirt has not answered for 79 s" in said.verdict_message
+    assert "libvirt has not answered for 1 min 19 s" in said.verdict_message
 
 
 def test_shortened_interval_applies_before_the_long_one_is_over(agent):
@@ -44,7 +44,7 @@ def test_shortened_interval_applies_before_the_long_one_is_over(agent):
 
 
 def migrates(agent, monkeypatch, servers):
-    """Servers that migrate, of which a message told just now; gives those judged from then on."""
+    """Servers that migrate, of which an event has just come; gives those assessed from then on."""
     judged: list[str] = []
 
     class Judged(Monitor):
@@ -91,7 +91,7 @@ def test_a_change_just_after_a_message_judges_no_other_migration(agent, monkeypa
     assert Status.COMPLETED in [report.status for report in agent.reports()]
 
 
-def test_news_of_one_migration_costs_no_more_among_many():
+def test_event_of_one_migration_costs_no_more_among_many():
     costs = []
     for count in (2, 40):
         agent = Agent()

@@ -7,7 +7,7 @@ import pytest
 
 from lab.corpus import files
 from migprog.compute.report_log import ReportLog, final_figures
-from migprog.core.report import Report
+from migprog.core.messages import Report
 from migprog.core.schedule import Rules
 from migprog.core.status import Phase, Status
 from migprog.recording import format
@@ -37,7 +37,7 @@ def test_hanging_switchover_is_a_warning_and_its_end_has_all_figures(caplog):
     assert recovered[1].startswith("has recovered and is switching-over: ")
     assert ended == (
         "INFO",
-        "ended: completed; total 109.5 s, downtime 105.049 s, "
+        "ended: completed; total 1 min 50 s, downtime 1 min 45 s, "
         "memory 89 MiB sent for 96 MiB, throughput 0.2 MiB/s, 4 iterations, "
         "last verdict switching-over",
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said of a migration that stands still: in each phase, whether libvirt answers or not.
+"""What is reported of a migration that does not move, in each phase, whether libvirt answers.
 
 The table is the one of the documentation: doc/source/standstill.csv.
 """
@@ -12,6 +12,7 @@ import pytest
 
 from migprog.core.forecast.verdict import BAD, Verdict
 from migprog.core.status import Phase
+from migprog.tests.fixtures.durations import PATTERN, seconds_of
 from migprog.tests.fixtures.standstill import RESUMED, RULES, Driven, brought_to, first_iteration
 
 TABLE = pathlib.Path(__file__).parents[4] / "doc" / "source" / "standstill.csv"
@@ -20,7 +21,7 @@ UNDER_WAY = [phase for phase in Phase if phase is not Phase.DONE]
 
 
 def with_numbers(message: str) -> str:
-    return re.escape(message).replace(r"for\ N\ s", r"for (\d+) s").replace("N", r"[\d.]+")
+    return re.escape(message).replace(r"for\ TIME", f"for {PATTERN}").replace("TIME", r"[\d.]+ s")
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_verdict_of_a_stalled_migration_is_that_of_the_page(
     assert said.eta_seconds is said.eta_low_seconds is said.eta_high_seconds is None
     found = re.fullmatch(with_numbers(message), said.verdict_message)
     assert found, said.verdict_message
-    assert all(59 <= int(seconds) <= 62 for seconds in found.groups())
+    assert all(59 <= seconds_of(each) <= 62 for each in found.groups())
     assert len(said.verdict_message) <= 255
     # The agent has reported it by itself, as soon as it was so.
     assert driven.sent[-1].verdict == verdict

@@ -2,6 +2,7 @@
 """Steering among the agent's other work: what it does, and what becomes of the reports."""
 
 import dataclasses
+import errno
 import logging
 from typing import Any
 
@@ -10,15 +11,15 @@ import pytest
 from lab.simulated import Guest, precopy
 from migprog.compute.actions import Actions
 from migprog.compute.actions_in_progress import ActionsInProgress
-from migprog.compute.libvirt.events import ActionResult
+from migprog.compute.libvirt.loop_messages import ActionResult
 from migprog.compute.libvirt.steering_actions import SteeringResult
 from migprog.compute.state.journal import Journal
 from migprog.compute.steering import Steering
 from migprog.compute.watchlist import WatchList
-from migprog.core import checkpoint, fields
-from migprog.core.actions import Action as OperatorsAction
+from migprog.core import advice_entry, checkpoint
+from migprog.core.actions import Action
 from migprog.core.observation import Reading
-from migprog.core.steering.advice import Action
+from migprog.core.steering.advice import SteeringAction
 from migprog.core.steering.policies import Mode, Policies
 from migprog.core.steering.requirements import POLICIES
 from migprog.metrics import REGISTRY
@@ -30,6 +31,8 @@ from migprog.tests.unit.compute.test_actions import answer, request
 
 # What remains of it stays at 1 s of its bandwidth.
 PLATEAU = Guest(memory_mib=200, dirty_mib_s=80, working_set_mib=40, bandwidth_mib_s=40)
+# Converges slowly, for longer than the patience.
+CONVERGES = Guest(memory_mib=1200, dirty_mib_s=28, working_set_mib=1200, bandwidth_mib_s=40)
 BEGUN = 1000.0
 PATIENT = dataclasses.replace(POLICIES["gentle"], patience_seconds=10.0)
 
@@ -48,7 +51,7 @@ class Host:
     ``hangs``; what another party does to the limit comes by ``limit_seconds``.
     """
 
-    def __init__(self, mode, policies=None, since=0.0):
+    def __init__(self, mode, policies=None, since=0.0, guest=PLATEAU):
         policies = policies or Policies("p", {"p": PATIENT}, {}, {})
         self.acted: list[Any] = []
         self.hangs = False
@@ -64,7 +67,7 @@ class Host:
         self.watches = WatchList(*how)
         self.reports: dict[int, Any] = {}
         self.now = BEGUN
-        self._rows = precopy(PLATEAU, give_up_seconds=120.0)
+        self._rows = precopy(guest, give_up_seconds=120.0)
 
     def run(self, seconds):
         until = self.now + seconds
@@ -138,13 +141,13 @@ def test_advice_is_reported_at_once_counted_and_not_carried_out():
     first = next(report for report in host.reports.values() if report.advice)
     (entry,) = first.advice
     assert first.sampled_at - entry["at"] == pytest.approx(0.0, abs=0.6)
-    assert fields.advice(first.advice) == first.advice
+    assert advice_entry.rule(first.advice) == first.advice
 
 
 def test_enforced_advice_is_carried_out_once_and_reported_as_done():
     before = count("raise-downtime", "done")
     host = Host(Mode.ENFORCE).run(100)
-    assert host.actions == [Action.RAISE_DOWNTIME]
+    assert host.actions == [SteeringAction.RAISE_DOWNTIME]
     assert host.latest == [(*RAISED, "done")]
     assert count("raise-downtime", "done") == before + 1
 
@@ -154,7 +157,7 @@ def test_a_limit_that_is_lowered_is_set_again_three_times_and_no_more():
     for _ in range(100):
         host.run(1)
         host.limit_seconds = 0.3
-    assert host.actions == 4 * [Action.RAISE_DOWNTIME]
+    assert host.actions == 4 * [SteeringAction.RAISE_DOWNTIME]
     lowered = ("raise-downtime", "limit-lowered", "done")
     last = ("stop-asserting", "lowered-repeatedly", "done")
     assert host.latest == [(*RAISED, "done"), *(3 * [lowered]), last]
@@ -169,7 +172,7 @@ def test_a_reading_from_before_an_action_is_no_lowered_limit():
     host.run(0.1)
     host.limit_seconds = raised
     host.run(20)
-    assert host.actions == [Action.RAISE_DOWNTIME]
+    assert host.actions == [SteeringAction.RAISE_DOWNTIME]
 
 
 def test_a_migration_that_began_before_the_agent_is_advised_about_alone(caplog):
@@ -206,7 +209,7 @@ def test_a_limit_that_is_not_read_for_a_moment_is_no_lowered_one():
     host.run(10)
     host.limit_seconds = limit_seconds
     host.run(10)
-    assert host.actions == [Action.RAISE_DOWNTIME]
+    assert host.actions == [SteeringAction.RAISE_DOWNTIME]
 
 
 def test_steering_that_fails_is_logged_once_and_changes_no_report(caplog):
@@ -240,20 +243,20 @@ def test_an_operator_waits_for_steering_and_steering_for_an_operator():
     host.hangs = True
     host.run(60)
     assert len(host.acted) == 1
-    asked = request(OperatorsAction.ABORT, host.monitor.uuid)
+    asked = request(Action.ABORT, host.monitor.uuid)
     asked = dataclasses.replace(asked, target=dataclasses.replace(asked.target, server_uuid=SERVER))
     host.operators.take(asked, host.monitor, host.now)
     assert answer(asked).reason == "action-in-progress"
 
     other = Host(Mode.ENFORCE).run(3)
     asked = dataclasses.replace(
-        request(OperatorsAction.ABORT),
+        request(Action.ABORT),
         target=dataclasses.replace(asked.target, uuid=other.monitor.uuid),
     )
     other.operators.take(asked, other.monitor, other.now)
     assert other.run(60).acted == []
     other.operators.done(ActionResult(server_uuid=SERVER, at=other.now, error="no"))
-    assert other.run(20).actions == [Action.RAISE_DOWNTIME]
+    assert other.run(20).actions == [SteeringAction.RAISE_DOWNTIME]
 
 
 def test_an_abort_whose_effect_is_seen_before_libvirts_answer_is_reported_as_done():
@@ -261,7 +264,7 @@ def test_an_abort_whose_effect_is_seen_before_libvirts_answer_is_reported_as_don
     host = Host(Mode.ENFORCE, Policies("p", {"p": hopeless}, {}, {}))
     host.hangs = True
     host.run(100)
-    assert host.actions == [Action.ABORT]
+    assert host.actions == [SteeringAction.ABORT]
     host.ends(job_type=5)
     report = host.reports[max(host.reports)]
     assert (report.status, host.latest) == ("cancelled", [("abort", "hopeless", "done")])
@@ -271,7 +274,67 @@ def test_an_abort_whose_effect_is_seen_before_libvirts_answer_is_reported_as_don
     assert SERVER not in host.in_progress
 
 
+@pytest.mark.parametrize("error", [None, "too late"])
+def test_a_job_that_fails_before_libvirts_answer_to_its_abort_waits_for_that(error):
+    hopeless = dataclasses.replace(PATIENT, longest_downtime_seconds=0.3)
+    host = Host(Mode.ENFORCE, Policies("p", {"p": hopeless}, {}, {}))
+    host.hangs = True
+    host.run(100)
+    host.ends(job_type=4)
+    assert host.reports[max(host.reports)].status == "running"
+    host.answer(error)
+    host.step()
+    report = host.reports[max(host.reports)]
+    assert report.status == ("cancelled" if error is None else "failed")
+    assert host.latest == [("abort", "hopeless", "done" if error is None else "failed")]
+
+
 def test_another_mode_is_used_from_its_reload_on():
     host = Host(Mode.ENFORCE).run(5)
     host.steering.use(Mode.OFF, Policies("p", {"p": PATIENT}, {}, {}))
     assert host.run(100).acted == []
+
+
+# What fails around steering changes nothing of what it does.
+
+
+def fail(*_arguments):
+    raise OSError(errno.ENOSPC, "nobody foresaw it")
+
+
+def broken_journal(host, _monkeypatch):
+    host.journal.report = fail
+
+
+def broken_reports(_host, monkeypatch):
+    monkeypatch.setattr("migprog.core.monitor.Monitor._report", fail)
+
+
+def broken_schedule(_host, monkeypatch):
+    monkeypatch.setattr("migprog.core.schedule.reason_to_report", fail)
+
+
+def broken_recordings(_host, monkeypatch):
+    monkeypatch.setattr("migprog.recording.writer.MigrationRecording.end", fail)
+
+
+def broken_counters(_host, monkeypatch):
+    monkeypatch.setattr("migprog.metrics.agent.report_due", fail)
+
+
+def did(host):
+    return [(advice.action, advice.reason, advice.at) for advice, *_ in host.acted]
+
+
+@pytest.mark.parametrize("guest", [PLATEAU, CONVERGES], ids=["stuck", "converges"])
+@pytest.mark.parametrize(
+    "fault",
+    [broken_journal, broken_reports, broken_schedule, broken_recordings, broken_counters],
+)
+def test_what_fails_around_steering_changes_none_of_its_actions(fault, guest, monkeypatch):
+    sound = Host(Mode.ENFORCE, guest=guest).run(100)
+    host = Host(Mode.ENFORCE, guest=guest)
+    fault(host, monkeypatch)
+    assert did(host.run(100)) == did(sound)
+    assert host.actions == ([SteeringAction.RAISE_DOWNTIME] if guest is PLATEAU else [])
+    assert host.now > BEGUN + 3 * PATIENT.patience_seconds

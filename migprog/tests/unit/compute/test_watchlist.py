@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is a migration, by what libvirt was seen to tell (9.0.0) of each kind of job."""
+"""What is a migration, by what libvirt 9.0.0 was seen to report of each kind of job."""
 
 import itertools
 import pathlib
@@ -12,6 +12,7 @@ from migprog.core.observation import Reading
 from migprog.core.status import Status
 from migprog.recording import format, rows
 from migprog.tests.fixtures.driven import SERVER
+from migprog.tests.fixtures.durations import seconds_of
 from migprog.tests.fixtures.watching import (
     DUMP,
     ELAPSED_SECONDS,
@@ -36,7 +37,7 @@ def agent():
 
 
 def save(agent, operation=SAVE):
-    """A save as libvirt's events and its answers told of it, in their order."""
+    """A save as libvirt's events and its answers showed it, in their order."""
     agent.lifecycle(PAUSED)
     agent.qemu("setup")
     agent.iteration(1)
@@ -56,7 +57,7 @@ def saved(agent):
 
 
 def nothing_answers(agent):
-    """No call came through: only the events tell."""
+    """No call was answered: only the events show it."""
     agent.iteration(1)
     agent.qemu("active")
     agent.iteration(2)
@@ -245,13 +246,13 @@ def test_unresponsive_server_is_logged_at_growing_intervals_and_when_it_answers(
     ]
     words = f"server {SERVER}: libvirt has not answered for"
     assert all(line.startswith(words) for line in silent)
-    seconds = [int(line.removeprefix(words).split()[0]) for line in silent]
+    seconds = [seconds_of(line.removeprefix(words).strip()) for line in silent]
     pauses = [later - before for before, later in itertools.pairwise(seconds)]
     assert pauses == pytest.approx([60, 120, 240, 480], abs=2)
     # Since the last answer, which was up to 2 s before the first of the silent ones.
     words = f"server {SERVER}: libvirt answers again after "
     assert answers.startswith(words)
-    assert int(answers.removeprefix(words).split()[0]) == pytest.approx(1000, abs=2)
+    assert seconds_of(answers.removeprefix(words)) == pytest.approx(1000, abs=2)
 
 
 def test_paused_server_whose_last_event_was_lost_is_dropped(agent):

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from migprog.compute.libvirt.domain_xml import disk_targets, qemu_migration_status, read
+from migprog.compute.libvirt.domain_xml import (
+    copied_disks,
+    disk_targets,
+    read,
+)
 from migprog.core.server_facts import ServerFacts
 
 NOVA = """<domain type='kvm'><name>instance-00000001</name>
@@ -57,21 +61,6 @@ def test_invalid_xml_has_no_facts(xml):
     assert read(xml) == ServerFacts()
 
 
-@pytest.mark.parametrize(
-    ("details", "status"),
-    [
-        ('{"status":"active"}', "active"),
-        ("{}", None),
-        ("[]", None),
-        ("no", None),
-        (None, None),
-        ('{"status":{}}', None),
-    ],
-)
-def test_qemus_word(details, status):
-    assert qemu_migration_status(details) == status
-
-
 def test_huge_pages_are_seen():
     backing = "<memoryBacking><hugepages/></memoryBacking>"
     assert read(f"<domain>{backing}</domain>").huge_pages
@@ -96,3 +85,21 @@ def test_the_disks_that_may_be_copied_are_named():
 def test_devices_of_the_host_are_seen(device):
     assert read(DEVICES.format(device)).has_host_devices
     assert not read(DEVICES.format("<interface type='bridge'/>")).has_host_devices
+
+
+def test_disks_that_a_block_migration_copies():
+    disk = "<disk type='{}' device='{}'><target dev='{}'/>{}</disk>"
+    disks = "".join(
+        disk.format(*each)
+        for each in (
+            ("file", "disk", "vda", ""),
+            ("block", "lun", "sda", ""),
+            ("network", "disk", "vdb", ""),
+            ("file", "cdrom", "sdb", ""),
+            ("file", "disk", "vdc", "<readonly/>"),
+            ("file", "disk", "vdd", "<shareable/>"),
+        )
+    )
+    xml = f"<domain><devices>{disks}</devices></domain>"
+    assert copied_disks(xml) == ("vda", "sda")
+    assert copied_disks("<") == ()

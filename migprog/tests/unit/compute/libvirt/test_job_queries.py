@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from migprog.compute.libvirt.events import Answers, NoAnswer
 from migprog.compute.libvirt.job_queries import MAX_WAITING, JobQueries, Lock
+from migprog.compute.libvirt.loop_messages import AnswersAgain, NoAnswer
 from migprog.concurrency import Inbox
 from migprog.tests import inboxes
 
@@ -133,7 +133,7 @@ def test_hanging_server_delays_no_other(site):
     here.search()
     assert [server.asked for server in here.servers.values()] == [1, 2, 2]
     here.servers["a"].released.set()
-    assert here.messages(1) == [(Answers, "a")]
+    assert here.messages(1) == [(AnswersAgain, "a")]
     wait_for(lambda: not here.asking._waited_for)
     here.search()
     assert [server.asked for server in here.servers.values()] == [2, 3, 3]
@@ -148,7 +148,7 @@ def test_servers_with_a_held_lock_are_not_queried_while_one_hangs(site):
     here.servers["b"].lock = Lock.FREE
     here.servers["b"].released.set()
     here.search()
-    assert here.messages(1) == [(Answers, "b")]
+    assert here.messages(1) == [(AnswersAgain, "b")]
 
 
 def test_a_server_whose_lock_a_job_holds_is_waited_for(site):
@@ -157,7 +157,7 @@ def test_a_server_whose_lock_a_job_holds_is_waited_for(site):
     here.search()
     assert here.insisted == ["b"]
     here.servers["b"].released.set()
-    assert here.messages(3)[-1] == (Answers, "b")
+    assert here.messages(3)[-1] == (AnswersAgain, "b")
 
 
 def test_no_more_than_a_few_of_libvirts_threads_are_kept_waiting(site):
@@ -176,7 +176,7 @@ def test_a_call_that_has_given_up_is_followed_by_the_next_at_once(site):
     here.servers["a"].lock = Lock.JOB
     # As after half a minute in libvirt.
     here.servers["a"].released.set()
-    assert here.messages(2) == [(NoAnswer, "a"), (Answers, "a")]
+    assert here.messages(2) == [(NoAnswer, "a"), (AnswersAgain, "a")]
     assert here.insisted == ["a"]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from lab import fake_libvirt
 from migprog.compute.libvirt import steering_actions
-from migprog.core.steering.advice import Action, Advice, Reason
+from migprog.core.steering.advice import Advice, AdviceReason, SteeringAction
 from migprog.tests.fixtures.driven import SERVER
 
 MIB = 2**20
@@ -57,7 +57,7 @@ def steer(monkeypatch):
         now = time.monotonic()
         advice = Advice(
             action=action,
-            reason=Reason.NOT_CONVERGING,
+            reason=AdviceReason.NOT_CONVERGING,
             message="so",
             at=now - age_seconds,
             works_by=now + 10,
@@ -71,22 +71,22 @@ def steer(monkeypatch):
 @pytest.mark.parametrize(
     ("action", "asked"),
     [
-        (Action.RAISE_DOWNTIME, ("downtime", 1234)),
-        (Action.RAISE_BANDWIDTH, ("bandwidth", 101)),
-        (Action.POST_COPY, ("post-copy",)),
-        (Action.PAUSE, ("pause",)),
-        (Action.ABORT, ("abort",)),
+        (SteeringAction.RAISE_DOWNTIME, ("downtime", 1234)),
+        (SteeringAction.RAISE_BANDWIDTH, ("bandwidth", 101)),
+        (SteeringAction.POST_COPY, ("post-copy",)),
+        (SteeringAction.PAUSE, ("pause",)),
+        (SteeringAction.ABORT, ("abort",)),
     ],
 )
 def test_each_action_is_one_call_to_libvirt(steer, action, asked):
     domain = Domain()
     result = steer(domain, action)
     assert (domain.asked, result.error) == ([asked], None)
-    assert result.paused is (action is Action.PAUSE)
+    assert result.paused is (action is SteeringAction.PAUSE)
 
 
 ACTIONS = pytest.mark.parametrize(
-    "action", [each for each in Action if each is not Action.STOP_ASSERTING]
+    "action", [each for each in SteeringAction if each is not SteeringAction.STOP_ASSERTING]
 )
 
 
@@ -107,4 +107,7 @@ def test_a_decision_that_libvirt_has_kept_waiting_is_not_carried_out(steer, acti
 
 def test_a_refusal_of_libvirt_is_the_error(steer):
     refused = fake_libvirt.libvirtError("post-copy was not permitted", 55)
-    assert "post-copy was not permitted" in steer(Domain(error=refused), Action.POST_COPY).error
+    assert (
+        "post-copy was not permitted"
+        in steer(Domain(error=refused), SteeringAction.POST_COPY).error
+    )

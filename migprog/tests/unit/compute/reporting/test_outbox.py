@@ -3,9 +3,10 @@ import dataclasses
 import itertools
 
 from migprog.compute.reporting.outbox import Outbox
-from migprog.core.report import MAX_BATCH, Ack, Arrival, ArrivalState
+from migprog.core.messages import MAX_BATCH, Ack, Arrival, ArrivalState
 from migprog.tests.fixtures.driven import SERVER, UUID
-from migprog.tests.unit.core.test_report import REPORT
+from migprog.tests.store_cases.measuring import measured
+from migprog.tests.unit.core.test_messages import REPORT
 
 ARRIVAL = Arrival(server_uuid=SERVER, state=ArrivalState.RESUMED, at=3.0)
 
@@ -149,3 +150,28 @@ def test_size_of_a_batch_is_limited():
     assert len(load.reports) == MAX_BATCH
     outbox.sent(load, None, 0.0)
     assert len(outbox.load(0.0).reports) == 5
+
+
+def test_latest_measurement_of_a_server_is_sent_until_acknowledged():
+    outbox = Outbox()
+    older, newer = (measured(SERVER, at) for at in (1.0, 2.0))
+    outbox.put_measurement(older)
+    assert outbox.load(now=0.0).measurements == (older,)
+    outbox.put_measurement(newer)
+    load = outbox.load(now=0.0)
+    assert load and load.needs_ack
+    assert load.measurements == (newer,)
+    assert not outbox.empty
+    assert outbox.load(now=1.0).measurements == (newer,), "nobody has acknowledged it"
+    outbox.sent(load, Ack(), now=1.0)
+    assert outbox.empty
+
+
+def test_measurement_that_comes_while_an_older_one_is_sent_stays():
+    outbox = Outbox()
+    outbox.put_measurement(measured(SERVER, 1.0))
+    load = outbox.load(now=0.0)
+    newer = measured(SERVER, 2.0)
+    outbox.put_measurement(newer)
+    outbox.sent(load, Ack(), now=0.0)
+    assert outbox.load(now=1.0).measurements == (newer,)

@@ -7,8 +7,8 @@ import pytest
 
 from migprog.compute import clock
 from migprog.compute.reporting.outbox import Outbox
-from migprog.compute.reporting.sender import Address, HostStats, Sender
-from migprog.core.report import Ack, Arrival, ArrivalState, Batch
+from migprog.compute.reporting.sender import Address, Enabled, HostStats, Sender
+from migprog.core.messages import Ack, Arrival, ArrivalState, Batch
 from migprog.core.schedule import Rules
 from migprog.metrics import REGISTRY
 from migprog.rpc.conductor import Unreachable
@@ -20,7 +20,7 @@ ADDRESS = Address(host="compute-1", node="node-1", ip="10.0.0.1")
 
 
 class Conductor:
-    """Answers as it is told; remembers what it was sent. Signals each message."""
+    """Answers as the test says; remembers what it was sent. Signals each message."""
 
     def __init__(self, *answers):
         self.answers = list(answers)
@@ -215,7 +215,7 @@ def test_actions_enabled_is_sent_at_once_and_until_acknowledged():
     sender = Sender(Outbox(), conductor, ADDRESS, RULES)
     sender.host_stats = HostStats(migrations=0)
     assert sender.send()
-    sender.set_actions_enabled(True)
+    sender.set_enabled(Enabled(actions=True))
     assert not sender.send()
     assert sender.send()
     # Nothing is new any more, and the next heartbeat is far.

@@ -10,13 +10,13 @@ import shutil
 import pytest
 
 from migprog.compute.state import directory as state_directory
-from migprog.compute.state.directory import StateDirectory, decode, encode, name_of
-from migprog.core.fields import MAX_ADVICE, MAX_DISKS, MAX_FIGURES, MAX_WORD
-from migprog.core.report import Arrival, ArrivalState
+from migprog.compute.state.directory import StateDirectory
+from migprog.compute.state.entries import decode, encode, name_of
+from migprog.core.messages import Arrival, ArrivalState
 from migprog.core.status import Phase, Status
 from migprog.tests.fixtures.driven import SERVER
 from migprog.tests.unit.core.test_checkpoint import KEPT
-from migprog.tests.unit.core.test_report import ADVICE, REPORT
+from migprog.tests.unit.core.test_messages import REPORT
 
 END = dataclasses.replace(
     REPORT,
@@ -209,21 +209,6 @@ def test_size_of_the_directory_is_limited(opened, monkeypatch):
         directory.write(KEPT.uuid, b" " * (state_directory.MAX_BYTES + 1))
 
 
-def test_the_largest_entry_fits():
-    text = "🐎" * 255
-    largest = dataclasses.replace(END, server_name=text, project_id=text, user_id=text)
-    largest = dataclasses.replace(largest, verdict_message=text, error=text)
-    # Steering's texts are its own, in ASCII.
-    long = dict.fromkeys(("action", "reason", "state"), "x" * MAX_WORD)
-    figures = {f"{number:>032}": 1 / 3e300 for number in range(MAX_FIGURES)}
-    advice = ADVICE | long | {"message": "x" * 255, "figures": figures, "works_by": 1e9 / 7}
-    largest = dataclasses.replace(
-        largest, advice=(advice,) * MAX_ADVICE, disks=(("x" * MAX_WORD, 2**62, 2**62),) * MAX_DISKS
-    )
-    assert len(encode(largest)) < state_directory.MAX_BYTES
-    assert decode(encode(largest)) == largest
-
-
 def test_two_agents_do_not_have_the_same_folder(opened, tmp_path):
     directory, _ = opened()
     with pytest.raises(
@@ -236,7 +221,7 @@ def test_two_agents_do_not_have_the_same_folder(opened, tmp_path):
     assert other.path != directory.path
 
 
-def test_a_folder_that_somebody_has_removed_is_made_again(opened, tmp_path):
+def test_removed_state_directory_is_created_again(opened, tmp_path):
     directory, _ = opened()
     write(directory, KEPT)
     shutil.rmtree(tmp_path)
@@ -261,15 +246,9 @@ def test_failed_write_leaves_the_old_file(opened, monkeypatch):
     assert list(opened()[1].entries.values()) == [KEPT]
 
 
-def test_fields_of_a_later_version_are_ignored():
-    data = encode(KEPT).replace(b'"fields": ["uuid"', b'"fields": ["uuid", "more"')
-    data = data.replace(f'[["{KEPT.uuid}"'.encode(), f'[["{KEPT.uuid}", 7'.encode())
-    assert decode(data) == KEPT
-
-
 @pytest.mark.parametrize("odd", [-12, 2**64 - 12, float("nan"), "many"])
 def test_an_end_with_an_odd_figure_is_kept_and_read_without_it(opened, odd):
-    """Written by this version, and by one before, which wrote whatever libvirt told."""
+    """Written by this version, and by one before, which wrote whatever libvirt reported."""
     end = dataclasses.replace(END, memory_processed_bytes=odd, percent=100)
     known = dataclasses.replace(end, memory_processed_bytes=None)
     assert decode(encode(end)) == known

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is on disk before it is told: with a disk by hand, which works when it is let."""
+"""What is on disk before it is reported: with a disk that works when the test lets it."""
 
 import dataclasses
 import logging
 
 import pytest
 
-from migprog.compute.state import directory
+from migprog.compute.state.entries import decode, encode, name_of
 from migprog.compute.state.journal import PATIENCE_SECONDS, Journal
 from migprog.compute.state.writer import Written
 from migprog.core import checkpoint
-from migprog.core.report import Ack, Arrival, ArrivalState
+from migprog.core.messages import Ack, Arrival, ArrivalState
 from migprog.core.status import Phase, Status
 from migprog.metrics import REGISTRY
 from migprog.tests.fixtures.driven import SERVER
@@ -43,7 +43,7 @@ class Disk:
         return Written(tickets, error)
 
     def entries(self):
-        return {name: directory.decode(data) for name, data in self.files.items()}
+        return {name: decode(data) for name, data in self.files.items()}
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_acknowledgement_of_an_earlier_arrival_keeps_the_later_ones_file(ledger,
 
 
 def test_arrival_of_an_earlier_agent_is_removed_once_acknowledged(ledger, disk):
-    disk.put(directory.name_of(ARRIVAL), directory.encode(ARRIVAL), 1)
+    disk.put(name_of(ARRIVAL), encode(ARRIVAL), 1)
     disk.work()
     ledger.load(disk.entries(), 0.0, 0.0)
     ledger.outbox.sent(ledger.outbox.load(0.0), Ack(), 0.0)
@@ -226,7 +226,7 @@ def test_without_a_state_directory_reports_are_sent_at_once():
 
 
 def test_checkpoints_from_before_a_reboot_are_not_searched_for(disk, ledger):
-    disk.put(KEPT.uuid, directory.encode(KEPT), 1)
+    disk.put(KEPT.uuid, encode(KEPT), 1)
     disk.work()
     after = Journal(disk, "here", "another boot")
     assert after.load(disk.entries(), 5.0, 9000.0) == []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from migprog.compute.state.journal import Journal
 from migprog.core import checkpoint
 from migprog.core.checkpoint import Checkpoint
-from migprog.core.report import Ack
+from migprog.core.messages import Ack
 from migprog.core.status import ENDED, Status
 from migprog.tests.fixtures.driven import SERVER
 from migprog.tests.unit.compute.state.test_journal import ARRIVAL, Disk, tell, waiting

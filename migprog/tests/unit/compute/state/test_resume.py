@@ -12,7 +12,7 @@ from migprog.compute.state import resume
 from migprog.core import checkpoint
 from migprog.core.monitor import Monitor
 from migprog.core.observation import Reading
-from migprog.core.schedule import Reason, Rules
+from migprog.core.schedule import ReportReason, Rules
 from migprog.core.status import ENDED, Phase, Status
 from migprog.tests.fixtures.driven import EPOCH, RULES, SERVER, UUID, feed
 
@@ -72,7 +72,7 @@ def test_running_migration_continues_its_record():
     assert monitor.saved is None
     monitor.read(reading.stats, 0.3, NOW)
     ((reason, report),) = told(monitor)
-    assert reason is Reason.FIRST
+    assert reason is ReportReason.FIRST
     assert (report.uuid, report.sequence, report.started_at) == (UUID, 301, EPOCH + 100)
     assert report.status is Status.RUNNING
     assert report.percent >= 42
@@ -235,6 +235,6 @@ def test_a_guest_that_is_found_paused_dirties_nothing():
     assert said.phase is Phase.MEMORY_FIRST_ITERATION
     # Since when, and what it dirtied before, nobody knows: much may be sent again.
     assert said.verdict_message.startswith(
-        "guest paused for at least 5 s, by an operator or a tool"
+        "guest paused for at least 5.0 s, by an operator or a tool"
     )
     assert said.eta_high_seconds > 2 * 250 / (50 / 5)

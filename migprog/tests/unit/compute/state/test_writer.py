@@ -8,8 +8,9 @@ import time
 import pytest
 
 from migprog.compute.state import directory as state_directory
-from migprog.compute.state.directory import StateDirectory, encode
-from migprog.compute.state.writer import Awaited, Loaded, StateWriter, Written
+from migprog.compute.state.directory import StateDirectory
+from migprog.compute.state.entries import encode
+from migprog.compute.state.writer import Awaited, FreeSpace, Loaded, StateWriter, Written
 from migprog.concurrency import Inbox
 from migprog.tests.unit.core.test_checkpoint import KEPT
 
@@ -18,7 +19,7 @@ NAME = KEPT.uuid
 
 
 class Broken(StateDirectory):
-    """A folder on a disk that fails as long as it is told to."""
+    """A folder on a disk that fails as long as the test wants."""
 
     error = None
 
@@ -70,13 +71,13 @@ def keeper(directory, inbox):
 
 
 def wait_for(inbox, condition):
-    """The first message that is as it should be; those before are dropped."""
+    """The first message that is as it should be; those before, and of free space, are dropped."""
     give_up_at = time.monotonic() + SECONDS
     while time.monotonic() < give_up_at:
         inbox.seen += inbox.get_all(0 if inbox.seen else give_up_at - time.monotonic())
         while inbox.seen:
             message = inbox.seen.pop(0)
-            if condition(message):
+            if not isinstance(message, FreeSpace) and condition(message):
                 return message
     raise AssertionError("waited in vain")
 
@@ -157,7 +158,7 @@ def test_a_folder_that_another_agent_has_is_opened_when_that_one_ends(tmp_path, 
     keeper.stop()
 
 
-def test_a_folder_that_another_agent_keeps_is_taken(tmp_path, inbox):
+def test_state_directory_of_another_agent_is_in_use(tmp_path, inbox):
     before = StateDirectory(str(tmp_path), "test:///")
     before.open()
     keeper = StateWriter(StateDirectory(str(tmp_path), "test:///"), inbox, taken_seconds=0.0)
@@ -190,3 +191,36 @@ def test_a_folder_that_is_read_only_is_read(keeper, directory, inbox):
     assert list(loaded.contents.entries.values()) == [KEPT]
     del directory.probe
     assert wait_for(inbox, lambda m: isinstance(m, Written)).error is None
+
+
+def test_free_space_is_measured_again_and_again_while_nothing_is_written(directory, inbox):
+    spaces = iter((300, 200, 100))
+    directory.free_bytes = lambda: next(spaces, 0)
+    writer = StateWriter(directory, inbox, measure_seconds=0.01)
+    writer.start()
+    measured, give_up_at = [], time.monotonic() + SECONDS
+    while 100 not in measured and time.monotonic() < give_up_at:
+        messages = inbox.get_all(1.0)
+        measured += [each.free_bytes for each in messages if isinstance(each, FreeSpace)]
+        assert not any(isinstance(each, Written) for each in messages)
+    writer.stop()
+    assert measured[:3] == [300, 200, 100]
+
+
+def test_free_space_is_what_the_file_system_has(directory):
+    directory.open()
+    status = os.statvfs(directory.path)
+    assert directory.free_bytes() == pytest.approx(status.f_bavail * status.f_frsize, rel=0.1)
+
+
+def test_free_space_that_cannot_be_measured_is_not_reported(directory, inbox):
+    def fails():
+        raise OSError("stale handle")
+
+    directory.free_bytes = fails
+    writer = StateWriter(directory, inbox)
+    writer.start()
+    writer.put(NAME, encode(KEPT), 7)
+    wait_for(inbox, lambda m: getattr(m, "tickets", None) == {NAME: 7})
+    writer.stop()
+    assert not any(isinstance(each, FreeSpace) for each in inbox.seen)

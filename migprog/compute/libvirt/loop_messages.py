@@ -5,11 +5,13 @@ What they see of a migration is an :class:`Observation`; the rest is about the h
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from migprog.core.actions import Refusal
+from migprog.core.measurement import Failure, Window
 from migprog.core.observation import OfServer
+from migprog.core.server_facts import ServerFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +80,29 @@ class NoAnswer(OfServer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers(OfServer):
+class AnswersAgain(OfServer):
     """libvirt reports the server's job again, or it is not searched any more: ``gone``."""
 
     gone: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuringBegan(OfServer):
+    """QEMU has begun to measure the server's dirty rate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuringEnded(OfServer):
+    """The windows that were measured, with the facts of then; or ``failure``, why there are none,
+    with libvirt's ``error`` if there is one. See :class:`migprog.core.measurement.Measurement`."""
+
+    windows: tuple[Window, ...] = ()
+    facts: ServerFacts = field(default_factory=ServerFacts)
+    resident_bytes: int | None = None
+    disk_bytes: int | None = None
+    downtime_limit_seconds: float | None = None
+    failure: Failure | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
