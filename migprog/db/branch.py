@@ -17,11 +17,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from migprog.core.status import ENDED
-from migprog.db import models
+from migprog.db.models import MIGRATIONS
 
-TABLE: sa.Table = models.Migration.__table__  # type: ignore[assignment]
 # By their columns.
-_INDEXES = {tuple(index.columns.keys()): str(index.name) for index in TABLE.indexes}
+_INDEXES = {tuple(index.columns.keys()): str(index.name) for index in MIGRATIONS.indexes}
 _FIRST, _LAST = datetime(1, 1, 1), datetime(9999, 12, 31)  # noqa: DTZ001
 # The least and the greatest value.
 _ENDS: dict[str, tuple[Any, Any]] = {
@@ -55,7 +54,7 @@ class Order:
     def behind(self) -> list[Condition]:
         """Return the conditions of the rows after the marker. A single bound on the key lets an
         index scan start there."""
-        key, number = TABLE.c[self.sort_key], TABLE.c.id
+        key, number = MIGRATIONS.c[self.sort_key], MIGRATIONS.c.id
         conditions: list[Condition] = []
         if self.sort_key == "ended_at":
             conditions.append(key.is_not(None))
@@ -98,10 +97,10 @@ class Branch:
 
         ``most``: an upper bound of the rows that have changed, if known.
         """
-        wanted = sa.select(*(TABLE.c[name] for name in names))
+        wanted = sa.select(*(MIGRATIONS.c[name] for name in names))
         if not self.values:
             conditions = [*self.further, *order.behind()]
-            return wanted.where(*conditions).order_by(*order.by(TABLE.c))
+            return wanted.where(*conditions).order_by(*order.by(MIGRATIONS.c))
         exact = None if self.change else _INDEXES.get((*self.values, *order.keys))
         if dialect == "postgresql" and most is not None and self._is_ended:
             found = self._by_change().where(*order.behind()).limit(most).subquery()
@@ -109,19 +108,19 @@ class Branch:
         if exact is None:
             # Few rows match, or those that changed: in the order of the list the database would
             # scan all others. An expression keeps it from using an index for the order.
-            by = {key: sa.func.coalesce(TABLE.c[key], TABLE.c[key]) for key in order.keys}
+            by = {key: sa.func.coalesce(MIGRATIONS.c[key], MIGRATIONS.c[key]) for key in order.keys}
             return self._hinted(wanted.where(*order.behind())).order_by(*order.by(by))
         if dialect == "postgresql":
             return self._by_rows(wanted, order)
-        hinted = wanted.with_hint(TABLE, f"FORCE INDEX ({exact})", "mysql")
-        return hinted.where(*self._conditions(), *order.behind()).order_by(*order.by(TABLE.c))
+        hinted = wanted.with_hint(MIGRATIONS, f"FORCE INDEX ({exact})", "mysql")
+        return hinted.where(*self._conditions(), *order.behind()).order_by(*order.by(MIGRATIONS.c))
 
     def count(self, most: int, dialect: str) -> sa.Select[Any]:
         """Return the query that counts changed rows, up to ``most``, as ``rows``."""
         if dialect == "postgresql":
             some = self._by_change().limit(most).subquery()
         else:
-            some = self._hinted(sa.select(TABLE.c.id)).limit(most).subquery()
+            some = self._hinted(sa.select(MIGRATIONS.c.id)).limit(most).subquery()
         return sa.select(sa.func.count().label("rows")).select_from(some)
 
     @property
@@ -129,8 +128,8 @@ class Branch:
         return self.change is not None and self.values.get("status") in ENDED
 
     def _conditions(self) -> list[Condition]:
-        change = [] if self.change is None else self.change.conditions(TABLE.c)
-        equal = (TABLE.c[name] == value for name, value in self.values.items())
+        change = [] if self.change is None else self.change.conditions(MIGRATIONS.c)
+        equal = (MIGRATIONS.c[name] == value for name, value in self.values.items())
         return [*equal, *change, *self.further]
 
     def _hinted(self, wanted: sa.Select[Any]) -> sa.Select[Any]:
@@ -141,7 +140,7 @@ class Branch:
             columns = [name for name in ("project_id", "status") if name in self.values]
             columns += ["ended_updated_at", "id"] if self._is_ended else ["id"]
         hint = f"FORCE INDEX ({_INDEXES[tuple(columns)]})"
-        return wanted.with_hint(TABLE, hint, "mysql").where(*self._conditions())
+        return wanted.with_hint(MIGRATIONS, hint, "mysql").where(*self._conditions())
 
     def _by_rows(self, wanted: sa.Select[Any], order: Order) -> sa.Select[Any]:
         conditions, columns, status = self._values_of_rows()
@@ -149,7 +148,7 @@ class Branch:
             conditions += order.behind()
         else:
             conditions += _between(status, order)
-        by = [*map(order.directed, columns), *order.by(TABLE.c)]
+        by = [*map(order.directed, columns), *order.by(MIGRATIONS.c)]
         return wanted.where(*conditions).order_by(*by)
 
     def _by_change(self) -> sa.Select[Any]:
@@ -160,8 +159,8 @@ class Branch:
         low = _literals(names, [status, self.change.since or _FIRST])
         high = _literals(names, [status, self.change.before or _LAST])
         conditions += [_row(names) >= low, _row(names) <= high]
-        by = [*columns, TABLE.c[self.change.column], TABLE.c.id]
-        return sa.select(TABLE.c.id).where(*conditions).order_by(*by)
+        by = [*columns, MIGRATIONS.c[self.change.column], MIGRATIONS.c.id]
+        return sa.select(MIGRATIONS.c.id).where(*conditions).order_by(*by)
 
     def _values_of_rows(self) -> tuple[list[Condition], list[sa.ColumnElement[Any]], str | None]:
         """Return the conditions on the values except the status, the columns to order by first, and
@@ -172,12 +171,12 @@ class Branch:
         columns: list[sa.ColumnElement[Any]] = []
         for name, value in values.items():
             if columns:
-                conditions.append(TABLE.c[name] == value)
+                conditions.append(MIGRATIONS.c[name] == value)
             else:
                 # Equality, but one that the planner does not drop from the order as a constant.
-                conditions.append(TABLE.c[name] == sa.any_(postgresql.array([value])))
-                columns.append(TABLE.c[name])
-        return conditions, columns + ([] if status is None else [TABLE.c.status]), status
+                conditions.append(MIGRATIONS.c[name] == sa.any_(postgresql.array([value])))
+                columns.append(MIGRATIONS.c[name])
+        return conditions, columns + ([] if status is None else [MIGRATIONS.c.status]), status
 
 
 def _between(status: str, order: Order) -> list[Condition]:
@@ -198,9 +197,9 @@ def _between(status: str, order: Order) -> list[Condition]:
 
 
 def _row(names: Sequence[str]) -> Any:
-    return sa.tuple_(*(TABLE.c[name] for name in names))
+    return sa.tuple_(*(MIGRATIONS.c[name] for name in names))
 
 
 def _literals(names: Sequence[str], values: Sequence[Any]) -> Any:
     pairs = zip(names, values, strict=True)
-    return sa.tuple_(*(sa.literal(value, TABLE.c[name].type) for name, value in pairs))
+    return sa.tuple_(*(sa.literal(value, MIGRATIONS.c[name].type) for name, value in pairs))

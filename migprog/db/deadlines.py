@@ -22,7 +22,7 @@ from oslo_config import cfg
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy import exc as sa_exc
 
-from migprog.conf import database as database_conf
+from migprog.conf import database_timeouts as database_conf
 
 LOG = logging.getLogger(__name__)
 # The client waits so much longer than the server's own limit before it closes the connection.
@@ -37,7 +37,7 @@ _PYMYSQL_READ = "_read_timeout"
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """In seconds; see :mod:`migprog.conf.database`."""
+    """In seconds; see :mod:`migprog.conf.database_timeouts`."""
 
     connect_seconds: float
     statement_seconds: float

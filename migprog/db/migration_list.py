@@ -17,10 +17,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from migprog.core.status import ENDED, IN_PROGRESS
-from migprog.db.branch import TABLE, Branch, Change, Condition, Order
+from migprog.db.branch import Branch, Change, Condition, Order
+from migprog.db.models import MIGRATIONS
 
 # All columns of a migration except computed ones.
-COLUMNS = tuple(column.name for column in TABLE.c if column.computed is None)
+COLUMNS = tuple(column.name for column in MIGRATIONS.c if column.computed is None)
 # Sort keys of lists, each followed by the id: none of them changes with progress.
 SORT_KEYS = ("id", "started_at", "ended_at")
 # Up to so many changed migrations are sorted. If more changed, the first of the list are scanned.
@@ -97,7 +98,7 @@ def conflict(asked: ListFilter) -> tuple[str, str] | None:
 
 def select(names: Sequence[str]) -> sa.Select[Any]:
     """Return the query of these columns of migrations."""
-    return sa.select(*(TABLE.c[name] for name in names))
+    return sa.select(*(MIGRATIONS.c[name] for name in names))
 
 
 def statement(
@@ -154,10 +155,10 @@ def _whole(
     if dialect == "postgresql":
         # On a small table PostgreSQL would do so all the same.
         numbers = sa.any_(sa.func.array(page.scalar_subquery()))
-        return select(names).where(TABLE.c.id == numbers).order_by(*order.by(TABLE.c))
+        return select(names).where(MIGRATIONS.c.id == numbers).order_by(*order.by(MIGRATIONS.c))
     ids = page.subquery("page")
-    joined = sa.join(ids, TABLE, ids.c.id == TABLE.c.id)
-    return select(names).select_from(joined).order_by(*order.by(TABLE.c))
+    joined = sa.join(ids, MIGRATIONS, ids.c.id == MIGRATIONS.c.id)
+    return select(names).select_from(joined).order_by(*order.by(MIGRATIONS.c))
 
 
 def _order(asked: ListFilter) -> Order:
@@ -166,7 +167,7 @@ def _order(asked: ListFilter) -> Order:
 
 def _branches(asked: ListFilter) -> Iterator[Branch]:
     """Yield the branches whose union is the list."""
-    table = TABLE.c
+    table = MIGRATIONS.c
     further: list[Condition] = [table.nova_uuid.is_not(None)] if asked.named_in_nova else []
     if asked.verdict is not None:
         further.append(table.verdict == asked.verdict)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Integer,
     SmallInteger,
     String,
+    Table,
     types,
 )
 from sqlalchemy.dialects import mysql
@@ -132,6 +133,10 @@ class Migration(Base):
     disks: Mapped[LongText | None]
     # JSON: see objects/advice.py. It is of at most 20 entries.
     advice: Mapped[LongText | None]
+    # JSON: see core/operator_actions.py. It is of at most 10 entries.
+    actions: Mapped[LongText | None]
+    # JSON: see objects/forecast_before.py.
+    forecast_before: Mapped[LongText | None]
 
     total_seconds: Mapped[Seconds | None]
     downtime_seconds: Mapped[Seconds | None]
@@ -196,6 +201,7 @@ class Server(Base):
 
     # Lists are in the order of uuid.
     __table_args__ = (
+        Index("ix_servers_host_uuid", "host", "uuid"),
         Index("ix_servers_name_uuid", "name", "uuid"),
         Index("ix_servers_project_id_uuid", "project_id", "uuid"),
         Index("ix_servers_project_id_name_uuid", "project_id", "name", "uuid"),
@@ -219,6 +225,41 @@ class History(Base):
     __table_args__ = (_OPTIONS_OF_KEYED,)
 
 
+class Measurement(Base):
+    """What a host has measured of one of its servers; ``windows`` is a list in JSON, see
+    objects/measurements.py. ``failure``: why there is none.
+
+    ``measured_at`` is by the hypervisor's clock, ``last_reported_at`` by the conductor's.
+    """
+
+    __tablename__ = "measurements"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    uuid: Mapped[Uuid]
+    server_uuid: Mapped[Uuid]
+    host: Mapped[Text]
+    measured_at: Mapped[Instant]
+    last_reported_at: Mapped[Instant]
+    windows: Mapped[Text | None]
+    failure: Mapped[Word | None]
+    memory_bytes: Mapped[Count | None]
+    resident_bytes: Mapped[Count | None]
+    disk_bytes: Mapped[Count | None]
+    downtime_limit_seconds: Mapped[Seconds | None]
+    has_host_devices: Mapped[bool | None]
+    server_name: Mapped[Text | None]
+    project_id: Mapped[Text | None]
+    user_id: Mapped[Text | None]
+
+    # Hosts are few for each server: the index of servers serves both together.
+    __table_args__ = (
+        Index("uniq_measurements_uuid", "uuid", unique=True),
+        Index("ix_measurements_server_uuid_id", "server_uuid", "id"),
+        Index("ix_measurements_host_id", "host", "id"),
+        OPTIONS,
+    )
+
+
 class Agent(Base):
     """An agent, by its last heartbeat. ``servers``: those that run on its host."""
 
@@ -234,7 +275,17 @@ class Agent(Base):
     servers: Mapped[int | None]
     servers_memory_bytes: Mapped[Count | None]
     actions_enabled: Mapped[bool | None]
+    measurements_enabled: Mapped[bool | None]
     last_reported_at: Mapped[Instant]
     key_digest: Mapped[Digest | None]
+    loop_age_seconds: Mapped[Seconds | None]
 
     __table_args__ = (_OPTIONS_OF_KEYED,)
+
+
+# The tables, for statements.
+MIGRATIONS: Table = Migration.__table__  # type: ignore[assignment]
+SERVERS: Table = Server.__table__  # type: ignore[assignment]
+HISTORY: Table = History.__table__  # type: ignore[assignment]
+MEASUREMENTS: Table = Measurement.__table__  # type: ignore[assignment]
+AGENTS: Table = Agent.__table__  # type: ignore[assignment]

@@ -11,14 +11,10 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from migprog.db import bulk, models
+from migprog.db import bulk
+from migprog.db.models import AGENTS, HISTORY, MIGRATIONS, SERVERS
 from migprog.db.reader import Reader, Row
 from migprog.db.writer import Writer, locking
-
-_MIGRATIONS: sa.Table = models.Migration.__table__  # type: ignore[assignment]
-_SERVERS: sa.Table = models.Server.__table__  # type: ignore[assignment]
-_HISTORY: sa.Table = models.History.__table__  # type: ignore[assignment]
-_AGENTS: sa.Table = models.Agent.__table__  # type: ignore[assignment]
 
 # The columns that decisions need.
 _SEEN = ("id", "uuid", "server_uuid", "status", "last_reported_at", "created_at")
@@ -33,7 +29,7 @@ class WithThem(NamedTuple):
 
 def page(reader: Reader, after_id: int, limit: int) -> list[Row]:
     """Return the next migrations in the order of their ids, not locked."""
-    table = _MIGRATIONS.c
+    table = MIGRATIONS.c
     query = sa.select(*(table[name] for name in _SEEN)).where(table.id > after_id)
     found = reader.connection.execute(query.order_by(table.id).limit(limit))
     return [dict(row) for row in found.mappings()]
@@ -43,7 +39,7 @@ def lock(writer: Writer, uuids: Collection[str]) -> list[Row]:
     """Lock these migrations in the order of their UUIDs; return the same columns."""
     if not uuids:
         return []
-    found = writer.connection.execute(locking(_MIGRATIONS, _SEEN), {"uuids": sorted(uuids)})
+    found = writer.connection.execute(locking(MIGRATIONS, _SEEN), {"uuids": sorted(uuids)})
     return [dict(zip(_SEEN, values, strict=True)) for values in found]
 
 
@@ -51,12 +47,12 @@ def count(reader: Reader, migrations: Sequence[Row]) -> WithThem:
     """Return what would be deleted with these migrations."""
     if not migrations:
         return WithThem(0, 0)
-    points = sa.select(sa.func.count()).select_from(_HISTORY)
-    points = points.where(_HISTORY.c.migration_id.in_([row["id"] for row in migrations]))
-    servers = sa.select(sa.func.count()).select_from(_SERVERS)
+    points = sa.select(sa.func.count()).select_from(HISTORY)
+    points = points.where(HISTORY.c.migration_id.in_([row["id"] for row in migrations]))
+    servers = sa.select(sa.func.count()).select_from(SERVERS)
     servers = servers.where(
-        _SERVERS.c.uuid.in_({row["server_uuid"] for row in migrations}),
-        _SERVERS.c.migration_uuid.in_([row["uuid"] for row in migrations]),
+        SERVERS.c.uuid.in_({row["server_uuid"] for row in migrations}),
+        SERVERS.c.migration_uuid.in_([row["uuid"] for row in migrations]),
     )
     return WithThem(*(reader.connection.execute(each).scalar_one() for each in (points, servers)))
 
@@ -68,27 +64,25 @@ def delete(writer: Writer, migrations: Sequence[Row]) -> WithThem:
         return WithThem(0, 0)
     connection = writer.connection
     wanted = sorted({row["server_uuid"] for row in migrations})
-    held = connection.execute(
-        locking(_SERVERS, ("uuid", "migration_uuid")), {"uuids": wanted}
-    ).all()
+    held = connection.execute(locking(SERVERS, ("uuid", "migration_uuid")), {"uuids": wanted}).all()
     uuids = {row["uuid"] for row in migrations}
     servers = sorted(uuid for uuid, migration_uuid in held if migration_uuid in uuids)
     ids = sorted(row["id"] for row in migrations)
-    points = bulk.delete(connection, _HISTORY, "migration_id", ids)
-    bulk.delete(connection, _MIGRATIONS, "id", ids)
-    return WithThem(points, bulk.delete(connection, _SERVERS, "uuid", servers))
+    points = bulk.delete(connection, HISTORY, "migration_id", ids)
+    bulk.delete(connection, MIGRATIONS, "id", ids)
+    return WithThem(points, bulk.delete(connection, SERVERS, "uuid", servers))
 
 
 def silent_agents(reader: Reader, before: datetime) -> list[str]:
     """Return the hosts whose agents last reported before ``before``."""
-    table = _AGENTS.c
+    table = AGENTS.c
     query = sa.select(table.host).where(table.last_reported_at < before).order_by(table.host)
     return list(reader.connection.scalars(query))
 
 
 def delete_agents(writer: Writer, hosts: Sequence[str], before: datetime) -> int:
     """Delete these hosts' agents unless they have reported meanwhile; return how many."""
-    table = _AGENTS.c
+    table = AGENTS.c
     query = sa.select(table.host).where(table.host.in_(hosts), table.last_reported_at < before)
     locked = writer.connection.scalars(query.order_by(table.host).with_for_update())
-    return bulk.delete(writer.connection, _AGENTS, "host", list(locked))
+    return bulk.delete(writer.connection, AGENTS, "host", list(locked))

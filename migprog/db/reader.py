@@ -7,19 +7,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from migprog.db import migration_list, models
+from migprog.db import migration_list
+from migprog.db.models import AGENTS, HISTORY, MIGRATIONS, SERVERS
 
 Row = dict[str, Any]
 
-_MIGRATIONS: sa.Table = models.Migration.__table__  # type: ignore[assignment]
-_SERVERS: sa.Table = models.Server.__table__  # type: ignore[assignment]
-_HISTORY: sa.Table = models.History.__table__  # type: ignore[assignment]
-_AGENTS: sa.Table = models.Agent.__table__  # type: ignore[assignment]
 
 # How many of a server's migrations are matched with an arrival: no server migrates more often in
 # the time that clocks differ and reports are late by. It limits the scan, whatever is stored.
 MOST_RECENT = 50
-_WITH_AGENTS = _MIGRATIONS.outerjoin(_AGENTS, _AGENTS.c.host == _MIGRATIONS.c.source_compute)
+# Values in one statement.
+_MAX_IDS = 1000
+_WITH_AGENTS = MIGRATIONS.outerjoin(AGENTS, AGENTS.c.host == MIGRATIONS.c.source_compute)
 
 
 class Reader:
@@ -58,27 +57,36 @@ class Reader:
                     return rows
         return self._rows(migration_list.statement(names, asked, limit, dialect, most))
 
+    def migrations_of_ids(self, names: Sequence[str], ids: Collection[int]) -> list[Row]:
+        """Return the columns ``names`` of those of these migrations that exist."""
+        found: list[Row] = []
+        in_order = sorted(ids)
+        for first in range(0, len(in_order), _MAX_IDS):
+            some = in_order[first : first + _MAX_IDS]
+            found += self._rows(migration_list.select(names).where(MIGRATIONS.c.id.in_(some)))
+        return found
+
     def server(self, uuid: str, project_id: str | None = None) -> Row | None:
         """Return a server; with a ``project_id``, only if it is that project's."""
-        query = sa.select(_SERVERS).where(_SERVERS.c.uuid == uuid)
+        query = sa.select(SERVERS).where(SERVERS.c.uuid == uuid)
         if project_id is not None:
-            query = query.where(_SERVERS.c.project_id == project_id)
+            query = query.where(SERVERS.c.project_id == project_id)
         return self._row(query)
 
     def history(self, migration_id: int) -> list[str]:
-        """Return the points of a migration in order."""
-        table = _HISTORY.c
+        """Return the points of a migration, in no order."""
+        table = HISTORY.c
         query = sa.select(table.point).where(table.migration_id == migration_id)
-        return list(self.connection.scalars(query.order_by(table.number)))
+        return list(self.connection.scalars(query))
 
     def agent(self, host: str) -> Row | None:
-        return self._row(sa.select(_AGENTS).where(_AGENTS.c.host == host))
+        return self._row(sa.select(AGENTS).where(AGENTS.c.host == host))
 
     def agents(self, *, limit: int, after_host: str | None = None) -> list[Row]:
         """Return agents in the order of their hosts' names."""
-        query = sa.select(_AGENTS).order_by(_AGENTS.c.host).limit(limit)
+        query = sa.select(AGENTS).order_by(AGENTS.c.host).limit(limit)
         if after_host is not None:
-            query = query.where(_AGENTS.c.host > after_host)
+            query = query.where(AGENTS.c.host > after_host)
         return self._rows(query)
 
     def servers_now(
@@ -94,7 +102,7 @@ class Reader:
 
         ``migration_status`` is the status of a server's newest migration; null when it is purged.
         """
-        table = _SERVERS.c
+        table = SERVERS.c
         asked = []
         if uuid is not None:
             asked.append(table.uuid == uuid)
@@ -104,9 +112,9 @@ class Reader:
             asked.append(table.name == name)
         if project_id is not None:
             asked.append(table.project_id == project_id)
-        status = _MIGRATIONS.c.status.label("migration_status")
-        both = _SERVERS.outerjoin(_MIGRATIONS, _MIGRATIONS.c.uuid == table.migration_uuid)
-        query = sa.select(_SERVERS, status).select_from(both)
+        status = MIGRATIONS.c.status.label("migration_status")
+        both = SERVERS.outerjoin(MIGRATIONS, MIGRATIONS.c.uuid == table.migration_uuid)
+        query = sa.select(SERVERS, status).select_from(both)
         return self._rows(query.where(*asked).order_by(table.uuid).limit(limit))
 
     def unnamed_in_nova(
@@ -115,7 +123,7 @@ class Reader:
         """Return the server's and the migration's UUID of migrations whose record in Nova is not
         known: at most ``limit`` of those in progress, and as many of those that have ended
         ``since``, the newest of each. ``in_progress`` and ``ended`` are their statuses."""
-        table = _MIGRATIONS.c
+        table = MIGRATIONS.c
         query = sa.select(table.server_uuid, table.uuid).where(table.nova_record.is_(None))
         found: list[sa.Row[tuple[str, str]]] = []
         for statuses, newest, *more in (
@@ -141,7 +149,7 @@ class Reader:
         ``ended`` are the statuses of those not in progress. Only the newest :data:`MOST_RECENT` of
         each server are read.
         """
-        table = _MIGRATIONS.c
+        table = MIGRATIONS.c
         newest = (
             sa.select(
                 table.id,
@@ -152,7 +160,7 @@ class Reader:
             .where(table.server_uuid.in_(sorted(server_uuids)))
             .subquery()
         )
-        query = sa.select(table.uuid, _AGENTS.c.heartbeat_seconds).select_from(
+        query = sa.select(table.uuid, AGENTS.c.heartbeat_seconds).select_from(
             _WITH_AGENTS.join(newest, newest.c.id == table.id)
         )
         found = self.connection.execute(
@@ -177,7 +185,7 @@ class Reader:
 
         Only the newest :data:`MOST_RECENT` of the server are read.
         """
-        table = _MIGRATIONS.c
+        table = MIGRATIONS.c
         newest = (
             sa.select(
                 table.dest_compute, table.arrived_at, table.source_compute, table.last_reported_at
@@ -204,9 +212,9 @@ class Reader:
         """Return these servers' migrations whose source is ``no_source``, and those from
         ``sources`` that began within a window of time; all columns, and the heartbeat interval of
         the source's agent, if known."""
-        table = _MIGRATIONS.c
+        table = MIGRATIONS.c
         query = migration_list.select(migration_list.COLUMNS).add_columns(
-            _AGENTS.c.heartbeat_seconds
+            AGENTS.c.heartbeat_seconds
         )
         return self._rows(
             query.select_from(_WITH_AGENTS).where(

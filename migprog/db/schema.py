@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables' version, which alembic creates and upgrades."""
+"""The tables' version, which alembic creates and upgrades.
+
+alembic is imported by :func:`sync` alone: every process that uses the database asks for the
+version, and alembic would be a tenth of its start.
+"""
 
 import contextlib
 import enum
@@ -7,14 +11,12 @@ import pathlib
 from collections.abc import Iterator
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from migprog import exception
 from migprog.db import engine
 
+_ALEMBIC = pathlib.Path(__file__).parent / "alembic"
+_VERSION = sa.table("alembic_version", sa.column("version_num"))
 # Any number that no other program on that server uses.
 _LOCK = 0x6D696770
 _LOCK_NAME = "migprog-db-sync"
@@ -33,19 +35,23 @@ _LOCKS = {
 
 def head() -> str:
     """Return the version that this program needs."""
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
+    return versions()[-1]
 
 
 def versions() -> list[str]:
-    """Return all versions that this program knows, the oldest first."""
-    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
-    return [script.revision for script in scripts][::-1]
+    """Return all versions that this program knows, the oldest first: their files begin with
+    them."""
+    files = (_ALEMBIC / "versions").glob("[0-9]*.py")
+    return sorted(file.name.partition("_")[0] for file in files)
 
 
 def version(store: engine.Store) -> str | None:
     """Return the database's version, None without tables. Raises :class:`engine.Unavailable`."""
     with engine.translated(store.engine), store.engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        if not sa.inspect(connection).has_table(_VERSION.name):
+            return None
+        found: str | None = connection.scalar(sa.select(_VERSION.c.version_num))
+        return found
 
 
 class Age(enum.Enum):
@@ -86,21 +92,19 @@ def sync(store: engine.Store, to: str = "head") -> None:
     It may be repeated, run several times at once, and while conductors store. Raises
     :class:`engine.Unavailable`.
     """
+    from alembic import command
+    from alembic.config import Config
+
     with (
         engine.translated(store.engine),
         store.unhurried() as patient,
         _alone(patient),
         patient.writing() as connection,
     ):
-        config = _config()
+        config = Config()
+        config.set_main_option("script_location", str(_ALEMBIC))
         config.attributes["connection"] = connection
         command.upgrade(config, to)
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(pathlib.Path(__file__).parent / "alembic"))
-    return config
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from sqlalchemy import exc as sa_exc
 
 from migprog import exception
 from migprog.db import models
+from migprog.db.address import PORTS
 
 
 @contextlib.contextmanager
@@ -59,10 +60,7 @@ def remove_hosts(url: str, prefix: str) -> None:
         connection.execute(sa.delete(agent).where(agent.host.startswith(prefix, autoescape=True)))
 
 
-_PORTS = {"mysql": 3306, "postgresql": 5432}
-
-
 def address(url: str) -> tuple[str | None, int | None]:
     """Return host and port of a database's server, None where it has none."""
     parsed = sa.make_url(url)
-    return parsed.host, parsed.port or _PORTS.get(parsed.get_backend_name())
+    return parsed.host, parsed.port or PORTS.get(parsed.get_backend_name())

@@ -8,14 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from migprog.core.forecast import calibration
-from migprog.core.report import LASTING
-from migprog.db import bulk, migration_list, models
+from migprog.core.messages import LASTING
+from migprog.db import bulk, migration_list
+from migprog.db.models import AGENTS, HISTORY, MIGRATIONS, SERVERS
 from migprog.db.reader import Reader, Row
-
-_MIGRATIONS: sa.Table = models.Migration.__table__  # type: ignore[assignment]
-_SERVERS: sa.Table = models.Server.__table__  # type: ignore[assignment]
-_HISTORY: sa.Table = models.History.__table__  # type: ignore[assignment]
-_AGENTS: sa.Table = models.Agent.__table__  # type: ignore[assignment]
 
 _DESTINATION = ("dest_compute", "dest_node", "dest_host", "arrived_at")
 _IN_NOVA = ("nova_id", "nova_uuid", "nova_user_id", "nova_project_id", "nova_record")
@@ -23,20 +19,25 @@ _IN_NOVA = ("nova_id", "nova_uuid", "nova_user_id", "nova_project_id", "nova_rec
 _SOURCE = ("source_compute", "source_node", "started_at")
 _FIXED = ("uuid", "server_uuid", *_SOURCE, "created_at")
 _FIGURES = tuple(
-    name for name in migration_list.COLUMNS if name not in ("id", *_FIXED, *_DESTINATION, *_IN_NOVA)
+    name
+    for name in migration_list.COLUMNS
+    if name not in ("id", "forecast_before", *_FIXED, *_DESTINATION, *_IN_NOVA)
 )
 # Null until a migration has ended: not written with its progress.
 _FINAL = ("ended_at", "total_seconds", "downtime_seconds", "error", *calibration.FIELDS)
 _PROGRESS = tuple(name for name in _FIGURES if name not in _FINAL and name not in LASTING)
-_SERVER = tuple(c.name for c in _SERVERS.c)
+_SERVER = tuple(c.name for c in SERVERS.c)
 _SERVER_PROGRESS = ("progress", "sampled_at", "updated_at")
 # Only the columns that decisions need: reading them is a large part of the cost of a report.
 _HELD = (
     *("id", "uuid", "server_uuid", *LASTING, "source_compute", "dest_compute"),
     *("sequence", "status", "percent", "started_at", "sampled_at", "last_reported_at"),
+    "verdict",
 )
 # The same for ends and arrivals.
 _HELD_MORE = (*_HELD, "ended_at", "arrived_at")
+# What notifications need besides. Advice is long, and rare.
+_HELD_FOR_NOTICES = ("advice", "nova_id", "nova_uuid")
 _SERVER_HELD = (
     *("uuid", "name", "project_id", "user_id"),
     *("migration_uuid", "migration_started_at"),
@@ -54,17 +55,23 @@ class Writer(Reader):
         super().__init__(connection)
         self.rows = 0
 
-    def lock_migrations(self, uuids: Iterable[str], for_progress: bool) -> dict[str, Row]:
-        """Lock and return by UUID those that exist; only the columns that decisions need."""
-        return self._lock(_MIGRATIONS, _HELD if for_progress else _HELD_MORE, uuids)
+    def lock_migrations(
+        self, uuids: Iterable[str], for_progress: bool, for_notices: bool = False
+    ) -> dict[str, Row]:
+        """Lock and return by UUID those that exist; only the columns that decisions need, and those
+        that notifications need if ``for_notices``."""
+        columns = _HELD if for_progress else _HELD_MORE
+        if for_notices:
+            columns = (*columns, *_HELD_FOR_NOTICES)
+        return self._lock(MIGRATIONS, columns, uuids)
 
     def whole_migrations(self, uuids: Iterable[str]) -> dict[str, Row]:
         """Return by UUID those that exist, which should be locked already; all columns."""
-        return self._lock(_MIGRATIONS, migration_list.COLUMNS, uuids)
+        return self._lock(MIGRATIONS, migration_list.COLUMNS, uuids)
 
     def lock_servers(self, uuids: Iterable[str]) -> dict[str, Row]:
         """Lock and return by UUID those that exist; only the columns that decisions need."""
-        return self._lock(_SERVERS, _SERVER_HELD, uuids)
+        return self._lock(SERVERS, _SERVER_HELD, uuids)
 
     def _lock(
         self, table: sa.Table, columns: tuple[str, ...], uuids: Iterable[str]
@@ -78,11 +85,11 @@ class Writer(Reader):
 
     def insert_migrations(self, rows: Sequence[Row]) -> None:
         """Insert migrations. Columns that a row lacks are null."""
-        self._insert(_MIGRATIONS, (*_FIXED, *_FIGURES, *_DESTINATION), rows)
+        self._insert(MIGRATIONS, (*_FIXED, *_FIGURES, *_DESTINATION), rows)
 
     def insert_servers(self, rows: Sequence[Row]) -> None:
         """Insert servers."""
-        self._insert(_SERVERS, _SERVER, rows)
+        self._insert(SERVERS, _SERVER, rows)
 
     def _insert(self, table: sa.Table, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
         self.rows += len(rows)
@@ -93,30 +100,34 @@ class Writer(Reader):
     def update_migrations(self, rows: Sequence[Row], for_progress: bool) -> None:
         """Update locked migrations, except their destinations. ``for_progress``: only columns that
         change with progress."""
-        self._update(_MIGRATIONS, "id", _PROGRESS if for_progress else _FIGURES, rows)
+        self._update(MIGRATIONS, "id", _PROGRESS if for_progress else _FIGURES, rows)
 
     def update_sources(self, rows: Sequence[Row]) -> None:
         """Update UUIDs, sources and starts of arrival-only records; the server is locked."""
-        self._update(_MIGRATIONS, "id", ("uuid", *_SOURCE), rows)
+        self._update(MIGRATIONS, "id", ("uuid", *_SOURCE), rows)
 
     def update_starts(self, rows: Sequence[Row]) -> None:
         """Update the starts of locked migrations, which were by a wrong clock."""
-        self._update(_MIGRATIONS, "id", ("started_at",), rows)
+        self._update(MIGRATIONS, "id", ("started_at",), rows)
 
     def update_destinations(self, rows: Sequence[Row]) -> None:
         """Update only the destinations of locked migrations."""
-        self._update(_MIGRATIONS, "id", (*_DESTINATION, "updated_at"), rows)
+        self._update(MIGRATIONS, "id", (*_DESTINATION, "updated_at"), rows)
 
     def name_in_nova(self, uuid: str, values: Row) -> bool:
         """Store Nova's ids and record of a migration; return False if it is purged, or another one
         has them."""
-        table = _MIGRATIONS.c
+        table = MIGRATIONS.c
         others = sa.select(table.id).where(
             table.nova_uuid == values["nova_uuid"], table.uuid != uuid
         )
         if self._row(others) is not None:
             return False
-        named = sa.update(_MIGRATIONS).where(table.uuid == uuid)
+        return self.set_of_migration(uuid, values)
+
+    def set_of_migration(self, uuid: str, values: Row) -> bool:
+        """Set columns of a migration that no report sets; return False if it is purged."""
+        named = sa.update(MIGRATIONS).where(MIGRATIONS.c.uuid == uuid)
         rows: int = self.connection.execute(named.values(values)).rowcount
         self.rows += rows
         return rows > 0
@@ -124,7 +135,7 @@ class Writer(Reader):
     def update_servers(self, rows: Sequence[Row], for_progress: bool) -> None:
         """Update locked servers; ``for_progress``: only their progress."""
         whole = tuple(name for name in _SERVER if name not in ("uuid", "created_at"))
-        self._update(_SERVERS, "uuid", _SERVER_PROGRESS if for_progress else whole, rows)
+        self._update(SERVERS, "uuid", _SERVER_PROGRESS if for_progress else whole, rows)
 
     def _update(
         self, table: sa.Table, key: str, changed: tuple[str, ...], rows: Sequence[Row]
@@ -134,13 +145,13 @@ class Writer(Reader):
 
     def put_history(self, rows: Sequence[Row]) -> None:
         """Insert or replace points of locked migrations."""
-        self._put(_HISTORY, ("migration_id", "number"), rows)
+        self._put(HISTORY, ("migration_id", "number"), rows)
 
     def history_numbers(self, migration_ids: Collection[int]) -> dict[int, list[int]]:
         """Return the numbers of the points of each of these migrations."""
         numbers: dict[int, list[int]] = {each: [] for each in migration_ids}
         if numbers:
-            table = _HISTORY.c
+            table = HISTORY.c
             query = sa.select(table.migration_id, table.number)
             query = query.where(table.migration_id.in_(sorted(numbers)))
             for migration_id, number in self.connection.execute(query):
@@ -150,22 +161,22 @@ class Writer(Reader):
     def drop_history(self, points: Sequence[tuple[int, int]]) -> None:
         """Delete points, by their migrations and numbers."""
         if points:
-            table = _HISTORY.c
+            table = HISTORY.c
             which = sa.tuple_(table.migration_id, table.number).in_(points)
-            self.connection.execute(sa.delete(_HISTORY).where(which))
+            self.connection.execute(sa.delete(HISTORY).where(which))
 
     def known_agents(self, hosts: Collection[str]) -> dict[str, Row]:
         """Return by host what identifies the stored agents. Nothing is locked."""
         if not hosts:
             return {}
-        table = _AGENTS.c
+        table = AGENTS.c
         columns = table.host, table.key_digest, table.last_reported_at, table.heartbeat_seconds
         query = sa.select(*columns).where(table.host.in_(hosts))
         return {row["host"]: row for row in self._rows(query)}
 
     def put_agents(self, rows: Sequence[Row]) -> None:
         """Insert or replace agents, which should be in the order of their hosts."""
-        self._put(_AGENTS, ("host",), rows)
+        self._put(AGENTS, ("host",), rows)
 
     def _put(self, table: sa.Table, keys: tuple[str, ...], rows: Sequence[Row]) -> None:
         self.rows += len(rows)

@@ -7,10 +7,16 @@
 All that reads or writes may raise :class:`Unavailable`.
 """
 
-from migprog.db.engine import LoginRefused, Store, Unavailable, connect
+from migprog.db.connections import connect
+from migprog.db.engine import LoginRefused, Store, Unavailable
 from migprog.db.schema import check_version
 from migprog.objects.agent import Agent
+from migprog.objects.completed_migrations import completed
+from migprog.objects.departures import DepartureRow, departures
+from migprog.objects.forecast_before import put as put_forecast_before
 from migprog.objects.history import Point
+from migprog.objects.host_servers import HostServer, host_servers
+from migprog.objects.measurements import MeasuredServer, Measurement
 from migprog.objects.migration import Migration, ResourceVersion
 from migprog.objects.nova_identity import name, seen, unnamed
 from migprog.objects.nova_record import NovaRecord
@@ -22,7 +28,11 @@ from migprog.objects.store_reports import ReceivedBatch, Stored, store_batch, st
 __all__ = [
     "MAX_ID",
     "Agent",
+    "DepartureRow",
+    "HostServer",
     "LoginRefused",
+    "MeasuredServer",
+    "Measurement",
     "Migration",
     "MigrationQuery",
     "NovaRecord",
@@ -36,9 +46,13 @@ __all__ = [
     "Stored",
     "Unavailable",
     "check_version",
+    "completed",
     "connect",
+    "departures",
+    "host_servers",
     "name",
     "purge",
+    "put_forecast_before",
     "seen",
     "store_batch",
     "store_batches",

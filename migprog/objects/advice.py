@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A migration's advice in one column: a JSON list of the entries of a report."""
+"""A migration's advice, or operators' actions, in one column: a JSON list of a report's entries."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
-from migprog.core.fields import Advice
 
-
-def to_store(advice: tuple[Advice, ...] | None) -> str | None:
+def to_store(entries: tuple[Mapping[str, Any], ...] | None) -> str | None:
     """Return the text to store; the longest possible fits into a column of 64 KiB."""
-    if advice is None:
+    if entries is None:
         return None
-    return json.dumps(advice, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(entries, ensure_ascii=False, separators=(",", ":"))
 
 
-def from_store(text: str | None) -> tuple[Advice, ...] | None:
+def from_store(text: str | None) -> tuple[Any, ...] | None:
     return None if text is None else tuple(json.loads(text))

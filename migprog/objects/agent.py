@@ -15,7 +15,7 @@ _PAGE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
-    """The agent of a compute host; see :class:`migprog.core.report.Agent`.
+    """The agent of a compute host; see :class:`migprog.core.messages.Agent`.
 
     Instants are UTC with their zone: ``last_reported_at`` is by the conductor's clock.
     """
@@ -30,7 +30,9 @@ class Agent:
     servers: int | None
     servers_memory_bytes: int | None
     actions_enabled: bool | None
+    measurements_enabled: bool | None
     last_reported_at: datetime
+    loop_age_seconds: float | None
 
     @classmethod
     def get(cls, store: db.Store, host: str) -> Self | None:
@@ -56,8 +58,9 @@ class Agent:
             marker = page[-1].host
 
     def is_silent(self, now: datetime) -> bool:
-        """Return whether the agent has missed its heartbeats."""
-        return liveness.is_silent(self.last_reported_at, now, self.heartbeat_seconds)
+        """Return whether the agent has missed its heartbeats, or sees nothing any more."""
+        is_silent = liveness.is_silent(self.last_reported_at, now, self.heartbeat_seconds)
+        return is_silent or liveness.hangs(self.loop_age_seconds)
 
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:

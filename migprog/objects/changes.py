@@ -9,8 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from migprog.core import downsampling, merge
-from migprog.core.record import Record, ServerRecord
-from migprog.core.report import Report
+from migprog.core.forecast.verdict import BAD, Verdict
+from migprog.core.messages import Report
+from migprog.core.record import Record
+from migprog.core.server_record import ServerRecord
+from migprog.core.status import ENDED
 from migprog.db.writer import Writer
 from migprog.objects import history, rows
 from migprog.objects.rows import Row
@@ -45,13 +48,17 @@ class Changes:
                 uuids.remove(old)
                 uuids.add(new)
 
-    def add_point(self, old: Record, new: Record, report: Report) -> None:
+    def add_point(
+        self, old: Record, new: Record, report: Report, verdict_before: Verdict | None
+    ) -> None:
         """Add a point to the history of a stored migration, if one is due."""
         if old.id is None:
             return
         before, now = merge.ages(old, new)
-        if downsampling.is_kept(before, now):
-            number = downsampling.number(now)
+        verdict = report.verdict
+        has_turned = verdict is not verdict_before and report.status not in ENDED
+        number = downsampling.kept_number(before, now, has_turned, verdict in BAD)
+        if number is not None:
             self.points[old.id, number] = {
                 "migration_id": old.id,
                 "number": number,

@@ -3,7 +3,7 @@
 
 import json
 
-from migprog.core.report import DiskFigures
+from migprog.core.messages import DiskFigures
 
 
 def to_store(disks: tuple[DiskFigures, ...] | None) -> str | None:

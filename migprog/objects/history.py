@@ -9,7 +9,7 @@ from typing import Any, Self
 from migprog.core import newer_words
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.instant import from_epoch
-from migprog.core.report import Report
+from migprog.core.messages import Report
 from migprog.core.status import Phase, Status
 from migprog.db import engine as db
 from migprog.objects.migration import Migration
@@ -49,7 +49,8 @@ class Point:
         texts = store.read(lambda reader: reader.history(migration.id))
         points = [cls._read(text) for text in texts]
         latest = cls(**{name: getattr(migration, name) for name in FIELDS})
-        return [*(each for each in points if each.sampled_at < latest.sampled_at), latest]
+        earlier = (each for each in points if each.sampled_at < latest.sampled_at)
+        return [*sorted(earlier, key=lambda each: each.sampled_at), latest]
 
     @classmethod
     def _read(cls, text: str) -> Self:

@@ -4,12 +4,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from migprog.core import arrivals, contradiction, same_job
+from migprog.core import arrivals, contradiction, newer_words, same_job
 from migprog.core import status as core_status
 from migprog.core.acceptance import KnownAgent
+from migprog.core.forecast.verdict import Verdict
 from migprog.core.instant import to_store
-from migprog.core.record import NO_SOURCE, Record, ServerRecord
-from migprog.core.report import Batch, Report
+from migprog.core.messages import Batch, Report
+from migprog.core.notices import Before
+from migprog.core.record import NO_SOURCE, Record
+from migprog.core.server_record import ServerRecord
 from migprog.core.status import Status
 from migprog.db.writer import Writer
 from migprog.objects import rows
@@ -22,7 +25,8 @@ class LockedRecords:
     Of a migration only the values that its reports and arrivals need are read. ``arrival_only`` are
     the arrival-only records of new migrations' servers; ``same_start`` records of the same sources
     whose jobs began when those of new migrations did; ``heartbeats`` the intervals of sources'
-    agents, by the UUIDs of migrations; ``agents`` the senders' stored agents, by host.
+    agents, by the UUIDs of migrations; ``agents`` the senders' stored agents, by host. ``before``
+    has what notifications are decided by, where it was asked for; ``verdicts`` the stored ones.
     """
 
     migrations: dict[str, Record] = field(default_factory=dict)
@@ -31,9 +35,11 @@ class LockedRecords:
     arrival_only: list[Record] = field(default_factory=list)
     same_start: list[Record] = field(default_factory=list)
     heartbeats: dict[str, float | None] = field(default_factory=dict)
+    before: dict[str, Before] = field(default_factory=dict)
+    verdicts: dict[str, Verdict | None] = field(default_factory=dict)
 
 
-def read(writer: Writer, batches: Sequence[Batch]) -> LockedRecords:
+def read(writer: Writer, batches: Sequence[Batch], for_notices: bool = False) -> LockedRecords:
     """Read and lock what the batches may change. Migrations are locked before servers."""
     found = LockedRecords()
     reports = [(batch.host, report) for batch in batches for report in batch.reports]
@@ -51,7 +57,10 @@ def read(writer: Writer, batches: Sequence[Batch]) -> LockedRecords:
     are_progress = not any(batch.arrivals for batch in batches) and all(
         report.status in core_status.IN_PROGRESS for _host, report in reports
     )
-    locked = writer.lock_migrations(uuids, for_progress=are_progress)
+    locked = writer.lock_migrations(uuids, for_progress=are_progress, for_notices=for_notices)
+    if for_notices:
+        found.before = {uuid: rows.to_before(row) for uuid, row in locked.items()}
+    found.verdicts = {uuid: newer_words.verdict(row["verdict"]) for uuid, row in locked.items()}
     found.migrations = {uuid: rows.to_record(row) for uuid, row in locked.items()}
     whole |= {uuid for uuid, row in locked.items() if not rows.has_known_status(row)}
     whole |= {

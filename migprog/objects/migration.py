@@ -6,13 +6,16 @@ from datetime import datetime
 from typing import Any, ClassVar, Self, get_type_hints
 
 from migprog.core import newer_words
-from migprog.core.fields import Advice
+from migprog.core.advice_entry import AdviceEntry
+from migprog.core.forecast.before_check import BeforeCheck
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.instant import with_zones
-from migprog.core.report import DiskFigures
+from migprog.core.messages import DiskFigures
+from migprog.core.operator_actions import OperatorAction
 from migprog.core.status import Phase, Status
 from migprog.db import migration_list
+from migprog.objects import forecast_before
 from migprog.objects.nova_record import NovaRecord
 from migprog.objects.query import MigrationQuery
 from migprog.objects.rows import known_words
@@ -28,7 +31,8 @@ class Migration(MigrationQuery):
     checks at 25, 50 and 75 % are :mod:`migprog.core.forecast.calibration`'s fields. ``nova_id`` and
     ``nova_uuid`` are Nova's ids, ``nova_user_id`` and ``nova_project_id`` those of who requested
     the migration, ``user_id`` and ``project_id`` those of the server's owner. Instants of
-    ``advice`` are seconds since the epoch. None: not known.
+    ``advice`` are seconds since the epoch; ``actions`` are what operators asked for. None: not
+    known.
     """
 
     COLUMNS: ClassVar = migration_list.COLUMNS
@@ -78,7 +82,9 @@ class Migration(MigrationQuery):
     cpu_throttle_percent: int | None
     vfio_transferred_bytes: int | None
     disks: tuple[DiskFigures, ...] | None
-    advice: tuple[Advice, ...] | None
+    advice: tuple[AdviceEntry, ...] | None
+    actions: tuple[OperatorAction, ...] | None
+    forecast_before: BeforeCheck | None
 
     total_seconds: float | None
     downtime_seconds: float | None
@@ -109,6 +115,7 @@ class Migration(MigrationQuery):
         row["status"] = newer_words.status(row["status"], row["ended_at"] is not None)
         row |= known_words(row, row["status"])
         row["nova_record"] = NovaRecord.from_store(row["nova_record"])
+        row["forecast_before"] = forecast_before.from_store(row["forecast_before"])
         return cls(**with_zones(row, INSTANTS))
 
 

@@ -2,16 +2,16 @@
 """Nova's ids of migrations, and its records of them."""
 
 from migprog.core.instant import to_store
-from migprog.core.nova_match import NovaMigration, Seen
+from migprog.core.nova_match import NovaMigration, SeenMigration
 from migprog.core.status import ENDED, IN_PROGRESS
 from migprog.db import engine as db
 from migprog.objects.migration import Migration
 from migprog.objects.nova_record import NovaRecord
 
 
-def seen(migration: Migration) -> Seen:
+def seen(migration: Migration) -> SeenMigration:
     """Return a migration in the form that is compared with Nova's records."""
-    return Seen(
+    return SeenMigration(
         uuid=migration.uuid,
         source_compute=migration.source_compute,
         source_node=migration.source_node,

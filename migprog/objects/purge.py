@@ -9,6 +9,7 @@ from datetime import datetime
 from migprog.core import status as core_status
 from migprog.core.instant import zoneless
 from migprog.db import engine as db
+from migprog.db import measurements as measurement_statements
 from migprog.db import purge as statements
 from migprog.db.reader import Row
 from migprog.db.writer import Writer
@@ -28,6 +29,7 @@ class Purged:
     points: int = 0
     servers: int = 0
     agents: int = 0
+    measurements: int = 0
     silent: int = 0
 
 
@@ -56,7 +58,7 @@ def purge(
     progress: Callable[[Purged], None] = lambda _purged: None,
 ) -> Purged:
     """Delete what was last reported before an instant (with its zone): migrations that have ended,
-    their histories, the servers whose newest migration is deleted, and agents.
+    their histories, the servers whose newest migration is deleted, agents, and measurements.
 
     The instant is by the conductors' clock: a hypervisor's may be wrong, and an end may be reported
     long after it happened. Records created after ``now``, by a conductor whose clock was wrong, do
@@ -73,7 +75,11 @@ def purge(
         after_id = rows[-1]["id"]
         purged = _batch(store, rule, rows, purged, dry_run)
         progress(purged)
-    return replace(purged, agents=_agents(store, rule.before, dry_run))
+    return replace(
+        purged,
+        agents=_agents(store, rule.before, dry_run),
+        measurements=_measurements(store, rule.before, dry_run),
+    )
 
 
 def _page(store: db.Store, after_id: int) -> list[Row]:
@@ -115,4 +121,16 @@ def _agents(store: db.Store, before: datetime, dry_run: bool) -> int:
     for start in range(0, len(hosts), PURGE_BATCH):
         some = hosts[start : start + PURGE_BATCH]
         gone += store.write(functools.partial(statements.delete_agents, hosts=some, before=before))
+    return gone
+
+
+def _measurements(store: db.Store, before: datetime, dry_run: bool) -> int:
+    """Delete measurements by their ids, the oldest first; return how many."""
+    gone = after_id = 0
+    old, delete = measurement_statements.old, measurement_statements.delete
+    while ids := store.read(
+        functools.partial(old, before=before, after_id=after_id, limit=PURGE_BATCH)
+    ):
+        after_id = ids[-1]
+        gone += len(ids) if dry_run else store.write(functools.partial(delete, ids=ids))
     return gone

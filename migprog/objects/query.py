@@ -2,7 +2,7 @@
 """The migration query: which columns are read is up to the class that queries."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, Self
@@ -65,6 +65,13 @@ class MigrationQuery:
                 f"server {server_uuid[:64]!r} has no migration {id_or_uuid[:64]!r}"
             )
         return cls._from_row(row)
+
+    @classmethod
+    def of_ids(cls, store: db.Store, ids: Collection[int]) -> "Sequence[Self]":
+        """Return those of these migrations that exist, in any order. Raises
+        :class:`db.Unavailable`."""
+        rows = store.read(lambda reader: reader.migrations_of_ids(cls.COLUMNS, ids))
+        return [cls._from_row(row) for row in rows]
 
     @classmethod
     def list(

@@ -10,10 +10,11 @@ import operator
 from datetime import datetime
 from typing import Any
 
-from migprog.core import acceptance, liveness, newer_words
+from migprog.core import acceptance, liveness, newer_words, notices
 from migprog.core.instant import to_store
-from migprog.core.record import FIELDS, FIGURES, Record, ServerRecord
-from migprog.core.report import Agent
+from migprog.core.messages import Agent
+from migprog.core.record import FIELDS, FIGURES, Record
+from migprog.core.server_record import ServerRecord
 from migprog.core.status import Status
 from migprog.objects import advice, disks
 
@@ -53,7 +54,17 @@ def known_words(row: Row, status: Status) -> Row:
         "verdict_reason": newer_words.verdict_reason(row["verdict_reason"]),
         "disks": disks.from_store(row["disks"]),
         "advice": advice.from_store(row["advice"]),
+        "actions": advice.from_store(row["actions"]),
     }
+
+
+def to_before(row: Row) -> notices.Before:
+    """Return what decides on notifications, of a row that was locked for them."""
+    return notices.Before(
+        newer_words.status(row["status"], row.get("ended_at") is not None),
+        newer_words.verdict(row["verdict"]),
+        advice.from_store(row["advice"]) or (),
+    )
 
 
 def from_record(record: Record) -> Row:
@@ -67,6 +78,7 @@ def from_record(record: Record) -> Row:
             row[name] = None if word is None else word.value
         row["disks"] = disks.to_store(row["disks"])
         row["advice"] = advice.to_store(row["advice"])
+        row["actions"] = advice.to_store(row["actions"])
     return row
 
 

@@ -12,17 +12,19 @@ from migprog.core import (
     arrivals,
     contradiction,
     merge,
+    notices,
     same_job,
-    server_record,
+    server_update,
 )
 from migprog.core import status as core_status
-from migprog.core.entry_refusal import Refusal, Why
+from migprog.core.duration import describe
+from migprog.core.entry_refusal import EntryRefusal, Why
 from migprog.core.instant import to_store
+from migprog.core.messages import Ack, Agent, Arrival, Batch, Report
 from migprog.core.record import Record
-from migprog.core.report import Ack, Agent, Arrival, Batch, Report
 from migprog.db import engine as db
 from migprog.db.writer import Writer
-from migprog.objects import locked_records, rows
+from migprog.objects import locked_records, measurements, rows
 from migprog.objects.changes import Changes
 
 LOG = logging.getLogger(__name__)
@@ -45,13 +47,15 @@ class Stored:
     ``ack`` is the answer to its sender. ``reports``: how many of its reports changed the store.
     ``ends``: the last report of each migration that it ended, or whose arrival it resolved.
     ``appeared``: the first report of each new migration. ``refused``: the entries not accepted.
+    ``events``: what to notify others of, if that was asked for.
     """
 
     ack: Ack
     reports: int = 0
     ends: tuple[Report, ...] = ()
     appeared: tuple[Report, ...] = ()
-    refused: tuple[Refusal, ...] = ()
+    refused: tuple[EntryRefusal, ...] = ()
+    events: tuple[notices.Event, ...] = ()
 
 
 def store_batch(store: db.Store, batch: Batch, last_reported_at: float) -> Stored:
@@ -59,22 +63,29 @@ def store_batch(store: db.Store, batch: Batch, last_reported_at: float) -> Store
     return store_batches(store, [ReceivedBatch(batch, last_reported_at)])[0]
 
 
-def store_batches(store: db.Store, received: Sequence[ReceivedBatch]) -> list[Stored]:
+def store_batches(
+    store: db.Store, received: Sequence[ReceivedBatch], for_notices: bool = False
+) -> list[Stored]:
     """Store batches in the order in which they were received; return what became of each.
 
     Each migration's row is written once. Reports that are late or repeated, or that the status
     table does not allow, change nothing and are not refused: repeated they would change nothing
     either. What the sender may not report is refused (:mod:`migprog.core.acceptance`).
+    ``for_notices``: return the events to notify others of, too.
     Raises :class:`db.Unavailable`; then nothing of any batch is stored.
     """
-    if not any(each.batch.reports or each.batch.arrivals or each.batch.agent for each in received):
+    if not any(
+        each.batch.reports or each.batch.arrivals or each.batch.agent or each.batch.measurements
+        for each in received
+    ):
         return [Stored(Ack()) for _ in received]
-    stored = store.write(lambda writer: _Storing(writer, received).run())
+    stored = store.write(lambda writer: _Storing(writer, received, for_notices).run())
     for each, what in zip(received, stored, strict=True):
         for end in what.ends:
+            took = "" if end.total_seconds is None else f" after {describe(end.total_seconds)}"
             LOG.info(
-                "migration %s of server %s ended: %s, %s s; reported by host %r",
-                *(end.uuid, end.server_uuid, end.status, end.total_seconds, each.batch.host),
+                "migration %s of server %s ended: %s%s; reported by host %r",
+                *(end.uuid, end.server_uuid, end.status, took, each.batch.host),
             )
     return stored
 
@@ -82,15 +93,20 @@ def store_batches(store: db.Store, received: Sequence[ReceivedBatch]) -> list[St
 class _Storing:
     """One run of the transaction: reads records, applies the rules of core/, writes the changes."""
 
-    def __init__(self, writer: Writer, received: Sequence[ReceivedBatch]) -> None:
+    def __init__(
+        self, writer: Writer, received: Sequence[ReceivedBatch], for_notices: bool
+    ) -> None:
         self._writer = writer
+        self._for_notices = for_notices
+        # Of the batch that is applied.
+        self._events: list[notices.Event] = []
         by_our_clock = [acceptance.by_our_clock(each.batch, each.at) for each in received]
         # With the entries of each that are refused for their instants.
         self._received = [
             (batch, to_store(each.at), refused)
             for each, (batch, refused) in zip(received, by_our_clock, strict=True)
         ]
-        self._known = locked_records.read(writer, [batch for batch, _ in by_our_clock])
+        self._known = locked_records.read(writer, [batch for batch, _ in by_our_clock], for_notices)
         self._migrations = self._known.migrations
         self._servers = self._known.servers
         self._changes = Changes()
@@ -98,13 +114,16 @@ class _Storing:
     def run(self) -> list[Stored]:
         stored = [self._apply(batch, now, refused) for batch, now, refused in self._received]
         self._changes.write(self._writer, self._migrations, self._servers)
+        for batch, now, _refused in self._received:
+            measurements.put(self._writer, batch.host, batch.measurements, now)
         return stored
 
-    def _apply(self, batch: Batch, now: datetime, refused: list[Refusal]) -> Stored:
+    def _apply(self, batch: Batch, now: datetime, refused: list[EntryRefusal]) -> Stored:
         accepted: set[str] = set()
         applied = 0
         ends: list[Report] = []
         appeared: list[Report] = []
+        self._events = []
         if batch.agent is not None:
             self._apply_agent(batch.agent, batch, now, refused)
         for report in sorted(
@@ -141,10 +160,11 @@ class _Storing:
             and record.dest_compute is not None
         }
         ack = Ack(tuple(dict.fromkeys(arrived)), in_ack, destinations)
-        return Stored(ack, applied, tuple(ends), tuple(appeared), tuple(refused))
+        events = tuple(self._events)
+        return Stored(ack, applied, tuple(ends), tuple(appeared), tuple(refused), events)
 
     def _apply_agent(
-        self, agent: Agent, batch: Batch, now: datetime, refused: list[Refusal]
+        self, agent: Agent, batch: Batch, now: datetime, refused: list[EntryRefusal]
     ) -> None:
         old = self._known.agents.get(batch.host)
         refusal = acceptance.impostor(old, agent.key, batch.host, now)
@@ -156,7 +176,7 @@ class _Storing:
             refused.append(refusal)
 
     def _of_its_record(
-        self, report: Report, batch: Batch, now: datetime, refused: list[Refusal]
+        self, report: Report, batch: Batch, now: datetime, refused: list[EntryRefusal]
     ) -> Report | None:
         """Return the report under the UUID of its job's record; None if it is to be ignored."""
         if report.uuid in self._migrations:
@@ -168,7 +188,7 @@ class _Storing:
             return report
         uuid = record.uuid
         text = f"server {report.server_uuid} has it as migration {uuid}"
-        refused.append(Refusal(Why.DUPLICATE, f"reports[{report.uuid}]", text))
+        refused.append(EntryRefusal(Why.DUPLICATE, f"reports[{report.uuid}]", text))
         if not same_job.counts(record, report, now, self._known.heartbeats.get(uuid)):
             return None
         if uuid not in self._migrations:
@@ -178,7 +198,7 @@ class _Storing:
         return replace(report, uuid=uuid, sequence=self._migrations[uuid].sequence + 1)
 
     def _apply_report(
-        self, report: Report, batch: Batch, now: datetime, refused: list[Refusal]
+        self, report: Report, batch: Batch, now: datetime, refused: list[EntryRefusal]
     ) -> Record | None:
         """Apply a report; return its migration's record; None if nothing changes."""
         old = self._migrations.get(report.uuid)
@@ -198,6 +218,7 @@ class _Storing:
             self._rename(late, report.uuid)
         uuid, changes = report.uuid, self._changes
         self._migrations[uuid] = new
+        self._notice(old, new)
         changes.reported.add(uuid)
         if old is not None and new.started_at != old.started_at:
             changes.restarted.add(uuid)
@@ -208,12 +229,13 @@ class _Storing:
             changes.arrived.add(uuid)
             changes.servers_more_than_progress.add(report.server_uuid)
         if old is not None:
-            changes.add_point(old, new, report)
+            known = old.get("verdict") if old.figures else self._known.verdicts.get(uuid)
+            changes.add_point(old, new, report, known)
         self._update_server(new, now)
         server = self._servers[report.server_uuid]
-        if old is None and server_record.is_of_another_project(server, new):
+        if old is None and server_update.is_of_another_project(server, new):
             text = f"project_id: {report.project_id!r} must be the server's"
-            refused.append(Refusal(Why.PROJECT, f"reports[{report.uuid}]", text))
+            refused.append(EntryRefusal(Why.PROJECT, f"reports[{report.uuid}]", text))
         return new
 
     def _rename(self, late: Record, uuid: str) -> None:
@@ -239,6 +261,7 @@ class _Storing:
         new = arrivals.merge(old, arrival, batch, now, self._known.heartbeats.get(old.uuid))
         if new is not None:
             self._migrations[new.uuid] = new
+            self._notice(old, new)
             self._changes.arrived.add(new.uuid)
             if new.is_whole and arrival.complete:
                 self._changes.reported.add(new.uuid)
@@ -268,19 +291,29 @@ class _Storing:
             # An earlier transaction made it; the arrival does not match its own record.
             return True
         self._migrations[new.uuid] = new
+        self._notice(None, new)
         self._known.arrival_only.append(new)
         self._changes.reported.add(new.uuid)
         ends.append(arrivals.end_of(new))
         self._update_server(new, now)
         return True
 
+    def _notice(self, old: Record | None, new: Record) -> None:
+        if not self._for_notices:
+            return
+        before = None
+        if old is not None:
+            # Of a record that has changed in this transaction, its present values count.
+            before = notices.Before.of(old) if old.figures else self._known.before[old.uuid]
+        self._events += notices.between(before, new)
+
     def _update_server(self, migration: Record, now: datetime) -> None:
         uuid = migration.server_uuid
         old = self._servers.get(uuid)
-        new = server_record.update(old, migration, now)
+        new = server_update.update(old, migration, now)
         if new is None:
             return
         self._servers[uuid] = new
         self._changes.servers.add(uuid)
-        if not server_record.is_progress(old, new, migration):
+        if not server_update.is_progress(old, new, migration):
             self._changes.servers_more_than_progress.add(uuid)

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from oslo_config import cfg
 
 from migprog import objects
+from migprog.core.messages import Ack, Arrival, ArrivalState, Batch, Report
 from migprog.core.nova_match import NovaMigration
-from migprog.core.report import Ack, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Phase, Status
-from migprog.db import engine, schema
+from migprog.db import connections, schema
 
 _TEN_DAYS = 10 * 86_400
 # Some weeks ago, to the microsecond: no database may cut it. Conductors that go by the real clock
@@ -28,7 +28,7 @@ START = (time.time() // _TEN_DAYS - 3) * _TEN_DAYS + 0.123456
 def connect(url: str | None, **timeouts: int) -> objects.Store:
     """A store without tables; ``timeouts`` are options of [database_timeouts]."""
     conf = cfg.ConfigOpts()
-    engine.register_opts(conf)
+    connections.register_opts(conf)
     conf([], default_config_files=[], default_config_dirs=[])
     conf.set_override("connection", url, "database")
     for name, value in timeouts.items():
@@ -137,7 +137,7 @@ def at(seconds: float) -> datetime.datetime:
 
 
 def lasting(migration: objects.Migration) -> dict[str, Any]:
-    """What does not depend on when and how often it was told."""
+    """What does not depend on when and how often it was reported."""
     passing = {"id", "last_reported_at", "created_at", "updated_at"}
     return {k: v for k, v in dataclasses.asdict(migration).items() if k not in passing}
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What agents tell of themselves."""
+"""What agents report of themselves."""
 
 import dataclasses
 
 from migprog import objects
-from migprog.core.report import Agent, Batch
+from migprog.core.messages import Agent, Batch
 from migprog.tests.stores import START, at, migration, report
 
 AGENT = Agent(
@@ -16,6 +16,7 @@ AGENT = Agent(
     servers=2**31 - 1,
     servers_memory_bytes=2**63 - 1,
     actions_enabled=True,
+    measurements_enabled=False,
 )
 
 
@@ -70,7 +71,7 @@ class Living:
 
 
 class Impersonated:
-    """A host's row is its own agent's as long as that is heard of."""
+    """A host's row is its own agent's as long as that sends heartbeats."""
 
     def _refusals(self, store, host, last_reported_at, **told):
         agent = dataclasses.replace(AGENT, **told)

@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 
 from migprog import objects
-from migprog.core.report import Batch
+from migprog.core.messages import Batch
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
 from migprog.tests.store_cases.resolve_arrivals import (
@@ -141,7 +141,7 @@ class ArrivalOnly:
 
     @pytest.mark.parametrize("wrong_by", [-50, 0, 50])
     def test_failed_arrival_that_a_source_reported_makes_no_record(self, store, wrong_by):
-        """Whether or not its arrival was told while it was under way, by another clock."""
+        """Whether or not its arrival was reported while it was in progress, by another clock."""
         firsts = [report(**ON_ITS_WAY) for _ in range(2)]
         stores.store(store, *firsts, last_reported_at=START + 2)
         seen = stores.arrival(firsts[0].server_uuid, START + 1 + wrong_by)

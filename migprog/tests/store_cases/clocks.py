@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 
 from migprog import objects
-from migprog.core.report import ArrivalState, Batch
+from migprog.core.messages import ArrivalState, Batch
 from migprog.core.status import Status
 from migprog.tests import stores
 from migprog.tests.stores import START, arrival, at, migration, report
@@ -20,7 +20,7 @@ class Timing:
 
     @staticmethod
     def _tell(store, host, wrong_by, received_at, *entries, tells_time=True):
-        """Entries by the true time, as a host tells them whose clock is wrong by so much."""
+        """Entries by the true time, as a host whose clock is wrong by so much reports them."""
         told = []
         for each in entries:
             names = ("at",) if hasattr(each, "at") else _INSTANTS
@@ -58,7 +58,7 @@ class Timing:
     def test_the_next_migration_speaks_for_its_server(
         self, store, wrong_by, tells_time, wrong_host
     ):
-        """There and back again, one host's clock being wrong; one of before tells no time."""
+        """There and back again, one host's clock being wrong; one of before sends no time."""
         off = [wrong_by if host == wrong_host else 0 for host in range(2)]
         there = report(5, Status.COMPLETED, ended_at=START + 5, percent=100)
         back = report(

@@ -79,6 +79,37 @@ class Remembering:
         kept, latest = points(store, first)
         assert (kept.sampled_at, latest.sampled_at) == (at(START + 2.02), at(START + 2.11))
 
+    def test_verdict_that_lasts_a_moment_is_a_point_of_its_own(self, store):
+        first = report(verdict=Verdict.STARTING)
+        stores.store(store, first)
+        said = (Verdict.COPYING, Verdict.NOT_CONVERGING, Verdict.CONVERGING, Verdict.CONVERGING)
+        for sequence, verdict in enumerate(said, 2):
+            age = 2 + sequence / 100
+            told = later(first, sequence=sequence, sampled_at=START + age, verdict=verdict)
+            stores.store(store, told)
+        last = later(
+            first,
+            sequence=9,
+            sampled_at=START + 2.5,
+            ended_at=START + 2.5,
+            status=Status.CANCELLED,
+            phase=Phase.DONE,
+            verdict=Verdict.ENDED,
+        )
+        stores.store(store, last)
+        kept = [each.verdict for each in points(store, first)]
+        # The first of three changes in one step is of the same kind as the last.
+        assert kept == [Verdict.NOT_CONVERGING, Verdict.CONVERGING, Verdict.ENDED]
+
+    def test_verdicts_of_one_transaction_are_points_each(self, store):
+        first = report(verdict=Verdict.COPYING)
+        stores.store(store, first)
+        bad = later(first, sequence=2, sampled_at=START + 1, verdict=Verdict.NOT_CONVERGING)
+        good = later(first, sequence=3, sampled_at=START + 1.5, verdict=Verdict.CONVERGING)
+        stores.store(store, bad, good, later(good, sequence=4, sampled_at=START + 1.7))
+        kept = [each.verdict for each in points(store, first)]
+        assert kept == [Verdict.NOT_CONVERGING, Verdict.CONVERGING, Verdict.CONVERGING]
+
     def test_a_day_is_kept_as_well_as_a_minute(self, store):
         first = report()
         stores.store(store, first)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What no agent tells: whatever it is, the endpoint answers, and what it keeps can be read."""
+"""What no agent sends: whatever it is, the endpoint answers, and what it accepts can be read."""
 
 from hypothesis import HealthCheck, Phase, given, settings
 

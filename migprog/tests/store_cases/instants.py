@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever instants are told: none that is stored is absurd, and the rest of a batch is stored."""
+"""Whatever instants are reported, none that is stored is absurd, and the rest of a batch is
+stored."""
 
 import dataclasses
 import types
@@ -11,7 +12,7 @@ import pytest
 from migprog import objects
 from migprog.core import acceptance, clocks
 from migprog.core.entry_refusal import Why
-from migprog.core.report import Agent, Arrival, ArrivalState, Batch, Report
+from migprog.core.messages import Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Status
 from migprog.tests import stores
 from migprog.tests.stores import START, at, migration, report
@@ -36,7 +37,7 @@ LENGTHS = {
         *(f"eta_error_at_{n}_seconds" for n in (25, 50, 75)),
     ),
     Arrival: ("unmatched_seconds", "total_seconds", "downtime_seconds", "gone_after_seconds"),
-    Agent: ("interval_seconds", "heartbeat_seconds"),
+    Agent: ("interval_seconds", "heartbeat_seconds", "loop_age_seconds"),
     Batch: (),
 }
 
@@ -179,7 +180,7 @@ class Dating:
         assert refusal is not None
 
     def test_reports_after_a_conductors_clock_was_set_back_are_by_that_clock(self, store):
-        """Its hosts' instants are told by the new clock, and the first ones are still to come."""
+        """Its hosts' instants are by the new clock, and the first ones are still to come."""
         hour = 3600
         first = report(percent=1)
         stores.store(store, first, last_reported_at=START + 2)

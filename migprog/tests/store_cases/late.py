@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A source that was quiet for longer than it should be, and tells its end after all."""
+"""A source that was silent, and reports its end after all."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ import pytest
 from migprog import objects
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
-from migprog.core.report import Agent, ArrivalState, Batch
+from migprog.core.messages import Agent, ArrivalState, Batch
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
 from migprog.tests.stores import START, at, lasting, later, migration, report
@@ -41,8 +41,8 @@ def ended(first, sequence=2, status=Status.COMPLETED, **values):
 
 
 def settle(store, first, heartbeat_seconds, quiet_seconds):
-    """Have its arrival told when its source has been quiet for so long; whether that was taken for
-    the end."""
+    """Have its arrival reported when its source has been silent for so long; return whether that
+    was taken for the end."""
     if heartbeat_seconds is not None:
         agent = Agent(
             version="1",

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from migprog import exception, objects
-from migprog.core.report import Agent, Batch
+from migprog.core.messages import Agent, Batch
 from migprog.core.status import Status
 from migprog.tests import stores
 from migprog.tests.stores import START, arrival, migration, report

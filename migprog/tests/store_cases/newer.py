@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from migprog import objects
-from migprog.core.report import ArrivalState, Batch
+from migprog.core.messages import ArrivalState, Batch
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
 from migprog.tests.stores import START, arrival, later, migration, report

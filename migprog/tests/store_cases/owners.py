@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host can make of another host's records: nothing. A batch's ``host`` is who tells."""
+"""What a host can make of another host's records: nothing. A batch's ``host`` is its sender."""
 
 import dataclasses
 
 import pytest
 
 from migprog import objects
-from migprog.core.report import Agent, ArrivalState, Batch
+from migprog.core.messages import Agent, ArrivalState, Batch
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
 from migprog.tests.stores import START, arrival, at, later, migration, report

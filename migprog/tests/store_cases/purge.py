@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from migprog import exception, objects
-from migprog.core.report import Batch
+from migprog.core.messages import Batch
 from migprog.core.status import ENDED, Status
 from migprog.objects.purge import PURGE_BATCH
 from migprog.tests import stores
@@ -82,7 +82,7 @@ class Purging:
         assert objects.Server.get(store, first.server_uuid).migration_uuid == again.uuid
 
     def test_by_the_conductors_clock(self, store):
-        """A hypervisor's may be wrong, and an end be told long after."""
+        """A hypervisor's may be wrong, and an end be reported long after."""
         late = report(started_at=OLD, status=Status.COMPLETED, ended_at=OLD + 1)
         ahead = report(started_at=OLD + 6 * _DAY, status=Status.COMPLETED, ended_at=OLD + 6 * _DAY)
         stores.store(store, late, last_reported_at=OLD + _DAY)
@@ -125,14 +125,14 @@ class Purging:
         assert max(told[0].migrations, *steps) <= PURGE_BATCH
         assert sum(step > 0 for step in [told[0].migrations, *steps]) >= 3
 
-    def test_purge_passes_records_that_it_keeps(self, store):
+    def test_purge_continues_after_records_that_it_keeps(self, store):
         lost = [report(started_at=OLD) for _ in range(PURGE_BATCH)]
         stores.store(store, *lost, last_reported_at=OLD)
         ended = report(started_at=OLD, status=Status.COMPLETED)
         stores.store(store, ended, last_reported_at=OLD)
         assert _purge(store) == objects.Purged(migrations=1, servers=1, silent=len(lost))
 
-    def test_purge_passes_records_of_a_conductor_whose_clock_was_ahead(self, store):
+    def test_purge_continues_after_records_of_a_conductor_whose_clock_was_ahead(self, store):
         ahead = [report(status=Status.COMPLETED) for _ in range(PURGE_BATCH)]
         stores.store(store, *ahead, last_reported_at=START + 700 * _DAY)
         ended = report(started_at=OLD, status=Status.COMPLETED)
@@ -170,7 +170,7 @@ class Purging:
 
     @pytest.mark.timeout(120)
     def test_beside_conductors(self, store, other_store):
-        """What is told meanwhile stays, whole; nobody fails."""
+        """What is reported meanwhile stays, whole; nothing fails."""
         ended = [report(started_at=OLD, status=Status.UNKNOWN) for _ in range(300)]
         running = [report(started_at=OLD) for _ in range(100)]
         stores.store(store, *ended, *running, last_reported_at=OLD)

@@ -10,11 +10,11 @@ from migprog import exception, objects
 from migprog.core.fields import MAX_COUNT, MAX_INSTANT
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
-from migprog.core.report import Ack, Batch, Report
+from migprog.core.messages import Ack, Batch, Report
 from migprog.core.status import Phase, Status
 from migprog.db import models
 from migprog.tests import stores
-from migprog.tests.store_cases.advice import ADVICE
+from migprog.tests.store_cases.advice import ACTION, ADVICE
 from migprog.tests.stores import START, at, later, migration, report
 
 
@@ -51,6 +51,7 @@ class Keeping:
             vfio_transferred_bytes=2**40,
             disks=(("vda", 2**40, 2**39), ("vdb", 4096, 0)),
             advice=(ADVICE,),
+            actions=(ACTION,),
             total_seconds=11.25,
             downtime_seconds=0.000123,
             error="12",

@@ -8,7 +8,7 @@ import pytest
 
 from migprog import objects
 from migprog.core.forecast.verdict import Verdict
-from migprog.core.report import ArrivalState, Batch
+from migprog.core.messages import ArrivalState, Batch
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
 from migprog.tests.stores import START, at, lasting, later, migration, report
@@ -219,7 +219,7 @@ class ResolveArrivals:
         assert_completed(store, first)
 
     def test_arrival_does_not_match_an_earlier_migration(self, store):
-        """To and fro: nobody has reported yet what brings it here again."""
+        """To and fro: what brings it here again is not reported yet."""
         first = report(2, Status.COMPLETED, ended_at=START + 5.5)
         stores.store(store, first)
         assert arrives(store, came(first.server_uuid))

@@ -4,7 +4,7 @@
 import pytest
 
 from migprog import objects
-from migprog.core.report import ArrivalState, Report
+from migprog.core.messages import ArrivalState, Report
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
 from migprog.tests.stores import START, arrival, at, later, migration, report

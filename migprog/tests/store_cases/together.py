@@ -10,7 +10,7 @@ from concurrent import futures
 import pytest
 
 from migprog import objects
-from migprog.core.report import ArrivalState, Report
+from migprog.core.messages import ArrivalState, Report
 from migprog.core.status import Status
 from migprog.tests import stores
 from migprog.tests.stores import START, arrival, lasting, later, migration, report

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from migprog import objects
-from migprog.core.report import Agent, Batch
+from migprog.core.messages import Agent, Batch
 from migprog.core.status import ENDED, Status
 from migprog.tests.store_cases.together import at_once
 from migprog.tests.stores import START, later, migration, report
@@ -28,7 +28,7 @@ def tell(store, report, last_reported_at=START + 10, host="source"):
 
 
 class Doubling:
-    """One job has one record: that of the agent that told of it first."""
+    """One job has one record: that of the agent that reported it first."""
 
     def test_second_agents_report_makes_no_record_and_is_acknowledged(self, store):
         mine = report(percent=10)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What steering decided about a migration.
 
-A column that may be null: programs of before go on writing to the table.
+The column is nullable, so that older versions can still write.
 """
 
 import sqlalchemy as sa

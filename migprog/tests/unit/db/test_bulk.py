@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from migprog.core.fields import MAX_ADVICE
+from migprog.core.advice_entry import MAX_ADVICE
 from migprog.db import bulk
 from migprog.objects import advice
 from migprog.tests.store_cases.advice import LARGEST

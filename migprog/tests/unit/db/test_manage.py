@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """migprog-manage as an operator runs it."""
 
+import dataclasses
 import json
 import time
 
 import pytest
 
 from migprog import objects
-from migprog.core.report import Batch
+from migprog.core.messages import Batch
 from migprog.core.status import Status
 from migprog.db import schema
 from migprog.tests import stores
@@ -40,6 +41,16 @@ def test_sync_and_version(manage):
     assert manage("db", "version").stdout == f"{head}\n"
 
 
+def test_agent_that_hangs_is_told_from_one_that_is_silent(manage, tmp_path):
+    manage("db", "sync")
+    store = stores.connect(f"sqlite:///{tmp_path}/migprog.sqlite")
+    for host, age in (("a", 0.5), ("b", 50.0)):
+        agent = dataclasses.replace(AGENT, loop_age_seconds=age)
+        objects.store_batch(store, Batch(host=host, node="n", agent=agent), time.time())
+    agents = json.loads(manage("agent", "list", "--json").stdout)["agents"]
+    assert [each["state"] for each in agents] == ["up", "hangs"]
+
+
 def test_agents(manage, tmp_path):
     manage("db", "sync")
     store = stores.connect(f"sqlite:///{tmp_path}/migprog.sqlite")
@@ -64,6 +75,7 @@ def test_agents(manage, tmp_path):
         "started_at": f"{stores.at(AGENT.started_at):%Y-%m-%dT%H:%M:%SZ}",
         "migrations": 1,
         "actions_enabled": AGENT.actions_enabled,
+        "measurements_enabled": AGENT.measurements_enabled,
     }
 
 
@@ -77,7 +89,8 @@ def test_purge(manage, tmp_path):
     would = manage("db", "purge", "--older-than", "30", "--dry-run").stdout.splitlines()
     assert stores.migration(store, old)
     did = manage("db", "purge", "--older-than", "30").stdout.splitlines()
-    what = "1 migration(s) with 0 point(s) of their histories, 1 server(s), 0 agent(s)"
+    what = "1 migration(s) with 0 point(s) of their histories, 1 server(s), 0 agent(s), "
+    what += "0 measurement(s)"
     assert would[0].startswith("would delete what was last reported before ")
     assert did[0].startswith("deleted what was last reported before ")
     assert would[0].endswith(what) and did[0].endswith(what)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
+import pathlib
 import sqlite3
 import threading
 from typing import Any
@@ -8,11 +9,12 @@ import pytest
 import sqlalchemy as sa
 from alembic import autogenerate
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from migprog import exception, objects
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
-from migprog.core.report import Report
+from migprog.core.messages import Report
 from migprog.core.status import Phase, Status
 from migprog.db import migration_list, models, schema
 from migprog.objects import Migration, Server
@@ -28,6 +30,13 @@ def test_models_are_what_the_migrations_make(url):
     with stores.ready(url).engine.connect() as connection:
         context = MigrationContext.configure(connection)
         assert autogenerate.compare_metadata(context, models.Base.metadata) == []
+
+
+def test_versions_are_those_of_the_scripts():
+    """Files are named by their versions, so that nothing but a sync needs alembic."""
+    directory = pathlib.Path(schema.__file__).parent / "alembic"
+    scripts = list(ScriptDirectory(directory).walk_revisions())
+    assert schema.versions() == [script.revision for script in scripts][::-1]
 
 
 def test_sync_may_be_repeated(url):
@@ -48,6 +57,11 @@ def test_sync_goes_on_where_another_was_cut_short(url):
         connection.execute(sa.text("DROP INDEX ix_migrations_status_id"))
         connection.execute(sa.text("ALTER TABLE migrations DROP COLUMN verdict_reason"))
         connection.execute(sa.text("ALTER TABLE migrations DROP COLUMN advice"))
+        connection.execute(sa.text("ALTER TABLE agents DROP COLUMN loop_age_seconds"))
+        connection.execute(sa.text("ALTER TABLE migrations DROP COLUMN forecast_before"))
+        connection.execute(sa.text("ALTER TABLE agents DROP COLUMN measurements_enabled"))
+        connection.execute(sa.text("DROP INDEX ix_measurements_server_uuid_id"))
+        connection.execute(sa.text("DROP INDEX ix_measurements_host_id"))
         connection.execute(sa.text("DELETE FROM alembic_version"))
     schema.sync(store)
     with store.engine.connect() as connection:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migprog import exception, objects
-from migprog.core.report import Arrival, ArrivalState, Report
+from migprog.core.messages import Arrival, ArrivalState, Report
 from migprog.core.status import ENDED, Status
 from migprog.tests import stores
 from migprog.tests.stores import START
