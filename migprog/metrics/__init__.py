@@ -26,8 +26,12 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     """Serve GET /metrics, and 404 for any other path (WSGI)."""
     if environ.get("PATH_INFO") != PATH:
         return _answer(start_response, "404 Not Found", b"")
-    if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
+    method = environ.get("REQUEST_METHOD")
+    if method not in ("GET", "HEAD"):
         return _answer(start_response, "405 Method Not Allowed", b"", ("Allow", "GET, HEAD"))
+    if method == "HEAD":
+        # HEAD must not collect: a scrape removes the series of ended migrations.
+        return _answer(start_response, "200 OK", b"")
     text = prometheus_client.generate_latest(_registry())
     return _answer(start_response, "200 OK", text)
 

@@ -8,9 +8,8 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from migprog.core.actions import Action
 from migprog.core.forecast.verdict import Verdict
-from migprog.core.schedule import Reason
-from migprog.core.steering.advice import Action as SteeringAction
-from migprog.core.steering.advice import State
+from migprog.core.schedule import ReportReason
+from migprog.core.steering.advice import State, SteeringAction
 from migprog.metrics import REGISTRY
 
 # ENDED is the verdict of migrations that are no longer in progress.
@@ -38,6 +37,26 @@ _STATE_PATH_FAILING = Gauge(
     "migprog_state_path_failing",
     "1 while the agent cannot write its state directory.",
     ["connection_uri"],
+    registry=REGISTRY,
+)
+_STATE_PATH_FREE = Gauge(
+    "migprog_state_path_free_bytes",
+    "Space that is free for the agent's state directory.",
+    ["connection_uri"],
+    registry=REGISTRY,
+)
+_LOOP_AGE = Gauge(
+    "migprog_agent_loop_age_seconds",
+    "Time since the agent's loop began its round, which takes 10 s at most; more while it hangs or "
+    "has ended, and migrations are not seen.",
+    ["connection_uri"],
+    registry=REGISTRY,
+)
+_GUEST_PAUSED = Gauge(
+    "migprog_longest_guest_pause_seconds",
+    "Time since the guest was paused that has been paused the longest, of those that migrate from "
+    "this host; 0 while all run.",
+    ["node"],
     registry=REGISTRY,
 )
 _REPORTS = Counter(
@@ -85,7 +104,7 @@ _DROPPED = Counter(
 )
 
 # increase() misses the first count of a series that appears only with it.
-for _reason in Reason:
+for _reason in ReportReason:
     _REPORTS.labels(_reason.value)
 for _kind in ("cast", "called", "failed"):
     _MESSAGES.labels(_kind)
@@ -97,7 +116,7 @@ for _steering_action in SteeringAction:
         _ADVICE.labels(_steering_action.value, _state.value)
 
 
-def report_due(reason: Reason) -> None:
+def report_due(reason: ReportReason) -> None:
     """Count a report that is due."""
     _REPORTS.labels(reason.value).inc()
 
@@ -139,9 +158,19 @@ def migrations(node: str, by_verdict: Mapping[Verdict, int]) -> None:
         _MIGRATIONS.labels(node, verdict.value).set(by_verdict.get(verdict, 0))
 
 
+def guest_paused(node: str, longest_seconds: Callable[[], float]) -> None:
+    """Show for how long a guest has been paused, by ``longest_seconds`` at each scrape."""
+    _GUEST_PAUSED.labels(node).set_function(longest_seconds)
+
+
 def oldest_report(connection_uri: str, age_seconds: Callable[[], float]) -> None:
     """Show the age of the oldest unacknowledged report, by ``age_seconds`` at each scrape."""
     _OLDEST_REPORT.labels(connection_uri).set_function(age_seconds)
+
+
+def loop_age(connection_uri: str, age_seconds: Callable[[], float]) -> None:
+    """Show how long ago an agent's loop began its round, by ``age_seconds`` at each scrape."""
+    _LOOP_AGE.labels(connection_uri).set_function(age_seconds)
 
 
 def dropped(values: int) -> None:
@@ -152,6 +181,11 @@ def dropped(values: int) -> None:
 def state_path(connection_uri: str, failing: bool) -> None:
     """Show whether an agent cannot write its state directory."""
     _STATE_PATH_FAILING.labels(connection_uri).set(failing)
+
+
+def state_path_free(connection_uri: str, free_bytes: int) -> None:
+    """Show how much space an agent's state directory has."""
+    _STATE_PATH_FREE.labels(connection_uri).set(free_bytes)
 
 
 def libvirt_up(connection_uri: str, up: bool) -> None:

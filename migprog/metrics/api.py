@@ -37,6 +37,25 @@ _LONG_POLLS = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livesum",
 )
+_WATCHERS = Gauge(
+    "migprog_news_watchers",
+    "Requests that wait for news of a list.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+_ROUNDS = Counter(
+    "migprog_news_rounds",
+    "Readings of the migrations in progress for watchers of lists, by outcome.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+_CUT_OFF = Counter(
+    "migprog_news_watchers_cut_off",
+    "Watchers of lists whose connection was closed because they read an answer too slowly.",
+    registry=REGISTRY,
+)
+for _outcome in ("read", "failed"):
+    _ROUNDS.labels(_outcome)
 
 
 def answered(route: str | None, method: str, code: str, seconds: float | None) -> None:
@@ -55,3 +74,17 @@ def long_poll() -> Iterator[None]:
         yield
     finally:
         _LONG_POLLS.dec()
+
+
+def watchers(more: int) -> None:
+    """Count ``more`` watchers of lists, or fewer."""
+    _WATCHERS.inc(more)
+
+
+def news_round(outcome: str) -> None:
+    """Count a round: ``read`` or ``failed``."""
+    _ROUNDS.labels(outcome).inc()
+
+
+def watcher_cut_off() -> None:
+    _CUT_OFF.inc()

@@ -2,14 +2,15 @@
 """Metrics of the reports that a conductor stores."""
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from migprog.core.entry_refusal import Why
-from migprog.core.forecast import calibration
+from migprog.core.forecast import before_check, calibration
+from migprog.core.forecast.before_check import BeforeCheck
 from migprog.core.forecast.calibration import ForecastCheck
-from migprog.core.report import Report
+from migprog.core.messages import Report
 from migprog.core.status import Status
 from migprog.metrics import REGISTRY, ended
 
@@ -42,6 +43,11 @@ _ROWS = Counter(
     "Rows that the transactions that stored reports inserted or updated.",
     registry=REGISTRY,
 )
+_OLDEST_UNSTORED = Gauge(
+    "migprog_oldest_unstored_report_age_seconds",
+    "Time for which the oldest report has waited in the conductor to be stored; 0 if none waits.",
+    registry=REGISTRY,
+)
 _SUPERSEDED = Counter(
     "migprog_reports_superseded",
     "Reports of progress that a newer report replaced before they were stored.",
@@ -67,6 +73,20 @@ _IN_RANGE = Counter(
     "Completed migrations, by whether they ended within the forecast range (none: there was no "
     "forecast) and by the percentage of the migration's time that had passed.",
     ["at", "held"],
+    registry=REGISTRY,
+)
+_BEFORE_ERROR = Histogram(
+    "migprog_forecast_before_error_ratio",
+    "Error of what the newest measurement let expect before the start of completed migrations, as "
+    "a share of the time that they took.",
+    buckets=(0.02, 0.05, 0.1, 0.2, 0.35, 0.6, 1, 2, 5),
+    registry=REGISTRY,
+)
+_BEFORE_OUTCOMES = Counter(
+    "migprog_forecast_before_outcomes",
+    "Migrations of measured servers that have ended, by what became of the forecast from before "
+    "their start.",
+    ["outcome"],
     registry=REGISTRY,
 )
 _DROPPED = Counter(
@@ -106,10 +126,20 @@ for _why in Why:
     _REFUSED.labels(_why.value)
 for _outcome in NovaIdLookup:
     _LOOKUPS.labels(_outcome.value)
+for _before in before_check.Outcome:
+    _BEFORE_OUTCOMES.labels(_before.value)
 for _percent in calibration.PERCENTS:
     _ERROR.labels(str(_percent))
     for _label in _IN_RANGE_LABELS:
         _IN_RANGE.labels(str(_percent), _label)
+
+
+def forecast_before(check: BeforeCheck, total_seconds: float | None) -> None:
+    """Record what became of a forecast from before a migration's start."""
+    _BEFORE_OUTCOMES.labels(check.outcome.value).inc()
+    error_seconds = check.error_seconds(total_seconds)
+    if error_seconds is not None and total_seconds:
+        _BEFORE_ERROR.observe(min(_MOST_ERROR_RATIO, abs(error_seconds) / total_seconds))
 
 
 def transaction(batches: int, seconds: float, statements: int, rows: int) -> None:
@@ -118,6 +148,11 @@ def transaction(batches: int, seconds: float, statements: int, rows: int) -> Non
     _BATCHES.inc(batches)
     _STATEMENTS.inc(statements)
     _ROWS.inc(rows)
+
+
+def oldest_unstored(age_seconds: Callable[[], float]) -> None:
+    """Show for how long the oldest report has waited, by ``age_seconds`` at each scrape."""
+    _OLDEST_UNSTORED.set_function(age_seconds)
 
 
 def nova_id_lookup(outcome: NovaIdLookup) -> None:

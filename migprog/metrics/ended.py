@@ -3,7 +3,7 @@
 
 from prometheus_client import Counter, Histogram
 
-from migprog.core.report import Report
+from migprog.core.messages import Report
 from migprog.core.status import ENDED
 from migprog.metrics import REGISTRY
 
