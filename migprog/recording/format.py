@@ -1,21 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded migrations: JSON lines, one file a migration, as doc/source/replay.rst describes them.
+"""Read recorded migrations: JSON lines, one file a migration, as doc/source/replay.rst describes
+them. No libvirt is needed."""
 
-Written by the agent where ``[compute] record_path`` asks for it, read by ``migprog-replay``. No
-libvirt is needed to read one.
-"""
-
-import contextlib
 import json
 import math
-import os
-import pathlib
-import time
-import uuid
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO
 
 from migprog import exception
 from migprog.core.forecast.job_sample import Disk
@@ -23,15 +15,12 @@ from migprog.core.forecast.job_sample import Disk
 Row = dict[str, Any]
 # The gzip magic number: the file's name does not matter.
 _GZIP = b"\x1f\x8b"
-_MAX_NAMESAKES = 100
 # Twice what [compute] record_max_mib is by default; in memory it takes some ten times as much.
 MAX_BYTES = 32 * 2**20
 # The rows of our recordings are longer on average.
 _MIN_ROW_BYTES = 256
 _MAX_LINE_BYTES = 2**20
 _CHUNK_BYTES = 2**16
-# Each stage of a recording that becomes full is as long as all before it together.
-_STAGES = 12
 
 
 class NotARecording(exception.MigprogError):
@@ -43,12 +32,14 @@ class Recording:
     """A migration as it was recorded; ``rows`` has what followed the header, in order.
 
     Every row has a finite ``t``, in seconds since the migration's start; rows of an unknown kind
-    are left out.
+    are left out. ``measurement`` is the row of what was measured before, which is not among them
+    (:mod:`migprog.recording.forecast_before`).
     """
 
     name: str
     header: Row
     rows: tuple[Row, ...]
+    measurement: Row | None = None
 
     @property
     def memory_size_bytes(self) -> int | None:
@@ -99,7 +90,9 @@ def read(path: str, max_bytes: int = MAX_BYTES) -> Recording:
             raise NotARecording(f"{path}:{number}: {error}") from None
     if header is None:
         raise NotARecording(f"{path}:1: the file is empty, a recording begins with its header")
-    return Recording(path, header, tuple(rows))
+    measurement = next((row for row in rows if row["kind"] == "measurement"), None)
+    rows = [row for row in rows if row["kind"] != "measurement"]
+    return Recording(path, header, tuple(rows), measurement)
 
 
 def _numbered(path: str, max_bytes: int) -> Iterator[tuple[int, bytes, bool]]:
@@ -173,6 +166,9 @@ def _checked_header(row: Row) -> Row:
 def _checked(row: Row) -> Row | None:
     """Return the row if it is valid, None if its kind is unknown. Raises :class:`ValueError`."""
     kind = row.get("kind")
+    if kind == "measurement":
+        # It is read where it is asked for.
+        return row
     if kind not in ("sample", "event", "action", "end"):
         return None
     if not is_number(row.get("t")):
@@ -182,13 +178,18 @@ def _checked(row: Row) -> Row | None:
         if "disks" in row:
             row["disks"] = _checked_disks(row["disks"])
     if kind == "event":
-        if row.get("event") == "job_completed":
-            row["stats"] = _checked_stats(row.get("stats"))
-        elif row.get("event") == "lifecycle":
-            for field in ("code", "detail"):
-                if not isinstance(row.get(field), int):
-                    raise ValueError(f"{field}: {_shown(row.get(field))} must be a whole number")
+        _check_event(row)
     return row
+
+
+def _check_event(row: Row) -> None:
+    """Check an event, and leave out what is not used of it. Raises :class:`ValueError`."""
+    if row.get("event") == "job_completed":
+        row["stats"] = _checked_stats(row.get("stats"))
+    elif row.get("event") == "lifecycle":
+        for field in ("code", "detail"):
+            if not isinstance(row.get(field), int):
+                raise ValueError(f"{field}: {_shown(row.get(field))} must be a whole number")
 
 
 def _checked_stats(stats: Any) -> dict[str, int]:
@@ -218,81 +219,3 @@ def is_number(value: Any) -> bool:
 
 def _shown(value: Any) -> str:
     return json.dumps(value)[:64]
-
-
-class _Room:
-    """Room for rows of one kind. With ``thins``, half of it takes every row; the rest is divided
-    into stages, of which each takes half as many as the one before it, over twice the time.
-
-    So old rows are complete, the resolution of newer ones is a small share of the time that passed,
-    and a few megabytes hold weeks.
-    """
-
-    def __init__(self, room_bytes: int, thins: bool) -> None:
-        self._left = room_bytes
-        self._stage_bytes = room_bytes // 2 // _STAGES
-        self._next_stage = room_bytes // 2 if thins else 0
-        self._every = 1
-        self._seen = 0
-
-    def takes(self, size_bytes: int) -> bool:
-        self._seen += 1
-        if self._seen % self._every or size_bytes > self._left:
-            return False
-        self._left -= size_bytes
-        if self._left < self._next_stage:
-            self._next_stage -= self._stage_bytes
-            self._every *= 2
-        return True
-
-
-class Writer:
-    """Writes one recording of at most ``max_bytes``, not counting its header and its end.
-
-    It is made in ``directory`` and named after ``started``, when the migration began. All methods
-    raise :class:`OSError` on errors of the disk.
-    """
-
-    def __init__(
-        self, directory: pathlib.Path, header: Row, started: time.struct_time, max_bytes: int
-    ) -> None:
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", started)
-        self.name, self._stream = _create(directory, f"{stamp}-{uuid.UUID(header['uuid'])}")
-        self._final: Row | None = None
-        # Iterations may begin ten times a second; other events are few, and each one matters.
-        self._rooms = {
-            "sample": _Room(max_bytes * 3 // 4, thins=True),
-            "iteration": _Room(max_bytes // 8, thins=True),
-            "event": _Room(max_bytes // 8, thins=False),
-        }
-        known = {key: value for key, value in header.items() if value is not None}
-        self._write_line(json.dumps({"kind": "header", **known}))
-
-    def write(self, kind: str, t: float, values: Row) -> None:
-        """Write a row if there is room for it; the end is always written."""
-        row = {"t": round(max(0.0, t), 3), "kind": kind, **values}
-        if values.get("event") == "job_completed":
-            self._final = values["stats"]
-        if kind == "end" and self._final is not None:
-            row["completed_stats"] = {"source": self._final}
-        line = json.dumps(row)
-        room = self._rooms.get(values.get("event", kind), self._rooms["event"])
-        if kind == "end" or room.takes(len(line) + 1):
-            self._write_line(line)
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def _write_line(self, line: str) -> None:
-        self._stream.write(line + "\n")
-        self._stream.flush()
-
-
-def _create(directory: pathlib.Path, stem: str) -> tuple[str, TextIO]:
-    """Create a file. A restarted agent records the same migration again: names may be taken."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    for suffix in ("", *(f"-{number}" for number in range(2, _MAX_NAMESAKES))):
-        name = f"{stem}{suffix}.jsonl"
-        with contextlib.suppress(FileExistsError):
-            return name, open(os.open(directory / name, flags, 0o640), "w")
-    raise FileExistsError(f"there are {_MAX_NAMESAKES} recordings named {stem}")

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from migprog.core.forecast.dirty_rate import plateau_start
 from migprog.core.libvirt_abi import STOPPED_MIGRATED, SUSPENDED_POSTCOPY
 from migprog.recording.format import Recording, Row
 
-# A plateau starts at the last iteration start that had less left than this share of the previous
-# such one. Of those that follow, so many must exist and have this share of what it had.
-_PROGRESS = 0.9
+# Of the iteration starts after that of a plateau, so many must exist and have this share of what it
+# had.
 _FOLLOWING = 2
 _LEVEL = 0.96
 _LITTLE = 0.1
@@ -36,7 +36,7 @@ class Group(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class IterationStart:
+class TrueIterationStart:
     """The start of an iteration, in seconds from the migration's start, and what it must send."""
 
     t: float
@@ -67,7 +67,7 @@ class GroundTruth:
     end: float
     completed: bool
     group: Group
-    iteration_starts: tuple[IterationStart, ...]
+    iteration_starts: tuple[TrueIterationStart, ...]
     interventions: tuple[float, ...]
     changes: int
     dirties_little: bool
@@ -164,7 +164,7 @@ def _changes_of_rate(recording: Recording, end: float) -> int | None:
     return max(1, int(cycles) * len(lasts) + begun)
 
 
-def _iteration_starts(rows: Sequence[Row]) -> Iterator[IterationStart]:
+def _iteration_starts(rows: Sequence[Row]) -> Iterator[TrueIterationStart]:
     """Yield where libvirt's counter of iterations rises; at the time of the event, if there is one.
 
     What was left is computed back from the first sample of the iteration, by the transfer rate.
@@ -179,7 +179,7 @@ def _iteration_starts(rows: Sequence[Row]) -> Iterator[IterationStart]:
             continue
         if before is not None and _number(row) > _number(before):
             times = [t for t in event_times if t > before["t"]] or [row["t"]]
-            yield IterationStart(
+            yield TrueIterationStart(
                 times[0], stats["memory_remaining"] + _sent(before, row, times[-1])
             )
         if before is None or _number(row) >= _number(before):
@@ -197,14 +197,16 @@ def _sent(before: Row, now: Row, since: float) -> float:
     return max(0.0, (moved[1] - moved[0]) / seconds * (now["t"] - since)) if seconds > 0 else 0.0
 
 
-def _dirties_little(recording: Recording, iteration_starts: Sequence[IterationStart]) -> bool:
+def _dirties_little(recording: Recording, iteration_starts: Sequence[TrueIterationStart]) -> bool:
     """Return whether the first iteration left little; the switchover may follow at once."""
     size = recording.memory_size_bytes
     left = iteration_starts[0].remaining_bytes if iteration_starts else 0
     return size is not None and left <= _LITTLE * size
 
 
-def _plateau(iteration_starts: Sequence[IterationStart], stops: Sequence[float]) -> Plateau | None:
+def _plateau(
+    iteration_starts: Sequence[TrueIterationStart], stops: Sequence[float]
+) -> Plateau | None:
     """Return the plateau that lasted until the last of ``stops``; None if there was none.
 
     ``stops`` are the times of interventions, and perhaps of giving up at last.
@@ -212,12 +214,8 @@ def _plateau(iteration_starts: Sequence[IterationStart], stops: Sequence[float])
     if not stops:
         return None
     since = stops[-2] if len(stops) > 1 else 0.0
-    level: list[IterationStart] = []
-    for iteration_start in iteration_starts:
-        if since <= iteration_start.t < stops[-1]:
-            start = level[0].remaining_bytes if level else math.inf
-            lower = iteration_start.remaining_bytes < _PROGRESS * start
-            level = [iteration_start] if lower else [*level, iteration_start]
+    within = [each for each in iteration_starts if since <= each.t < stops[-1]]
+    level = within[plateau_start(each.remaining_bytes for each in within) :]
     following = [b.remaining_bytes for b in level[1 : 1 + _FOLLOWING]]
     if len(following) < _FOLLOWING or min(following) < _LEVEL * level[0].remaining_bytes:
         return None

@@ -11,11 +11,13 @@ from typing import Any
 
 from migprog import exception
 from migprog.core.forecast.verdict import Verdict
+from migprog.recording import displayed_percent
 from migprog.recording.format import Recording
 from migprog.recording.ground_truth import GroundTruth
 from migprog.recording.replay import Line, Replayed
 
 _TRUTH, _SAID, _ACTION, _ITERATION = "#444444", "#1f6fb4", "#b02418", "#c8c8c8"
+_NOVA = "#e08214"
 _COLOURS = {
     Verdict.STARTING: "#e3e3e3",
     Verdict.COPYING: "#c6dbef",
@@ -29,6 +31,10 @@ _COLOURS = {
 }
 # Ranges may be very wide; values beyond this share of the whole are cut.
 _HEADROOM = 1.5
+# An action after this share of the whole has its text on its left.
+_LATE = 0.8
+# Names in the file do not differ from run to run, and text stays text.
+_SVG: dict[Any, Any] = {"svg.hashsalt": "migprog", "svg.fonttype": "none"}
 _UNITS = ((7200.0, 3600.0, "hours"), (300.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
 
 
@@ -39,9 +45,11 @@ class CannotDraw(exception.MigprogError):
 def draw(path: str, recording: Recording, replayed: Replayed, truth: GroundTruth | None) -> None:
     """Draw a picture in the format of ``path``'s suffix. Raises :class:`CannotDraw`.
 
-    From top to bottom: the percentage, the remaining time with its range, the verdict.
+    From top to bottom: the percentage, and what Nova's would be; the remaining time with its range;
+    the verdict. The same recording and code give the same SVG, byte by byte.
     """
     try:
+        from matplotlib import rc_context
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -55,10 +63,12 @@ def draw(path: str, recording: Recording, replayed: Replayed, truth: GroundTruth
         3, 1, sharex=True, gridspec_kw={"height_ratios": [5, 6, 1]}
     )
     _draw_percent(percent, lines, truth, unit_seconds)
+    if truth is not None:
+        _draw_nova(percent, recording, truth, unit_seconds)
     _draw_eta(eta, lines, truth, unit_seconds)
     eta.set_ylim(0, _HEADROOM * end / unit_seconds)
     _draw_verdicts(verdict, lines, end, unit_seconds)
-    _mark(percent, eta, recording, truth, unit_seconds)
+    _mark(percent, eta, recording, truth, end, unit_seconds)
     for axes, label in ((percent, "percent"), (eta, f"{unit} left")):
         axes.set_ylabel(label)
         axes.grid(axis="y", alpha=0.25)
@@ -68,7 +78,8 @@ def draw(path: str, recording: Recording, replayed: Replayed, truth: GroundTruth
     title = str(recording.header.get("scenario") or os.path.basename(recording.name))
     figure.suptitle(f"{title}: {_outcome(truth, unit_seconds, unit)}", fontsize=13)
     try:
-        figure.savefig(path, dpi=120)
+        with rc_context(_SVG):
+            figure.savefig(path, dpi=120, metadata={"Date": None} if path.endswith(".svg") else {})
     except (OSError, ValueError) as error:
         raise CannotDraw(f"--plot: {path}: {error}") from error
 
@@ -87,6 +98,13 @@ def _draw_percent(axes: Any, lines: Sequence[Line], truth: GroundTruth | None, u
     times, percents = _known(lines, "percent", unit)
     axes.step(times, percents, where="post", color=_SAID, linewidth=2, label="percent reported")
     axes.set_ylim(0, 103)
+
+
+def _draw_nova(axes: Any, recording: Recording, truth: GroundTruth, unit: float) -> None:
+    percents = displayed_percent.novas_progress(recording, truth.end)
+    times = [number * displayed_percent.READ_SECONDS / unit for number in range(len(percents))]
+    label = "Nova's progress, every 5 s"
+    axes.step(times, percents, where="post", color=_NOVA, linewidth=1.2, label=label)
 
 
 def _draw_eta(axes: Any, lines: Sequence[Line], truth: GroundTruth | None, unit: float) -> None:
@@ -128,7 +146,7 @@ def _draw_verdicts(axes: Any, lines: Sequence[Line], end: float, unit: float) ->
 
 
 def _mark(
-    percent: Any, eta: Any, recording: Recording, truth: GroundTruth | None, unit: float
+    percent: Any, eta: Any, recording: Recording, truth: GroundTruth | None, end: float, unit: float
 ) -> None:
     """Mark iteration starts, and actions on the migration."""
     iteration_starts = (
@@ -143,6 +161,15 @@ def _mark(
             continue
         for axes in (percent, eta):
             axes.axvline(row["t"] / unit, color=_ACTION, linewidth=1.2, linestyle=":")
-        text = f" {row.get('action', '')} {row.get('arg') or ''}".rstrip()
-        height = 0.97 * eta.get_ylim()[1]
-        eta.text(row["t"] / unit, height, text, color=_ACTION, va="top", fontsize=9, clip_on=True)
+        text = f" {row.get('action', '')} {row.get('arg') or ''} "
+        is_late = row["t"] > _LATE * end
+        eta.text(
+            row["t"] / unit,
+            0.97 * eta.get_ylim()[1],
+            text,
+            color=_ACTION,
+            ha="right" if is_late else "left",
+            va="top",
+            fontsize=9,
+            clip_on=True,
+        )

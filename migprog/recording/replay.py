@@ -12,9 +12,9 @@ from migprog.core import observation, schedule
 from migprog.core.forecast.resent import Resent
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
+from migprog.core.messages import Report
 from migprog.core.monitor import Monitor
 from migprog.core.observation import Observation, Reading
-from migprog.core.report import Report
 from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Phase
 from migprog.recording import rows
@@ -32,7 +32,7 @@ class Line:
     """The assessment at a sample; seconds, and None for what is not known.
 
     ``reported`` is the schedule's reason if a report would have been sent, at this sample or since
-    the one before it; of several the first in the order of :class:`schedule.Reason`.
+    the one before it; of several the first in the order of :class:`schedule.ReportReason`.
     """
 
     t: float
@@ -52,7 +52,7 @@ class Sent:
     """A report that would have been sent at ``t``, and why."""
 
     t: float
-    reason: schedule.Reason
+    reason: schedule.ReportReason
     report: Report
 
 
@@ -135,7 +135,7 @@ class _Player:
     def line(self, t: float) -> Line:
         """Return the present assessment, at a sample of ``t``."""
         reasons = {sent.reason for sent in self.sent[self._shown :]}
-        reported = next((reason for reason in schedule.Reason if reason in reasons), None)
+        reported = next((reason for reason in schedule.ReportReason if reason in reasons), None)
         self._shown = len(self.sent)
         if self.monitor is None:
             text = "libvirt shows no migration yet"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from migprog.core import libvirt_abi
+from migprog.core.fields import MAX_TEXT
 from migprog.core.forecast.guest_pause import DEFAULT_DOWNTIME_LIMIT_SECONDS
 from migprog.core.observation import (
     Iteration,
@@ -16,8 +17,6 @@ from migprog.core.observation import (
     Reading,
 )
 from migprog.recording.format import Recording, Row, is_number
-
-MAX_TEXT = 255
 
 
 def to_row(seen: Observation) -> tuple[str, Row] | None:
@@ -30,7 +29,9 @@ def to_row(seen: Observation) -> tuple[str, Row] | None:
             limit = {} if limit_seconds is None else {"downtime_limit_ms": limit_seconds * 1e3}
             copies = [dataclasses.astuple(disk) for disk in seen.disks or ()]
             disks = {"disks": copies} if copies else {}
-            return "sample", {"stats": dict(stats or {}), **limit, **disks}
+            seconds = seen.vcpu_time_seconds
+            vcpus = {} if seconds is None else {"vcpu_time_seconds": seconds}
+            return "sample", {"stats": dict(stats or {}), **limit, **disks, **vcpus}
         case Iteration(number=number):
             return "event", {"event": "iteration", "iteration": number}
         case Lifecycle(event=code, detail=detail):
@@ -53,6 +54,8 @@ def from_row(
     match row:
         case {"kind": "sample", "stats": stats}:
             at["downtime_limit_seconds"] = downtime_limit_seconds
+            seconds = row.get("vcpu_time_seconds")
+            at["vcpu_time_seconds"] = seconds if is_number(seconds) else None
             return Reading(**at, stats=stats, disks=row.get("disks"))
         case {"kind": "sample", "error": error}:
             code = row.get("code")

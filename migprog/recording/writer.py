@@ -11,17 +11,22 @@ import os
 import pathlib
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from migprog.concurrency import native_queue, native_thread
 from migprog.core import job_start
+from migprog.core.fields import MAX_TEXT
 from migprog.core.forecast import job_sample
+from migprog.core.measurement import Measurement
 from migprog.core.observation import Observation
 from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Status
 from migprog.recording import rows
-from migprog.recording.format import Row, Writer
+from migprog.recording.bounded_file import BoundedFile
+from migprog.recording.forecast_before import measurement_row
+from migprog.recording.format import Row
 
 LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f-]{36}(-\d+)?\.jsonl")
@@ -44,6 +49,7 @@ class Limits:
 class MigrationRecording:
     """One migration's recording. Times are a monotonic clock's.
 
+    ``measurement`` is the newest of the server, if it was measured; its time is by that clock, too.
     The loop fills in ``facts`` as soon as they are known, and sets ``silent`` when it has
     logged the ``error``, which the thread sets; the rest is the thread's.
     """
@@ -51,12 +57,13 @@ class MigrationRecording:
     recorder: "Recorder"
     server_uuid: str
     completion_time_seconds: float | None = None
+    measurement: Measurement | None = None
     facts: ServerFacts = field(default_factory=ServerFacts)
     silent: bool = False
     error: str | None = None
     started_at: float | None = None
     waiting: list[tuple[str, float, Row]] = field(default_factory=list)
-    writer: Writer | None = None
+    writer: BoundedFile | None = None
 
     def take(self, seen: Observation) -> None:
         """Record what was seen of the migration."""
@@ -70,7 +77,7 @@ class MigrationRecording:
 
     def end(self, status: Status, error: str | None, at: float) -> None:
         """Record the end. One that was not seen is neither completed nor failed."""
-        text = {"error": error[: rows.MAX_TEXT]} if error else {}
+        text = {"error": error[:MAX_TEXT]} if error else {}
         outcome = _OUTCOMES.get(status, "unknown")
         self.recorder.put(self, "end", at, {"outcome": outcome, **text})
 
@@ -85,6 +92,8 @@ class Recorder:
     def __init__(self, directory: str | None, limits: Limits) -> None:
         self.host: str | None = None
         self.versions: dict[str, int | None] = {}
+        # Returns the newest measurement of a server.
+        self.measured: Callable[[str], Measurement | None] = lambda _server_uuid: None
         self._directory = pathlib.Path(directory or "")
         self._records = bool(directory)
         self._limits = limits
@@ -98,7 +107,9 @@ class Recorder:
         self, server_uuid: str, completion_time_seconds: float | None = None
     ) -> MigrationRecording:
         """Begin a recording; ``completion_time_seconds`` is the completion time expected."""
-        return MigrationRecording(self, server_uuid, completion_time_seconds)
+        return MigrationRecording(
+            self, server_uuid, completion_time_seconds, self.measured(server_uuid)
+        )
 
     def stop(self) -> None:
         """Let the thread end when it has written all queued rows."""
@@ -159,7 +170,7 @@ class Recorder:
         if recording.writer is not None:
             (self._directory / recording.writer.name).unlink(missing_ok=True)
 
-    def _writer(self, recording: MigrationRecording, started_at: float) -> Writer:
+    def _writer(self, recording: MigrationRecording, started_at: float) -> BoundedFile:
         started = time.gmtime(time.time() - time.monotonic() + started_at)
         facts = recording.facts
         header = {
@@ -173,8 +184,10 @@ class Recorder:
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", started),
         }
         self._directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-        writer = Writer(self._directory, header, started, self._limits.max_bytes)
+        writer = BoundedFile(self._directory, header, started, self._limits.max_bytes)
         self._open.add(writer.name)
+        if recording.measurement is not None:
+            writer.write_measurement(measurement_row(recording.measurement, None, started_at))
         self._remove_oldest()
         return writer
 

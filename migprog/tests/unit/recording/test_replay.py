@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from lab.simulated import MIB, Guest, precopy
 from migprog.cmd import replay as command
 from migprog.core.forecast.verdict import Verdict
-from migprog.core.schedule import Reason
+from migprog.core.schedule import ReportReason
 from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Phase
+from migprog.recording import plot, score
 from migprog.recording.format import Recording
 from migprog.recording.replay import Line, replay
 from migprog.tests.fixtures.driven import RULES, drive
@@ -83,7 +84,7 @@ def test_migration_without_a_job_is_not_reported():
     assert {(line.phase, line.verdict, line.percent, line.reported) for line in lines[:4]} == {
         (Phase.SETUP, Verdict.STARTING, None, None)
     }
-    assert lines[4].reported is Reason.FIRST
+    assert lines[4].reported is ReportReason.FIRST
 
 
 def test_report_by_an_event_is_at_the_next_sample():
@@ -92,9 +93,9 @@ def test_report_by_an_event_is_at_the_next_sample():
     switching = {"t": at + 0.1, "kind": "event", "event": "qemu_migration", "status": "device"}
     gone = [{**GONE, "t": at + 0.4}, {**GONE, "t": at + 0.9}]
     replayed = replay(recorded([*rows, switching, *gone]), RULES)
-    assert [line.reported for line in replayed.lines[-2:]] == [Reason.PHASE, None]
+    assert [line.reported for line in replayed.lines[-2:]] == [ReportReason.PHASE, None]
     # Its end is told after the last sample: no line, but a report.
-    assert replayed.reports[-1].reason is Reason.STATUS
+    assert replayed.reports[-1].reason is ReportReason.STATUS
     assert replayed.reports[-1].t > at + 0.9
 
 
@@ -107,7 +108,7 @@ def test_of_several_reports_between_two_samples_the_weightiest_is_shown():
     ]
     sample = {**rows[-1], "t": at + 0.5}
     lines = replay(recorded([*rows, *post_copy, sample]), RULES).lines
-    assert (lines[-1].phase, lines[-1].reported) == (Phase.POST_COPY, Reason.STATUS)
+    assert (lines[-1].phase, lines[-1].reported) == (Phase.POST_COPY, ReportReason.STATUS)
 
 
 def test_time_passes_without_samples_too():
@@ -115,7 +116,7 @@ def test_time_passes_without_samples_too():
     gap = [row for row in rows if not 10 < row["t"] < 39]
     sent = replay(recorded(gap), RULES).reports
     inside = [each for each in sent if 11 < each.t < 38]
-    assert Reason.VERDICT in {each.reason for each in inside}
+    assert ReportReason.VERDICT in {each.reason for each in inside}
 
 
 def test_a_gap_of_ages_is_no_work_of_ages():
@@ -151,10 +152,10 @@ def last_reason(*more, **header):
 
 def test_the_limit_of_the_pause_is_the_one_in_force():
     raised = {"t": 30.0, "kind": "action", "action": "downtime"}
-    assert "0.3 s" in last_reason()
-    assert "0.7 s" in last_reason(downtime_ms=700)
-    assert "0.9 s" in last_reason(raised | {"arg": 900})
-    assert "0.3 s" in last_reason(raised)
+    assert "300 ms" in last_reason()
+    assert "700 ms" in last_reason(downtime_ms=700)
+    assert "900 ms" in last_reason(raised | {"arg": 900})
+    assert "300 ms" in last_reason(raised)
 
 
 def test_the_limit_that_the_agent_read_goes_before_others():
@@ -262,6 +263,21 @@ def test_a_picture_results(tmp_path):
     assert command.main(["--plot", str(picture), path]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert picture.stat().st_size > 10_000
+
+
+def test_svg_is_the_same_each_time_and_has_novas_progress(tmp_path):
+    path, pictures = written(tmp_path), [tmp_path / "1.svg", tmp_path / "2.svg"]
+    for picture in pictures:
+        assert command.main(["--plot", str(picture), path]) == 0
+    first, second = (picture.read_text() for picture in pictures)
+    assert first == second
+    assert "Nova's progress, every 5 s" in first
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_each_verdict_has_a_colour_and_a_place_in_the_order(verdict):
+    assert verdict in plot._COLOURS
+    assert verdict in score._RANK
 
 
 def test_a_picture_without_a_place_is_an_error(tmp_path, capsys):

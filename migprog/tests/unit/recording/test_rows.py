@@ -25,6 +25,7 @@ def recording(path, *recorded):
     "seen",
     [
         Reading(**AT, **LIMIT, stats=STATS, disks=(Disk("vda", 2**30, 2**20),)),
+        Reading(**AT, **LIMIT, stats=STATS, vcpu_time_seconds=12.34),
         Reading(**AT, error="no domain", error_code=42, gone=True),
         Reading(**AT, error="timed out", error_code=68),
         Iteration(**AT, number=3),

@@ -5,9 +5,9 @@ import pytest
 
 from lab.simulated import MIB, Guest, precopy
 from migprog.cmd import replay as command
-from migprog.core.schedule import Reason
+from migprog.core.schedule import ReportReason
 from migprog.recording.format import Recording
-from migprog.recording.ground_truth import GroundTruth, Group, IterationStart, Plateau, truth
+from migprog.recording.ground_truth import GroundTruth, Group, Plateau, TrueIterationStart, truth
 from migprog.recording.replay import Line, Replayed, Sent
 from migprog.recording.score import figures, score
 from migprog.tests import stores
@@ -56,7 +56,7 @@ def facts(**values):
         "end": 100.0,
         "completed": True,
         "group": Group.STEADY,
-        "iteration_starts": (IterationStart(50.0, 0),),
+        "iteration_starts": (TrueIterationStart(50.0, 0),),
         "interventions": (),
         "changes": 0,
         "dirties_little": False,
@@ -127,13 +127,16 @@ def test_iteration_start_is_by_its_event_with_the_remaining_memory_of_then():
         sample(12.0, 3, 7, 120),
         row(13.0, **DONE),
     )
-    assert known.iteration_starts == (IterationStart(10.0, 40 * MIB), IterationStart(12.0, 7 * MIB))
+    assert known.iteration_starts == (
+        TrueIterationStart(10.0, 40 * MIB),
+        TrueIterationStart(12.0, 7 * MIB),
+    )
     assert known.second_iteration_start == 10.0
 
 
 def test_qemu_may_count_on_from_a_cancelled_attempt():
     known = truth_of(sample(1.0, 4, 90), sample(2.0, 5, 8, 0), row(3.0, **DONE))
-    assert known.iteration_starts == (IterationStart(2.0, 8 * MIB),)
+    assert known.iteration_starts == (TrueIterationStart(2.0, 8 * MIB),)
     assert known.dirties_little
 
 
@@ -160,7 +163,7 @@ RAISED = (row(95.0, "action", action="downtime", arg=900), row(99.0, **DONE))
         ((60, 60, 60, 60), (row(99.0, **DONE),), None),
     ],
 )
-def test_a_plateau_is_where_no_pass_has_notably_less(remaining, ends, plateau):
+def test_plateau_is_where_no_iteration_has_notably_less(remaining, ends, plateau):
     assert stuck(*remaining, ends=ends).plateau == plateau
 
 
@@ -241,7 +244,7 @@ def test_flips(verdicts, flips):
 
 def test_not_converging_is_called_after_the_plateau_began():
     lines = [line(10.0 * i, verdict="not-converging" if i >= 4 else "converging") for i in range(9)]
-    iteration_starts = tuple(IterationStart(t, 60.0) for t in (15.0, 25.0, 35.0, 45.0))
+    iteration_starts = tuple(TrueIterationStart(t, 60.0) for t in (15.0, 25.0, 35.0, 45.0))
     known = measured(*lines, plateau=Plateau(15.0, 80.0), iteration_starts=iteration_starts)
     assert (known.called_after_seconds, known.called_after_iterations) == (25.0, 2)
     assert not known.not_called
@@ -251,7 +254,7 @@ def test_not_converging_is_called_after_the_plateau_began():
 
 
 def test_figures_are_taken_over_all_samples_together():
-    reasons = (Reason.FIRST, Reason.STEP, Reason.STEP)
+    reasons = (ReportReason.FIRST, ReportReason.STEP, ReportReason.STEP)
     sent = [Sent(1.0 + i, reason, stores.report()) for i, reason in enumerate(reasons)]
     one = measured(*(line(60.0, eta=eta) for eta in (40, 44, 48, 52)), sent=sent)
     other = measured(line(60.0, eta=60), line(61.0), sent=sent[:1], dirties_little=True)

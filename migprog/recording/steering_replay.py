@@ -13,11 +13,13 @@ from typing import Any
 from migprog.core import schedule
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.monitor import Monitor
-from migprog.core.steering.advice import Action, Advice
+from migprog.core.status import Status
+from migprog.core.steering import hindsight
+from migprog.core.steering.advice import Advice, SteeringAction
 from migprog.core.steering.choices import LEVEL_STARTS
 from migprog.core.steering.decide import decide
-from migprog.core.steering.foretell import foretell
 from migprog.core.steering.history import History
+from migprog.core.steering.nova_next import foretell
 from migprog.core.steering.nova_schedule import NovaOptions
 from migprog.core.steering.policies import Policy
 from migprog.core.steering.requirements import Requirements
@@ -29,14 +31,13 @@ from migprog.recording.replay import replay
 
 @dataclass(frozen=True, slots=True)
 class Steered:
-    """What was decided on a recording; ``size_bytes`` is that of its memory and copied disks.
+    """What was decided on a recording.
 
     ``can_slow_further_until`` is when auto-converge was last seen to go on.
     """
 
     name: str
     advice: tuple[Advice, ...]
-    size_bytes: int | None
     can_slow_further_until: float | None
     iteration_starts: tuple[float, ...]
 
@@ -48,12 +49,10 @@ class _Watch:
         self._policy = policy
         self._history = History()
         self._advice: list[Advice] = []
-        self._size_bytes: int | None = None
         self._slowed_at: float | None = None
         self._starts: list[float] = []
 
     def see(self, now: Situation) -> None:
-        self._size_bytes = now.size_bytes or self._size_bytes
         if now.can_slow_further and now.verdict is Verdict.NOT_CONVERGING:
             self._slowed_at = now.at
         latest = self._starts[-1] if self._starts else -math.inf
@@ -67,9 +66,7 @@ class _Watch:
             self._advice.append(found)
 
     def result(self, name: str) -> Steered:
-        return Steered(
-            *(name, tuple(self._advice), self._size_bytes, self._slowed_at, tuple(self._starts))
-        )
+        return Steered(name, tuple(self._advice), self._slowed_at, tuple(self._starts))
 
 
 def steered(
@@ -121,12 +118,12 @@ class SteeringScore:
 def score(done: Steered, policy: Policy, facts: GroundTruth) -> SteeringScore:
     """Compare decisions with what really happened."""
     ours = [each for each in done.advice if each.is_ours]
-    before_help = [a for a in ours if not facts.interventions or a.at < facts.interventions[0]]
-    deadline = None
-    if isinstance(policy, Requirements):
-        deadline = policy.deadline_after_seconds(done.size_bytes)
-    in_time = facts.completed_by_itself and (deadline is None or facts.end <= deadline)
-    wrong = facts.completed_by_itself
+    needless = wrong_aborts = 0
+    if facts.completed_by_itself:
+        end = hindsight.End(Status.COMPLETED, facts.end)
+        scored = hindsight.look_back([each.to_fields() for each in ours], end)
+        needless = sum(each.score is hindsight.Score.NEEDLESS for each in scored)
+        wrong_aborts = sum(each.action is SteeringAction.ABORT for each in ours)
     after, missed = None, 0
     if facts.plateau is not None and isinstance(policy, Requirements):
         start = facts.plateau.start
@@ -137,9 +134,9 @@ def score(done: Steered, policy: Policy, facts: GroundTruth) -> SteeringScore:
         missed = int(facts.plateau.until > latest and (first is None or first > latest))
     return SteeringScore(
         name=done.name,
-        needless=len(before_help) if in_time else 0,
+        needless=needless,
         missed=missed,
-        wrong_aborts=sum(a.action is Action.ABORT for a in ours) if wrong else 0,
+        wrong_aborts=wrong_aborts,
         acted_after_seconds=after,
         advice=done.advice,
     )

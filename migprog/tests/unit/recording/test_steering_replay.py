@@ -9,12 +9,12 @@ import pytest
 from lab.corpus import files
 from migprog.cmd import replay as command
 from migprog.core.schedule import Rules
-from migprog.core.steering.advice import Action, Advice, Reason
+from migprog.core.steering.advice import Advice, AdviceReason, SteeringAction
 from migprog.core.steering.nova_schedule import NovaOptions
 from migprog.core.steering.requirements import POLICIES
-from migprog.recording import format, steered
+from migprog.recording import format, steering_replay
 from migprog.recording.ground_truth import GroundTruth, Group, Plateau, truth
-from migprog.recording.steered import Steered
+from migprog.recording.steering_replay import Steered
 
 RULES = Rules(10.0, 30.0)
 ALL_POLICIES = {"nova": NovaOptions(), **POLICIES}
@@ -29,7 +29,7 @@ def decided_on_all():
     found = []
     for path in paths:
         recording = format.read(str(path))
-        done = steered.steered_by(list(ALL_POLICIES.values()), recording, RULES)
+        done = steering_replay.steered_by(list(ALL_POLICIES.values()), recording, RULES)
         found.append((dict(zip(ALL_POLICIES, done, strict=True)), truth(recording)))
     return found
 
@@ -38,7 +38,7 @@ def decided_on_all():
 def test_no_recording_shows_a_needless_or_missed_decision(name):
     """None needless, no abort of one that completed by itself, every plateau acted on in time."""
     scores = [
-        steered.score(done[name], ALL_POLICIES[name], facts)
+        steering_replay.score(done[name], ALL_POLICIES[name], facts)
         for done, facts in decided_on_all()
         if facts is not None
     ]
@@ -54,20 +54,20 @@ def advice_on(recording, policy):
 
 def test_gentle_gives_the_field_case_up_within_two_minutes_of_its_plateau():
     (advice,) = advice_on(STUCK, "gentle")
-    assert advice.action is Action.ABORT and advice.reason is Reason.HOPELESS
+    assert advice.action is SteeringAction.ABORT and advice.reason is AdviceReason.HOPELESS
     assert advice.at <= 180 + 120 + 10
 
 
 def test_post_copy_ends_the_field_case():
     (advice,) = advice_on(STUCK, "post-copy")
-    assert advice.action is Action.POST_COPY and advice.at <= 180 + 120 + 10
+    assert advice.action is SteeringAction.POST_COPY and advice.at <= 180 + 120 + 10
 
 
 def test_novas_schedule_of_the_field_case_is_said_step_by_step():
     advice = advice_on(STUCK, "nova")
-    steps = [a for a in advice if a.reason is Reason.NOVA_DOWNTIME_STEP]
+    steps = [a for a in advice if a.reason is AdviceReason.NOVA_DOWNTIME_STEP]
     assert [a.figures["downtime_limit_seconds"] for a in steps][-3:] == [0.41, 0.455, 0.5]
-    assert advice[-1].reason is Reason.NOVA_COMPLETION_TIMEOUT
+    assert advice[-1].reason is AdviceReason.NOVA_COMPLETION_TIMEOUT
 
 
 # The score.
@@ -86,16 +86,23 @@ def facts(completed, plateau=None, end=100.0, interventions=()):
     )
 
 
-def decided(*times, action=Action.RAISE_DOWNTIME, starts=(), slowed=None):
+def decided(*times, action=SteeringAction.RAISE_DOWNTIME, starts=(), slowed=None, deadline=None):
     advice = tuple(
-        Advice(action=action, reason=Reason.NOT_CONVERGING, message="", at=t, works_by=t + 10)
+        Advice(
+            action=action,
+            reason=AdviceReason.NOT_CONVERGING,
+            message="",
+            at=t,
+            works_by=t + 10,
+            figures={} if deadline is None else {"left_seconds": deadline - t},
+        )
         for t in times
     )
-    return Steered("by hand", advice, 2**30, slowed, starts)
+    return Steered("by hand", advice, slowed, starts)
 
 
 def scored(done, truth_, policy="gentle"):
-    return steered.score(done, POLICIES[policy], truth_)
+    return steering_replay.score(done, POLICIES[policy], truth_)
 
 
 def test_an_action_on_one_that_ended_by_itself_in_time_is_needless():
@@ -106,8 +113,9 @@ def test_an_action_on_one_that_ended_by_itself_in_time_is_needless():
 
 
 def test_an_action_on_one_that_ended_after_its_deadline_is_not_needless():
-    assert scored(decided(50.0), facts(True, end=500.0), "finish-by-deadline").needless == 0
-    assert scored(decided(50.0), facts(True, end=200.0), "finish-by-deadline").needless == 1
+    done = decided(50.0, deadline=300.0)
+    assert scored(done, facts(True, end=500.0), "finish-by-deadline").needless == 0
+    assert scored(done, facts(True, end=200.0), "finish-by-deadline").needless == 1
 
 
 def test_a_plateau_that_lasts_longer_than_the_patience_is_missed_without_an_action():
@@ -128,7 +136,7 @@ def test_long_iterations_and_auto_converge_lengthen_the_patience():
 
 
 def test_an_abort_of_one_that_completed_by_itself_is_wrong():
-    aborted = decided(50.0, action=Action.ABORT)
+    aborted = decided(50.0, action=SteeringAction.ABORT)
     assert scored(aborted, facts(True)).wrong_aborts == 1
     assert scored(aborted, facts(False)).wrong_aborts == 0
 
@@ -161,12 +169,41 @@ def test_a_score_of_decisions_has_needless_and_missed_ones(capsys):
     assert printed["recordings"][0]["advice"][0]["action"] == "raise-downtime"
 
 
+@pytest.mark.parametrize("name", ["", "gentle."])
+def test_a_requirement_may_have_the_policys_name_before_it(capsys, name):
+    path = str(files.path_of("plateau-16-at-40-of-20", "tuned"))
+    required = ["--require", f"{name}patience_seconds=15"]
+    assert command.main([path, "--policy", "gentle", *required]) == 0
+    assert "raise-downtime" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["gentle", "none"])
+def test_no_decision_is_a_sentence(capsys, name):
+    path = str(files.path_of("plateau-16-at-40-of-20", "tuned"))
+    assert command.main([path, "--policy", name]) == 0
+    assert capsys.readouterr().out == f"The policy {name} would have done nothing.\n"
+    assert command.main([path, "--policy", name, "--format", "json"]) == 0
+    assert capsys.readouterr().out == ""
+    assert command.main([path, path, "--policy", name]) == 0
+    assert capsys.readouterr().out.count(f"The policy {name} would have done nothing.\n") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--policy", "gentle", "--require", "patience_seconds=x"], "'x' must be a number"),
         (["--policy", "gentle", "--require", "x=1"], "there is no such requirement"),
         (["--policy", "nova", "--require", "may=abort"], "--require changes a policy other than"),
+        (["--policy", "none", "--require", "may=abort"], "--require changes a policy other than"),
+        (["--policy", "gentle", "--require", "may"], "--require: 'may' must be REQUIREMENT=VALUE"),
+        (
+            ["--policy", "gentle", "--require", "post-copy.patience_seconds=5"],
+            "post-copy.patience_seconds: 'post-copy' must be the policy that --policy names, ",
+        ),
+        (
+            ["--policy", "gentle", "--require", "may=abort", "--require", "gentle.may=pause"],
+            "--require: may: must not be given twice",
+        ),
         (["--require", "may=abort"], "--require changes a policy"),
         (["--policy", "rough"], "invalid choice: 'rough'"),
         (["--policy", "gentle", "--plot", "x.png"], "--plot does not draw"),
