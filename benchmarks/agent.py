@@ -25,7 +25,8 @@ CASES = ((0, 500), *((migrating, idle) for idle in (0, 100, 500) for migrating i
 GOALS_PERCENT = {0: 1.0, 10: 1.5}
 POLL_SECONDS = 0.5
 GOAL_GAP_SECONDS = 2 * POLL_SECONDS
-# Beyond the most of the first hour; what was kept then is not more than 128 notes and 64 passes.
+# Allowed growth after the first hour's maximum; what is remembered is bounded: at most 128 notes
+# and 64 iterations.
 GOAL_GROWTH_KIB = 64
 _SLOW_SECONDS = 5.0
 

@@ -31,8 +31,9 @@ HYPERVISOR = SimulatedHypervisor(
 )
 fake_libvirt.install(HYPERVISOR)
 
-# It chooses the backend as it is imported.
-from migprog.cmd import compute  # noqa: E402 isort:skip
+from migprog import concurrency  # noqa: E402
+
+concurrency.choose()
 
 import contextlib  # noqa: E402
 import json  # noqa: E402
@@ -43,7 +44,8 @@ from typing import Any  # noqa: E402
 
 from migprog import conf  # noqa: E402
 from migprog.compute.agent import ComputeAgent  # noqa: E402
-from migprog.core.report import Ack  # noqa: E402
+from migprog.compute.service import read_settings  # noqa: E402
+from migprog.core.messages import Ack  # noqa: E402
 
 # So often each of the fake's calls is measured.
 _REPEATS = 1000
@@ -77,7 +79,7 @@ def run(hypervisor: SimulatedHypervisor, options: argparse.Namespace) -> dict[st
     directory = tempfile.TemporaryDirectory(prefix="migprog-benchmark-")
     config.set_override("state_path", directory.name, "compute")
     conductor = Conductor(options.answers_after)
-    manager = ComputeAgent(compute.settings(config), conductor)  # type: ignore[arg-type]
+    manager = ComputeAgent(read_settings(config), conductor)  # type: ignore[arg-type]
     manager.start()
     give_up_at = time.monotonic() + _START_SECONDS
     while not hypervisor.searches or len(conductor.reported) < len(hypervisor.migrating):

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 from lab.simulated import MIB, Guest, precopy
 from migprog.compute.reporting.outbox import Outbox
+from migprog.core.messages import Ack, Batch
 from migprog.core.monitor import Monitor
-from migprog.core.report import Ack, Batch
 from migprog.core.schedule import Rules, needs_ack
 from migprog.core.server_facts import ServerFacts
 from migprog.tests.fixtures import driven

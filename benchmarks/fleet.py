@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from migprog import objects
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
-from migprog.core.report import Batch, Report
+from migprog.core.messages import Batch, Report
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
 
@@ -84,7 +84,7 @@ def _report(number: int, status: Status) -> Report:
         eta_high_seconds=150.2,
         verdict=Verdict.CONVERGING,
         verdict_reason=VerdictReason.REMAINING_MEMORY_SHRINKS,
-        verdict_message="its first pass over the server's memory is under way",
+        verdict_message="its first memory iteration is under way",
         memory_total_bytes=2**40,
         throughput_bytes_per_second=123_456_789,
     )

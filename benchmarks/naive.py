@@ -28,7 +28,7 @@ from migprog import conf, context, objects, rpc  # noqa: E402
 from migprog.core.forecast.verdict import Verdict  # noqa: E402
 from migprog.core.forecast.verdict_reason import VerdictReason  # noqa: E402
 from migprog.core.instant import to_store  # noqa: E402
-from migprog.core.report import Report  # noqa: E402
+from migprog.core.messages import Report  # noqa: E402
 from migprog.core.status import Phase, Status  # noqa: E402
 from migprog.db import models  # noqa: E402
 
@@ -93,7 +93,7 @@ def _report(started_at: float, sequence: int, name: str) -> Report:
         phase=Phase.MEMORY_ITERATIONS,
         verdict=Verdict.CONVERGING,
         verdict_reason=VerdictReason.REMAINING_MEMORY_SHRINKS,
-        verdict_message="the last passes began with 53, 51 MiB to send",
+        verdict_message="the last iterations began with 53, 51 MiB to send",
         percent=sequence % 100,
         eta_seconds=60.5,
         eta_low_seconds=40.5,

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psutil
+import with_threads  # noqa: F401
 
 from lab.parts import broker, databases
 from migprog import conf, context, rpc

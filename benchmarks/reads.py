@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import with_threads  # noqa: F401
 from falcon import testing
 from fleet import BATCH, Fleet
 from oslo_config import cfg
@@ -25,8 +26,8 @@ from lab.parts import databases
 from migprog import objects
 from migprog.api import app
 from migprog.conf import api as api_conf
-from migprog.core.report import Report
-from migprog.db import engine as db
+from migprog.core.messages import Report
+from migprog.db import connections
 from migprog.tests import stores
 
 # How much more a report may cost among many than among few.
@@ -158,7 +159,7 @@ def _questions(reports: Sequence[Report]) -> dict[str, tuple[str, int]]:
 def _client(store: objects.Store) -> testing.TestClient:
     conf = cfg.ConfigOpts()
     conf.register_opts(api_conf.OPTS, api_conf.GROUP.name)
-    db.register_opts(conf)
+    connections.register_opts(conf)
     conf([], default_config_files=[], default_config_dirs=[])
     conf.set_override("auth_strategy", "noauth", "api")
     application = app.create(conf, store)

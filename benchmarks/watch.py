@@ -18,7 +18,7 @@ import psutil
 import requests
 
 from migprog import objects
-from migprog.core.report import Report
+from migprog.core.messages import Report
 from migprog.tests import stores
 from migprog.tests.fixtures import migrations
 from migprog.tests.functional.cli import terminal

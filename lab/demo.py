@@ -2,7 +2,8 @@
 """``tools/demo``: three real live migrations side by side, watched by migprog.
 
 One converges, one copies its disk too, and one does not converge and is aborted as soon as migprog
-says so. Exit status 0: each record has the expected outcome; 1: one has not; 2: the demo failed.
+says so. What is shown is the view of ``migprog watch``, by its own code. Exit status 0: each
+migration has ended as it should; 1: one has not; 2: the demo failed.
 """
 
 import argparse
@@ -13,79 +14,137 @@ import pathlib
 import shlex
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import requests
-import rich.console
-import rich.live
-import rich.markup
-import rich.progress_bar
-import rich.table
+import libvirt
 
-from lab.hosts import Guest, Lab, LabError, Migration, NovaMetadata, Server
+from lab.hosts import Guest, Lab, LabError, Migration, NovaMetadata
 from lab.parts import processes
+from migprog import SERVICE_TYPE
+from migprog.cli import api_requests, client, post_mortem, record, screen, text, watch
+from migprog.cli.client import Client
+from migprog.cli.errors import ClientError
+from migprog.cli.events import Event, Kind
+from migprog.cli.exit_status import Exit
+from migprog.cli.feed import ListFeed
+from migprog.cli.screen import Screen
+from migprog.cli.state import State
+from migprog.core.forecast.verdict import Verdict
+from migprog.core.status import Status
 
-_TIMEOUT_SECONDS = 180
-_REFRESH_SECONDS = 0.25
+_TIMEOUT_SECONDS = 180.0
+_POLL_SECONDS = 0.5
 _PROJECT = "5a0f1c3e9d514b6f8e4f6c1d2b3a4958"
 _USER = "0b8d3f5a7c1e4d2f9a6b5c4d3e2f1a0b"
-_VERDICT_STYLES = {
-    "converging": "green",
-    "not-converging": "bold red",
-    "stalled": "bold red",
-    "ended": "dim",
-}
-CONSOLE = rich.console.Console()
 
 
 @dataclass(slots=True)
 class Case:
     """One migration of the demo and how it should end."""
 
-    name: str
     guest: Guest
-    expected: str
+    expected: Status
     bandwidth_mib_s: int
-    server: Server | None = None
-    migration: Migration | None = None
-    record: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def over(self) -> bool:
-        return bool(self.record) and not self.record["in_progress"]
+    final: record.Record | None = None
+    stuck: threading.Event = field(default_factory=threading.Event)
 
 
-def _guest(name: str, dirty_mib_s: float, working_set_mib: int, disk_mib: int = 0) -> Guest:
-    return Guest(
+def _case(
+    name: str,
+    expected: Status,
+    bandwidth_mib_s: int,
+    dirty_mib_s: float,
+    working_set_mib: int,
+    disk_mib: int = 0,
+) -> Case:
+    nova = NovaMetadata(
+        server_name=name,
+        project_id=_PROJECT,
+        project_name="demo",
+        user_id=_USER,
+        user_name="demo",
+    )
+    guest = Guest(
         name=name,
         memory_mib=128,
         fill_mib=96,
         working_set_mib=working_set_mib,
         segments=((1000, dirty_mib_s),),
         disk_mib=disk_mib,
-        nova=NovaMetadata(
-            server_name=name,
-            project_id=_PROJECT,
-            project_name="demo",
-            user_id=_USER,
-            user_name="demo",
-        ),
+        nova=nova,
     )
+    return Case(guest, expected, bandwidth_mib_s)
 
 
-def _cases() -> list[Case]:
-    return [
-        Case("web", _guest("web", 4.0, 16), "completed", bandwidth_mib_s=12),
-        Case("database", _guest("database", 2.0, 16, disk_mib=96), "completed", bandwidth_mib_s=14),
-        Case("cache", _guest("cache", 40.0, 48), "cancelled", bandwidth_mib_s=20),
-    ]
+def cases() -> dict[str, Case]:
+    """Return the migrations by their servers' names."""
+    made = (
+        _case("web", Status.COMPLETED, 12, 4.0, 16),
+        _case("database", Status.COMPLETED, 14, 2.0, 16, disk_mib=96),
+        _case("cache", Status.CANCELLED, 20, 40.0, 48),
+    )
+    return {case.guest.name: case for case in made}
+
+
+def _say(line: str = "") -> None:
+    print(line, flush=True)
+
+
+class _Shown:
+    """The view of ``migprog watch``; each end is followed by its post-mortem, and a migration that
+    does not converge is aborted."""
+
+    def __init__(self, view: Screen, api: Client, servers: dict[str, Case]) -> None:
+        self._view = view
+        self._api = api
+        self._by_uuid = {case.guest.uuid: case for case in servers.values()}
+
+    def show(self, state: State, news: Sequence[Event], now: float) -> None:
+        self._view.show(state, news, now)
+        for event in news:
+            found = event.migration
+            case = self._by_uuid.get(found["server_uuid"]) if found is not None else None
+            if found is None or case is None:
+                continue
+            if event.kind is Kind.ENDED:
+                case.final = found
+                self._explain(found)
+            elif case.expected is Status.CANCELLED and not case.stuck.is_set():
+                self._abort_if_stuck(case, found)
+
+    def _explain(self, found: record.Record) -> None:
+        summary = self._api.summary(found["server_uuid"], found["uuid"])
+        for line in post_mortem.lines(record.name(found), summary):
+            self._add(line)
+
+    def _abort_if_stuck(self, case: Case, found: record.Record) -> None:
+        if found.get("verdict") != Verdict.NOT_CONVERGING:
+            return
+        said = text.printable(found.get("verdict_message"))
+        self._add(f"{case.guest.name}: {said}: aborting it")
+        case.stuck.set()
+
+    def _add(self, line: str) -> None:
+        if isinstance(self._view, screen.LiveScreen):
+            self._view.say(line)
+        else:
+            _say(line)
+
+
+def _abort_when_stuck(case: Case, migration: Migration) -> None:
+    """Abort a migration once the view has shown that it does not converge, as an operator would."""
+    if case.stuck.wait(_TIMEOUT_SECONDS):
+        # It may have ended by itself meanwhile.
+        with contextlib.suppress(LabError, libvirt.libvirtError):
+            migration.abort()
 
 
 @contextlib.contextmanager
-def _standalone(lab: Lab, directory: str) -> Iterator[str]:
+def standalone(lab: Lab, directory: str) -> Iterator[str]:
     """Run ``migprog-standalone`` for both hosts of the lab; yield the API's URL."""
     (port,) = processes.free_ports(1)
     command = [str(pathlib.Path(sys.executable).with_name("migprog-standalone"))]
@@ -95,167 +154,121 @@ def _standalone(lab: Lab, directory: str) -> Iterator[str]:
     settings = pathlib.Path(directory) / "migprog.conf"
     settings.write_text("[compute]\nreport_interval = 1\n")
     command += ["--config-file", str(settings)]
-    CONSOLE.print("[dim]$", shlex.join(["migprog-standalone", *command[1:]]), soft_wrap=True)
+    _say(f"$ {shlex.join(['migprog-standalone', *command[1:]])}")
     with processes.running(command, directory, os.environ) as program:
         processes.wait_for_port(port, 60, program)
         yield f"http://127.0.0.1:{port}"
         program.check()
 
 
-def _ask(api: str, case: Case) -> None:
-    """Read the case's record, if there is one yet."""
-    assert case.server is not None
-    answer = requests.get(f"{api}/servers/{case.server.uuid}/migrations", timeout=10)
-    if answer.status_code != requests.codes.not_found:
-        answer.raise_for_status()
-        case.record = answer.json()["migrations"][0]
+def _watch(api: Client, servers: dict[str, Case]) -> None:
+    """Show the migrations until all have ended."""
+
+    def decide(_state: State, seconds: float) -> Exit | None:
+        if all(case.final is not None for case in servers.values()):
+            return Exit.COMPLETED
+        return Exit.TIMEOUT if seconds >= _TIMEOUT_SECONDS else None
+
+    with contextlib.ExitStack() as stack:
+        view: Screen = screen.Lines(sys.stdout, as_json=False)
+        if sys.stdout.isatty():
+            view = stack.enter_context(screen.live("both hosts", sys.stdout, among_lines=True))
+        shown = _Shown(view, api, servers)
+        watch.follow(ListFeed(api, {}, _POLL_SECONDS), shown, api.now, decide)
 
 
-def _table(cases: list[Case]) -> rich.table.Table:
-    table = rich.table.Table(box=None, padding=(0, 2, 0, 0))
-    for title in ("server", "status", "phase", "", "", "time left", "verdict"):
-        table.add_column(title, no_wrap=title != "verdict")
-    for case in cases:
-        record = case.record
-        percent, verdict = record.get("percent"), record.get("verdict") or ""
-        table.add_row(
-            case.name,
-            record.get("status", ""),
-            record.get("phase", ""),
-            rich.progress_bar.ProgressBar(total=100, completed=percent or 0, width=24),
-            "" if percent is None else f"{percent:3d} %",
-            _time_left(record),
-            f"[{_VERDICT_STYLES.get(verdict, 'default')}]{verdict}",
-        )
-    return table
-
-
-def _time_left(record: dict[str, Any]) -> str:
-    if record.get("eta_seconds") is None:
-        return ""
-    low, high = record["eta_low_seconds"], record["eta_high_seconds"]
-    return f"{record['eta_seconds']:.0f} s ({low:.0f}-{high:.0f})"
-
-
-def _watch(api: str, cases: list[Case]) -> None:
-    """Show the migrations until all have ended; abort the one that does not converge."""
-    give_up_at = time.monotonic() + _TIMEOUT_SECONDS
-    shown: dict[str, str] = {}
-    aborted = False
-    with rich.live.Live(console=CONSOLE, auto_refresh=False, transient=False) as live:
-        while not all(case.over for case in cases) and time.monotonic() < give_up_at:
-            for case in cases:
-                if not case.over:
-                    _ask(api, case)
-                    _say_line(case, shown)
-                stuck = case.record.get("verdict") == "not-converging"
-                if stuck and case.expected == "cancelled" and not aborted:
-                    live.console.print(
-                        f"[red]{case.name}: {case.record['verdict_message']}: aborting it"
-                    )
-                    assert case.migration is not None
-                    case.migration.abort()
-                    aborted = True
-            if CONSOLE.is_terminal:
-                live.update(_table(cases), refresh=True)
-            time.sleep(_REFRESH_SECONDS)
-        live.update(_table(cases), refresh=True)
-    # Without a terminal rich leaves the end of the last line out.
-    CONSOLE.print()
-
-
-def _say_line(case: Case, shown: dict[str, str]) -> None:
-    """Without a terminal, print a line when status, phase, verdict or ten percent change."""
-    record = case.record
-    if CONSOLE.is_terminal or not record:
-        return
-    percent = record["percent"]
-    tens = None if percent is None else percent // 10
-    what = f"{record['status']}, {record['phase']}, {record['verdict']}"
-    if shown.get(case.name) != f"{what} {tens}":
-        shown[case.name] = f"{what} {tens}"
-        CONSOLE.print(f"{case.name:10} {'' if percent is None else percent:>4} % {what}")
-
-
-def _print_records(cases: list[Case]) -> bool:
-    """Print each final record; return whether all have the expected status."""
+def _judge(servers: dict[str, Case]) -> bool:
+    """Say how each migration has ended; return whether all ended as they should."""
+    _say()
     right = True
-    for case in cases:
-        CONSOLE.rule(f"{case.name}: /servers/{case.server and case.server.uuid}/migrations/…")
-        CONSOLE.print_json(json.dumps(case.record))
-        status = case.record.get("status")
-        if status != case.expected:
-            right = False
-            CONSOLE.print(f"[bold red]{case.name}: status {status!r}, expected {case.expected!r}")
-    for case in cases:
-        mark = "expected" if case.record.get("status") == case.expected else "WRONG"
-        CONSOLE.print(f"{case.name:10} {case.record.get('status')} ({mark})")
+    for name, case in servers.items():
+        status = "not ended" if case.final is None else case.final["status"]
+        is_right = status == case.expected
+        right = right and is_right
+        _say(f"{name:10} {status} ({'expected' if is_right else f'WRONG: not {case.expected}'})")
     return right
 
 
-def _keep(api: str, cases: list[Case]) -> None:
-    uuid = cases[0].record["server_uuid"]
-    number = cases[0].record["id"]
-    CONSOLE.print("\nHosts, guests and migprog run until Ctrl-C. Try:", style="bold")
-    for path in (
-        "/migrations",
-        "/migrations?in_progress=false&status=completed",
-        f"/servers/{uuid}",
-        f"/servers/{uuid}/migrations",
-        f"/servers/{uuid}/migrations/{number}",
-    ):
-        CONSOLE.print(f"  curl '{api}{path}'", soft_wrap=True, highlight=False)
+def _name_addresses(url: str, servers: dict[str, Case], keep: bool) -> None:
+    final = next((case.final for case in servers.values() if case.final is not None), None)
+    _say()
+    _say(
+        "Hosts, guests and migprog run until Ctrl-C. Look at:" if keep else "With --keep, look at:"
+    )
+    paths = ["/migrations", "/migrations?in_progress=false", "/openapi.json"]
+    if final is not None:
+        here = f"/servers/{final['server_uuid']}/migrations/{final['id']}"
+        paths += [here, f"{here}/history"]
+        # The oldest microversion has none.
+        header = f"-H '{api_requests.MICROVERSION_HEADER}: {SERVICE_TYPE} latest' "
+        _say(f"  curl {header}'{url}{here}/summary'")
+    for path in paths:
+        _say(f"  curl '{url}{path}'")
+    program = pathlib.Path(sys.executable).with_name("migprog")
+    for command in ("list --all", "watch"):
+        _say(f"  {program} --url {url} {command}")
+
+
+def _wait() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             time.sleep(3600)
 
 
-def run(keep: bool, json_file: pathlib.Path | None) -> bool:
-    """Run the demo; return whether every record has the expected status."""
-    cases = _cases()
+def run(servers: dict[str, Case], keep: bool, json_file: pathlib.Path | None) -> bool:
+    """Run the demo; return whether every migration has ended as it should."""
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="migprog-demo-"))
-        CONSOLE.print("Starting two libvirt hosts …")
+        _say("Starting two libvirt hosts ...")
         lab = stack.enter_context(Lab(hosts=("lab-a", "lab-b")))
-        CONSOLE.print("Starting migprog …")
-        api = stack.enter_context(_standalone(lab, directory))
+        _say("Starting migprog ...")
+        url = stack.enter_context(standalone(lab, directory))
         source, destination = lab.hosts
-        CONSOLE.print("Starting three guests …")
-        for case in cases:
-            case.server = lab.start_guest(source, case.guest)
-        CONSOLE.print("Migrating them from lab-a to lab-b:\n")
-        for case in cases:
-            assert case.server is not None
-            case.migration = lab.migrate(
-                case.server, source, destination, bandwidth_mib_s=case.bandwidth_mib_s
+        started = []
+        for name, case in servers.items():
+            _say(f"Starting the guest {name} ...")
+            started.append((case, lab.start_guest(source, case.guest)))
+        _say("Migrating from lab-a to lab-b:")
+        for case, server in started:
+            migration = lab.migrate(
+                server, source, destination, bandwidth_mib_s=case.bandwidth_mib_s
             )
-        _watch(api, cases)
-        right = _print_records(cases)
+            # A thread of its own, which nothing else waits for.
+            threading.Thread(target=_abort_when_stuck, args=(case, migration), daemon=True).start()
+        _watch(client.without_login(url), servers)
+        right = _judge(servers)
         if json_file is not None:
-            records = {"migrations": [case.record for case in cases]}
+            records: dict[str, Any] = {"migrations": [case.final for case in servers.values()]}
             json_file.write_text(json.dumps(records, indent=2) + "\n")
+        _name_addresses(url, servers, keep)
         if keep:
-            _keep(api, cases)
+            _wait()
     return right
 
 
 def main() -> None:
+    known = cases()
     parser = argparse.ArgumentParser(
         prog="tools/demo",
         description="Run three real live migrations side by side on this machine, and show what "
-        "migprog says of each until it ends. One does not converge and is aborted.",
+        "migprog says of each until it ends, and in hindsight. One does not converge and is "
+        "aborted.",
     )
     parser.add_argument(
-        "--keep", action="store_true", help="keep everything running and print URLs to try"
+        "--keep", action="store_true", help="keep everything running, to look at its addresses"
     )
     parser.add_argument(
         "--json", type=pathlib.Path, metavar="FILE", help="write the final records to this file"
     )
+    parser.add_argument(
+        "--only", action="append", choices=known, metavar="NAME", help=f"one of {', '.join(known)}"
+    )
     arguments = parser.parse_args()
+    servers = {name: known[name] for name in arguments.only or known}
     try:
-        right = run(arguments.keep, arguments.json)
-    except (LabError, RuntimeError, TimeoutError, OSError) as error:
-        CONSOLE.print(f"[bold red]The demo could not be run:[/] {rich.markup.escape(str(error))}")
+        right = run(servers, arguments.keep, arguments.json)
+    except (LabError, ClientError, RuntimeError, TimeoutError, OSError) as error:
+        _say(f"The demo could not be run: {text.printable(error)}")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

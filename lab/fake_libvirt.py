@@ -90,6 +90,9 @@ class Domain:
     def migrateGetMaxDowntime(self) -> int | None:
         return 300
 
+    def vcpus(self) -> tuple[list[tuple[int, int, int, int]], list[tuple[bool, ...]]]:
+        raise libvirtError("cpu affinity is not supported", VIR_ERR_OPERATION_INVALID)
+
     def stats(self) -> dict[str, Any]:
         """Return its statistics, of all groups."""
         state, reason = self.domain_state

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pre-copy as QEMU does it, by arithmetic: what libvirt would say, without a libvirt.
 
-The guest writes ``dirty_mib_s`` over and over through a working set, so a pass of T seconds
+The guest writes ``dirty_mib_s`` over and over through a working set, so an iteration of T seconds
 adds min(dirty_mib_s × T, working set) to what it leaves. Rows have the form of the recordings.
 """
 

@@ -47,7 +47,7 @@ class IdleDomain(libvirt.Domain):
 class MigratingDomain(IdleDomain):
     """One that migrates all the time. ``largest_gap_seconds``: between two readings, so far."""
 
-    def __init__(self, number: int, course: "PrecopyState", began_at: float) -> None:
+    def __init__(self, number: int, course: "RecordedCourse", began_at: float) -> None:
         super().__init__(number)
         self._course = course
         self._began_at = began_at
@@ -67,15 +67,19 @@ class MigratingDomain(IdleDomain):
         self.readings += 1
         return self._course.samples[int((now - self._began_at) / _POLL_SECONDS)]
 
+    def vcpus(self) -> tuple[list[tuple[int, int, int, int]], list[tuple[bool, ...]]]:
+        nanoseconds = int((time.monotonic() - self._began_at) * 1e9)
+        return [(0, 1, nanoseconds, 0)], [(True, True)]
+
     def iterations(self, now: float) -> Iterator[tuple[float, "MigratingDomain", int]]:
-        """When which pass of its begins, after ``now``."""
+        """When which iteration of its begins, after ``now``."""
         first = bisect.bisect(self._course.iterations, now - self._began_at)
         for number, at in enumerate(self._course.iterations[first:], first + 1):
             yield self._began_at + at, self, number
 
 
-class PrecopyState:
-    """How a guest's migration goes: job statistics at each poll, and when its passes begin."""
+class RecordedCourse:
+    """How a guest's migration goes: job statistics at each poll, and when its iterations begin."""
 
     def __init__(self, guest: Guest, seconds: float) -> None:
         rows = list(precopy(guest, _POLL_SECONDS, give_up_seconds=seconds))
@@ -88,16 +92,16 @@ class PrecopyState:
 class SimulatedHypervisor(libvirt.Hypervisor):
     """``migrating`` servers that migrate for ``seconds`` from now on, and ``idle`` ones.
 
-    Of the migrating every other one is in its long first pass, so that there is progress to be
-    reported; the rest never converge, so that there are many iterations to be judged.
+    Of the migrating every other one is in its long first iteration, so that there is progress
+    to be reported; the rest never converge, so that there are many iterations to be judged.
     """
 
     def __init__(self, migrating: int, idle: int, seconds: float) -> None:
         super().__init__()
         seconds += migrating * _APART_SECONDS + 1
         long_mib = int(2 * seconds * _BANDWIDTH_MIB_S)
-        long = PrecopyState(Guest(memory_mib=long_mib, bandwidth_mib_s=_BANDWIDTH_MIB_S), seconds)
-        stuck = PrecopyState(
+        long = RecordedCourse(Guest(memory_mib=long_mib, bandwidth_mib_s=_BANDWIDTH_MIB_S), seconds)
+        stuck = RecordedCourse(
             Guest(dirty_mib_s=80, working_set_mib=80, bandwidth_mib_s=_BANDWIDTH_MIB_S), seconds
         )
         now = time.monotonic()

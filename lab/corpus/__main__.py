@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records the corpus anew, or a part of it.
+"""Record the corpus again, or a part of it.
 
 `tools/record-corpus` runs it.
 """
@@ -28,7 +28,7 @@ class Result:
     scenario: Scenario
     outcome: str
     seconds: float = 0.0
-    passes: int = 0
+    iterations: int = 0
 
     @property
     def as_expected(self) -> bool:
@@ -126,14 +126,14 @@ def _record_once(group: list[Scenario]) -> list[list[files.Row]]:
 def _result(scenario: Scenario, rows: list[files.Row]) -> Result:
     end = rows[-1]
     acted = any(row["kind"] == "action" for row in rows)
-    passes = sum(row.get("event") == "iteration" for row in rows)
+    iterations = sum(row.get("event") == "iteration" for row in rows)
     outcome = end["outcome"] if acted or not scenario.actions else "over before it was acted on"
-    return Result(scenario, outcome, end["t"], passes)
+    return Result(scenario, outcome, end["t"], iterations)
 
 
 def _line(result: Result) -> str:
     name = result.scenario.name
-    return f"{name:40} {result.outcome:10} {result.seconds:6.1f} s {result.passes:4} passes"
+    return f"{name:40} {result.outcome:10} {result.seconds:6.1f} s {result.iterations:4} iterations"
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Migrations that nobody can wait for, by arithmetic: what libvirt would have said.
+"""Migrations that take too long to record, by arithmetic: what libvirt would have shown.
 
-It is QEMU's pre-copy. A pass sends what the one before left, until so little is left that the pause
-would do for it; then QEMU looks what was dirtied meanwhile (a bitmap sync: nothing moves), and
-either that is little too, or it is the next pass. Between these moments all is linear, so that a
-day takes no longer to compute than its rows to write.
+It is QEMU's pre-copy. An iteration sends what the one before left, until so little is left that the
+pause would do for it; then QEMU looks what was dirtied meanwhile (a bitmap sync: nothing moves),
+and either that is little too, or it is the next iteration. Between these moments all is linear, so
+that a day takes no longer to compute than its rows to write.
 """
 
 import math
 from collections.abc import Callable
 from typing import Any
 
-from lab.corpus.course import Load, PrecopyState
+from lab.corpus.course import HandmadeCourse, Load
 
 Row = dict[str, Any]
 MIB = 2**20
@@ -25,7 +25,7 @@ BELOW_LIMIT = 0.35
 OUTGOING, UNBOUNDED, CANCELLED = 5, 2, 5  # libvirt's operation; types of a job
 
 
-def rows(course: PrecopyState) -> list[Row]:
+def rows(course: HandmadeCourse) -> list[Row]:
     """The recording of a course."""
     return _Clockwork(course).run()
 
@@ -37,7 +37,7 @@ class _Aborted(Exception):
 class _Clockwork:
     """Goes from moment to moment, and is polled on the way."""
 
-    def __init__(self, course: PrecopyState) -> None:
+    def __init__(self, course: HandmadeCourse) -> None:
         self._course = course
         self._rows: list[Row] = []
         self._at = self._due = 0.0
@@ -79,9 +79,9 @@ class _Clockwork:
         self._go_to(began + seconds, flow)
 
     def _copy_memory(self) -> None:
-        """Pass after pass, until what is left fits into the pause."""
+        """Iteration after iteration, until what is left fits into the pause."""
         self._left = self._course.memory_mib * float(MIB)
-        self._begin_pass()
+        self._begin_iteration()
         while self._at < NEVER_S:
             began = self._at
             bottom = min(self._left, BELOW_LIMIT * self._allowed_bytes)
@@ -94,12 +94,12 @@ class _Clockwork:
             self._expected_s = self._left / self._rate
             if self._left <= self._allowed_bytes:
                 return
-            self._begin_pass()
+            self._begin_iteration()
         raise ValueError(f"{self._course.name} has no end")
 
     def _switch_over(self) -> Row:
         self._event("lifecycle", code=3, detail=1)
-        self._begin_pass()
+        self._begin_iteration()
         pause_s = self._left / self._rate
         self._send(self._left)
         self._event("lifecycle", code=5, detail=3)
@@ -154,7 +154,7 @@ class _Clockwork:
 
     # -- time ------------------------------------------------------------------------------------
 
-    def _begin_pass(self) -> None:
+    def _begin_iteration(self) -> None:
         self._iteration += 1
         self._event("iteration", iteration=self._iteration)
 

@@ -18,9 +18,10 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrecopyState:
-    """A migration. `loads` and `limits_ms` (on the pause) are in force from the given second on.
+class HandmadeCourse:
+    """The script of a migration that is made by hand.
 
+    `loads` and `limits_ms` (on the pause) are in force from the given second on.
     `silent_s`: between these seconds no reading came back, while events went on.
     `disk_swing`: by how much of itself the disk's pace rises and falls in a day.
     """

@@ -8,7 +8,7 @@ from lab.corpus.scenario import FOR_EVER_MS, Scenario, steady
 
 TUNED = (
     Scenario("idle", "idle-256", 256, 8, steady(0.2), 25),
-    # Below the bandwidth, in a set that no pass dirties as a whole: each pass leaves the same share
+    # Below the bandwidth, in a set that no iteration dirties as a whole: each leaves the same share
     # of the one before.
     Scenario("steady", "steady-4-of-25", 192, 160, steady(4), 25),
     Scenario("steady", "steady-10-of-20", 192, 160, steady(10), 20),

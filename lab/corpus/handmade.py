@@ -4,9 +4,9 @@
 from collections.abc import Iterator
 
 from lab.corpus.arithmetic import Row, rows
-from lab.corpus.course import Load, PrecopyState
+from lab.corpus.course import HandmadeCourse, Load
 
-MB = 1e6 / 2**20  # the field case was told in megabytes
+MB = 1e6 / 2**20  # the field case was reported in megabytes
 HOUR_S = 3600.0
 # Nova's steps: live_migration_downtime 500 ms, in 10 steps, each 75 s a GB of memory apart.
 NOVA_STEP_S = 75.0 * 16
@@ -14,8 +14,8 @@ NOVA_LIMITS_MS = (50, 51, 53, 56, 61, 71, 89, 122, 182, 295, 500)
 
 COURSES = (
     # Seen in the field: a 17 GB guest; a reading three minutes in finds 2.1 MB left, at the end of
-    # a pass; each pass from then on leaves 831 MB, until somebody aborts it.
-    PrecopyState(
+    # an iteration; each from then on leaves 831 MB, until somebody aborts it.
+    HandmadeCourse(
         name="field-831-mb-plateau-3.5-hours",
         memory_mib=16_230,
         loads=((0, (Load(400, 687 * MB), Load(20 * MB, 8000 * MB))),),
@@ -25,7 +25,7 @@ COURSES = (
         sync_s=0.25,
         abort_s=3.5 * HOUR_S,
     ),
-    PrecopyState(
+    HandmadeCourse(
         name="disk-of-2-tb-for-a-day",
         memory_mib=65536,
         loads=((0, (Load(5, 12000), Load(30, 2))),),
@@ -37,7 +37,7 @@ COURSES = (
         sample_every_s=30,
         sync_s=0.2,
     ),
-    PrecopyState(
+    HandmadeCourse(
         name="disk-of-300-gib-then-memory",
         memory_mib=32768,
         loads=((0, (Load(12, 6000), Load(80, 3))),),
@@ -46,8 +46,8 @@ COURSES = (
         sample_every_s=5,
         sync_s=0.1,
     ),
-    # As before, but the memory does not converge: nobody could know for two hours.
-    PrecopyState(
+    # As before, but the memory does not converge: nothing shows that for two hours.
+    HandmadeCourse(
         name="disk-of-300-gib-then-stuck",
         memory_mib=32768,
         loads=((0, (Load(12, 6000), Load(200, 1500))),),
@@ -57,7 +57,7 @@ COURSES = (
         sync_s=0.4,
         abort_s=3 * HOUR_S,
     ),
-    PrecopyState(
+    HandmadeCourse(
         name="hung-poll-for-25-s",
         memory_mib=4096,
         loads=((0, (Load(70, 3000),)),),
@@ -66,8 +66,8 @@ COURSES = (
         silent_s=(70.0, 95.0),
         sync_s=0.05,
     ),
-    # The first pass ends, and others begin, while nothing can be read.
-    PrecopyState(
+    # The first iteration ends, and others begin, while nothing can be read.
+    HandmadeCourse(
         name="hung-poll-over-first-boundary",
         memory_mib=2048,
         loads=((0, (Load(35, 1500),)),),
@@ -77,7 +77,7 @@ COURSES = (
         sync_s=0.05,
     ),
     # What is left is a little more than the pause allows for, for a minute; then the guest calms.
-    PrecopyState(
+    HandmadeCourse(
         name="late-passes-ten-a-second",
         memory_mib=2048,
         loads=((0, (Load(900, 9), Load(5, 600))), (90, (Load(5, 600),))),
@@ -85,7 +85,7 @@ COURSES = (
         limits_ms=((0, 50),),
         sample_every_s=0.5,
     ),
-    PrecopyState(
+    HandmadeCourse(
         name="late-passes-ten-a-second-stuck",
         memory_mib=1024,
         loads=((0, (Load(1200, 11),)),),

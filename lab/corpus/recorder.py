@@ -18,6 +18,8 @@ from lab.corpus.files import Row
 from lab.corpus.scenario import Scenario
 from lab.hosts import Guest, Lab, LabError, Migration, Server
 from lab.hosts.migration import COMPLETED
+from migprog.compute.libvirt.domain_reader import vcpu_time_seconds
+from migprog.compute.libvirt.vcpu_time import VcpuTimes
 
 SAMPLE_EVERY_S = 0.5
 TIMEOUT_S = 120.0
@@ -33,6 +35,8 @@ def start(lab: Lab, scenario: Scenario) -> Server:
         working_set_mib=scenario.working_set_mib,
         segments=scenario.segments,
         disk_mib=scenario.disk_mib,
+        timer_hz=scenario.timer_hz,
+        words_per_page=scenario.words_per_page,
     )
     return lab.start_guest(lab.hosts[0], guest)
 
@@ -76,6 +80,7 @@ class _Recorder:
         self._began = 0.0
         self._over = threading.Event()
         self._failure: BaseException | None = None
+        self._vcpu_times = VcpuTimes(time.monotonic)
 
     def __enter__(self) -> Self:
         self._connection = self._lab.hosts[0].connect()
@@ -122,7 +127,7 @@ class _Recorder:
         if self._failure:
             raise self._failure
         end |= {"error": outcome.error, "completed_stats": self._completed_stats()}
-        # A reading that hung until after the end has nothing to tell.
+        # A reading that hung until after the end has no data.
         rows = [row for row in self._rows if row is not end and row["t"] <= end["t"]]
         return [header, *sorted(rows, key=lambda row: row["t"]), end]
 
@@ -168,6 +173,9 @@ class _Recorder:
         row = self._row("sample", stats=stats)
         with contextlib.suppress(libvirt.libvirtError):  # the domain may be gone by now
             row["downtime_limit_ms"] = self._domain.migrateGetMaxDowntime()
+        seconds = self._vcpu_times.read(stats, lambda: vcpu_time_seconds(self._domain))
+        if seconds is not None:
+            row["vcpu_time_seconds"] = seconds
 
     # -- events --------------------------------------------------------------------------------
 
@@ -204,7 +212,7 @@ class _Recorder:
             case "abort":
                 migration.abort()
             case "network":
-                # Nobody takes what is sent any more: the same to the source as a dead network.
+                # The destination reads nothing more: the same to the source as a dead network.
                 number = {"stop": signal.SIGSTOP, "cont": signal.SIGCONT}[argument]
                 self._lab.hosts[1].signal_guest(self._server.name, number)
 

@@ -10,6 +10,7 @@ Action = tuple[float, str, Any]
 Segments = tuple[tuple[int, float], ...]
 
 FOR_EVER_MS = 600_000  # a segment that outlives every migration here
+TIMER_HZ = 100  # how often a guest wakes
 RESERVED_MIB = 16  # left unfilled, unless a scenario says otherwise
 
 
@@ -42,6 +43,8 @@ class Scenario:
     actions: tuple[Action, ...] = ()
     cancelled_after_s: float | None = None
     together: str | None = None
+    timer_hz: int = TIMER_HZ
+    words_per_page: int = 1
 
     @property
     def post_copy(self) -> bool:
@@ -58,7 +61,7 @@ class Scenario:
         return self.memory_mib - RESERVED_MIB if self.fill_mib is None else self.fill_mib
 
     def header(self) -> dict[str, Any]:
-        """How it is made, as a recording's first row tells; what is not so is left out."""
+        """How it is made, as a recording's first row says; what does not apply is left out."""
         always = {
             "scenario": self.name,
             "physics": self.physics,
@@ -77,5 +80,7 @@ class Scenario:
             "actions": self.actions,
             "cancelled_after_s": self.cancelled_after_s,
             "together": self.together,
+            "timer_hz": self.timer_hz if self.timer_hz != TIMER_HZ else None,
+            "words_per_page": self.words_per_page if self.words_per_page > 1 else None,
         }
         return always | {key: value for key, value in sometimes.items() if value}

@@ -12,7 +12,7 @@ concurrency.prefer_threads()
 import argparse  # noqa: E402
 import pathlib  # noqa: E402
 
-from lab import suite  # noqa: E402
+from lab import judged_run  # noqa: E402
 from lab.faults import kinds, table  # noqa: E402
 from lab.faults.api_reader import ApiReader  # noqa: E402
 from lab.faults.run import Run, Settings  # noqa: E402
@@ -27,7 +27,7 @@ _DESCRIPTION = (
 def main() -> None:
     arguments = _parser().parse_args()
 
-    def measure(seed: int, directory: pathlib.Path) -> suite.Document:
+    def measure(seed: int, directory: pathlib.Path) -> judged_run.Document:
         every = kinds.every(arguments.stopped_seconds)
         settings = Settings(
             kinds=[kind for kind in every if not arguments.kind or kind.name in arguments.kind],
@@ -36,15 +36,15 @@ def main() -> None:
             at_once=arguments.at_once,
             unwatched_every=arguments.unwatched_every,
         )
-        suite.say(f"seed {seed}: starting two hosts, RabbitMQ, MariaDB and migprog")
+        judged_run.say(f"seed {seed}: starting two hosts, RabbitMQ, MariaDB and migprog")
         with Site(directory) as site, ApiReader(site.deployment.api) as reader:
-            return table.document(Run(site, reader, settings, suite.say).run())
+            return table.document(Run(site, reader, settings, judged_run.say).run())
 
-    suite.run("faults", arguments, measure, table.text)
+    judged_run.run("faults", arguments, measure, table.text)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = suite.parser("faults", _DESCRIPTION)
+    parser = judged_run.parser("faults", _DESCRIPTION)
     parser.add_argument(
         "--count", type=int, metavar="N", help="number of faults; default: one of each kind"
     )

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures of a run as a document (see :mod:`lab.suite`) and as a table. Pure."""
+"""The figures of a run as a document (see :mod:`lab.judged_run`) and as a table. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from lab import suite
+from lab import judged_run
 from lab.faults import judge
 from lab.faults.judge import Wrong
 from lab.faults.run import Result, Round
@@ -38,7 +38,7 @@ def text(document: dict[str, Any]) -> str:
     """Return the document as a table."""
     rows = [[name, *_cells(counts)] for name, counts in document["groups"].items()]
     rows.append(["all", *_cells(document)])
-    lines = suite.table(_HEADINGS, rows)
+    lines = judged_run.table(_HEADINGS, rows)
     ratio = document["slowdown_ratio"]
     if ratio is not None:
         lines += [

@@ -9,13 +9,11 @@
 # costs next to nothing. The interrupt never returns: it *is* the next turn of the loop, with a fresh
 # stack. So no `iret` is needed, which nested KVM may not emulate in unpaged protected mode.
 
-        .set    LOAD_ADDRESS, 0x100000          # the linker is told the same
+        .set    LOAD_ADDRESS, 0x100000          # the linker has the same
         .set    MULTIBOOT_MAGIC, 0x1BADB002
         .set    MULTIBOOT_FLAGS, 0x00010000     # the header itself tells where to load
         .set    REGION, 0x200000                # fill and working set both begin at 2 MiB
         .set    PAGE_SHIFT, 12
-        .set    TIMER_HZ, 100                   # guest.py computes with the same
-        .set    TIMER_DIVISOR, 1193182 / TIMER_HZ
         .set    TIMER_VECTOR, 0x20
 
         .code32
@@ -63,6 +61,10 @@ ports:  lodsl                                   # low half: the port, high half:
         shrl    $16, %eax
         outb    %al, %dx
         loop    ports
+        movl    timer_divisor, %eax             # timer 0: the low byte, then the high one
+        outb    %al, $0x40
+        movb    %ah, %al
+        outb    %al, $0x40
 
         xorl    %ebp, %ebp                      # the next page of the working set
         movl    $0, fraction
@@ -83,7 +85,13 @@ tick:   movl    $stack_top, %esp
         jz      paced
 dirty:  movl    %ebp, %edi
         shll    $PAGE_SHIFT, %edi
-        incl    REGION(%edi)
+        addl    $REGION, %edi
+        movl    (%edi), %eax
+        incl    %eax
+        movl    %ecx, %edx
+        movl    words_per_page, %ecx
+        rep stosl
+        movl    %edx, %ecx
         incl    %ebp
         cmpl    working_set_pages, %ebp
         jb      1f
@@ -119,8 +127,6 @@ setup_ports:
         write   0x21, 0xFE                      # the timer's line only
         write   0xA1, 0xFF
         write   0x43, 0x34                      # timer 0: both bytes, rate generator
-        write   0x40, TIMER_DIVISOR & 0xFF
-        write   0x40, TIMER_DIVISOR >> 8
 setup_ports_end:
 
         .balign 8
@@ -149,4 +155,6 @@ stack_top:
 parameters:
         .set    fill_pages, parameters
         .set    working_set_pages, parameters + 4
-        .set    segments, parameters + 8        # pairs, ended by a pair of zeros
+        .set    timer_divisor, parameters + 8   # of 1193182 Hz
+        .set    words_per_page, parameters + 12 # that are written where a page is dirtied
+        .set    segments, parameters + 16       # pairs, ended by a pair of zeros

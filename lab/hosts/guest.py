@@ -16,9 +16,12 @@ from lab.hosts.nova_metadata import NovaMetadata
 
 LOAD_ADDRESS = 0x100000
 READY_ADDRESS = LOAD_ADDRESS + 32
-TIMER_HZ = 100
+INTERVAL_TIMER_HZ = 1193182
+# The interval timer counts 16 bits.
+LEAST_TIMER_HZ = 20
 PAGE_BYTES = 4096
 PAGES_PER_MIB = 2**20 // PAGE_BYTES
+WORDS_PER_PAGE = PAGE_BYTES // 4
 RESERVED_MIB = 4  # below the region of fill and working set, and the firmware's tables at the top
 MAX_MEMORY_MIB = 3072  # the guest runs in 32 bits; what is more lies above 4 GiB
 
@@ -32,6 +35,8 @@ class Guest:
     `segments` is ((milliseconds, MiB dirtied per second), ...), repeated for ever. The milliseconds
     are the guest's own: a throttled or paused guest takes longer.
     A guest with `disk_mib` has a disk of that size, full of data, that it never writes to.
+    It wakes `timer_hz` times a second, and writes `words_per_page` of each page that it dirties:
+    both cost processor time, emulated ones some fifty microseconds each time that it wakes.
     """
 
     name: str
@@ -41,6 +46,8 @@ class Guest:
     segments: tuple[tuple[int, float], ...] = ((1000, 8.0),)
     disk_mib: int = 0
     nova: NovaMetadata | None = None
+    timer_hz: int = 100
+    words_per_page: int = 1
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def __post_init__(self) -> None:
@@ -54,13 +61,18 @@ class Guest:
             )
         if not self.segments or any(ms < 10 or pace < 0 for ms, pace in self.segments):
             raise LabError("segments must be (milliseconds >= 10, MiB/s >= 0) pairs, at least one")
+        if not LEAST_TIMER_HZ <= self.timer_hz <= 1000:
+            raise LabError(f"timer_hz must be {LEAST_TIMER_HZ} to 1000")
+        if not 1 <= self.words_per_page <= WORDS_PER_PAGE:
+            raise LabError(f"words_per_page must be 1 to {WORDS_PER_PAGE}")
 
     def parameters(self) -> bytes:
         """Return the parameters that `guest.S` expects after its end."""
         words = [self.fill_mib * PAGES_PER_MIB, self.working_set_mib * PAGES_PER_MIB]
+        words += [INTERVAL_TIMER_HZ // self.timer_hz, self.words_per_page]
         for milliseconds, mib_per_second in self.segments:
-            ticks = max(1, round(milliseconds * TIMER_HZ / 1000))
-            pages_per_tick = mib_per_second * PAGES_PER_MIB / TIMER_HZ
+            ticks = max(1, round(milliseconds * self.timer_hz / 1000))
+            pages_per_tick = mib_per_second * PAGES_PER_MIB / self.timer_hz
             words += [ticks, round(pages_per_tick * 2**16)]
         return struct.pack(f"<{len(words) + 2}I", *words, 0, 0)
 

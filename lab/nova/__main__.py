@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from lab.nova import check, control, environments, show, supervisor
-from lab.nova.commands import CommandError
 from lab.nova.description import Description
+from lab.nova.subprocesses import CommandError
 
 STATE = Path("/var/tmp/migprog-nova-lab")  # short: it has Unix sockets
 

@@ -12,9 +12,9 @@ from typing import Any
 from lab.nova import accuracy, differences, environments, watch
 from lab.nova.case_run import CaseRun, Result
 from lab.nova.cases import CASES, SHORT, Case
-from lab.nova.console import say
 from lab.nova.description import Description
 from lab.nova.operations import Operations
+from lab.nova.progress_lines import say
 from migprog.conf import compute
 
 TABLE = environments.ROOT / "doc/source/nova-differences.csv"

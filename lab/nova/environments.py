@@ -10,8 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab.nova.commands import run
-from lab.nova.console import say, step
+from lab.nova.progress_lines import say, step
+from lab.nova.subprocesses import run
 
 ROOT = Path(__file__).resolve().parents[2]
 PINS = ROOT / "constraints" / "nova-lab"

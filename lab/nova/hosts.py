@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.hosts import Host
-from lab.nova import options
-from lab.nova.commands import run
-from lab.nova.options import Places
+from lab.nova import service_config
+from lab.nova.service_config import Places
 from lab.nova.services import Services, inside
+from lab.nova.subprocesses import run
 
 NAMES = ("host-a", "host-b")
 _ADDRESSES = {"host-a": "127.0.7.2", "host-b": "127.0.7.3"}
@@ -83,8 +83,10 @@ class ComputeHost:
 
     def start_nova_compute(self, more: Iterable[str] = ()) -> None:
         """Start or restart nova-compute; ``more`` are options, SECTION.NAME=VALUE."""
-        sections = options.nova_compute(self._places, self.address, self._uri)
-        options.write(self.root / "etc/nova/nova.conf", options.with_options(sections, more))
+        sections = service_config.nova_compute(self._places, self.address, self._uri)
+        service_config.write(
+            self.root / "etc/nova/nova.conf", service_config.with_options(sections, more)
+        )
         # Its privsep helpers are found by the search path of its environment.
         search = f"PATH={self._places.environment}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         self.run("compute", ["/usr/bin/env", search, "nova-compute"])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.hosts import Guest
-from lab.hosts.guest import assemble
+from lab.hosts.guest import WORDS_PER_PAGE, assemble
 from lab.nova.cloud_client import Cloud
 
 MIB = 2**20
@@ -34,6 +34,9 @@ class Image:
             fill_mib=self.fill,
             working_set_mib=self.working_set,
             segments=((1000, self.pace),),
+            # As software does: it wakes seldom, and writes whole pages.
+            timer_hz=20,
+            words_per_page=WORDS_PER_PAGE,
         )
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.nova import documented, environments, options
-from lab.nova.commands import run
-from lab.nova.console import step
+from lab.nova import doc_page, environments, service_config
 from lab.nova.hosts import AGENT_USER
+from lab.nova.progress_lines import step
+from lab.nova.subprocesses import run
 from lab.parts import processes, proxies
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class MigprogInstall:
     def _install(self, role: str) -> None:
         heading = {"controller": "The package", "hypervisor": "Hypervisors\n==="}[role]
         block = self._page("install.rst", {"/opt/migprog": str(self._environment(role))})
-        lines = documented.commands(block.after(heading))
+        lines = doc_page.commands(block.after(heading))
         wanted = [line for line in lines if "install" in line or "venv" in line]
         for words in [line for line in wanted if line[0] != "apt-get"][:2]:
             # The first makes the environment, and has done so if it is an old one.
@@ -73,9 +73,9 @@ class MigprogInstall:
 
     # -- the documents ---------------------------------------------------------------------------
 
-    def _page(self, name: str, more: dict[str, str]) -> documented.Page:
+    def _page(self, name: str, more: dict[str, str]) -> doc_page.Page:
         """Of the lab's own checkout, so that an older or a newer migprog can be installed, too."""
-        return documented.Page(environments.ROOT, name, {"SECRET": SECRET, **more})
+        return doc_page.Page(environments.ROOT, name, {"SECRET": SECRET, **more})
 
     def _places(self) -> dict[str, str]:
         """Return the lab's values for the pages' example names."""
@@ -97,7 +97,7 @@ class MigprogInstall:
         self._write_controller(page)
         run(self._command(["migprog-manage", "db", "sync"]))
         nova = self._page("beside-nova.rst", self._places())
-        for words in documented.commands(nova.named("beside-test")):
+        for words in doc_page.commands(nova.named("beside-test")):
             run(self._command(words))
         for name in _CONTROLLERS:
             self._site.services.start(name, self._command([name]))
@@ -108,21 +108,21 @@ class MigprogInstall:
             self._write_agent(host)
         self.agents("start")
 
-    def _make_database(self, page: documented.Page) -> None:
+    def _make_database(self, page: doc_page.Page) -> None:
         for old in ("DROP USER IF EXISTS migprog@'%'", "DROP DATABASE IF EXISTS migprog"):
             self._site.database.execute(old)
-        for statement in documented.statements(page.of_language("mysql")):
+        for statement in doc_page.statements(page.of_language("mysql")):
             self._site.database.execute(statement)
 
-    def _make_broker(self, page: documented.Page) -> None:
+    def _make_broker(self, page: doc_page.Page) -> None:
         control = self._site.broker.environment
         if self._has_user:
             for old in (["delete_vhost", "migprog"], ["delete_user", "migprog"]):
                 run(["rabbitmqctl", *old], control)
-        for words in documented.commands(page.after("On a node of RabbitMQ")):
+        for words in doc_page.commands(page.after("On a node of RabbitMQ")):
             run(words, control)
 
-    def _make_user(self, page: documented.Page) -> None:
+    def _make_user(self, page: doc_page.Page) -> None:
         if not self._has_user:
             own = f"https://127.0.0.1:{self._site.proxies['nginx'].own}"
             nova = self._page("beside-nova.rst", {"https://cloud.example.org:8790": own})
@@ -130,7 +130,7 @@ class MigprogInstall:
                 page.after("as a user of the service project"),
                 nova.named("beside-catalog"),
             ):
-                for words in documented.commands(block):
+                for words in doc_page.commands(block):
                     self.openstack(words)
             self._has_user = True
 
@@ -141,9 +141,9 @@ class MigprogInstall:
         sections = _sections(written) | _sections(more)
         wanted = [each for each in self._options if each.startswith("compute.")]
         file = host.root / "etc/migprog/migprog.conf"
-        options.write(file, options.with_options(sections, wanted))
+        service_config.write(file, service_config.with_options(sections, wanted))
 
-    def _write_controller(self, page: documented.Page) -> None:
+    def _write_controller(self, page: doc_page.Page) -> None:
         sections = _sections(page.after("Controllers\n==="))
         nova = self._page("beside-nova.rst", self._places())
         for name in ("beside-conductor", "beside-api"):
@@ -152,7 +152,7 @@ class MigprogInstall:
         sections["api"] = {"bind_port": str(ports["migprog"])}
         sections["conductor"] = {"metrics_bind_port": str(ports["migprog-metrics"])}
         wanted = [each for each in self._options if not each.startswith("compute.")]
-        options.write(self._config, options.with_options(sections, wanted))
+        service_config.write(self._config, service_config.with_options(sections, wanted))
 
     @property
     def _config(self) -> Path:
@@ -237,9 +237,9 @@ class MigprogInstall:
             processes.wait_for_port(proxy.compute, _START_SECONDS, program)
 
 
-def _sections(text: str) -> options.Sections:
+def _sections(text: str) -> service_config.Sections:
     """The sections of a configuration file's text."""
-    found: options.Sections = {}
+    found: service_config.Sections = {}
     section: dict[str, str] = {}
     for line in text.splitlines():
         line = line.strip()

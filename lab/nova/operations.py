@@ -16,8 +16,8 @@ import requests
 from lab.hosts.lab import wait_until_filled
 from lab.nova import control
 from lab.nova.cloud_client import Cloud, Refused, wait_for
-from lab.nova.commands import run
 from lab.nova.description import Description
+from lab.nova.subprocesses import run
 
 LIVE = "live-migration"
 Document = dict[str, Any]

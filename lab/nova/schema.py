@@ -5,10 +5,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from lab.nova import environments, options
-from lab.nova.commands import run
-from lab.nova.console import step
-from lab.nova.options import Places
+from lab.nova import environments, service_config
+from lab.nova.progress_lines import step
+from lab.nova.service_config import Places
+from lab.nova.subprocesses import run
 from lab.parts import databases
 
 # Nova fills these in from its own configuration, whatever the ports of a lab are.
@@ -18,7 +18,7 @@ _CELL_DATABASE = "{scheme}://{username}@{hostname}:{port}/%s?{query}"
 
 def prepare(server: databases.Server, places: Places, cache: Path) -> None:
     """Create all databases with their tables, from the dump if there is one."""
-    for name in options.DATABASES:
+    for name in service_config.DATABASES:
         server.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
     pins = environments.fingerprint(environments.REQUIREMENTS, environments.CONSTRAINTS)
     dump = cache / f"schema-{pins}.sql"
@@ -32,7 +32,9 @@ def prepare(server: databases.Server, places: Places, cache: Path) -> None:
         for command in _commands(places):
             run(command)
     made = dump.with_suffix(".new")
-    made.write_text(run(["mariadb-dump", *_client(places), "--databases", *options.DATABASES]))
+    made.write_text(
+        run(["mariadb-dump", *_client(places), "--databases", *service_config.DATABASES])
+    )
     made.rename(dump)
 
 

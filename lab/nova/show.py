@@ -4,9 +4,9 @@
 import time
 from pathlib import Path
 
-from lab.nova.console import say
 from lab.nova.description import Description
 from lab.nova.operations import Operations, Server
+from lab.nova.progress_lines import say
 
 _KEYS = ("status", "phase", "percent", "eta_seconds", "verdict", "nova_id")
 

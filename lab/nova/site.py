@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any, Self
 
 from lab.hosts import Lab
-from lab.nova import environments, hosts, images, options, schema
+from lab.nova import environments, hosts, images, schema, service_config
 from lab.nova.cloud_client import Cloud
-from lab.nova.commands import run
-from lab.nova.console import say, step
 from lab.nova.description import Description, HostDescription
 from lab.nova.hosts import ComputeHost
 from lab.nova.migprog_install import MigprogInstall
-from lab.nova.options import Places
+from lab.nova.progress_lines import say, step
+from lab.nova.service_config import Places
 from lab.nova.services import Services
+from lab.nova.subprocesses import run
 from lab.parts import broker, databases, keystone, processes, proxies
 
 _START_SECONDS = 600.0
@@ -80,7 +80,7 @@ class Site:
             shared = self.directory / "keystone"
             shared.mkdir()
             keystone.make(shared)
-            self.keystone = enter(keystone.serving(shared, shared, _TOKEN_SECONDS, cached=True))
+            self.keystone = enter(keystone.serving(shared, shared, _TOKEN_SECONDS))
         self.places = Places(
             broker=self.broker.url,
             database=self.database.admin_url,
@@ -95,12 +95,12 @@ class Site:
     def _start_controllers(self) -> None:
         etc = self.directory / "etc"
         for file, sections in (
-            ("placement/placement.conf", options.placement(self.places)),
-            ("glance/glance-api.conf", options.glance(self.places)),
-            ("neutron/neutron.conf", options.neutron(self.places)),
-            ("nova/nova.conf", options.nova(self.places)),
+            ("placement/placement.conf", service_config.placement(self.places)),
+            ("glance/glance-api.conf", service_config.glance(self.places)),
+            ("neutron/neutron.conf", service_config.neutron(self.places)),
+            ("nova/nova.conf", service_config.nova(self.places)),
         ):
-            options.write(etc / file, sections)
+            service_config.write(etc / file, sections)
         for name in ("images/staging", "images/tasks", "nova/lock", "neutron/lock"):
             (self.directory / name).mkdir(parents=True)
         for name in ("nova/api-paste.ini", "glance/glance-api-paste.ini"):

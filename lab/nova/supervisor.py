@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from lab.nova import control, description
-from lab.nova.console import say
+from lab.nova.progress_lines import say
 from lab.nova.site import Site
 
 LOG, LOCK, PID, RUN = "supervisor.log", "lock", "supervisor.pid", "run"

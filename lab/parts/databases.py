@@ -70,6 +70,9 @@ def mariadb(durable: bool = False, tls: Tls | None = None) -> Iterator[Server]:
         # Debian's package of the server's core has no user for it; alone in its folder, and on
         # the loopback only, it may be whoever runs the tests.
         ours = ["--no-defaults", f"--datadir={directory}/data", f"--user={_user_name()}"]
+        # One that starts removes the temporary tables of others from a folder that they share.
+        pathlib.Path(directory, "tmp").mkdir()
+        ours.append(f"--tmpdir={directory}/tmp")
         _run(install, *ours, "--auth-root-authentication-method=normal", "--skip-test-db")
         command = [
             *(server, *ours, f"--port={port}", "--bind-address=127.0.0.1"),

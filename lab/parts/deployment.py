@@ -47,7 +47,7 @@ class Deployment:
         self._api_options = "".join(f"{k} = {v}\n" for k, v in api_options.items())
         self._stack = contextlib.ExitStack()
         self.agents: dict[str, processes.Program] = {}
-        self._port, self._metrics_port = processes.free_ports(2)
+        self._port, self.metrics_port = processes.free_ports(2)
         self.api = f"http://127.0.0.1:{self._port}"
 
     def __enter__(self) -> Self:
@@ -56,7 +56,7 @@ class Deployment:
             f"[database]\nconnection = {self._database_url}\n"
             f"[api]\nauth_strategy = noauth\nbind_port = {self._port}\n"
             f"{self._api_options}"
-            f"[conductor]\nmetrics_bind_port = {self._metrics_port}\n",
+            f"[conductor]\nmetrics_bind_port = {self.metrics_port}\n",
         )
         with processes.running(
             [_command("migprog-manage"), "--config-file", str(controller), "db", "sync"],
@@ -68,7 +68,7 @@ class Deployment:
         self.conductor = self._run("migprog-conductor", controller)
         self.api_program = self._run("migprog-api", controller)
         self.wait_for_api()
-        processes.wait_for_port(self._metrics_port, _START_SECONDS, self.conductor)
+        processes.wait_for_port(self.metrics_port, _START_SECONDS, self.conductor)
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -146,7 +146,7 @@ class Deployment:
 
     def counted(self) -> dict[str, float]:
         """Return the conductor's metrics by name and labels, as Prometheus reads them."""
-        answer = requests.get(f"http://127.0.0.1:{self._metrics_port}/metrics", timeout=30)
+        answer = requests.get(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=30)
         answer.raise_for_status()
         lines = (line for line in answer.text.splitlines() if not line.startswith("#"))
         return {series: float(value) for series, value in (line.rsplit(" ", 1) for line in lines)}

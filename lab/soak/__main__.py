@@ -7,7 +7,7 @@ Agents, conductor, RabbitMQ and MariaDB are real; a stand-in for libvirt simulat
 import argparse
 import pathlib
 
-from lab import suite
+from lab import judged_run
 from lab.soak import table
 from lab.soak.plan import Ending
 from lab.soak.run import Settings, soak
@@ -24,7 +24,7 @@ _LEAST_WARM_UP = 1500
 def main() -> None:
     arguments = _parser().parse_args()
 
-    def measure(seed: int, directory: pathlib.Path) -> suite.Document:
+    def measure(seed: int, directory: pathlib.Path) -> judged_run.Document:
         warm_up = arguments.warm_up
         settings = Settings(
             migrations=arguments.migrations,
@@ -35,14 +35,14 @@ def main() -> None:
             leak_bytes=arguments.leak_bytes,
             leak_descriptors=arguments.leak_descriptors,
         )
-        suite.say(f"seed {seed}: starting RabbitMQ, MariaDB and migprog")
-        return table.document(soak(settings, directory, suite.say), arguments.tolerance)
+        judged_run.say(f"seed {seed}: starting RabbitMQ, MariaDB and migprog")
+        return table.document(soak(settings, directory, judged_run.say), arguments.tolerance)
 
-    suite.run("soak", arguments, measure, table.text)
+    judged_run.run("soak", arguments, measure, table.text)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = suite.parser("soak", _DESCRIPTION)
+    parser = judged_run.parser("soak", _DESCRIPTION)
     parser.add_argument(
         "--migrations",
         type=_count,

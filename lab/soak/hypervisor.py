@@ -109,7 +109,7 @@ class SoakHypervisor(libvirt.Hypervisor):
             case Act.SET_OUT:
                 self.domains[uuid].job_began_at = self._began_at + step.at
                 self._qemu(self.domains[uuid], "setup", "active")
-            case Act.PASS:
+            case Act.ITERATION:
                 iteration = libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION
                 self.call_back(iteration, self.domains[uuid], step.value)
             case Act.PAUSE:

@@ -52,7 +52,7 @@ class Act(enum.StrEnum):
     BOOT = "boot"
     SET_OUT = "set out"
     RECEIVE = "receive"
-    PASS = "pass"
+    ITERATION = "iteration"
     PAUSE = "pause"
     END = "end"
     REMOVE = "remove"
@@ -60,7 +60,7 @@ class Act(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``at``: seconds since the soak began. ``value``: of a pass, its number."""
+    """``at``: seconds since the soak began. ``value``: of an iteration, its number."""
 
     at: float
     host: str
@@ -93,8 +93,8 @@ class Journey:
             Step(self.first_at, self.source, Act.BOOT),
             Step(began, self.source, Act.SET_OUT),
             Step(began, self.dest, Act.RECEIVE),
-            Step(began + 0.05, self.source, Act.PASS, 1),
-            Step(began + 0.6 * self.lasts_seconds, self.source, Act.PASS, 2),
+            Step(began + 0.05, self.source, Act.ITERATION, 1),
+            Step(began + 0.6 * self.lasts_seconds, self.source, Act.ITERATION, 2),
         ]
         if self.ending is Ending.COMPLETED:
             steps.append(Step(ends - _SWITCHOVER_SECONDS, self.source, Act.PAUSE))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures of a soak as a document (see :mod:`lab.suite`) and as tables. Pure."""
+"""The figures of a soak as a document (see :mod:`lab.judged_run`) and as tables. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from lab import suite
+from lab import judged_run
 from lab.soak import growth
 from lab.soak.judge import Finding, Wrong
 from lab.soak.plan import Ending
@@ -76,9 +76,9 @@ def text(document: dict[str, Any]) -> str:
     left = len(document["left"])
     return "\n".join(
         [
-            *suite.table(_ENDINGS, endings),
+            *judged_run.table(_ENDINGS, endings),
             "",
-            *suite.table(_USES, uses, 2),
+            *judged_run.table(_USES, uses, 2),
             "",
             f"{document['migrations']} migrations in {document['seconds']:.0f} s; files left in the"
             f" agents' state directories: {left}.",

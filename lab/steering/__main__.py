@@ -7,17 +7,12 @@ status is 0 if all was right, 1 if something was not, 2 if it could not be tried
 """
 
 import argparse
-import json
 import pathlib
 import random
-import signal
-import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from lab.hosts import LabError
+from lab.judged_run import Document, carry_out, say
 from lab.steering import guests, proofs, table
 from lab.steering.policies import GENTLE, POLICIES, POST_COPY, Policy
 from lab.steering.proofs import Proof
@@ -26,27 +21,16 @@ from lab.steering.run import Runner
 
 def main() -> None:
     arguments = _parser().parse_args()
-    seed = random.SystemRandom().randrange(10**6) if arguments.seed is None else arguments.seed
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        known = _run(arguments, seed)
-    except (LabError, RuntimeError, TimeoutError, OSError) as error:
-        print(f"steering-check: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(known, indent=2) + "\n")
-    sys.exit(0 if known["right"] else 1)
+    carry_out("steering-check", arguments, lambda seed: _run(arguments, seed))
 
 
-def _run(arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
+def _run(arguments: argparse.Namespace, seed: int) -> Document:
     rng = random.Random(seed)
     chosen = _policies(arguments)
-    _say(f"seed {seed}: starting two hosts and an agent, untuned and for each policy")
+    say(f"seed {seed}: starting two hosts and an agent, untuned and for each policy")
     with tempfile.TemporaryDirectory(prefix="migprog-steering-") as temporary:
         directory = arguments.keep_logs or pathlib.Path(temporary)
-        with Runner(chosen, directory, arguments.jobs, _say) as runner:
+        with Runner(chosen, directory, arguments.jobs, say) as runner:
             if _has_proofs(arguments):
                 return _known(list(_proofs(arguments, runner, rng)), seed)
             shapes = [guests.draw(rng) for _ in range(arguments.count)]
@@ -82,7 +66,7 @@ def _proofs(arguments: argparse.Namespace, runner: Runner, rng: random.Random) -
         yield proofs.converging(runner, arguments.converging, rng)
 
 
-def _known(found: Sequence[Proof], seed: int) -> dict[str, Any]:
+def _known(found: Sequence[Proof], seed: int) -> Document:
     for proof in found:
         print(f"{proof.name}: {'; '.join(proof.wrong) or 'right'}")
     return {
@@ -90,10 +74,6 @@ def _known(found: Sequence[Proof], seed: int) -> dict[str, Any]:
         **{proof.name: {"wrong": list(proof.wrong), **proof.figures} for proof in found},
         "right": not any(proof.wrong for proof in found),
     }
-
-
-def _say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -113,7 +113,7 @@ def figures(pairs: Sequence[Pair]) -> dict[str, object]:
         "runs": len(pairs),
         "needless_actions": sum(pair.needless_actions for pair in pairs),
         "wrong_aborts": sum(pair.is_wrong_abort for pair in pairs),
-        "after_first_pass_ratio": _median([p.after_first_iteration_ratio for p in compared]),
+        "after_first_iteration_ratio": _median([p.after_first_iteration_ratio for p in compared]),
         "downtime_ratio": _median([pair.downtime_ratio for pair in compared]),
         "compared": len(compared),
         "hopeless": sum(pair.is_hopeless and pair.enforces for pair in pairs),

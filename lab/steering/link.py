@@ -30,8 +30,7 @@ _BURST_SECONDS = 0.05
 class Link:
     """Carries two ports, of memory and of disks, to the same ports of a destination.
 
-    All that is sent to there shares ``bytes_per_second``; what comes back is not limited. One
-    migration at a time.
+    All that is sent to there shares ``bytes_per_second``; what comes back is not limited.
     """
 
     def __init__(self) -> None:
@@ -48,9 +47,13 @@ class Link:
         self.close()
 
     def open(self, bytes_per_second: float) -> dict[str, Any]:
-        """Carry a new migration; return libvirt's parameters of it."""
+        """Carry a new migration and no other; return libvirt's parameters of it."""
         self.close()
         self.bytes_per_second = bytes_per_second
+        return self.carry()
+
+    def carry(self) -> dict[str, Any]:
+        """Carry one more migration; return libvirt's parameters of it."""
         # New ones each time: libvirt keeps the port of disks reserved.
         ports = processes.free_ports(2)
         for port in ports:

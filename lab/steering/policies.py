@@ -13,12 +13,12 @@ DEADLINE_SECONDS = 45
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """``name`` is one of [steering] policy, ``mode`` of [steering] mode; ``requirements`` are what
-    differs from the policy, by the names of [steering] requirements. ``label`` tells those of the
-    same name apart."""
+    differs from the policy, by the names of [steering] requirements. ``label`` distinguishes those
+    of the same name."""
 
     name: str
     mode: str = "enforce"
-    requirements: Mapping[str, float] = field(
+    requirements: Mapping[str, float | str] = field(
         default_factory=lambda: {"patience_seconds": PATIENCE_SECONDS}
     )
     label: str = ""
@@ -38,7 +38,7 @@ class Policy:
     @property
     def deadline_seconds(self) -> float:
         """Since a migration's begin; infinite without one."""
-        return self.requirements.get("deadline_seconds", math.inf)
+        return float(self.requirements.get("deadline_seconds", math.inf))
 
     def config(self) -> str:
         """Return the lines of the agent's configuration."""

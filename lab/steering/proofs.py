@@ -44,7 +44,7 @@ def kubevirt(runner: Runner, times: int) -> Proof:
     if downtime_ratio is None or downtime_ratio > _DOWNTIME_RATIO_MAX:
         wrong.append(f"downtime {downtime_ratio}, over {_DOWNTIME_RATIO_MAX}")
     found = {
-        "after_first_pass_ratio": after_ratio,
+        "after_first_iteration_ratio": after_ratio,
         "downtime_ratio": downtime_ratio,
         "total_ratio": _ratio_of_medians(pairs, "total_seconds"),
         "runs": [{"untuned": course(p.untuned), "steered": pair_figures(p)} for p in pairs],

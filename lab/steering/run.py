@@ -8,12 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
 
-from lab.steering.bench import Bench
 from lab.steering.course import Course
 from lab.steering.guests import Shape
 from lab.steering.judge import Pair
 from lab.steering.nova_schedule import NovaSchedule
 from lab.steering.policies import UNTUNED, Policy
+from lab.steering.site import Site
 
 # An untuned migration that has not ended so long after its first iteration would not have ended; a
 # policy has longer, as what it does at its deadline takes some time.
@@ -50,7 +50,7 @@ class Runner:
         with contextlib.ExitStack() as undo:
             undo.callback(self._stack.close)
             self._benches = {
-                policy: self._stack.enter_context(Bench(policy, self._directory))
+                policy: self._stack.enter_context(Site(policy, self._directory))
                 for policy in (UNTUNED, *self._policies)
             }
             # First: what is begun ends as soon as its hosts do.

@@ -16,7 +16,7 @@ _COLUMNS = {
     "guests": "runs",
     "needless": "needless_actions",
     "wrong aborts": "wrong_aborts",
-    "after first": "after_first_pass_ratio",
+    "after first": "after_first_iteration_ratio",
     "downtime": "downtime_ratio",
     "hopeless": "hopeless",
     "completed": "hopeless_completed",
@@ -59,7 +59,9 @@ def pair_figures(pair: Pair) -> dict[str, Any]:
         "needless_actions": pair.needless_actions,
         "wrong_abort": pair.is_wrong_abort,
         "recorded_actions": pair.recorded_actions,
-        "after_first_pass_ratio": pair.after_first_iteration_ratio if pair.is_comparable else None,
+        "after_first_iteration_ratio": pair.after_first_iteration_ratio
+        if pair.is_comparable
+        else None,
         "downtime_ratio": pair.downtime_ratio,
     }
 
@@ -69,7 +71,7 @@ def course(seen: Course) -> dict[str, Any]:
     return {
         "outcome": seen.ending.value,
         "total_seconds": round(seen.total_seconds, 3),
-        "after_first_pass_seconds": round(seen.after_first_iteration_seconds, 3),
+        "after_first_iteration_seconds": round(seen.after_first_iteration_seconds, 3),
         "downtime_seconds": seen.downtime_seconds,
         "actions": [dataclasses.asdict(action) for action in seen.actions],
         "error": seen.error,

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``tools/faults`` and ``tools/soak`` have in common: options, document, table, exit status.
+"""What the tools that judge have in common: seed, exit status, figures as JSON; and of
+``tools/faults`` and ``tools/soak`` also options, document and table.
 
-Both print a summary and write the same document as JSON: ``suite``, ``seed``, ``right`` (whether
-all was right), ``migrations``, the counts of each kind of finding, ``groups`` (the same counts by
-kind of fault or by ending), ``findings`` (each with ``group``, ``what`` and ``text``), and figures
-of the suite's own.
+These two print a summary and write the same document as JSON: ``suite``, ``seed``, ``right``
+(whether all was right), ``migrations``, the counts of each kind of finding, ``groups`` (the same
+counts by kind of fault or by ending), ``findings`` (each with ``group``, ``what`` and ``text``),
+and figures of the suite's own.
 """
 
 import argparse
@@ -55,25 +56,45 @@ def run(
 ) -> NoReturn:
     """Run ``measure`` with the seed and a directory, print and write its document, and exit.
 
-    ``measure`` may raise :class:`RuntimeError`, :class:`TimeoutError`, :class:`OSError` and
-    :class:`ValueError` when it cannot run.
+    For what ``measure`` may raise see :func:`carry_out`.
+    """
+
+    def measure_in(seed: int) -> Document:
+        with tempfile.TemporaryDirectory(prefix=f"migprog-{name}-") as temporary:
+            directory = arguments.keep_logs or pathlib.Path(temporary)
+            directory.mkdir(parents=True, exist_ok=True)
+            return {"suite": name, "seed": seed, **measure(seed, directory)}
+
+    def show(document: Document) -> None:
+        for finding in document["findings"]:
+            print(f"{finding['group']}: {finding['what'].upper()}: {finding['text']}")
+        print(text(document))
+        print(f"{name}: {'right' if document['right'] else 'WRONG'}, seed {document['seed']}")
+
+    carry_out(name, arguments, measure_in, show)
+
+
+def carry_out(
+    name: str,
+    arguments: argparse.Namespace,
+    measure: Callable[[int], Document],
+    show: Callable[[Document], None] = lambda document: None,
+) -> NoReturn:
+    """Run ``measure`` with the seed, show and write its document, and exit by its ``right``.
+
+    ``arguments`` has ``seed`` and ``json``. ``measure`` may raise :class:`RuntimeError`,
+    :class:`TimeoutError`, :class:`OSError` and :class:`ValueError` when it cannot run.
     """
     seed = random.SystemRandom().randrange(10**6) if arguments.seed is None else arguments.seed
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     try:
-        with tempfile.TemporaryDirectory(prefix=f"migprog-{name}-") as temporary:
-            directory = arguments.keep_logs or pathlib.Path(temporary)
-            directory.mkdir(parents=True, exist_ok=True)
-            document = {"suite": name, "seed": seed, **measure(seed, directory)}
+        document = measure(seed)
     except (RuntimeError, TimeoutError, OSError, ValueError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(FAILED)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
-    for finding in document["findings"]:
-        print(f"{finding['group']}: {finding['what'].upper()}: {finding['text']}")
-    print(text(document))
-    print(f"{name}: {'right' if document['right'] else 'WRONG'}, seed {seed}")
+    show(document)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(document, indent=2) + "\n")
     sys.exit(RIGHT if document["right"] else WRONG)

@@ -47,9 +47,9 @@ def _instant(text: str) -> datetime.datetime:
     return datetime.datetime.fromisoformat(text)
 
 
-class Bench:
+class Site:
     """Serves while the block lasts; everything of it ends with this process, or with the thread
-    that starts it. Its policy's name tells it from others in ``directory``."""
+    that starts it. Its policy's name distinguishes it from others in ``directory``."""
 
     def __init__(self, policy: Policy, directory: pathlib.Path) -> None:
         self.policy = policy

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What measuring a server costs it and its host, and a migration that begins meanwhile.
+
+    .venv/bin/python benchmarks/measuring.py [--migrations 20] [--rounds 3] [--windows 1,4,16]
+
+Guests of a lab are measured by the agent's own code. The pace is that of a guest that writes as
+fast as it can: how often it writes a page in a second of its vCPU's time, and in a second of ours,
+which depends on what else the machine does. Periods with a measurement and without take turns.
+A migration is timed from the call to its end; each second one begins while a window lasts.
+"""
+
+import argparse
+import statistics
+import struct
+import sys
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import libvirt
+import psutil
+
+from lab.hosts import Guest, Host, Lab, Server
+from migprog.compute.libvirt import connection
+from migprog.compute.libvirt.dirty_rate import DirtyRateMeasurement
+from migprog.compute.libvirt.domain_reader import vcpu_time_seconds
+from migprog.compute.libvirt.loop_messages import MeasuringBegan, MeasuringEnded
+from migprog.concurrency import Inbox
+
+# Where the guest's working set begins; each page of it counts how often it was written.
+_REGION = 0x200000
+_PACE_PERCENT, _CPU_SECONDS, _DELAY_SECONDS = 1.0, 1.0, 0.1
+_GIB_OF_GOAL = 8
+_PATIENCE_SECONDS = 90.0
+
+
+class Measuring:
+    """A measurement of a server by the agent's code; has begun when it is made."""
+
+    def __init__(self, host: Host, server: Server, windows: Sequence[int]) -> None:
+        self._inbox = Inbox()
+        self._measurement = DirtyRateMeasurement(
+            lambda: libvirt.open(host.uri), server.uuid, windows, self._inbox
+        )
+        self._measurement.start()
+        self._seen: list[object] = []
+        self._until(MeasuringBegan)
+
+    def _until(self, kind: type) -> object:
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < give_up_at:
+            for each in self._seen:
+                if isinstance(each, kind):
+                    return each
+            self._seen += self._inbox.get_all(1.0)
+            if self._seen and isinstance(self._seen[-1], MeasuringEnded) and kind is MeasuringBegan:
+                break
+        raise SystemExit(f"not measured: {self._seen}")
+
+    def wait(self) -> MeasuringEnded:
+        ended = self._until(MeasuringEnded)
+        assert isinstance(ended, MeasuringEnded)
+        return ended
+
+    def cancel(self) -> None:
+        self._measurement.cancel()
+        self.wait()
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--migrations", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory-mib", type=int, default=1024)
+    parser.add_argument("--windows", default="1,4,16")
+    options = parser.parse_args(arguments)
+    windows = [int(each) for each in options.windows.split(",")]
+    connection.run_event_loop()
+    with Lab() as lab:
+        goals = [
+            *_pace(lab, windows, options.rounds, options.memory_mib),
+            _delay(lab, options.migrations),
+        ]
+    print(f"goals: {'met' if all(goals) else 'NOT met'}")
+    return 0 if all(goals) else 1
+
+
+def _pace(lab: Lab, windows: Sequence[int], rounds: int, memory_mib: int) -> list[bool]:
+    host = lab.hosts[0]
+    guest = Guest(
+        "pace",
+        memory_mib=memory_mib,
+        fill_mib=memory_mib - 64,
+        working_set_mib=1,
+        segments=((1000, 4000.0),),
+        words_per_page=1024,
+    )
+    server = lab.start_guest(host, guest)
+    qemu = _process(guest)
+    ratios, of_ours, more_seconds = [], [], []
+    with host.connect() as connected:
+        domain = connected.lookupByUUIDString(server.uuid)
+        for _ in range(rounds):
+            start = _Reading.of(domain, qemu)
+            Measuring(host, server, windows).wait()
+            middle = _Reading.of(domain, qemu)
+            time.sleep(middle.at - start.at)
+            end = _Reading.of(domain, qemu)
+            with_it, without = middle.since(start), end.since(middle)
+            ratios.append(with_it.by_vcpu / without.by_vcpu)
+            of_ours.append(with_it.by_clock / without.by_clock)
+            # What is not the vCPU's: the sampling is done by a thread of its own.
+            more_seconds.append(with_it.other_seconds - without.other_seconds)
+    lab.destroy_guest(server)
+    slower_percent = 100 * (1 - statistics.median(ratios))
+    cpu_seconds = statistics.median(more_seconds) * _GIB_OF_GOAL * 1024 / memory_mib
+    print(
+        f"a guest of {memory_mib} MiB that writes all the time is {slower_percent:.2f} % slower "
+        f"while it is measured ({', '.join(f'{each:.4f}' for each in ratios)} of its pace by its "
+        f"vCPU's time, {', '.join(f'{each:.3f}' for each in of_ours)} by the clock)"
+    )
+    print(f"  {_goal(slower_percent <= _PACE_PERCENT, f'at most {_PACE_PERCENT:g} %')}")
+    cpu_of_idle = _cpu_of_idle(lab, windows, rounds, memory_mib)
+    print(
+        f"an idle guest of {_GIB_OF_GOAL} GiB takes {cpu_of_idle:.3f} core-seconds more a "
+        f"measurement, the busy one {cpu_seconds:.3f}, both scaled from {memory_mib} MiB"
+    )
+    print(f"  {_goal(cpu_of_idle <= _CPU_SECONDS, f'at most {_CPU_SECONDS:g} core-second')}")
+    return [slower_percent <= _PACE_PERCENT, cpu_of_idle <= _CPU_SECONDS]
+
+
+def _cpu_of_idle(lab: Lab, windows: Sequence[int], rounds: int, memory_mib: int) -> float:
+    host = lab.hosts[0]
+    guest = Guest("idle", memory_mib=memory_mib, fill_mib=memory_mib - 64, segments=((1000, 0.0),))
+    server = lab.start_guest(host, guest)
+    qemu = _process(guest)
+    more = []
+    for _ in range(rounds):
+        begun, cpu = time.monotonic(), _cpu(qemu)
+        Measuring(host, server, windows).wait()
+        seconds, cpu_with = time.monotonic() - begun, _cpu(qemu) - cpu
+        cpu = _cpu(qemu)
+        time.sleep(seconds)
+        more.append(cpu_with - (_cpu(qemu) - cpu))
+    lab.destroy_guest(server)
+    return statistics.median(more) * _GIB_OF_GOAL * 1024 / memory_mib
+
+
+def _delay(lab: Lab, migrations: int) -> bool:
+    source, destination = lab.hosts
+    guest = Guest("moves", memory_mib=64, fill_mib=32, working_set_mib=4, segments=((1000, 1.0),))
+    server = lab.start_guest(source, guest)
+    took: dict[bool, list[float]] = {False: [], True: []}
+    failed = 0
+    for number in range(2 * migrations):
+        is_measured = bool(number % 2)
+        measuring = Measuring(source, server, (60,)) if is_measured else None
+        begun = time.monotonic()
+        outcome = lab.migrate(server, source, destination, bandwidth_mib_s=100).wait()
+        took[is_measured].append(time.monotonic() - begun)
+        failed += not outcome.completed
+        if measuring is not None:
+            measuring.cancel()
+        if outcome.completed:
+            lab.migrate(server, destination, source, bandwidth_mib_s=100).wait()
+    lab.destroy_guest(server)
+    without, with_it = (statistics.median(took[each]) for each in (False, True))
+    print(
+        f"{migrations} migrations that begin while a window lasts take {with_it:.3f} s, as many "
+        f"others {without:.3f} s (medians); {failed} failed"
+    )
+    is_met = with_it - without <= _DELAY_SECONDS and not failed
+    print(f"  {_goal(is_met, f'at most {_DELAY_SECONDS:g} s later, none fails')}")
+    return is_met
+
+
+class _Pace(NamedTuple):
+    """How often a guest wrote its first page in a second of its vCPU, and of the clock; and the
+    processor time of QEMU's other threads."""
+
+    by_vcpu: float
+    by_clock: float
+    other_seconds: float
+
+
+class _Reading(NamedTuple):
+    at: float
+    writes: int
+    vcpu_seconds: float
+    cpu_seconds: float
+
+    @classmethod
+    def of(cls, domain: libvirt.virDomain, qemu: psutil.Process) -> "_Reading":
+        vcpu = vcpu_time_seconds(domain) or 0.0
+        return cls(time.monotonic(), _count(domain), vcpu, _cpu(qemu))
+
+    def since(self, before: "_Reading") -> _Pace:
+        count, vcpu = self.writes - before.writes, self.vcpu_seconds - before.vcpu_seconds
+        return _Pace(
+            count / vcpu,
+            count / (self.at - before.at),
+            self.cpu_seconds - before.cpu_seconds - vcpu,
+        )
+
+
+def _count(domain: libvirt.virDomain) -> int:
+    """Return how often the guest has written its first page."""
+    (count,) = struct.unpack("<I", domain.memoryPeek(_REGION, 4, libvirt.VIR_MEMORY_PHYSICAL))
+    return int(count)
+
+
+def _process(guest: Guest) -> psutil.Process:
+    for each in psutil.process_iter(["cmdline"]):
+        if any(guest.uuid in word for word in each.info["cmdline"] or ()):
+            return each
+    raise SystemExit(f"no process of guest {guest.name}")
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _goal(is_met: bool, goal: str) -> str:
+    return f"goal: {goal}: {'met' if is_met else 'NOT met'}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
