@@ -9,6 +9,7 @@ overload cannot queue more reports than there are migrations.
 """
 
 import dataclasses
+import itertools
 import logging
 import math
 import threading
@@ -17,10 +18,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from migprog import objects
-from migprog.conductor.refusals import Refusals
+from migprog import loops
+from migprog.conductor.storing import StoreBatches
 from migprog.core.log_limit import LogLimit
-from migprog.core.report import Batch, Report
+from migprog.core.messages import Batch, Report
 from migprog.metrics import conductor as metrics
 from migprog.objects import ReceivedBatch, Stored, Unavailable
 
@@ -32,6 +33,8 @@ _MAX_ENTRIES = 2000
 # Progress reports, and heartbeats, that may wait: more than a cloud has at a time. Without this a
 # sender of invented migrations could fill the memory.
 _MOST_WAITING = 20_000
+# After that the thread itself hangs: transactions have shorter deadlines.
+_LATE_SECONDS = 300.0
 # Agents wait no longer for the answer. A batch that is sent again is stored once.
 _ANSWER_SECONDS = 30.0
 
@@ -54,45 +57,12 @@ class BatchWindow:
         return min(self.for_progress_seconds, self.rest * took_seconds)
 
 
-StoreBatches = Callable[[Sequence[ReceivedBatch]], list[Stored]]
-
-
-def _ignore(server_uuid: str, uuid: str) -> None:
-    """Do nothing."""
-
-
-def make_store_batches(
-    store: objects.Store, appeared: Callable[[str, str], None] = _ignore
-) -> StoreBatches:
-    """Return a function that stores batches in ``store``, and counts and logs the result.
-
-    ``appeared`` is called with the server's and the migration's UUID of each new migration; it must
-    not block. The function raises what :func:`objects.store_batches` raises.
-    """
-
-    refusals = Refusals()
-
-    def store_batches(received: Sequence[ReceivedBatch]) -> list[Stored]:
-        begun = time.monotonic()
-        with store.counting() as cost:
-            stored = objects.store_batches(store, received)
-        seconds = time.monotonic() - begun
-        metrics.transaction(len(received), seconds, cost.statements, cost.rows)
-        for each, what in zip(received, stored, strict=True):
-            metrics.stored(what.reports, what.ends)
-            refusals.note(each.batch.host, what.refused)
-            for report in what.appeared:
-                appeared(report.server_uuid, report.uuid)
-        return stored
-
-    return store_batches
-
-
 @dataclass(slots=True, eq=False)
 class _Pending:
-    """A batch whose sender waits for the acknowledgement."""
+    """A batch whose sender waits for the acknowledgement; ``since`` is by the monotonic clock."""
 
     received: ReceivedBatch
+    since: float
     done: threading.Event = field(default_factory=threading.Event)
     stored: Stored | None = None
     error: Exception | None = None
@@ -100,18 +70,22 @@ class _Pending:
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """A report that may be lost, its batch, and when it was received (epoch seconds)."""
+    """A report that may be lost, its batch, and when it was received (epoch seconds).
+
+    ``since``: when the first of those that it replaces was, by the monotonic clock."""
 
     report: Report
     batch: Batch
     at: float
+    since: float
 
 
 _Agents = dict[tuple[str, str, str | None], ReceivedBatch]
 
 
 class ReportBatcher:
-    """Stores batches by ``store_batches`` (:func:`make_store_batches`) in a thread of its own.
+    """Stores batches by ``store_batches`` (see :mod:`migprog.conductor.storing`) in a thread of its
+    own.
 
     ``answer_seconds``: how long :meth:`store` waits. ``most_waiting``: how many progress reports,
     and how many heartbeats, may wait.
@@ -135,6 +109,8 @@ class ReportBatcher:
         # The last heartbeats by host, node and key, so that no sender replaces another host's.
         # Batches that have nothing else.
         self._agents: _Agents = {}
+        # Since when the oldest of those that are being stored waits, by the monotonic clock.
+        self._storing_since: float | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="report batcher", daemon=True)
 
@@ -148,13 +124,23 @@ class ReportBatcher:
             self._changed.notify()
         self._thread.join()
 
+    def oldest_seconds(self) -> float:
+        """Return for how long the oldest report has waited to be stored; 0 if none waits."""
+        with self._changed:
+            # Both are in the order in which they came.
+            first = [each.since for each in self._pending[:1]]
+            first += [each.since for each in itertools.islice(self._progress.values(), 1)]
+            if self._storing_since is not None:
+                first.append(self._storing_since)
+        return max(0.0, time.monotonic() - min(first)) if first else 0.0
+
     def store(self, batch: Batch) -> Stored:
         """Store a batch and return what became of it.
 
-        Raises :class:`objects.Unavailable` when the database fails or needs more than
+        Raises :class:`Unavailable` when the database fails or needs more than
         ``answer_seconds``.
         """
-        pending = _Pending(ReceivedBatch(batch, time.time()))
+        pending = _Pending(ReceivedBatch(batch, time.time()), time.monotonic())
         with self._changed:
             self._pending.append(pending)
             self._changed.notify()
@@ -170,7 +156,7 @@ class ReportBatcher:
 
     def keep(self, batch: Batch) -> None:
         """Queue a batch's progress and heartbeat, which may be lost; ignore its arrivals."""
-        at = time.time()
+        at, now = time.time(), time.monotonic()
         with self._changed:
             for report in batch.reports:
                 # By host: no sender replaces another host's report.
@@ -182,11 +168,12 @@ class ReportBatcher:
                     self._overflowed(batch.host)
                     continue
                 if before is None or before.report.sequence < report.sequence:
-                    self._progress[key] = _Progress(report, batch, at)
+                    since = now if before is None else before.since
+                    self._progress[key] = _Progress(report, batch, at, since)
             if batch.agent is not None:
                 agent = batch.host, batch.node, batch.agent.key
                 if agent in self._agents or len(self._agents) < self._most_waiting:
-                    alone = dataclasses.replace(batch, reports=(), arrivals=())
+                    alone = dataclasses.replace(batch, reports=(), arrivals=(), measurements=())
                     self._agents[agent] = ReceivedBatch(alone, at)
             self._changed.notify()
 
@@ -200,13 +187,20 @@ class ReportBatcher:
             )
 
     def _run(self) -> None:
+        with loops.turning("the report batcher", _LATE_SECONDS) as loop:
+            self._store_all(loop)
+
+    def _store_all(self, loop: loops.Loop) -> None:
         window = self._window
         begun, took = -math.inf, 0.0
         while True:
+            loop.turned()
             with self._changed:
-                self._changed.wait_for(
-                    lambda: self._pending or self._progress or self._agents or self._stopping
-                )
+                if not self._changed.wait_for(
+                    lambda: self._pending or self._progress or self._agents or self._stopping,
+                    loops.IDLE_SECONDS,
+                ):
+                    continue
                 self._wait_until(
                     begun + window.progress_seconds(took),
                     lambda: self._pending or self._stopping,
@@ -216,9 +210,12 @@ class ReportBatcher:
                 pending, self._pending = _split(self._pending)
                 agents, self._agents = self._agents, {}
                 progress = [self._progress.pop(key) for key in list(self._progress)[:_MAX_REPORTS]]
+                taken = [each.since for each in pending] + [each.since for each in progress]
+                self._storing_since = min(taken, default=None)
             if not pending and not progress and not agents:
                 return
             self._store(pending, [*_by_sender(progress), *agents.values()])
+            self._storing_since = None
             took = time.monotonic() - begun
 
     def _wait_until(self, at: float, or_else: Callable[[], Any]) -> None:
@@ -261,7 +258,8 @@ def _split(pending: list[_Pending]) -> tuple[list[_Pending], list[_Pending]]:
     """Split into those of the next transaction, at least one, and the rest."""
     entries = 0
     for number, each in enumerate(pending):
-        entries += len(each.received.batch.reports) + len(each.received.batch.arrivals)
+        batch = each.received.batch
+        entries += len(batch.reports) + len(batch.arrivals) + len(batch.measurements)
         if number and entries > _MAX_ENTRIES:
             return pending[:number], pending[number:]
     return pending, []

@@ -13,7 +13,7 @@ from migprog.conductor.batcher import ReportBatcher
 from migprog.conductor.host_clocks import HostClocks
 from migprog.core.entry_refusal import Why
 from migprog.core.log_limit import LogLimit
-from migprog.core.report import Ack, Batch
+from migprog.core.messages import Ack, Batch
 from migprog.core.wire_table import Dropped, Malformed
 from migprog.metrics import conductor as metrics
 from migprog.rpc import conductor

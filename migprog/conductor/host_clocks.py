@@ -8,8 +8,9 @@ from collections import OrderedDict
 
 from migprog.core import clocks
 from migprog.core.clocks import Offset
+from migprog.core.duration import describe
 from migprog.core.log_limit import LogLimit
-from migprog.core.report import Batch
+from migprog.core.messages import Batch
 
 LOG = logging.getLogger(__name__)
 # Beyond it the hosts that have been silent longest are dropped; their next message adds them again.
@@ -51,8 +52,8 @@ class HostClocks:
             if not seconds or self._lines.held_back(batch.host, time.monotonic()) is None:
                 return seconds
         LOG.warning(
-            "clock of host %r is %.0f s %s this conductor's; the instants that it reports are "
+            "clock of host %r is %s %s this conductor's; the instants that it reports are "
             "corrected by that much: check its time synchronisation",
-            *(batch.host, abs(seconds), "behind" if seconds > 0 else "ahead of"),
+            *(batch.host, describe(abs(seconds)), "behind" if seconds > 0 else "ahead of"),
         )
         return seconds

@@ -6,6 +6,7 @@ second. Nova has a record of it. It is copied only where the source's agent ran 
 no agent will report the migration later.
 """
 
+import dataclasses
 import logging
 import time
 import uuid
@@ -13,10 +14,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from migprog import exception, objects
+from migprog.core.messages import Batch, Report
 from migprog.core.nova_match import CLOCK_SKEW, LIVE_MIGRATION, NovaMigration
-from migprog.core.report import Batch, Report
 from migprog.core.status import Phase, Status
 from migprog.metrics import conductor as metrics
+from migprog.notifications import Notify
 
 LOG = logging.getLogger(__name__)
 
@@ -29,8 +31,10 @@ _NAMESPACE = uuid.UUID("5f2f1d1e-7f0a-4d6c-9a53-0f5a4a3e9b61")
 _MOST_MIGRATIONS = 20
 
 
-def record(store: objects.Store, records: Iterable[NovaMigration]) -> None:
-    """Record each failed migration of ``records`` that no agent has reported.
+def record(
+    store: objects.Store, records: Iterable[NovaMigration], notify: Notify | None = None
+) -> None:
+    """Record each failed migration of ``records`` that no agent has reported, and ``notify``.
 
     Raises :class:`objects.Unavailable`.
     """
@@ -41,7 +45,7 @@ def record(store: objects.Store, records: Iterable[NovaMigration]) -> None:
             and _is_unreported(store, each)
             and _was_watched(store, each, now)
         ):
-            _store(store, each)
+            _store(store, each, notify)
 
 
 def _has_failed(record: NovaMigration, now: datetime) -> bool:
@@ -75,7 +79,7 @@ def _was_watched(store: objects.Store, record: NovaMigration, now: datetime) -> 
     return agent is not None and not agent.is_silent(now) and agent.started_at < record.created_at
 
 
-def _store(store: objects.Store, record: NovaMigration) -> None:
+def _store(store: objects.Store, record: NovaMigration, notify: Notify | None) -> None:
     assert record.source_compute is not None and record.updated_at is not None
     server = _find_server(store, record.server_uuid)
     report = Report(
@@ -94,12 +98,18 @@ def _store(store: objects.Store, record: NovaMigration) -> None:
         user_id=None if server is None else server.user_id,
     )
     host, node = record.source_compute, record.source_node or record.source_compute
-    stored = objects.store_batch(store, Batch(host=host, node=node, reports=(report,)), time.time())
+    batch = objects.ReceivedBatch(Batch(host=host, node=node, reports=(report,)), time.time())
+    (stored,) = objects.store_batches(store, [batch], for_notices=notify is not None)
     if stored.ack.refused:
         return
     metrics.stored(stored.reports, stored.ends)
     migration = objects.Migration.get(store, record.server_uuid, report.uuid)
     objects.name(store, migration, record, time.time())
+    if notify is not None:
+        ids = {"nova_id": record.id, "nova_uuid": record.uuid}
+        notify(
+            dataclasses.replace(each, migration={**each.migration, **ids}) for each in stored.events
+        )
     LOG.info(
         "migration %s of server %s failed before libvirt began; recorded from Nova's migration %s",
         *(report.uuid, record.server_uuid, record.uuid),

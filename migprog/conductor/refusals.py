@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 
-from migprog.core.entry_refusal import Refusal, Why
+from migprog.core.entry_refusal import EntryRefusal, Why
 from migprog.core.log_limit import LogLimit
 from migprog.metrics import conductor as metrics
 
@@ -28,7 +28,7 @@ class Refusals:
     def __init__(self) -> None:
         self._log_limit = LogLimit()
 
-    def note(self, host: str, refused: Sequence[Refusal]) -> None:
+    def note(self, host: str, refused: Sequence[EntryRefusal]) -> None:
         """Count a batch's refused entries; log the first of each kind, once in ten minutes."""
         metrics.refused(refusal.why for refusal in refused)
         for why, refusal in _firsts(refused).items():
@@ -36,8 +36,8 @@ class Refusals:
                 LOG.warning(_LINES[why], host, refusal.entry, refusal.text)
 
 
-def _firsts(refused: Iterable[Refusal]) -> dict[Why, Refusal]:
-    firsts: dict[Why, Refusal] = {}
+def _firsts(refused: Iterable[EntryRefusal]) -> dict[Why, EntryRefusal]:
+    firsts: dict[Why, EntryRefusal] = {}
     for refusal in refused:
         firsts.setdefault(refusal.why, refusal)
     return firsts

@@ -7,13 +7,27 @@ from typing import Any
 
 from oslo_config import cfg
 
-from migprog import exception, httpd, logs, metrics, objects, outages, rpc
-from migprog.conductor.batcher import ReportBatcher, StoreBatches, make_store_batches
+from migprog import (
+    exception,
+    httpd,
+    logs,
+    metrics,
+    notifications,
+    objects,
+    outages,
+    rpc,
+    systemd,
+)
+from migprog.conductor.agent_states import AgentStates
+from migprog.conductor.batcher import ReportBatcher
 from migprog.conductor.endpoint import ConductorEndpoint
+from migprog.conductor.forecast_checks import ForecastChecks
 from migprog.conductor.nova_client import Nova
 from migprog.conductor.nova_lookup import NovaIdLookup
+from migprog.conductor.storing import StoreBatches, make_store_batches
 from migprog.conf import nova as nova_conf
 from migprog.conf.bind import metrics_address
+from migprog.metrics import conductor as conductor_metrics
 from migprog.rpc import brokers, conductor, shutdown
 
 LOG = logging.getLogger(__name__)
@@ -42,9 +56,13 @@ class ConductorService:
         self._server: Any = None
         self._batcher: ReportBatcher | None = None
         self._nova_id_lookup: NovaIdLookup | None = None
+        self._forecast_checks: ForecastChecks | None = None
+        self._notifications: notifications.Sender | None = None
         self._metrics: httpd.Server | None = None
+        self._agent_states: AgentStates | None = None
         self._broker: outages.Party | None = None
         self._stopping = threading.Event()
+        self._serves = ""
 
     def start(self) -> None:
         """Start; wait for a database or a broker that is away.
@@ -54,6 +72,9 @@ class ConductorService:
         """
         if self._transport_url is None:
             rpc.check(self._conf)
+        self._notifications = notifications.make_sender(
+            self._conf, f"migprog-conductor:{self._conf.conductor.host}"
+        )
         self._store = objects.connect(self._conf)
         self._serve_metrics()
         self._wait_for_database(self._store)
@@ -62,6 +83,10 @@ class ConductorService:
         self._store.log_outages(_WITHOUT_DATABASE)
         self._batcher = ReportBatcher(self._storing(self._store))
         self._batcher.start()
+        conductor_metrics.oldest_unstored(self._batcher.oldest_seconds)
+        if self._metrics is not None:
+            self._agent_states = AgentStates(self._store)
+            self._agent_states.start()
         where = brokers.where(self._conf, self._transport_url)
         self._broker = outages.party(LOG, where, "no reports are received; they wait in the agents")
         logs.report_broker(self._broker)
@@ -81,6 +106,7 @@ class ConductorService:
             why = brokers.cause(error).text
             raise exception.ConfigError(f"[DEFAULT] transport_url: {where}: {why}") from error
         self._broker.worked()
+        self._serves = f"storing reports from {where} in {self._store.where}"
         LOG.info(
             "conductor %s takes reports from %s and stores them in %s",
             *(self._conf.conductor.host, where, self._store.where),
@@ -93,8 +119,14 @@ class ConductorService:
             shutdown.stop_serving(self._server, is_away=self._is_broker_away())
         if self._batcher is not None:
             self._batcher.stop()
+        if self._forecast_checks is not None:
+            self._forecast_checks.stop()
         if self._nova_id_lookup is not None:
             self._nova_id_lookup.stop()
+        if self._notifications is not None:
+            self._notifications.stop()
+        if self._agent_states is not None:
+            self._agent_states.stop()
         if self._transport is not None:
             shutdown.close(self._transport, is_away=self._is_broker_away())
         if self._metrics is not None:
@@ -104,6 +136,9 @@ class ConductorService:
 
     def reload(self, conf: cfg.ConfigOpts) -> None:
         """Do nothing: no option of the conductor can change while it runs."""
+
+    def status(self) -> systemd.Status:
+        return systemd.Status(bool(self._serves), self._serves or "starting")
 
     def _wait_for_database(self, store: objects.Store) -> None:
         """Return when the database serves, or when the service is to stop."""
@@ -128,13 +163,18 @@ class ConductorService:
         return self._broker is not None and self._broker.is_failing
 
     def _storing(self, store: objects.Store) -> StoreBatches:
-        """Return what stores batches; start the Nova id lookup where ``[nova]`` is configured."""
+        """Return what stores batches; start what follows ends and, where ``[nova]`` is configured,
+        looks up Nova's ids."""
         nova_conf.register_opts(self._conf)
+        notify = None if self._notifications is None else self._notifications.put
+        self._forecast_checks = ForecastChecks(store)
+        self._forecast_checks.start()
+        ended = self._forecast_checks.ended
         if not nova_conf.is_asked(self._conf):
-            return make_store_batches(store)
-        self._nova_id_lookup = NovaIdLookup(store, Nova(self._conf))
+            return make_store_batches(store, notify=notify, ended=ended)
+        self._nova_id_lookup = NovaIdLookup(store, Nova(self._conf), notify=notify)
         self._nova_id_lookup.start()
-        return make_store_batches(store, self._nova_id_lookup.appeared)
+        return make_store_batches(store, self._nova_id_lookup.appeared, notify, ended)
 
     def _serve_metrics(self) -> None:
         address = metrics_address(self._conf.conductor)

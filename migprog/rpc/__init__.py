@@ -13,9 +13,8 @@ from oslo_messaging.rpc import dispatcher
 from oslo_messaging.rpc import server as rpc_server
 
 from migprog import context, exception
+from migprog.rpc import brokers
 from migprog.rpc.replies import Dispatcher, Replies
-
-_AMQP_PORT = 5672
 
 # While it waits for messages, oslo.messaging (18.3) polls for notifications to acknowledge: first
 # after 1 ms, then at growing intervals up to 5 s, and from 1 ms again after each message. That is
@@ -158,7 +157,7 @@ def broker(conf: cfg.ConfigOpts, url: str | None = None) -> Broker:
             f"[DEFAULT] transport_url: {parsed.transport!r} must be: rabbit"
         )
     first = parsed.hosts[0]
-    return Broker(first.hostname, first.port or _AMQP_PORT, first.username or "guest")
+    return Broker(first.hostname, first.port or brokers.AMQP_PORT, first.username or "guest")
 
 
 def in_virtual_host(conf: cfg.ConfigOpts, url: str, name: str) -> str:

@@ -9,7 +9,7 @@ from amqp import exceptions as amqp_exceptions
 from kombu import exceptions as kombu_exceptions
 from oslo_config import cfg
 
-_AMQP_PORT = 5672
+AMQP_PORT = 5672
 _MOST_CHARACTERS = 300
 # The text of MessageDeliveryFailure.
 _UNDELIVERED = re.compile(r"Unable to connect to AMQP server on .* after \S+ tries: (.*)")
@@ -41,17 +41,20 @@ def where(conf: cfg.ConfigOpts, url: str | None = None) -> str:
         parsed = messaging.TransportURL.parse(conf, url)
     except (messaging.InvalidTransportURL, ValueError):
         return "message broker"
-    hosts = ", ".join(f"{_bracketed(h.hostname)}:{h.port or _AMQP_PORT}" for h in parsed.hosts)
+    hosts = ", ".join(f"{_bracketed(h.hostname)}:{h.port or AMQP_PORT}" for h in parsed.hosts)
     return f"message broker {hosts or parsed.transport}, virtual host {parsed.virtual_host or '/'}"
 
 
-def cause(error: Exception, asked: str = "the conductor") -> Cause:
-    """Return in one line what one of :data:`ERRORS` means. ``asked``: who was called."""
+def cause(
+    error: Exception, asked: str = "the conductor", option: str = "[DEFAULT] transport_url"
+) -> Cause:
+    """Return in one line what one of :data:`ERRORS` means. ``asked``: who was called; ``option``:
+    the one that names the broker."""
     refused = next((each for each in _chain(error) if isinstance(each, _REFUSALS)), None)
     if refused is not None and _is_of_permissions(refused):
         text = _cut(refused.reply_text)
         return Cause(
-            "the user of [DEFAULT] transport_url is logged in and lacks a permission for "
+            f"the user of {option} is logged in and lacks a permission for "
             f"{refused.method_name}: {text}; rabbitmqctl list_permissions and "
             "list_topic_permissions show what it may do",
             True,
@@ -63,7 +66,7 @@ def cause(error: Exception, asked: str = "the conductor") -> Cause:
             else "no such virtual host, or the user has no permission there"
         )
         text = _cut(refused.reply_text or refused)
-        return Cause(f"refuses the login of [DEFAULT] transport_url, {what}: {text}", True)
+        return Cause(f"refuses the login of {option}, {what}: {text}", True)
     if isinstance(error, messaging.MessagingTimeout):
         return Cause("no answer in time")
     if isinstance(error, messaging.RemoteError):

@@ -65,7 +65,7 @@ class ConductorAPI:
         self._calls = DeadlineRunner(_MOST_CALLS)
 
     def report(self, batch: dict[str, Any], acknowledged: bool) -> dict[str, Any] | None:
-        """Send a host's reports (see ``core.report.Batch``).
+        """Send a host's reports (see ``core.messages.Batch``).
 
         With ``acknowledged`` wait for the conductor's answer and return it; without, return None
         as soon as the broker has the message. Raises :class:`Unreachable`.

@@ -6,8 +6,9 @@ import threading
 import pytest
 
 from lab.parts.processes import wait_for
+from migprog.conductor import batcher
 from migprog.conductor.batcher import BatchWindow, ReportBatcher
-from migprog.core.report import Ack, Batch
+from migprog.core.messages import Ack, Batch
 from migprog.metrics import REGISTRY
 from migprog.objects import Stored, Unavailable
 from migprog.tests import stores
@@ -257,3 +258,46 @@ def test_another_hosts_progress_does_not_take_the_place_of_the_sources(database,
     wait_for(lambda: len(database.transactions) == 2, _SECONDS, "the progress to be stored")
     told = {each.host: [r.percent for r in each.reports] for each in database.transactions[1]}
     assert told == {"source": [40], "evil": [99]}
+
+
+class Time:
+    """The time of a batcher, moved by a test."""
+
+    now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+    time = monotonic
+
+
+def test_oldest_report_waits_from_its_receipt_until_it_is_stored(monkeypatch):
+    time = Time()
+    monkeypatch.setattr(batcher, "time", time)
+    database = Database()
+    intake = ReportBatcher(database.store)
+    assert intake.oldest_seconds() == 0.0
+    progress = stores.report()
+    intake.keep(batch(progress))
+    time.now += 5.0
+    # A newer report takes its place in the queue.
+    intake.keep(batch(stores.later(progress)))
+    intake.keep(batch(stores.report(), host="b"))
+    assert intake.oldest_seconds() == 5.0
+    intake.start()
+    assert database.begun.acquire(timeout=_SECONDS)
+    time.now += 2.0
+    intake.keep(batch(stores.report(), host="c"))
+    assert intake.oldest_seconds() == 7.0
+    for _ in range(2):
+        database.go.release()
+    intake.stop()
+    assert intake.oldest_seconds() == 0.0
+
+
+def test_batch_whose_sender_waits_counts_as_waiting(database, intake):
+    first = busy(database, intake)
+    assert intake.oldest_seconds() > 0.0
+    database.go.release()
+    first.answer()
+    wait_for(lambda: intake.oldest_seconds() == 0.0, _SECONDS, "nothing to wait")

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from migprog.conductor.host_clocks import HostClocks
-from migprog.core.report import Batch
+from migprog.core.messages import Batch
 from migprog.tests import stores
 from migprog.tests.stores import START
 
@@ -47,8 +47,8 @@ def test_a_clock_that_is_off_is_logged_once(caplog):
         sampled_at(clocks, host, wrong_by, START + 1)
     lines = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert [line.partition(";")[0] for line in lines] == [
-        "clock of host 'ahead' is 3600 s ahead of this conductor's",
-        "clock of host 'behind' is 60 s behind this conductor's",
+        "clock of host 'ahead' is 1 h 00 min ahead of this conductor's",
+        "clock of host 'behind' is 1 min 00 s behind this conductor's",
     ]
 
 

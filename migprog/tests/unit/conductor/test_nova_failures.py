@@ -9,8 +9,8 @@ import pytest
 
 from migprog import objects
 from migprog.conductor import nova_failures
+from migprog.core.messages import Agent, Batch
 from migprog.core.nova_match import NovaMigration
-from migprog.core.report import Agent, Batch
 from migprog.core.status import Status
 from migprog.tests import stores
 

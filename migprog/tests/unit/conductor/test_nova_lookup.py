@@ -12,18 +12,20 @@ import pytest
 
 from lab.parts.processes import wait_for
 from migprog import objects
-from migprog.conductor.batcher import BatchWindow, ReportBatcher, make_store_batches
+from migprog.conductor.batcher import BatchWindow, ReportBatcher
 from migprog.conductor.nova_client import NoAnswer
-from migprog.conductor.nova_lookup import NovaIdLookup, Patience
+from migprog.conductor.nova_lookup import NovaIdLookup
+from migprog.conductor.nova_lookup_queue import LookupTimes
+from migprog.conductor.storing import make_store_batches
 from migprog.core import nova_match
+from migprog.core.messages import Batch
 from migprog.core.nova_match import NovaMigration
-from migprog.core.report import Batch
 from migprog.core.status import Status
 from migprog.metrics import REGISTRY
 from migprog.tests import stores
 from migprog.tests.stores import START
 
-AT_ONCE = Patience(under_way_seconds=(0.01,), ended_seconds=(0.01, 0.01), pause_seconds=0.001)
+AT_ONCE = LookupTimes(under_way_seconds=(0.01,), ended_seconds=(0.01, 0.01), pause_seconds=0.001)
 EARLY = dataclasses.replace(AT_ONCE, failures_interval_seconds=0.01)
 _SECONDS = 60
 Ask = Callable[[str], list[NovaMigration]]
@@ -66,7 +68,7 @@ def naming(store: objects.Store) -> Iterator[Callable[..., NovaIdLookup]]:
     """Starts one that asks a function."""
     started = []
 
-    def start(ask: Ask | Nova, patience: Patience = AT_ONCE) -> NovaIdLookup:
+    def start(ask: Ask | Nova, patience: LookupTimes = AT_ONCE) -> NovaIdLookup:
         asked = ask if isinstance(ask, Nova) else Nova(ask)
         started.append(NovaIdLookup(store, asked, patience))
         started[-1].start()
@@ -84,7 +86,7 @@ def settled(outcome: str, before: float) -> None:
     wait_for(lambda: counted(outcome) > before, _SECONDS, f"a migration that is {outcome}")
 
 
-def test_one_that_appears_is_named_once_and_for_all(store, naming) -> None:
+def test_new_migration_gets_its_nova_ids_once(store, naming) -> None:
     report = stores.report()
     theirs, asked = stores.nova_record(report), []
     before = counted("named")
@@ -194,7 +196,7 @@ def test_migration_in_progress_is_looked_up_until_nova_answers(store, naming) ->
     assert stores.migration(store, report).nova_uuid == theirs.uuid and not answers
 
 
-def test_an_attempt_and_the_next_at_once_are_both_named(store, naming) -> None:
+def test_attempt_and_immediate_retry_both_get_their_nova_ids(store, naming) -> None:
     """Nova says for a moment of both that they run, and was away when the first one did."""
     first = stores.report()
     stores.store(store, first, stores.later(first, status=Status.CANCELLED, ended_at=START + 3))
@@ -247,7 +249,7 @@ def test_many_are_asked_for_together(store, naming) -> None:
 
 
 def test_migrations_that_were_not_passed_on_are_found_by_the_search(store, naming) -> None:
-    """Another conductor was told, and has stopped since; or it was one too many."""
+    """Another conductor received it, and has stopped since; or it was one too many."""
     soon = dataclasses.replace(AT_ONCE, search_interval_seconds=0.05)
     theirs: dict[str, NovaMigration] = {}
     naming(lambda server: [theirs[server]], soon)

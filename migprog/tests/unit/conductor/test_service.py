@@ -8,8 +8,9 @@ from oslo_messaging import conffixture
 from migprog import exception, rpc
 from migprog.conductor.service import ConductorService
 from migprog.conf import conductor as conductor_conf
-from migprog.core.report import Ack, Batch
-from migprog.db import engine
+from migprog.conf import notifications as notifications_conf
+from migprog.core.messages import Ack, Batch
+from migprog.db import connections
 from migprog.rpc.conductor import ConductorAPI
 from migprog.tests import stores
 
@@ -22,7 +23,8 @@ def conf(tmp_path):
     fixture = conffixture.ConfFixture(conf, transport_url="fake://")
     fixture.setUp()
     conductor_conf.register_opts(conf)
-    engine.register_opts(conf)
+    notifications_conf.register_opts(conf)
+    connections.register_opts(conf)
     conf.set_override("connection", f"sqlite:///{tmp_path}/migprog.sqlite", "database")
     yield conf
     conf.clear_override("connection", "database")

@@ -15,14 +15,14 @@ import pytest
 
 from migprog import objects, rpc
 from migprog.conductor.service import ConductorService
-from migprog.core import fields, wire_table
+from migprog.core import advice_entry, fields, operator_actions, wire_table
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
-from migprog.core.report import Ack, Agent, Arrival, ArrivalState, Batch, Report
+from migprog.core.messages import Ack, Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Phase, Status
 from migprog.rpc.conductor import TOPIC
 from migprog.tests import stores
-from migprog.tests.store_cases.advice import ADVICE
+from migprog.tests.store_cases.advice import ACTION, ADVICE
 from migprog.tests.store_cases.agents import AGENT
 from migprog.tests.unit.conductor.test_service import conf  # noqa: F401 a fixture
 
@@ -61,7 +61,7 @@ def conductor(conf):  # noqa: F811
 
 @pytest.mark.parametrize("as_sent", [lambda batch: batch, _later_fields], ids=["then", "tomorrow"])
 def test_an_agent_of_another_version(conf, conductor, as_sent):  # noqa: F811
-    """Nothing that it tells is lost; what is not known here is ignored."""
+    """Nothing that it reports is lost; what is not known here is ignored."""
     arrived: list[str] = []
     for message in PREVIOUS["messages"]:
         answer = conductor(message["method"], as_sent(message["batch"]))
@@ -143,8 +143,10 @@ def _full(kind):
             values[each.name] = "text 🐎"
         elif rule is fields.disks:
             values[each.name] = (("vda", 7, 7),)
-        elif rule is fields.advice:
+        elif rule is advice_entry.rule:
             values[each.name] = (ADVICE,)
+        elif rule is operator_actions.rule:
+            values[each.name] = (ACTION,)
         else:
             values[each.name] = True if rule is fields.yes_or_no else rule(7)
     return kind(**values)
@@ -152,7 +154,7 @@ def _full(kind):
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_conductor_of_the_previous_version(whole):
-    """It reads what this agent tells, but for what it never knew."""
+    """It reads what this agent reports, except what it does not know."""
     report = _full(Report) if whole else stores.report()
     batch = Batch("h", "n", "192.0.2.1", (report,), (_full(Arrival),), AGENT, sent_at=7.5)
     wire = json.loads(json.dumps(batch.to_wire()))
