@@ -26,7 +26,8 @@ def _application() -> Application:
     store = objects.connect(config)
     store.log_outages("requests are answered 503")
     # The importing server ends its workers by itself; nothing is closed here.
-    return app.create(config, store, actions=by_agents(config, store, contextlib.ExitStack()))
+    actions, measuring = by_agents(config, store, contextlib.ExitStack())
+    return app.create(config, store, actions=actions, measuring=measuring)
 
 
 application = _application()

@@ -1,5 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
 """The HTTP API: the native API at the root, the Nova-compatible one below ``/v2.1``."""
-
-# The native API's service type in the microversion header and in error codes.
-SERVICE_TYPE = "migration-progress"

@@ -26,6 +26,8 @@ class Agents(Resource):
         now = self.parts.clock()
         if conditional.is_known(req, resp, [(each, each.is_silent(now)) for each in found]):
             return
-        resp.media = {"agents": [views.agent(each, now) for each in found[:limit]]}
+        resp.media = {
+            "agents": [views.agent(each, now, req.context.version) for each in found[:limit]]
+        }
         if len(found) > limit:
             resp.media["agents_links"] = self.next_page(req, found[limit - 1].host)

@@ -2,7 +2,7 @@
 """The WSGI application: its routes, and the middleware that each request passes."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import falcon
@@ -10,12 +10,13 @@ import webob
 from oslo_config import cfg
 from oslo_middleware import cors, http_proxy_to_wsgi, request_id, sizelimit
 
-from migprog import context, policies
+from migprog import context, policies, ui
 from migprog.api import (
     access,
     agents,
     auth,
     errors,
+    forecasts,
     health,
     hosts,
     keystone,
@@ -23,13 +24,20 @@ from migprog.api import (
     microversion,
     migrations,
     openapi,
+    page,
+    page_login,
+    plans,
     request_metrics,
     servers,
+    summaries,
     versions,
 )
-from migprog.api.actions import Actions, Disabled
+from migprog.api.action_requests import Actions, Disabled
 from migprog.api.error_codes import ErrorCode
+from migprog.api.list_watchers import ListWatchers
 from migprog.api.long_poll import LongPolls
+from migprog.api.measuring import Disabled as MeasuringDisabled
+from migprog.api.measuring import Measuring
 from migprog.api.nova import app as nova
 from migprog.api.nova import errors as nova_errors
 from migprog.api.resource import Application, Parts, Resource
@@ -42,14 +50,18 @@ ROUTES: dict[str, type[Resource]] = {
     "/": versions.Versions,
     "/agents": agents.Agents,
     "/healthcheck": health.Health,
+    "/hosts/{host}": hosts.Host,
     "/hosts/{host}/drain": hosts.Drain,
+    "/hosts/{host}/drain-plan": plans.DrainPlan,
     "/migrations": migrations.Migrations,
     "/openapi.json": openapi.OpenApi,
     "/servers/{server_uuid}": servers.Server,
+    "/servers/{server_uuid}/forecast": forecasts.Forecast,
     "/servers/{server_uuid}/migrations": migrations.ServerMigrations,
     "/servers/{server_uuid}/migrations/{id_or_uuid}": migrations.ServerMigration,
     "/servers/{server_uuid}/migrations/{id_or_uuid}/action": migrations.MigrationAction,
     "/servers/{server_uuid}/migrations/{id_or_uuid}/history": migrations.History,
+    "/servers/{server_uuid}/migrations/{id_or_uuid}/summary": summaries.Summary,
 }
 
 MAX_URL_CHARACTERS = 4096
@@ -62,12 +74,15 @@ def create(
     authenticate: Callable[[Application], Application] | None = None,
     actions: Actions | None = None,
     long_polls: LongPolls | None = None,
+    news: ListWatchers | None = None,
+    measuring: Measuring | None = None,
 ) -> Application:
     """Return the whole API for ``store``.
 
     ``authenticate`` replaces keystonemiddleware if ``[api] auth_strategy`` is keystone.
-    ``actions`` requests actions; by default they are disabled.
+    ``actions`` requests actions, ``measuring`` measurements; by default they are disabled.
     ``long_polls``: the long polls; by default as many as ``[api] max_long_polls``.
+    ``news``: the watchers of lists; by default as ``[api] max_watchers`` and ``news_interval`` say.
     This is the only function in the package that reads the configuration.
     """
     nova_conf.register_opts(conf)
@@ -78,14 +93,19 @@ def create(
         stale_after_seconds=conf.api.stale_after,
         nova_names=nova_conf.is_asked(conf),
         actions=actions or Disabled(),
+        measuring=measuring or MeasuringDisabled(),
         openapi=openapi.build([*ROUTES.items(), *nova.routes()], conf.api.max_limit),
+        news=news or watchers(conf, store),
         long_polls=long_polls or LongPolls(conf.api.max_long_polls or 0),
     )
     with_keystone = conf.api.auth_strategy == api_conf.KEYSTONE
-    app = _apis(parts, auth.ByToken(policies.Policy(conf)) if with_keystone else auth.Everybody())
+    identity = auth.ByToken(policies.Policy(conf)) if with_keystone else auth.Everybody()
+    app = _apis(parts, identity, page.ROUTES if conf.api.ui_enabled else {})
     if with_keystone:
         with_token = functools.partial(keystone.authenticated, conf, threads=conf.api.threads)
         app = auth.but_public(app, authenticate or with_token)
+    if conf.api.ui_enabled:
+        app = _with_page(app, conf, with_keystone)
     middleware.register_opts(conf)
     app = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
     app = sizelimit.RequestBodySizeLimiter(app, conf)
@@ -99,12 +119,31 @@ def create(
     return request_metrics.measured(request_id.RequestId(app, conf))
 
 
-def _apis(parts: Parts, identity: auth.ByToken | auth.Everybody) -> Application:
-    """Return both APIs, each with its own routes and form of errors."""
+def _with_page(app: Application, conf: cfg.ConfigOpts, with_keystone: bool) -> Application:
+    """Return ``app`` with the page at ``/ui/``."""
+    login: Application | None = None
+    if with_keystone and conf.api.ui_password_login:
+        ask = page_login.by_keystone(conf, keystone.deadline_seconds(conf))
+        login = page_login.Login(ask)
+    files = ui.load(conf.api.auth_strategy, password_login=login is not None)
+    return page.Page(app, files, login)
+
+
+def watchers(conf: cfg.ConfigOpts, store: Store) -> ListWatchers:
+    """Return the watchers of lists of a process, as they are configured."""
+    group = conf.api
+    return ListWatchers(store, group.max_watchers, group.news_interval, group.stale_after)
+
+
+def _apis(
+    parts: Parts, identity: auth.ByToken | auth.Everybody, more: Mapping[str, type[Resource]]
+) -> Application:
+    """Return both APIs, each with its own routes and form of errors; ``more``: native routes that
+    are no part of the documented API."""
     before: list[Any] = [request_metrics.Route(), Bounds(), identity]
     ours = falcon.App(middleware=[*before, microversion.Negotiation(), access.Enforcement()])
     errors.install(ours)
-    for path, resource in ROUTES.items():
+    for path, resource in [*ROUTES.items(), *more.items()]:
         ours.add_route(path, resource(parts))
     novas = nova.create(parts, before)
 
@@ -139,7 +178,8 @@ def _finish(path: str) -> errors.Finish:
 def _finish_native(request: webob.Request, response: webob.Response) -> None:
     """Add what every answer of the native API has, whichever middleware made it."""
     errors.finish(request, response)
-    microversion.answer(request, response)
+    if not page.serves(request.path_info):
+        microversion.answer(request, response)
 
 
 class Bounds:

@@ -45,7 +45,7 @@ class ByToken:
 
 
 class Everybody:
-    """Falcon middleware after :class:`local.LoopbackOnly`: every client may do everything."""
+    """Falcon middleware after :class:`local_access.LoopbackOnly`: any client may do all."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         req.context.access = access.UNLIMITED

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bodies of requests, which are JSON of bounded size, and the schema of actions."""
+"""Read the body of a request, which is JSON of bounded size."""
 
 import json
 from typing import Any
@@ -8,16 +8,6 @@ import falcon
 
 from migprog.api.error_codes import ErrorCode
 from migprog.api.errors import ApiError
-from migprog.api.schemas import Schema
-from migprog.core.actions import Action
-
-FORCE_COMPLETE = Action.FORCE_COMPLETE.value
-ACTION: Schema = {
-    "type": "object",
-    "properties": {FORCE_COMPLETE: {"type": "null"}},
-    "required": [FORCE_COMPLETE],
-    "additionalProperties": False,
-}
 
 
 def read(req: falcon.Request, *accepted: str) -> Any:

@@ -10,8 +10,9 @@ A new code needs a line in ``doc/source/api.rst``; a test compares both.
 
 import enum
 
-from migprog.api import SERVICE_TYPE
+from migprog import SERVICE_TYPE
 from migprog.core.actions import Refusal
+from migprog.core.measurement import Failure
 
 
 class ErrorCode(enum.StrEnum):
@@ -49,6 +50,11 @@ class ErrorCode(enum.StrEnum):
         "The microversion in OpenStack-API-Version cannot be read.",
     )
     UNAUTHORIZED = ("unauthorized", 401, "A valid token is needed in X-Auth-Token.")
+    LOGIN_REFUSED = (
+        "login-refused",
+        401,
+        "Keystone refuses the user, password, domain or project.",
+    )
     POLICY_DENIED = ("policy-denied", 403, "The policy does not allow the request.")
     LOCAL_ONLY = (
         "local-only",
@@ -61,6 +67,12 @@ class ErrorCode(enum.StrEnum):
         403,
         "Actions are disabled on the source host.",
     )
+    MEASURING_DISABLED = ("measuring-disabled", 403, "Measuring is disabled on this API.")
+    AGENT_MEASURING_DISABLED = (
+        "agent-measuring-disabled",
+        403,
+        "Measuring is disabled on the server's host.",
+    )
     NO_SUCH_ADDRESS = ("no-such-address", 404, "Nothing is at this address.")
     SERVER_NOT_FOUND = (
         "server-not-found",
@@ -71,6 +83,11 @@ class ErrorCode(enum.StrEnum):
         "migration-not-found",
         404,
         "The server has no such migration, or it is another project's.",
+    )
+    NOT_MEASURED = (
+        "not-measured",
+        404,
+        "No measurement of the server is known; have it measured first.",
     )
     HOST_NOT_FOUND = ("host-not-found", 404, "No agent of this host is known.")
     METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "Method not allowed; see the Allow header.")
@@ -117,10 +134,49 @@ class ErrorCode(enum.StrEnum):
         "libvirt failed to carry out the action; the agent's log has the error.",
     )
     ACTION_REFUSED = ("action-refused", 409, "The agent refuses the action; see detail.")
+    SERVER_NOT_ON_HOST = ("server-not-on-host", 409, "The server does not run on the host.")
+    SERVER_NOT_RUNNING = ("server-not-running", 409, "Only a running server can be measured.")
+    SERVER_MIGRATES = ("server-migrates", 409, "A server that migrates is not measured.")
+    SERVER_HAS_JOB = (
+        "server-has-job",
+        409,
+        "Another job of the server runs in libvirt, as a snapshot; try again.",
+    )
+    MIGRATION_BEGAN = (
+        "migration-began",
+        409,
+        "A migration of the server began, so measuring it was given up.",
+    )
+    TOO_MANY_MEASUREMENTS = (
+        "too-many-measurements",
+        409,
+        "Too many servers of the host wait to be measured; try again later.",
+    )
+    LIBVIRT_HANGS = (
+        "libvirt-hangs",
+        409,
+        "The host's libvirt does not answer an earlier measurement.",
+    )
+    MEASURING_FAILED = (
+        "measuring-failed",
+        409,
+        "libvirt failed to measure the server; the agent's log has the error.",
+    )
+    MEASURING_TIMED_OUT = ("measuring-timed-out", 409, "The server was not measured in time.")
+    TOO_MANY_SERVERS = (
+        "too-many-servers",
+        409,
+        "The host has more servers than a plan can have.",
+    )
     LENGTH_REQUIRED = ("length-required", 411, "The request needs a Content-Length header.")
     BODY_TOO_LARGE = ("body-too-large", 413, "The body is larger than the limit.")
     URI_TOO_LONG = ("uri-too-long", 414, "The URL is longer than the limit.")
     UNSUPPORTED_MEDIA_TYPE = ("unsupported-media-type", 415, "The body is not JSON.")
+    TOO_MANY_LOGINS = (
+        "too-many-logins",
+        429,
+        "Too many logins by password; try again in a minute.",
+    )
     HEADERS_TOO_LARGE = ("headers-too-large", 431, "The headers are larger than the limit.")
     INTERNAL_ERROR = (
         "internal-error",
@@ -141,17 +197,27 @@ class ErrorCode(enum.StrEnum):
     AGENT_SILENT = (
         "agent-silent",
         503,
-        "The agent of the source host sends no heartbeats; the action was not requested.",
+        "The host's agent sends no heartbeats, or its loop hangs; nothing was requested of it.",
     )
     AGENT_TIMEOUT = (
         "agent-timeout",
         503,
-        "Timed out waiting for the agent; the action may still be carried out.",
+        "Timed out waiting for the agent; what was requested may still be done.",
     )
     TOO_MANY_LONG_POLLS = (
         "too-many-long-polls",
         503,
         "All long polls are in use; repeat the request without wait, or later.",
+    )
+    TOO_MANY_WATCHERS = (
+        "too-many-watchers",
+        503,
+        "No watcher of lists is free, or the user has its share of them; poll the list.",
+    )
+    TOO_MANY_MIGRATIONS = (
+        "too-many-migrations",
+        503,
+        "Too many migrations are in progress for news of lists; poll the list.",
     )
     OUT_OF_SERVICE = ("out-of-service", 503, "A health check has failed; see detail.")
     UNDEFINED = ("undefined", 500, "An error without a code of its own; its status says more.")
@@ -161,6 +227,9 @@ class ErrorCode(enum.StrEnum):
 _BY_VALUE = {code.value: code for code in ErrorCode}
 BY_REFUSAL: dict[str, ErrorCode] = {
     refusal.value: _BY_VALUE[f"{SERVICE_TYPE}.{refusal}"] for refusal in Refusal
+}
+BY_FAILURE: dict[str, ErrorCode] = {
+    failure.value: _BY_VALUE[f"{SERVICE_TYPE}.{failure}"] for failure in Failure
 }
 # Codes of failures that are known by their status only.
 BY_STATUS: dict[int, ErrorCode] = {

@@ -20,7 +20,7 @@ from oslo_context import context
 from oslo_middleware import request_id
 
 from migprog import exception, objects
-from migprog.api.error_codes import BY_REFUSAL, BY_STATUS, ErrorCode
+from migprog.api.error_codes import BY_FAILURE, BY_REFUSAL, BY_STATUS, ErrorCode
 
 LOG = logging.getLogger(__name__)
 
@@ -98,6 +98,11 @@ _CODES: Mapping[type[exception.MigprogError], ErrorCode] = {
     exception.HostNotFound: ErrorCode.HOST_NOT_FOUND,
     exception.ActionsDisabled: ErrorCode.ACTIONS_DISABLED,
     exception.AgentActionsDisabled: ErrorCode.AGENT_ACTIONS_DISABLED,
+    exception.MeasuringDisabled: ErrorCode.MEASURING_DISABLED,
+    exception.AgentMeasuringDisabled: ErrorCode.AGENT_MEASURING_DISABLED,
+    exception.NotMeasurable: ErrorCode.MEASURING_FAILED,
+    exception.NotMeasured: ErrorCode.NOT_MEASURED,
+    exception.TooManyServers: ErrorCode.TOO_MANY_SERVERS,
     exception.Conflict: ErrorCode.ACTION_REFUSED,
     exception.AgentUnavailable: ErrorCode.AGENT_SILENT,
     exception.AgentTimeout: ErrorCode.AGENT_TIMEOUT,
@@ -143,6 +148,8 @@ class _Handlers:
         more = {}
         if isinstance(error, exception.Conflict) and error.reason is not None:
             code = BY_REFUSAL[error.reason]
+        if isinstance(error, exception.NotMeasurable) and error.reason is not None:
+            code = BY_FAILURE[error.reason]
         if isinstance(error, exception.BadRequest):
             more = {"field": error.field, "rule": error.rule}
         self._show(req, resp, Failure.of(code, str(error), **more))

@@ -1,22 +1,95 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/hosts/<host>/drain``: which servers migrate from a host, which still run there, and when it
-will be empty."""
+"""``/hosts/<host>``: which migrations touch a host, and whether its services may be restarted.
+``/hosts/<host>/drain``: which servers still run there, and when it will be empty."""
 
-import dataclasses
-from datetime import datetime
-from typing import ClassVar
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+from urllib import parse
 
 import falcon
 
 from migprog import exception, objects, policies
-from migprog.api import response_schemas, schemas, views
+from migprog.api import remaining, response_schemas, schemas, views
 from migprog.api.access import Rules
+from migprog.api.microversion import HOSTS_SINCE
 from migprog.api.resource import Resource
-from migprog.core import drain, liveness
+from migprog.core import drain, restart
 from migprog.core.status import Status
 
 # More than can complete from one host within the hour that counts.
 _MOST_COMPLETED = 200
+
+
+class Host(Resource):
+    """Which migrations touch a host, by either end, when the last of them ends, and whether its
+    services may be restarted now. It has no ETag, since it changes with time alone."""
+
+    RULES: ClassVar[Rules] = {"GET": policies.hosts.SHOW}
+    ANSWER = response_schemas.HOST
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, host: str) -> None:
+        self.query(req)
+        self.check_since(req, HOSTS_SINCE)
+        schemas.check_name("host", host)
+        store, now = self.parts.store, self.parts.clock()
+        agent = objects.Agent.get(store, host)
+        touching = objects.Migration.list(
+            store, host=host, in_progress=True, limit=self.parts.max_limit
+        )
+        if agent is None and not touching:
+            raise exception.HostNotFound(host)
+        after_seconds = remaining.stale_after_seconds(agent, self.parts.stale_after_seconds)
+        leaving = sum(each.source_compute == host for each in touching)
+        here = f"{req.prefix}/hosts/{parse.quote(host, safe='')}"
+        resp.media = {
+            "host": {
+                "host": host,
+                "servers": agent and agent.servers,
+                "servers_memory_bytes": agent and agent.servers_memory_bytes,
+                "last_reported_at": views.instant(agent.last_reported_at) if agent else None,
+                "stale": agent is None or agent.is_silent(now),
+                "restart": _restart(agent, touching, now),
+                "leaving": leaving,
+                "arriving": len(touching) - leaving,
+                **_last_end(touching, now, after_seconds),
+                "migrations": _documents(req, touching, now, after_seconds),
+                "links": [
+                    views.link("self", here),
+                    views.link("drain", f"{here}/drain"),
+                    views.link("drain-plan", f"{here}/drain-plan"),
+                ],
+            }
+        }
+
+
+def _restart(
+    agent: objects.Agent | None, touching: Sequence[objects.Migration], now: datetime
+) -> dict[str, Any]:
+    found = restart.judge(
+        has_agent=agent is not None,
+        is_silent=agent is not None and agent.is_silent(now),
+        migrations=len(touching),
+        in_post_copy=sum(each.status is Status.POST_COPY for each in touching),
+    )
+    return {name: getattr(found, name) for name in restart.Restart.__slots__}
+
+
+def _last_end(
+    touching: Sequence[objects.Migration], now: datetime, after_seconds: float
+) -> dict[str, Any]:
+    """Return when the last of these migrations ends, from now on and as an instant."""
+    found = drain.latest([remaining.under_way(each, now, after_seconds) for each in touching])
+    seconds = dict(zip(("", "low_", "high_"), found or (None, None, None), strict=True))
+    names = {"": "", "_earliest": "low_", "_latest": "high_"}
+    document: dict[str, Any] = {
+        f"last_ends_{name}seconds": views.to_tenths(value) for name, value in seconds.items()
+    }
+    for name, of in names.items():
+        value = seconds[of]
+        at = None if value is None else now + timedelta(seconds=value)
+        document[f"last_ends_at{name}"] = views.instant(at)
+    return document
 
 
 class Drain(Resource):
@@ -34,73 +107,49 @@ class Drain(Resource):
             store, source_compute=host, in_progress=True, limit=self.parts.max_limit
         )
         if agent is None and not off:
-            raise exception.HostNotFound(f"no agent of host {host[:64]!r} is known")
+            raise exception.HostNotFound(host)
         completed = objects.Migration.list(
             store, source_compute=host, status=Status.COMPLETED, limit=_MOST_COMPLETED
         )
         transfer_rate = drain.measure_rate(
             [_completed(each) for each in completed], now.timestamp()
         )
-        stale_after_seconds = self._stale_after_seconds(agent)
-        forecast = self._forecast(agent, off, transfer_rate, now)
+        after_seconds = remaining.stale_after_seconds(agent, self.parts.stale_after_seconds)
+        forecast = _forecast(agent, off, transfer_rate, now, after_seconds)
         resp.media = {
-            "drain": views.drain(host, agent, now, transfer_rate, forecast)
-            | {
-                "migrations": [
-                    views.migration(
-                        each, req.prefix, now, stale_after_seconds, True, req.context.version
-                    )
-                    for each in off
-                ]
-            }
+            "drain": views.drain(host, agent, now, transfer_rate, forecast, req.context.version)
+            | {"migrations": _documents(req, off, now, after_seconds)}
         }
 
-    def _forecast(
-        self,
-        agent: objects.Agent | None,
-        off: list[objects.Migration],
-        transfer_rate: drain.TransferRate | None,
-        now: datetime,
-    ) -> drain.Forecast:
-        if agent is None or agent.is_silent(now):
-            return drain.Forecast("the agent of the host is silent")
-        return drain.forecast(
-            agent.servers,
-            agent.servers_memory_bytes,
-            [self._under_way(each, now, self._stale_after_seconds(agent)) for each in off],
-            transfer_rate,
-        )
 
-    def _stale_after_seconds(self, agent: objects.Agent | None) -> float:
-        """Return when a migration is stale; agents with long heartbeat intervals need longer."""
-        after_seconds = self.parts.stale_after_seconds
-        if agent is None:
-            return after_seconds
-        silent_after = liveness.silent_after(agent.heartbeat_seconds)
-        return max(after_seconds, silent_after.total_seconds())
+def _documents(
+    req: falcon.Request,
+    migrations: Sequence[objects.Migration],
+    now: datetime,
+    after_seconds: float,
+) -> list[dict[str, Any]]:
+    return [
+        views.migration(each, req.prefix, now, after_seconds, True, req.context.version)
+        for each in migrations
+    ]
 
-    def _under_way(
-        self, migration: objects.Migration, now: datetime, stale_after_seconds: float
-    ) -> drain.UnderWay:
-        """Return a migration with its remaining time from now on, unknown if it is stale."""
-        is_stale = views.is_stale(
-            migration.in_progress, migration.last_reported_at, now, stale_after_seconds
-        )
-        under_way = drain.UnderWay(
-            server_uuid=migration.server_uuid,
-            verdict=migration.verdict,
-            memory_bytes=migration.memory_total_bytes,
-            percent=migration.percent,
-        )
-        if is_stale:
-            return under_way
-        under_way = dataclasses.replace(
-            under_way,
-            eta_seconds=migration.eta_seconds,
-            eta_low_seconds=migration.eta_low_seconds,
-            eta_high_seconds=migration.eta_high_seconds,
-        )
-        return under_way.after((now - migration.sampled_at).total_seconds())
+
+def _forecast(
+    agent: objects.Agent | None,
+    off: Sequence[objects.Migration],
+    transfer_rate: drain.TransferRate | None,
+    now: datetime,
+    after_seconds: float,
+) -> drain.Forecast:
+    if agent is None or agent.is_silent(now):
+        message = "the agent of the host is silent"
+        return drain.Forecast(drain.EtaReason.AGENT_SILENT, message)
+    return drain.forecast(
+        agent.servers,
+        agent.servers_memory_bytes,
+        [remaining.under_way(each, now, after_seconds) for each in off],
+        transfer_rate,
+    )
 
 
 def _completed(migration: objects.Migration) -> drain.Completed:

@@ -5,9 +5,10 @@ Each checks the few columns that change twice a second: with so few long polls t
 one client that polls. None holds a database connection while it waits.
 """
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import falcon
 
@@ -34,19 +35,22 @@ class LongPolls:
         """
         if has_changed():
             return
-        if (
-            self._places is None
-            or not req.env["wsgi.multithread"]
-            or not self._places.acquire(blocking=False)
-        ):
-            raise errors.ApiError(
-                ErrorCode.TOO_MANY_LONG_POLLS,
-                retry_after_seconds=int(errors.RETRY_AFTER_SECONDS),
-            )
+        with self.place(req):
+            self._look(has_changed, time.monotonic() + seconds)
+
+    @contextlib.contextmanager
+    def place(self, req: falcon.Request) -> Iterator[None]:
+        """Take one of the places while the block runs. Raises :class:`errors.ApiError`."""
+        if self._places is None:
+            raise _refused("Long polls are off here ([api] max_long_polls); repeat without wait.")
+        if not req.env["wsgi.multithread"]:
+            raise _refused("This process has one thread and no long polls; repeat without wait.")
+        if not self._places.acquire(blocking=False):
+            raise _refused()
         req.env[metrics.LONG_POLL] = True
         try:
             with metrics.long_poll():
-                self._look(has_changed, time.monotonic() + seconds)
+                yield
         finally:
             self._places.release()
 
@@ -58,3 +62,11 @@ class LongPolls:
     def stop(self) -> None:
         """End all long polls."""
         self._ended.set()
+
+
+def _refused(why: str | None = None) -> errors.ApiError:
+    return errors.ApiError(
+        ErrorCode.TOO_MANY_LONG_POLLS,
+        why,
+        retry_after_seconds=int(errors.RETRY_AFTER_SECONDS),
+    )

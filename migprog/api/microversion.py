@@ -15,7 +15,7 @@ import microversion_parse
 import webob
 from microversion_parse import Version
 
-from migprog.api import SERVICE_TYPE
+from migprog import SERVICE_TYPE
 from migprog.api.error_codes import ErrorCode
 from migprog.api.errors import ApiError
 
@@ -93,9 +93,31 @@ HISTORY: Mapping[Version, str] = {
     Version(1, 0): "The first one.",
     Version(1, 1): "``arrived_at`` of a migration.",
     Version(1, 2): "``advice`` of a migration.",
+    Version(
+        1, 3
+    ): "``/summary`` of a migration. ``eta_message`` of a drain; ``eta_reason`` is a word.",
+    Version(1, 4): "News of lists: ``wait`` and ``since`` of ``/migrations``.",
+    Version(1, 5): "``actions`` of a migration, with who asked for them, also in its summary. "
+    "``loop_age_seconds`` of an agent.",
+    Version(1, 6): "``/forecast`` of a server. ``forecast_before`` of a migration, "
+    "``measurements_enabled`` of an agent.",
+    Version(1, 7): "``/hosts/<host>``, and ``/drain-plan`` of a host.",
 }
+NEWS_SINCE = Version(1, 4)
 # Keys of a migration that a later version brought; all others are in the first.
-SINCE: Mapping[str, Version] = {"arrived_at": Version(1, 1), "advice": Version(1, 2)}
+SINCE: Mapping[str, Version] = {
+    "arrived_at": Version(1, 1),
+    "advice": Version(1, 2),
+    "actions": Version(1, 5),
+    "forecast_before": Version(1, 6),
+}
+SUMMARY_SINCE = Version(1, 3)
+# Since then agents have a loop's age, and the actions of a summary who asked for them.
+WHO_ASKED = Version(1, 5)
+FORECAST_SINCE = MEASUREMENTS_SINCE = Version(1, 6)
+HOSTS_SINCE = Version(1, 7)
+# Since then a drain has a word for its reason, and the sentence under a name of its own.
+ETA_MESSAGE = Version(1, 3)
 NATIVE = Microversions(SERVICE_TYPE, min(HISTORY), max(HISTORY))
 
 

@@ -9,13 +9,23 @@ from typing import Any, ClassVar
 import falcon
 
 from migprog import exception, objects, policies
-from migprog.api import actions, bodies, conditional, response_schemas, schemas, views
+from migprog.api import (
+    action_requests,
+    bodies,
+    conditional,
+    news_request,
+    response_schemas,
+    schemas,
+    views,
+)
 from migprog.api.access import Rules
 from migprog.api.resource import Resource
 from migprog.core.actions import Action, refusal
 
 
-class _Migrations(Resource):
+class OfMigrations(Resource):
+    """What resources of migrations have in common."""
+
     def _view(self, req: falcon.Request, migration: objects.Migration) -> dict[str, Any]:
         return views.migration(
             migration,
@@ -26,7 +36,7 @@ class _Migrations(Resource):
             req.context.version,
         )
 
-    def _find(
+    def find(
         self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
     ) -> objects.Migration | None:
         """Return a migration; None if the client has its current state."""
@@ -56,7 +66,7 @@ class _Migrations(Resource):
         )
         why = refusal(action, migration.status, migration.phase)
         if why is not None:
-            raise actions.conflict(action, why.message, why)
+            raise action_requests.conflict(action, why.message, why)
         self.parts.actions.ask(req.context.user, action, migration)
         resp.status = falcon.HTTP_ACCEPTED
 
@@ -85,17 +95,24 @@ class _Migrations(Resource):
         resp.media = page
 
 
-class Migrations(_Migrations):
-    """``/migrations``"""
+class Migrations(OfMigrations):
+    """Migrations of all hosts, with all outcomes, newest first.
+
+    With ``wait`` it is answered as soon as something is new in the list since the cursor ``since``.
+    """
 
     RULES: ClassVar[Rules] = {"GET": policies.migrations.LIST}
-    NOTES: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("host", "changed_since", "sort_key"),
-        "One of host, changed_since and a sort_key other than created_at; two "
-        f"{exception.NotTogether.RULE}, else 400.",
-    )
+    NOTES: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(
+            ("host", "changed_since", "sort_key"),
+            "One of host, changed_since and a sort_key other than created_at; two "
+            f"{exception.NotTogether.RULE}, else 400.",
+        ),
+        "wait": "Seconds to wait for news of the list; with in_progress=true, else 400.",
+        "since": "The cursor of the last answer with news; with wait, else 400.",
+    }
     QUERY = staticmethod(schemas.migrations)
-    ANSWER = response_schemas.MIGRATIONS
+    ANSWER = response_schemas.MIGRATIONS_OR_NEWS
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query = self.query(req)
@@ -105,6 +122,9 @@ class Migrations(_Migrations):
             access.check(policies.migrations.HOSTS)
         if query.get("project_id", access.project) != access.project:
             access.check(policies.base.ALL_PROJECTS)
+        if news_request.is_meant(query, req.context.version):
+            news_request.answer(req, resp, self.parts.news, self.parts.long_polls, query)
+            return
         self._page(req, resp, _asked(query))
 
 
@@ -124,8 +144,8 @@ def _asked(query: Mapping[str, Any]) -> dict[str, Any]:
     return asked
 
 
-class ServerMigrations(_Migrations):
-    """``/servers/<uuid>/migrations``"""
+class ServerMigrations(OfMigrations):
+    """A server's migrations, newest first."""
 
     RULES: ClassVar[Rules] = {"GET": policies.migrations.OF_SERVER}
     QUERY = staticmethod(schemas.page)
@@ -139,8 +159,8 @@ class ServerMigrations(_Migrations):
         self._page(req, resp, query, server_uuid=server.uuid)
 
 
-class ServerMigration(_Migrations):
-    """``/servers/<uuid>/migrations/<id>``; the id is a migration's number or its UUID.
+class ServerMigration(OfMigrations):
+    """One migration, by its number or its UUID.
 
     With ``wait`` it is answered as soon as its sequence is greater than ``since``, or it has ended.
     """
@@ -161,7 +181,7 @@ class ServerMigration(_Migrations):
                 raise exception.BadRequest(missing, f"must be given with {given}")
         if query:
             self._wait(req, server_uuid, id_or_uuid, **query)
-        migration = self._find(req, resp, server_uuid, id_or_uuid)
+        migration = self.find(req, resp, server_uuid, id_or_uuid)
         if migration is not None:
             resp.media = {"migration": self._view(req, migration)}
 
@@ -185,11 +205,11 @@ class ServerMigration(_Migrations):
         self.parts.long_polls.until(req, has_changed, wait)
 
 
-class MigrationAction(_Migrations):
-    """``/servers/<uuid>/migrations/<id>/action``"""
+class MigrationAction(OfMigrations):
+    """Force a migration to complete."""
 
     RULES: ClassVar[Rules] = {"POST": policies.migrations.FORCE_COMPLETE}
-    BODY = bodies.ACTION
+    BODY = schemas.ACTION
     # The resource cannot be read.
     on_head = None  # type: ignore[assignment]
 
@@ -203,8 +223,8 @@ class MigrationAction(_Migrations):
         self._act(req, resp, server_uuid, id_or_uuid, Action.FORCE_COMPLETE)
 
 
-class History(_Migrations):
-    """``/servers/<uuid>/migrations/<id>/history``"""
+class History(OfMigrations):
+    """Earlier figures of a migration."""
 
     RULES: ClassVar[Rules] = {"GET": policies.migrations.HISTORY}
     ANSWER = response_schemas.HISTORY
@@ -213,7 +233,7 @@ class History(_Migrations):
         self, req: falcon.Request, resp: falcon.Response, server_uuid: str, id_or_uuid: str
     ) -> None:
         self.query(req)
-        migration = self._find(req, resp, server_uuid, id_or_uuid)
+        migration = self.find(req, resp, server_uuid, id_or_uuid)
         if migration is not None:
             points = objects.Point.list(self.parts.store, migration)
             resp.media = {"history": [views.point(point) for point in points]}

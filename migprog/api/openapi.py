@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import falcon
 
-from migprog import version
-from migprog.api import SERVICE_TYPE, conditional, microversion, response_schemas
+from migprog import SERVICE_TYPE, version
+from migprog.api import conditional, microversion, response_schemas
 from migprog.api.access import PUBLIC, Rules
 from migprog.api.nova import response_schemas as nova_documents
 from migprog.api.nova.resource import Resource as NovaResource
@@ -41,10 +41,11 @@ _IN_PATHS: Mapping[str, Schema] = {
 _REFUSALS = {
     400: "A parameter or the body breaks a rule, or the microversion is malformed.",
     401: "There is no token, or it is not valid.",
-    403: "The policy does not allow it, actions are disabled, or the client is on another machine.",
+    403: "The policy does not allow it, actions or measuring are disabled, or the client is on "
+    "another machine.",
     404: "It does not exist, or it is another project's.",
     406: "The microversion is not supported.",
-    409: "The migration's present state does not permit it.",
+    409: "The present state of the migration or the server does not permit it.",
     411: "The request has no Content-Length.",
     413: "The body is too large.",
     414: "The URL is too long.",
@@ -103,7 +104,7 @@ def _operation(
         {"name": microversion.HEADER, "in": "header", "schema": {**TEXT, "pattern": pattern}}
     )
     operation: dict[str, Any] = {
-        "summary": " ".join((resource.__doc__ or "").partition(".")[0].split()).replace("``", ""),
+        "summary": _summary(method, resource),
         "parameters": parameters,
         "responses": _responses(path, method, resource, is_nova, public),
         "security": [] if public else [{"token": []}],
@@ -115,6 +116,12 @@ def _operation(
     return operation
 
 
+def _summary(method: str, resource: type[Resource] | type[NovaResource]) -> str:
+    """Return the first sentence about a method: that of its own docstring, else of its resource."""
+    own = getattr(resource, f"on_{method.lower()}").__doc__
+    return " ".join((own or resource.__doc__ or "").partition(".")[0].split()).replace("``", "")
+
+
 def _responses(
     path: str,
     method: str,
@@ -122,18 +129,22 @@ def _responses(
     is_nova: bool,
     public: bool,
 ) -> dict[str, Any]:
+    document = {"description": "The document."}
+    accepted = getattr(resource, "ACCEPTED", None)
+    answers: dict[str, Any] = {}
+    if method == "GET" or getattr(resource, "ANSWERS_POST", False):
+        answers["200"] = document | {"content": _json(resource.ANSWER)}
     if method == "GET":
-        answers: dict[str, Any] = {
-            "200": {"description": "The document.", "content": _json(resource.ANSWER)},
-            "304": {"description": "Not modified (If-None-Match)."},
-        }
-    else:
-        answers = {"202": {"description": "The action has been requested."}}
+        answers["304"] = {"description": "Not modified (If-None-Match)."}
+    if method != "GET" or accepted is not None:
+        answers["202"] = {"description": accepted or "The action has been requested."}
     codes = {*_ALWAYS, *(() if public else (401,))}
     if "{" in path or is_nova or path == "/healthcheck":
         codes.add(404)
     if method != "GET":
         codes |= {404, 409, 411, 415, *((501,) if is_nova else ())}
+    elif accepted is not None:
+        codes.add(409)
     refusal = _json(ref("NovaError" if is_nova else "Error"))
     return answers | {
         str(code): {"description": _REFUSALS[code], "content": refusal} for code in sorted(codes)

@@ -8,11 +8,17 @@ from typing import Any, ClassVar, TypeAlias
 from urllib import parse
 
 import falcon
+from microversion_parse import Version
 
 from migprog.api import schemas, views
 from migprog.api.access import Rules
-from migprog.api.actions import Actions, Disabled
+from migprog.api.action_requests import Actions, Disabled
+from migprog.api.error_codes import ErrorCode
+from migprog.api.errors import ApiError
+from migprog.api.list_watchers import ListWatchers
 from migprog.api.long_poll import LongPolls
+from migprog.api.measuring import Disabled as MeasuringDisabled
+from migprog.api.measuring import Measuring
 from migprog.api.schemas import Schema
 from migprog.objects import Store
 
@@ -27,18 +33,22 @@ def _now() -> datetime:
 class Parts:
     """What resources work with.
 
-    ``actions``: requests actions from agents. ``openapi``: the OpenAPI document.
+    ``actions``: requests actions from agents; ``measuring``: measurements. ``openapi``: the OpenAPI
+    document.
     ``health``: further health checks, as a WSGI application that answers JSON.
     ``nova_names``: migrations have Nova's numbers and UUIDs in the Nova-compatible API.
-    ``clock`` returns the time with its zone. ``long_polls``: the long polls.
+    ``clock`` returns the time with its zone. ``long_polls``: the long polls. ``news``: the watchers
+    of lists.
     """
 
     store: Store
+    news: ListWatchers
     health: Application
     max_limit: int
     stale_after_seconds: float
     nova_names: bool = False
     actions: Actions = field(default_factory=Disabled)
+    measuring: Measuring = field(default_factory=MeasuringDisabled)
     long_polls: LongPolls = field(default_factory=lambda: LongPolls(0))
     openapi: Mapping[str, Any] = field(default_factory=dict)
     clock: Callable[[], datetime] = _now
@@ -50,7 +60,8 @@ class Resource:
     ``RULES``: the policy rule of each method, see :mod:`migprog.api.access`.
     ``NOTES``: descriptions of GET parameters in the OpenAPI document.
     ``QUERY`` returns the schemas of the GET parameters, given ``[api] max_limit``; ``ANSWER`` is
-    the schema of the document, ``BODY`` that of a request's body.
+    the schema of the document, ``BODY`` that of a request's body. ``ANSWERS_POST``: POST may be
+    answered with the document, too; ``ACCEPTED``: what 202 means where GET may be answered so.
     """
 
     RULES: ClassVar[Rules]
@@ -59,6 +70,8 @@ class Resource:
     QUERY: "ClassVar[staticmethod[[int], Mapping[str, Schema]]]" = staticmethod(schemas.nothing)
     ANSWER: ClassVar[Schema]
     BODY: ClassVar[Schema | None] = None
+    ANSWERS_POST: ClassVar[bool] = False
+    ACCEPTED: ClassVar[str | None] = None
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
@@ -66,6 +79,12 @@ class Resource:
     def query(self, req: falcon.Request) -> dict[str, Any]:
         """Return a request's parameters. Raises :class:`exception.BadRequest`."""
         return schemas.read(req.query_string, self.QUERY(self.parts.max_limit))
+
+    @staticmethod
+    def check_since(req: falcon.Request, since: Version) -> None:
+        """Raise :class:`ApiError` in a microversion that is older than the resource."""
+        if req.context.version < since:
+            raise ApiError(ErrorCode.NO_SUCH_ADDRESS, f"It is there since microversion {since}.")
 
     @classmethod
     def documented_query(cls, max_limit: int) -> Mapping[str, Schema]:

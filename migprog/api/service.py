@@ -3,15 +3,18 @@
 
 import contextlib
 import logging
+import socket
 
 from oslo_config import cfg
 
-from migprog import exception, logs, objects, outages, rpc
+from migprog import exception, logs, notifications, objects, outages, rpc, systemd
 from migprog.api import app
-from migprog.api.actions import Actions, ByAgents
+from migprog.api.action_requests import Actions, ByAgents, Notifying
 from migprog.api.auth import PUBLIC
 from migprog.api.long_poll import LongPolls
-from migprog.conf.api import bind_address
+from migprog.api.measuring import ByAgents as MeasuringByAgents
+from migprog.api.measuring import Measuring
+from migprog.conf.api import CONNECTIONS, bind_address
 from migprog.httpd import Bounds, Server
 from migprog.rpc import brokers, shutdown
 from migprog.rpc.compute import ComputeAPI
@@ -27,7 +30,7 @@ class ApiService:
     one after the start.
     """
 
-    port: int
+    port: int | None = None
 
     def __init__(self, config: cfg.ConfigOpts, transport_url: str | None = None) -> None:
         self._config = config
@@ -41,13 +44,21 @@ class ApiService:
         store = objects.connect(self._config)
         self._opened.callback(store.close)
         long_polls = LongPolls(_places(group.max_long_polls, group.threads))
-        actions = by_agents(self._config, store, self._opened, self._transport_url)
-        application = app.create(self._config, store, actions=actions, long_polls=long_polls)
+        actions, measuring = by_agents(self._config, store, self._opened, self._transport_url)
+        news = app.watchers(self._config, store)
+        application = app.create(
+            *(self._config, store),
+            actions=actions,
+            long_polls=long_polls,
+            news=news,
+            measuring=measuring,
+        )
         server = Server(
             application,
             *(address.host, address.port, group.threads, "[api] bind_port"),
             bounds=Bounds(
                 request_seconds=group.request_timeout,
+                connections=CONNECTIONS + group.max_watchers,
                 connections_per_client=group.max_connections_per_client,
             ),
             # Load balancers must get an answer whatever the database and Keystone do.
@@ -57,6 +68,7 @@ class ApiService:
         server.start()
         self._opened.callback(server.stop)
         self._opened.callback(long_polls.stop)
+        self._opened.callback(news.stop)
         self.port = server.port
         _check_database(store)
 
@@ -67,28 +79,44 @@ class ApiService:
     def reload(self, config: cfg.ConfigOpts) -> None:
         """Do nothing: no option of the API is mutable."""
 
+    def status(self) -> systemd.Status:
+        if self.port is None:
+            return systemd.Status(False, "starting")
+        address = f"{self._config.api.bind_host} port {self.port}"
+        return systemd.Status(True, f"serving requests at {address}")
+
 
 def by_agents(
     config: cfg.ConfigOpts,
     store: objects.Store,
     opened: contextlib.ExitStack,
     transport_url: str | None = None,
-) -> Actions | None:
-    """Return what requests actions from agents; None if ``[api] allow_actions`` is false.
+) -> tuple[Actions | None, Measuring | None]:
+    """Return what requests actions from agents, and what requests measurements; None if ``[api]
+    allow_actions`` or ``allow_measurements`` is false.
 
     From here on the broker's failures are logged. What must be closed is added to ``opened``.
     Raises :class:`exception.ConfigError`.
     """
-    if not config.api.allow_actions:
-        return None
+    if not (config.api.allow_actions or config.api.allow_measurements):
+        return None, None
     if transport_url is None:
         rpc.check(config)
     where = brokers.where(config, transport_url)
-    broker = outages.party(LOG, where, "actions are answered 503")
+    broker = outages.party(LOG, where, "actions and requests to measure are answered 503")
     logs.report_broker(broker)
     transport = rpc.transport(config, transport_url)
     opened.callback(lambda: shutdown.close(transport, is_away=broker.is_failing))
-    return ByAgents(store, ComputeAPI(transport))
+    agents = ComputeAPI(transport)
+    measuring = MeasuringByAgents(store, agents) if config.api.allow_measurements else None
+    if not config.api.allow_actions:
+        return None, measuring
+    actions = ByAgents(store, agents)
+    sender = notifications.make_sender(config, f"migprog-api:{socket.gethostname()}")
+    if sender is None:
+        return actions, measuring
+    opened.callback(sender.stop)
+    return Notifying(actions, sender.put), measuring
 
 
 def _check_database(store: objects.Store) -> None:

@@ -6,16 +6,27 @@ microseconds.
 """
 
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from microversion_parse import Version
 
-from migprog.api.microversion import SINCE
+from migprog.api.microversion import (
+    ETA_MESSAGE,
+    MEASUREMENTS_SINCE,
+    SINCE,
+    SUMMARY_SINCE,
+    WHO_ASKED,
+)
 from migprog.core import drain as drain_core
 from migprog.core import liveness
-from migprog.core.fields import Advice
+from migprog.core.advice_entry import AdviceEntry
 from migprog.core.forecast import calibration
+from migprog.core.forecast.before_check import BeforeCheck
+from migprog.core.instant import from_epoch, rfc3339
+from migprog.core.operator_actions import WHO, OperatorAction
+from migprog.core.steering import hindsight
+from migprog.core.steering.hindsight import Hindsight
 from migprog.objects import Agent, Migration, Point, Server
 from migprog.objects.migration import INSTANTS
 
@@ -24,12 +35,20 @@ AS_STORED = (
     *(
         name
         for name in Migration.__slots__
-        if name not in {"nova_record", "disks", "advice", *INSTANTS, *calibration.FIELDS}
+        if name
+        not in {
+            *("nova_record", "disks", "advice", "actions", "forecast_before"),
+            *INSTANTS,
+            *calibration.FIELDS,
+        }
     ),
     "in_progress",
 )
 # Fields that identify hosts; an error is libvirt's own text, which may name the other host.
 OF_HOSTS = ("source_compute", "source_node", "dest_compute", "dest_node", "dest_host", "error")
+# Who asked for an action: of operators, whom not every user may know.
+# A year: what an agent sends is bounded, but may be anything.
+_LONGEST_SECONDS = 366 * 86_400
 # Forecasts of the end by the conductor's clock, and the remaining time that each follows from.
 ENDS = {
     "ends_at": "eta_seconds",
@@ -44,6 +63,9 @@ _MEASURED = (
     "downtime_seconds",
 )
 
+# Of the advice of a migration that has not ended.
+_NOT_KNOWN = Hindsight(None, None)
+
 
 def migration(
     migration: Migration,
@@ -54,25 +76,32 @@ def migration(
     version: Version,
 ) -> dict[str, Any]:
     """Return a migration. ``base``: the API's root URL, without a slash at its end; ``hosts``:
-    whether hosts may be seen; ``version``: the microversion to answer in."""
+    whether hosts may be seen, and who asked for actions; ``version``: the microversion to answer
+    in."""
     document = {name: getattr(migration, name) for name in AS_STORED}
     if not hosts:
         document |= dict.fromkeys(OF_HOSTS)
-    document |= {name: _to_milliseconds(document[name]) for name in _MEASURED}
+    document |= {name: to_milliseconds(document[name]) for name in _MEASURED}
     document |= {name: _ends_at(migration, eta) for name, eta in ENDS.items()}
     document |= {name: instant(getattr(migration, name)) for name in INSTANTS}
     document["disks"] = migration.disks and [_disk(*disk) for disk in migration.disks]
-    advice = migration.advice
-    document["advice"] = None if advice is None else [_advice(each) for each in advice]
+    document["advice"] = None if migration.advice is None else _all_advice(migration)
+    document["actions"] = migration.actions and [
+        _action(migration, each, hosts) for each in migration.actions
+    ]
+    document["forecast_before"] = migration.forecast_before and _before(
+        migration.forecast_before, migration.total_seconds
+    )
     document["stale"] = is_stale(
         migration.in_progress, migration.last_reported_at, now, stale_after_seconds
     )
     document["calibration"] = [_check(each) for each in calibration.from_fields(migration)]
     here = f"{base}/servers/{migration.server_uuid}/migrations/{migration.uuid}"
     document["links"] = [
-        _link("self", here),
-        _link("history", f"{here}/history"),
-        _link("server", f"{base}/servers/{migration.server_uuid}"),
+        link("self", here),
+        link("history", f"{here}/history"),
+        *([link("summary", f"{here}/summary")] if version >= SUMMARY_SINCE else ()),
+        link("server", f"{base}/servers/{migration.server_uuid}"),
     ]
     return {key: value for key, value in document.items() if _is_of(key, version)}
 
@@ -86,11 +115,15 @@ def point(point: Point) -> dict[str, Any]:
     return dataclasses.asdict(point) | {"sampled_at": instant(point.sampled_at)}
 
 
-def agent(agent: Agent, now: datetime) -> dict[str, Any]:
-    """Return an agent; it is stale after two missed heartbeats."""
+def agent(agent: Agent, now: datetime, version: Version) -> dict[str, Any]:
+    """Return an agent; it is stale after two missed heartbeats, or while its loop hangs."""
     document = dataclasses.asdict(agent)
+    if version < WHO_ASKED:
+        del document["loop_age_seconds"]
     document |= {name: instant(getattr(agent, name)) for name in ("started_at", "last_reported_at")}
     document["stale"] = agent.is_silent(now)
+    if version < MEASUREMENTS_SINCE:
+        del document["measurements_enabled"]
     return document
 
 
@@ -100,9 +133,13 @@ def drain(
     now: datetime,
     transfer_rate: drain_core.TransferRate | None,
     forecast: drain_core.Forecast,
+    version: Version,
 ) -> dict[str, Any]:
     """Return the drain of a host, without its migrations. The agent's values are of its last
-    heartbeat."""
+    heartbeat. Before 1.3 ``eta_reason`` is the sentence."""
+    reasons = {"eta_reason": forecast.eta_message}
+    if version >= ETA_MESSAGE:
+        reasons = {"eta_reason": forecast.eta_reason, "eta_message": forecast.eta_message}
     return {
         "host": host,
         "servers": agent and agent.servers,
@@ -112,9 +149,9 @@ def drain(
         **{
             name: None if seconds is None else round(seconds, 1)
             for name, seconds in dataclasses.asdict(forecast).items()
-            if name != "eta_reason"
+            if name not in ("eta_reason", "eta_message")
         },
-        "eta_reason": forecast.eta_reason,
+        **reasons,
         "transfer_rate": transfer_rate and dataclasses.asdict(transfer_rate),
     }
 
@@ -134,16 +171,16 @@ def server(server: Server, base: str, hosts: bool) -> dict[str, Any]:
         "sampled_at": instant(server.sampled_at),
         "migration_uuid": server.migration_uuid,
         "links": [
-            _link("self", here),
-            _link("migration", f"{here}/migrations/{server.migration_uuid}"),
-            _link("migrations", f"{here}/migrations"),
+            link("self", here),
+            link("migration", f"{here}/migrations/{server.migration_uuid}"),
+            link("migrations", f"{here}/migrations"),
         ],
     }
 
 
 def next_page(address: str) -> list[dict[str, str]]:
     """Return the links of a list that continues at ``address``."""
-    return [_link("next", address)]
+    return [link("next", address)]
 
 
 def version(number: str, address: str, oldest: Version, newest: Version) -> dict[str, Any]:
@@ -153,7 +190,7 @@ def version(number: str, address: str, oldest: Version, newest: Version) -> dict
         "status": "CURRENT",
         "min_version": str(oldest),
         "max_version": str(newest),
-        "links": [_link("self", address)],
+        "links": [link("self", address)],
     }
 
 
@@ -167,9 +204,7 @@ def is_stale(
 
 def instant(at: datetime | None) -> str | None:
     """Return an instant such as ``2016-01-29T13:42:02.000000Z``."""
-    if at is None:
-        return None
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return None if at is None else rfc3339(at)
 
 
 def _disk(name: str, total_bytes: int, processed_bytes: int) -> dict[str, Any]:
@@ -181,20 +216,62 @@ def _disk(name: str, total_bytes: int, processed_bytes: int) -> dict[str, Any]:
     }
 
 
-def _advice(advice: Advice) -> dict[str, Any]:
+def _before(check: BeforeCheck, total_seconds: float | None) -> dict[str, Any]:
+    """Return what was forecast before the start, rounded as other forecasts."""
+    error_seconds = check.error_seconds(total_seconds)
     return {
-        "at": _instant_of(advice["at"]),
+        "measured_at": instant_of(check.measured_at),
+        "converges": check.converges,
+        "total_seconds": to_tenths(check.total_seconds),
+        "low_seconds": to_tenths(check.low_seconds),
+        "high_seconds": to_tenths(check.high_seconds),
+        "error_seconds": to_tenths(error_seconds),
+        "outcome": check.outcome.value,
+    }
+
+
+def to_tenths(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
+
+
+def _all_advice(migration: Migration) -> list[dict[str, Any]]:
+    advice = migration.advice or ()
+    if migration.ended_at is None:
+        return [_advice(each, _NOT_KNOWN) for each in advice]
+    end = hindsight.End(
+        *(migration.status, migration.ended_at.timestamp(), migration.downtime_limit_seconds)
+    )
+    scored = zip(advice, hindsight.look_back(advice, end), strict=True)
+    return [_advice(each, score) for each, score in scored]
+
+
+def _advice(advice: AdviceEntry, score: Hindsight) -> dict[str, Any]:
+    return {
+        "at": instant_of(advice["at"]),
         "action": advice["action"],
         "reason": advice["reason"],
         "message": advice["message"],
         "figures": advice["figures"],
-        "works_by": _instant_of(advice["works_by"]),
+        "works_by": instant_of(advice["works_by"]),
         "state": advice["state"],
+        "score": score.score,
+        "score_message": score.message,
     }
 
 
-def _instant_of(epoch_seconds: float | None) -> str | None:
-    return None if epoch_seconds is None else instant(datetime.fromtimestamp(epoch_seconds, UTC))
+def _action(migration: Migration, action: OperatorAction, names: bool) -> dict[str, Any]:
+    """Return an operator's action; ``names``: whether it may be seen who that was."""
+    at = migration.started_at + timedelta(seconds=min(action["after_seconds"], _LONGEST_SECONDS))
+    return {
+        "at": rfc3339(at),
+        "action": action["action"],
+        "state": action["state"],
+        **{name: action[name] if names else None for name in WHO},  # type: ignore[literal-required]
+    }
+
+
+def instant_of(epoch_seconds: float | None) -> str | None:
+    return None if epoch_seconds is None else rfc3339(from_epoch(epoch_seconds))
 
 
 def _ends_at(migration: Migration, eta: str) -> str | None:
@@ -212,9 +289,9 @@ def _check(check: calibration.ForecastCheck) -> dict[str, Any]:
     return values
 
 
-def _to_milliseconds(seconds: float | None) -> float | None:
+def to_milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
 
 
-def _link(rel: str, href: str) -> dict[str, str]:
+def link(rel: str, href: str) -> dict[str, str]:
     return {"rel": rel, "href": href}

@@ -2,7 +2,8 @@
 """An HTTP server within the process: waitress, whose application runs on threads, green ones too.
 
 One thread reads requests and writes responses for all connections, so a slow or silent client
-occupies a connection but no thread. The number of connections is limited, for each address and in
+occupies a connection but no thread, and neither does a response whose body comes later
+(:mod:`migprog.httpd.parking`). The number of connections is limited, for each address and in
 total; a whole request must arrive within some seconds. Some threads are reserved for paths that
 must be answered whatever the other threads do.
 
@@ -21,11 +22,15 @@ from typing import Any
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 
-from migprog import exception
-from migprog.httpd.connections import Bounds, Refuse, Waitress
+from migprog import exception, loops
+from migprog.httpd.bounds import Bounds
+from migprog.httpd.channel import Refuse
+from migprog.httpd.connections import Waitress
+from migprog.httpd.open_files import allow_open_files
+from migprog.httpd.parking import PARK, Later
 from migprog.httpd.threads import Threads
 
-__all__ = ["Bounds", "Refuse", "Server"]
+__all__ = ["PARK", "Bounds", "Later", "Refuse", "Server"]
 
 LOG = logging.getLogger(__name__)
 
@@ -78,6 +83,7 @@ class Server:
         except (OSError, UnicodeError) as error:
             raise exception.ConfigError(f"{self._option}: {error}") from error
         self.port = listener.getsockname()[1]
+        allow_open_files(self._bounds.connections, self._option)
         adjustments = Adjustments(
             # Constant, so that several processes of an API answer alike.
             ident="migprog",
@@ -114,12 +120,16 @@ class Server:
         # eventlet has no poll().
         use_poll = hasattr(select, "poll")
         look_at = 0.0
-        while not self._stopping:
-            wasyncore.loop(timeout=_LOOK_SECONDS, use_poll=use_poll, map=self._map, count=1)
-            self._server.take_up()
-            if time.monotonic() >= look_at:
-                self._server.close_late()
-                look_at = time.monotonic() + _LOOK_SECONDS
+        self._server.thread_id = threading.get_ident()
+        with loops.turning(f"the HTTP server of {self._option}") as loop:
+            while not self._stopping:
+                loop.turned()
+                wasyncore.loop(timeout=_LOOK_SECONDS, use_poll=use_poll, map=self._map, count=1)
+                self._server.take_up()
+                self._server.send_resumed()
+                if time.monotonic() >= look_at:
+                    self._server.close_late()
+                    look_at = time.monotonic() + _LOOK_SECONDS
 
     def stop(self) -> None:
         """Wait up to 5 seconds for requests in progress, close all connections, and return."""

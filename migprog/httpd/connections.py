@@ -1,124 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections of clients: how many there may be, and how long a client may take."""
+"""All connections of clients: how many there may be, which is closed for another, what is sent."""
 
+import collections
 import logging
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
-from waitress import channel, server
-from waitress.task import ErrorTask
+from waitress import server
 
 from migprog.core.log_limit import LogLimit
+from migprog.httpd.bounds import Bounds
+from migprog.httpd.channel import Channel, Refuse
+from migprog.httpd.parking import Later, Unread
 
 LOG = logging.getLogger(__name__)
 
-# How much of its responses a client may leave unread before its next request is served.
-_UNREAD_BYTES = 64 * 1024
 _LOG_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """Limits for clients.
-
-    ``request_seconds``: to send a request, counted from the connection or the request's first
-    byte. ``answer_seconds``: to read a response. ``idle_seconds``: between two requests of a
-    connection.
-    """
-
-    request_seconds: float = 10.0
-    answer_seconds: float = 60.0
-    idle_seconds: float = 30.0
-    connections: int = 500
-    connections_per_client: int = 250
-
-
-# Returns the status line, headers and body of the response to a request that is not valid HTTP, by
-# the request's path (None: unreadable) and the status.
-Refuse = Callable[[str | None, int], tuple[str, list[tuple[str, str]], bytes]]
-
-
-class _ErrorTask(ErrorTask):
-    """Answers a request that does not reach the application, in the application's form."""
-
-    def execute(self) -> None:
-        refuse = self.channel.server.refuse
-        if refuse is None:
-            super().execute()
-            return
-        path = getattr(self.request, "path", None)
-        self.status, headers, body = refuse(path, self.request.error.code)
-        self.response_headers.extend(headers)
-        self.set_close_on_finish()
-        self.content_length = len(body)
-        self.write(body)
-
-
-class _Channel(channel.HTTPChannel):
-    """A connection that knows how long its client has been due to act."""
-
-    error_task_class = _ErrorTask
-
-    def __init__(self, server: "Waitress", *arguments: Any, **more: Any) -> None:
-        self._awaited_since = time.monotonic()
-        self._served_once = self._is_served = False
-        # A further request was read and waits until the client has read more of the responses.
-        self.is_put_off = False
-        super().__init__(server, *arguments, **more)
-
-    def received(self, data: bytes) -> bool:
-        if self._served_once and self.request is None:
-            self._awaited_since = time.monotonic()
-        return bool(super().received(data))
-
-    def service(self) -> None:
-        self._is_served = True
-        try:
-            super().service()
-        finally:
-            self._served_once = True
-            self._awaited_since = time.monotonic()
-            self._is_served = False
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no request is being served and no response is being sent."""
-        return not (self.requests or self._is_served or self.total_outbufs_len)
-
-    @property
-    def has_unread(self) -> bool:
-        """Whether so much of the responses is unread that the next request must wait.
-
-        Otherwise waitress would make the thread of the next request wait for the client.
-        """
-        return bool(self.total_outbufs_len > _UNREAD_BYTES)
-
-    def is_late(self, now: float, bounds: Bounds) -> bool:
-        """Return whether the client has taken too long."""
-        if self._is_served or (self.requests and not self.is_put_off):
-            return False
-        if self.total_outbufs_len:
-            seconds = bounds.answer_seconds
-        elif self._served_once and self.request is None:
-            seconds = bounds.idle_seconds
-        else:
-            seconds = bounds.request_seconds
-        return now - self._awaited_since > seconds
+# Of bodies that are shared, as many bytes may be unread; for more, the slowest readers are cut off
+# after a second.
+_MOST_SHARED_BYTES = 64 * 2**20
+_ROOM_SECONDS = 1.0
 
 
 class Waitress(server.TcpWSGIServer):
     """waitress with migprog's limits."""
 
-    channel_class = _Channel
+    channel_class = Channel
 
     def __init__(self, bounds: Bounds, refuse: Refuse | None, *arguments: Any, **more: Any) -> None:
         self._bounds = bounds
         self.refuse = refuse
         self._lines = LogLimit(_LOG_SECONDS)
+        self.unread = Unread(_MOST_SHARED_BYTES)
+        # Connections whose responses have come, and what has come.
+        self._resumed: collections.deque[tuple[Channel, Later]] = collections.deque()
+        self._no_room_since: float | None = None
+        # Of the thread that polls.
+        self.thread_id: int | None = None
         super().__init__(*arguments, **more)
+
+    def pull_trigger(self) -> None:
+        """Wake the thread that polls; it needs none for what it does itself."""
+        if threading.get_ident() != self.thread_id:
+            super().pull_trigger()
 
     def maintenance(self, now: float) -> None:
         """Do nothing: waitress marks connections to be closed once they are writable, which they
@@ -129,7 +56,44 @@ class Waitress(server.TcpWSGIServer):
         now = time.monotonic()
         for each in list(self.active_channels.values()):
             if each.is_late(now, self._bounds):
-                each.handle_close()
+                each.cut_off()
+
+    def resume(self, channel: Channel, later: Later) -> None:
+        """Queue a finished response for sending. May be called in any thread."""
+        is_first = not self._resumed
+        self._resumed.append((channel, later))
+        if is_first:
+            self.pull_trigger()
+
+    def send_resumed(self) -> None:
+        """Send the responses that have come. Call between two polls.
+
+        The thread that polls does so itself: others would wait for it, and for each other, with
+        each response. Meanwhile no new request is read.
+        """
+        while self._resumed:
+            channel, later = self._resumed[0]
+            if later.body is not None and not self.unread.has_room(later.body):
+                self._make_room_to_send()
+                return
+            self._no_room_since = None
+            self._resumed.popleft()
+            try:
+                channel.resume(later)
+            except Exception:
+                LOG.exception("failed to send a response; its client's connection is closed")
+                channel.handle_close()
+
+    def _make_room_to_send(self) -> None:
+        """Cut off who has been reading for the longest, if there is no room for a second."""
+        now = time.monotonic()
+        if self._no_room_since is None:
+            self._no_room_since = now
+        if now - self._no_room_since < _ROOM_SECONDS:
+            return
+        reading = [each for each in self.active_channels.values() if each.reads_since is not None]
+        if reading:
+            min(reading, key=lambda each: each.reads_since).cut_off()
 
     def take_up(self) -> None:
         """Queue requests that were put off, once the client has read enough."""
@@ -141,7 +105,9 @@ class Waitress(server.TcpWSGIServer):
     @property
     def is_sending(self) -> bool:
         """Whether a part of a response has not been sent yet."""
-        return any(each.total_outbufs_len for each in list(self.active_channels.values()))
+        return bool(self._resumed) or any(
+            each.total_outbufs_len for each in list(self.active_channels.values())
+        )
 
     def accept(self) -> tuple[socket.socket, Any] | None:
         """Return the next connection, if its client may have one more."""
@@ -172,7 +138,7 @@ class Waitress(server.TcpWSGIServer):
             return None
         return accepted
 
-    def _make_room(self, among: Iterable[_Channel]) -> bool:
+    def _make_room(self, among: Iterable[Channel]) -> bool:
         """Close the connection that has been idle for the longest; return whether there was one."""
         idle = [each for each in among if each.is_idle]
         if not idle:

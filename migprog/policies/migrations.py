@@ -5,6 +5,7 @@ from migprog.policies.base import MANAGER, OVERSEER, PROJECT, READER, rule
 
 LIST = "migprog:migrations:list"
 SHOW = "migprog:migrations:show"
+SUMMARY = "migprog:migrations:summary"
 HISTORY = "migprog:migrations:history"
 OF_SERVER = "migprog:servers:migrations"
 HOSTS = "migprog:migrations:hosts"
@@ -18,6 +19,12 @@ RULES = (
     rule(LIST, READER, "List migrations.", "GET /migrations"),
     rule(OF_SERVER, READER, "List a server's migrations.", _OF_SERVER),
     rule(SHOW, READER, "Show a migration.", f"{_OF_SERVER}/{{id}}"),
+    rule(
+        SUMMARY,
+        f"rule:{SHOW}",
+        "Show what a migration's record and history say in hindsight.",
+        f"{_OF_SERVER}/{{id}}/summary",
+    ),
     rule(HISTORY, READER, "Show a migration's history.", f"{_OF_SERVER}/{{id}}/history"),
     rule(
         HOSTS,

@@ -9,7 +9,7 @@ import falcon
 from microversion_parse import Version
 
 from migprog import exception, objects
-from migprog.api import bodies, conditional
+from migprog.api import conditional
 from migprog.api.access import Access, Rules
 from migprog.api.nova import response_schemas, schemas, views
 from migprog.api.nova.resource import Resource, require
@@ -99,7 +99,7 @@ class _OfServer(Resource):
 
 
 class Migrations(_OfServer):
-    """``/servers/{id}/migrations``"""
+    """A server's migrations in progress."""
 
     RULES: ClassVar[Rules] = {"GET": rules.MIGRATIONS_INDEX}
     SINCE: ClassVar = {"GET": V2_23}
@@ -148,7 +148,7 @@ class Migrations(_OfServer):
 
 
 class Migration(_OfServer):
-    """``/servers/{id}/migrations/{number}``"""
+    """A migration in progress."""
 
     RULES: ClassVar[Rules] = {"GET": rules.MIGRATIONS_SHOW, "DELETE": rules.MIGRATIONS_DELETE}
     SINCE: ClassVar = {"GET": V2_23, "DELETE": V2_24}
@@ -198,10 +198,10 @@ class Migration(_OfServer):
 
 
 class MigrationAction(_OfServer):
-    """``/servers/{id}/migrations/{number}/action``"""
+    """Force a migration to complete."""
 
     RULES: ClassVar[Rules] = {"POST": rules.MIGRATIONS_FORCE_COMPLETE}
-    BODY = bodies.ACTION
+    BODY = schemas.ACTION
 
     def on_post(
         self, req: falcon.Request, resp: falcon.Response, server_id: str, number: str

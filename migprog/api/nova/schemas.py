@@ -17,7 +17,7 @@ from oslo_utils import timeutils
 
 from migprog.api import bodies
 from migprog.api.nova import microversion
-from migprog.api.schemas import INSTANT, TEXT
+from migprog.api.schemas import ACTION, FORCE_COMPLETE, INSTANT, TEXT
 
 V2_59, V2_66, V2_80 = Version(2, 59), Version(2, 66), Version(2, 80)
 V2_75, V2_102 = Version(2, 75), Version(2, 102)
@@ -128,7 +128,7 @@ def limit(text: str | None, most: int) -> int:
     return min(int(text), most)
 
 
-_ACTIONS = {bodies.FORCE_COMPLETE: jsonschema.Draft202012Validator(bodies.ACTION)}
+_ACTIONS = {FORCE_COMPLETE: jsonschema.Draft202012Validator(ACTION)}
 # Nova also accepts text/plain and no type, which any web page can make a browser send.
 _ACCEPTED = ("application/json", "application/vnd.openstack.compute+json")
 

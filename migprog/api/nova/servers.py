@@ -48,7 +48,7 @@ def check_id(server_id: str) -> str:
 
 
 class Server(Resource):
-    """``/servers/{id}``"""
+    """A server that has migrated."""
 
     RULES: ClassVar[Rules] = {"GET": rules.SERVERS_SHOW}
     QUERY = schemas.SERVER
@@ -64,7 +64,7 @@ class Server(Resource):
 
 
 class Servers(Resource):
-    """``/servers``"""
+    """Servers that have migrated."""
 
     RULES: ClassVar[Rules] = {"GET": rules.SERVERS_INDEX}
     QUERY = schemas.SERVERS
@@ -118,7 +118,7 @@ class Servers(Resource):
 
 
 class ServersDetail(Servers):
-    """``/servers/detail``"""
+    """Servers that have migrated, with all their keys."""
 
     RULES: ClassVar[Rules] = {"GET": rules.SERVERS_DETAIL}
     ANSWER = response_schemas.SERVERS_DETAIL

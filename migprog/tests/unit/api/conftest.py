@@ -3,6 +3,7 @@
 
 import itertools
 import pathlib
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
@@ -14,12 +15,12 @@ from oslo_config import cfg
 from migprog import objects
 from migprog.api import app
 from migprog.api.error_codes import ErrorCode
+from migprog.api.list_watchers import ListWatchers
 from migprog.api.resource import Application
 from migprog.conf import api as api_conf
-from migprog.core.report import Batch, Report
+from migprog.core.messages import Batch, Report
 from migprog.core.status import Phase, Status
-from migprog.db import engine as db
-from migprog.db import schema
+from migprog.db import connections, schema
 from migprog.tests import answers
 
 HEARD_AT = 1_700_000_000.5
@@ -33,7 +34,7 @@ def configuration(connection: str, **options: Any) -> cfg.ConfigOpts:
     conf = cfg.ConfigOpts()
     # By its name: overrides are kept in a group's object, and ours would be shared.
     conf.register_opts(api_conf.OPTS, api_conf.GROUP.name)
-    db.register_opts(conf)
+    connections.register_opts(conf)
     conf([], default_config_files=[], default_config_dirs=[])
     conf.set_override("connection", connection, "database")
     for name, value in {"auth_strategy": "noauth", **options}.items():
@@ -92,6 +93,24 @@ def store(connection: str) -> Iterator[objects.Store]:
     store = objects.connect(configuration(connection))
     yield store
     store.close()
+
+
+@pytest.fixture(autouse=True)
+def _news_stopped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No application reads news, and counts that, once its test is over."""
+    make, made = app.watchers, list[ListWatchers]()
+
+    def watchers(*arguments: Any) -> ListWatchers:
+        made.append(make(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(app, "watchers", watchers)
+    yield
+    for each in made:
+        each.stop()
+    for thread in threading.enumerate():
+        if made and thread.name in ("read_rounds", "end_waits"):
+            thread.join(30)
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import datetime
 import time
 
 from falcon import testing
 
 from migprog import objects
-from migprog.core.report import Agent, Batch
+from migprog.api.microversion import HEADER
+from migprog.core.messages import Agent, Batch
 
 AGENT = Agent(
     version="1.2.3",
@@ -54,6 +56,19 @@ def test_document_has_all_fields_of_a_heartbeat(
             }
         ]
     }
+
+
+def test_age_of_the_loop_is_there_since_1_5_and_one_that_hangs_is_stale(
+    client: testing.TestClient, store: objects.Store
+) -> None:
+    now = time.time()
+    for host, age in (("a", None), ("b", 0.5), ("c", 45.5)):
+        tell(store, host, now, dataclasses.replace(AGENT, loop_age_seconds=age))
+    older = client.simulate_get("/agents").json["agents"]
+    newer = client.simulate_get("/agents", headers={HEADER: "migration-progress 1.5"}).json
+    assert [each.pop("loop_age_seconds") for each in newer["agents"]] == [None, 0.5, 45.5]
+    assert newer["agents"] == older
+    assert [each["stale"] for each in older] == [False, False, True]
 
 
 def test_one_that_has_missed_two_heartbeats_is_stale(

@@ -21,7 +21,7 @@ A_LIMIT = "must be a whole number from 1 to 1000"
 A_HOST = "must be 1 to 255 characters, none of them a control character"
 KNOWN = (
     "is unknown; known parameters: changed_since, host, in_progress, limit, marker, project_id, "
-    "server_uuid, sort_dir, sort_key, status, verdict"
+    "server_uuid, since, sort_dir, sort_key, status, verdict, wait"
 )
 
 

@@ -18,7 +18,7 @@ from migprog.tests.fixtures.dripping import BEGINNINGS, dripping
 _SECONDS = 10
 
 
-def test_half_of_the_threads_ask_and_a_quarter_waits_and_the_others_fail_at_once():
+def test_half_of_the_threads_query_keystone_a_quarter_waits_and_others_fail_at_once():
     turns = keystone.Turns(threads=8, deadline_seconds=_SECONDS)
     hung, asking, failed = threading.Event(), threading.Semaphore(0), threading.Semaphore(0)
 
@@ -55,7 +55,7 @@ def test_call_within_a_turn_takes_no_further_turn():
 
 @pytest.mark.parametrize("where", ["in its status", "in its body"])
 def test_a_keystone_that_drips_is_given_up_by_its_deadline(where):
-    """By keystonemiddleware, whose first question is about a token that nobody knows."""
+    """By keystonemiddleware, whose first question is about an unknown token."""
     with dripping(BEGINNINGS[where]) as server:
         conf = cfg.ConfigOpts()
         loading.register_auth_conf_options(conf, "keystone_authtoken")
@@ -82,7 +82,7 @@ def test_a_keystone_that_drips_is_given_up_by_its_deadline(where):
 
 @contextlib.contextmanager
 def knows_no_token():
-    """An identity API that has never heard of a token; what was asked, and by whose connection."""
+    """An identity API that knows no token; what was asked, and by whose connection."""
     asked = []
 
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Without tokens nobody is answered but this machine, and none of the web pages that it shows."""
+"""Without tokens only this machine is answered, and none of the web pages that it shows."""
 
 import pytest
 from falcon import testing

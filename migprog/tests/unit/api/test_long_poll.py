@@ -101,7 +101,7 @@ def test_long_poll_is_answered_once_the_record_changes(
     assert {name: shown[name] for name in news} == news
 
 
-def test_news_that_is_there_is_not_waited_for(
+def test_long_poll_is_answered_at_once_if_the_sequence_is_newer(
     client: testing.TestClient,
     store: objects.Store,
     migration: objects.Migration,
@@ -129,7 +129,7 @@ def test_no_more_wait_than_may(
     long_polls: ObservedLongPolls,
     pool: concurrent.futures.Executor,
 ) -> None:
-    """One more is told at once; one that need not wait is not; and the place is given back."""
+    """One more is refused at once; one that need not wait is not; and the place is given back."""
     query = f"wait={LONG}&since=1"
     asked = pool.submit(ask, client, migration, query)
     assert long_polls.begun.acquire(timeout=LONG)
@@ -146,7 +146,9 @@ def test_no_more_wait_than_may(
 def test_a_process_that_serves_one_at_a_time_does_not_wait(
     client: testing.TestClient, migration: objects.Migration
 ) -> None:
-    assert ask(client, migration, "wait=1&since=1", multithread=False).status_code == 503
+    refused = ask(client, migration, "wait=1&since=1", multithread=False)
+    error = error_of(refused, ErrorCode.TOO_MANY_LONG_POLLS)
+    assert "one thread" in error["detail"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The microversions of the native API: which one a request is answered in, and how that is said."""
 
+import datetime
 import pathlib
 import uuid
 from typing import Any
@@ -12,8 +13,10 @@ from microversion_parse import Version
 from migprog import objects
 from migprog.api.error_codes import ErrorCode
 from migprog.api.microversion import HEADER, HISTORY, NATIVE
-from migprog.core.report import ArrivalState, Batch
+from migprog.core.messages import ArrivalState, Batch
+from migprog.core.status import Phase, Status
 from migprog.tests import stores
+from migprog.tests.store_cases.advice import ACTION
 from migprog.tests.unit.api.conftest import HEARD_AT, SERVER, Fill, error_of
 from migprog.tests.unit.api.tokens import keystone_client
 
@@ -159,8 +162,58 @@ def test_advice_is_there_since_1_2(client: testing.TestClient, fill: Fill) -> No
         "figures": {"downtime_limit_seconds": 1.25, "level_starts": 3},
         "works_by": "2023-11-14T22:15:18.500000Z",
         "state": "advised",
+        "score": None,
+        "score_message": None,
     }
     assert second == first | {"works_by": None, "state": "done"}
+
+
+def test_advice_is_scored_once_the_migration_has_ended(
+    client: testing.TestClient, fill: Fill
+) -> None:
+    advised = {**ADVICE, "at": HEARD_AT - 60}
+    advice = [advised, {**advised, "state": "done"}]
+    ended = {"status": Status.CANCELLED, "phase": Phase.DONE, "ended_at": HEARD_AT - 48}
+    fill(server_uuid=SERVER, advice=advice, last_reported_at=HEARD_AT, **ended)
+    shown = _shown(client, f"/servers/{SERVER}/migrations", "1.2")["advice"]
+    assert [(each["score"], each["score_message"]) for each in shown] == [
+        (None, "raise-downtime advised; not done; it was aborted 12 s later"),
+        ("in-vain", "raise-downtime advised; done; it was aborted 12 s later"),
+    ]
+
+
+def test_actions_are_there_since_1_5_with_who_asked(client: testing.TestClient, fill: Fill) -> None:
+    fill(actions=(ACTION,), status=Status.CANCELLED, phase=Phase.DONE, ended_at=HEARD_AT)
+    older, newer = _shown(client, ONE, "1.4"), _shown(client, ONE, "1.5")
+    assert newer == older | {"actions": newer["actions"]}
+    (action,) = newer["actions"]
+    started_at = datetime.datetime.fromisoformat(newer["started_at"])
+    at = datetime.datetime.fromisoformat(action.pop("at"))
+    assert (at - started_at).total_seconds() == ACTION["after_seconds"]
+    assert action == {name: value for name, value in ACTION.items() if name != "after_seconds"}
+    (deed,), (before,) = (
+        client.simulate_get(
+            f"{ONE}/summary", headers={HEADER: f"migration-progress {version}"}
+        ).json["summary"]["actions"]
+        for version in ("1.5", "1.3")
+    )
+    who = {"user_id": ACTION["user_id"], "project_id": ACTION["project_id"]}
+    assert deed == before | who
+    assert (deed["action"], deed["by"], deed["failed"]) == ("abort", "operator", False)
+
+
+def test_summary_and_its_link_are_there_since_1_3(client: testing.TestClient, fill: Fill) -> None:
+    fill()
+    older, newer = _shown(client, ONE, "1.2"), _shown(client, ONE, "1.3")
+    (link,) = [each for each in newer["links"] if each not in older["links"]]
+    assert newer == older | {"links": newer["links"]}
+    assert link == {"rel": "summary", "href": f"{newer['links'][0]['href']}/summary"}
+    for version, code in (("1.0", 404), ("1.2", 404), ("1.3", 200), ("latest", 200)):
+        headers = {HEADER: f"migration-progress {version}"}
+        answer = client.simulate_get(f"{ONE}/summary", headers=headers)
+        assert answer.status_code == code
+        if code == 404:
+            error_of(answer, ErrorCode.NO_SUCH_ADDRESS)
 
 
 def test_versions_have_no_gap_and_the_page_says_what_each_brought() -> None:

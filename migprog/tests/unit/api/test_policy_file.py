@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator's policy file changes, and what is told of one that cannot be."""
+"""What an operator's policy file changes, and what is logged of one that cannot be read."""
 
 import http.server
 import os
@@ -147,7 +147,7 @@ class _Oracle(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_a_rule_that_asks_somebody_else_is_asked_each_time(
+def test_rule_that_asks_another_service_is_checked_each_time(
     store: objects.Store, connection: str, tmp_path: pathlib.Path
 ) -> None:
     """What is remembered of others would be old news."""

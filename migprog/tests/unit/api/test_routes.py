@@ -13,9 +13,10 @@ from migprog.api.error_codes import ErrorCode
 from migprog.api.microversion import NATIVE
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
-from migprog.core.report import Batch
+from migprog.core.messages import Batch
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
+from migprog.tests.store_cases.measuring import measured
 from migprog.tests.unit.api.conftest import HEARD_AT, SERVER, Fill, error_of
 
 # Of the oldest version, for ever: what comes later is in `SINCE`.
@@ -41,6 +42,9 @@ HOSTILE = {
     "nul\0byte": "nul?byte",
     "🦜 four bytes": "🦜 four bytes",
 }
+
+
+LATEST = {"OpenStack-API-Version": "migration-progress latest"}
 
 
 def paths(migration: str) -> list[str]:
@@ -236,9 +240,17 @@ def test_hostile_names_are_data(
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_every_route_can_be_asked_for_its_head(client: testing.TestClient, fill: Fill) -> None:
-    for path in paths(*fill()):
-        get, head = client.simulate_get(path), client.simulate_head(path)
+def test_every_route_can_be_asked_for_its_head(
+    client: testing.TestClient, fill: Fill, store: objects.Store
+) -> None:
+    (migration,) = fill()
+    taken = measured(SERVER, HEARD_AT - 20_000)
+    batch = Batch(host="source", node="source.lab", measurements=(taken,))
+    objects.store_batch(store, batch, HEARD_AT)
+    for path in paths(migration):
+        get, head = (
+            ask(path, headers=LATEST) for ask in (client.simulate_get, client.simulate_head)
+        )
         assert (get.status_code, head.status_code, head.content) == (200, 200, b""), path
         assert head.headers["content-length"] == get.headers["content-length"] != "0"
 
@@ -260,6 +272,13 @@ def test_nothing_can_be_changed(client: testing.TestClient, fill: Fill, method: 
         if (method, path.rpartition("/")[2]) == ("DELETE", migration):
             # Nor by whom it could be, as long as that is not turned on.
             error_of(answer, ErrorCode.ACTIONS_DISABLED)
+            continue
+        if (method, path.rpartition("/")[2]) in {("POST", "forecast"), ("POST", "drain-plan")}:
+            # It changes nothing, and is not there in the oldest microversion.
+            error_of(answer, ErrorCode.NO_SUCH_ADDRESS)
+            headers = LATEST | {"Content-Type": "application/json"}
+            measuring = client.simulate_post(path, body='{"measure": true}', headers=headers)
+            error_of(measuring, ErrorCode.MEASURING_DISABLED)
             continue
         error_of(answer, ErrorCode.METHOD_NOT_ALLOWED)
         assert set(answer.headers["allow"].split(", ")) >= {"GET", "HEAD", "OPTIONS"}, path

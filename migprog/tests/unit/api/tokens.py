@@ -10,7 +10,7 @@ from oslo_policy import opts as policy_opts
 
 from migprog import objects
 from migprog.api import app
-from migprog.api.actions import Actions
+from migprog.api.action_requests import Actions
 from migprog.api.resource import Application
 from migprog.tests.unit.api.conftest import client_of, configuration
 
@@ -44,7 +44,7 @@ _HEADERS = {"HTTP_X_IDENTITY_STATUS", *(name for each in TOKENS.values() for nam
 
 
 class FakeKeystone:
-    """As keystonemiddleware at its edges: knows a few tokens, and lets nobody forge its headers.
+    """As keystonemiddleware at its edges: knows a few tokens, and lets no client forge its headers.
 
     ``lenient``: as with ``delay_auth_decision``, requests without a good token go on.
     """

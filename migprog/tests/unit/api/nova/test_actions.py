@@ -10,7 +10,7 @@ from migprog import exception, objects
 from migprog.api import app
 from migprog.api.nova import views
 from migprog.core.actions import Action
-from migprog.core.report import Batch
+from migprog.core.messages import Batch
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
 from migprog.tests.stores import START
@@ -111,7 +111,7 @@ def test_an_unknown_server(ask_to_act: Ask, actions: Asked, fill: Fill, server: 
 
 @pytest.mark.parametrize("number", ["2", "abc", "1.5", NOBODY])
 def test_an_unknown_migration(ask_to_act: Ask, actions: Asked, fill: Fill, number: str) -> None:
-    """Nova tells it by two codes."""
+    """Nova has two codes for it."""
     fill()
     fill(server_uuid=NOBODY)
     path = f"/servers/{SERVER}/migrations/{number}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Refusals in Nova's form, whoever refuses; and nobody reads who may not."""
+"""Refusals in Nova's form, whoever refuses; and a user without the right reads nothing."""
 
 import pytest
 from falcon import testing
@@ -42,7 +42,7 @@ def test_nothing_is_at_other_addresses(ask: Ask, fill: Fill) -> None:
 
 
 def test_nothing_can_be_done_in_other_ways(ask: Ask, fill: Fill) -> None:
-    """Nova does not tell a wrong method from a wrong address."""
+    """Nova does not distinguish a wrong method from a wrong address."""
     fill()
     for path in ["", "/", *paths()]:
         there = methods(path) + (["DELETE"] if path.endswith("/1") else [])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What version a request speaks, and that every answer tells."""
+"""What version a request speaks, and that every answer names it."""
 
 import uuid
 

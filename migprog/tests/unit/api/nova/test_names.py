@@ -37,7 +37,7 @@ def ask_named(client_named: testing.TestClient) -> Ask:
 
 
 def under_way(fill: Fill, count: int = 1, **values: Any) -> list[str]:
-    """Migrations of SERVER that are heard of now; their UUIDs."""
+    """Migrations of SERVER that are reported now; their UUIDs."""
     now = time.time()
     known = {"last_reported_at": now, "started_at": now - 20, "sampled_at": now - 1}
     return [fill(**(known | {"started_at": now - 20 - 9 * n} | values))[0] for n in range(count)]
@@ -92,7 +92,9 @@ def test_action_goes_to_the_migration_with_that_nova_id(
     assert ask_named(f"{OF_SERVER}/2/action", method="POST", body=body).status_code == 400
 
 
-def test_one_that_gets_a_name_is_news(ask_named: Ask, store: objects.Store, fill: Fill) -> None:
+def test_etag_changes_when_nova_ids_become_known(
+    ask_named: Ask, store: objects.Store, fill: Fill
+) -> None:
     (ours,) = under_way(fill)
     assert ask_named(OF_SERVER).status_code == 404
     name(store, ours)
@@ -163,7 +165,7 @@ def test_migration_in_post_copy_is_answered(
 
 
 def test_identity_is_that_of_novas_record(ask_named: Ask, store: objects.Store, fill: Fill) -> None:
-    """Through one proxy a migration is the same whoever tells of it; owners are not who asked."""
+    """A migration is the same in both APIs; its owner is not who requested it."""
     (ours,) = under_way(fill, user_id="owner", project_id="owners")
     at = datetime(2026, 9, 1, 12, tzinfo=UTC)
     name(store, ours, created_at=at, dest_host="192.0.2.9")

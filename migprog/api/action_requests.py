@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Actions on migrations, as the API requests them."""
 
-import logging
+import functools
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NoReturn, Protocol
 
 from migprog import exception, objects
+from migprog.api import agent_requests
 from migprog.context import RequestContext, without_token
-from migprog.core.actions import Action, Refusal, Target
+from migprog.core import notices
+from migprog.core.actions import Action, Target
+from migprog.core.agent_answer import Reason
+from migprog.notifications import Notify
 from migprog.rpc import compute
-
-LOG = logging.getLogger(__name__)
 
 
 class Actions(Protocol):
@@ -46,27 +49,37 @@ class ByAgents:
         self._clock = clock
 
     def ask(self, ctxt: RequestContext, action: Action, migration: objects.Migration) -> None:
-        host = migration.source_compute
-        agent = objects.Agent.get(self._store, host) if host else None
-        if host is None or agent is None or agent.is_silent(self._clock()):
-            raise exception.AgentUnavailable(_SILENT)
+        host, agent = agent_requests.find(
+            self._store, migration.source_compute, self._clock(), _SILENT
+        )
         if not agent.actions_enabled:
             raise exception.AgentActionsDisabled(_AGENT_DISABLED)
         target = Target(uuid=migration.uuid, server_uuid=migration.server_uuid)
-        try:
-            answer = self._agents.ask(without_token(ctxt), host, action, target)
-        except compute.Unanswered as error:
-            LOG.warning(
-                "failed to request %s of migration %s from the agent of %r: %s; the client gets "
-                "503, the agent may still act; check that agent and the broker",
-                *(action, migration.uuid, host, error),
-            )
-            raise exception.AgentTimeout(_TIMEOUT) from error
+        answer = agent_requests.ask(
+            lambda: self._agents.ask(without_token(ctxt), host, action, target),
+            f"{action} of migration {migration.uuid}",
+            host,
+            _TIMEOUT,
+        )
         if answer.refused is not None:
             raise conflict(action, answer.refused, answer.reason)
 
 
-def conflict(action: Action, why: str, reason: Refusal | None) -> exception.Conflict:
+class Notifying:
+    """Notifies others of what ``actions`` has requested."""
+
+    def __init__(self, actions: Actions, notify: Notify) -> None:
+        self._actions = actions
+        self._notify = notify
+
+    def ask(self, ctxt: RequestContext, action: Action, migration: objects.Migration) -> None:
+        self._actions.ask(ctxt, action, migration)
+        get = functools.partial(getattr, migration)
+        who = {name: getattr(ctxt, name) for name in ("user_id", "project_id", "request_id")}
+        self._notify([notices.requested(get, action, time.time(), who)])
+
+
+def conflict(action: Action, why: str, reason: Reason | None) -> exception.Conflict:
     """Return the error for an action that the migration's present state does not permit."""
     return exception.Conflict(f"Cannot {_VERBS[action]}: {why}.", reason)
 
@@ -85,5 +98,8 @@ _AGENT_DISABLED = (
     "its agent to receive requests from the message broker. Nova's own API can abort the migration "
     "and force it to complete."
 )
-_SILENT = "The agent of the source host sends no heartbeats; the action was not requested."
+_SILENT = (
+    "The agent of the source host sends no heartbeats, or its loop hangs; the action was not "
+    "requested."
+)
 _TIMEOUT = "Timed out waiting for the agent; the action may still be carried out."

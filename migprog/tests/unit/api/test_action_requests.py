@@ -12,13 +12,16 @@ from falcon import testing
 
 from migprog import objects
 from migprog.api import app
-from migprog.api.actions import ByAgents
+from migprog.api.action_requests import ByAgents, Disabled, Notifying
 from migprog.api.error_codes import BY_REFUSAL, ErrorCode
 from migprog.context import RequestContext
-from migprog.core.actions import Action, Answer, Refusal, Target
-from migprog.core.report import Agent, Batch
+from migprog.core.actions import Action, Refusal, Target
+from migprog.core.agent_answer import Answer
+from migprog.core.notices import Event
 from migprog.core.status import Phase, Status
 from migprog.rpc import compute
+from migprog.tests import notifications
+from migprog.tests.fixtures import migrations
 from migprog.tests.unit.api.conftest import SERVER, Fill, client_of, configuration, error_of
 from migprog.tests.unit.api.nova.conftest import Asked
 from migprog.tests.unit.api.tokens import keystone_client
@@ -163,17 +166,9 @@ class Agents:
 def tell(
     store: objects.Store, age_seconds: float = 0.0, actions_enabled: bool | None = True
 ) -> None:
-    """As the agent of the migrations' source tells of itself."""
-    agent = Agent(
-        version="1",
-        started_at=1.0,
-        interval_seconds=5.0,
-        heartbeat_seconds=30.0,
-        migrations=1,
-        actions_enabled=actions_enabled,
-    )
-    batch = Batch(host="source", node="source.lab", agent=agent)
-    objects.store_batch(store, batch, time.time() - age_seconds)
+    """The heartbeat of the agent of the migrations' source."""
+    at = time.time() - age_seconds
+    migrations.heartbeat(store, "source", at, actions_enabled=actions_enabled)
 
 
 def by(store: objects.Store, connection: str, agents: Agents) -> testing.TestClient:
@@ -258,7 +253,7 @@ def test_an_agent_that_does_nothing(
 
 
 def test_an_arrival_without_a_source(store: objects.Store, connection: str, fill: Fill) -> None:
-    """A record that its destination has made: there is nobody to be asked."""
+    """A record that its destination has made: there is no agent to ask."""
     fill()
     found = objects.Migration.get(store, SERVER, "1")
     agents = Agents(Answer())
@@ -303,3 +298,31 @@ def test_action_on_another_projects_migration_is_404(
     assert not asked.noted
     for token in ("manager", "admin", "other-admin"):
         assert act(client, **{"X-Auth-Token": token}).status_code == 202
+
+
+@BOTH
+def test_accepted_request_is_notified_of(
+    store: objects.Store, connection: str, asked: Asked, fill: Fill, act: Act, name: str
+) -> None:
+    events: list[Event] = []
+    actions = Notifying(asked, events.extend)
+    client = client_of(app.create(configuration(connection), store, actions=actions))
+    (migration,) = fill()
+    assert act(client).status_code == 202
+    (event,) = events
+    data = notifications.sent(event)
+    assert (data["uuid"], data["server_uuid"]) == (migration, SERVER)
+    action = data["action"]
+    assert (action["action"], action["by"], action["state"]) == (name, "operator", "requested")
+
+
+@BOTH
+def test_refused_request_is_not_notified_of(
+    store: objects.Store, connection: str, fill: Fill, act: Act, name: str
+) -> None:
+    events: list[Event] = []
+    actions = Notifying(Disabled(), events.extend)
+    client = client_of(app.create(configuration(connection), store, actions=actions))
+    fill()
+    assert act(client).status_code == 403
+    assert events == []

@@ -1,0 +1,424 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan of a host's drain: what it is made of, and how it follows the migrations."""
+
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+from urllib import parse
+
+import pytest
+from falcon import testing
+
+from migprog import objects
+from migprog.api import views
+from migprog.api.error_codes import ErrorCode
+from migprog.core.agent_answer import Answer
+from migprog.core.measurement import Failure
+from migprog.core.messages import Batch
+from migprog.core.status import Phase, Status
+from migprog.tests import stores
+from migprog.tests.fixtures import migrations
+from migprog.tests.store_cases.measuring import MIB, measured
+from migprog.tests.unit.api.conftest import Fill, error_of
+from migprog.tests.unit.api.measuring_agents import Agents, measuring
+from migprog.tests.unit.api.tokens import keystone_client
+
+PATH = "/hosts/source/drain-plan"
+LATEST = {"OpenStack-API-Version": "migration-progress latest"}
+QUIET, LARGE, BUSY = (str(uuid.UUID(int=number)) for number in (11, 12, 13))
+GIB = 1024 * MIB
+
+
+def put(
+    store: objects.Store, *entries: Any, host: str = "source", age_seconds: float = 1000
+) -> None:
+    batch = Batch(host=host, node=f"{host}.lab", measurements=entries)
+    objects.store_batch(store, batch, time.time() - age_seconds)
+
+
+def one(server: str, age_seconds: float = 1100, **values: Any) -> Any:
+    return measured(server, time.time() - age_seconds, **values)
+
+
+def beat(
+    store: objects.Store, servers: int | None = 3, enabled: bool | None = True, host: str = "source"
+) -> None:
+    migrations.heartbeat(store, host, servers=servers, measurements_enabled=enabled)
+
+
+def post(client: testing.TestClient, **body: Any) -> testing.Result:
+    return client.simulate_post(PATH, json=body, headers=LATEST)
+
+
+def get(client: testing.TestClient, path: str = PATH, **headers: str) -> testing.Result:
+    return client.simulate_get(path, headers=LATEST | headers)
+
+
+def plan(answer: testing.Result) -> dict[str, Any]:
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json["drain_plan"]
+    return found
+
+
+def local(address: str) -> str:
+    parts = parse.urlsplit(address)
+    return f"{parts.path}?{parts.query}"
+
+
+def by_name(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {each["server_uuid"]: each for each in entries}
+
+
+def complete(fill: Fill, server: str, started_ago: float, ended_ago: float, **values: Any) -> None:
+    """Store a migration off the host that has completed."""
+    now = time.time()
+    seconds = started_ago - ended_ago
+    known = {
+        "server_uuid": server,
+        "status": Status.COMPLETED,
+        "phase": Phase.DONE,
+        "sequence": 9,
+        "started_at": now - started_ago,
+        "sampled_at": now - ended_ago,
+        "ended_at": now - ended_ago,
+        "last_reported_at": now,
+        "total_seconds": seconds,
+        "memory_processed_bytes": round(seconds * 0.8 * 100 * MIB),
+        "throughput_bytes_per_second": 100 * MIB,
+    }
+    fill(**(known | values))
+
+
+@pytest.fixture
+def three(store: objects.Store, fill: Fill) -> None:
+    """A host of three servers, measured, from which migrations have completed two hours ago."""
+    for number in range(3):
+        ago = 9000 + 100 * number
+        complete(fill, str(uuid.UUID(int=90 + number)), ago + 20, ago)
+    busy = ((1.0, 900), (4.0, 900), (16.0, 900))
+    put(store, one(QUIET, windows=((1.0, 1), (4.0, 1)), memory_bytes=GIB, resident_bytes=GIB))
+    put(store, one(LARGE, windows=((1.0, 1), (4.0, 1)), memory_bytes=9 * GIB, resident_bytes=None))
+    put(store, one(BUSY, windows=busy, memory_bytes=64 * GIB, resident_bytes=None))
+    beat(store)
+
+
+@pytest.mark.usefixtures("three")
+def test_plan_says_who_moves_when_and_who_does_not_without_help(client: testing.TestClient) -> None:
+    found = plan(post(client))
+    assert (found["host"], found["state"], found["begun_at"]) == ("source", "planned", None)
+    assert {each["server_uuid"] for each in found["moves"]} == {QUIET, LARGE}
+    for move in found["moves"]:
+        assert (move["state"], move["converges"], move["server_name"]) == (
+            *("waiting", "yes"),
+            "wéb 🐎",
+        )
+        assert move["starts_seconds"] < move["ends_seconds"] <= found["total_seconds"]
+        assert move["alone_low_seconds"] < move["alone_seconds"] < move["alone_high_seconds"]
+        assert move["measured_at"]
+        assert move["beside"] <= found["most_at_once"]
+    (stay,) = found["stays"]
+    assert (stay["server_uuid"], stay["state"], stay["converges"]) == (BUSY, "stays", "no")
+    assert "post-copy" in stay["helps"]
+    assert stay["downtime_needed_seconds"] > 0.3
+    assert found["low_seconds"] < found["total_seconds"] < found["high_seconds"]
+    assert found["ends_at_earliest"] < found["ends_at"] < found["ends_at_latest"]
+    assert found["usual_seconds"] >= found["total_seconds"]
+    assert found["transfer_rate"]["migrations"] == 3
+    assert (found["unplanned"], found["unknown_servers"]) == ([], 0)
+    assert found["late_seconds"] is found["in_time"] is None
+    assert "1 server does not move without help" in found["message"]
+
+
+@pytest.mark.usefixtures("three")
+def test_address_of_a_plan_has_what_it_was_asked_for(client: testing.TestClient) -> None:
+    asked = {
+        "destinations": ["b é", "c"],
+        "at_once": 1,
+        "network_bytes_per_second": 10**9,
+        "downtime_limit_seconds": 2.5,
+        "deadline": "2036-01-01T00:00:00+02:00",
+        "block_migration": False,
+        "auto_converge": True,
+    }
+    found = plan(post(client, **asked))
+    again = plan(get(client, local(found["links"][0]["href"])))
+    assert again["links"] == found["links"]
+    for document in (found, again):
+        shown = {name: document[name] for name in asked}
+        assert shown == asked | {"deadline": "2035-12-31T22:00:00.000000Z"}
+        assert document["in_time"] == "yes"
+        assert document["most_at_once"] == 1
+        # With auto-converge all of them move; the memory is shared out.
+        assert by_name(document["moves"]).keys() == {QUIET, LARGE, BUSY}
+        dests = {uuid: each["dest"] for uuid, each in by_name(document["moves"]).items()}
+        assert set(dests.values()) == {"b é", "c"}
+        assert dests[QUIET] == dests[LARGE] != dests[BUSY]
+    early = plan(post(client, deadline=views.instant(datetime.now(UTC))))
+    assert early["in_time"] == "no"
+
+
+@pytest.mark.usefixtures("three")
+def test_downtime_limit_that_is_asked_for_counts(client: testing.TestClient) -> None:
+    assert by_name(plan(post(client, downtime_limit_seconds=1000))["moves"]).keys() >= {BUSY}
+
+
+@pytest.mark.usefixtures("three")
+def test_servers_that_were_not_measured_are_named_and_leave_the_end_open(
+    client: testing.TestClient, store: objects.Store, fill: Fill
+) -> None:
+    never, failed = str(uuid.UUID(int=21)), str(uuid.UUID(int=22))
+    fill(
+        server_uuid=never,
+        server_name="never",
+        status=Status.FAILED,
+        phase=Phase.DONE,
+        started_at=time.time() - 90_000,
+        sampled_at=time.time() - 89_990,
+        last_reported_at=time.time() - 89_990,
+    )
+    put(store, one(failed, windows=None, failure=Failure.NOT_RUNNING.value))
+    beat(store, servers=7)
+    found = plan(post(client, deadline="2036-01-01T00:00:00Z"))
+    unplanned = by_name(found["unplanned"])
+    assert unplanned[never]["reason"] == "not-measured"
+    assert unplanned[never]["server_name"] == "never"
+    assert unplanned[failed]["reason"] == "server-not-running"
+    assert found["unknown_servers"] == 2
+    assert found["high_seconds"] is found["ends_at_latest"] is None
+    assert found["in_time"] == "unknown"
+    assert "4 servers not measured" in found["message"]
+
+
+@pytest.mark.usefixtures("three")
+def test_servers_that_are_gone_by_the_agents_count_are_left_out(
+    client: testing.TestClient, store: objects.Store
+) -> None:
+    ghost = str(uuid.UUID(int=31))
+    put(store, one(ghost, 90_000), age_seconds=90_000)
+    found = plan(post(client))
+    assert ghost not in str(found)
+    beat(store, servers=4)
+    assert ghost in str(plan(post(client)))
+
+
+@pytest.mark.usefixtures("three")
+def test_plan_is_followed_and_says_how_late_it_is(
+    client: testing.TestClient, store: objects.Store, fill: Fill
+) -> None:
+    made = plan(post(client, at_once=1))
+    address = local(made["links"][0]["href"]).replace(
+        parse.urlencode({"made_at": made["made_at"]}),
+        parse.urlencode({"made_at": views.instant_of(time.time() - 400)}),
+    )
+    first, second = (each["server_uuid"] for each in made["moves"])
+    complete(fill, first, 300, 10)
+    now = time.time()
+    fill(
+        server_uuid=second,
+        started_at=now - 8,
+        sampled_at=now,
+        last_reported_at=now,
+        eta_seconds=500.0,
+        eta_low_seconds=400.0,
+        eta_high_seconds=600.0,
+    )
+    beat(store, servers=2)
+    found: dict[str, Any] = {}
+    for path in (PATH, address):
+        found = plan(get(client, path))
+        assert found["state"] == "running"
+        moves = by_name(found["moves"])
+        assert (moves[first]["state"], moves[second]["state"]) == ("done", "running")
+        assert moves[first]["ends_seconds"] == pytest.approx(290, abs=2)
+        assert moves[second]["starts_seconds"] == pytest.approx(292, abs=2)
+        assert found["total_seconds"] == pytest.approx(800, abs=10)
+        assert 400 < found["low_seconds"] < 750 and 850 < found["high_seconds"] < 1100
+        late = found["total_seconds"] - found["planned_seconds"]
+        assert found["late_seconds"] == pytest.approx(late, abs=0.2)
+        assert "late" in found["message"] and "1 moved, 1 in progress, 0 to go" in found["message"]
+        assert [each["server_uuid"] for each in found["stays"]] == [BUSY]
+    # The plan of then does not change by what is measured later.
+    put(store, one(second, 0, memory_bytes=99 * GIB, resident_bytes=None), age_seconds=0)
+    assert plan(get(client, address))["planned_seconds"] == found["planned_seconds"]
+
+
+@pytest.mark.usefixtures("three")
+def test_failed_migration_of_a_plan_is_still_to_go(client: testing.TestClient, fill: Fill) -> None:
+    complete(fill, QUIET, 60, 30, status=Status.FAILED)
+    found = plan(get(client))
+    move = by_name(found["moves"])[QUIET]
+    assert (found["state"], move["state"]) == ("running", "failed")
+    assert move["starts_seconds"] >= 59
+
+
+@pytest.mark.usefixtures("three")
+def test_server_that_arrived_since_the_begin_is_not_in_the_plan(
+    client: testing.TestClient, store: objects.Store, fill: Fill
+) -> None:
+    complete(fill, QUIET, 60, 30)
+    arrived = str(uuid.UUID(int=41))
+    complete(fill, arrived, 50, 20, host="other")
+    stores.store(store, stores.arrival(arrived, time.time() - 45), last_reported_at=time.time())
+    put(store, one(arrived, 1), age_seconds=0)
+    beat(store, servers=4)
+    found = plan(get(client))
+    assert arrived not in by_name(found["moves"])
+    assert [(each["server_uuid"], each["reason"]) for each in found["unplanned"]] == [
+        (arrived, "arrived-since")
+    ]
+
+
+@pytest.mark.usefixtures("three")
+def test_drain_is_done_when_all_of_the_plan_have_left(
+    client: testing.TestClient, store: objects.Store, fill: Fill
+) -> None:
+    complete(fill, QUIET, 60, 30)
+    complete(fill, LARGE, 55, 10)
+    beat(store, servers=1)
+    found = plan(get(client))
+    assert found["state"] == "done"
+    assert found["total_seconds"] == pytest.approx(50, abs=2)
+    assert {each["state"] for each in found["moves"]} == {"done"}
+
+
+def test_host_without_servers_has_an_empty_plan_and_an_unknown_one_none(
+    client: testing.TestClient, store: objects.Store
+) -> None:
+    error_of(post(client), ErrorCode.HOST_NOT_FOUND)
+    beat(store, servers=0)
+    found = plan(post(client))
+    assert (found["moves"], found["stays"], found["total_seconds"]) == ([], [], 0)
+    assert found["message"] == "no server can be planned"
+
+
+@pytest.mark.parametrize(
+    ("body", "rule"),
+    [
+        ([], "must be a JSON object"),
+        ({"at_once": 0}, "at_once must be a whole number from 1 to 32; it is 0"),
+        ({"at_once": True}, "at_once must be a whole number from 1 to 32; it is true"),
+        ({"destinations": "b"}, 'destinations must be a list of 1 to 50 different names of hosts'),
+        ({"destinations": ["b", "b"]}, 'it is ["b", "b"]'),
+        ({"destinations": ["a,b"]}, "without commas and control characters"),
+        ({"destinations": []}, "destinations must be a list of 1 to 50"),
+        ({"downtime_limit_seconds": 1e9}, "downtime_limit_seconds must be a number from 0.001 to"),
+        ({"deadline": "tomorrow"}, 'deadline must be an instant with its zone as in RFC 3339'),
+        ({"deadline": 7}, "deadline must be an instant"),
+        ({"measure": 1}, "measure must be true or false; it is 1"),
+        ({"dest": "b"}, "'dest' is unknown; known keys: at_once, auto_converge, block_migration"),
+    ],
+)  # fmt: skip
+def test_invalid_body_is_400(client: testing.TestClient, body: Any, rule: str) -> None:
+    answer = client.simulate_post(PATH, json=body, headers=LATEST)
+    assert rule in error_of(answer, ErrorCode.INVALID_BODY)["rule"]
+
+
+def test_number_that_json_does_not_have_is_400(client: testing.TestClient) -> None:
+    for text in ("NaN", "Infinity", "1e999", "9" * 400):
+        body = f'{{"downtime_limit_seconds": {text}}}'
+        headers = LATEST | {"Content-Type": "application/json"}
+        answer = client.simulate_post(PATH, body=body, headers=headers)
+        assert "must be a number" in error_of(answer, ErrorCode.INVALID_BODY)["rule"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("at_once=x", "at_once"),
+        ("downtime_limit_seconds=nan", "downtime_limit_seconds"),
+        ("downtime_limit_seconds=1_0", "downtime_limit_seconds"),
+        ("destinations=a,,b", "destinations"),
+        ("destinations=a,a", "destinations"),
+        (f"destinations={'h' * 256}", "destinations"),
+        ("made_at=now", "made_at"),
+        ("measure=true", "measure"),
+    ],
+)
+def test_invalid_parameter_is_400(client: testing.TestClient, query: str, field: str) -> None:
+    answer = get(client, f"{PATH}?{query}")
+    assert error_of(answer, ErrorCode.INVALID_PARAMETER)["field"] == field
+
+
+def test_more_servers_than_a_plan_can_have_are_refused(
+    client: testing.TestClient, store: objects.Store
+) -> None:
+    for first in range(0, 501, 100):
+        servers = [str(uuid.UUID(int=1000 + n)) for n in range(first, min(first + 100, 501))]
+        put(store, *(one(each) for each in servers))
+    error_of(post(client), ErrorCode.TOO_MANY_SERVERS)
+
+
+def test_plan_is_there_since_1_7(client: testing.TestClient, store: objects.Store) -> None:
+    beat(store)
+    headers = {"OpenStack-API-Version": "migration-progress 1.6"}
+    for path in (PATH, "/hosts/source"):
+        error_of(client.simulate_get(path, headers=headers), ErrorCode.NO_SUCH_ADDRESS)
+    assert get(client).status_code == 200
+
+
+@pytest.mark.usefixtures("three")
+def test_servers_are_measured_and_the_plan_waits_for_all_of_them(
+    store: objects.Store, connection: str
+) -> None:
+    agents = Agents(Answer())
+    client = measuring(store, connection, agents)
+    accepted = post(client, measure=True, at_once=2)
+    assert (accepted.status_code, agents.noted) == (202, ["source"])
+    follow = local(accepted.headers["location"])
+    for server in (QUIET, LARGE, BUSY):
+        waiting = get(client, follow)
+        assert (waiting.status_code, waiting.headers["retry-after"]) == (202, "5")
+        put(store, one(server, 0), age_seconds=-1)
+    found = plan(get(client, follow))
+    assert (found["at_once"], len(found["moves"])) == (2, 3)
+    assert "measured_after" not in found["links"][0]["href"]
+
+
+@pytest.mark.usefixtures("three")
+def test_measurements_that_do_not_come_are_not_waited_for(
+    client: testing.TestClient, store: objects.Store
+) -> None:
+    put(store, one(str(uuid.UUID(int=51))))
+    beat(store, servers=4)
+    # One of four was measured before; five minutes, and one for each of them.
+    for ago, code in ((8.9 * 60, 202), (9.1 * 60, 200)):
+        query = parse.urlencode({"measured_after": views.instant_of(time.time() - ago)})
+        assert get(client, f"{PATH}?{query}").status_code == code
+
+
+@pytest.mark.parametrize(
+    ("answer", "enabled", "code"),
+    [
+        (Answer.of(Failure.LIBVIRT_HANGS), True, ErrorCode.LIBVIRT_HANGS),
+        (None, True, ErrorCode.AGENT_TIMEOUT),
+        (Answer(), False, ErrorCode.AGENT_MEASURING_DISABLED),
+        (Answer(), None, ErrorCode.AGENT_MEASURING_DISABLED),
+    ],
+)
+def test_agent_that_does_not_measure(
+    store: objects.Store,
+    connection: str,
+    answer: Answer | None,
+    enabled: bool | None,
+    code: ErrorCode,
+) -> None:
+    client = measuring(store, connection, Agents(answer))
+    error_of(post(client, measure=True), ErrorCode.AGENT_SILENT)
+    beat(store, enabled=enabled)
+    error_of(post(client, measure=True), code)
+
+
+def test_measuring_takes_an_admin_and_is_disabled_by_default(
+    store: objects.Store, connection: str
+) -> None:
+    beat(store)
+    client = keystone_client(store, connection)
+    for token, code in (
+        ("manager", ErrorCode.POLICY_DENIED),
+        ("system-reader", ErrorCode.POLICY_DENIED),
+        ("admin", ErrorCode.MEASURING_DISABLED),
+    ):
+        headers = LATEST | {"X-Auth-Token": token}
+        answer = client.simulate_post(PATH, json={"measure": True}, headers=headers)
+        error_of(answer, code)
