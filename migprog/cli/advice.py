@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """One line of advice for a migration that needs somebody. Pure.
 
-What steering says (``advice`` of the record, microversion 1.2) comes first; else what the reason of
-the verdict asks for, as the table of verdicts in the documentation has it; then the verdict's own
-sentence. The line is made for 76 characters: what is cut on a narrow terminal is the sentence.
+What steering advises or has done (``advice`` of the record, microversion 1.2) comes first; else
+what the reason of the verdict asks for, as the table of verdicts in the documentation has it; then
+what nova-compute will do next, where steering says so, and the verdict's own sentence. The line is
+made for 76 characters: what is cut on a narrow terminal is the sentence.
 """
 
 from collections.abc import Callable, Mapping
 
-from migprog.cli import record, text
+from migprog.cli import pending_advice, record, text
 from migprog.cli.record import NEEDS_SOMEBODY, Record, Trouble
+from migprog.core.duration import describe
 from migprog.core.forecast.verdict_reason import VerdictReason
 
 
@@ -22,20 +24,33 @@ def line(each: Record, now: float) -> str | None:
         why = each.get("error") or each.get("verdict_message") or "the reason is not known"
         return f"{text.printable(each.get('status') or '?')}: {text.printable(why)}"
     message = text.printable(each.get("verdict_message") or "")
-    said = latest(each) or _by_reason(each)
-    shown = " - ".join(part for part in (said, message) if part)
+    said = _by_steering(each, now) or _by_reason(each)
+    shown = " - ".join(part for part in (said, _by_nova(each, now), message) if part)
     if not each.get("stale"):
         return shown or None
     silence = f"no report from {_source(each)} for {text.duration(record.age_seconds(each, now))}"
     return f"{silence}; before: {shown}" if shown else silence
 
 
-def latest(each: Record) -> str | None:
-    """Return the message of steering's latest advice, where there is any."""
-    advice = each.get("advice") or []
-    if not advice:
+def _by_steering(each: Record, now: float) -> str | None:
+    pending = pending_advice.pending(each)
+    if pending is not None:
+        return _said(pending)
+    done = pending_advice.under_way(each, now)
+    if done is None:
         return None
-    return text.printable(advice[-1].get("message") or advice[-1].get("action") or "")
+    seconds = text.epoch(done["works_by"]) - now
+    action = text.printable(done.get("action") or "")
+    return f"steering has done this: {action}; it works within {text.duration(seconds)}"
+
+
+def _by_nova(each: Record, now: float) -> str | None:
+    entry = pending_advice.next_by_nova(each, now)
+    return None if entry is None else _said(entry)
+
+
+def _said(entry: pending_advice.Entry) -> str:
+    return text.printable(entry.get("message") or entry.get("action") or "")
 
 
 def _by_reason(each: Record) -> str | None:
@@ -49,8 +64,8 @@ def _dirty_rate(each: Record) -> str | None:
     ways = []
     if needed is not None:
         limit = each.get("downtime_limit_seconds")
-        now = "" if limit is None else f" (now {limit:.1f}s)"
-        ways.append(f"a downtime limit of {needed:.1f}s{now}")
+        now = "" if limit is None else f" (limit {describe(limit)})"
+        ways.append(f"a downtime of {describe(needed)}{now}")
     if bandwidth is not None:
         ways.append(f"{text.size(bandwidth)}/s")
     return f"needs {' or '.join(ways)}; else post-copy or abort" if ways else None

@@ -1,56 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The native API, asked through a keystoneauth adapter.
-
-Requests name the newest microversion that both sides know; what was read before is asked for with
-its ``ETag``. No call takes longer than its deadline, and no answer is larger than 64 MiB.
-"""
+"""What the native API has: its addresses and documents; :mod:`migprog.cli.api_requests` asks."""
 
 import json
-import re
-import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib import parse
 
-from keystoneauth1 import adapter, exceptions
-from requests import Response
-from requests import exceptions as requests_exceptions
+from keystoneauth1 import adapter, noauth, session
 
-from migprog.cli import text
+from migprog import SERVICE_TYPE
+from migprog.cli.api_requests import ApiRequests
 from migprog.cli.errors import ApiRefused, ApiUnavailable, NotFound
 from migprog.cli.record import Record
-from migprog.cli.server_clock import ServerClock
-from migprog.deadline import DeadlineRunner
+from migprog.version import RELEASE
 
-SERVICE_TYPE = "migration-progress"
-MICROVERSION_HEADER = "OpenStack-API-Version"
-# The first one, and the newest that this client knows.
-OLDEST, NEWEST = (1, 0), (1, 2)
-ADVICE_SINCE = (1, 2)
-DEADLINE_SECONDS = 60.0
-_CONNECT_SECONDS = 10.0
-_MAX_ANSWER_BYTES = 64 * 2**20
-_CHUNK_BYTES = 256 * 1024
+ADVICE_SINCE, SUMMARY_SINCE, NEWS_SINCE, FORECAST_SINCE = (1, 2), (1, 3), (1, 4), (1, 6)
+PLAN_SINCE = (1, 7)
+# What may be answered later, by its key: since when, and what it is called.
+_LATER = {"forecast": (FORECAST_SINCE, "forecast"), "drain_plan": (PLAN_SINCE, "plan of a drain")}
+_MOST_PAUSE_SECONDS = 30.0
 # Pages of a list, of 1,000 migrations each by default.
 MAX_PAGES = 10
-_MAX_REMEMBERED = 2 * MAX_PAGES
-_MAX_CALLS = 4
-_MICROVERSION = re.compile(r"1\.(0|[1-9][0-9]{0,8})")
+# Codes of an API that is asked for the list instead.
+_NO_NEWS = {
+    f"{SERVICE_TYPE}.{word}"
+    for word in ("too-many-watchers", "too-many-migrations", "too-many-long-polls")
+}
 
 Query = Mapping[str, Any]
-
-
-def parse_microversion(given: str) -> tuple[int, int] | None:
-    """Return a microversion that was asked for, such as ``1.1``; None for ``1``: the newest that
-    both sides know. Raises :class:`ValueError`."""
-    if given == "1":
-        return None
-    match = _MICROVERSION.fullmatch(given)
-    if match is None:
-        raise ValueError(f"{given!r} must be 1, or a microversion such as 1.0")
-    return (1, int(match[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,37 +40,45 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class _Remembered:
-    tag: str
-    document: dict[str, Any]
+class News:
+    """What is new in a list: ``changed`` records, final records of those that have ``ended``, ids
+    of all that have ``left`` it. ``is_whole``: the list is ``changed`` alone."""
+
+    changed: tuple[Record, ...]
+    ended: tuple[Record, ...]
+    left: tuple[int, ...]
+    is_whole: bool
+    cursor: str
 
 
-class Client:
-    """The API at one endpoint. For one thread at a time.
+@dataclass(frozen=True, slots=True)
+class Later:
+    """What was asked for will be at ``path``, with ``key``; look again in some ``seconds``."""
 
-    ``microversion``: the only one to speak; None: the newest that both sides know.
+    path: str
+    seconds: float
+    key: str = "forecast"
+
+
+def without_login(url: str, microversion: tuple[int, int] | None = None) -> "Client":
+    """Return a client of an API that needs no token."""
+    made = session.Session(
+        auth=noauth.NoAuth(endpoint=url), app_name="migprog", app_version=RELEASE
+    )
+    return Client(adapter.Adapter(made, endpoint_override=url.rstrip("/")), microversion)
+
+
+class Client(ApiRequests):
+    """What the API at one endpoint has; for how it is asked see :class:`ApiRequests`.
 
     Its methods raise :class:`ApiUnavailable` and :class:`ApiRefused`.
     """
 
-    def __init__(
-        self,
-        api: adapter.Adapter,
-        microversion: tuple[int, int] | None = None,
-        deadline_seconds: float = DEADLINE_SECONDS,
-    ) -> None:
-        self._api = api
-        self._is_fixed = microversion is not None
-        self.microversion = microversion or NEWEST
-        self._deadline_seconds = deadline_seconds
-        self._calls = DeadlineRunner(_MAX_CALLS, "the API")
-        self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
-        self._clock = ServerClock()
-
-    def now(self) -> float:
-        """Return the API's time, in seconds since the epoch."""
-        ahead = self._clock.ahead_seconds(time.time() - time.monotonic())
-        return time.monotonic() + ahead
+    def within(self, deadline_seconds: float) -> "Client":
+        """Return a client of the same API and microversion whose calls have another deadline."""
+        made = Client(self._api, self.microversion, deadline_seconds)
+        made._is_fixed = self._is_fixed
+        return made
 
     def migrations(self, query: Query, max_pages: int = 1) -> Page:
         """Return migrations as the API orders them, at most so many pages of them."""
@@ -111,6 +97,36 @@ class Client:
     def in_progress(self, query: Query) -> Page:
         """Return the migrations in progress that ``query`` selects, at most ten pages."""
         return self.migrations({"in_progress": "true", **query}, MAX_PAGES)
+
+    def news(self, query: Query, cursor: str | None, wait_seconds: int) -> News | None:
+        """Return what is new in the list of migrations in progress that ``query`` selects since
+        the answer that had ``cursor``, at the latest after ``wait_seconds``; None: this API has no
+        news, or no watcher is free."""
+        if self.microversion < NEWS_SINCE:
+            return None
+        asked = {"in_progress": "true", **query, "wait": wait_seconds}
+        if cursor is not None:
+            asked["since"] = cursor
+        try:
+            found = self._get("/migrations?" + parse.urlencode(asked), "migrations")
+        except ApiRefused:
+            # An older API does not know the parameters.
+            if self.microversion < NEWS_SINCE:
+                return None
+            raise
+        except ApiUnavailable as error:
+            if error.code in _NO_NEWS:
+                return None
+            raise
+        if not {"ended", "left", "whole", "cursor"} <= found.keys():
+            return None
+        return News(
+            tuple(found["migrations"]),
+            tuple(found["ended"]),
+            tuple(found["left"]),
+            found["whole"],
+            found["cursor"],
+        )
 
     def migration(self, server_uuid: str, id_or_uuid: str) -> Record:
         """Return one migration."""
@@ -135,6 +151,57 @@ class Client:
         points: list[dict[str, Any]] = self._get(path, "history")["history"]
         return points
 
+    def summary(self, server_uuid: str, id_or_uuid: str) -> dict[str, Any]:
+        """Return what a migration's record says in hindsight. Raises :class:`ClientError` if the
+        API is older than that."""
+        path = f"/servers/{_quoted(server_uuid)}/migrations/{_quoted(id_or_uuid)}/summary"
+        self.check_microversion(SUMMARY_SINCE, "summary")
+        try:
+            found: dict[str, Any] = self._get(path, "summary")["summary"]
+        except ApiRefused:
+            # The first request has shown how old the API is.
+            self.check_microversion(SUMMARY_SINCE, "summary")
+            raise
+        return found
+
+    def forecast(self, server_uuid: str, asked: Mapping[str, Any]) -> dict[str, Any] | Later:
+        """Return how a migration of a server would go, or where that will be once the server is
+        measured. Raises :class:`ClientError` if the API is older than that."""
+        path = f"/servers/{_quoted(server_uuid)}/forecast"
+        return self._or_later(path, "forecast", json.dumps(dict(asked)).encode())
+
+    def follow(self, later: Later) -> dict[str, Any] | Later:
+        """Return what was to be measured for, or when to look again."""
+        return self._or_later(later.path, later.key)
+
+    def drain_plan(self, host: str, query: Query) -> dict[str, Any]:
+        """Return the plan of a host's drain. Raises :class:`ClientError` if the API is older than
+        that."""
+        path = f"/hosts/{_quoted(host)}/drain-plan"
+        found = self._or_later(f"{path}?{parse.urlencode(query)}", "drain_plan")
+        if isinstance(found, Later):
+            raise ApiUnavailable(f"the answer to {path} is not the API's: it comes later")
+        return found
+
+    def measure_host(self, host: str, asked: Mapping[str, Any]) -> dict[str, Any] | Later:
+        """Have all servers of a host measured; return where the plan of its drain will be."""
+        path = f"/hosts/{_quoted(host)}/drain-plan"
+        return self._or_later(path, "drain_plan", json.dumps({**asked, "measure": True}).encode())
+
+    def _or_later(self, path: str, key: str, body: bytes | None = None) -> dict[str, Any] | Later:
+        since, what = _LATER[key]
+        self.check_microversion(since, what)
+        answer, found = self._ask(path, body)
+        # The answer has shown how old the API is.
+        self.check_microversion(since, what)
+        if answer.status_code == 202:
+            # The rest of the address is the API's own, which may be another by way of a proxy.
+            query = parse.urlsplit(answer.headers.get("Location", "")).query
+            seconds = min(_seconds(answer.headers.get("Retry-After")), _MOST_PAUSE_SECONDS)
+            return Later(f"{path}?{query}" if query else path, seconds, key)
+        read: dict[str, Any] = self._read_document(path, key, answer, found)[key]
+        return read
+
     def drain(self, host: str) -> dict[str, Any]:
         """Return what has yet to leave a host. Raises :class:`NotFound` if no agent of it is
         known."""
@@ -147,117 +214,10 @@ class Client:
             raise
         return found
 
-    def _get(self, path: str, key: str) -> dict[str, Any]:
-        """Return the document at a path, which has ``key``; the same object as last time while
-        nothing has changed."""
-        remembered = self._remembered.get(path)
-        answer, body = self._ask(path, remembered)
-        if answer.status_code == 406 and not self._is_fixed and self._step_down(body):
-            remembered = None
-            answer, body = self._ask(path, None)
-        if answer.status_code == 304 and remembered is not None:
-            self._remembered.move_to_end(path)
-            return remembered.document
-        if answer.status_code != 200:
-            raise _error(answer, body)
-        try:
-            document = json.loads(body)
-        except ValueError:
-            raise ApiUnavailable(f"the answer to GET {path} is not JSON") from None
-        if not isinstance(document, dict) or key not in document:
-            raise ApiUnavailable(f"the answer to GET {path} is not the API's: it has no {key!r}")
-        self._remember(path, answer.headers.get("ETag"), document)
-        return document
 
-    def _remember(self, path: str, tag: str | None, document: dict[str, Any]) -> None:
-        if tag is not None:
-            self._remembered[path] = _Remembered(tag, document)
-            self._remembered.move_to_end(path)
-        while len(self._remembered) > _MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
-
-    def _ask(self, path: str, remembered: _Remembered | None) -> tuple[Response, bytes]:
-        major, minor = self.microversion
-        headers = {
-            "Accept": "application/json",
-            MICROVERSION_HEADER: f"{SERVICE_TYPE} {major}.{minor}",
-        }
-        if remembered is not None:
-            headers["If-None-Match"] = remembered.tag
-        sent = time.monotonic()
-        try:
-            answer, body = self._calls.run(
-                lambda: self._read(path, headers), self._deadline_seconds
-            )
-        except (
-            exceptions.ConnectionError,
-            exceptions.ConnectTimeout,
-            exceptions.RetriableConnectionFailure,
-            requests_exceptions.RequestException,
-            TimeoutError,
-            OSError,
-        ) as error:
-            raise ApiUnavailable(text.printable(error)) from error
-        except exceptions.ClientException as error:
-            # Keystone refuses the user, or its catalog has no such service.
-            status = getattr(error, "http_status", 0) or 0
-            if status >= 500 or status == 429:
-                raise ApiUnavailable(text.printable(error)) from error
-            raise ApiRefused(text.printable(error), status) from error
-        self._clock.learn(answer.headers.get("Date"), sent, time.monotonic())
-        return answer, body
-
-    def _read(self, path: str, headers: Mapping[str, str]) -> tuple[Response, bytes]:
-        answer = self._api.get(
-            path,
-            headers=dict(headers),
-            raise_exc=False,
-            stream=True,
-            timeout=(_CONNECT_SECONDS, self._deadline_seconds),
-        )
-        with answer:
-            body = bytearray()
-            for chunk in answer.iter_content(_CHUNK_BYTES):
-                body += chunk
-                if len(body) > _MAX_ANSWER_BYTES:
-                    raise OSError(f"the answer to GET {path} is larger than 64 MiB")
-        return answer, bytes(body)
-
-    def _step_down(self, body: bytes) -> bool:
-        """Speak the API's newest microversion, which is older than ours; False if it names none."""
-        newest = (_first_error(body) or {}).get("max_version", "")
-        match = _MICROVERSION.fullmatch(newest)
-        if match is None or (1, int(match[1])) >= self.microversion:
-            return False
-        self.microversion = (1, int(match[1]))
-        self._remembered.clear()
-        return True
+def _seconds(text: str | None) -> float:
+    return float(text) if text is not None and text.isascii() and text.isdigit() else 1.0
 
 
 def _quoted(part: str) -> str:
     return parse.quote(part, safe="")
-
-
-def _first_error(body: bytes) -> dict[str, Any] | None:
-    """Return the first error of an answer in the form of OpenStack's API guideline, if it is."""
-    try:
-        errors = json.loads(body)["errors"]
-        return errors[0] if isinstance(errors[0], dict) else None
-    except (ValueError, LookupError, TypeError):
-        return None
-
-
-def _error(answer: Response, body: bytes) -> ApiRefused | ApiUnavailable:
-    status = answer.status_code
-    error = _first_error(body)
-    if error is None:
-        message = f"HTTP {status} {text.printable(answer.reason or '')}".rstrip()
-        code = None
-    else:
-        code = error.get("code")
-        message = f"{text.printable(error.get('detail') or error.get('title'))} (HTTP {status})"
-        if error.get("request_id"):
-            message += f" (Request-ID: {text.printable(error['request_id'])})"
-    if status >= 500 or status in (408, 429):
-        return ApiUnavailable(message)
-    return ApiRefused(message, status, code)

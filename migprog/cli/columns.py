@@ -11,6 +11,7 @@ from cliff.columns import FormattableColumn
 
 from migprog.cli import record, text
 from migprog.cli.record import Record
+from migprog.core.duration import describe
 
 
 class _Column(FormattableColumn[Any]):
@@ -41,12 +42,10 @@ class Rate(_Column):
 
 
 class Seconds(_Column):
-    """For people in milliseconds below ten seconds, as downtimes are."""
+    """Seconds that may be few, as downtimes are."""
 
     def _shown(self) -> str:
-        if abs(self._value) < 10:
-            return f"{self._value:.3g}s"
-        return text.duration(self._value)
+        return describe(self._value)
 
 
 class Left(_Column):
@@ -149,7 +148,9 @@ ADVICE: dict[str, Cell] = {
     "Action": _of(Word, "action"),
     "Reason": _of(Word, "reason"),
     "Message": _of(Word, "message"),
-    "Numbers": _of(Pairs, "numbers"),
+    "Figures": _of(Pairs, "figures"),
+    "State": _of(Word, "state"),
+    "Score": _of(Word, "score"),
 }
 
 

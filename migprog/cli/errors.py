@@ -7,7 +7,12 @@ class ClientError(Exception):
 
 
 class ApiUnavailable(ClientError):
-    """The API gave no answer, or one that says nothing of the request: try again."""
+    """The API gave no answer, or one that says nothing of the request: try again. ``code``: one of
+    the API's error codes, None if there is none."""
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ApiRefused(ClientError):

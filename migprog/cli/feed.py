@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is new of migrations: the one place that knows how the API is asked for it.
 
-A feed's ``next`` waits until there may be news, and returns the migrations as they are then. This
-one polls by conditional requests; one that waits for news of a list may take its place.
+A feed's ``next`` waits until there may be news, and returns the migrations as they are then. A list
+is followed by requests that wait for its news where the API offers that, else by polls.
 """
 
 import contextlib
 import threading
 import time
+from collections.abc import Mapping
 from typing import Protocol
 
-from migprog.cli import outcome
-from migprog.cli.client import Client, Query
+from migprog.cli import exit_status
+from migprog.cli.client import Client, News, Query
 from migprog.cli.errors import ApiRefused, ApiUnavailable
 from migprog.cli.record import Record
 from migprog.cli.state import Snapshot
@@ -21,6 +22,11 @@ _MAX_ENDS_A_POLL = 50
 # A poll takes at most this share of the time, so that a slow API is asked less often.
 _MAX_SHARE = 0.1
 _MAX_WAIT_SECONDS = 30.0
+# How long a request waits for news, and how long lists are polled when no watcher is free.
+_NEWS_SECONDS = 10
+# Then it hangs.
+LONGEST_ANSWER_SECONDS = 15.0
+_POLLS_SECONDS = 60.0
 
 
 class Feed(Protocol):
@@ -32,11 +38,11 @@ class Feed(Protocol):
         ...
 
     def overdue_seconds(self) -> float:
-        """Return for how long an answer is overdue. Of any thread."""
+        """Return for how long an answer is overdue. May be called in any thread."""
         ...
 
     def stop(self) -> None:
-        """Let a ``next`` that waits return soon. Of any thread."""
+        """Let a ``next`` that waits return soon. May be called in any thread."""
         ...
 
 
@@ -47,6 +53,8 @@ class _Polling:
         self._interval_seconds = interval_seconds
         self._wait_seconds = 0.0
         self._asked: float | None = None
+        # How long an answer may take that waits for news.
+        self._waits_seconds = 0
         self._stopped = threading.Event()
 
     def next(self) -> Snapshot:
@@ -58,13 +66,17 @@ class _Polling:
         finally:
             self._asked = None
         took = time.monotonic() - began
-        rest = min(took / _MAX_SHARE - took, _MAX_WAIT_SECONDS)
+        # Not what the API waited for news.
+        busy = 0.0 if self._waits_seconds else took
+        rest = min(busy / _MAX_SHARE - busy, _MAX_WAIT_SECONDS)
         self._wait_seconds = max(self._interval_seconds - took, rest)
         return snapshot
 
     def overdue_seconds(self) -> float:
         asked = self._asked
-        return 0.0 if asked is None else time.monotonic() - asked
+        if asked is None:
+            return 0.0
+        return max(0.0, time.monotonic() - asked - self._waits_seconds)
 
     def stop(self) -> None:
         self._stopped.set()
@@ -73,8 +85,9 @@ class _Polling:
         raise NotImplementedError
 
 
-class PollingFeed(_Polling):
-    """Asks for the migrations that ``query`` selects."""
+class ListFeed(_Polling):
+    """Asks for the migrations that ``query`` selects: for what is new of them, not sooner than
+    ``interval_seconds`` after the last answer; or for all of them."""
 
     def __init__(self, client: Client, query: Query, interval_seconds: float) -> None:
         super().__init__(interval_seconds)
@@ -83,17 +96,55 @@ class PollingFeed(_Polling):
         self._known: dict[int, Record] = {}
         # In progress before, and not looked at since.
         self._left: dict[int, Record] = {}
+        self._cursor: str | None = None
+        self._polls_until = 0.0
 
     def _poll(self) -> Snapshot:
+        news = self._news() if time.monotonic() >= self._polls_until else None
+        if news is None:
+            return self._snapshot(*self._listed(), {})
+        records = {} if news.is_whole else dict(self._known)
+        for key in news.left:
+            records.pop(key, None)
+        records |= {each["id"]: each for each in news.changed}
+        # Newest first, as a list is.
+        records = dict(sorted(records.items(), reverse=True))
+        snapshot = self._snapshot(records, False, {each["id"]: each for each in news.ended})
+        self._cursor = news.cursor
+        return snapshot
+
+    def _news(self) -> News | None:
+        """Return what is new, once something is; None: the list is to be asked for."""
+        # The first answer, and the one after an outage, is waited for by people.
+        self._waits_seconds = _NEWS_SECONDS if self._cursor is not None else 0
+        try:
+            news = self._client.news(self._query, self._cursor, self._waits_seconds)
+        except ApiUnavailable:
+            self._cursor = None
+            raise
+        if news is None:
+            self._waits_seconds, self._cursor = 0, None
+            self._polls_until = time.monotonic() + _POLLS_SECONDS
+        return news
+
+    def _listed(self) -> tuple[dict[int, Record], bool]:
         page = self._client.in_progress(self._query)
         # A record keeps its number, even if it gets another UUID.
-        records = {each["id"]: each for each in page.records}
-        if not page.truncated:
+        return {each["id"]: each for each in page.records}, page.truncated
+
+    def _snapshot(
+        self, records: dict[int, Record], truncated: bool, ended: Mapping[int, Record]
+    ) -> Snapshot:
+        """Return what is known now. ``ended``: final records that need not be asked for."""
+        if not truncated:
             # Of those on later pages nothing is known.
             self._left |= {key: each for key, each in self._known.items() if key not in records}
         self._known = records
         asked = dict(list(self._left.items())[:_MAX_ENDS_A_POLL])
-        final = {key: _final(self._client, each) for key, each in asked.items()}
+        final = {
+            key: ended[key] if key in ended else _final(self._client, each)
+            for key, each in asked.items()
+        }
         # Not before all were read: what is lost in an outage is asked for after it.
         for key in asked:
             del self._left[key]
@@ -102,11 +153,11 @@ class PollingFeed(_Polling):
             records,
             [each for each in final.values() if each is not None and not each["in_progress"]],
             [asked[key] for key, each in final.items() if each is None],
-            page.truncated,
+            truncated,
         )
 
 
-class HostFeed(PollingFeed):
+class HostFeed(ListFeed):
     """Asks for the migrations from and to a host.
 
     ``is_silent``: whether the host's agent does not report, so that an empty list says nothing;
@@ -149,7 +200,7 @@ class ServerFeed(_Polling):
         if self._began_at is None:
             self._began_at = now
         if found is None or (
-            self.id_or_uuid is None and not outcome.is_meant(found, self._began_at)
+            self.id_or_uuid is None and not exit_status.is_meant(found, self._began_at)
         ):
             return Snapshot(now, {})
         self.id_or_uuid = self.id_or_uuid or str(found["id"])

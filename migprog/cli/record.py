@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from migprog.cli import text
+from migprog.cli import pending_advice, text
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.status import Phase, Status
 
@@ -26,7 +26,7 @@ class Trouble(enum.IntEnum):
     # Its host does not report: nothing is known of it.
     STALE = 3
     ENDED_BADLY = 4
-    # Steering advises an action, though the verdict is not bad.
+    # Somebody has yet to do what steering advises, though the verdict is not bad.
     ADVISED = 5
     NONE = 6
     COMPLETED = 7
@@ -50,7 +50,7 @@ def trouble(record: Record) -> Trouble:
         return bad
     if record.get("stale"):
         return Trouble.STALE
-    return Trouble.ADVISED if record.get("advice") else Trouble.NONE
+    return Trouble.NONE if pending_advice.pending(record) is None else Trouble.ADVISED
 
 
 def name(record: Record) -> str:

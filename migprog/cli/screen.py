@@ -3,12 +3,13 @@
 
 import contextlib
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Protocol, TextIO
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
 from rich.text import Text
 
@@ -16,6 +17,8 @@ from migprog.cli import events, text, view
 from migprog.cli.events import Event
 from migprog.cli.state import State
 from migprog.cli.view import Frame
+
+_USUAL_SIZE = (80, 24)
 
 
 class Screen(Protocol):
@@ -53,7 +56,11 @@ class LiveScreen:
     def show(self, state: State, news: Sequence[Event], now: float) -> None:
         # As it is now: rich goes by COLUMNS where that is set, as libreadline does it once.
         with contextlib.suppress(OSError, ValueError):
-            self._console.size = os.get_terminal_size(self._console.file.fileno())
+            columns, lines = os.get_terminal_size(self._console.file.fileno())
+            # A serial console does not know its size.
+            usual = shutil.get_terminal_size(_USUAL_SIZE)
+            size = ConsoleDimensions(columns or usual.columns, lines or usual.lines)
+            self._console.size = size
         if state.taken_at is None:
             self._live.update(Text("waiting for the API's first answer"), refresh=True)
             return
@@ -71,14 +78,24 @@ class LiveScreen:
         )
         self._live.update(Group(*view.lines(state.fleet, frame)), refresh=True)
 
+    def say(self, line: str) -> None:
+        """Write a line that stays, above a view that is among other lines."""
+        self._console.print(Text(line))
+
 
 @contextlib.contextmanager
-def live(scope: str, output: TextIO | None = None) -> Iterator[LiveScreen]:
-    """Show a live view while the block lasts; the terminal is as before afterwards."""
+def live(
+    scope: str, output: TextIO | None = None, *, among_lines: bool = False
+) -> Iterator[LiveScreen]:
+    """Show a live view while the block lasts; the terminal is as before afterwards.
+
+    ``among_lines``: the view is below what the terminal shows, and only as high as it must be.
+    """
     console = Console(file=output or sys.stdout, highlight=False, markup=False, emoji=False)
     with Live(
         console=console,
-        screen=True,
+        screen=not among_lines,
+        transient=among_lines,
         auto_refresh=False,
         redirect_stdout=False,
         redirect_stderr=False,

@@ -6,9 +6,11 @@ line of its own, becomes ``?`` (as :func:`migprog.core.fields.text` does it for 
 """
 
 import unicodedata
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from rich.cells import cell_len, set_cell_size
+
+from migprog.core.instant import from_epoch, rfc3339
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _UNITS = ("", "K", "M", "G", "T", "P", "E")
@@ -77,8 +79,7 @@ def clock(at: datetime, now: datetime, zone: tzinfo) -> str:
 
 def instant(seconds: float) -> str:
     """Return seconds since the epoch as the API writes instants."""
-    at = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
-    return at.isoformat(timespec="microseconds") + "Z"
+    return rfc3339(from_epoch(seconds))
 
 
 def epoch(instant: str) -> float:

@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 from migprog.cli.errors import ApiRefused, ApiUnavailable
 from migprog.cli.events import Event
+from migprog.cli.exit_status import Exit
 from migprog.cli.feed import Feed
-from migprog.cli.outcome import Exit
 from migprog.cli.screen import Screen
 from migprog.cli.state import Snapshot, State
 
@@ -20,10 +20,9 @@ from migprog.cli.state import Snapshot, State
 TICK_SECONDS = 1.0
 # An answer that takes longer is an outage: the figures grow old.
 OVERDUE_SECONDS = 5.0
-_STOP_SECONDS = 1.0
+_STOP_SECONDS = 0.2
 
-# The exit status when a watch is over, None to go on; of what is known, and the seconds since the
-# first answer.
+# Takes the state and the seconds since the first answer; returns an exit status, or None to go on.
 Decide: TypeAlias = Callable[[State, float], Exit | None]
 
 
@@ -31,7 +30,7 @@ def follow(feed: Feed, screen: Screen, now: Callable[[], float], decide: Decide)
     """Show migrations until ``decide`` says that it is over; return its exit status.
 
     ``now``: the API's clock. Raises :class:`ApiUnavailable` and :class:`ApiRefused` of the first
-    request; later ones are outages, which it goes on over.
+    request; later failures are shown as outages, and it continues.
     """
     state = State()
     began: float | None = None

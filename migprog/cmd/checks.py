@@ -16,11 +16,10 @@ from keystoneauth1 import loading
 from keystoneauth1 import session as keystone_session
 from oslo_config import cfg
 
-from migprog import exception, objects, rpc
-from migprog.conductor.nova_client import NoAnswer, Nova
+from migprog import exception, rpc
 from migprog.conf import nova as nova_conf
-from migprog.core.report import Batch
-from migprog.db import privileges
+from migprog.core.messages import Batch
+from migprog.notifications.oslo import OsloNotifier
 from migprog.rpc import brokers
 from migprog.rpc.conductor import ConductorAPI, Unreachable
 
@@ -95,16 +94,17 @@ def broker(conf: cfg.ConfigOpts, needs_conductor: bool) -> str:
     return f"{where}: connected; a conductor answers"
 
 
-def may_write(store: objects.Store) -> str:
-    """Check that the database user has the rights that a conductor needs."""
-    refusal = privileges.missing(store)
-    if refusal is not None:
-        raise Warned(
-            f"{store.where}: this user may not write, which migprog-conductor needs and "
-            f"migprog-api does not: {refusal}; the conductor will store nothing: grant this user "
-            "the privileges, or give the conductor another one"
-        )
-    return f"{store.where}: may read and write"
+def notifications(conf: cfg.ConfigOpts) -> str:
+    """Connect to the broker of notifications, if they are enabled, and log in."""
+    if not conf.notifications.enabled:
+        return "not used: [notifications] enabled is false"
+    notifier = OsloNotifier(conf, "migprog-status")
+    try:
+        notifier.check()
+    except brokers.ERRORS as error:
+        raise exception.MigprogError(f"{notifier.where}: {notifier.explain(error).text}") from error
+    topics = ", ".join(conf.notifications.topics)
+    return f"{notifier.where}: connected; see that a consumer reads {topics}"
 
 
 def keystone(conf: cfg.ConfigOpts) -> str:
@@ -179,9 +179,11 @@ def nova(conf: cfg.ConfigOpts) -> str | None:
     nova_conf.register_opts(conf)
     if not nova_conf.is_asked(conf):
         return None
+    # Imported only when needed: hypervisors do not have the packages that the conductor needs.
+    client: Any = importlib.import_module("migprog.conductor.nova_client")
     try:
-        has_shown_one = Nova(conf).check()
-    except NoAnswer as error:
+        has_shown_one = client.Nova(conf).check()
+    except client.NoAnswer as error:
         raise exception.ConfigError(
             f"[nova] os-migrations cannot be listed: {error}; migrations will have no ids of Nova's"
         ) from error
@@ -200,7 +202,7 @@ def libvirt(conf: cfg.ConfigOpts) -> str:
             f"libvirt-python cannot be loaded ({error}): pip install 'migprog[libvirt]'"
         ) from error
     group = conf.compute
-    wants = {"qemu_events": group.qemu_events, "allow_actions": group.allow_actions}
+    wants = {name: group[name] for name in ("qemu_events", "allow_actions", "allow_measurements")}
     named = [name for name, is_on in wants.items() if is_on]
     try:
         found = module.probe(group.connection_uri, read_write=bool(named))

@@ -7,124 +7,11 @@ from migprog.cmd import extras
 concurrency.choose()
 extras.require("migprog-compute", "libvirt", "libvirt")
 
-import logging  # noqa: E402
-import threading  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from typing import Any, NoReturn  # noqa: E402
+from typing import NoReturn  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
 
-from migprog import logs, outages, rpc, service  # noqa: E402
-from migprog.cmd.with_metrics import WithMetrics  # noqa: E402
-from migprog.compute.agent import ComputeAgent  # noqa: E402
-from migprog.compute.endpoint import Endpoint  # noqa: E402
-from migprog.compute.reporting.sender import REPORTS_WAIT  # noqa: E402
-from migprog.compute.settings import Settings  # noqa: E402
-from migprog.conf import steering  # noqa: E402
-from migprog.conf.bind import metrics_address  # noqa: E402
-from migprog.core import schedule  # noqa: E402
-from migprog.core.steering.policies import Mode  # noqa: E402
-from migprog.recording.writer import Limits  # noqa: E402
-from migprog.rpc import brokers, shutdown  # noqa: E402
-from migprog.rpc import compute as compute_rpcapi  # noqa: E402
-from migprog.rpc.conductor import ConductorAPI  # noqa: E402
-
-LOG = logging.getLogger(__name__)
-
-# Seconds between two attempts to listen at a broker that refuses it: doubled up to the second.
-_LISTEN_SECONDS = (0.5, 30.0)
-_NOT_LISTENING = "migrations from this host can be neither aborted nor forced to complete"
-
-
-def settings(config: cfg.ConfigOpts, connection_uri: str | None = None) -> Settings:
-    """Return the agent's options as values."""
-    group = config.compute
-    return Settings(
-        connection_uri=connection_uri or group.connection_uri,
-        host=group.host,
-        my_ip=group.my_ip,
-        poll_interval_seconds=group.poll_interval,
-        scan_interval_seconds=group.scan_interval,
-        qemu_events=group.qemu_events,
-        libvirt_timeout_seconds=group.libvirt_timeout,
-        rules=schedule.Rules(group.report_interval, group.heartbeat_interval),
-        state_path=group.state_path or None,
-        record_path=group.record_path,
-        record_limits=Limits(group.record_max_mib * 2**20, group.record_max_files),
-        steering_mode=Mode(config.steering.mode),
-        policies=steering.read(config),
-    )
-
-
-class ComputeService:
-    """The agent. libvirt's and the broker's addresses are the configured ones unless given."""
-
-    def __init__(
-        self,
-        config: cfg.ConfigOpts,
-        connection_uri: str | None = None,
-        transport_url: str | None = None,
-    ) -> None:
-        self._config = config
-        self._libvirt_uri = connection_uri
-        self._transport_url = transport_url
-        self._transport: Any = None
-        self._manager: ComputeAgent | None = None
-        self._server: Any = None
-        self._where = ""
-        self._broker: outages.Party | None = None
-        self._stopping = threading.Event()
-
-    def start(self) -> None:
-        if self._transport_url is None:
-            rpc.check(self._config)
-        self._transport = rpc.transport(self._config, self._transport_url)
-        where = self._where = brokers.where(self._config, self._transport_url)
-        # The sender logs under the same party. This one also learns of outages that block a call.
-        self._broker = outages.party(LOG, where, REPORTS_WAIT)
-        logs.report_broker(self._broker)
-        conductor = ConductorAPI(self._transport, self._config.compute.rpc_timeout, where)
-        listen = self._listen if self._config.compute.allow_actions else None
-        self._manager = ComputeAgent(
-            settings(self._config, self._libvirt_uri), conductor, listen, service.fail
-        )
-        self._manager.start()
-
-    def _listen(self, host: str, endpoint: Endpoint, listens: Callable[[bool], None]) -> None:
-        """Serve the agent's remote methods, once the broker is available and permits it."""
-        # Not the sender's party: a broker may accept reports and refuse this queue.
-        queue = f"{self._where}, queue {compute_rpcapi.TOPIC}.{host}"
-        party, delay_seconds = outages.party(LOG, queue, _NOT_LISTENING), _LISTEN_SECONDS[0]
-        while not self._stopping.is_set():
-            server = rpc.server(self._transport, compute_rpcapi.TOPIC, host, [endpoint])
-            try:
-                server.start()
-            except brokers.ERRORS as error:
-                why = brokers.cause(error)
-                party.failed(why.text, delay_seconds, refused=why.is_refusal)
-                self._stopping.wait(delay_seconds)
-                delay_seconds = min(2 * delay_seconds, _LISTEN_SECONDS[1])
-                continue
-            self._server = server
-            party.worked()
-            listens(True)
-            LOG.info("%s: requests to abort or force-complete migrations are accepted", host)
-            return
-
-    def stop(self) -> None:
-        self._stopping.set()
-        is_away = self._broker is not None and self._broker.is_failing
-        # First the reports that must not be lost; an unavailable broker may hold up the rest.
-        if self._manager is not None:
-            self._manager.stop(cut_off=is_away)
-        if self._server is not None:
-            shutdown.stop_serving(self._server, is_away=is_away)
-        if self._transport is not None:
-            shutdown.close(self._transport, is_away=is_away)
-
-    def reload(self, config: cfg.ConfigOpts) -> None:
-        if self._manager is not None:
-            self._manager.reload(settings(config, self._libvirt_uri))
+from migprog import service  # noqa: E402
 
 
 def main() -> NoReturn:
@@ -132,7 +19,18 @@ def main() -> NoReturn:
         "migprog-compute",
         "Watch the live migrations of this hypervisor's libvirt, and report them to "
         "migprog-conductor. Run one on each hypervisor.",
-        lambda config: WithMetrics(
-            ComputeService(config), metrics_address(config.compute), "[compute] metrics_bind_port"
-        ),
+        _service,
+    )
+
+
+def _service(config: cfg.ConfigOpts) -> service.Service:
+    # Not at the top: --help, --version and a wrong option need none of it.
+    from migprog.cmd.with_metrics import WithMetrics
+    from migprog.compute.service import ComputeService
+    from migprog.conf.bind import metrics_address
+
+    return WithMetrics(
+        ComputeService(config, service.fail),
+        metrics_address(config.compute),
+        "[compute] metrics_bind_port",
     )

@@ -24,8 +24,7 @@ from oslo_config import cfg  # noqa: E402
 
 from migprog import conf, exception, objects, rpc  # noqa: E402
 from migprog.core.schedule import STEP_POINTS  # noqa: E402
-from migprog.db import engine as db  # noqa: E402
-from migprog.db import schema, temporary_database  # noqa: E402
+from migprog.db import connections, schema, temporary_database  # noqa: E402
 from migprog.loadtest import conductors, limit, place, stream, table  # noqa: E402
 from migprog.loadtest.place import Place  # noqa: E402
 from migprog.loadtest.plan import NO_STEPS, Load  # noqa: E402
@@ -158,7 +157,7 @@ def _named(arguments: argparse.Namespace) -> tuple[cfg.ConfigOpts, Place]:
     """Return the configuration, and the broker and database from it or the command line."""
     words = [word for path in arguments.config_file or [] for word in ("--config-file", path)]
     config = conf.load(words, PROG)
-    db.register_opts(config)
+    connections.register_opts(config)
     # oslo.messaging registers its options when it is first used.
     transport_url = arguments.transport_url or rpc.configured_url(config)
     database_url = arguments.database or config.database.connection

@@ -11,7 +11,8 @@ from typing import Any
 from oslo_config import cfg
 
 from migprog import conf, exception, objects
-from migprog.db import engine, schema
+from migprog.core import liveness
+from migprog.db import connections, engine, schema
 
 _MOST_DAYS = 36_500
 # Interval of progress messages of long operations.
@@ -73,12 +74,16 @@ def _agent_list(store: engine.Store, asked: Any) -> None:
 
 
 def _agent(agent: objects.Agent, now: datetime) -> dict[str, Any]:
-    """Return an agent as JSON shows it; its state is ``up``, or ``silent`` after two missed
-    heartbeats."""
+    """Return an agent as JSON shows it; its state is ``up``, ``hangs`` if its heartbeats say so, or
+    ``silent`` after two missed ones."""
+    state = "up"
+    if agent.is_silent(now):
+        is_late = liveness.is_silent(agent.last_reported_at, now, agent.heartbeat_seconds)
+        state = "silent" if is_late else "hangs"
     return {
         "host": agent.host,
         "node": agent.node,
-        "state": "silent" if agent.is_silent(now) else "up",
+        "state": state,
         "version": agent.version,
         "last_reported_at": f"{agent.last_reported_at:%Y-%m-%dT%H:%M:%SZ}",
         "last_report_age_seconds": round((now - agent.last_reported_at).total_seconds(), 1),
@@ -87,6 +92,7 @@ def _agent(agent: objects.Agent, now: datetime) -> dict[str, Any]:
         "started_at": f"{agent.started_at:%Y-%m-%dT%H:%M:%SZ}",
         "migrations": agent.migrations,
         "actions_enabled": agent.actions_enabled,
+        "measurements_enabled": agent.measurements_enabled,
     }
 
 
@@ -114,7 +120,8 @@ class _Progress:
 def _counts(purged: objects.Purged) -> str:
     return (
         f"{purged.migrations} migration(s) with {purged.points} point(s) of their histories, "
-        f"{purged.servers} server(s), {purged.agents} agent(s)"
+        f"{purged.servers} server(s), {purged.agents} agent(s), "
+        f"{purged.measurements} measurement(s)"
     )
 
 
@@ -183,7 +190,7 @@ def main() -> None:
             config = conf.load(
                 sys.argv[1:], "migprog-manage", cli_opts=[command], description=_DESCRIPTION
             )
-            store = engine.connect(config)
+            store = connections.connect(config)
         try:
             config.command.act(store, config.command)
         except engine.Unavailable as error:

@@ -5,6 +5,7 @@ It needs no libvirt, broker or configuration.
 """
 
 import argparse
+import dataclasses
 import functools
 import os
 import sys
@@ -17,8 +18,8 @@ from migprog.core.schedule import Rules
 from migprog.core.steering import policies
 from migprog.core.steering.nova_schedule import NovaOptions
 from migprog.core.steering.policies import Policy
-from migprog.core.steering.requirements import NOVA, POLICY_NAMES
-from migprog.recording import format, plot, steered
+from migprog.core.steering.requirements import NOVA, POLICIES, POLICY_NAMES
+from migprog.recording import format, plot, steering_replay
 from migprog.recording.ground_truth import truth
 from migprog.recording.replay import replay
 from migprog.version import RELEASE
@@ -42,7 +43,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--policy",
-        choices=POLICY_NAMES,
+        choices=(*POLICY_NAMES, policies.NONE),
         help="print what this policy of steering would have done instead; with --score, whether "
         "that was needless, or missed",
     )
@@ -51,7 +52,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="REQUIREMENT=VALUE",
-        help="change a requirement of the policy, as [steering] requirements; may be repeated",
+        help="change a requirement of the policy, as [steering] requirements, with the policy's "
+        "name before it or not; may be repeated",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
@@ -60,9 +62,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="compare the assessments with how the migrations really went",
     )
     what.add_argument(
+        "--before",
+        action="store_true",
+        help="print what would have been said before the migration began, and whether it came "
+        "true; of recordings that have a measurement",
+    )
+    what.add_argument(
         "--plot", metavar="FILE.png", help="draw the assessments of one recording; needs matplotlib"
     )
-    for name, default in (("report", 10.0), ("heartbeat", 30.0)):
+    for name, default in (("report", 20.0), ("heartbeat", 30.0)):
         parser.add_argument(
             f"--{name}-interval",
             type=float,
@@ -89,8 +97,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--plot draws one recording")
     if arguments.plot and arguments.policy:
         parser.error("--plot does not draw the decisions of a policy")
-    if arguments.require and arguments.policy in (None, NOVA):
-        parser.error("--require changes a policy other than nova: see --policy")
+    if arguments.before and arguments.policy:
+        parser.error("--before has no policy: nothing has begun")
+    if arguments.require and arguments.policy in (None, NOVA, policies.NONE):
+        parser.error("--require changes a policy other than nova and none: see --policy")
+    arguments.policy_name = arguments.policy
     try:
         arguments.policy = _policy(arguments.policy, arguments.require)
     except ValueError as error:
@@ -102,8 +113,19 @@ def _policy(name: str | None, required: Sequence[str]) -> Policy | None:
     """Return the policy with what is required. Raises :class:`ValueError`."""
     if name is None or name == NOVA:
         return None if name is None else NovaOptions()
-    pairs = [text.partition("=") for text in required]
-    overrides = {f"{name}.{field}": value for field, _, value in pairs}
+    if name == policies.NONE:
+        return dataclasses.replace(POLICIES["gentle"], may=frozenset())
+    overrides: dict[str, str] = {}
+    for text in required:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"{text!r} must be REQUIREMENT=VALUE")
+        of, dot, field = key.rpartition(".")
+        if dot and of != name:
+            raise ValueError(f"{key}: {of!r} must be the policy that --policy names, {name}")
+        if f"{name}.{field}" in overrides:
+            raise ValueError(f"{field}: must not be given twice")
+        overrides[f"{name}.{field}"] = value
     return policies.parse_overrides(overrides)[name]
 
 
@@ -114,13 +136,15 @@ def _draw(picture: str, file: str, read: Read, play: Play) -> None:
 
 def _lines(arguments: argparse.Namespace, read: Read, play: Play, rules: Rules) -> Iterator[str]:
     files, form, policy = arguments.files, arguments.format, arguments.policy
+    if arguments.before:
+        return replay_lines.before(files, read, form)
     if policy is None:
         work = replay_lines.accuracy if arguments.score else replay_lines.assessments
         return work(files, read, play, form)
-    steer = functools.partial(steered.steered, policy=policy, rules=rules)
+    steer = functools.partial(steering_replay.steered, policy=policy, rules=rules)
     if arguments.score:
         return replay_lines.decisions_scored(files, read, steer, policy, form)
-    return replay_lines.decisions(files, read, steer, form)
+    return replay_lines.decisions(files, read, steer, arguments.policy_name, form)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

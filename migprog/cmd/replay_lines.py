@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from migprog.core.steering.policies import Policy
-from migprog.recording import score, steered
+from migprog.recording import forecast_before, score, steering_replay
 from migprog.recording.format import Recording
 from migprog.recording.ground_truth import GroundTruth, Group, truth
 from migprog.recording.replay import Replayed
@@ -72,10 +72,21 @@ _STEERING_FIGURES = (
     ("wrong_aborts", "wrong aborts"),
     ("acted_after_seconds", "after s"),
 )
+_BEFORE = (
+    ("name", ""),
+    ("converges", "converges"),
+    ("total_seconds", "said"),
+    ("low_seconds", "low"),
+    ("high_seconds", "high"),
+    ("real_seconds", "real"),
+    ("error", "error"),
+    ("in_range", "in range"),
+    ("message", "message"),
+)
 
 Row = dict[str, Any]
 Read = Callable[[str], Recording]
-Steer = Callable[[Recording], steered.Steered]
+Steer = Callable[[Recording], steering_replay.Steered]
 Play = Callable[[Recording], Replayed]
 
 
@@ -86,6 +97,27 @@ def assessments(files: Sequence[str], read: Read, play: Play, form: str) -> Iter
         return [dataclasses.asdict(line) for line in play(read(file)).lines]
 
     return _of_each(files, rows, _LINE, form)
+
+
+def before(files: Sequence[str], read: Read, form: str) -> Iterator[str]:
+    """Return what would have been said before each migration began, and what happened."""
+    rows = []
+    for file in files:
+        recorded = read(file)
+        said = forecast_before.forecast(recorded)
+        if said is None:
+            print(f"{file}: the recording has no measurement of the server", file=sys.stderr)
+            continue
+        facts = truth(recorded)
+        real = facts.end if facts and facts.completed else None
+        rows.append({"name": file, **forecast_before.compared(said, real)})
+    if form == "json":
+        yield from (json.dumps(_rounded(row, 3)) for row in rows)
+        return
+    for row in rows:
+        row["name"] = os.path.basename(row["name"])
+        row["error"] = None if row["error"] is None else f"{100 * row['error']:+.0f} %"
+    yield from _table(_BEFORE, [_rounded(row, 1) for row in rows])
 
 
 def _with_truth(files: Sequence[str], read: Read) -> Iterator[tuple[str, Recording, GroundTruth]]:
@@ -125,13 +157,15 @@ def accuracy(files: Sequence[str], read: Read, play: Play, form: str) -> Iterato
         yield from _table(_FIGURES, rows)
 
 
-def decisions(files: Sequence[str], read: Read, steer: Steer, form: str) -> Iterator[str]:
+def decisions(
+    files: Sequence[str], read: Read, steer: Steer, policy: str, form: str
+) -> Iterator[str]:
     """Return what a policy would have done, as lines of text."""
 
     def rows(file: str) -> list[Row]:
         return [dict(advice.to_fields()) for advice in steer(read(file)).advice]
 
-    return _of_each(files, rows, _DECISION, form)
+    return _of_each(files, rows, _DECISION, form, f"The policy {policy} would have done nothing.")
 
 
 def decisions_scored(
@@ -139,10 +173,10 @@ def decisions_scored(
 ) -> Iterator[str]:
     """Return whether the decisions on each recording were right, and on all together."""
     scores = [
-        steered.score(steer(recorded), policy, facts)
+        steering_replay.score(steer(recorded), policy, facts)
         for _, recorded, facts in _with_truth(files, read)
     ]
-    together = steered.totals(scores)
+    together = steering_replay.totals(scores)
     if form == "json":
         each = [
             {**dataclasses.asdict(s), "advice": [a.to_fields() for a in s.advice]} for s in scores
@@ -162,8 +196,12 @@ def _of_each(
     rows: Callable[[str], list[Row]],
     columns: Sequence[tuple[str, str]],
     form: str,
+    without_rows: str | None = None,
 ) -> Iterator[str]:
-    """Yield the rows of each file as JSON or as a table, with its name if there are several."""
+    """Yield the rows of each file as JSON or as a table, with its name if there are several.
+
+    ``without_rows``: what a table without any says instead of its heading.
+    """
     for file in files:
         found = rows(file)
         named = {"file": file} if len(files) > 1 else {}
@@ -171,7 +209,10 @@ def _of_each(
             yield from (json.dumps(named | _rounded(row, 3)) for row in found)
         else:
             yield from ["", file] if named else []
-            yield from _table(columns, [_rounded(row, 1) for row in found])
+            if not found and without_rows is not None:
+                yield without_rows
+            else:
+                yield from _table(columns, [_rounded(row, 1) for row in found])
 
 
 def _rounded(row: Row, digits: int) -> Row:

@@ -10,22 +10,13 @@ from migprog.cmd import extras
 concurrency.choose()
 extras.require("migprog-standalone", "libvirt", "libvirt")
 
-import logging  # noqa: E402
 import os  # noqa: E402
 import pathlib  # noqa: E402
 from typing import NoReturn  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
 
-from migprog import conf, exception, outages, service  # noqa: E402
-from migprog.api.service import ApiService  # noqa: E402
-from migprog.cmd.compute import ComputeService  # noqa: E402
-from migprog.conductor.service import ConductorService  # noqa: E402
-from migprog.db import engine as db  # noqa: E402
-from migprog.db import schema  # noqa: E402
-
-LOG = logging.getLogger(__name__)
-_TRANSPORT_URL = "fake://"
+from migprog import service  # noqa: E402
 
 
 def _default_state_path() -> pathlib.Path:
@@ -62,59 +53,18 @@ CLI_OPTS = [
 ]
 
 
-class StandaloneService:
-    """All services in one process, started from the database up."""
-
-    def __init__(self, config: cfg.ConfigOpts) -> None:
-        self._config = config
-        uris = config.connection_uri or [config.compute.connection_uri]
-        self._parts: list[service.Service] = [
-            ConductorService(config, _TRANSPORT_URL),
-            ApiService(config, _TRANSPORT_URL),
-            *(ComputeService(config, uri, _TRANSPORT_URL) for uri in uris),
-        ]
-        self._started: list[service.Service] = []
-
-    def start(self) -> None:
-        store = db.connect(self._config)
-        with outages.party(LOG, store.where, "nothing is stored").awaited():
-            schema.sync(store)
-        for part in self._parts:
-            self._started.append(part)
-            part.start()
-
-    def stop(self) -> None:
-        while self._started:
-            self._started.pop().stop()
-
-    def reload(self, config: cfg.ConfigOpts) -> None:
-        for part in self._parts:
-            part.reload(config)
-
-
-def _completed(config: cfg.ConfigOpts) -> cfg.ConfigOpts:
-    """Return the configuration with defaults for one machine."""
-    state_path = pathlib.Path(config.state_path)
-    try:
-        state_path.mkdir(mode=0o750, parents=True, exist_ok=True)
-    except OSError as error:
-        raise exception.ConfigError(f"--state-path: {error}") from error
-    db.register_opts(config)
-    config.set_default("connection", f"sqlite:///{state_path / 'migprog.sqlite'}", "database")
-    config.set_default("auth_strategy", "noauth", "api")
-    config.set_default("state_path", str(state_path), "compute")
-    for name in ("bind_host", "bind_port"):
-        if config[name] is not None:
-            config.set_override(name, config[name], "api")
-    conf.validate(config)
-    return config
-
-
 def main() -> NoReturn:
     service.main(
         "migprog-standalone",
         "Run agent, conductor and API in one process, without a message broker and with an SQLite "
         "database: for one hypervisor, or for evaluation.",
-        lambda config: StandaloneService(_completed(config)),
+        _service,
         CLI_OPTS,
     )
+
+
+def _service(config: cfg.ConfigOpts) -> service.Service:
+    # Not at the top: --help, --version and a wrong option need none of it.
+    from migprog.cmd.standalone_service import StandaloneService, completed
+
+    return StandaloneService(completed(config))

@@ -6,29 +6,22 @@ from migprog import concurrency
 concurrency.prefer_threads()
 
 import functools  # noqa: E402
+import importlib  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
-import socket  # noqa: E402
 import sys  # noqa: E402
 import warnings  # noqa: E402
 from collections.abc import Callable, Sequence  # noqa: E402
-from datetime import UTC, datetime  # noqa: E402
 from typing import Any  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
 from oslo_upgradecheck import upgradecheck  # noqa: E402
 from oslo_upgradecheck.upgradecheck import Code, Result  # noqa: E402
-from pbr.version import SemanticVersion  # noqa: E402
 
-from migprog import conf, exception, objects  # noqa: E402
+from migprog import conf, exception  # noqa: E402
 from migprog.cmd import checks, nova_conf  # noqa: E402
 from migprog.conf.api import KEYSTONE  # noqa: E402
-from migprog.db import engine, schema  # noqa: E402
 from migprog.version import RELEASE  # noqa: E402
-
-# Of more hosts only the number is printed.
-_NAMED_HOSTS = 5
-
 
 _DESCRIPTION = (
     "Check everything that the processes of this machine will use, with their configuration: "
@@ -66,15 +59,16 @@ class Checks(upgradecheck.UpgradeCommands):
             for name, who, check in (
                 ("configuration", (COMPUTE, CONDUCTOR, API), self._configuration),
                 ("message broker", self._users_of_broker(), self._broker),
-                ("database tables", (CONDUCTOR, API), self._tables),
-                ("database rights", (CONDUCTOR,), self._rights),
+                ("notifications", self._users_of_broker(without=COMPUTE), self._notifications),
+                ("database tables", (CONDUCTOR, API), self._of_store("tables")),
+                ("database rights", (CONDUCTOR,), self._of_store("may_write")),
                 ("Keystone", (API,), self._keystone),
                 ("Nova", (CONDUCTOR,), self._nova),
                 ("libvirt", (COMPUTE,), self._libvirt),
                 ("state directory", (COMPUTE,), self._state_dir),
                 ("nova-compute and steering", (COMPUTE,), self._nova_compute),
-                ("agents", (CONDUCTOR, API), self._agents),
-                ("database credentials", (CONDUCTOR, API), self._credentials),
+                ("agents", (CONDUCTOR, API), self._of_store("agents")),
+                ("database credentials", (CONDUCTOR, API), self._of_store("credentials")),
             )
             if set(who) & set(processes)
         )
@@ -87,24 +81,24 @@ class Checks(upgradecheck.UpgradeCommands):
         return [CONDUCTOR, API] if self._has_database() else [COMPUTE]
 
     def _has_database(self) -> bool:
-        engine.register_opts(self._conf)
+        try:
+            connections = importlib.import_module("migprog.db.connections")
+        except ImportError:
+            # An environment of hypervisors: nothing that needs a database can run in it.
+            return False
+        connections.register_opts(self._conf)
         try:
             return bool(self._conf.database.connection)
         except (ValueError, cfg.Error):
             return True
 
-    def _users_of_broker(self) -> tuple[str, ...]:
+    def _users_of_broker(self, without: str | None = None) -> tuple[str, ...]:
         try:
-            return (
-                (COMPUTE, CONDUCTOR, API)
-                if self._conf.api.allow_actions
-                else (
-                    COMPUTE,
-                    CONDUCTOR,
-                )
-            )
+            asks_agents = self._conf.api.allow_actions or self._conf.api.allow_measurements
+            users = [COMPUTE, CONDUCTOR, *([API] if asks_agents else [])]
         except (ValueError, cfg.Error):
-            return (COMPUTE, CONDUCTOR, API)
+            users = [COMPUTE, CONDUCTOR, API]
+        return tuple(each for each in users if each != without)
 
     def _result(
         self, check: Callable[[], Result | str | None], who: Sequence[str], _self: object
@@ -137,11 +131,22 @@ class Checks(upgradecheck.UpgradeCommands):
             )
         return Result(Code.SUCCESS, f"for {', '.join(self._processes())}")
 
+    def _notifications(self) -> str:
+        return checks.notifications(self._conf)
+
     def _broker(self) -> str:
         return checks.broker(self._conf, needs_conductor=self._processes() == [COMPUTE])
 
-    def _rights(self) -> str:
-        return checks.may_write(self._store())
+    def _of_store(self, name: str) -> Callable[[], Result | str]:
+        """Return the check of that name in :mod:`migprog.cmd.store_checks`."""
+
+        def check() -> Result | str:
+            # Imported only when needed: hypervisors do not have what it imports.
+            store_checks = importlib.import_module("migprog.cmd.store_checks")
+            result: Result | str = getattr(store_checks, name)(self._conf)
+            return result
+
+        return check
 
     def _keystone(self) -> str:
         if self._conf.api.auth_strategy != KEYSTONE:
@@ -159,107 +164,6 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def _nova_compute(self) -> str:
         return nova_conf.check(self._conf)
-
-    def _tables(self) -> Result:
-        store = engine.connect(self._conf)
-        try:
-            found = schema.version(store)
-        except engine.Unavailable as error:
-            raise exception.MigprogError(
-                f"[database] connection: {store.where}: {error.why}"
-            ) from error
-        head = schema.head()
-        match schema.age(found):
-            case schema.Age.NONE:
-                return Result(
-                    Code.FAILURE,
-                    f"no tables in {store.where}, so conductor and API cannot start: run "
-                    "migprog-manage db sync",
-                )
-            case schema.Age.OLDER:
-                return Result(
-                    Code.FAILURE,
-                    f"the tables are at version {found}, this program needs {head}: run "
-                    "migprog-manage db sync; older services can keep running meanwhile",
-                )
-            case schema.Age.NEWER:
-                return Result(
-                    Code.WARNING,
-                    f"the tables are at version {found}, newer than this program's {head}: they "
-                    "can be used, but upgrade this program as well",
-                )
-        return Result(Code.SUCCESS, f"version {found} in {store.where}")
-
-    def _store(self) -> objects.Store:
-        """Return the database if it has tables; the check of the tables says what to do if not."""
-        store = engine.connect(self._conf)
-        if schema.version(store) is None:
-            raise checks.Warned(
-                "not checked: the database has no tables; run migprog-manage db sync"
-            )
-        return store
-
-    def _agents(self) -> Result:
-        agents = list(objects.Agent.every(self._store()))
-        return judge_agents(agents, RELEASE, datetime.now(UTC))
-
-    def _credentials(self) -> Result:
-        store = self._store()
-        if store.engine.dialect.name == "sqlite":
-            return Result(Code.SUCCESS, "SQLite has none")
-        here = {socket.gethostname(), socket.getfqdn()}
-        agents = objects.Agent.every(store)
-        return judge_credentials([a for a in agents if {a.host, a.node} & here])
-
-
-def judge_agents(agents: Sequence[objects.Agent], ours: str, now: datetime) -> Result:
-    """Return whether agents have another version than ``ours``, or are silent."""
-    if not agents:
-        return Result(Code.SUCCESS, "no agent has reported yet")
-    silent = [agent for agent in agents if agent.is_silent(now)]
-    others = [agent for agent in agents if agent.version != ours]
-    older = [agent for agent in others if _is_older(agent.version, ours)]
-    newer = [agent for agent in others if agent not in older]
-    wrong = [
-        f"{len(which)} of {len(agents)} {what}: {_named(which)}; {then}"
-        for which, what, then in (
-            (silent, "silent", "check these agents; migprog-manage db purge deletes old ones"),
-            (older, f"older than {ours}", "upgrade them, after the conductors"),
-            (newer, f"not of {ours}, and not older", "upgrade the conductors first"),
-        )
-        if which
-    ]
-    if wrong:
-        return Result(Code.WARNING, ". ".join(wrong))
-    return Result(Code.SUCCESS, f"{len(agents)}, none silent, all of version {ours}")
-
-
-def judge_credentials(agents_here: Sequence[objects.Agent]) -> Result:
-    """Return whether agents run on this machine, whose configuration has a database."""
-    if not agents_here:
-        return Result(Code.SUCCESS, "no agent reports from this machine")
-    return Result(
-        Code.WARNING,
-        f"this machine is a hypervisor, {_named(agents_here)}, and [database] connection is set: "
-        "a guest that breaks out of its server could read it. The agent does not need it; if this "
-        "is also a controller, give the agent a configuration file of its own",
-    )
-
-
-def _is_older(version: str, than: str) -> bool:
-    try:
-        older: bool = SemanticVersion.from_pip_string(version) < SemanticVersion.from_pip_string(
-            than
-        )
-    except ValueError:
-        return False
-    return older
-
-
-def _named(agents: Sequence[objects.Agent]) -> str:
-    names = [f"{agent.host} ({agent.version})" for agent in agents[:_NAMED_HOSTS]]
-    more = len(agents) - len(names)
-    return ", ".join([*names, *([f"{more} more"] if more else [])])
 
 
 def _quiet() -> None:

@@ -3,7 +3,7 @@
 
 from oslo_config import cfg
 
-from migprog import httpd, metrics, service
+from migprog import httpd, metrics, service, systemd
 from migprog.conf.bind import Address
 
 # Scrapes are rare; a silent client occupies a connection for some seconds.
@@ -34,3 +34,6 @@ class WithMetrics:
 
     def reload(self, conf: cfg.ConfigOpts) -> None:
         self._service.reload(conf)
+
+    def status(self) -> systemd.Status:
+        return self._service.status()

@@ -8,7 +8,8 @@ from typing import Any
 from keystoneauth1 import adapter
 from osc_lib import utils
 
-from migprog.cli import client
+from migprog import SERVICE_TYPE
+from migprog.cli import api_requests, client
 
 DEFAULT_API_VERSION = "1"
 API_VERSION_OPTION = "os_migration_progress_api_version"
@@ -21,16 +22,16 @@ def make_client(instance: Any) -> client.Client:
     """Return a client for OpenStackClient's client manager."""
     # As clouds.yaml has it; an environment that names a cloud besides has it read from there alone.
     endpoint = os.environ.get(_ENDPOINT_OVERRIDE) or instance.sdk_connection.config.get_endpoint(
-        client.SERVICE_TYPE
+        SERVICE_TYPE
     )
     api = adapter.Adapter(
         instance.session,
-        service_type=client.SERVICE_TYPE,
+        service_type=SERVICE_TYPE,
         region_name=instance.region_name,
         interface=instance.interface,
         endpoint_override=endpoint.rstrip("/") if endpoint else None,
     )
-    return client.Client(api, client.parse_microversion(instance._api_version[API_NAME]))
+    return client.Client(api, api_requests.parse_microversion(instance._api_version[API_NAME]))
 
 
 def build_option_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -48,5 +49,5 @@ def build_option_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentPar
 def check_api_version(given: str) -> bool:
     """Return whether OpenStackClient need not look at a version itself. Raises
     :class:`ValueError`."""
-    client.parse_microversion(given)
+    api_requests.parse_microversion(given)
     return True

@@ -6,7 +6,7 @@ import argparse
 from openstack import exceptions
 from osc_lib.command import command
 
-from migprog.cli import commands
+from migprog.cli import commands, following, plan_command
 
 
 class _Projects(commands.Base):
@@ -53,9 +53,21 @@ class ShowMigrationAdvice(commands.Advice, command.Lister):
     __doc__ = commands.Advice.__doc__
 
 
-class WatchMigrationProgress(_Projects, commands.Watch, command.Command):
-    __doc__ = commands.Watch.__doc__
+class ShowMigrationSummary(commands.Summary, command.ShowOne):
+    __doc__ = commands.Summary.__doc__
 
 
-class WaitForHost(commands.WaitHost, command.Command):
-    __doc__ = commands.WaitHost.__doc__
+class ForecastMigration(commands.Forecast, command.ShowOne):
+    __doc__ = commands.Forecast.__doc__
+
+
+class PlanDrain(plan_command.Plan, command.Lister):
+    __doc__ = plan_command.Plan.__doc__
+
+
+class WatchMigrationProgress(_Projects, following.Watch, command.Command):
+    __doc__ = following.Watch.__doc__
+
+
+class WaitForHost(following.WaitHost, command.Command):
+    __doc__ = following.WaitHost.__doc__

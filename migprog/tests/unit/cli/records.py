@@ -83,3 +83,19 @@ def ended(number: int = 1, status: str = "completed", **values: Any) -> dict[str
         "total_seconds": 61.2,
     }
     return record(number, **(known | values))
+
+
+def entry(**values: Any) -> dict[str, Any]:
+    """An advice of a minute ago that nobody has followed, and that was to work by half of it."""
+    known = {
+        "at": text.instant(NOW - 60),
+        "action": "raise-downtime",
+        "reason": "not-converging",
+        "message": "raise the downtime limit to 1.2 s",
+        "figures": {"downtime_limit_seconds": 1.2, "downtime_limit_before_seconds": 0.3},
+        "works_by": text.instant(NOW - 30),
+        "state": "advised",
+        "score": None,
+        "score_message": None,
+    }
+    return known | values

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 import pytest
 from keystoneauth1 import adapter, noauth, session
 
-from migprog.cli import client
+from migprog.cli import api_requests
 from migprog.cli.client import Client
 from migprog.cli.errors import ApiRefused, ApiUnavailable
 from migprog.tests.fixtures.dripping import BEGINNINGS, dripping
 
 
-def asking(url: str, deadline_seconds: float = 30.0) -> Client:
+def client_of(url: str, deadline_seconds: float = 30.0) -> Client:
     made = session.Session(auth=noauth.NoAuth(endpoint=url))
     return Client(adapter.Adapter(made, endpoint_override=url), deadline_seconds=deadline_seconds)
 
@@ -48,16 +48,16 @@ def test_answer_without_end_is_cut_at_the_deadline(begin: bytes) -> None:
         dripping(begin) as server,
         pytest.raises(ApiUnavailable, match=r"no answer from the API within 0\.3 s"),
     ):
-        asking(f"http://127.0.0.1:{server.port}", 0.3).in_progress({})
+        client_of(f"http://127.0.0.1:{server.port}", 0.3).in_progress({})
 
 
 def test_answer_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr(api_requests, "_MAX_ANSWER_BYTES", 1000)
     with (
         answering(200, b" " * 2000) as url,
         pytest.raises(ApiUnavailable, match="larger than"),
     ):
-        asking(url).in_progress({})
+        client_of(url).in_progress({})
 
 
 @pytest.mark.parametrize(
@@ -79,15 +79,15 @@ def test_answers_of_others_are_errors(
     status: int, body: bytes, error: type[Exception], said: str
 ) -> None:
     with answering(status, body) as url, pytest.raises(error, match=said):
-        asking(url).in_progress({})
+        client_of(url).in_progress({})
 
 
 @pytest.mark.parametrize("given", ["", "2", "1.", "1.x", "01.1", "1.01", "latest", "1.1.1"])
 def test_version_that_is_none_is_refused(given: str) -> None:
     with pytest.raises(ValueError, match="must be 1, or a microversion"):
-        client.parse_microversion(given)
+        api_requests.parse_microversion(given)
 
 
 def test_version_is_one_or_a_microversion() -> None:
-    assert client.parse_microversion("1") is None
-    assert client.parse_microversion("1.10") == (1, 10)
+    assert api_requests.parse_microversion("1") is None
+    assert api_requests.parse_microversion("1.10") == (1, 10)

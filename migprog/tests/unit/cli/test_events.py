@@ -58,7 +58,7 @@ def test_end_has_the_final_record_and_what_changed() -> None:
     assert [each.kind for each in changes([record(1)], removed=[record(1)])] == [Kind.REMOVED]
 
 
-def test_state_tells_outages_once_and_their_end() -> None:
+def test_state_reports_outages_once_and_their_end() -> None:
     state = State()
     assert [each.kind for each in state.take(Snapshot(NOW, {1: record(1)}))] == [Kind.LISTED]
     kinds = [

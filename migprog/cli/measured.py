@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wait until what was asked for has been measured."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from migprog.cli.client import Client, Later
+from migprog.cli.errors import ClientError
+
+
+def wait(
+    client: Client,
+    ask: Callable[[], dict[str, Any] | Later],
+    subject: tuple[str, str],
+    timeout_seconds: float,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> dict[str, Any]:
+    """Return what ``ask`` asks for, at the pace that the API sets, once it is there.
+
+    ``subject``: what is measured with its verb, and its pronoun, as in "server X has", "it".
+    Raises :class:`ClientError` if that takes longer than ``timeout_seconds``.
+    """
+    give_up_at = clock() + timeout_seconds
+    found = ask()
+    while isinstance(found, Later):
+        if clock() >= give_up_at:
+            who, pronoun = subject
+            raise ClientError(
+                f"{who} not been measured within {timeout_seconds:g} s; {pronoun} may yet be: ask "
+                "again without --measure"
+            )
+        sleep(found.seconds)
+        found = client.follow(found)
+    return found
