@@ -9,13 +9,16 @@ from migprog import objects
 from migprog.api import app
 from migprog.api.auth import PUBLIC
 from migprog.api.nova import app as nova
-from migprog.core.report import Agent, Batch
+from migprog.core.messages import Agent, Batch
 from migprog.tests import stores
+from migprog.tests.store_cases.measuring import measured
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "doc/source/access.rst"
-# In every name and address of a host, and in the error, as libvirt may write it.
+# In every name and address of a host, in the error, as libvirt may write it, and in what says who
+# asked for an action.
 HOST = "rack7"
-NOVA = {"OpenStack-API-Version": "compute 2.80"}
+WHO = {name: f"{HOST}-{name}" for name in ("user_id", "project_id", "request_id")}
+NOVA = {"OpenStack-API-Version": "compute 2.80, migration-progress latest"}
 # The tokens of the table, and what each is called there.
 COLUMNS = {
     "none": "no role",
@@ -34,9 +37,14 @@ Ask: TypeAlias = Callable[[str, str, str], tuple[int, str]]
 
 
 def fill(store: objects.Store, server_uuid: str, project_id: str) -> objects.Migration:
-    """Store an agent, and a migration under way of a server of that project."""
+    """Store an agent, and a migration under way of a server of that project, which an operator has
+    tried to abort."""
+    action = {"after_seconds": 1.0, "action": "abort", "state": "failed", **WHO}
     report = stores.report(
-        server_uuid=server_uuid, project_id=project_id, error=f"no route to {HOST}"
+        server_uuid=server_uuid,
+        project_id=project_id,
+        error=f"no route to {HOST}",
+        actions=(action,),
     )
     stores.store(store, report, host=f"{HOST}-a")
     stores.store(store, stores.arrival(server_uuid), host=f"{HOST}-b")
@@ -48,6 +56,9 @@ def fill(store: objects.Store, server_uuid: str, project_id: str) -> objects.Mig
         migrations=1,
     )
     batch = Batch(host=f"{HOST}-a", node=f"{HOST}-a.lab", agent=agent)
+    objects.store_batch(store, batch, stores.START)
+    taken = measured(server_uuid, stores.START - 9, project_id=project_id)
+    batch = Batch(host=f"{HOST}-a", node=f"{HOST}-a.lab", measurements=(taken,))
     objects.store_batch(store, batch, stores.START)
     return objects.Migration.get(store, server_uuid, report.uuid)
 
@@ -74,7 +85,9 @@ def address(path: str, migration: objects.Migration) -> str:
 
 def body(method: str, path: str) -> str | None:
     """What has to be sent."""
-    return '{"force_complete": null}' if (method, path[-7:]) == ("POST", "/action") else None
+    if method != "POST":
+        return None
+    return '{"force_complete": null}' if path.endswith("/action") else "{}"
 
 
 def table(ask: Ask, migration: objects.Migration) -> str:
@@ -96,7 +109,7 @@ def table(ask: Ask, migration: objects.Migration) -> str:
 
 
 def _seen(code: int, text: str, migration: objects.Migration) -> str:
-    """What an answer tells of the migration, in a word."""
+    """What an answer shows of the migration, in a word."""
     if code != 200:
         assert HOST not in text
         return str(code)

@@ -2,6 +2,7 @@
 """Every answer that a test gets is compared with the OpenAPI document."""
 
 import functools
+import gzip
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -64,15 +65,18 @@ def checked(application: Application) -> Application:
     """The same application; its answers are compared."""
 
     def asked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        codes = []
+        codes: list[int] = []
+        codings: list[str] = []
 
         def start(status: str, headers: Any, *more: Any) -> Any:
             codes.append(int(status[:3]))
+            codings.append(dict(headers).get("content-encoding", ""))
             return start_response(status, headers, *more)
 
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO") or "/"
         body = b"".join(application(environ, start))
-        check(method, path, codes[-1], body)
+        text = gzip.decompress(body) if codings[-1] == "gzip" and body else body
+        check(method, path, codes[-1], text)
         return [body]
 
     return asked

@@ -8,7 +8,8 @@ two tests left, so that modules begin in the order made here.
 
 A test marked ``long`` runs with ``--long`` only. While a test marked ``alone`` runs, no other test
 of this checkout does. What a test draws at random it draws from the day, so that no two days are
-the same and each can be had again.
+the same and each can be had again; Hypothesis draws new examples with ``--long`` only, so that what
+the short form refuses is the change that was made.
 """
 
 import datetime
@@ -32,9 +33,11 @@ from migprog.tests import process_state  # noqa: E402
 
 # How fast an example is says something of the machine, nothing of the code.
 hypothesis.settings.register_profile(
-    "migprog", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "long", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
-hypothesis.settings.load_profile("migprog")
+hypothesis.settings.register_profile(
+    "short", hypothesis.settings.get_profile("long"), derandomize=True
+)
 
 # Processes of pytest-xdist have it from the one that starts them, and so all have the same.
 DAY = os.environ.setdefault("MIGPROG_TEST_DAY", datetime.datetime.now(datetime.UTC).strftime("%F"))
@@ -45,6 +48,10 @@ _STARTS_LAB = re.compile(r"\bLab\(|migprog\.tests\.faults\b")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests marked long, too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.load_profile("long" if config.getoption("--long") else "short")
 
 
 def pytest_report_header() -> str:

@@ -17,8 +17,8 @@ from migprog import logs
 
 @contextlib.contextmanager
 def restored() -> Iterator[None]:
-    """Restore after the block how the loggers are set up, what becomes of an exception that nobody
-    handles, oslo.config's global configuration, the environment and the working directory."""
+    """Restore after the block how the loggers are set up, the hook for unhandled exceptions,
+    oslo.config's global configuration, the environment and the working directory."""
     before = {logger: _set_up(logger) for logger in _loggers()}
     hook, environment, directory = sys.excepthook, _environment(), os.getcwd()
     had_configuration = cfg.CONF._args is not None

@@ -10,7 +10,9 @@ import pytest
 
 from lab.hosts import Lab
 from lab.parts import broker, databases, keystone, processes
+from migprog.tests import stores
 from migprog.tests.fixtures.libvirt_boundary import sitecustomize as boundary
+from migprog.tests.functional.test_api import serving
 
 
 @pytest.hookimpl(wrapper=True)
@@ -49,9 +51,11 @@ def libvirt_changes(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _libvirt_unchanged(request, libvirt_changes):
     """No agent changes anything in libvirt by itself, but in a test that uses
-    ``steering_may_act``."""
+    ``steering_may_act`` or ``measuring_may_act``."""
     yield
     changes = [each for each in libvirt_changes() if not boundary.is_operators(each["modules"])]
+    if "measuring_may_act" in request.fixturenames:
+        changes = [each for each in changes if not boundary.is_measuring(each)]
     if "steering_may_act" not in request.fixturenames:
         assert not changes, f"an agent has changed something in libvirt: {changes}"
 
@@ -59,6 +63,11 @@ def _libvirt_unchanged(request, libvirt_changes):
 @pytest.fixture
 def steering_may_act():
     """Of a test that runs an agent with ``[steering] mode = enforce``."""
+
+
+@pytest.fixture
+def measuring_may_act():
+    """Of a test that runs an agent with ``[compute] allow_measurements``."""
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +106,7 @@ def _keystone_made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def keystone_files(_keystone_made, tmp_path_factory):
-    """What a Keystone needs that nobody has asked anything yet: to make it takes ten seconds."""
+    """What a new Keystone needs: to make it takes ten seconds."""
     return shutil.copytree(_keystone_made, tmp_path_factory.mktemp("keystones") / "keystone")
 
 
@@ -123,3 +132,19 @@ def mariadb(mariadb_server):
 def postgresql(postgresql_server):
     """The URL of an empty database."""
     return postgresql_server.new_database()
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store of its own for each test, on SQLite."""
+    made = stores.ready(f"sqlite:///{tmp_path / 'migprog.sqlite'}")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def api(tmp_path, store):
+    """The address of an API that shows what is in ``store``."""
+    url = f"sqlite:///{tmp_path / 'migprog.sqlite'}"
+    with serving(tmp_path, url, "threading") as (base, _):
+        yield base

@@ -116,7 +116,7 @@ def sdk(cloud: Cloud) -> Any:
 
 
 def sdk_by_catalog(endpoint: str) -> Any:
-    """The same, told by a Keystone's catalog that compute is at ``endpoint``."""
+    """The same, by a Keystone's catalog in which compute is at ``endpoint``."""
     token = fixture.V3Token()
     token.set_project_scope(id="c0ffee")
     token.add_service("compute").add_standard_endpoints(public=endpoint, region="here")

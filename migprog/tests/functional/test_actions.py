@@ -23,7 +23,7 @@ from lab.parts.deployment import Deployment
 from lab.parts.keystone import PASSWORD
 from migprog.compute.libvirt import domain_actions
 from migprog.compute.libvirt import host as compute_host
-from migprog.compute.libvirt.events import ActionResult
+from migprog.compute.libvirt.loop_messages import ActionResult
 from migprog.concurrency import Inbox
 from migprog.core.actions import Action, Refusal
 from migprog.tests import inboxes
@@ -80,7 +80,7 @@ class Site:
         ]
 
     def state(self, running: Running) -> list[int] | None:
-        """How the server stands at its source; None where it is gone."""
+        """The server's state at its source; None where it is gone."""
         with (
             self.lab.hosts[0].connect() as connection,
             contextlib.suppress(libvirt.libvirtError),
@@ -272,6 +272,14 @@ def test_acts(site: Site, cloud: str, client: str) -> None:
         assert begun.endswith(", is begun")
         assert ", is done: " in ended
         assert words in ended
+        (entry,) = requests.get(
+            f"{site.deployment.api}/servers/{done.server.uuid}/migrations/{done.uuid}",
+            headers={"OpenStack-API-Version": "migration-progress latest"},
+            timeout=30,
+        ).json()["migration"]["actions"]
+        # The end of an aborted one may have been reported before libvirt's answer came.
+        assert entry["action"] == name and entry["state"] in ("begun", "done")
+        assert entry["user_id"] == (site.operator_id if cloud == KEYSTONE else None)
 
 
 def test_a_pause_that_takes_too_long_is_aborted(site: Site) -> None:

@@ -19,10 +19,9 @@ from oslo_config import cfg
 
 from lab.parts import processes
 from migprog import objects
-from migprog.core.report import Batch, Report
+from migprog.core.messages import Batch, Report
 from migprog.core.status import Phase, Status
-from migprog.db import engine as db
-from migprog.db import schema
+from migprog.db import connections, schema
 
 SERVER = str(uuid.UUID(int=1))
 RUNNING, DONE = str(uuid.UUID(int=12)), str(uuid.UUID(int=11))
@@ -43,7 +42,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An SQLite file with two migrations of one server."""
     url = f"sqlite:///{tmp_path_factory.mktemp('database') / 'migprog.sqlite'}"
     conf = cfg.ConfigOpts()
-    db.register_opts(conf)
+    connections.register_opts(conf)
     conf([], default_config_files=[], default_config_dirs=[])
     conf.set_override("connection", url, "database")
     store = objects.connect(conf)
@@ -208,8 +207,8 @@ def test_fifty_clients_at_once(api: tuple[str, processes.Program]) -> None:
 
 
 def test_occasional_request_does_not_wait(api: tuple[str, processes.Program]) -> None:
-    """A connection that rested is heard at once, on both backends: the quickest answer tells, as
-    each would be late."""
+    """A request on an idle connection is read at once, on both backends: the quickest answer
+    shows it, as each would be late."""
     base, _program = api
     seconds = []
     with requests.Session() as session:
@@ -249,7 +248,7 @@ def test_silent_client_delays_no_other_client(
 def test_a_body_in_chunks_is_never_the_next_request(
     api: tuple[str, processes.Program],
 ) -> None:
-    """Not when it is refused, and nobody reads it: what is in it was not asked, what comes after
+    """Not when it is refused, and not read: what is in it was not asked, what comes after
     it was."""
     base, _program = api
     hidden = "GET /healthcheck HTTP/1.1\r\nHost: localhost\r\n\r\n"

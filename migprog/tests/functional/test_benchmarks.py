@@ -16,9 +16,9 @@ BENCHMARKS = pathlib.Path(__file__).resolve().parents[3] / "benchmarks"
 
 
 def run(script, *arguments, **environment):
-    """What it prints, line by line. Goals may be missed here, and are told of."""
+    """What it prints, line by line. Goals may be missed here, and are printed."""
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(BENCHMARKS / script), *arguments],
+        [sys.executable, str(BENCHMARKS / script), *arguments],
         env=os.environ | environment,
         capture_output=True,
         text=True,
@@ -38,7 +38,7 @@ def rows(lines, *first):
     return [[float(n) for n in re.findall(r"\d+(?:\.\d+)?", m[1])] for m in found if m]
 
 
-@pytest.mark.parametrize("backend", ["eventlet", "threading"])
+@pytest.mark.parametrize("backend", [pytest.param("eventlet", marks=pytest.mark.long), "threading"])
 def test_an_agents_cost(backend):
     lines = run(
         *("agent.py", "--runs=1", "--seconds=2", "--warm-up=0", "--cases=0x30,4x30"),
@@ -74,6 +74,19 @@ def test_benchmark_of_storing_and_reading_runs():
         assert few > 0
         assert many > 0
         assert growth == pytest.approx(many / few, rel=0.1)
+
+
+def test_benchmark_of_watchers_against_polling_runs():
+    lines = run(
+        *("watchers.py", "--watchers=30", "--migrations=20", "--rounds=2", "--interval=0.5"),
+    )
+    (one,) = rows(lines, "1 watcher")
+    (many,) = rows(lines, "30 watchers")
+    (polls,) = rows(lines, "30 polling")
+    for _late, mib, _cpu, statements, answers in (one, many, polls):
+        assert 10 < mib < 500 and statements > 0 and answers > 0
+    assert many[3] <= 1.5 * one[3] + 0.5, "as many statements as one watcher"
+    assert polls[3] > 3 * many[3]
 
 
 def test_benchmark_of_a_days_growth_of_the_database_runs():

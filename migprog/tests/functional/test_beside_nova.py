@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from lab.parts import processes, proxies
 from migprog import objects
-from migprog.core.report import Report
+from migprog.core.messages import Report
 from migprog.core.status import Phase, Status
 from migprog.db import models
 from migprog.tests import stores
@@ -47,7 +47,7 @@ def name_in_nova(store: objects.Store, report: Report, number: int, **values: An
 
 
 def keep_fresh(store: objects.Store) -> None:
-    """As if every migration were heard of until the end of these tests."""
+    """As if every migration were reported until the end of these tests."""
     with store.engine.begin() as connection:
         connection.execute(
             sa.update(models.Migration).values(last_reported_at=datetime.datetime(2100, 1, 1))  # noqa: DTZ001

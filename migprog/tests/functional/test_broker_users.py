@@ -20,7 +20,7 @@ from lab import soak
 from lab.parts import broker, processes
 from lab.parts.deployment import wait_for_output
 from migprog import objects
-from migprog.core.report import Ack, Batch
+from migprog.core.messages import Ack, Batch
 from migprog.rpc import brokers
 from migprog.tests import stores
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a server is told, what a transaction may take, and what is counted of it."""
+"""The timeouts that a server gets, what a transaction may take, and what is counted of it."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from migprog import objects
-from migprog.core.report import Arrival, ArrivalState, Batch
+from migprog.core.messages import Arrival, ArrivalState, Batch
 from migprog.db.reader import MOST_RECENT
 from migprog.db.writer import Writer
 from migprog.tests import stores

@@ -211,7 +211,7 @@ def test_ten_at_once(watched, lab, guest):
 
 
 def test_a_host_that_is_emptied(watched, lab, guest):
-    """Of two servers one has gone and one has yet to: what libvirt says of it is told."""
+    """Of two servers one has gone and one has yet to: what libvirt says of it is reported."""
     host = lab.hosts[0]
     lab.destroy_all_guests()
     watched.agent_config(host, report_interval=0.5, heartbeat_interval=1, scan_interval=1)

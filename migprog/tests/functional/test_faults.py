@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fault suite in its shortest form: one fault of each of two kinds, drawn anew each day; with
+"""The fault suite in its shortest form: one fault of each of two kinds, drawn by the date; with
 ``--long`` one of every kind."""
 
 import json

@@ -20,10 +20,10 @@ import pytest
 from lab.hosts import Guest, Lab
 from lab.parts import processes
 from migprog import exception
-from migprog.compute import agent as compute_manager
+from migprog.compute import other_agent
 from migprog.compute.agent import ComputeAgent
 from migprog.compute.settings import Settings
-from migprog.core.report import Ack, Batch
+from migprog.core.messages import Ack, Batch
 from migprog.core.schedule import Rules
 from migprog.core.status import ENDED, Status
 from migprog.recording.writer import Limits
@@ -239,7 +239,7 @@ def test_a_migration_whose_destination_does_not_answer_has_failed(hosts, agent, 
 @pytest.fixture
 def second(hosts, monkeypatch):
     """Starts an agent that comes second to the first host's; gives why it must not run."""
-    monkeypatch.setattr(compute_manager, "TAKEN_SECONDS", 2.0)
+    monkeypatch.setattr(other_agent, "TAKEN_SECONDS", 2.0)
     running = []
 
     def start(**changes):

@@ -77,7 +77,7 @@ def stopped_when_suspended(lab: Lab, server: Server) -> Migration:
 def hung_at_switch_over(
     watched: Deployment, lab: Lab, started: list[Server]
 ) -> tuple[Server, Migration, dict[str, Any]]:
-    """One whose destination hangs before it has completed, and its record once that is told."""
+    """One whose destination hangs before it has completed, and its record once that is reported."""
     for attempt in range(ATTEMPTS):
         guest = Guest(name=f"hangs-{attempt}", memory_mib=48, fill_mib=24)
         started.append(server := lab.start_guest(lab.hosts[0], guest))
@@ -113,7 +113,7 @@ def test_a_destination_that_hangs_at_the_switch_over(
     assert "downtime " in end
 
 
-def test_a_guest_that_somebody_suspends_while_its_memory_is_copied(
+def test_guest_that_an_operator_suspends_while_memory_is_copied(
     watched: Deployment, lab: Lab, started: list[Server]
 ) -> None:
     source, destination = lab.hosts

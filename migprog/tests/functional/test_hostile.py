@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever the endpoint is told, real databases take what it keeps, and give it back."""
+"""Whatever the endpoint receives, real databases take what it accepts, and return it."""
 
 import pytest
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README's three steps and the commands of ``doc/source/install.rst``, to the letter.
+"""The README's three steps and the commands of ``doc/source/install.rst``, to the letter, and those
+of the operator's guides that need all parts.
 
 Only the names of the servers, the passwords and the paths are other ones.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -18,6 +20,7 @@ import requests
 from lab.parts import broker, keystone, processes
 from lab.parts.deployment import wait_for_output
 from lab.parts.keystone import PASSWORD, of_project
+from migprog.tests import documents
 from migprog.tests.functional import nova_clients
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(280)]
@@ -26,6 +29,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 BIN = pathlib.Path(sys.executable).parent
 README = (ROOT / "README.rst").read_text()
 INSTALL = (ROOT / "doc/source/install.rst").read_text()
+INTERVAL = (ROOT / "doc/source/interval.rst").read_text()
 SECRET = "s3cret"
 
 
@@ -120,6 +124,74 @@ def test_database_and_user_of_the_page_take_the_tables(dialect, made, tmp_path):
     assert "the database is now at version" in said
 
 
+class Guides:
+    """The commands of the operator's guides on a controller, with its configuration."""
+
+    def __init__(self, config: pathlib.Path, directory: pathlib.Path) -> None:
+        self._config = config
+        self._directory = directory
+
+    def _run(self, page: str, name: str, environment: dict[str, str] | None = None) -> str:
+        text = documents.script(page, name, {})
+        commands = set(re.findall(r"migprog-(?:manage|status)", text))
+        ours = {each: f"{each} --config-file {self._config}" for each in commands}
+        return documents.run(page, name, ours, environment)
+
+    def read_by_token(self, port: int, login: dict[str, str]) -> None:
+        environment = {f"OS_{name.upper()}": value for name, value in login.items()}
+        environment["OS_IDENTITY_API_VERSION"] = "3"
+        ours = {"localhost:8790": f"127.0.0.1:{port}"}
+        shown = documents.run("README.rst", "readme-curl", ours, environment)
+        assert json.loads(shown)["migrations"] == []
+
+    def operate(self) -> None:
+        """Several pages have the same commands: each is run once."""
+        blocks = (
+            documents.block("troubleshooting.rst", "trouble-first"),
+            documents.block("firewall.rst", "firewall-check"),
+            documents.block("upgrade.rst", "upgrade-check"),
+            documents.block("upgrade.rst", "upgrade-sync"),
+            documents.block("upgrade.rst", "upgrade-agents"),
+            documents.block("operate.rst", "operate-check"),
+            documents.block("operate.rst", "operate-purge"),
+        )
+        said = {
+            command: run(self._ours(command))
+            for command in dict.fromkeys(each for block in blocks for each in block.commands())
+        }
+        assert not [command for command, text in said.items() if "Failure" in text]
+        purged = [text for command, text in said.items() if " purge " in command]
+        assert ["would delete" in text for text in purged] == [True, False]
+
+    def _ours(self, command: str) -> list[str]:
+        program, *arguments = shlex.split(command)
+        return [str(BIN / program), "--config-file", str(self._config), *arguments]
+
+    def change_the_interval(
+        self, agent: processes.Program, config: pathlib.Path, host: str
+    ) -> None:
+        """As the page says; ``systemctl`` is a program that knows this agent alone."""
+        block = re.search(r":name: interval-conf\n\n((?: +\S.*\n)+)", INTERVAL)
+        (wanted,) = re.findall(r"report_interval = (\d+)", block[1])
+        config.write_text(config.read_text() + f"report_interval = {wanted}\n")
+        systemctl = self._directory / "bin" / "systemctl"
+        systemctl.parent.mkdir()
+        systemctl.write_text(
+            '#!/bin/sh\n[ "$*" = "kill --signal=HUP migprog-compute" ] && '
+            f"exec kill -HUP {agent.process.pid}\n"
+        )
+        systemctl.chmod(0o755)
+        path = f"{systemctl.parent}:{os.environ['PATH']}"
+        self._run("interval.rst", "interval-reload", {"PATH": path})
+
+        def shows() -> bool:
+            lines = self._run("interval.rst", "interval-show").splitlines()
+            (row,) = (line for line in lines if line.startswith(f"{host} "))
+            return f" {wanted} s " in row
+
+        processes.wait_for(shows, 90, f"an interval of {wanted} s")
+
+
 def test_steps_of_the_readme_give_an_api_that_answers_and_an_agent(
     rabbit, cloud, made, lab, tmp_path
 ):
@@ -182,3 +254,8 @@ def test_steps_of_the_readme_give_an_api_that_answers_and_an_agent(
             for program in (conductor, api, agent):
                 assert SECRET not in program.output()
                 assert "Traceback" not in program.output()
+            login = nova_clients.Login(cloud.url, "admin", PASSWORD, "admin").options()
+            guides = Guides(controller, tmp_path)
+            guides.read_by_token(port, login)
+            guides.operate()
+            guides.change_the_interval(agent, agent_conf, lab.hosts[0].name)

@@ -18,10 +18,11 @@ import requests
 from lab.hosts import Guest, Server
 from lab.parts import processes, small_disk
 from lab.parts.deployment import Deployment
-from migprog.compute.state.directory import StateDirectory, decode
+from migprog.compute.state.directory import StateDirectory
+from migprog.compute.state.entries import decode
 from migprog.core import checkpoint
 from migprog.core.checkpoint import Checkpoint
-from migprog.core.report import Arrival, Report
+from migprog.core.messages import Arrival, Report
 from migprog.tests.functional.test_end_to_end import assert_final
 
 pytestmark = pytest.mark.functional
@@ -78,7 +79,7 @@ class Watcher:
 
 
 def assert_settled(record, outcome):
-    """As libvirt tells it at the destination, where the job looks shorter: by milliseconds, or
+    """As libvirt reports it at the destination, where the job looks shorter: by milliseconds, or
     where processors are short by a quarter of a second."""
     total_seconds = outcome.completed_stats["time_elapsed"] / 1000
     assert record["total_seconds"] == pytest.approx(total_seconds, abs=0.5)
@@ -175,7 +176,7 @@ def test_end_without_an_agent_is_found_if_the_sources_libvirt_has_it(deployment,
     before = under_way(deployment, server)
 
     def is_long(entry):
-        """Libvirt does not tell when its last job ended: surely this one is only what was watched
+        """Libvirt does not report when its last job ended: surely this one is only what was watched
         for longer than the source was then without an agent."""
         return isinstance(entry, Checkpoint) and (
             entry.seen_clock - entry.started_clock > 3 * start_seconds

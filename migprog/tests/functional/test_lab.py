@@ -96,7 +96,7 @@ def state(host: Host, server: Server) -> list[int] | None:
 
 
 def processes_of(directory: Path) -> list[str]:
-    """What runs in a lab's hosts, or was told of its directory."""
+    """What runs in a lab's hosts, or has its directory among its arguments."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -199,7 +199,7 @@ def test_five_at_once(lab: Lab, start: Callable[..., Server]) -> None:
 # -- guests ----------------------------------------------------------------------------------
 
 
-def test_the_pace_as_libvirt_measures_it(lab: Lab, start: Callable[..., Server]) -> None:
+def test_rate_is_as_libvirt_measures_it(lab: Lab, start: Callable[..., Server]) -> None:
     # Over segments of the same mean, a working set that no pass of two seconds wraps around.
     server = start(memory_mib=64, fill_mib=56, working_set_mib=56, segments=((20, 6.0), (20, 10.0)))
     migration = migrate(lab, server, bandwidth_mib_s=24, downtime_ms=1)

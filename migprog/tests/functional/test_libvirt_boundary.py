@@ -124,5 +124,18 @@ def test_every_call_of_libvirt_that_is_not_known_to_read_is_a_change():
         "virDomainMigrateToURI3",
         "virDomainMigrateSetMaxSpeed",
         "virDomainQemuMonitorCommand",
+        "virDomainStartDirtyRateCalc",
     ):
         assert not boundary.is_read(name)
+
+
+@pytest.mark.parametrize(
+    ("call", "module", "expected"),
+    [
+        ("virDomainStartDirtyRateCalc", "migprog.compute.libvirt.dirty_rate", True),
+        ("virDomainStartDirtyRateCalc", "migprog.compute.steering", False),
+        ("virDomainMigrateSetMaxDowntime", "migprog.compute.libvirt.dirty_rate", False),
+    ],
+)
+def test_measuring_changes_nothing_else(call, module, expected):
+    assert boundary.is_measuring({"call": call, "modules": [module]}) is expected

@@ -17,7 +17,7 @@ import pytest
 from lab.parts import proxies
 from migprog import objects
 from migprog.core import nova_match
-from migprog.core.report import Report
+from migprog.core.messages import Report
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
 from migprog.tests.functional.nova_api import MARK
@@ -119,7 +119,7 @@ class Life:
         )
 
     def seen(self, number: int, status: Status = Status.RUNNING) -> None:
-        """An agent tells of it."""
+        """An agent reports it."""
         report = self._ours[number]
         if status is not Status.RUNNING:
             report = stores.later(report, status=status, phase=Phase.SWITCHOVER)

@@ -12,7 +12,7 @@ from openstack import exceptions as sdk_exceptions
 from migprog import httpd, objects
 from migprog.api import app
 from migprog.core.status import Phase, Status
-from migprog.tests import stores
+from migprog.tests import documents, stores
 from migprog.tests.functional import nova_clients
 from migprog.tests.functional.test_api import serving
 from migprog.tests.unit.api.conftest import configuration
@@ -26,7 +26,7 @@ BEGIN = int(time.time()) - 600
 
 
 def instant(minutes: int) -> str:
-    """That many minutes after DONE was told of, as Nova's clients write it."""
+    """That many minutes after DONE was reported, as Nova's clients write it."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(BEGIN + 60 * minutes))
 
 
@@ -174,6 +174,36 @@ def test_openstack_acts(acting: tuple[str, Asked]) -> None:
     ):
         assert (answer.code, answer.out, answer.err) == (0, "", "")
     assert actions.noted == [("abort", RUNNING)] * 2 + [("force_complete", RUNNING)] * 2
+
+
+_PAGES_UUID = "6b1f3c1e-2a4d-4a55-9a53-0f8d5d3f7e11"
+_NOVA_UUID = "0b1d7a96-6f4e-4d0c-9c07-4b6a4d0c7b11"
+
+
+def test_commands_of_the_manual_list_and_show(endpoint: str) -> None:
+    ours = {"http://127.0.0.1:8790/v2.1": endpoint, _PAGES_UUID: RUNNING, " web": f" {WEB}"}
+    shown = documents.run("nova-api.rst", "nova-api-clients", ours)
+    assert RUNNING in shown and "| progress | 41" in shown
+
+
+def test_commands_of_the_manual_act(acting: tuple[str, Asked]) -> None:
+    endpoint, actions = acting
+    environment = {
+        "OS_AUTH_TYPE": "none",
+        "OS_ENDPOINT": endpoint,
+        "OS_IDENTITY_API_VERSION": "3",
+    }
+    ours = {_NOVA_UUID: RUNNING, " web": f" {WEB}"}
+    documents.run("verdict-guide.rst", "verdict-force", ours, environment)
+    documents.run("verdict-guide.rst", "verdict-abort", ours, environment)
+    native = {"API": endpoint.removesuffix("/v2.1")}
+    documents.run("actions.rst", "actions-curl", {"<uuid>": WEB, "<id>": RUNNING}, native)
+    assert actions.noted == [
+        ("force_complete", RUNNING),
+        ("abort", RUNNING),
+        ("abort", RUNNING),
+        ("force_complete", RUNNING),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import requests
 from lab.parts import processes
 from lab.parts.deployment import wait_for_output
 from migprog import objects
-from migprog.core.report import Ack, Batch
+from migprog.core.messages import Ack, Batch
 from migprog.tests import stores
 from migprog.tests.fixtures.nova import NovaApi, record
 

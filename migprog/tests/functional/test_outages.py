@@ -28,7 +28,7 @@ import sys, threading, time
 from oslo_config import cfg
 from migprog import conf, rpc
 from migprog.rpc import conductor as rpcapi
-from migprog.core.report import Batch
+from migprog.core.messages import Batch
 from migprog.tests import stores
 
 config = conf.load(["--config-file", sys.argv[1]], "reporting")

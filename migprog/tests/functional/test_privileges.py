@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each process with a database user that may do what it has to do, and no more: as operate.rst
+"""Each process with a database user that may do what it has to do, and no more: as hardening.rst
 tells operators to grant it."""
 
 import pathlib
@@ -8,9 +8,10 @@ import re
 import pytest
 import sqlalchemy as sa
 
-from migprog import objects
+from migprog import SERVICE_TYPE, objects
 from migprog.api import app
-from migprog.core.report import Batch
+from migprog.api.microversion import HEADER
+from migprog.core.messages import Batch
 from migprog.core.status import Status
 from migprog.db import schema
 from migprog.tests import stores
@@ -20,7 +21,7 @@ from migprog.tests.unit.api.conftest import client_of, configuration
 
 pytestmark = pytest.mark.functional
 
-_PAGE = pathlib.Path(__file__).resolve().parents[3] / "doc/source/operate.rst"
+_PAGE = pathlib.Path(__file__).resolve().parents[3] / "doc/source/hardening.rst"
 _DATABASE = "migprog"
 
 
@@ -87,6 +88,8 @@ def test_api(users):
     here = f"{server}/migrations/{report.uuid}"
     for path in ("/migrations", server, f"{server}/migrations", here, f"{here}/history", "/agents"):
         assert client.simulate_get(path).status_code == 200, path
+    headers = {HEADER: f"{SERVICE_TYPE} latest"}
+    assert client.simulate_get(f"{here}/summary", headers=headers).status_code == 200
     _denied(lambda: stores.store(store, stores.report()))
     _denied(
         lambda: objects.purge(

@@ -16,7 +16,7 @@ sys.stdin.read()
 
 
 def test_no_process_is_given_a_port_of_another():
-    """Not even while nobody listens there yet."""
+    """Not even while nothing listens there yet."""
     command = [sys.executable, "-c", _TAKES]
     running = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(3)

@@ -10,7 +10,7 @@ from lab.hosts import Guest
 from lab.parts import processes
 from migprog.compute.agent import ComputeAgent
 from migprog.compute.settings import Settings
-from migprog.core.report import Ack, Batch
+from migprog.core.messages import Ack, Batch
 from migprog.core.schedule import Rules
 from migprog.core.status import ENDED, Phase, Status
 from migprog.recording import format
@@ -36,7 +36,7 @@ class Conductor:
 
 @pytest.fixture
 def agent(lab, tmp_path):
-    """An agent of the lab's first host that records; gives what it tells."""
+    """An agent of the lab's first host that records; gives what it reports."""
     conductor = Conductor()
     settings = Settings(
         connection_uri=lab.hosts[0].uri,

@@ -5,16 +5,18 @@ import contextlib
 import dataclasses
 import json
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import libvirt
 import pytest
 
 from lab.parts import processes
 from lab.steering import guests
-from lab.steering.bench import Bench
 from lab.steering.course import Ending
 from lab.steering.nova_schedule import NovaSchedule
 from lab.steering.policies import GENTLE, POST_COPY, Policy
+from lab.steering.site import Site
 from migprog.core.steering.nova_schedule import NovaOptions
 
 pytestmark = [
@@ -30,7 +32,7 @@ BOUND_SECONDS = 60.0
 def benches(directory, *policies):
     """A bench of each policy."""
     with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(Bench(policy, directory)) for policy in policies]
+        yield [stack.enter_context(Site(policy, directory)) for policy in policies]
 
 
 def did(advice):
@@ -90,6 +92,82 @@ def test_limit_that_another_lowers_is_asserted_and_then_left(tmp_path, steering_
     limits = [action.value for action in course.actions if action.word == "downtime_ms"]
     assert limits.count(600) == 1 + len(lowered)
     assert "stop-asserting" in [each["action"] for each in record["advice"]]
+
+
+# A server that steering pauses.
+
+
+class Watched(threading.Thread):
+    """What becomes of the server of a bench's first run: its states at its source and at its
+    destination, each once in a row."""
+
+    def __init__(self, bench):
+        super().__init__(daemon=True)
+        self._bench = bench
+        self.at_source = []
+        self.at_destination = []
+        self.when_paused = lambda: None
+        self.over = threading.Event()
+
+    def run(self):
+        source, destination = (host.connect_read_only() for host in self._bench.lab.hosts)
+        with contextlib.closing(source), contextlib.closing(destination):
+            while not self.over.wait(0.02):
+                for connection, states in (
+                    (source, self.at_source),
+                    (destination, self.at_destination),
+                ):
+                    with contextlib.suppress(libvirt.libvirtError):
+                        self._look(connection.lookupByName("guest-1").state(), states)
+
+    def _look(self, state, states):
+        if states[-1:] == [state]:
+            return
+        states.append(state)
+        if states is self.at_source and state == PAUSED:
+            self.when_paused()
+
+
+PAUSED = [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION]
+
+
+@pytest.mark.long
+def test_server_that_is_paused_for_its_migration_runs_at_its_destination(
+    tmp_path, steering_may_act
+):
+    policy = Policy(name="finish-by-deadline", requirements={**QUICK, "may": "pause"})
+    with benches(tmp_path, policy) as (bench,):
+        watched = Watched(bench)
+        watched.start()
+        course, record = bench.run(guests.HOPELESS, BOUND_SECONDS)
+        watched.over.set()
+        watched.join()
+    assert course.ending is Ending.COMPLETED
+    assert did(record["advice"]) == [("pause", "done")]
+    assert PAUSED in watched.at_source
+    assert libvirt.VIR_DOMAIN_RUNNING in [state for state, _ in watched.at_destination]
+
+
+@pytest.mark.long
+def test_server_whose_pause_lasts_too_long_runs_at_its_source_again(tmp_path, steering_may_act):
+    """The connection becomes slow once it is paused."""
+    requirements = {**QUICK, "may": "pause+abort", "longest_pause_seconds": 2}
+    policy = Policy(name="finish-by-deadline", requirements=requirements)
+    with benches(tmp_path, policy) as (bench,):
+        watched = Watched(bench)
+        watched.when_paused = lambda: setattr(bench.link, "bytes_per_second", 60_000.0)
+        watched.start()
+        course, record = bench.run(guests.NEEDS_DOWNTIME, BOUND_SECONDS)
+        watched.over.set()
+        watched.join()
+    assert course.ending is Ending.ABORTED
+    assert record["status"] == "cancelled"
+    assert did(record["advice"]) == [("pause", "done"), ("abort", "done")]
+    paused_at = watched.at_source.index(PAUSED)
+    assert [state[0] for state in watched.at_source[paused_at:]][:2] == [
+        libvirt.VIR_DOMAIN_PAUSED,
+        libvirt.VIR_DOMAIN_RUNNING,
+    ]
 
 
 @pytest.mark.long

@@ -20,7 +20,7 @@ from lab.hosts import Host
 from lab.parts import broker, processes
 from lab.parts.deployment import wait_for_output
 from migprog import objects
-from migprog.core.report import Agent, Batch
+from migprog.core.messages import Agent, Batch
 from migprog.tests import stores
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(240)]
@@ -152,7 +152,9 @@ def test_processes_that_are_idle_stop_in_good_order(site):
     stop(started(site).values())
 
 
-@pytest.mark.parametrize("concurrency", ["eventlet", "threading"])
+@pytest.mark.parametrize(
+    "concurrency", [pytest.param("eventlet", marks=pytest.mark.long), "threading"]
+)
 def test_processes_stop_in_good_order_while_their_broker_is_away(site, concurrency):
     programs = started(site, MIGPROG_CONCURRENCY=concurrency)
     site.broker.control("stop_app")

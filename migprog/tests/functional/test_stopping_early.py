@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every process ends soon when it is told to before its start is through, and says what it waits
+"""Every process ends soon when it is stopped during its start, and says what it waits
 for: a party that takes connections and says nothing, before any deadline has passed."""
 
 import pathlib

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from lab.parts import processes
 from migprog import objects
-from migprog.core import merge, server_record
+from migprog.core import merge, server_update
 from migprog.core.status import Status
 from migprog.db import schema
 from migprog.objects import rows
@@ -23,7 +23,7 @@ _NOW = datetime.datetime(2026, 9, 1, 12)  # noqa: DTZ001 as the database keeps i
 
 
 class _Conductor:
-    """Stores without a pause, until the block ends; ``told`` has what was stored, by UUID."""
+    """Stores without a pause, until the block ends; ``told`` is what was stored, by UUID."""
 
     def __init__(self, url):
         self._store = stores.connect(url)
@@ -81,7 +81,7 @@ class _ConductorOfThen(_Conductor):
     def _tell(self, new, before):
         def work(writer):
             record = merge.report(None, new, "source", "node", _NOW)
-            server = server_record.update(None, record, _NOW)
+            server = server_update.update(None, record, _NOW)
             self._insert(writer, self._migrations, rows.from_record(record))
             self._insert(writer, self._servers, rows.from_server(server))
             if before is not None:

@@ -22,8 +22,9 @@ import requests
 
 from lab.parts import processes
 from migprog import objects, rpc
-from migprog.core.actions import Answer, Target
-from migprog.core.report import Agent, Batch
+from migprog.core.actions import Target
+from migprog.core.agent_answer import Answer
+from migprog.core.messages import Agent, Batch
 from migprog.rpc import compute
 from migprog.tests import stores
 from migprog.tests.functional.parties.broker import connected

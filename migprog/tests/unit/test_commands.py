@@ -54,3 +54,29 @@ def test_command_explains_itself_without_eventlet_and_warnings(tmp_path, command
     description = done.stdout.partition("usage:")[2].partition("\n\n")[2].partition("\n\n")[0]
     assert description.endswith(".") and "  -" not in description
     assert no_eventlet.imported(tmp_path) == []
+
+
+# What a service needs to serve, and takes most of a second to import.
+_HEAVY = {"alembic", "falcon", "keystonemiddleware", "oslo_messaging", "sqlalchemy"}
+
+
+def _imported(*modules: str) -> set[str]:
+    program = "import importlib, sys; [importlib.import_module(each) for each in sys.argv[1:]]; "
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}print(*sys.modules)", *modules],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("service", ["api", "compute", "conductor", "standalone"])
+def test_arguments_are_read_before_the_service_is_imported(service):
+    assert not _imported(f"migprog.cmd.{service}") & _HEAVY
+
+
+def test_services_start_without_alembic():
+    loaded = _imported("migprog.cmd.api", "migprog.api.service", "migprog.conductor.service")
+    assert "sqlalchemy" in loaded and "alembic" not in loaded

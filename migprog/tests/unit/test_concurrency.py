@@ -69,7 +69,7 @@ def run(backend, program):
 
 
 @pytest.mark.parametrize("backend", ["eventlet", "threading"])
-def test_real_threads_hand_over_to_either_backend(backend):
+def test_real_threads_put_results_into_either_backend(backend):
     result = run(backend, PROGRAM.format(backend=backend))
     assert result.returncode == 0, result.stderr
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How migprog/tests/conftest.py shares tests among processes: a small suite of its own tells."""
+"""How migprog/tests/conftest.py shares tests among processes: a small suite of its own shows it."""
 
 import json
 import os

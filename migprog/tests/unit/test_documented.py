@@ -11,6 +11,9 @@ from migprog.cmd import loadtest, replay
 from migprog.conf import opts
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
+from migprog.core.post_mortem.measures import DIRTY_LESS
+from migprog.core.post_mortem.phases import GUEST_PAUSED, NOT_OBSERVED, STALLED
+from migprog.core.post_mortem.why_not_known import WhyNotKnown
 from migprog.core.status import Phase, Status
 from migprog.tests import answers
 
@@ -53,7 +56,7 @@ def _options(text):
 @pytest.mark.parametrize(
     ("page", "named"),
     [
-        ("operate", ("oslo_messaging_rabbit", "ssl_ca_file")),
+        ("hardening", ("oslo_messaging_rabbit", "ssl_ca_file")),
         ("install", ("database", "connection")),
         ("beside-nova", ("nova", "auth_type")),
     ],
@@ -94,7 +97,11 @@ def test_page_has_each_flag_of_its_command(page, command, capsys):
 
 def test_page_of_the_api_has_each_key_of_its_documents():
     schemas = answers.document()["components"]["schemas"]
-    keys = {key for name in ("Migration", "Agent", "Drain") for key in schemas[name]["properties"]}
+    keys = {
+        key
+        for name in ("Migration", "Agent", "Drain", "Summary")
+        for key in schemas[name]["properties"]
+    }
     assert keys <= set(re.findall(r"``([a-z_]+)``", _PAGES["doc/source/api.rst"]))
 
 
@@ -102,6 +109,11 @@ def test_page_of_the_api_has_each_key_of_its_documents():
 def test_pages_have_each_word_of_a_migration(word):
     verdicts = (_ROOT / "doc/source/verdicts.csv").read_text()
     assert f"``{word}``" in _PAGES["doc/source/api.rst"] or f"{word}," in verdicts
+
+
+@pytest.mark.parametrize("word", [*WhyNotKnown, DIRTY_LESS, STALLED, GUEST_PAUSED, NOT_OBSERVED])
+def test_page_of_the_api_has_each_word_of_a_summary(word):
+    assert f"``{word}``" in _PAGES["doc/source/api.rst"]
 
 
 @pytest.mark.parametrize("page", _PAGES)
@@ -118,3 +130,30 @@ def test_files_that_a_page_names_are_there(page):
             for ending in ("", ".py")
         )
     ] == []
+
+
+def test_firewall_page_has_the_ports_of_each_process():
+    page = _PAGES["doc/source/firewall.rst"]
+    rows = re.findall(r"(?m)^\S.*?  (\d{4,5})  .*$", page)
+    options = {
+        (group.name, option.name): option for group, each in opts.list_opts() for option in each
+    }
+    assert str(options["api", "bind_port"].default) in rows
+    for group in ("compute", "conductor", "api"):
+        sample = str(options[group, "metrics_bind_port"].sample_default)
+        assert sample in rows
+        assert f"``[{group}]" in page
+
+
+def test_log_lines_of_the_troubleshooting_page_are_lines_of_the_code():
+    page = _PAGES["doc/source/troubleshooting.rst"].partition("The log says ...")[2]
+    lines = re.findall(r"(?m)^``[^=\n]+?``(?:, ``[^`]+``)?(?=  )", page)
+    texts = [text for line in lines for text in re.findall(r"``([^`]+)``", line)]
+    assert len(texts) > 8
+    code = "".join(
+        re.sub(r'"\s+f?"', "", path.read_text())
+        for path in (_ROOT / "migprog").rglob("*.py")
+        if "tests" not in path.parts
+    )
+    # What a library says itself.
+    assert [text for text in texts if text not in code] == ["certificate verify failed"]

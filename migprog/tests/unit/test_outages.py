@@ -31,7 +31,7 @@ def test_line_says_what_where_what_follows_and_when_it_tries_again(party, caplog
     party.worked()
     assert caplog.messages[0] == (
         "message broker 10.0.0.1:5672: cannot connect: refused; reports wait in this agent; "
-        "next try in 0.5 s"
+        "next try in 457 ms"
     )
     assert caplog.messages[1].startswith("message broker 10.0.0.1:5672: works again (2 failures in")
     assert len(caplog.messages) == 2
@@ -43,13 +43,12 @@ def test_refusal_is_an_error_and_absence_a_warning(party, caplog):
     assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
 
 
-def test_party_of_a_name_is_one_while_somebody_holds_it():
+def test_party_of_a_name_is_one_object_while_it_is_referenced():
     held = outages.party(LOG, "database x", "nothing is stored")
     assert outages.party(LOG, "database x", "nothing is stored") is held
     held.failed("away")
-    assert [str(each) for each in outages.holding_up() if each is held] == [
-        "database x, failing for 0 s"
-    ]
+    (said,) = (str(each) for each in outages.holding_up() if each is held)
+    assert said.startswith("database x, failing for ")
     outages.worked("database x")
     assert held not in outages.holding_up()
 
@@ -57,11 +56,10 @@ def test_party_of_a_name_is_one_while_somebody_holds_it():
 def test_party_being_called_delays_a_stop_before_it_has_failed(party):
     held = outages.party(LOG, "database y", "nothing is stored")
     with held.awaited():
-        assert [str(each) for each in outages.holding_up() if each is held] == [
-            "database y, no answer for 0 s"
-        ]
+        (said,) = (str(each) for each in outages.holding_up() if each is held)
+        assert said.startswith("database y, no answer for ")
         held.failed("no answer within 5 s")
-        assert str(held) == "database y, failing for 0 s"
+        assert str(held).startswith("database y, failing for ")
         held.worked()
     assert held not in outages.holding_up()
 

@@ -18,8 +18,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 CONSTRAINTS = sorted((ROOT / "constraints").glob("*.txt"))
 # SQLAlchemy loads these by their names in a URL; the last one loads our plug-in.
 _LOADED_BY_NAME = {"psycopg2-binary", "pymysql", "python-openstackclient"}
-# Extras that no OpenStack constrains.
-_NOT_IN_OPENSTACK = {"plot"}
+# Extras that no OpenStack constrains: of a service there are no constraints.
+_NOT_IN_OPENSTACK = {"plot", "watcher"}
+# Watcher has an environment of its own, so it is not installed here.
+_ELSEWHERE = {"watcher": "python-watcher"}
 # What the threads of oslo.service need, and the releases whose oslo.service has none.
 _THREADS_NEED = ("cotyledon", "futurist")
 _WITHOUT_THREADS = {"2025.1"}
@@ -61,7 +63,7 @@ def _imported() -> dict[str, str]:
             for name in names:
                 top = name.partition(".")[0]
                 if top != "migprog" and top not in sys.stdlib_module_names:
-                    for distribution in distributions.get(top, [top]):
+                    for distribution in distributions.get(top, [_ELSEWHERE.get(top, top)]):
                         found[canonicalize_name(distribution)] = str(path.relative_to(ROOT))
     return found
 

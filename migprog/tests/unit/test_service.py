@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that are told to stop, each on both backends."""
+"""Processes that get SIGTERM, each on both backends."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from migprog import concurrency
 concurrency.choose()
 import sys, threading
 from oslo_config import cfg
-from migprog import conf, exception, service
+from migprog import conf, exception, service, systemd
 
 class Service:
     def start(self):
@@ -28,6 +28,8 @@ class Service:
         print("stopped", flush=True)
     def reload(self, config):
         print("reloaded", config.compute.poll_interval, flush=True)
+    def status(self):
+        return systemd.Status(True, "")
 
 try:
     config = conf.load(sys.argv[1:], "test")

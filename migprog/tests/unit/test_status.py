@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from oslo_upgradecheck.upgradecheck import Code
 
 from migprog import objects
-from migprog.cmd import status
-from migprog.core.report import Batch
+from migprog.cmd import store_checks
+from migprog.core.messages import Batch
 from migprog.db import schema
 from migprog.tests import stores
 from migprog.tests.fixtures import commands
@@ -74,6 +74,7 @@ def test_all_is_well(check, store):
         "database rights": (_SUCCESS, f"{where}: may read and write"),
         "Keystone": (_SUCCESS, "not used: [api] auth_strategy is noauth"),
         "Nova": (_SUCCESS, "not used: [nova] auth_type is not set"),
+        "notifications": (_SUCCESS, "not used: [notifications] enabled is false"),
         "agents": (_SUCCESS, f"1, none silent, all of version {_OURS}"),
         "database credentials": (_SUCCESS, "SQLite has none"),
     }
@@ -84,6 +85,19 @@ def test_broker_that_is_away_is_a_failure_with_its_address(check, store):
     result, says = check(_NOAUTH)[1]["message broker"]
     assert result == _FAILURE
     assert says.startswith("message broker 127.0.0.1:1, virtual host migprog: cannot connect: ")
+    assert says.endswith("[needed by migprog-conductor]")
+    assert "secret" not in says
+
+
+def test_broker_of_notifications_that_is_away_is_a_failure(check, store):
+    schema.sync(store)
+    other = "rabbit://migprog:secret@127.0.0.1:2/migprog"
+    options = f"[oslo_messaging_notifications]\ntransport_url = {other}\n"
+    enabled = f"{_NOAUTH}[notifications]\nenabled = true\n{options}"
+    result, says = check(enabled)[1]["notifications"]
+    assert result == _FAILURE
+    where = "notifications by message broker 127.0.0.1:2, virtual host migprog"
+    assert says.startswith(f"{where}: cannot connect: ")
     assert says.endswith("[needed by migprog-conductor]")
     assert "secret" not in says
 
@@ -200,7 +214,7 @@ def test_result_is_a_table(tmp_path, check):
     [
         ("[compute]\npoll_interval = 0\n", "configuration", "[compute] poll_interval: "),
         ("[api]\nlistn = x\n", "configuration", "[api] listn: there is no such option"),
-        ("[compute]\npoll_interval = 11\n", "configuration", "[compute] report_interval: "),
+        ("[compute]\npoll_interval = 21\n", "configuration", "[compute] report_interval: "),
         ("", "message broker", "[DEFAULT] transport_url: is not set"),
         ("[DEFAULT]\ntransport_url = rabbit://\n", "message broker", "names no broker"),
         ("[DEFAULT]\ntransport_url = fake://\n", "message broker", "[DEFAULT] transport_url: fake"),
@@ -293,7 +307,7 @@ def _agent(host="compute-1", version="2.0.0", last_reported_at=stores.START):
 )
 def test_agents_of_another_version(version, says):
     now = stores.at(stores.START)
-    result = status.judge_agents([_agent(version=version)], "2.0.0", now)
+    result = store_checks.judge_agents([_agent(version=version)], "2.0.0", now)
     assert result.code == Code.WARNING
     assert says in result.details
 
@@ -302,22 +316,22 @@ def test_agents_are_silent_after_two_heartbeats():
     heard = stores.at(stores.START)
     for seconds, code in ((60, Code.SUCCESS), (61, Code.WARNING)):
         now = heard + timedelta(seconds=seconds)
-        assert status.judge_agents([_agent()], "2.0.0", now).code == code
-    assert status.judge_agents([], "2.0.0", heard).code == Code.SUCCESS
+        assert store_checks.judge_agents([_agent()], "2.0.0", now).code == code
+    assert store_checks.judge_agents([], "2.0.0", heard).code == Code.SUCCESS
 
 
 def test_of_many_some_are_named():
     agents = [_agent(f"compute-{n}", "1.0.0") for n in range(400)]
-    details = status.judge_agents(agents, "2.0.0", stores.at(stores.START)).details
+    details = store_checks.judge_agents(agents, "2.0.0", stores.at(stores.START)).details
     assert "400 of 400 older" in details
     assert details.count("compute-") == 5
     assert ", 395 more;" in details
 
 
 def test_credentials_on_a_hypervisor():
-    result = status.judge_credentials([])
+    result = store_checks.judge_credentials([])
     assert (result.code, result.details) == (Code.SUCCESS, "no agent reports from this machine")
-    result = status.judge_credentials([_agent()])
+    result = store_checks.judge_credentials([_agent()])
     assert result.code == Code.WARNING
     assert "this machine is a hypervisor, compute-1 (2.0.0)" in result.details
 

@@ -11,6 +11,8 @@ from migprog.conf import steering
 from migprog.core.steering.nova_schedule import NovaOptions
 from migprog.core.steering.requirements import POLICIES, Requirements
 
+S1, S2 = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
+
 
 def load(tmp_path, text):
     path = tmp_path / "migprog.conf"
@@ -31,15 +33,15 @@ def test_requirements_and_mappings_are_read(tmp_path):
         tmp_path,
         "[steering]\npolicy = finish-by-deadline\n"
         "requirements = patience_seconds:60, gentle.may:raise-downtime+abort\n"
-        "policy_by_project = p1:gentle\npolicy_by_server = s1:none, s2:nova\n"
+        f"policy_by_project = p1:gentle\npolicy_by_server = {S1}:none, {S2.upper()}:nova\n"
         "live_migration_downtime_steps = 3\n",
     )
     policies = steering.read(config)
     name, policy = policies.of("s9", "p1")
     assert name == "gentle" and isinstance(policy, Requirements) and policy.patience_seconds == 60
     assert {each.value for each in policy.may} == {"raise-downtime", "abort"}
-    assert policies.of("s1", "p1") == ("none", None)
-    assert policies.of("s2", None) == ("nova", NovaOptions(downtime_steps=3))
+    assert policies.of(S1, "p1") == ("none", None)
+    assert policies.of(S2, None) == ("nova", NovaOptions(downtime_steps=3))
     assert policies.of("s9", None)[0] == "finish-by-deadline"
 
 
@@ -56,7 +58,18 @@ def test_requirements_and_mappings_are_read(tmp_path):
         ("requirements = rough.may:abort", "[steering] requirements: rough.may: 'rough' must be"),
         ("requirements = may", "[steering] requirements: "),
         ("policy_by_project = p1:rough", "[steering] policy_by_project: p1: 'rough' must be one"),
-        ("policy_by_server = s1:rough", "[steering] policy_by_server: s1: 'rough' must be one of"),
+        (
+            f"policy_by_server = {S1}:rough",
+            f"[steering] policy_by_server: {S1}: 'rough' must be one of",
+        ),
+        (
+            "policy_by_server = web:none",
+            "[steering] policy_by_server: web: must be the UUID of a server, not its name",
+        ),
+        (
+            "policy_by_project = my project:none",
+            "[steering] policy_by_project: my project: must be the ID of a project, of 1 to 64",
+        ),
         ("live_migration_downtime = 99", "[steering] live_migration_downtime: "),
         ("live_migration_downtime_steps = 2", "[steering] live_migration_downtime_steps: "),
         ("patience = 4", "[steering] patience: there is no such option"),

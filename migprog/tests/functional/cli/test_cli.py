@@ -4,7 +4,9 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any, TypeAlias
@@ -17,17 +19,25 @@ from lab.parts import processes
 from migprog import objects
 from migprog.api.microversion import NATIVE
 from migprog.cli import client
-from migprog.core.report import Report
+from migprog.core.messages import Report
 from migprog.core.status import Status
 from migprog.tests import stores
 from migprog.tests.fixtures import migrations
 from migprog.tests.functional.cli.commands import following, run
 from migprog.tests.functional.cli.terminal import PROGRAM
 from migprog.tests.functional.test_api import serving
+from migprog.tests.store_cases.measuring import measured, put
 from migprog.tests.unit.cli.test_events import SCHEMA
 
 pytestmark = pytest.mark.functional
 
+# The program, with a default address at which nothing listens.
+_ELSEWHERE = """
+import sys
+from migprog.cli import app
+app.DEFAULT_URL = "http://127.0.0.1:{port}"
+sys.exit(app.main(["list"]))
+"""
 _NOBODY = "00000000-0000-0000-0000-00000000beef"
 
 
@@ -125,10 +135,72 @@ def test_show_and_history_are_of_the_newest_migration_or_the_named_one(filled: F
     assert (shown["uuid"], shown["verdict"]) == (made["stuck"].uuid, "not-converging")
     assert shown == rows(api, "show", made["stuck"].server_uuid, str(shown["id"]))
     text = run(api, "show", "server-2").stdout
-    assert "| downtime_needed_seconds " in text and "| 2.3s " in text and "| 4.0G " in text
+    assert "| downtime_needed_seconds " in text and "| 2.3 s " in text and "| 4.0G " in text
     points = rows(api, "history", made["done"].server_uuid)
     assert points[-1]["Status"] == "completed"
     assert {"Time Left Low", "CPU Throttle"} < rows(api, "history", "server-1", "--long")[0].keys()
+
+
+def test_summary_says_in_hindsight_how_a_migration_went(filled: Filled) -> None:
+    api, made = filled
+    shown = rows(api, "summary", made["done"].server_uuid)
+    assert [*shown] == ["outcome", "time", "measures", "forecast", "actions"]
+    assert shown["outcome"].startswith("completed after 15 min")
+    every = rows(api, "summary", made["failed"].server_uuid, "--long")
+    assert (every["status"], every["sentences"]["outcome"][:6]) == ("failed", "failed")
+    assert {each["reason"] for each in rows(api, "summary", "server-2", "--long")["measures"]} == {
+        "in-progress"
+    }
+    assert "| outcome " in run(api, "summary", "server-4").stdout
+    done = run(api, "--api-version", "1.2", "summary", "server-2", code=1)
+    assert "the API shows no summary in microversion 1.2; it needs 1.3" in done.stderr
+
+
+def test_forecast_says_how_a_migration_would_go(api: str, store: objects.Store) -> None:
+    server = fill(store)["fine"].server_uuid
+    none = run(api, "forecast", server, code=1)
+    assert "No measurement of the server is known. (HTTP 404)" in none.stderr
+    now = time.time()
+    put(store, measured(server, now - 3600), host="compute-1", received_at=now)
+    shown = rows(api, "forecast", server, "--dest", "compute-2", "--long")
+    assert (shown["converges"], shown["dest"]) == ("yes", "compute-2")
+    assert shown["measurement"]["windows"][0]["seconds"] == 1.0
+    assert shown["learned_from"].endswith("migrations (source)")
+    assert "measurement" not in rows(api, "forecast", server)
+    assert "| message" in run(api, "forecast", server).stdout
+    refused = run(api, "forecast", server, "--measure", code=1)
+    assert "Measuring is disabled: set [api] allow_measurements = true" in refused.stderr
+    old = run(api, "--api-version", "1.4", "forecast", server, code=1)
+    assert "the API shows no forecast in microversion 1.4; it needs 1.6" in old.stderr
+
+
+def test_plan_says_when_a_host_is_empty_and_what_to_run(
+    api: str, store: objects.Store, tmp_path: pathlib.Path
+) -> None:
+    now = time.time()
+    quiet, busy = (f"00000000-0000-0000-0000-0000000000{number}" for number in (91, 92))
+    put(store, measured(quiet, now - 3600), host="rack 1", received_at=now)
+    rates = {"windows": ((1.0, 9000), (4.0, 9000)), "memory_bytes": 2**36, "resident_bytes": None}
+    put(store, measured(busy, now - 3600, **rates), host="rack 1", received_at=now)
+    made = rows(api, "plan", "rack 1", "--dest", "b; reboot", "--at-once", "1")
+    assert [(row["Server UUID"], row["State"]) for row in made] == [
+        (quiet, "waiting"),
+        (busy, "stays"),
+    ]
+    done = run(api, "plan", "rack 1", "--deadline", "2036-01-01T00:00:00Z", "--long")
+    assert "| Helps " in done.stdout and "1 server does not move without help" in done.stderr
+    lines = run(api, "plan", "rack 1", "--dest", "b; reboot", "-f", "openstack").stdout.splitlines()
+    (command,) = (line for line in lines if not line.startswith("#"))
+    assert command.startswith("openstack --os-compute-api-version 2.30 server migrate --live-")
+    assert f" --host 'b; reboot' {quiet}" in command
+    late = run(api, "plan", "rack 1", "--deadline", "tomorrow", code=1)
+    assert "deadline: 'tomorrow' must be an instant" in late.stderr
+    none = run(api, "plan", "nowhere", code=1)
+    assert "no agent of host 'nowhere' is known (HTTP 404)" in none.stderr
+    refused = run(api, "plan", "rack 1", "--measure", code=1)
+    assert "Measuring is disabled: set [api] allow_measurements = true" in refused.stderr
+    old = run(api, "--api-version", "1.6", "plan", "rack 1", code=1)
+    assert "the API shows no plan of a drain in microversion 1.6; it needs 1.7" in old.stderr
 
 
 @pytest.mark.parametrize(
@@ -145,12 +217,52 @@ def test_show_and_history_are_of_the_newest_migration_or_the_named_one(filled: F
         ("--api-version 2 list", 2, "must be 1, or a microversion such as 1.0"),
         ("--api-version 1.999 list", 1, "Version 1.999 is not supported"),
         ("--url localhost:8790 list", 2, "must be an http or https URL"),
+        ("--url http://[::1 list", 2, "'http://[::1' must be an http or https URL"),
+        ("--url http://api:port list", 2, "'http://api:port' must be an http or https URL"),
+        ("--url http://api:99999 list", 2, "must be an http or https URL"),
+        ("--url http://a..b list", 2, "must be an http or https URL"),
+        ("--url http://api?x=1 list", 2, "without user, query and fragment"),
+        ("--url http://me:pass@api list", 2, "'http://***@api' must be an http or https URL"),
+        ("list --limit x", 2, "--limit: 'x' must be a whole number, at least 1"),
+        ("list --limit 0", 2, "--limit: '0' must be a whole number, at least 1"),
+        ("watch --interval x", 2, "--interval: 'x' must be a number of seconds, at least 0.5"),
+        ("watch --interval nan", 2, "--interval: 'nan' must be a number of seconds"),
+        ("watch --timeout -1", 2, "--timeout: '-1' must be a number of seconds, at least 0"),
+        ("watch --migration 1 server-1", 1, "--migration needs --until-done"),
+        ("watch --until-done server-1 --host a", 1, "it takes no --host"),
     ],
 )
 def test_what_is_wrong_is_said(filled: Filled, arguments: str, code: int, said: str) -> None:
     api, _made = filled
     done = run(api, *arguments.split(), code=code)
     assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(
+            "list --host",
+            "list --project",
+            "list --server",
+            "list --marker",
+            "list --changed-since",
+        ),
+        *("watch --host", "wait-host", "show", "forecast", "forecast web --dest"),
+    ],
+)
+def test_name_that_a_script_left_empty_selects_nothing(filled: Filled, command: str) -> None:
+    """And not everything."""
+    api, _made = filled
+    for empty in ("", " "):
+        done = run(api, *command.split(), empty, code=2)
+        assert f": {empty!r} must not be empty" in done.stderr
+
+
+def test_options_without_a_command_show_the_commands(filled: Filled) -> None:
+    """cliff would begin a dialogue."""
+    api, _made = filled
+    assert "wait-host" in run(api, code=2).stdout
 
 
 def test_advice_needs_an_api_that_has_it(filled: Filled) -> None:
@@ -239,7 +351,7 @@ def test_watch_without_a_terminal_writes_a_line_for_each_change(
         stuck = stores.later(made["fine"], **migrations.NOT_CONVERGING)
         migrations.store(store, stuck)
         line = process.stdout.readline()
-        assert "changed 20% memory-iterations 3, not-converging: needs a downtime limit" in line
+        assert "changed 20% memory-iterations 3, not-converging: needs a downtime of" in line
         assert "\x1b" not in line
 
 
@@ -281,4 +393,24 @@ def test_api_that_is_not_there_is_an_error() -> None:
     (port,) = processes.free_ports(1)
     for command in (["list"], ["watch"], ["wait-host", "compute-1"]):
         done = run(f"http://127.0.0.1:{port}", *command, code=1)
-        assert "Unable to establish connection" in done.stderr
+        assert re.fullmatch(
+            rf"Unable to establish connection to http://127.0.0.1:{port}/\S+: Connection refused\n",
+            done.stderr,
+        )
+
+
+def test_address_that_nobody_gave_is_said_to_be_so() -> None:
+    given = {name: value for name, value in os.environ.items() if not name.startswith("MIGPROG_")}
+    # Nothing but an API of this machine listens there.
+    done = subprocess.run(
+        [sys.executable, "-c", _ELSEWHERE.format(port=processes.free_ports(1)[0])],
+        env=given,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        ": Connection refused\nno address was given: use --url, or --os-cloud to log in\n"
+    )

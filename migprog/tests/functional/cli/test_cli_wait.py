@@ -39,7 +39,10 @@ def test_watch_until_done_ends_by_the_outcome(
         migrations.store(store, migrations.ended(report, status))
         assert process.wait(PATIENCE_SECONDS) == code
         assert " ended " in process.stdout.readline()
-        assert f"has ended: {status.value}" in process.stderr.read()
+        said = process.stderr.read()
+        assert f"has ended: {status.value}" in said
+        # In hindsight, for people.
+        assert [line[:2] for line in said.splitlines()[2:]] == ["  "] * 4
 
 
 def test_watch_until_done_waits_for_the_migration_that_was_just_requested(
@@ -113,3 +116,33 @@ def test_wait_host_does_not_take_silence_for_an_empty_host(store: objects.Store,
     migrations.heartbeat(store, at=time.time() - 900)
     done = run(api, "wait-host", "compute-1", code=5)
     assert "its agent is silent" in done.stderr
+
+
+def test_wait_host_does_not_take_a_hung_agents_word(store: objects.Store, api: str) -> None:
+    """Its heartbeats arrive, but the thread that watches migrations stands still."""
+    migrations.heartbeat(store, loop_age_seconds=600.0)
+    done = run(api, "wait-host", "compute-1", code=5)
+    assert "no migration of host compute-1 is known, but its agent is silent" in done.stderr
+
+
+def test_wait_host_waits_for_a_migration_of_an_agent_that_reports_no_more(
+    store: objects.Store, api: str
+) -> None:
+    """It may still run: the command says so at once and at its end. An agent that is back ends
+    the wait."""
+    report, long_ago = migrations.running(1), time.time() - 600
+    migrations.heartbeat(store, at=long_ago)
+    stores.store(store, report, host="compute-1", last_reported_at=long_ago)
+    done = run(api, "wait-host", "compute-1", "--timeout", "1", code=6)
+    (line,) = done.stdout.splitlines()
+    assert " listed " in line and ": no report from compute-1 for 10m" in line
+    assert done.stderr.startswith(
+        "timed out: 1 migration still touches host compute-1; 1 of them stale: no report from "
+        "compute-1 for 10m"
+    )
+    with following(api, "wait-host", "compute-1") as process:
+        assert " listed " in process.stdout.readline()
+        migrations.heartbeat(store)
+        migrations.store(store, migrations.ended(report))
+        assert process.wait(PATIENCE_SECONDS) == 0
+        assert process.stderr.read() == "no migration touches host compute-1\n"

@@ -10,6 +10,7 @@ migprog.tests.functional.parties`` writes ``doc/source/remote-parties.csv``.
 from migprog.tests.functional.parties import database  # isort: skip
 from migprog.tests.functional.parties import broker  # isort: skip
 from migprog.tests.functional.parties import broker_conductor  # isort: skip
+from migprog.tests.functional.parties import broker_notifications  # isort: skip
 from migprog.tests.functional.parties import actions  # isort: skip
 from migprog.tests.functional.parties import keystone, nova  # isort: skip
 from migprog.tests.functional.parties import libvirt  # isort: skip
@@ -25,6 +26,7 @@ __all__ = [
     "actions",
     "broker",
     "broker_conductor",
+    "broker_notifications",
     "client",
     "database",
     "keystone",

@@ -10,7 +10,8 @@ import oslo_messaging as messaging
 
 from lab.parts import processes
 from migprog import context, rpc
-from migprog.core.actions import Action, Answer, Target
+from migprog.core.actions import Action, Target
+from migprog.core.agent_answer import Answer
 from migprog.rpc import compute
 from migprog.rpc.compute import ComputeAPI, Unanswered
 from migprog.tests import stores

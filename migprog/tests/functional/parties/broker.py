@@ -17,9 +17,10 @@ from oslo_config import cfg
 from lab.faults.relay import Relay
 from lab.parts import processes
 from migprog import objects, rpc
-from migprog.conductor.batcher import ReportBatcher, StoreBatches
+from migprog.conductor.batcher import ReportBatcher
 from migprog.conductor.endpoint import ConductorEndpoint
-from migprog.core.report import Ack, Batch
+from migprog.conductor.storing import StoreBatches
+from migprog.core.messages import Ack, Batch
 from migprog.rpc.conductor import TOPIC as CONDUCTOR_TOPIC
 from migprog.rpc.conductor import ConductorAPI, Unreachable
 from migprog.tests import stores

@@ -54,7 +54,7 @@ def _(broker: Broker) -> None:
 
 
 @contextlib.contextmanager
-def _heartbeat(seconds: int) -> Iterator[None]:
+def heartbeat(seconds: int) -> Iterator[None]:
     """Connections made meanwhile are given up when they were silent for so long."""
     name, group = "heartbeat_timeout_threshold", "oslo_messaging_rabbit"
     cfg.CONF.set_override(name, seconds, group)
@@ -74,7 +74,7 @@ def _(broker: Broker) -> None:
     with connected(broker.url):
         # The group of these options is there from now on.
         pass
-    with _heartbeat(int(SHORT.heartbeat)), _agent(broker) as transport:
+    with heartbeat(int(SHORT.heartbeat)), _agent(broker) as transport:
         # New connections work, as with a broker whose address another one has taken over.
         broker.relay.silence()
         is_taken_when(lambda: None, transport)
@@ -89,7 +89,7 @@ def _(broker: Broker) -> None:
 def _(broker: Broker) -> None:
     with connected(broker.url):
         pass
-    with _heartbeat(int(SHORT.heartbeat)), _agent(broker) as transport:
+    with heartbeat(int(SHORT.heartbeat)), _agent(broker) as transport:
         silent_seconds = 2 * SHORT.heartbeat + SHORT.rpc
         with broker.stopped():
             # Its old connections are given up, and new ones are not answered.

@@ -16,10 +16,11 @@ from lab.parts import processes
 from lab.parts.databases import Server
 from migprog import objects
 from migprog.api import app
-from migprog.conductor.batcher import ReportBatcher, make_store_batches
+from migprog.conductor.batcher import ReportBatcher
+from migprog.conductor.storing import make_store_batches
 from migprog.conf import api as api_conf
-from migprog.core.report import Batch
-from migprog.db import engine as db
+from migprog.core.messages import Batch
+from migprog.db import connections
 from migprog.tests import stores
 from migprog.tests.functional.parties.table import SHORT, cell
 
@@ -90,7 +91,7 @@ def _refuses_to_store(intake: ReportBatcher) -> None:
 def _client(store: objects.Store) -> testing.TestClient:
     conf = cfg.ConfigOpts()
     conf.register_opts(api_conf.OPTS, api_conf.GROUP.name)
-    db.register_opts(conf)
+    connections.register_opts(conf)
     conf([], default_config_files=[], default_config_dirs=[])
     conf.set_override("auth_strategy", "noauth", "api")
     application = app.create(conf, store)

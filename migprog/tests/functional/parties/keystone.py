@@ -16,7 +16,7 @@ from migprog import httpd
 from migprog.api import app
 from migprog.api import keystone as api_keystone
 from migprog.conf import api as api_conf
-from migprog.db import engine as db
+from migprog.db import connections
 from migprog.tests import stores
 from migprog.tests.fixtures.dripping import dripping
 from migprog.tests.functional.parties.hung import full_backlog
@@ -28,7 +28,7 @@ def _behind_keystone(url: str) -> Iterator[str]:
     """An API's address whose Keystone is at ``url``; it has four threads."""
     conf = cfg.ConfigOpts()
     conf.register_opts(api_conf.OPTS, api_conf.GROUP.name)
-    db.register_opts(conf)
+    connections.register_opts(conf)
     conf([], default_config_files=[], default_config_dirs=[])
     loading.register_auth_conf_options(conf, "keystone_authtoken")
     conf.register_opts(loading.get_auth_plugin_conf_options("password"), "keystone_authtoken")

@@ -17,7 +17,7 @@ from lab.hosts import Guest, Host, Lab, Server
 from lab.parts import processes
 from migprog.compute.agent import ComputeAgent
 from migprog.compute.settings import Settings
-from migprog.core.report import Ack, Batch
+from migprog.core.messages import Ack, Batch
 from migprog.core.schedule import Rules
 from migprog.recording.writer import Limits
 from migprog.tests.functional.parties.table import SHORT, SLACK_SECONDS, Times, cell

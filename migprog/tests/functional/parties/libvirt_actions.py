@@ -12,7 +12,8 @@ from typing import Any
 
 from lab.hosts import Lab, LabError
 from migprog.context import for_service
-from migprog.core.actions import Answer, Refusal, Target
+from migprog.core.actions import Refusal, Target
+from migprog.core.agent_answer import Answer
 from migprog.rpc.compute import ANSWER_SECONDS
 from migprog.tests.functional.parties.libvirt import (
     READY_SECONDS,
@@ -50,7 +51,9 @@ def _asking(hosts: Lab, name: str, uri: str | None = None) -> Iterator[Any]:
 
             def ask() -> Answer:
                 begun = time.monotonic()
-                answer = Answer.from_wire(endpoints[0].abort(for_service(), migration=target))
+                answer = Answer.from_wire(
+                    endpoints[0].abort(for_service(), migration=target), Refusal
+                )
                 assert time.monotonic() - begun <= ANSWER_SECONDS + SLACK_SECONDS
                 return answer
 

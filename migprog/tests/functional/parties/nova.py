@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova, and Keystone, where the conductor logs in for it, in a thread that nobody waits for."""
+"""Nova, and Keystone, where the conductor logs in for it, in a thread of its own."""
 
 import socket
 

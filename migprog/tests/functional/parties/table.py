@@ -13,7 +13,7 @@ from migprog import httpd, rpc
 from migprog.api import keystone as api_keystone
 from migprog.conf import api as api_conf
 from migprog.conf import compute as compute_conf
-from migprog.conf import database as database_conf
+from migprog.conf import database_timeouts as database_conf
 from migprog.conf import nova as nova_conf
 from migprog.rpc.compute import CALL_TIMEOUT_SECONDS
 

@@ -49,7 +49,7 @@ def test_relay_carries_both_directions_and_closes(relay, server):
         assert client.recv(10) == b""
 
 
-def test_cut_relay_passes_nothing_until_it_is_mended(relay, server):
+def test_cut_relay_carries_nothing_until_it_is_mended(relay, server):
     with connected(relay, server) as (client, there):
         relay.cut()
         client.sendall(b"call")

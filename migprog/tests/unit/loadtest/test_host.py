@@ -8,8 +8,8 @@ import pytest
 from migprog import exception
 from migprog.compute.reporting.outbox import Outbox
 from migprog.compute.reporting.sender import Address, Sender
-from migprog.core.report import ArrivalState
-from migprog.core.schedule import Reason, Rules
+from migprog.core.messages import ArrivalState
+from migprog.core.schedule import ReportReason, Rules
 from migprog.core.status import ENDED, Status
 from migprog.loadtest import stream
 from migprog.loadtest.host import Host
@@ -32,7 +32,7 @@ def host(chosen, peer):
 
 
 def ticked(host, seconds: float, begin: float = 1000.0):
-    """All that it told in so many seconds, a tick each half of one: by when it was told."""
+    """All that it reported in so many seconds, a tick each half of one: by when it was reported."""
     ticks = [begin + n / 2 for n in range(int(2 * seconds))]
     return [(now, told) for now in ticks for told in host.tick(now, EPOCH + now)]
 
@@ -50,9 +50,9 @@ def test_the_recordings_that_come_along_are_of_every_kind(streams):
 def test_migration_is_reported_per_interval_and_changes_at_once(streams):
     (only,) = [s for s in streams if s.reports[-1].status is Status.COMPLETED][:1]
     told = ticked(host([(only, 0.0)], Outbox()), only.times[-1] - 1)
-    assert told[0][1].reason is Reason.FIRST
+    assert told[0][1].reason is ReportReason.FIRST
     assert {each.report.uuid for _, each in told} == {told[0][1].report.uuid}
-    progress = (Reason.STEP, Reason.FIGURES)
+    progress = (ReportReason.STEP, ReportReason.FIGURES)
     steps = [now for now, each in told if each.reason in progress]
     assert len(steps) >= 0.3 * only.times[-1]
     gaps = [b - a for (a, _), (b, _) in itertools.pairwise(told)]
@@ -95,7 +95,7 @@ def test_within_the_interval_percentages_are_reported_as_they_move(streams, step
     told = [each.reason for _, each in ticked(one, only.times[-1] - 1)]
     assert len(told) == pytest.approx(reports, abs=3)
     # The time left is found once, while the percentage is still 0.
-    assert (told.count(Reason.STEP) > 1) == (step_points < NO_STEPS)
+    assert (told.count(ReportReason.STEP) > 1) == (step_points < NO_STEPS)
 
 
 def test_a_share_goes_through_json_and_shares_are_everybodys():

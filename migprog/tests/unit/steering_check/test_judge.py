@@ -87,13 +87,13 @@ def test_ratios_are_medians_of_those_that_an_action_changed():
     ]
     counted = judge.figures(pairs)
     assert counted["compared"] == 3
-    assert counted["after_first_pass_ratio"] == pytest.approx(0.25)
+    assert counted["after_first_iteration_ratio"] == pytest.approx(0.25)
     assert counted["downtime_ratio"] == pytest.approx(1.25)
 
 
 def test_ratios_of_no_pairs_are_unknown():
     counted = judge.figures([])
-    assert counted["after_first_pass_ratio"] is counted["downtime_ratio"] is None
+    assert counted["after_first_iteration_ratio"] is counted["downtime_ratio"] is None
 
 
 @pytest.mark.parametrize(

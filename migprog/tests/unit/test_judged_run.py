@@ -5,15 +5,15 @@ import json
 
 import pytest
 
-from lab import suite
+from lab import judged_run
 
 
 def ended(tmp_path, measure, *words):
     """The exit status of a suite, and the document that it wrote, if any."""
     out = tmp_path / "out.json"
-    arguments = suite.parser("faults", "").parse_args([f"--json={out}", *words])
+    arguments = judged_run.parser("faults", "").parse_args([f"--json={out}", *words])
     with pytest.raises(SystemExit) as left:
-        suite.run("faults", arguments, measure, lambda document: f"{len(document)} keys")
+        judged_run.run("faults", arguments, measure, lambda document: f"{len(document)} keys")
     return left.value.code, json.loads(out.read_text()) if out.exists() else None
 
 
@@ -48,7 +48,7 @@ def test_logs_are_kept_in_the_directory_that_is_asked_for(tmp_path):
 
 
 def test_table_is_one_of_restructuredtext():
-    assert suite.table(("fault", "times"), [["agent killed", "3"], ["all", "12"]]) == [
+    assert judged_run.table(("fault", "times"), [["agent killed", "3"], ["all", "12"]]) == [
         "============  =====",
         "fault         times",
         "============  =====",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the agent's record adds to what libvirt has shown of a migration."""
 
-from lab.steering.bench import with_unseen
 from lab.steering.course import Action, Course, Ending
+from lab.steering.site import with_unseen
 
 
 def course(*actions):
