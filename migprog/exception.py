@@ -21,6 +21,13 @@ class MigrationNotFound(NotFound):
 class HostNotFound(NotFound):
     """No agent of the host is known."""
 
+    def __init__(self, host: str) -> None:
+        super().__init__(f"no agent of host {host[:64]!r} is known")
+
+
+class TooManyServers(MigprogError):
+    """A host has more servers than a plan can have; the text says how many."""
+
 
 class ActionsDisabled(MigprogError):
     """Actions are disabled on the API; the text says how to enable them."""
@@ -28,6 +35,29 @@ class ActionsDisabled(MigprogError):
 
 class AgentActionsDisabled(ActionsDisabled):
     """Actions are disabled on the source host; the text says how to enable them."""
+
+
+class MeasuringDisabled(MigprogError):
+    """Measuring is disabled on the API; the text says how to enable it."""
+
+
+class AgentMeasuringDisabled(MeasuringDisabled):
+    """Measuring is disabled on the server's host; the text says how to enable it."""
+
+
+class NotMeasurable(MigprogError):
+    """A server cannot be measured, or was not; the text says why.
+
+    ``reason``: one of :class:`migprog.core.measurement.Failure`, None where it is not known.
+    """
+
+    def __init__(self, text: str, reason: str | None = None) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class NotMeasured(MigprogError):
+    """Nothing was measured of a server; the text says why, if that is known."""
 
 
 class Conflict(MigprogError):
@@ -51,6 +81,10 @@ class AgentTimeout(AgentUnavailable):
 
 class AnotherAgent(MigprogError):
     """Another agent does this one's work; the text names both."""
+
+
+class LoopFailed(MigprogError):
+    """A loop without which the process does not do its work has ended by an unexpected error."""
 
 
 class ConfigError(MigprogError):

@@ -6,9 +6,11 @@ address. Failures that migprog itself logs (:mod:`migprog.outages`) are demoted 
 records the first is kept, and similar ones are counted.
 """
 
+import contextlib
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from migprog import exception, outages
@@ -84,6 +86,8 @@ class _Tame(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         text, name = str(record.msg), _dotted(record.name)
+        if getattr(_LOCAL, "failures_are_raised", False):
+            return _demoted(record)
         if name == _RABBIT:
             # Without a party nothing else logs the outage.
             if self.broker is not None and text.startswith(_BROKER_WORKS):
@@ -172,6 +176,7 @@ class _Once(logging.Formatter):
 
 
 _TAME = _Tame()
+_LOCAL = threading.local()
 
 
 def tame() -> None:
@@ -189,3 +194,14 @@ def tame() -> None:
 def report_broker(party: outages.Party | None) -> None:
     """Pass failures of the broker that oslo.messaging handles by itself on to ``party``."""
     _TAME.broker = party
+
+
+@contextlib.contextmanager
+def failures_raised() -> Iterator[None]:
+    """Demote what libraries log in this thread while the block runs: its caller gets failures as
+    exceptions, and its broker may be another one than that of :func:`report_broker`."""
+    _LOCAL.failures_are_raised = True
+    try:
+        yield
+    finally:
+        _LOCAL.failures_are_raised = False

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Iterator
 
 from migprog.core import outage
+from migprog.core.duration import describe
 
 # Attribute of log records that need no exception summary appended.
 IS_COMPLETE = "is_complete"
@@ -48,7 +49,7 @@ class Party:
         if due is None:
             return
         count = "" if due.failures == 1 else _count(due.failures, due.seconds)
-        again = "" if next_try_seconds is None else f"; next try in {_seconds(next_try_seconds)}"
+        again = "" if next_try_seconds is None else f"; next try in {describe(next_try_seconds)}"
         self._log.log(
             logging.ERROR if refused else logging.WARNING,
             "%s: %s%s; %s%s",
@@ -77,8 +78,8 @@ class Party:
     def __str__(self) -> str:
         now, since = time.monotonic(), self._awaited_since
         if self.is_failing or since is None:
-            return f"{self.name}, failing for {self._outage.seconds(now):.0f} s"
-        return f"{self.name}, no answer for {now - since:.0f} s"
+            return f"{self.name}, failing for {describe(self._outage.seconds(now))}"
+        return f"{self.name}, no answer for {describe(now - since)}"
 
 
 _PARTIES: "weakref.WeakValueDictionary[str, Party]" = weakref.WeakValueDictionary()
@@ -106,8 +107,4 @@ def holding_up() -> list[Party]:
 
 
 def _count(failures: int, seconds: float) -> str:
-    return f" ({failures} failure{'s' if failures > 1 else ''} in {_seconds(seconds)})"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f" ({failures} failure{'s' if failures > 1 else ''} in {describe(seconds)})"

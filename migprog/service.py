@@ -6,6 +6,7 @@ forks a new one, and a restarted agent would lose track of what it watches. Here
 configuration again and the service continues. To run more conductors or APIs, run more processes.
 """
 
+import faulthandler
 import logging
 import os
 import signal
@@ -16,7 +17,7 @@ from typing import NoReturn, Protocol
 
 from oslo_config import cfg
 
-from migprog import concurrency, conf, exception, outages
+from migprog import concurrency, conf, exception, outages, systemd
 
 LOG = logging.getLogger(__name__)
 # How long a stop waits for a start in progress, so that it can clean up after it.
@@ -45,6 +46,9 @@ class Service(Protocol):
     def reload(self, conf: cfg.ConfigOpts) -> None:
         """Apply the mutable options of a configuration that was read again and is valid."""
 
+    def status(self) -> systemd.Status:
+        """Return what the service does, for its unit; callable at any time, and never blocks."""
+
 
 def main(
     prog: str,
@@ -56,6 +60,8 @@ def main(
 
     ``--help`` begins with ``description``. An error that stops the service is printed as one line.
     """
+    # A watchdog ends a process that hangs with SIGABRT: this prints where each thread is.
+    faulthandler.enable()
     try:
         with conf.references_explained(cfg.CONF):
             config = conf.load(sys.argv[1:], prog, cli_opts=cli_opts, description=description)
@@ -83,6 +89,7 @@ def run(config: cfg.ConfigOpts, service: Service) -> None:
     """
     if concurrency.is_green():
         LOG.info("running on eventlet: %s", concurrency.why_green())
+    notifier = systemd.Notifier()
     inbox = concurrency.Inbox()
     inbox.wake_on_signals()
     _failures.append(inbox)
@@ -99,8 +106,9 @@ def run(config: cfg.ConfigOpts, service: Service) -> None:
     starting = threading.Thread(target=start, name="start", daemon=True)
     starting.start()
     try:
-        _serve(config, service, inbox)
+        _serve(config, service, inbox, notifier)
     finally:
+        notifier.stopping()
         _failures.remove(inbox)
         starting.join(_START_SECONDS)
         if starting.is_alive():
@@ -133,8 +141,13 @@ def _stop(service: Service) -> None:
 
 def _waiting_for() -> str:
     """Return what probably delays the stop, as the end of a log line."""
+    return _parties() or "; finishing work in progress"
+
+
+def _parties() -> str:
+    """Return the parties that this process may be waiting for, as the end of a line."""
     parties = [str(party) for party in outages.holding_up()]
-    return f"; waiting for: {', '.join(parties)}" if parties else "; finishing work in progress"
+    return f"; waiting for: {', '.join(parties)}" if parties else ""
 
 
 def _end(status: int) -> NoReturn:
@@ -144,15 +157,26 @@ def _end(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _serve(config: cfg.ConfigOpts, service: Service, inbox: concurrency.Inbox) -> None:
+def _serve(
+    config: cfg.ConfigOpts,
+    service: Service,
+    inbox: concurrency.Inbox,
+    notifier: systemd.Notifier,
+) -> None:
+    def status() -> systemd.Status:
+        now = service.status()
+        return systemd.Status(now.serves, f"{now.text}{_parties()}")
+
     while True:
-        for received in inbox.get_all(timeout_seconds=3600):
+        notifier.look(status)
+        for received in inbox.get_all(timeout_seconds=notifier.seconds):
             if isinstance(received, Exception):
                 raise received
             if received != signal.SIGHUP:
                 LOG.info("%s: stopping", signal.Signals(received).name)
                 return
-            _reload(config, service)
+            with notifier.reloading():
+                _reload(config, service)
 
 
 def _reload(config: cfg.ConfigOpts, service: Service) -> None:

@@ -2,24 +2,23 @@
 """Configuration: one module for each group. Commands read it and pass values on."""
 
 import contextlib
-import itertools
 import logging
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
 
 from oslo_config import cfg
-from oslo_context.context import RequestContext
 from oslo_log import log
 
-from migprog import exception, logs
+from migprog import exception
 from migprog.conf import (
     api,
     compute,
     conductor,
-    database,
+    database_timeouts,
     log_format,
-    log_lines,
+    log_setup,
+    notifications,
     references,
     steering,
     unknown,
@@ -28,7 +27,7 @@ from migprog.version import RELEASE
 
 LOG = logging.getLogger(__name__)
 
-GROUPS = (api, compute, conductor, database, steering)
+GROUPS = (api, compute, conductor, database_timeouts, notifications, steering)
 
 _QUIET = (
     "alembic=WARN",
@@ -70,7 +69,7 @@ def load(
     except (cfg.Error, OSError, ValueError) as error:
         raise exception.ConfigError(why_unread(error, argv)) from error
     validate(conf)
-    _set_logging_up(conf)
+    log_setup.set_up(conf)
     _warn_of_unknown(conf)
     return conf
 
@@ -85,44 +84,6 @@ def why_unread(error: Exception, argv: Sequence[str]) -> str:
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}"
     return plain(error)
-
-
-def _set_logging_up(conf: cfg.ConfigOpts) -> None:
-    try:
-        log.setup(conf, "migprog", RELEASE)
-    except (OSError, log.LogConfigError) as error:
-        option = "log_config_append" if conf.log_config_append else "log_dir, log_file"
-        raise exception.ConfigError(f"[DEFAULT] {option}: {error}") from error
-    except ValueError as error:
-        raise exception.ConfigError(f"[DEFAULT] default_log_levels: {error}") from error
-    _try_formats()
-    # Leaves JSON formatters alone; logs.tame() wraps the formatter, so it comes later.
-    log_lines.keep_printable(logging.getLogger())
-    logs.tame()
-
-
-class _Trial(RequestContext):
-    """A context that does not become the thread's, whose log lines would all show it."""
-
-    def update_store(self) -> None:
-        pass
-
-
-def _try_formats() -> None:
-    """Check the formats of log lines. Raises :class:`exception.ConfigError`."""
-    # Lines inside and outside of requests have different formats.
-    contexts = (None, _Trial())
-    for handler, context in itertools.product(logging.getLogger().handlers, contexts):
-        record = LOG.makeRecord(
-            *(LOG.name, logging.INFO, __file__, 0, "a line", (), None), extra={"context": context}
-        )
-        try:
-            handler.format(record)
-        except (KeyError, TypeError, ValueError) as error:
-            raise exception.ConfigError(
-                "[DEFAULT] logging_context_format_string, logging_default_format_string, "
-                f"log_date_format: {type(error).__name__}: {error}"
-            ) from error
 
 
 @contextlib.contextmanager
@@ -183,6 +144,7 @@ def validate(conf: cfg.ConfigOpts) -> None:
         _refuse_unknown(path, sections)
     api.check(conf)
     compute.check(conf)
+    notifications.check(conf)
     steering.check(conf)
 
 

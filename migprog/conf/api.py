@@ -11,6 +11,8 @@ from migprog.conf.bind import Address, metrics_opts
 
 KEYSTONE = "keystone"
 NOAUTH = "noauth"
+# Of all clients together, besides those of watchers.
+CONNECTIONS = 500
 
 GROUP = cfg.OptGroup("api", title="The REST API")
 
@@ -21,9 +23,9 @@ OPTS = [
         choices=[
             (
                 KEYSTONE,
-                "every address except /, /v2.1, /healthcheck and /openapi.json needs a Keystone "
-                "token, see [keystone_authtoken]; the rules of [oslo_policy] say what a token's "
-                "user may do",
+                "every address except /, /v2.1, /healthcheck, /openapi.json and /ui/ needs a "
+                "Keystone token, see [keystone_authtoken]; the rules of [oslo_policy] say what a "
+                "token's user may do",
             ),
             (
                 NOAUTH,
@@ -65,11 +67,11 @@ OPTS = [
         "max_connections_per_client",
         default=250,
         min=1,
-        max=500,
+        max=10500,
         help="Maximum number of simultaneous connections from one address to migprog-api and "
-        "migprog-standalone. All addresses together may have 500. When a limit is reached, a new "
-        "connection replaces the one that has been idle for the longest; if none is idle, the new "
-        "one is closed. All clients of a proxy count as one address.",
+        "migprog-standalone. All addresses together may have 500, and max_watchers more. When a "
+        "limit is reached, a new connection replaces the one that has been idle for the longest; "
+        "if none is idle, the new one is closed. All clients of a proxy count as one address.",
     ),
     cfg.IntOpt(
         "max_long_polls",
@@ -79,6 +81,24 @@ OPTS = [
         "migration changes. If not set: half of the threads of migprog-api and "
         "migprog-standalone, 0 under uWSGI and gunicorn. There it must be less than the number of "
         "threads of a worker; a worker with one thread accepts no long polls.",
+    ),
+    cfg.IntOpt(
+        "max_watchers",
+        default=1000,
+        min=0,
+        max=10000,
+        help="Maximum number of watchers of lists in each process, that is of requests that wait "
+        "for news of a list of migrations in progress. One user may have a quarter of them. In "
+        "migprog-api and migprog-standalone a watcher occupies a connection, but no thread; under "
+        "uWSGI and gunicorn each occupies a thread and counts as a long poll (max_long_polls).",
+    ),
+    cfg.FloatOpt(
+        "news_interval",
+        default=2.0,
+        min=0.1,
+        max=60.0,
+        help="Seconds between two readings of the migrations in progress while lists are watched: "
+        "one query, whatever the number of watchers. News of a list is up to so many seconds old.",
     ),
     *metrics_opts(
         "migprog-api",
@@ -93,6 +113,26 @@ OPTS = [
         "the agent of the source host through the broker ([DEFAULT] transport_url), if that agent "
         "permits it ([compute] allow_actions). If false, the API needs no broker and changes "
         "nothing.",
+    ),
+    cfg.BoolOpt(
+        "ui_enabled",
+        default=True,
+        help="Serve the page at /ui/, in which people look at migrations. It consists of files "
+        "without data: what it shows it asks the API for, with the token that its user gives it.",
+    ),
+    cfg.BoolOpt(
+        "ui_password_login",
+        default=False,
+        help="Let users of the page sign in with a user name and password, which the API passes on "
+        "to the Keystone of [keystone_authtoken] auth_url. Neither is stored or logged. If false, "
+        "users sign in with a token. Serve the API by TLS before you set it.",
+    ),
+    cfg.BoolOpt(
+        "allow_measurements",
+        default=False,
+        help="Accept requests to measure a server for a forecast of its migration, and send them "
+        "to the agent of its host through the broker, if that agent permits it ([compute] "
+        "allow_measurements). Forecasts from what was measured before need neither.",
     ),
     cfg.IntOpt(
         "max_limit",

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options of the agent on a hypervisor."""
 
-from oslo_config import cfg
+from oslo_config import cfg, types
 from oslo_utils import netutils
 
 from migprog import exception
 from migprog.conf import groups
 from migprog.conf.bind import metrics_opts
+from migprog.core.measurement import MAX_WINDOWS, WINDOWS_SECONDS
 
 GROUP = cfg.OptGroup("compute", title="The agent, on each hypervisor")
 
@@ -14,8 +15,8 @@ OPTS = [
     cfg.StrOpt(
         "connection_uri",
         default="qemu:///system",
-        help="URI of the libvirt to watch. The connection is read-only; qemu_events and "
-        "allow_actions open further, read-write connections.",
+        help="URI of the libvirt to watch. The connection is read-only; qemu_events, allow_actions "
+        "and allow_measurements open further, read-write connections.",
     ),
     cfg.BoolOpt(
         "qemu_events",
@@ -49,15 +50,16 @@ OPTS = [
     ),
     cfg.FloatOpt(
         "report_interval",
-        default=10,
+        default=20,
         min=0.1,
         max=600,
         mutable=True,
         help="Seconds after which the counters of a migration are reported again. Its percentage "
         "is reported each time it has moved by four points, with at most one message a second from "
         "this host; a change of status, phase or verdict is reported at once. While conductors "
-        "respond slowly, the agent lengthens both, up to heartbeat_interval. Must not be shorter "
-        "than poll_interval. Smaller values cost more messages and database writes.",
+        "respond slowly, the agent lengthens this interval and the pause between messages, up to "
+        "heartbeat_interval. Must not be shorter than poll_interval. Smaller values cost more "
+        "messages and database writes.",
     ),
     cfg.FloatOpt(
         "heartbeat_interval",
@@ -103,10 +105,49 @@ OPTS = [
         "the broker, and opens a read-write connection to libvirt for each of them. If false, the "
         "agent does neither and never changes a migration.",
     ),
+    cfg.BoolOpt(
+        "allow_measurements",
+        default=False,
+        help="Permit measuring how fast servers of this host write to their memory, for forecasts "
+        "of migrations that have not begun: when a user asks for it whom the API's policy allows "
+        "it ([api] allow_measurements), and in rounds (measure_interval). QEMU then samples 512 "
+        "pages for each GiB of the server's memory, twice for each of measure_windows. Each "
+        "measurement has a read-write connection to libvirt of its own; one server is measured at "
+        "a time, none that migrates. If false, nothing is measured, and nothing is opened for it.",
+    ),
+    cfg.ListOpt(
+        "measure_windows",
+        item_type=types.Integer(min=1, max=60),
+        default=list(WINDOWS_SECONDS),
+        bounds=False,
+        help="Seconds of the windows that are measured one after the other, 1 to 60 each, at most "
+        "8 of them. Several of the same length show a load that changes. The longest should last "
+        "about as long as a server's memory takes to be "
+        "transferred: with more memory, or a slower network, add 60.",
+    ),
+    cfg.FloatOpt(
+        "measure_interval",
+        default=0,
+        min=0,
+        max=604_800,
+        mutable=True,
+        help="Seconds after which each running server of this host is measured again, one at a "
+        "time, while none migrates from it; so what is measured is known already when a migration "
+        "begins. 0: servers are measured only when a user asks for it. Needs allow_measurements.",
+    ),
     *metrics_opts(
         "migprog-compute",
         8792,
         " migprog-standalone serves the metrics of all its parts at [conductor] metrics_bind_port.",
+    ),
+    cfg.BoolOpt(
+        "per_migration_metrics",
+        default=False,
+        mutable=True,
+        help="Serve metrics of each single migration, with the labels node, server_uuid and "
+        "migration_uuid, as new as the latest read of libvirt. Each migration adds up to 23 series "
+        "to Prometheus while it is in progress; at most 100 migrations of a host have them. If "
+        "false, metrics name no server.",
     ),
     cfg.StrOpt(
         "state_path",
@@ -161,3 +202,11 @@ def check(conf: cfg.ConfigOpts) -> None:
                 f"[compute] {longer}: {group[longer]} must not be shorter than "
                 f"{shorter} ({group[shorter]})"
             )
+    if not 0 < len(group.measure_windows) <= MAX_WINDOWS:
+        raise exception.ConfigError(
+            f"[compute] measure_windows: {group.measure_windows} must be 1 to {MAX_WINDOWS} windows"
+        )
+    if group.measure_interval and not group.allow_measurements:
+        raise exception.ConfigError(
+            f"[compute] measure_interval: {group.measure_interval} needs allow_measurements = true"
+        )

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options of steering: what may be done about a migration that will not end in time."""
 
-from collections.abc import Mapping
+import re
+import uuid
+from collections.abc import Callable, Mapping
 
 from oslo_config import cfg, types
 
@@ -60,7 +62,8 @@ OPTS = [
         mutable=True,
         type=types.Dict(),
         default={},
-        help="Policies of the servers of projects: PROJECT_ID:POLICY, separated by commas.",
+        help="Policies of the servers of projects: PROJECT_ID:POLICY, separated by commas. "
+        "A server's project is the one in the metadata that Nova writes into libvirt's domain.",
     ),
     cfg.Opt(
         "policy_by_server",
@@ -75,7 +78,7 @@ OPTS = [
         mutable=True,
         type=types.Dict(),
         default={},
-        help="What differs from the ready-made policies: POLICY.REQUIREMENT:VALUE, or "
+        help="Changes to the ready-made policies, as POLICY.REQUIREMENT:VALUE, or "
         "REQUIREMENT:VALUE for all of them, separated by commas; for example "
         "gentle.longest_downtime_seconds:1.5, patience_seconds:60, "
         "gentle.may:raise-downtime+abort. The requirements: longest_downtime_seconds, "
@@ -164,18 +167,33 @@ def read(conf: cfg.ConfigOpts) -> Policies:
     return Policies(
         default=group.policy,
         by_name={**ready_made, NOVA: _nova(group)},
-        by_server=_mapping("policy_by_server", group.policy_by_server),
-        by_project=_mapping("policy_by_project", group.policy_by_project),
+        by_server=_mapping("policy_by_server", group.policy_by_server, _server_uuid),
+        by_project=_mapping("policy_by_project", group.policy_by_project, _project_id),
     )
 
 
-def _mapping(option: str, values: Mapping[str, str]) -> dict[str, str]:
+def _mapping(option: str, values: Mapping[str, str], read: Callable[[str], str]) -> dict[str, str]:
+    found = {}
     for key, name in values.items():
         try:
-            policies.check_name(name)
+            found[read(key)] = policies.check_name(name)
         except ValueError as error:
             raise exception.ConfigError(f"[steering] {option}: {key}: {error}") from error
-    return dict(values)
+    return found
+
+
+def _server_uuid(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise ValueError("must be the UUID of a server, not its name") from None
+
+
+def _project_id(text: str) -> str:
+    # Keystone's: mostly a UUID without hyphens, and never a name.
+    if not re.fullmatch(r"[0-9A-Za-z_-]{1,64}", text):
+        raise ValueError("must be the ID of a project, of 1 to 64 letters, digits, _ and -")
+    return text
 
 
 def _nova(group: cfg.ConfigOpts.GroupAttr) -> NovaOptions:

@@ -8,10 +8,7 @@ file.
 
 import importlib.metadata
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-from keystoneauth1 import exceptions as keystone_exceptions
-from keystoneauth1 import loading
 from oslo_config import cfg
 
 # The entry points of "oslo.config.opts" with the options of each group. They are imported only for
@@ -46,6 +43,8 @@ def unknown(sections: Sections, known: Mapping[str, set[str]]) -> list[str]:
     """
     found = []
     for group, options in sections.items():
+        if group not in known and _is_of_others(group):
+            continue
         names = known.get(group, set()) | _of_libraries(group, options)
         if not names and group not in known:
             found.append(f"[{group}]")
@@ -63,34 +62,27 @@ def _of_libraries(group: str, options: Mapping[str, object]) -> set[str]:
             else:
                 names |= _deprecated_names(opts, group)
     if group in _AUTHENTICATING:
-        names |= _of_plugin(options)
+        # Not at the top: keystoneauth takes a quarter of a second, and agents need none of it.
+        from migprog.conf import auth_plugins
+
+        names |= {_plain(name) for name in auth_plugins.names(options)}
     return names
 
 
+def _is_of_others(group: str) -> bool:
+    """Return whether a library reads the group that this environment has not: a file may be shared
+    with processes whose environments have it."""
+    namespaces = _NAMESPACES.get(group, ())
+    return bool(namespaces) and not any(map(_points, namespaces))
+
+
+def _points(namespace: str) -> Sequence[importlib.metadata.EntryPoint]:
+    return tuple(importlib.metadata.entry_points(group="oslo.config.opts", name=namespace))
+
+
 def _listed(namespace: str) -> Iterable[tuple[object, Sequence[cfg.Opt]]]:
-    points = importlib.metadata.entry_points(group="oslo.config.opts", name=namespace)
-    for point in points:
+    for point in _points(namespace):
         yield from point.load()()
-
-
-def _of_plugin(options: Mapping[str, object]) -> set[str]:
-    """Return the options of the plug-in that auth_type names, or of all plug-ins if another
-    section names it."""
-    kinds = options.get("auth_type", options.get("auth_plugin"))
-    kind = kinds[-1] if isinstance(kinds, list) and kinds else kinds
-    loaders = (
-        loading.get_available_plugin_loaders().values() if kind is None else _loader(str(kind))
-    )
-    opts = [opt for loader in loaders for opt in loader.get_options()]
-    return {_plain(name) for opt in opts for name in (opt.dest, *(d.dest for d in opt.deprecated))}
-
-
-def _loader(kind: str) -> list[loading.BaseLoader[Any]]:
-    try:
-        return [loading.get_plugin_loader(kind)]
-    except keystone_exceptions.NoMatchingPlugin:
-        # keystoneauth reports it.
-        return []
 
 
 def _names(opts: Sequence[cfg.Opt], group: str) -> set[str]:

@@ -21,7 +21,7 @@ from typing import Any  # noqa: E402
 from migprog import conf, rpc  # noqa: E402
 from migprog.compute.reporting.outbox import Outbox  # noqa: E402
 from migprog.compute.reporting.sender import Address, Sender  # noqa: E402
-from migprog.core.schedule import Reason, Rules  # noqa: E402
+from migprog.core.schedule import ReportReason, Rules  # noqa: E402
 from migprog.core.status import ENDED  # noqa: E402
 from migprog.loadtest import stream, usage  # noqa: E402
 from migprog.loadtest.host import Host, Reported  # noqa: E402
@@ -33,7 +33,7 @@ from migprog.rpc.conductor import ConductorAPI  # noqa: E402
 _DRAIN_SECONDS = 60.0
 # For each kind of latency in one measurement.
 _MAX_LATENCIES = 100_000
-_CHANGES = (Reason.STATUS, Reason.PHASE, Reason.VERDICT)
+_CHANGES = (ReportReason.STATUS, ReportReason.PHASE, ReportReason.VERDICT)
 
 
 # Durations of messages in seconds, by whether they have an answer.
@@ -157,7 +157,9 @@ class Fleet:
         _say(
             counted=number,
             messages={kind: _counted("migprog_messages_total", kind=kind) for kind in _KINDS},
-            reports={r.value: _counted("migprog_reports_sent_total", reason=r) for r in Reason},
+            reports={
+                r.value: _counted("migprog_reports_sent_total", reason=r) for r in ReportReason
+            },
             traffic=self._broker.bytes(),
             interval_seconds=sum(intervals) / len(intervals),
         )

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from migprog.compute.reporting.outbox import Outbox
 from migprog.compute.reporting.sender import HostStats, Sender
 from migprog.core import schedule
-from migprog.core.report import Arrival, ArrivalState, Report
-from migprog.core.schedule import HostClock, Reason, ReportSummary, Rules
+from migprog.core.messages import Arrival, ArrivalState, Report
+from migprog.core.schedule import HostClock, ReportReason, ReportSummary, Rules
 from migprog.core.status import ENDED, Status
 from migprog.loadtest.stream import Stream
 from migprog.metrics import agent as metrics
@@ -20,7 +20,7 @@ from migprog.metrics import agent as metrics
 class Reported(NamedTuple):
     """A report that a host has put into its outbox, and its reason."""
 
-    reason: Reason
+    reason: ReportReason
     report: Report
 
 
@@ -82,7 +82,7 @@ class Host:
 
     def _arrive(self, reported: Reported, now: float, wall: float) -> None:
         """Report the arrival from the destination, as its agent would."""
-        if reported.reason is Reason.FIRST:
+        if reported.reason is ReportReason.FIRST:
             state = ArrivalState.INCOMING
         elif reported.report.status is Status.COMPLETED:
             state = ArrivalState.RESUMED
@@ -108,11 +108,11 @@ class _Migration:
         """When the counters in the last report were read."""
         return None if self._reported is None else self._reported.read_at
 
-    def needs_ack(self, reason: Reason) -> bool:
+    def needs_ack(self, reason: ReportReason) -> bool:
         """Return whether a report needs an acknowledgement; that of the first change of phase
         includes the destination."""
         needed = schedule.needs_ack(reason, destination_is_known=self._asked)
-        self._asked |= reason is Reason.PHASE
+        self._asked |= reason is ReportReason.PHASE
         return needed
 
     def report_if_due(self, rules: Rules, now: float, wall: float) -> Reported | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from oslo_config import cfg
 
 from migprog import exception, rpc
-from migprog.core.report import Ack
+from migprog.core.messages import Ack
 from migprog.db import temporary_database
 from migprog.loadtest.plan import HOST_PREFIX
 from migprog.rpc import conductor

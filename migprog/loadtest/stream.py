@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from migprog import exception
+from migprog.core.messages import Report
 from migprog.core.progress import MAX_UNDER_WAY
-from migprog.core.report import Report
 from migprog.core.schedule import Rules
 from migprog.core.status import ENDED, Phase, Status
 from migprog.recording import format
