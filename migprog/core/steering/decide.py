@@ -41,8 +41,7 @@ from migprog.core.steering.situation import Situation
 # An iteration start that needs no more than so many times the least of the latest is a good one.
 _NEAR_LEAST = 1.1
 _MOST_RAISES = 3
-_MOST_FAILURES = 3
-_RAISES = (SteeringAction.RAISE_DOWNTIME, SteeringAction.RAISE_BANDWIDTH)
+_REPEATED = (SteeringAction.RAISE_DOWNTIME, SteeringAction.RAISE_BANDWIDTH, SteeringAction.ABORT)
 # After a stall the network may fail again; post-copy would leave the guest without its memory.
 _STALLED_LATELY_SECONDS = 60.0
 # The next iteration may last 1.1 times as long as the latest, and be seen 1 s late.
@@ -168,8 +167,12 @@ def _for_memory(needs: Requirements, now: Situation, history: History) -> Advice
     if not trouble.is_urgent and least is not None and needed_seconds(now) > _NEAR_LEAST * least:
         # A later iteration start is a better moment.
         return None
+    may = needs.may
+    if history.was_advised(SteeringAction.ABORT):
+        # It failed; nothing but another one follows it.
+        may &= {SteeringAction.ABORT}
     for action, choose in CHOICES:
-        advice = choose(needs, now, trouble) if action in needs.may else None
+        advice = choose(needs, now, trouble) if action in may else None
         if advice is None:
             continue
         match _was_tried(advice, now, history):
@@ -184,9 +187,11 @@ def _for_memory(needs: Requirements, now: Situation, history: History) -> Advice
 def _waits(now: Situation, history: History) -> bool:
     """Return whether the last action may yet work, or nothing more is to be done."""
     latest = history.latest
-    return latest is not None and (
-        latest.action is SteeringAction.ABORT or now.at < latest.works_by
-    )
+    if latest is None:
+        return False
+    if latest.action is SteeringAction.ABORT and not history.is_to_be_repeated(latest.action):
+        return True
+    return now.at < latest.works_by
 
 
 def _is_overruled(now: Situation, history: History) -> bool:
@@ -211,11 +216,11 @@ def _was_tried(advice: Advice, now: Situation, history: History) -> bool | None:
     only advised or failed too often, None if it may be tried.
 
     A raise that failed, or whose limit another party has lowered, shows nothing about the
-    migration: it is tried again, and does not justify a larger action. Post-copy or a pause that
-    libvirt refuses is not possible.
+    migration: it is tried again, and does not justify a larger action. So is an abort. Post-copy or
+    a pause that libvirt refuses is not possible.
     """
     same = [each for each in history.made if each.action is advice.action]
-    carried_out = CARRIED_OUT if advice.action in _RAISES else CARRIED_OUT | {State.FAILED}
+    carried_out = CARRIED_OUT if advice.action in _REPEATED else CARRIED_OUT | {State.FAILED}
     tried = [each for each in same if each.state in carried_out]
     new = advice.sets_downtime_limit_seconds
     if new is not None:
@@ -227,7 +232,7 @@ def _was_tried(advice: Advice, now: Situation, history: History) -> bool | None:
     if any(each in tried for each in same):
         return True
     failed = [each for each in same if each.state is State.FAILED]
-    return False if len(failed) < len(same) or len(failed) >= _MOST_FAILURES else None
+    return False if len(failed) < len(same) or len(failed) >= history_.MOST_FAILURES else None
 
 
 def _shows_as_much(earlier: Advice, limit: float, needed: float) -> bool:
@@ -242,6 +247,8 @@ def _shows_as_much(earlier: Advice, limit: float, needed: float) -> bool:
 
 def _for_disks(needs: Requirements, now: Situation, history: History) -> Advice | None:
     if SteeringAction.RAISE_BANDWIDTH not in needs.may or _waits(now, history):
+        return None
+    if history.was_advised(SteeringAction.ABORT):
         return None
     advice = _bandwidth_for_disks(needs, now)
     return advice if advice is not None and _was_tried(advice, now, history) is None else None

@@ -67,7 +67,10 @@ def pause_that_lasts(needs: Requirements, now: Situation, history: History) -> A
     source once the migration is aborted. That is possible during a switchover, too, for which the
     end of a pause is taken.
     """
-    pause = history.latest
+    pause = latest = history.latest
+    if history.is_to_be_repeated(SteeringAction.ABORT):
+        before = [each for each in history.made if each.action is not SteeringAction.ABORT]
+        pause = before[-1] if before and latest and now.at >= latest.works_by else None
     if pause is None or pause.action is not SteeringAction.PAUSE or pause.state is not State.DONE:
         return None
     if not now.guest_is_paused or now.phase not in _BEFORE_END or hold.is_stale(now):

@@ -16,6 +16,8 @@ from migprog.core.steering.situation import Situation
 # Rates of the last seconds are compared; so much apart, they have changed.
 RATE_SECONDS = 5.0
 _RATE_CHANGES = 1.5
+# What libvirt refuses is tried so often.
+MOST_FAILURES = 3
 
 
 class History(NamedTuple):
@@ -51,6 +53,11 @@ class History(NamedTuple):
         """Whether the transfer rate has changed within the last seconds."""
         rates = [rate for _, rate in self.rates]
         return bool(rates) and max(rates) > _RATE_CHANGES * min(rates)
+
+    def is_to_be_repeated(self, action: SteeringAction) -> bool:
+        """Return whether an action has failed each time, and may be tried again."""
+        states = [each.state for each in self.made if each.action is action]
+        return {*states} == {State.FAILED} and len(states) < MOST_FAILURES
 
     def was_advised(self, action: SteeringAction) -> bool:
         return any(each.action is action for each in self.made)

@@ -82,14 +82,25 @@ def test_raise_that_fails_is_tried_three_times_and_nothing_larger_follows():
         assert after.at >= before.works_by
 
 
-def test_post_copy_that_libvirt_refuses_is_not_repeated_and_the_next_follows():
+def test_post_copy_that_libvirt_refuses_is_not_repeated_but_an_abort_is():
     requirements = needs(may=ALL - {SteeringAction.RAISE_DOWNTIME})
     _, advised = plateau(requirements, until=1000, done=State.FAILED)
     assert actions(advised) == [
         SteeringAction.POST_COPY,
         SteeringAction.PAUSE,
-        SteeringAction.ABORT,
+        *3 * [SteeringAction.ABORT],
     ]
+    for before, after in itertools.pairwise(advised):
+        assert after.at >= before.works_by
+
+
+def test_abort_that_is_done_is_not_repeated_whatever_failed_before():
+    requirements = needs(may=frozenset({SteeringAction.ABORT}))
+    history, advised = plateau(requirements, until=400, done=State.FAILED)
+    assert len(advised) == 3
+    history = history._replace(advice=history.advice[:1])
+    _, advised = plateau(requirements, until=1000, done=State.DONE, history=history)
+    assert actions(advised) == [SteeringAction.ABORT]
 
 
 def test_limit_above_the_need_is_raised_to_the_longest_by_a_small_step():

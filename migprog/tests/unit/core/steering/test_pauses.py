@@ -2,6 +2,7 @@
 """A guest that steering pauses: when, and what becomes of a pause that lasts."""
 
 import dataclasses
+import itertools
 
 import pytest
 
@@ -81,14 +82,14 @@ def pausing(requirements=PAUSING, state=State.DONE):
 SLOW = {"bytes_per_second": MIB, "remaining_bytes": 800 * MIB}
 
 
-def advised_while_paused(requirements, history, pause, seconds, **values):
+def advised_while_paused(requirements, history, pause, seconds, answer=State.DONE, **values):
     found = []
     for number in range(1, seconds):
         now = paused(pause.at + number, pause, **(SLOW | values))
         history, each = decide(requirements, now, history)
         if isinstance(each, Advice):
             found.append((number, each))
-            history = settle(history, State.DONE)
+            history = settle(history, answer)
     return found
 
 
@@ -99,6 +100,14 @@ def test_pause_that_lasts_far_longer_than_allowed_is_ended_by_an_abort():
     # Twice the longest pause, as for all that is hopeless by the factor.
     assert after == pytest.approx(20, abs=2)
     assert "paused for 2" in abort.message and "longest allowed is 10 s" in abort.message
+
+
+def test_pause_whose_abort_libvirt_refuses_is_aborted_again_three_times_in_all():
+    history, pause = pausing()
+    found = advised_while_paused(PAUSING, history, pause, 600, State.FAILED)
+    assert [each.action for _, each in found] == 3 * [SteeringAction.ABORT]
+    for (_, before), (_, after) in itertools.pairwise(found):
+        assert after.at >= before.works_by
 
 
 def test_pause_that_lasts_too_long_is_not_aborted_shortly_before_its_end():
