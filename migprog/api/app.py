@@ -15,6 +15,7 @@ from migprog.api import (
     access,
     agents,
     auth,
+    documents,
     errors,
     forecasts,
     health,
@@ -143,6 +144,7 @@ def _apis(
     before: list[Any] = [request_metrics.Route(), Bounds(), identity]
     ours = falcon.App(middleware=[*before, microversion.Negotiation(), access.Enforcement()])
     errors.install(ours)
+    documents.install(ours)
     for path, resource in [*ROUTES.items(), *more.items()]:
         ours.add_route(path, resource(parts))
     novas = nova.create(parts, before)
