@@ -34,6 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--count", type=int, default=1_000_000, help="migrations stored")
     parser.add_argument("--seconds", type=int, default=5, help="for each question")
     parser.add_argument("--processes", type=int, default=2, help="of uWSGI")
+    parser.add_argument("--driver", default="pymysql", help="of SQLAlchemy: pymysql, mysqldb")
     options = parser.parse_args(arguments)
     with (
         databases.mariadb() as server,
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         store = stores.ready(url)
         plans.fill(store, options.count)
         store.close()
+        url = url.replace("+pymysql:", f"+{options.driver}:")
         (port,) = processes.free_ports(1)
         config = pathlib.Path(directory) / "migprog.conf"
         config.write_text(f"[api]\nauth_strategy = noauth\n[database]\nconnection = {url}\n")

@@ -8,13 +8,14 @@ from typing import Any
 import falcon
 import webob
 from oslo_config import cfg
-from oslo_middleware import cors, http_proxy_to_wsgi, request_id, sizelimit
+from oslo_middleware import cors, request_id
 
 from migprog import context, policies, ui
 from migprog.api import (
     access,
     agents,
     auth,
+    documents,
     errors,
     forecasts,
     health,
@@ -24,6 +25,7 @@ from migprog.api import (
     microversion,
     migrations,
     openapi,
+    outermost,
     page,
     page_login,
     plans,
@@ -107,16 +109,15 @@ def create(
     if conf.api.ui_enabled:
         app = _with_page(app, conf, with_keystone)
     middleware.register_opts(conf)
-    app = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
-    app = sizelimit.RequestBodySizeLimiter(app, conf)
+    app = outermost.limited(outermost.behind_proxies(app, conf), conf)
     if not with_keystone:
         host = api_conf.bind_address(conf).host
         app = local_access.LoopbackOnly(app, [host], conf.cors.allowed_origin or ())
-    app = errors.Outermost(app, _finish)
+    app = outermost.Outermost(app, _face)
     if conf.cors.allowed_origin:
         # Outermost, as pages of other origins must be able to read errors, too.
         app = cors.CORS(_without_preflights(app), conf)
-    return request_metrics.measured(request_id.RequestId(app, conf))
+    return request_metrics.measured(outermost.with_request_id(app))
 
 
 def _with_page(app: Application, conf: cfg.ConfigOpts, with_keystone: bool) -> Application:
@@ -143,6 +144,7 @@ def _apis(
     before: list[Any] = [request_metrics.Route(), Bounds(), identity]
     ours = falcon.App(middleware=[*before, microversion.Negotiation(), access.Enforcement()])
     errors.install(ours)
+    documents.install(ours)
     for path, resource in [*ROUTES.items(), *more.items()]:
         ours.add_route(path, resource(parts))
     novas = nova.create(parts, before)
@@ -168,18 +170,18 @@ def _without_preflights(app: Application) -> Application:
 
 def refuse(path: str | None, status: int) -> tuple[str, list[tuple[str, str]], bytes]:
     """Return the answer to an invalid HTTP request, for :class:`migprog.httpd.Server`."""
-    return errors.early_answer(_finish, path, status)
+    return outermost.early_answer(_face, path, status)
 
 
-def _finish(path: str) -> errors.Finish:
-    return nova_errors.finish if nova.serves(path) else _finish_native
+_NATIVE = outermost.Face(errors.shape, microversion.headers)
+# Its files have no microversion.
+_PAGE = outermost.Face(errors.shape, lambda _environ: [])
 
 
-def _finish_native(request: webob.Request, response: webob.Response) -> None:
-    """Add what every answer of the native API has, whichever middleware made it."""
-    errors.finish(request, response)
-    if not page.serves(request.path_info):
-        microversion.answer(request, response)
+def _face(path: str) -> outermost.Face:
+    if nova.serves(path):
+        return nova_errors.FACE
+    return _PAGE if page.serves(path) else _NATIVE
 
 
 class Bounds:

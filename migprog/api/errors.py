@@ -10,13 +10,12 @@
 import http
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
 import falcon
 import webob
-from oslo_context import context
 from oslo_middleware import request_id
 
 from migprog import exception, objects
@@ -189,10 +188,7 @@ class _Handlers:
         resp.text = json.dumps(document)
 
 
-Finish: TypeAlias = Callable[[webob.Request, webob.Response], None]
-
-
-def finish(request: webob.Request, response: webob.Response) -> None:
+def shape(request: webob.Request, response: webob.Response) -> None:
     """Give an error of the native API its form unless it has it."""
     if response.status_code >= 400 and not _has_our_form(response):
         _status, document = form(Failure.of_status(response.status_code), request.environ)
@@ -206,50 +202,3 @@ def _has_our_form(response: webob.Response) -> bool:
     if response.content_type != falcon.MEDIA_JSON:
         return False
     return not response.body or "errors" in response.json
-
-
-class Outermost:
-    """Outermost WSGI middleware: gives errors of other middleware the form of the path's API, and
-    no traceback.
-
-    ``finish_of`` returns the function that finishes the answers of a path.
-    """
-
-    def __init__(self, app: Any, finish_of: Callable[[str], Finish]) -> None:
-        self._app = app
-        self._finish_of = finish_of
-
-    def __call__(
-        self, environ: dict[str, Any], start_response: Callable[..., Any]
-    ) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO") or "/"
-        request = webob.Request(environ)
-        try:
-            response = request.get_response(self._app)
-        except Exception:
-            LOG.exception(
-                "unexpected error in %s %s, answered 500: report the traceback as a bug",
-                request.method,
-                path,
-            )
-            response = webob.Response(status=500)
-        self._finish_of(path)(request, response)
-        # Texts that tenants chose must not be interpreted as HTML.
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        answer: Iterable[bytes] = response(environ, start_response)
-        return answer
-
-
-def early_answer(
-    finish_of: Callable[[str], Finish], path: str | None, status: int
-) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Return status line, headers and body of the answer to a request that is not valid HTTP and
-    reaches no application."""
-    environ = {
-        request_id.ENV_REQUEST_ID: context.generate_request_id(),
-        "PATH_INFO": path or "/",
-    }
-    response = webob.Response(status=status)
-    finish_of(path or "/")(webob.Request(environ), response)
-    response.headers["X-OpenStack-Request-Id"] = environ[request_id.ENV_REQUEST_ID]
-    return response.status, response.headerlist, response.body

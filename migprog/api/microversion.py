@@ -5,6 +5,7 @@ A client names its microversion: ``OpenStack-API-Version: migration-progress 1.0
 header it gets the oldest one, so that existing clients keep working.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ from typing import Any
 
 import falcon
 import microversion_parse
-import webob
 from microversion_parse import Version
 
 from migprog import SERVICE_TYPE
@@ -21,6 +21,8 @@ from migprog.api.errors import ApiError
 
 HEADER = "OpenStack-API-Version"
 
+# Clients name few: of others the least recent are parsed again.
+_MOST_PARSED = 128
 # No leading zeros, and a bounded number of digits.
 _FORM = re.compile(r"([1-9][0-9]{0,8})\.([1-9][0-9]{0,8}|0)")
 
@@ -35,7 +37,8 @@ class Microversions:
     legacy_header: str | None = None
 
     @property
-    def headers(self) -> list[str]:
+    def names(self) -> list[str]:
+        """The names of the headers."""
         return [HEADER, *([self.legacy_header] if self.legacy_header else ())]
 
     def requested(self, environ: Mapping[str, Any]) -> Version:
@@ -43,25 +46,10 @@ class Microversions:
 
         Raises :class:`ApiError` if it cannot be parsed.
         """
-        headers = {
-            name: environ["HTTP_" + name.upper().replace("-", "_")]
-            for name in self.headers
-            if "HTTP_" + name.upper().replace("-", "_") in environ
-        }
-        legacy = [self.legacy_header] if self.legacy_header else []
-        text = microversion_parse.get_version(headers, self.service, legacy)
-        if text is None:
+        given = tuple(environ.get("HTTP_" + name.upper().replace("-", "_")) for name in self.names)
+        if all(text is None for text in given):
             return self.oldest
-        if text == "latest":
-            return self.newest
-        match = _FORM.fullmatch(text)
-        if match is None:
-            raise ApiError(
-                ErrorCode.MICROVERSION_MALFORMED,
-                f"API Version String {text[:64]} is of invalid format. "
-                "Must be of format MajorNum.MinorNum.",
-            )
-        return Version(int(match[1]), int(match[2]))
+        return _requested(self, given)
 
     def is_supported(self, version: Version) -> bool:
         return bool(version.matches(self.oldest, self.newest))
@@ -79,13 +67,34 @@ class Microversions:
             )
         return version
 
-    def name_in(self, response: webob.Response, version: Version | None) -> None:
-        """Set the headers with an answer's version; None: it has none."""
-        response.vary = self.headers
+    def headers(self, version: Version | None) -> list[tuple[str, str]]:
+        """Return the headers with an answer's version; None: it has none."""
+        headers = [("Vary", ", ".join(self.names))]
         if version is not None:
-            response.headers[HEADER] = f"{self.service} {version}"
+            headers.append((HEADER, f"{self.service} {version}"))
             if self.legacy_header:
-                response.headers[self.legacy_header] = str(version)
+                headers.append((self.legacy_header, str(version)))
+        return headers
+
+
+@functools.lru_cache(maxsize=_MOST_PARSED)
+def _requested(of: Microversions, given: tuple[str | None, ...]) -> Version:
+    """Return the version that the values of a request's headers name."""
+    headers = {name: text for name, text in zip(of.names, given, strict=True) if text is not None}
+    legacy = [of.legacy_header] if of.legacy_header else []
+    text = microversion_parse.get_version(headers, of.service, legacy)
+    if text is None:
+        return of.oldest
+    if text == "latest":
+        return of.newest
+    match = _FORM.fullmatch(text)
+    if match is None:
+        raise ApiError(
+            ErrorCode.MICROVERSION_MALFORMED,
+            f"API Version String {text[:64]} is of invalid format. "
+            "Must be of format MajorNum.MinorNum.",
+        )
+    return Version(int(match[1]), int(match[2]))
 
 
 # What each version of the native API brought, oldest first.
@@ -128,11 +137,11 @@ class Negotiation:
         req.context.version = NATIVE.negotiate(req.env)
 
 
-def answer(request: webob.Request, response: webob.Response) -> None:
-    """Set the headers with the native API's version that a request was answered in."""
+def headers(environ: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the headers with the native API's version that a request was answered in."""
     try:
-        version = NATIVE.requested(request.environ)
+        version = NATIVE.requested(environ)
     except ApiError:
         version = None
     is_answered = version is not None and NATIVE.is_supported(version)
-    NATIVE.name_in(response, version if is_answered else None)
+    return NATIVE.headers(version if is_answered else None)

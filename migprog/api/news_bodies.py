@@ -2,7 +2,6 @@
 """Answers to watchers of lists, as JSON. What several of them get is made once."""
 
 import functools
-import json
 import threading
 import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -11,7 +10,7 @@ from datetime import datetime
 
 from microversion_parse import Version
 
-from migprog.api import views
+from migprog.api import documents, views
 from migprog.core.news import Entry, News, Selection, Snapshot, Traits
 from migprog.objects import Migration
 
@@ -91,13 +90,13 @@ class Bodies:
     def _made(self, snapshot: Snapshot, view: View, news: News) -> bytes:
         now = self._now()
 
-        def documents(entries: Iterable[Entry]) -> Iterator[bytes]:
+        def shown(entries: Iterable[Entry]) -> Iterator[bytes]:
             for each in entries:
                 key = (view.hosts, view.version, view.base, each.value[0].id, each.changed)
-                shown = functools.partial(self._shown, each, view, now)
-                yield self._once(snapshot, key, shown) or b""
+                make = functools.partial(self._shown, each, view, now)
+                yield self._once(snapshot, key, make) or b""
 
-        body = _document(documents(news.changed), documents(news.ended), news, snapshot.cursor)
+        body = _document(shown(news.changed), shown(news.ended), news, snapshot.cursor)
         return zlib.compress(body, _LEVEL, wbits=_GZIP) if view.is_compressed else body
 
     def _shown(self, entry: Entry, view: View, now: datetime) -> bytes:
@@ -105,7 +104,7 @@ class Bodies:
         shown = views.migration(
             migration, view.base, now, self._stale_after_seconds, view.hosts, view.version
         )
-        return json.dumps(shown).encode()
+        return documents.dump(shown)
 
     def _once(
         self, snapshot: Snapshot, key: Hashable, make: Callable[[], bytes | None]
@@ -129,5 +128,5 @@ def _document(changed: Iterable[bytes], ended: Iterable[bytes], news: News, curs
     return b'{"migrations": [%b], "ended": [%b], %b' % (
         b", ".join(changed),
         b", ".join(ended),
-        json.dumps(rest).encode()[1:],
+        documents.dump(rest)[1:],
     )

@@ -6,6 +6,7 @@ microseconds.
 """
 
 import dataclasses
+import operator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -44,6 +45,8 @@ AS_STORED = (
     ),
     "in_progress",
 )
+_as_stored = operator.attrgetter(*AS_STORED)
+_instants = operator.attrgetter(*INSTANTS)
 # Fields that identify hosts; an error is libvirt's own text, which may name the other host.
 OF_HOSTS = ("source_compute", "source_node", "dest_compute", "dest_node", "dest_host", "error")
 # Who asked for an action: of operators, whom not every user may know.
@@ -78,12 +81,14 @@ def migration(
     """Return a migration. ``base``: the API's root URL, without a slash at its end; ``hosts``:
     whether hosts may be seen, and who asked for actions; ``version``: the microversion to answer
     in."""
-    document = {name: getattr(migration, name) for name in AS_STORED}
+    document: dict[str, Any] = dict(zip(AS_STORED, _as_stored(migration), strict=True))
     if not hosts:
         document |= dict.fromkeys(OF_HOSTS)
-    document |= {name: to_milliseconds(document[name]) for name in _MEASURED}
+    for name in _MEASURED:
+        document[name] = to_milliseconds(document[name])
     document |= {name: _ends_at(migration, eta) for name, eta in ENDS.items()}
-    document |= {name: instant(getattr(migration, name)) for name in INSTANTS}
+    for name, at in zip(INSTANTS, _instants(migration), strict=True):
+        document[name] = None if at is None else rfc3339(at)
     document["disks"] = migration.disks and [_disk(*disk) for disk in migration.disks]
     document["advice"] = None if migration.advice is None else _all_advice(migration)
     document["actions"] = migration.actions and [
@@ -103,11 +108,10 @@ def migration(
         *([link("summary", f"{here}/summary")] if version >= SUMMARY_SINCE else ()),
         link("server", f"{base}/servers/{migration.server_uuid}"),
     ]
-    return {key: value for key, value in document.items() if _is_of(key, version)}
-
-
-def _is_of(key: str, version: Version) -> bool:
-    return key not in SINCE or SINCE[key] <= version
+    for key, since in SINCE.items():
+        if version < since:
+            del document[key]
+    return document
 
 
 def point(point: Point) -> dict[str, Any]:
@@ -198,8 +202,9 @@ def is_stale(
     in_progress: bool, last_reported_at: datetime, now: datetime, stale_after_seconds: float
 ) -> bool:
     """Return whether a migration in progress has had no report for too long."""
-    after = timedelta(seconds=stale_after_seconds)
-    return in_progress and liveness.is_old(last_reported_at, now, after)
+    if not in_progress:
+        return False
+    return liveness.is_old(last_reported_at, now, timedelta(seconds=stale_after_seconds))
 
 
 def instant(at: datetime | None) -> str | None:
@@ -282,11 +287,12 @@ def _ends_at(migration: Migration, eta: str) -> str | None:
 
 def _check(check: calibration.ForecastCheck) -> dict[str, Any]:
     """Return a forecast check, rounded to the tenth of a second that its precision justifies."""
-    values = dataclasses.asdict(check)
-    for name in ("eta_seconds", "error_seconds"):
-        if values[name] is not None:
-            values[name] = round(values[name], 1)
-    return values
+    return {
+        "at_percent": check.at_percent,
+        "eta_seconds": to_tenths(check.eta_seconds),
+        "error_seconds": to_tenths(check.error_seconds),
+        "in_range": check.in_range,
+    }
 
 
 def to_milliseconds(seconds: float | None) -> float | None:

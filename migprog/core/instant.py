@@ -28,7 +28,8 @@ def from_store(instant: datetime | None) -> datetime | None:
 def with_zones(row: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """Return the row, changed: its instants ``names`` have their zone."""
     for name in names:
-        row[name] = from_store(row[name])
+        if (at := row[name]) is not None:
+            row[name] = at.replace(tzinfo=UTC)
     return row
 
 
@@ -48,5 +49,7 @@ def zoneless(instant: datetime | None) -> datetime | None:
 
 def rfc3339(instant: datetime) -> str:
     """Return an instant such as ``2016-01-29T13:42:02.000000Z``; one without a zone is in UTC."""
+    if instant.tzinfo is UTC:
+        return instant.isoformat(timespec="microseconds").replace("+00:00", "Z")
     utc = instant.astimezone(UTC) if instant.tzinfo else instant
     return utc.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

@@ -11,8 +11,8 @@ from oslo_db.sqlalchemy import enginefacade
 from sqlalchemy import Engine, event
 from sqlalchemy import exc as sa_exc
 
-from migprog import exception
-from migprog.db import address, deadlines, sqlite
+from migprog import concurrency, exception
+from migprog.db import address, deadlines, pymysql_instants, sqlite
 from migprog.db.deadlines import Deadlines
 from migprog.db.engine import Store
 
@@ -40,6 +40,9 @@ def connect(conf: cfg.ConfigOpts) -> Store:
     # No connection test by oslo.db, which would block the first transaction for minutes: each
     # transaction handles a database that is away.
     values |= {"connection": _url(conf.database.connection), "max_retries": 0}
+    # Green threads get their turn as a connection returns to the pool; others need none, and lose
+    # 0.08 ms a transaction.
+    values["thread_checkin"] = concurrency.is_green()
     if values["connection"].startswith("sqlite"):
         # oslo.db gives SQLite an unbounded pool, which takes no such argument.
         values["pool_timeout"] = None
@@ -77,6 +80,8 @@ def _prepare(limits: Deadlines, engine: Engine) -> None:
         event.listen(engine, "do_connect", sqlite.create_private)
     elif engine.dialect.name == "mysql":
         event.listen(engine, "connect", _prepare_mysql)
+        if engine.dialect.driver == "pymysql":
+            event.listen(engine, "do_connect", pymysql_instants.read_faster)
 
 
 def _prepare_mysql(connection: Any, _record: Any) -> None:

@@ -31,6 +31,10 @@ _GRACE_SECONDS = 1.0
 _DEAD_SECONDS = 30
 # Key of Connection.info: the transaction's deadline, by the monotonic clock.
 _DEADLINE = "migprog_deadline"
+# A connection that was checked is not checked again for so long. Attribute of the driver's: until
+# when.
+CHECKED_SECONDS = 1.0
+_CHECKED_UNTIL = "migprog_checked_until"
 # PyMySQL's own attribute; without it timeouts cannot change after the connect.
 _PYMYSQL_READ = "_read_timeout"
 
@@ -81,6 +85,8 @@ def keep(engine: Engine, deadlines: Deadlines) -> None:
             "blocks its callers; use pymysql or psycopg2",
             engine.dialect.driver,
         )
+    if engine.dialect.name != "sqlite":
+        _ping_rarely(engine)
     _keep_server(engine, deadlines)
     event.listen(engine, "before_cursor_execute", _Limit(deadlines))
 
@@ -174,6 +180,23 @@ def _ping_within(engine: Engine, deadlines: Deadlines) -> None:
     def do_ping(connection: Any) -> bool:
         _set_patience(connection, deadlines.connect_seconds)
         return ping(connection)
+
+    engine.dialect.do_ping = do_ping  # type: ignore[method-assign, assignment]
+
+
+def _ping_rarely(engine: Engine) -> None:
+    """Check an idle connection only if it has not been checked for a moment. Who reads or writes
+    begins again if it was lost since then."""
+    ping: Callable[[Any], bool] = engine.dialect.do_ping
+
+    def do_ping(connection: Any) -> bool:
+        now = time.monotonic()
+        if now < getattr(connection, _CHECKED_UNTIL, now):
+            return True
+        is_alive = ping(connection)
+        if hasattr(connection, "__dict__"):
+            setattr(connection, _CHECKED_UNTIL, now + CHECKED_SECONDS)
+        return is_alive
 
     engine.dialect.do_ping = do_ping  # type: ignore[method-assign, assignment]
 

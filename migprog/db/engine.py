@@ -101,9 +101,25 @@ class Store:
             self._party.worked()
 
     def read(self, work: Callable[[Reader], _T]) -> _T:
-        """Run ``work`` in a transaction that only reads. Raises :class:`Unavailable`."""
-        deadline = time.monotonic() + self._limits.transaction_seconds
-        with self._watched(), self.engine.connect() as connection, _within(connection, deadline):
+        """Run ``work`` in a transaction that only reads.
+
+        It is run again after a lost connection: it must keep no state between runs.
+        Raises :class:`Unavailable`.
+        """
+        begun = time.monotonic()
+        deadline = begun + self._limits.transaction_seconds
+        with self._watched():
+            try:
+                return self._read(work, deadline)
+            except db_exc.DBConnectionError:
+                # One that was in use a moment ago, and is not checked again so soon. A server that
+                # does not answer has had its time.
+                if time.monotonic() - begun > deadlines.CHECKED_SECONDS:
+                    raise
+            return self._read(work, deadline)
+
+    def _read(self, work: Callable[[Reader], _T], deadline: float) -> _T:
+        with self.engine.connect() as connection, _within(connection, deadline):
             return work(Reader(connection))
 
     def write(self, work: Callable[[Writer], _T]) -> _T:

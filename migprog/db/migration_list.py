@@ -8,6 +8,7 @@ need two indexes are refused (:func:`conflict`), except for migrations in progre
 server, which are few enough to scan.
 """
 
+import functools
 import itertools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -98,7 +99,19 @@ def conflict(asked: ListFilter) -> tuple[str, str] | None:
 
 def select(names: Sequence[str]) -> sa.Select[Any]:
     """Return the query of these columns of migrations."""
+    return _select(tuple(names))
+
+
+@functools.lru_cache
+def _select(names: tuple[str, ...]) -> sa.Select[Any]:
     return sa.select(*(MIGRATIONS.c[name] for name in names))
+
+
+@functools.lru_cache
+def one(names: tuple[str, ...], known: tuple[str, ...]) -> sa.Select[Any]:
+    """Return the query of the columns ``names`` where those ``known`` have the parameters of their
+    names. It is made once: to make one of many columns takes as long as to run it."""
+    return _select(names).where(*(MIGRATIONS.c[name] == sa.bindparam(name) for name in known))
 
 
 def statement(

@@ -28,15 +28,17 @@ class Reader:
         self.connection = connection
 
     def _rows(self, query: sa.Select[Any]) -> list[Row]:
-        return [dict(row) for row in self.connection.execute(query).mappings()]
+        result = self.connection.execute(query)
+        names = tuple(result.keys())
+        return [dict(zip(names, row, strict=True)) for row in result]
 
-    def _row(self, query: sa.Select[Any]) -> Row | None:
-        row = self.connection.execute(query).mappings().first()
+    def _row(self, query: sa.Select[Any], values: Row | None = None) -> Row | None:
+        row = self.connection.execute(query, values).mappings().first()
         return None if row is None else dict(row)
 
     def migration(self, names: Sequence[str], **columns: Any) -> Row | None:
         """Return the columns ``names`` of the migration whose ``columns`` have these values."""
-        return self._row(migration_list.select(names).filter_by(**columns))
+        return self._row(migration_list.one(tuple(names), tuple(columns)), columns)
 
     def migrations(
         self, names: Sequence[str], asked: migration_list.ListFilter, limit: int

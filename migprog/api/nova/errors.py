@@ -13,6 +13,7 @@ from migprog.api import errors
 from migprog.api.error_codes import ErrorCode
 from migprog.api.errors import Failure
 from migprog.api.nova import microversion
+from migprog.api.outermost import Face, Headers
 
 CONTENT_TYPE = "application/json; charset=UTF-8"
 NOT_FOUND = "The resource could not be found."
@@ -75,12 +76,17 @@ def _no_such_method(
     raise falcon.HTTPNotFound
 
 
-def finish(request: webob.Request, response: webob.Response) -> None:
-    """Add what every answer of this API has, whichever middleware made it."""
+def _shape(_request: webob.Request, response: webob.Response) -> None:
     if response.status_code >= 400:
         _as_nova(response)
-    microversion.answer(request, response)
-    response.headers["X-Compute-Request-Id"] = request.environ[request_id.ENV_REQUEST_ID]
+
+
+def _headers(environ: Mapping[str, Any]) -> Headers:
+    ours = environ[request_id.ENV_REQUEST_ID]
+    return [*microversion.headers(environ), ("X-Compute-Request-Id", ours)]
+
+
+FACE = Face(_shape, _headers)
 
 
 def _as_nova(response: webob.Response) -> None:

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Microversions of the Nova-compatible API."""
 
-import webob
+from collections.abc import Mapping
+from typing import Any
+
 from microversion_parse import Version
 
 from migprog.api.errors import ApiError
 from migprog.api.microversion import HEADER, Microversions
 
-__all__ = ["HEADER", "LEGACY_HEADER", "MAX", "MIN", "NOVA", "answer"]
+__all__ = ["HEADER", "LEGACY_HEADER", "MAX", "MIN", "NOVA", "headers"]
 
 LEGACY_HEADER = "X-OpenStack-Nova-API-Version"
 
@@ -16,11 +18,11 @@ MAX = Version(2, 104)
 NOVA = Microversions("compute", MIN, MAX, LEGACY_HEADER)
 
 
-def answer(request: webob.Request, response: webob.Response) -> None:
-    """Name the version in the headers as Nova does: the requested one, supported or not; none if it
-    could not be parsed."""
+def headers(environ: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the headers that name the version as Nova does: the requested one, supported or not;
+    none if it could not be parsed."""
     try:
-        version = NOVA.requested(request.environ)
+        version = NOVA.requested(environ)
     except ApiError:
         version = None
-    NOVA.name_in(response, version)
+    return NOVA.headers(version)

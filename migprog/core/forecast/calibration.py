@@ -5,6 +5,7 @@ While a migration runs, its forecasts are sampled, at longer intervals as it las
 has completed, the forecasts at 25, 50 and 75 % of its real duration are compared with its end.
 """
 
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -116,10 +117,7 @@ def to_fields(checks: Iterable[ForecastCheck]) -> dict[str, Any]:
 
 def from_fields(record: object) -> tuple[ForecastCheck, ...]:
     """Return what :func:`to_fields` made, from any object with attributes of these names."""
-    return tuple(
-        ForecastCheck(percent, *(getattr(record, name) for name in _names(percent)))
-        for percent in PERCENTS
-    )
+    return tuple(ForecastCheck(percent, *get(record)) for percent, get in _OF_PERCENT.items())
 
 
 def _names(percent: int) -> tuple[str, str, str]:
@@ -130,6 +128,7 @@ def _names(percent: int) -> tuple[str, str, str]:
     )
 
 
+_OF_PERCENT = {percent: operator.attrgetter(*_names(percent)) for percent in PERCENTS}
 FIELDS = tuple(name for percent in PERCENTS for name in _names(percent))
 
 

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documents as JSON: by orjson where it is installed, otherwise by the standard library.
+
+Both write the same values. orjson is the faster by an order of magnitude, writes no blanks, and
+writes null for a number that JSON does not have.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import falcon
+from falcon import media
+
+try:
+    import orjson
+except ImportError:
+    orjson = None  # type: ignore[assignment]
+
+
+def _by_the_standard_library(document: Any) -> bytes:
+    return json.dumps(document, ensure_ascii=False).encode()
+
+
+# Returns a document's bytes. Keys of dictionaries are texts.
+dump: Callable[[Any], bytes] = _by_the_standard_library if orjson is None else orjson.dumps
+
+
+def install(app: "falcon.App[Any, Any]") -> None:
+    """Have a falcon application write its documents so."""
+    app.resp_options.media_handlers[falcon.MEDIA_JSON] = media.JSONHandler(dumps=dump)
