@@ -51,7 +51,8 @@ def test_all_that_is_due_leaves_in_one_message():
 
 def test_what_an_answer_expects_of_migrations_is_passed_on():
     told = {UUID: Expectation(1e9, 0.1, 0.4)}
-    outbox, conductor, passed = Outbox(), Conductor(Ack(expected=told)), []
+    outbox, conductor = Outbox(), Conductor(Ack(expected=told))
+    passed: list[object] = []
     outbox.put_report(report(1), needs_ack=True)
     assert Sender(outbox, conductor, ADDRESS, RULES, on_expected=passed.append).send()
     assert passed == [told]

@@ -33,9 +33,8 @@ HALF = Measurement(
     downtime_limit_seconds=0.3,
     has_host_devices=False,
 )
-LEARNED = learn(
-    [Completed("a", "b", NOW - 100 * n, RATE, 9.0, 0.4) for n in (1, 2, 3)], "a", "b", NOW
-)
+COMPLETED = [Completed("a", "b", NOW - 100 * n, RATE, 9.0, 0.4) for n in (1, 2, 3)]
+LEARNED = learn(COMPLETED, "a", "b", NOW)
 
 
 def known(**values):
