@@ -25,7 +25,7 @@ LOG = logging.getLogger(__name__)
 # An answer that was lost is asked for again with the same report, or the next one.
 _FIRST_REPORTS = 2
 _FIRST_PHASES = (Phase.SETUP, Phase.DISK_COPY, Phase.MEMORY_FIRST_ITERATION)
-# Each takes a twentieth of a second of processor time.
+# Each takes a hundredth of a second of processor time, and some reads.
 _MOST_AT_ONCE = 2
 # For how long the completed migrations of a source are held, and of how many sources.
 _HELD_SECONDS, _MOST_SOURCES = 30.0, 200
