@@ -9,6 +9,7 @@ import dataclasses
 import json
 import pathlib
 import time
+import uuid
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from migprog import objects, rpc
 from migprog.conductor.service import ConductorService
 from migprog.core import advice_entry, fields, operator_actions, wire_table
 from migprog.core.forecast.dirty_curve import DirtyCurve
-from migprog.core.forecast.expectation import Expectation
+from migprog.core.forecast.expectation import CURVES, Expectation
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.messages import MAX_EXPECTED, Ack, Agent, Arrival, ArrivalState, Batch, Report
@@ -26,6 +27,7 @@ from migprog.rpc.conductor import TOPIC
 from migprog.tests import stores
 from migprog.tests.store_cases.advice import ACTION, ADVICE
 from migprog.tests.store_cases.agents import AGENT
+from migprog.tests.store_cases.measuring import measured, put
 from migprog.tests.unit.conductor.test_service import conf  # noqa: F401 a fixture
 
 PREVIOUS = json.loads((pathlib.Path(__file__).parents[2] / "fixtures/previous.json").read_text())
@@ -190,6 +192,24 @@ def test_each_optional_field_may_be_missing():
             batch, refused = Batch.from_wire(told)
             read = batch.agent if key == "agent" else getattr(batch, key)[0]
             assert (read, refused) == (dataclasses.replace(entry, **{each.name: None}), {})
+
+
+def test_the_answer_to_a_first_report_says_what_was_known_before(conf, conductor):  # noqa: F811
+    store = stores.connect(conf.database.connection)
+    server = str(uuid.uuid4())
+    put(store, measured(server, stores.START - 60))
+    store.close()
+    phase = Phase.MEMORY_FIRST_ITERATION
+    told = stores.report(server_uuid=server, phase=phase)
+    batch = Batch("source", "source.example.org", reports=(told,))
+    answer = conductor("report", batch.to_wire())
+    (expected,) = Ack.from_wire(answer).expected.values()
+    assert len(expected.curves) == CURVES
+    # It is said once: a later report is not answered with it.
+    later = dataclasses.replace(told, sequence=9)
+    assert "expected" not in conductor(
+        "report", dataclasses.replace(batch, reports=(later,)).to_wire()
+    )
 
 
 def test_an_answer_that_expects_too_much_or_nonsense_is_read_without_it():
