@@ -17,7 +17,8 @@ from lab.corpus import files
 from migprog.core.forecast.calibration import share_of_time_left
 from migprog.core.forecast.expectation import Expectation
 from migprog.core.forecast.first_iteration import QEMU_BYTES
-from migprog.core.forecast.foreseen import expectation
+from migprog.core.forecast.foreseen import expectation, windows_of
+from migprog.core.measurement import Measurement
 from migprog.core.schedule import Rules
 from migprog.recording import format as recordings
 from migprog.recording.ground_truth import truth
@@ -25,8 +26,9 @@ from migprog.recording.replay import replay
 
 _RULES = Rules(report_interval_seconds=1.0, heartbeat_interval_seconds=30.0)
 _MIB, _QEMU_SHARE = 2**20, 1 / 8
-# What is told to the agent; nothing, the rate alone, and all of it.
-KNOWN = ("nothing", "the rate", "rate and curves")
+# What is told to the agent: nothing, the rate alone, that and the curve of the last migration, for
+# which the recording itself stands, or what was measured.
+KNOWN = ("nothing", "the rate", "rate and last", "rate and curves")
 
 
 class Look(NamedTuple):
@@ -72,8 +74,21 @@ def _of(
         drawn = corpus.drawn_of(header)
         measurement, learned = corpus.known_before(rng, header, drawn)
         told = expectation(measurement, learned, 0.0)
-        for known, what in zip(KNOWN, (None, told._replace(curves=()), told), strict=True):
+        last = expectation(_shown(recording, measurement), learned, 0.0)
+        alone = told._replace(curves=())
+        for known, what in zip(KNOWN, (None, alone, last, told), strict=True):
             yield known, _looks(recording, what, real.end, real.second_iteration_start)
+
+
+def _shown(recording: recordings.Recording, measured: Measurement) -> Measurement | None:
+    """Return what a migration that has ended shows of its guest; None if it shows nothing."""
+    reports = [each.report for each in replay(recording, _RULES).reports]
+    windows = windows_of(
+        (each.iteration_start_remaining_bytes, each.dirty_bytes_per_second)
+        for each in reports
+        if not each.cpu_throttle_percent
+    )
+    return dataclasses.replace(measured, windows=windows) if windows else None
 
 
 def _looks(
