@@ -16,7 +16,8 @@ from lab.before.guests import Drawn
 from lab.before.trial import Seen
 from lab.corpus import files
 from migprog.core.forecast.before import forecast_before
-from migprog.core.learned import Completed, learn
+from migprog.core.learned import Completed, Learned, learn
+from migprog.core.measurement import Measurement
 from migprog.recording import format as recordings
 
 # An abort that comes sooner after the first iteration does not show that it would not have ended.
@@ -66,9 +67,10 @@ def _iterations(recording: recordings.Recording) -> Iterator[float]:
             yield row["t"]
 
 
-def _try(rng: random.Random, header: Mapping[str, Any], seen: Seen) -> Tried:
+def drawn_of(header: Mapping[str, Any]) -> Drawn:
+    """Return the guest of a recording."""
     segments = tuple((milliseconds, pace) for milliseconds, pace in header["segments"])
-    drawn = Drawn(
+    return Drawn(
         kind=header["physics"],
         bandwidth_mib_s=header["bandwidth_mib_s"],
         fill_mib=header["fill_mib"],
@@ -79,12 +81,18 @@ def _try(rng: random.Random, header: Mapping[str, Any], seen: Seen) -> Tried:
         downtime_ms=header.get("downtime_ms"),
         auto_converge=bool(header.get("auto_converge")),
     )
+
+
+def known_before(
+    rng: random.Random, header: Mapping[str, Any], drawn: Drawn
+) -> tuple[Measurement, Learned]:
+    """Return what QEMU would have measured of it, and what other migrations would have shown."""
     measurement = sampled.measurement(
         rng,
         memory_mib=header["mem_mib"],
         fill_mib=drawn.fill_mib,
         working_set_mib=drawn.working_set_mib,
-        segments=segments,
+        segments=drawn.segments,
         disk_mib=drawn.disk_mib,
         downtime_limit_seconds=(drawn.downtime_ms or 300) / 1000,
     )
@@ -94,12 +102,17 @@ def _try(rng: random.Random, header: Mapping[str, Any], seen: Seen) -> Tried:
         Completed("a", "b", now - 100 * number, rate * rng.uniform(0.99, 1.01), 5.0, overhead)
         for number, overhead in enumerate(_OVERHEADS_SECONDS, 1)
     ]
-    learned = learn(rows, "a", "b", now)
+    return measurement, learn(rows, "a", "b", now)
+
+
+def _try(rng: random.Random, header: Mapping[str, Any], seen: Seen) -> Tried:
+    drawn = drawn_of(header)
+    measurement, learned = known_before(rng, header, drawn)
     before = forecast_before(
         measurement,
         learned,
         block_migration=bool(drawn.disk_mib),
-        now=now,
+        now=measurement.measured_at,
         auto_converge=drawn.auto_converge,
     )
     return Tried(drawn, measurement, before, learned.rate.bytes_per_second, seen)

@@ -23,7 +23,8 @@ PAGE_BYTES = 4096
 PAGES_PER_MIB = 2**20 // PAGE_BYTES
 WORDS_PER_PAGE = PAGE_BYTES // 4
 RESERVED_MIB = 4  # below the region of fill and working set, and the firmware's tables at the top
-MAX_MEMORY_MIB = 3072  # the guest runs in 32 bits; what is more lies above 4 GiB
+MOST_USED_MIB = 3072  # the guest runs in 32 bits; what is more lies above 4 GiB, and stays unused
+MAX_MEMORY_MIB = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Guest:
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def __post_init__(self) -> None:
-        usable_mib = self.memory_mib - RESERVED_MIB
+        usable_mib = min(self.memory_mib, MOST_USED_MIB) - RESERVED_MIB
         if not RESERVED_MIB < self.memory_mib <= MAX_MEMORY_MIB:
             raise LabError(f"memory_mib must be over {RESERVED_MIB}, at most {MAX_MEMORY_MIB}")
         if not 0 <= self.fill_mib <= usable_mib or not 1 <= self.working_set_mib <= usable_mib:

@@ -177,14 +177,14 @@ def _project(
 
 
 def _said(before: Before) -> dict[str, Any]:
-    needed = before.needed_bytes_per_second
+    needed = before.bandwidth_needed_bytes_per_second
     return {
         "converges": before.converges,
         "message": before.message,
         "total_seconds": views.to_tenths(before.total_seconds),
         "low_seconds": views.to_tenths(before.low_seconds),
         "high_seconds": views.to_tenths(before.high_seconds),
-        "downtime_needed_seconds": views.to_milliseconds(before.needed_downtime_seconds),
+        "downtime_needed_seconds": views.to_milliseconds(before.downtime_needed_seconds),
         "bandwidth_needed_bytes_per_second": None if needed is None else round(needed),
         "helps": list(before.helps),
     }

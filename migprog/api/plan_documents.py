@@ -158,12 +158,12 @@ def _state_of(uuid: str, made: Made, otherwise: str) -> str:
 
 
 def _stay(stay: Stay, made: Made, names: Mapping[str, str | None]) -> dict[str, Any]:
-    needed = stay.needed_bytes_per_second
+    needed = stay.bandwidth_needed_bytes_per_second
     return {
         "server_uuid": stay.server_uuid,
         "server_name": names.get(stay.server_uuid),
         "state": _state_of(stay.server_uuid, made, "stays"),
-        "downtime_needed_seconds": views.to_milliseconds(stay.needed_downtime_seconds),
+        "downtime_needed_seconds": views.to_milliseconds(stay.downtime_needed_seconds),
         "bandwidth_needed_bytes_per_second": None if needed is None else round(needed),
         **_forecast(made.befores[stay.server_uuid]),
     }

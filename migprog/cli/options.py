@@ -174,9 +174,12 @@ def add_forecast(parser: argparse.ArgumentParser) -> None:
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``plan``."""
-    parser.add_argument("host", metavar="<host>", help="a compute host, by its Nova name")
+    parser.add_argument(
+        "host", type=name, metavar="<host>", help="a compute host, by its Nova name"
+    )
     parser.add_argument(
         "--dest",
+        type=name,
         action="append",
         metavar="<host>",
         help="a host that servers may go to, by its Nova name; may be repeated",
@@ -203,6 +206,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--deadline",
+        type=name,
         metavar="<instant>",
         help="say whether the host is empty by then, such as 2026-09-01T12:00:00Z",
     )

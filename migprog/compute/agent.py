@@ -112,6 +112,7 @@ class ComputeAgent:
             *(self._journal.outbox, conductor, settings.rules),
             key=new_key() if self._loaded else None,
             on_destinations=lambda found: self._inbox.put(loop_messages.Destinations(found)),
+            on_expected=lambda found: self._inbox.put(loop_messages.Expectations(found)),
         )
         self._stopping = False
         name = f"agent {settings.connection_uri}"
@@ -286,6 +287,8 @@ class ComputeAgent:
                 self._hypervisor.take(message, now)
             case loop_messages.Destinations():
                 self._watches.destinations(message)
+            case loop_messages.Expectations():
+                self._watches.expectations(message)
             case loop_messages.ArrivedServers():
                 self._arrivals.found(message.server_uuids)
             case loop_messages.OtherAgent():

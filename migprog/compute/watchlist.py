@@ -175,6 +175,13 @@ class WatchList:
                 expected_seconds = self._completions.expected_seconds(destination)
                 monitor.goes_to(destination, expected_seconds)
 
+    def expectations(self, message: loop_messages.Expectations) -> None:
+        """Set what was known of migrations before they began."""
+        for watched in self._watched.values():
+            expectation = message.by_migration.get(watched.monitor.uuid)
+            if expectation is not None:
+                watched.monitor.expects(expectation)
+
     def _is_disproved(self, watched: WatchedMigration, seen: Observation) -> bool:
         """Drop a candidate that is no migration, at once or soon; return whether it is none."""
         match seen:

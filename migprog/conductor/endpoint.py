@@ -4,6 +4,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import oslo_messaging as messaging
 from migprog.conductor.batcher import ReportBatcher
 from migprog.conductor.host_clocks import HostClocks
 from migprog.core.entry_refusal import Why
+from migprog.core.forecast.expectation import Expectation
 from migprog.core.log_limit import LogLimit
 from migprog.core.messages import Ack, Batch
 from migprog.core.wire_table import Dropped, Malformed
@@ -19,15 +21,18 @@ from migprog.metrics import conductor as metrics
 from migprog.rpc import conductor
 
 LOG = logging.getLogger(__name__)
+Expected = Callable[[Batch, Ack], Mapping[str, Expectation]]
 
 
 class ConductorEndpoint:
-    """The RPC endpoint. Any number of threads may call it at once."""
+    """The RPC endpoint. Any number of threads may call it at once. ``expected`` returns what was
+    known of the migrations that a batch reports for the first time, by its answer."""
 
     target = messaging.Target(version=conductor.VERSION)
 
-    def __init__(self, batcher: ReportBatcher) -> None:
+    def __init__(self, batcher: ReportBatcher, expected: Expected = lambda batch, ack: {}) -> None:
         self._batcher = batcher
+        self._expected = expected
         self._clocks = HostClocks()
         self._lock = threading.Lock()
         self._lines = LogLimit(interval_seconds=60.0)
@@ -46,7 +51,8 @@ class ConductorEndpoint:
             "batch of host %r stored: %d reports, %d arrivals (%d resolved), %d entries refused",
             *(read.host, len(read.reports), len(read.arrivals), len(ack.arrived), len(refused)),
         )
-        return replace(ack, refused={**ack.refused, **refused}).to_wire()
+        expected = self._expected(read, ack)
+        return replace(ack, refused={**ack.refused, **refused}, expected=expected).to_wire()
 
     def progress(self, ctxt: Any, batch: Any) -> None:
         """Queue a host's progress reports; the latest of each migration is stored."""

@@ -21,6 +21,7 @@ from migprog import (
 from migprog.conductor.agent_states import AgentStates
 from migprog.conductor.batcher import ReportBatcher
 from migprog.conductor.endpoint import ConductorEndpoint
+from migprog.conductor.expectations import Expectations
 from migprog.conductor.forecast_checks import ForecastChecks
 from migprog.conductor.nova_client import Nova
 from migprog.conductor.nova_lookup import NovaIdLookup
@@ -95,7 +96,7 @@ class ConductorService:
             self._transport,
             conductor.TOPIC,
             self._conf.conductor.host,
-            [ConductorEndpoint(self._batcher)],
+            [ConductorEndpoint(self._batcher, Expectations(self._store).of)],
             # The store has logged it.
             expected=(objects.Unavailable,),
         )

@@ -42,8 +42,8 @@ class Stay:
     server_uuid: str
     helps: tuple[str, ...]
     message: str
-    needed_downtime_seconds: float | None
-    needed_bytes_per_second: float | None
+    downtime_needed_seconds: float | None
+    bandwidth_needed_bytes_per_second: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +207,8 @@ def _stay(candidate: Candidate) -> Stay:
         candidate.server_uuid,
         before.helps,
         before.message,
-        before.needed_downtime_seconds,
-        before.needed_bytes_per_second,
+        before.downtime_needed_seconds,
+        before.bandwidth_needed_bytes_per_second,
     )
 
 

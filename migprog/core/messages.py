@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from migprog.core import advice_entry, fields, newer_words, operator_actions, wire_table
 from migprog.core.advice_entry import AdviceEntry
 from migprog.core.fields import needed, optional
+from migprog.core.forecast.expectation import Expectation
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.measurement import MAX_MEASUREMENTS, Measured
@@ -181,6 +182,8 @@ _E = TypeVar("_E")
 
 # More than any hypervisor migrates at once; what does not fit is sent with the next batch.
 MAX_BATCH = 500
+# In one answer: of more that begin at once, the others are forecast without it.
+MAX_EXPECTED = 8
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -299,20 +302,26 @@ class Ack:
 
     ``arrived`` has the UUIDs of the servers whose arrival is resolved; the agent sends the others'
     again. ``refused`` as in :meth:`Batch.from_wire`: a refused entry is refused again if repeated.
-    ``destinations`` has the destination hosts by the migrations' UUIDs, where they are known. All
-    reports that are not refused are stored, or change nothing.
+    ``destinations`` has the destination hosts by the migrations' UUIDs, where they are known.
+    ``expected``: what was known of migrations before they began, by their UUIDs, in the answer to
+    the first report of each; at most MAX_EXPECTED. All reports that are not refused are stored, or
+    change nothing.
     """
 
     arrived: tuple[str, ...] = ()
     refused: Mapping[str, str] = dataclasses.field(default_factory=dict)
     destinations: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    expected: Mapping[str, Expectation] = dataclasses.field(default_factory=dict)
 
     def to_wire(self) -> dict[str, Any]:
-        return {
+        wire: dict[str, Any] = {
             "arrived": list(self.arrived),
             "refused": dict(self.refused),
             "destinations": dict(self.destinations),
         }
+        if self.expected:
+            wire["expected"] = {uuid: each.to_wire() for uuid, each in self.expected.items()}
+        return wire
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any] | None) -> Self:
@@ -322,4 +331,13 @@ class Ack:
             arrived=tuple(wire.get("arrived") or ()),
             refused=dict(wire.get("refused") or {}),
             destinations=dict(wire.get("destinations") or {}),
+            expected=_expected(wire.get("expected")),
         )
+
+
+def _expected(wire: Any) -> dict[str, Expectation]:
+    """Read what an answer says of migrations; what breaks the rules is left out."""
+    if not isinstance(wire, Mapping):
+        return {}
+    read = {uuid: Expectation.from_wire(each) for uuid, each in list(wire.items())[:MAX_EXPECTED]}
+    return {uuid: each for uuid, each in read.items() if each is not None}

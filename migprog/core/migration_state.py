@@ -9,7 +9,16 @@ from typing import Any
 
 from migprog.core import checkpoint, job_start, libvirt_abi
 from migprog.core.ending import Ending
-from migprog.core.forecast import estimate, guest_pause, precopy, precopy_updates, vcpu_time
+from migprog.core.forecast import (
+    estimate,
+    foreseen,
+    guest_pause,
+    precopy,
+    precopy_updates,
+    vcpu_time,
+)
+from migprog.core.forecast.dirty_curve import DirtyCurve
+from migprog.core.forecast.expectation import Expectation
 from migprog.core.forecast.job_sample import (
     Disk,
     JobState,
@@ -60,6 +69,8 @@ class MigrationState:
         )
         # The host that it goes to, once a conductor has reported it.
         self.destination: str | None = None
+        # Of its guest, known before it began.
+        self._curves: tuple[DirtyCurve, ...] = ()
         self._answers = AnswerTimes(found_at)
         # The phase that events have shown; None while its statistics show it.
         self._switching: Phase | None = None
@@ -116,7 +127,22 @@ class MigrationState:
         """Set the destination host, and how long earlier migrations to it took from their
         switchover to their end."""
         self.destination = destination
-        self._precopy = self._precopy._replace(completion_time_seconds=completion_time_seconds)
+        if completion_time_seconds is not None:
+            self._precopy = self._precopy._replace(completion_time_seconds=completion_time_seconds)
+
+    def expects(self, expectation: Expectation) -> None:
+        """Set what was known of it before it began."""
+        self._curves = expectation.curves
+        known = self._precopy.completion_time_seconds
+        if known is None and expectation.overhead_seconds is not None:
+            # Its setup is in that, too.
+            known = min(expectation.overhead_seconds, guest_pause.COMPLETION_TIME_SECONDS)
+        self._precopy = self._precopy._replace(
+            completion_time_seconds=known,
+            known_bytes_per_second=expectation.bytes_per_second,
+            known_spread=expectation.spread or 0.0,
+        )
+        self._foresee()
 
     def take(self, seen: Observation) -> None:
         """Process what was seen of the migration, by libvirt now or in a recording."""
@@ -257,11 +283,20 @@ class MigrationState:
         self.ending.final = from_job_stats(stats, at, limit_seconds)
         self.ending.ended(Status.COMPLETED, None, at)
 
+    def _foresee(self) -> None:
+        """Use the curves that were known before, until its own iterations show better."""
+        if not self._curves or self._precopy.iterations or self._precopy.latest is None:
+            return
+        found = foreseen.resent(self._curves, self._precopy)
+        if found is not None:
+            self._precopy = self._precopy._replace(resent=found, is_foreseen=True)
+
     def _sampled(self, new: Sample, began_at: float | None) -> None:
         begins = self._precopy.latest is None and not self._is_resumed
         if begins and began_at is not None:
             self._precopy = self._precopy._replace(started_at=began_at)
         self._precopy = precopy_updates.observe(self._precopy, new)
+        self._foresee()
         if new.vcpu_time_seconds is not None:
             vcpus = vcpu_time.observe(self._precopy.vcpus, new)
             self._precopy = self._precopy._replace(vcpus=vcpus)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from migprog.core import observation, schedule
+from migprog.core.forecast.expectation import Expectation
 from migprog.core.forecast.resent import Resent
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
@@ -70,16 +71,17 @@ def replay(
     completion_time_seconds: float | None = None,
     expected: Resent | None = None,
     watch: Callable[[Monitor, float], None] | None = None,
+    expectation: Expectation | None = None,
 ) -> Replayed:
     """Run a recording through a monitor of its own. ``watch`` is called with it after each sample.
 
     ``completion_time_seconds`` is that of earlier migrations between the same hosts; the recording
     may have it, too. ``expected`` is what the server is expected to send again, by
-    earlier migrations.
+    earlier migrations; ``expectation`` is what the answer to the first report says.
     """
     if completion_time_seconds is None:
         completion_time_seconds = recording.completion_time_seconds
-    player = _Player(recording, rules, completion_time_seconds, expected)
+    player = _Player(recording, rules, completion_time_seconds, expected, expectation)
     lines = []
     for t, seen in rows.observations(recording, _UUID):
         player.play(t, seen)
@@ -98,7 +100,9 @@ class _Player:
         rules: schedule.Rules,
         completion_time_seconds: float | None,
         expected: Resent | None,
+        expectation: Expectation | None = None,
     ) -> None:
+        self._expectation = expectation
         self._completion_time_seconds, self._expected = completion_time_seconds, expected
         self.sent: list[Sent] = []
         self.now = recording.rows[0]["t"] if recording.rows else 0.0
@@ -159,4 +163,6 @@ class _Player:
     def _report(self, monitor: Monitor) -> None:
         due = monitor.report_if_due(self._rules, self.now, self.now)
         if due is not None:
+            if not self.sent and self._expectation is not None:
+                monitor.expects(self._expectation)
             self.sent.append(Sent(self.now, *due))

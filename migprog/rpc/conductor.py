@@ -2,7 +2,8 @@
 """The client of the conductor's remote methods.
 
 History:
-    1.0 - report, progress; since: agents' heartbeats, as a further table
+    1.0 - report, progress; since: agents' heartbeats, as a further table; in the answer to a
+          migration's first report what was known of it before, as a further key
 
 A change raises the version if the version before would refuse or misread it: a method or argument,
 a value of a status, phase, verdict or state, a new required field, a stricter rule. An optional

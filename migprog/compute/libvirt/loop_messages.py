@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from migprog.core.actions import Refusal
+from migprog.core.forecast.expectation import Expectation
 from migprog.core.measurement import Failure, Window
 from migprog.core.observation import OfServer
 from migprog.core.server_facts import ServerFacts
@@ -39,6 +40,13 @@ class Destinations:
     """The hosts that migrations go to, by the migrations' UUIDs, as a conductor reports them."""
 
     by_migration: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Expectations:
+    """What was known of migrations before they began, by their UUIDs, as a conductor reports it."""
+
+    by_migration: Mapping[str, Expectation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,5 +121,12 @@ class OtherAgent:
 
 
 Message = (
-    Connected | Disconnected | HostInventory | Destinations | ArrivedServers | OtherAgent | OfServer
+    Connected
+    | Disconnected
+    | HostInventory
+    | Destinations
+    | Expectations
+    | ArrivedServers
+    | OtherAgent
+    | OfServer
 )

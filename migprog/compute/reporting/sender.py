@@ -15,6 +15,7 @@ from migprog.compute.reporting.outbox import Load, Outbox
 from migprog.core.duration import describe
 from migprog.core.fields import shown
 from migprog.core.flow_control import FlowControl
+from migprog.core.forecast.expectation import Expectation
 from migprog.core.log_limit import LogLimit
 from migprog.core.messages import LASTING, Ack, Agent, Batch
 from migprog.core.schedule import Rules
@@ -62,7 +63,8 @@ class Sender:
     ``rules``, ``host_stats`` and ``key`` may be replaced at any time. Every heartbeat interval it
     sends a heartbeat, with other reports or alone, once it has ``host_stats``. A change of
     which requests the agent accepts is sent at once. ``on_destinations`` is called with the hosts
-    that migrations go to, by the migrations' UUIDs, as a conductor reports them.
+    that migrations go to, ``on_expected`` with what was known of them before they began, both by
+    the migrations' UUIDs, as a conductor reports them.
     ``loop_age_seconds`` returns how long ago the agent's loop began its round: this thread goes on
     where that hangs.
     """
@@ -75,6 +77,7 @@ class Sender:
         rules: Rules,
         on_destinations: Callable[[Mapping[str, str]], None] = lambda found: None,
         loop_age_seconds: Callable[[], float | None] = lambda: None,
+        on_expected: Callable[[Mapping[str, Expectation]], None] = lambda found: None,
     ) -> None:
         self.rules = rules
         self._outbox = outbox
@@ -82,6 +85,7 @@ class Sender:
         self._address = address
         self._enabled = self._reported_enabled = Enabled()
         self._on_destinations = on_destinations
+        self._on_expected = on_expected
         self._loop_age_seconds = loop_age_seconds
         self._flow_control = FlowControl(
             rules.report_interval_seconds, rules.heartbeat_interval_seconds
@@ -267,6 +271,8 @@ class Sender:
         ack = Ack.from_wire(answer)
         if ack.destinations:
             self._on_destinations(ack.destinations)
+        if ack.expected:
+            self._on_expected(ack.expected)
         if ack.refused:
             self._log_refused(ack)
         return ack

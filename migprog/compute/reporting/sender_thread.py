@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from migprog.compute.reporting.outbox import Outbox
 from migprog.compute.reporting.sender import Address, HostStats, Sender
+from migprog.core.forecast.expectation import Expectation
 from migprog.core.schedule import Rules
 from migprog.metrics import agent as metrics
 from migprog.rpc.conductor import ConductorAPI
@@ -25,12 +26,14 @@ class SenderThread:
         rules: Rules,
         key: str | None,
         on_destinations: Callable[[Mapping[str, str]], None],
+        on_expected: Callable[[Mapping[str, Expectation]], None] = lambda found: None,
     ) -> None:
         self._outbox = outbox
         self._conductor = conductor
         self._rules = rules
         self._key = key
         self._on_destinations = on_destinations
+        self._on_expected = on_expected
         self._sender: Sender | None = None
         self._thread: threading.Thread | None = None
         self._node = ""
@@ -68,6 +71,7 @@ class SenderThread:
             *(self._outbox, self._conductor, address, self._rules),
             on_destinations=self._on_destinations,
             loop_age_seconds=loop_age_seconds,
+            on_expected=self._on_expected,
         )
         self._sender.key = self._key
         metrics.interval(address.node, self._rules.report_interval_seconds)

@@ -9,11 +9,12 @@ out are the forecast with its range, and the share of those that end says whethe
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from migprog.core.forecast import before_words
 from migprog.core.forecast.dirty_curve import DirtyCurve, Fitting, fitting
+from migprog.core.forecast.estimate import MIRRORS_END_SECONDS, TURN_SECONDS
 from migprog.core.forecast.expected import Expected, needed_bytes_per_second, run_through
 from migprog.core.forecast.guest_pause import DEFAULT_DOWNTIME_LIMIT_SECONDS
 from migprog.core.learned import RANGE_DEVIATIONS, Learned
@@ -32,6 +33,9 @@ _THROTTLES = (30.0, 99.0)
 _LASTING_SHARE = 0.6
 _LOAD_DEVIATION_OF_AN_HOUR, _MOST_LOAD_DEVIATION = 0.15, 0.8
 _HOUR_SECONDS = 3600.0
+# A guest whose load differs so much from window to window rests now and then. A migration ends
+# then, if the rest is long enough, which the windows do not show.
+_BURSTS = 0.35
 # What no model of this kind has: an 80 % range of so many seconds a second.
 _UNKNOWN_SHARE = 0.03
 # The resident memory of QEMU itself. Where a migration runs, its counters soon show better.
@@ -57,7 +61,7 @@ class Before:
     """A forecast. ``converges`` is ``yes``, ``no`` or ``unknown``.
 
     The seconds are of the whole migration with an 80 % range, as far as it converges; all None
-    if it does not, ``high_seconds`` None if it may not converge. ``needed_...``: with which it
+    if it does not, ``high_seconds`` None if it may not converge. ``..._needed_...``: with which it
     would converge; None where it does without, or where that is not known. ``helps`` are words of
     :data:`before_words.HELPS`. ``expected`` is the middle of its possible courses.
     """
@@ -66,8 +70,8 @@ class Before:
     low_seconds: float | None
     high_seconds: float | None
     converges: str
-    needed_downtime_seconds: float | None
-    needed_bytes_per_second: float | None
+    downtime_needed_seconds: float | None
+    bandwidth_needed_bytes_per_second: float | None
     helps: tuple[str, ...]
     message: str
     basis: Basis
@@ -103,8 +107,14 @@ def forecast_before(
     age_seconds = max(0.0, now - measurement.measured_at)
     outcomes = _outcomes(expected, fits, learned, age_seconds)
     ended = sorted(each for each in outcomes if each[0] is not None)
-    share = len(ended) / len(outcomes)
-    converges = "yes" if share >= _SURE else "no" if share <= 1 - _SURE else "unknown"
+    converges = "unknown"
+    if len(ended) >= _SURE * len(outcomes):
+        converges = "yes"
+    elif len(ended) <= (1 - _SURE) * len(outcomes):
+        stuck = [number for seconds, number in outcomes if seconds is None]
+        may_end = sum(_may_end(expected, fits[number], learned) for number in stuck)
+        if len(ended) + may_end <= (1 - _SURE) * len(outcomes):
+            converges = "no"
     middle = _middle(expected, curves, outcomes, converges)
     return _said(middle, learned, ended, converges, basis)
 
@@ -139,20 +149,35 @@ def _outcomes(
     its curve; each is as probable as any other."""
     rate = learned.rate
     rate_deviation = math.log1p(rate.spread) / RANGE_DEVIATIONS
-    aged = _LOAD_DEVIATION_OF_AN_HOUR * math.sqrt(age_seconds / _HOUR_SECONDS)
-    aged = min(_MOST_LOAD_DEVIATION, aged)
     found: list[tuple[float | None, int]] = []
-    for number, (curve, load_spread) in enumerate(fits):
-        load_deviation = math.hypot(_LASTING_SHARE * load_spread, aged)
-        load = math.exp(load_deviation * _spaced(number, _FIRST_STEP))
+    for number, curve in enumerate(loaded(fits, age_seconds)):
         at = rate.bytes_per_second * math.exp(rate_deviation * _spaced(number, _SECOND_STEP))
         low, high = _THROTTLES
         throttle = low + (high - low) * ((number * _THIRD_STEP) % 1.0)
-        one = expected._replace(curve=curve.faster(load), enough_percent=throttle)
+        one = expected._replace(curve=curve, enough_percent=throttle)
         precopy = run_through(one, at)
         seconds = precopy.seconds
         found.append((None if seconds is None else seconds + expected.overhead_seconds, number))
     return found
+
+
+def _may_end(expected: Expected, fit: Fitting, learned: Learned) -> bool:
+    """Return whether a guest that writes in bursts would let a migration end while it rests."""
+    if fit.load_spread < _BURSTS:
+        return False
+    rests = fit.curve.faster(math.exp(-RANGE_DEVIATIONS * fit.load_spread))
+    course = run_through(expected._replace(curve=rests), learned.rate.bytes_per_second)
+    return course.iterations_seconds is not None
+
+
+def loaded(fits: Sequence[Fitting], age_seconds: float) -> Iterator[DirtyCurve]:
+    """Yield the curve of each with the load that the guest may have during a migration, so long
+    after it was measured."""
+    aged = _LOAD_DEVIATION_OF_AN_HOUR * math.sqrt(age_seconds / _HOUR_SECONDS)
+    aged = min(_MOST_LOAD_DEVIATION, aged)
+    for number, (curve, load_spread) in enumerate(fits):
+        load_deviation = math.hypot(_LASTING_SHARE * load_spread, aged)
+        yield curve.faster(math.exp(load_deviation * _spaced(number, _FIRST_STEP)))
 
 
 def _spaced(number: int, step: float) -> float:
@@ -188,7 +213,8 @@ def _said(
     needed = None if level is None else needed_bytes_per_second(expected, rate)
     low = middle = high = None
     if converges != "no" and ended:
-        low, middle, high = _range([each for each, _ in ended if each is not None], learned)
+        turn = TURN_SECONDS + MIRRORS_END_SECONDS if expected.disk_bytes else 0.0
+        low, middle, high = _range([each for each, _ in ended if each is not None], learned, turn)
     if converges == "unknown":
         high = None
     helps = (
@@ -198,11 +224,17 @@ def _said(
     return Before(middle, low, high, converges, downtime, needed, helps, message, basis, expected)
 
 
-def _range(seconds: Sequence[float], learned: Learned) -> tuple[float, float, float]:
-    """Return the middle of sorted times with an 80 % range."""
+def _range(
+    seconds: Sequence[float], learned: Learned, turn_seconds: float
+) -> tuple[float, float, float]:
+    """Return the middle of sorted times with an 80 % range.
+
+    Between the disks and the memory it may take ``turn_seconds`` more or less: QEMU sends the last
+    blocks of a disk, up to 16 MiB, at once.
+    """
     count = len(seconds)
     low, middle, high = (seconds[int(share * count)] for share in (_LOW, 0.5, _HIGH))
-    more = math.hypot(_UNKNOWN_SHARE * middle, learned.overhead_spread_seconds)
+    more = math.hypot(_UNKNOWN_SHARE * middle, learned.overhead_spread_seconds, turn_seconds)
     return (
         max(0.0, middle - math.hypot(middle - low, more)),
         middle,

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, Self, TypeVar
 
 from migprog.core.forecast.dirty_rate import MAX_RATIO, DirtyRate
 from migprog.core.forecast.disk_copy import Left
-from migprog.core.forecast.first_iteration import first_iteration
+from migprog.core.forecast.first_iteration import FirstIteration, first_iteration
 from migprog.core.forecast.guest_pause import (
     DEFAULT_DOWNTIME_LIMIT_SECONDS,
     completion_time_seconds,
@@ -44,6 +44,10 @@ _PLATEAU_SPREAD = (0.25, 2.5)
 _LEAST_SPREAD = 0.06
 _LESS_BY_SURPRISE, _MORE_BY_SURPRISE = 1.0, 2.0
 _LESS_OF_ALL, _MORE_ITERATIONS = 3.0, 2.0
+# Those in which what is known of earlier migrations counts.
+_FIRST_PHASES = (Phase.SETUP, Phase.DISK_COPY, Phase.MEMORY_FIRST_ITERATION)
+# The spread of a rate that the migration has itself shown.
+_SHOWN_SPREAD = 0.05
 # An estimate of more than this counts as unknown.
 _LONGEST_SECONDS = 3 * 365 * 86400.0
 
@@ -97,6 +101,8 @@ def _forecast(precopy: PrecopyState, phase: Phase, verdict: Verdict) -> Estimate
     rate = precopy.memory_bytes_per_second
     if phase is not Phase.POST_COPY:
         rate = rate or precopy.disk_bytes_per_second
+    if phase in _FIRST_PHASES:
+        rate = rate or precopy.known_bytes_per_second
     if sample is None or not rate or phase is Phase.POST_COPY_PAUSED:
         return Estimate()
     if verdict in (Verdict.STALLED, Verdict.ENDED):
@@ -190,17 +196,34 @@ def _before_first_iteration_start(precopy: PrecopyState, rate: float) -> Estimat
     if known is None or disks is None:
         return Estimate()
     completion = completion_time_seconds(precopy)
+    until = disks.seconds + turn + known.rest_seconds
+    if precopy.is_foreseen:
+        return _foreseen(precopy, known, until, rate)
     return Estimate(
-        eta_seconds=disks.seconds
-        + turn
-        + known.rest_seconds
-        + known.following_seconds
-        + completion,
+        eta_seconds=until + known.following_seconds + completion,
         eta_low_seconds=0.95 * (disks.low_seconds + turn + 0.75 * known.rest_seconds),
         eta_high_seconds=1.05 * (disks.high_seconds + turn + known.longest_seconds)
         + 2 * known.whole_seconds
         + 2 * completion,
     )
+
+
+def _foreseen(
+    precopy: PrecopyState, known: FirstIteration, until_seconds: float, rate: float
+) -> Estimate:
+    """Return the estimate of a migration whose guest's dirty rate was known before, and whose first
+    iteration ends after ``until_seconds``."""
+    whole, completion = known.whole_seconds, completion_time_seconds(precopy)
+    least, middle, most = (each * whole for each in precopy.expected_resent(rate))
+    likely = until_seconds + middle + completion
+    is_shown = precopy.memory_bytes_per_second is not None
+    spread = _SHOWN_SPREAD if is_shown else max(_SHOWN_SPREAD, precopy.known_spread)
+    less = math.hypot(likely - likely / (1 + spread), middle - least)
+    more = math.hypot(likely * spread, most - middle)
+    if precopy.memory_resident_bytes is None:
+        more += known.longest_seconds - known.rest_seconds
+    less, more = less + completion / 2, more + completion / 2
+    return Estimate(likely, max(0.0, likely - less), likely + more)
 
 
 def _iterating(precopy: PrecopyState, known: DirtyRate, rate: float) -> Estimate:

@@ -42,7 +42,9 @@ class PrecopyState(NamedTuple):
     ``has_host_devices``: it has devices of the host, whose state is moved, too.
     ``completion_time_seconds`` is how long earlier migrations took from their switchover to their
     end, ``resent`` what it is expected to send again by earlier migrations, ``vcpus`` the processor
-    time of its vCPUs before the second iteration. ``first_iteration`` is the number of this
+    time of its vCPUs before the second iteration. ``is_foreseen``: that is by its own dirty rate.
+    ``known_bytes_per_second`` is the transfer rate of earlier migrations, with the ``known_spread``
+    of its range. ``first_iteration`` is the number of this
     migration's first iteration (QEMU may go on counting from a cancelled one),
     ``first_iteration_bytes`` what that had to send.
     ``iterations`` are the later ones, ``undisturbed`` those of them during which the guest was not
@@ -71,6 +73,9 @@ class PrecopyState(NamedTuple):
     has_host_devices: bool = False
     completion_time_seconds: float | None = None
     resent: Resent = Resent()
+    is_foreseen: bool = False
+    known_bytes_per_second: float | None = None
+    known_spread: float = 0.0
     vcpus: VcpuTime | None = None
     latest: Sample | None = None
     moved_at: float | None = None

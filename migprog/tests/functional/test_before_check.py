@@ -46,7 +46,7 @@ def test_what_was_said_of_guests_comes_true(measuring_may_act):
     assert light.before.total_seconds == pytest.approx(light.seen.total_seconds, rel=0.4)
     assert not stuck.seen.completed
     assert stuck.before.converges == "no"
-    assert stuck.before.needed_downtime_seconds == pytest.approx(36 / BANDWIDTH, rel=0.6)
+    assert stuck.before.downtime_needed_seconds == pytest.approx(36 / BANDWIDTH, rel=0.6)
 
 
 def test_resident_memory_of_a_guest_is_what_it_has_written(measuring_may_act):

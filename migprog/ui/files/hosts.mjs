@@ -11,7 +11,8 @@ export const touching = (records, host) =>
       record.in_progress && (record.source_compute === host || record.dest_compute === host),
   );
 
-/** Whether a host may be restarted, as far as migrations are concerned.
+/** Whether a host may be restarted, as far as migrations are concerned: what the API says of it, as core/restart.py
+ *  decides. A migration that is known forbids it; that there is none is known only while the agent reports.
  *
  *  `answer`: "yes", "no" or "unknown". `why`: a sentence. `lastEndsAt`: when the last of them ends,
  *  null: not known. `agent`: the host's; undefined if there is none, null before it is known. `isKnown`: all migrations in
@@ -19,16 +20,18 @@ export const touching = (records, host) =>
 export function restart(records, host, agent, isKnown, now) {
   const all = touching(records, host);
   if (!isKnown) return unknown(all, "the list of migrations is old or not whole");
-  if (agent === null) return unknown(all, "its agent is being asked for");
-  if (!agent) return unknown(all, "no agent of it is known");
-  if (agent.stale) return unknown(all, "its agent does not report");
-  if (!all.length) return { answer: "yes", why: "no migration touches it", lastEndsAt: null, touching: all };
+  if (!all.length) {
+    if (agent === null) return unknown(all, "its agent is being asked for");
+    if (!agent) return unknown(all, "no agent of it is known");
+    if (agent.stale) return unknown(all, "its agent does not report");
+    return { answer: "yes", why: "no migration touches it", lastEndsAt: null, touching: all };
+  }
   const ends = all.map((record) => (record.stale ? null : left(record, now)));
   const isForeseen = ends.every((end) => end !== null && !end.isLate);
   const lastEndsAt = isForeseen ? Math.max(...ends.map((end) => end.endsAt)) : null;
-  const paused = all.some((record) => (record.phase ?? "").startsWith("post-copy"));
+  const inPostCopy = all.filter((record) => record.status === "running (post-copy)").length;
   const why = `${count(all.length, "migration")} ${all.length === 1 ? "touches" : "touch"} it` +
-    (paused ? "; in post-copy a restart loses the server" : "");
+    (inPostCopy ? `, ${inPostCopy} of them in post-copy: a restart would lose the server` : "");
   return { answer: "no", why, lastEndsAt, touching: all };
 }
 

@@ -19,9 +19,10 @@ from migprog.core.actions import Action, Refusal, Target
 from migprog.core.agent_answer import Answer
 from migprog.core.notices import Event
 from migprog.core.status import Phase, Status
-from migprog.rpc import compute
 from migprog.tests import notifications
 from migprog.tests.fixtures import migrations
+from migprog.tests.unit.api.agents import Agents
+from migprog.tests.unit.api.agents import acting as agents_acting
 from migprog.tests.unit.api.conftest import SERVER, Fill, client_of, configuration, error_of
 from migprog.tests.unit.api.nova.conftest import Asked
 from migprog.tests.unit.api.tokens import keystone_client
@@ -149,31 +150,12 @@ def test_another_kind_of_body(acting: testing.TestClient, asked: Asked, fill: Fi
     assert not asked.noted
 
 
-class Agents:
-    """Answers as an agent would, or does not; notes what it was asked."""
-
-    def __init__(self, answer: Answer | None = None) -> None:
-        self._answer = answer
-        self.noted: list[tuple[Any, str, Action, Target]] = []
-
-    def ask(self, ctxt: Any, host: str, action: Action, target: Target) -> Answer:
-        self.noted.append((ctxt, host, action, target))
-        if self._answer is None:
-            raise compute.Unanswered("MessagingTimeout: rack7")
-        return self._answer
-
-
 def tell(
     store: objects.Store, age_seconds: float = 0.0, actions_enabled: bool | None = True
 ) -> None:
     """The heartbeat of the agent of the migrations' source."""
     at = time.time() - age_seconds
     migrations.heartbeat(store, "source", at, actions_enabled=actions_enabled)
-
-
-def by(store: objects.Store, connection: str, agents: Agents) -> testing.TestClient:
-    actions = ByAgents(store, agents)
-    return client_of(app.create(configuration(connection), store, actions=actions))
 
 
 @BOTH
@@ -183,7 +165,7 @@ def test_the_sources_agent_is_asked(
     (migration,) = fill()
     tell(store)
     agents = Agents(Answer())
-    assert act(by(store, connection, agents)).status_code == 202
+    assert act(agents_acting(store, connection, agents)).status_code == 202
     ((ctxt, host, action, target),) = agents.noted
     assert (host, action) == ("source", name)
     assert target == Target(uuid=migration, server_uuid=SERVER)
@@ -210,7 +192,7 @@ def test_refusal_of_the_agent_is_409(
 ) -> None:
     fill()
     tell(store)
-    client = by(store, connection, Agents(answer))
+    client = agents_acting(store, connection, Agents(answer))
     told = f"Cannot {VERBS[name]}: {answer.refused}."
     assert detail(act(client), code) == told
     nova = act(client, f"/v2.1{ONE}", **{"OpenStack-API-Version": "compute 2.80"})
@@ -244,7 +226,7 @@ def test_an_agent_that_does_nothing(
     if agent is not None:
         tell(store, **agent)
     agents = Agents()
-    answer = act(by(store, connection, agents))
+    answer = act(agents_acting(store, connection, agents))
     assert told in detail(answer, code)
     # Not everybody may see hosts.
     assert "rack7" not in answer.text

@@ -18,12 +18,12 @@ from migprog.core.messages import Batch
 from migprog.core.status import Phase, Status
 from migprog.tests.fixtures import migrations
 from migprog.tests.store_cases.measuring import MIB, measured
+from migprog.tests.unit.api.agents import Agents, measuring
 from migprog.tests.unit.api.conftest import (
     SERVER,
     Fill,
     error_of,
 )
-from migprog.tests.unit.api.measuring_agents import Agents, measuring
 from migprog.tests.unit.api.tokens import PROJECT, keystone_client
 
 PATH = f"/servers/{SERVER}/forecast"

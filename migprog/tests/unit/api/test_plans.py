@@ -20,8 +20,8 @@ from migprog.core.status import Phase, Status
 from migprog.tests import stores
 from migprog.tests.fixtures import migrations
 from migprog.tests.store_cases.measuring import MIB, measured
+from migprog.tests.unit.api.agents import Agents, measuring
 from migprog.tests.unit.api.conftest import Fill, error_of
-from migprog.tests.unit.api.measuring_agents import Agents, measuring
 from migprog.tests.unit.api.tokens import keystone_client
 
 PATH = "/hosts/source/drain-plan"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plan of a drain as a shell runs it, and how it is followed."""
 
+import argparse
 import itertools
 import pathlib
 import subprocess
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from migprog.cli import plan, plan_command
+from migprog.cli import options, plan, plan_command
 from migprog.cli.client import Later
 from migprog.cli.errors import ApiUnavailable, ClientError
 
@@ -192,3 +193,12 @@ def test_measurements_are_waited_for_and_not_for_ever() -> None:
     api = Api(*[later] * 9)
     with pytest.raises(ClientError, match="have not been measured within 60 s"):
         plan_command.measured(api, "h", {}, 60.0, lambda _seconds: None, lambda: float(next(now)))
+
+
+@pytest.mark.parametrize("words", [[""], ["h", "--dest", ""], ["h", "--deadline", " "]])
+def test_empty_names_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    options.add_plan(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(words)
+    assert "must not be empty" in capsys.readouterr().err

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an agent learns from migrations for the next ones of the same server and hosts."""
 
+import math
+
 import pytest
 
 from lab.simulated import Guest, precopy
-from migprog.compute.libvirt.loop_messages import ArrivalStats, Destinations
+from migprog.compute.libvirt.loop_messages import ArrivalStats, Destinations, Expectations
 from migprog.compute.state.journal import Journal
 from migprog.compute.watchlist import WatchList
+from migprog.core.forecast.dirty_curve import DirtyCurve
+from migprog.core.forecast.expectation import Expectation
 from migprog.core.observation import Iteration, Reading
 from migprog.recording import rows
 from migprog.recording.writer import Recorder
@@ -97,6 +101,33 @@ def test_destination_in_an_acknowledgement_is_the_migrations():
     assert monitor.destination == "far"
     agent.watches.destinations(Destinations({"another": "x"}))
     assert monitor.destination == "far"
+
+
+def begun(agent):
+    agent.watches.take(Iteration(server_uuid=SERVER, at=agent.now, number=1))
+    outgoing = {"type": 2, "operation": 5, "time_elapsed": 100, "memory_total": 2**28}
+    agent.watches.take(Reading(server_uuid=SERVER, at=agent.now, stats=outgoing))
+    return agent.watches.monitor(SERVER)
+
+
+def test_expectation_in_an_acknowledgement_forecasts_a_migration_that_has_just_begun():
+    agent = Agent()
+    monitor = begun(agent)
+    assert monitor.preview(agent.now, agent.now).eta_seconds is None
+    curves = (DirtyCurve(10.0 * 2**20, math.inf),)
+    told = Expectation(25.0 * 2**20, 0.1, 0.5, curves)
+    agent.watches.expectations(Expectations({"another": Expectation(1.0), monitor.uuid: told}))
+    report = monitor.preview(agent.now, agent.now)
+    # 256 MiB at 25 MiB/s, and two fifths of that again, and so on.
+    assert report.eta_seconds == pytest.approx(17.0, rel=0.15)
+    assert report.eta_low_seconds < report.eta_seconds < report.eta_high_seconds
+
+
+def test_expectation_of_another_migration_changes_nothing():
+    agent = Agent()
+    monitor = begun(agent)
+    agent.watches.expectations(Expectations({"another": Expectation(1e9)}))
+    assert monitor.preview(agent.now, agent.now).eta_seconds is None
 
 
 def test_nothing_is_learned_from_a_migration_that_was_forced():

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import pathlib
 import time
+import uuid
 from typing import Any
 
 import pytest
@@ -16,14 +17,17 @@ import pytest
 from migprog import objects, rpc
 from migprog.conductor.service import ConductorService
 from migprog.core import advice_entry, fields, operator_actions, wire_table
+from migprog.core.forecast.dirty_curve import DirtyCurve
+from migprog.core.forecast.expectation import CURVES, Expectation
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.forecast.verdict_reason import VerdictReason
-from migprog.core.messages import Ack, Agent, Arrival, ArrivalState, Batch, Report
+from migprog.core.messages import MAX_EXPECTED, Ack, Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Phase, Status
 from migprog.rpc.conductor import TOPIC
 from migprog.tests import stores
 from migprog.tests.store_cases.advice import ACTION, ADVICE
 from migprog.tests.store_cases.agents import AGENT
+from migprog.tests.store_cases.measuring import measured, put
 from migprog.tests.unit.conductor.test_service import conf  # noqa: F401 a fixture
 
 PREVIOUS = json.loads((pathlib.Path(__file__).parents[2] / "fixtures/previous.json").read_text())
@@ -188,6 +192,38 @@ def test_each_optional_field_may_be_missing():
             batch, refused = Batch.from_wire(told)
             read = batch.agent if key == "agent" else getattr(batch, key)[0]
             assert (read, refused) == (dataclasses.replace(entry, **{each.name: None}), {})
+
+
+def test_the_answer_to_a_first_report_says_what_was_known_before(conf, conductor):  # noqa: F811
+    store = stores.connect(conf.database.connection)
+    server = str(uuid.uuid4())
+    put(store, measured(server, stores.START - 60))
+    store.close()
+    phase = Phase.MEMORY_FIRST_ITERATION
+    told = stores.report(server_uuid=server, phase=phase)
+    batch = Batch("source", "source.example.org", reports=(told,))
+    answer = conductor("report", batch.to_wire())
+    (expected,) = Ack.from_wire(answer).expected.values()
+    assert len(expected.curves) == CURVES
+    # It is said once: a later report is not answered with it.
+    later = dataclasses.replace(told, sequence=9)
+    assert "expected" not in conductor(
+        "report", dataclasses.replace(batch, reports=(later,)).to_wire()
+    )
+
+
+def test_an_answer_that_expects_too_much_or_nonsense_is_read_without_it():
+    told = Expectation(1e9, 0.1, 0.4, (DirtyCurve(1e6, 2.0, 6.0),))
+    many = {str(number): told for number in range(MAX_EXPECTED + 3)}
+    assert len(Ack.from_wire(Ack(expected=many).to_wire()).expected) == MAX_EXPECTED
+    answer = Ack(expected={"a": told}).to_wire()
+    assert Ack.from_wire(answer).expected == {"a": told}
+    answer["expected"]["b"] = {"curves": 7}
+    assert set(Ack.from_wire(answer).expected) == {"a"}
+    assert Ack.from_wire({"expected": [1]}) == Ack()
+    # An older conductor's, and what an older agent is sent while nothing is known.
+    assert Ack.from_wire({"arrived": []}).expected == {}
+    assert "expected" not in Ack().to_wire()
 
 
 def test_an_answer_of_tomorrow():

@@ -46,8 +46,8 @@ def candidate(name, gib=8.0, dirties_mib=1.0, converges=None, **facts):
         low_seconds=total and 0.9 * total,
         high_seconds=1.1 * total if converges == "yes" else None,
         converges=converges,
-        needed_downtime_seconds=None if converges == "yes" else 7.0,
-        needed_bytes_per_second=None,
+        downtime_needed_seconds=None if converges == "yes" else 7.0,
+        bandwidth_needed_bytes_per_second=None,
         helps=() if converges == "yes" else ("post-copy",),
         message="said",
         basis=BASIS,
@@ -125,7 +125,7 @@ def test_server_that_does_not_converge_stays_with_what_helps():
     plan = plan_drain([candidate("a"), candidate("stuck", 8, 5000)], RATE)
     assert [move.server_uuid for move in plan.moves] == ["a"]
     (stay,) = plan.stays
-    assert (stay.server_uuid, stay.helps, stay.needed_downtime_seconds) == (
+    assert (stay.server_uuid, stay.helps, stay.downtime_needed_seconds) == (
         "stuck",
         ("post-copy",),
         7.0,

@@ -36,8 +36,16 @@ test("nothing is said to be safe that is not known", () => {
   assert.equal(ask([], { of: { host: "a", stale: true } }).answer, "unknown");
 });
 
+test("a migration that is known forbids it, whether or not the host's agent reports", () => {
+  for (const of of [undefined, null, { host: "a", stale: true }]) {
+    assert.equal(restart([running("a", "b")], "a", of, true, NOW).answer, "no");
+  }
+  assert.equal(ask([running("a", "b")], { isKnown: false }).answer, "unknown");
+});
+
 test("in post-copy it says what a restart would do", () => {
-  assert.match(ask([running("b", "a", { phase: "post-copy" })]).why, /loses the server/);
+  const found = ask([running("a", "b"), running("b", "a", { status: "running (post-copy)" })]);
+  assert.equal(found.why, "2 migrations touch it, 1 of them in post-copy: a restart would lose the server");
 });
 
 test("each host has its own migrations, however many there are", () => {
@@ -48,6 +56,6 @@ test("each host has its own migrations, however many there are", () => {
 
 test("hosts in use come first, also those without an agent", () => {
   const rows = listed([running("c", "d")], [{ host: "a" }, { host: "b", stale: true }], true, NOW);
-  assert.deepEqual(rows.map((row) => [row.host, row.answer]), [["c", "unknown"], ["d", "unknown"], ["b", "unknown"], ["a", "yes"]]);
+  assert.deepEqual(rows.map((row) => [row.host, row.answer]), [["c", "no"], ["d", "no"], ["b", "unknown"], ["a", "yes"]]);
   assert.deepEqual([rows[0].off, rows[0].to], [1, 0]);
 });

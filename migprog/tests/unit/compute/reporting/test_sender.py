@@ -8,6 +8,7 @@ import pytest
 from migprog.compute import clock
 from migprog.compute.reporting.outbox import Outbox
 from migprog.compute.reporting.sender import Address, Enabled, HostStats, Sender
+from migprog.core.forecast.expectation import Expectation
 from migprog.core.messages import Ack, Arrival, ArrivalState, Batch
 from migprog.core.schedule import Rules
 from migprog.metrics import REGISTRY
@@ -46,6 +47,15 @@ def test_all_that_is_due_leaves_in_one_message():
     assert len(batch.reports) == 3
     assert acknowledged
     assert outbox.empty
+
+
+def test_what_an_answer_expects_of_migrations_is_passed_on():
+    told = {UUID: Expectation(1e9, 0.1, 0.4)}
+    outbox, conductor = Outbox(), Conductor(Ack(expected=told))
+    passed: list[object] = []
+    outbox.put_report(report(1), needs_ack=True)
+    assert Sender(outbox, conductor, ADDRESS, RULES, on_expected=passed.append).send()
+    assert passed == [told]
 
 
 def test_nothing_due_is_nothing_sent():
