@@ -98,6 +98,7 @@ class ConductorService:
             [ConductorEndpoint(self._batcher)],
             # The store has logged it.
             expected=(objects.Unavailable,),
+            at_once=frozenset({"progress"}),
         )
         try:
             with self._broker.awaited():
