@@ -99,6 +99,7 @@ class ConductorService:
             [ConductorEndpoint(self._batcher, Expectations(self._store).of)],
             # The store has logged it.
             expected=(objects.Unavailable,),
+            at_once=frozenset({"progress"}),
         )
         try:
             with self._broker.awaited():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every query of migrations and servers. Rows are plain dictionaries of columns."""
 
+import functools
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -151,31 +152,15 @@ class Reader:
         ``ended`` are the statuses of those not in progress. Only the newest :data:`MOST_RECENT` of
         each server are read.
         """
-        table = MIGRATIONS.c
-        newest = (
-            sa.select(
-                table.id,
-                sa.func.row_number()
-                .over(partition_by=table.server_uuid, order_by=table.id.desc())
-                .label("number"),
-            )
-            .where(table.server_uuid.in_(sorted(server_uuids)))
-            .subquery()
-        )
-        query = sa.select(table.uuid, AGENTS.c.heartbeat_seconds).select_from(
-            _WITH_AGENTS.join(newest, newest.c.id == table.id)
-        )
         found = self.connection.execute(
-            query.where(
-                newest.c.number <= MOST_RECENT,
-                table.source_compute != not_from,
-                table.started_at <= started_before,
-                sa.or_(
-                    table.status.not_in(sorted(ended)),
-                    sa.func.coalesce(table.ended_at, table.sampled_at) >= ended_after,
-                    table.arrived_at >= ended_after,
-                ),
-            )
+            _to_match(),
+            {
+                "servers": sorted(server_uuids),
+                "not_from": not_from,
+                "started_before": started_before,
+                "ended": sorted(ended),
+                "ended_after": ended_after,
+            },
         )
         return {row.uuid: row.heartbeat_seconds for row in found}
 
@@ -230,3 +215,36 @@ class Reader:
                 ),
             )
         )
+
+
+@functools.cache
+def _to_match() -> sa.Select[Any]:
+    """Return the query of :meth:`Reader.migrations_to_match`: to make it costs more than to run it,
+    and each host whose servers begin to arrive asks."""
+    table = MIGRATIONS.c
+    newest = (
+        sa.select(
+            table.id,
+            sa.func.row_number()
+            .over(partition_by=table.server_uuid, order_by=table.id.desc())
+            .label("number"),
+        )
+        .where(table.server_uuid.in_(sa.bindparam("servers", expanding=True)))
+        .subquery()
+    )
+    joined = _WITH_AGENTS.join(newest, newest.c.id == table.id)
+    ended_after = sa.bindparam("ended_after", type_=table.ended_at.type)
+    return (
+        sa.select(table.uuid, AGENTS.c.heartbeat_seconds)
+        .select_from(joined)
+        .where(
+            newest.c.number <= MOST_RECENT,
+            table.source_compute != sa.bindparam("not_from"),
+            table.started_at <= sa.bindparam("started_before"),
+            sa.or_(
+                table.status.not_in(sa.bindparam("ended", expanding=True)),
+                sa.func.coalesce(table.ended_at, table.sampled_at) >= ended_after,
+                table.arrived_at >= ended_after,
+            ),
+        )
+    )

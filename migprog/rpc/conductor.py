@@ -62,7 +62,8 @@ class ConductorAPI:
     ) -> None:
         self._where = where
         self._call_timeout_seconds = call_timeout_seconds
-        self._client = rpc.client(transport, TOPIC, VERSION, call_timeout_seconds)
+        client = rpc.client(transport, TOPIC, VERSION, call_timeout_seconds)
+        self._client = client.prepare(version="1.0")
         self._calls = DeadlineRunner(_MOST_CALLS)
 
     def report(self, batch: dict[str, Any], acknowledged: bool) -> dict[str, Any] | None:
@@ -71,7 +72,7 @@ class ConductorAPI:
         With ``acknowledged`` wait for the conductor's answer and return it; without, return None
         as soon as the broker has the message. Raises :class:`Unreachable`.
         """
-        client = self._client.prepare(version="1.0")
+        client = self._client
         try:
             if acknowledged:
                 answer: dict[str, Any] = self._calls.run(

@@ -2,14 +2,16 @@
 """Remote calls that hang, answers that cannot be delivered, and contexts that anybody may send."""
 
 import logging
+import queue
 import subprocess
 import sys
 import threading
 
 import oslo_messaging as messaging
 import pytest
+from oslo_config import cfg
 
-from migprog import context
+from migprog import context, rpc
 from migprog.conf import log_lines
 from migprog.deadline import DeadlineRunner
 from migprog.rpc.replies import Replies
@@ -50,6 +52,49 @@ def test_replies_tries_again_while_the_queue_is_missing():
     Replies().send("reply_1", send)
     assert sent.wait(_SECONDS)
     assert len(attempts) == 3
+
+
+class Incoming:
+    """A message as oslo.messaging's RabbitMQ driver has it; a cast has no ``msg_id``."""
+
+    def __init__(self, method, msg_id=None):
+        self.message = {"method": method}
+        self.orig_msg_id = msg_id
+
+
+class Server(rpc.Server):
+    """Notes the threads in which it serves messages."""
+
+    def _process_incoming(self, incoming):
+        self.threads.put(threading.current_thread())
+
+
+@pytest.mark.parametrize(
+    ("incoming", "is_same"),
+    [
+        (Incoming("progress"), True),
+        # Its answer may have to wait.
+        (Incoming("progress", "1"), False),
+        (Incoming("report"), False),
+        (Incoming("report", "1"), False),
+    ],
+)
+def test_server_serves_only_casts_of_named_methods_in_the_receiving_thread(incoming, is_same):
+    conf = cfg.ConfigOpts()
+    conf([], default_config_files=[], default_config_dirs=[])
+    target = messaging.Target(topic="t", server="h")
+    server = Server(rpc.transport(conf, "fake://"), target, [], (), frozenset({"progress"}))
+    server.threads = queue.SimpleQueue()
+    server.start()
+    server._on_incoming([incoming])
+    assert (server.threads.get(timeout=_SECONDS) is threading.current_thread()) == is_same
+    server.stop()
+    server.wait()
+
+
+@pytest.mark.parametrize("name", [None, 5, ["progress"], {}])
+def test_server_takes_no_odd_name_for_a_method(name):
+    assert not rpc._is_cast_of(frozenset({"progress"}), Incoming(name))
 
 
 @pytest.mark.parametrize("queue", ["", "x" * 256, "\ud800", {"a": 1}, 5, None])
