@@ -27,7 +27,13 @@ from migprog.core.schedule import STEP_POINTS  # noqa: E402
 from migprog.db import connections, schema, temporary_database  # noqa: E402
 from migprog.loadtest import conductors, limit, place, stream, table  # noqa: E402
 from migprog.loadtest.place import Place  # noqa: E402
-from migprog.loadtest.plan import NO_STEPS, Load  # noqa: E402
+from migprog.loadtest.plan import (  # noqa: E402
+    CONNECTIONS,
+    MOST_CONNECTIONS,
+    MOST_HOSTS,
+    NO_STEPS,
+    Load,
+)
 from migprog.loadtest.run import Setting, run  # noqa: E402
 from migprog.version import RELEASE  # noqa: E402
 
@@ -38,8 +44,9 @@ _Figures = dict[str, Any]
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=PROG,
-        description="Simulate hosts whose servers migrate continuously, let real conductors store "
-        "their reports, and measure the cost and the age of the data when it can be read.",
+        description="Simulate hosts whose servers migrate continuously, and idle ones, let real "
+        "conductors store what they send, and measure the cost and the age of the data when it "
+        "can be read.",
     )
     parser.add_argument("--version", action="version", version=RELEASE)
     where = parser.add_argument_group("where")
@@ -69,9 +76,25 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     what = parser.add_argument_group("what")
     what.add_argument(
         "--hosts",
-        type=_number(1, 100_000),
+        type=_number(0, MOST_HOSTS),
         default=50,
-        help="number of simulated hosts; default %(default)s",
+        help="number of simulated hosts; default %(default)s; 0 must go with --idle-hosts",
+    )
+    what.add_argument(
+        "--idle-hosts",
+        type=_number(0, MOST_HOSTS),
+        default=0,
+        metavar="N",
+        help="number of further hosts, which only send heartbeats; default %(default)s",
+    )
+    what.add_argument(
+        "--idle-connections",
+        type=_number(0, len(CONNECTIONS) - 1),
+        default=0,
+        metavar="N",
+        help="broker connections of each idle host: "
+        + "; ".join(f"{count}: {meaning}" for count, meaning in enumerate(CONNECTIONS))
+        + f"; at most {MOST_CONNECTIONS} in all; default %(default)s",
     )
     what.add_argument(
         "--per-host",
@@ -247,12 +270,16 @@ def _runs(
             poll_seconds=min(interval, config.compute.poll_interval),
             migration_seconds=arguments.migration_seconds,
             seconds=arguments.seconds,
+            idle_hosts=arguments.idle_hosts,
+            idle_connections=arguments.idle_connections,
         )
 
     interval = arguments.interval or config.compute.report_interval
     if arguments.compare:
         loads = [load(arguments.hosts, interval, points) for points in (NO_STEPS, STEP_POINTS)]
         return [run(setting, each) for each in loads]
+    if arguments.find_limit and not arguments.hosts:
+        raise exception.ConfigError("--hosts: 0 must not go with --find-limit")
     if not arguments.find_limit:
         loads = [load(arguments.hosts, each) for each in arguments.sweep or [interval]]
         return [run(setting, each) for each in loads]

@@ -9,7 +9,7 @@ import threading
 from datetime import UTC, datetime
 
 from migprog import objects
-from migprog.metrics.agent_states import AGENTS, AgentState
+from migprog.metrics.agent_states import AGENTS, MOST_HOSTS, AgentState, States
 
 LOG = logging.getLogger(__name__)
 # Half of an agent's usual heartbeat.
@@ -42,10 +42,10 @@ class AgentStates:
                 AGENTS.states = states
             self._stopping.wait(self._interval_seconds)
 
-    def _read(self) -> list[AgentState] | None:
+    def _read(self) -> States | None:
         """Return the agents' states; None while the database is away, which the store logs."""
         try:
-            agents = list(objects.Agent.every(self._store))
+            found = objects.Heartbeats.read(self._store, datetime.now(UTC), MOST_HOSTS)
         except objects.Unavailable:
             return None
         except Exception:
@@ -55,8 +55,8 @@ class AgentStates:
                 self._interval_seconds,
             )
             return None
-        now = datetime.now(UTC)
-        return [
-            AgentState(each.host, each.is_silent(now), each.last_reported_at.timestamp())
-            for each in agents
+        hosts = [
+            AgentState(each.host, each.is_silent, each.last_reported_at.timestamp())
+            for each in found.each
         ]
+        return States(found.count, found.silent, hosts)

@@ -46,12 +46,14 @@ class BatchWindow:
     ``for_answers_seconds`` applies when a sender waits for an answer, ``for_progress_seconds`` when
     only progress is queued. Progress waits at most ``rest`` times as long as the transaction before
     took: under low load it can be read sooner. A transaction costs about 1 ms, whatever it stores:
-    with a small ``rest`` each would store a few hosts' reports only.
+    with a small ``rest`` each would store a few hosts' reports only. ``for_heartbeats_seconds``
+    applies when only heartbeats are queued: among thousands of idle hosts one comes each few ms.
     """
 
     for_answers_seconds: float = 0.02
     for_progress_seconds: float = 0.1
     rest: float = 25.0
+    for_heartbeats_seconds: float = 1.0
 
     def progress_seconds(self, took_seconds: float) -> float:
         """Return how long progress waits after a transaction that took ``took_seconds``."""
@@ -159,7 +161,7 @@ class ReportBatcher:
         """Queue a batch's progress and heartbeat, which may be lost; ignore its arrivals."""
         at, now = time.time(), time.monotonic()
         with self._changed:
-            is_idle = not (self._progress or self._agents)
+            waited = self._waits()
             for report in batch.reports:
                 # By host: no sender replaces another host's report.
                 key = batch.host, report.uuid
@@ -177,9 +179,13 @@ class ReportBatcher:
                 if agent in self._agents or len(self._agents) < self._most_waiting:
                     alone = dataclasses.replace(batch, reports=(), arrivals=(), measurements=())
                     self._agents[agent] = ReceivedBatch(alone, at)
-            # Otherwise the thread knows that progress waits: it would wake up for nothing.
-            if is_idle:
+            # Otherwise the thread knows that these wait: it would wake up for nothing.
+            if waited != self._waits():
                 self._changed.notify()
+
+    def _waits(self) -> tuple[bool, bool]:
+        """Return whether progress waits, and whether heartbeats do."""
+        return bool(self._progress), bool(self._agents)
 
     def _overflowed(self, host: str) -> None:
         metrics.overflowed()
@@ -205,6 +211,10 @@ class ReportBatcher:
                     loops.IDLE_SECONDS,
                 ):
                     continue
+                self._wait_until(
+                    begun + window.for_heartbeats_seconds,
+                    lambda: self._pending or self._progress or self._stopping,
+                )
                 self._wait_until(
                     begun + window.progress_seconds(took),
                     lambda: self._pending or self._stopping,

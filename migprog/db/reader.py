@@ -92,6 +92,35 @@ class Reader:
             query = query.where(AGENTS.c.host > after_host)
         return self._rows(query)
 
+    def count_agents(self) -> tuple[int, float | None]:
+        """Return how many agents there are, and the least heartbeat interval of them."""
+        query = sa.select(sa.func.count(), sa.func.min(AGENTS.c.heartbeat_seconds))
+        count, least_seconds = self.connection.execute(query).one()
+        return count, least_seconds
+
+    def heartbeats(
+        self,
+        *,
+        before: datetime | None = None,
+        or_after: datetime | None = None,
+        or_loop_age_seconds: float | None = None,
+    ) -> list[tuple[str, datetime, float, float | None]]:
+        """Return host, instant of the last report, heartbeat interval and age of the loop of
+        agents, in the order of their hosts' names. With ``before``: only of those that last
+        reported before it or after ``or_after``, or whose loop is older than that."""
+        table = AGENTS.c
+        columns = table.host, table.last_reported_at, table.heartbeat_seconds
+        query = sa.select(*columns, table.loop_age_seconds).order_by(table.host)
+        if before is not None:
+            query = query.where(
+                sa.or_(
+                    table.last_reported_at < before,
+                    table.last_reported_at > or_after,
+                    table.loop_age_seconds > or_loop_age_seconds,
+                )
+            )
+        return [(host, at, beat, age) for host, at, beat, age in self.connection.execute(query)]
+
     def servers_now(
         self,
         *,

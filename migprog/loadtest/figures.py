@@ -13,6 +13,8 @@ from migprog.loadtest.plan import NO_STEPS, Load
 from migprog.loadtest.usage import Usage
 
 PROCESSES = ("agent", "conductor", "broker", "database")
+# Idle hosts have no part in the cost of an update.
+_WITH_IDLE = (*PROCESSES, "idle")
 _PERCENTILES = (50, 95, 99)
 _MEBIBYTE = 2**20
 
@@ -26,18 +28,20 @@ class Snapshot:
     messages: Mapping[str, float]
     reports: Mapping[str, float]
     traffic: tuple[int, int]
+    heartbeats: Mapping[str, int]
 
 
 @dataclass(slots=True, kw_only=True)
 class Latencies:
-    """In seconds: of messages with and without an answer; how late the simulation was; and the
-    age of reports and changes when they could be read."""
+    """In seconds: of messages with and without an answer; how late the simulation was; the age of
+    reports and changes when they could be read; and how late idle hosts' heartbeats were."""
 
     answer: list[float] = field(default_factory=list)
     cast: list[float] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
     age: list[float] = field(default_factory=list)
     change_age: list[float] = field(default_factory=list)
+    beats_late: list[float] = field(default_factory=list)
 
 
 def figures(
@@ -60,15 +64,21 @@ def figures(
         "hosts": load.hosts,
         "per_host": load.per_host,
         "migrations": load.migrations,
+        "idle_hosts": load.idle_hosts,
+        "idle_connections": load.idle_connections,
         "interval_seconds": load.interval_seconds,
         "step_points": load.step_points if load.step_points < NO_STEPS else None,
         "seconds": round(seconds, 1),
         "updates_per_second": _ratio(updates, seconds),
         "reports_sent_per_second": _ratio(reported, seconds),
         "rows_per_second": _ratio(rows, seconds),
+        "heartbeats_per_second": _ratio(end.heartbeats["sent"] - begin.heartbeats["sent"], seconds),
+        "heartbeats_failed": end.heartbeats["failed"] - begin.heartbeats["failed"],
+        "heartbeats_late_ms": percentiles_ms(latencies.beats_late),
         "cpu_ms_per_update": cpu | {"total": sum(known) if len(known) == len(cpu) else None},
         "cpu_share": {
-            name: _cpu_ms(begin.usage[name], end.usage[name], 1000 * seconds) for name in PROCESSES
+            name: _cpu_ms(begin.usage.get(name), end.usage.get(name), 1000 * seconds)
+            for name in _WITH_IDLE
         },
         "age_ms": percentiles_ms(latencies.age),
         "change_age_ms": percentiles_ms(latencies.change_age),

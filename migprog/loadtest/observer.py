@@ -6,9 +6,11 @@ import random
 import threading
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from migprog import exception, objects
+from migprog.loadtest.plan import HOST_PREFIX
 
 # Interval between two reads, each of one host; all hosts' migrations are equivalent.
 _LOOK_SECONDS = 0.1
@@ -84,3 +86,15 @@ class Observer:
             if self._stopping.wait(_CHANGE_SECONDS):
                 return
         self.change_ages.append(time.time() - sampled_at)
+
+
+def agents(store: objects.Store, run: str) -> dict[str, float]:
+    """Return how many agents of a run are stored, how many of them are silent, and how long
+    reading all agents takes, in milliseconds."""
+    begun = time.perf_counter()
+    every = list(objects.Agent.every(store))
+    read_ms = 1000 * (time.perf_counter() - begun)
+    now = datetime.now(UTC)
+    ours = [each for each in every if each.host.startswith(f"{HOST_PREFIX}{run}-")]
+    silent = sum(each.is_silent(now) for each in ours)
+    return {"stored": len(ours), "silent": silent, "read_ms": round(read_ms, 1)}

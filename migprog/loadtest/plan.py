@@ -13,11 +13,23 @@ from migprog.core.schedule import STEP_POINTS
 HOST_PREFIX = "loadtest-"
 # No percentage moves by so many points.
 NO_STEPS = 101
+MOST_HOSTS = 100_000
+# Of all idle hosts together: the machine's ports and threads are the limit.
+MOST_CONNECTIONS = 10_000
+# What an idle host has at the broker, by its number of connections.
+CONNECTIONS = (
+    "all hosts of a process share one",
+    "one to send, as an agent since whose start nothing has migrated",
+    "another with a queue for answers, as after the first migration",
+    "another with three queues for requests, as with [compute] allow_actions",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """``hosts`` migrate ``per_host`` servers each, continuously, and report every interval.
+    """``hosts`` migrate ``per_host`` servers each, continuously, and report every interval;
+    ``idle_hosts`` more only send heartbeats, by ``idle_connections`` connections each (see
+    :data:`CONNECTIONS`).
 
     ``step_points``: points by which the percentage moves before it is reported within the
     interval; ``NO_STEPS``: never. ``migration_seconds``: average duration of a migration.
@@ -32,12 +44,22 @@ class Load:
     poll_seconds: float = 0.5
     migration_seconds: float = 300.0
     seconds: float = 60.0
+    idle_hosts: int = 0
+    idle_connections: int = 0
 
     def __post_init__(self) -> None:
         for name, least, most in _RANGES:
             value = getattr(self, name)
             if not least <= value <= most:
                 raise exception.BadRequest(name, f"{value:g} must be from {least:g} to {most:g}")
+        if not self.hosts and not self.idle_hosts:
+            raise exception.BadRequest("hosts", "0 must go with idle_hosts")
+        if self.idle_hosts * self.idle_connections > MOST_CONNECTIONS:
+            raise exception.BadRequest(
+                "idle_connections",
+                f"{self.idle_connections} for each of {self.idle_hosts} idle hosts must be "
+                f"at most {MOST_CONNECTIONS} together",
+            )
         for less, more in (("poll_seconds", "interval_seconds"), *_HEARTBEAT):
             if getattr(self, less) > getattr(self, more):
                 raise exception.BadRequest(
@@ -51,7 +73,11 @@ class Load:
     @property
     def warm_up_seconds(self) -> float:
         """The time until all hosts have started, one after the other, and are in a steady state."""
-        return self.begin_seconds + max(4.0, 2 * self.interval_seconds)
+        # Each idle host is then known to the conductors.
+        beat_seconds = self.heartbeat_seconds if self.idle_hosts else 0.0
+        if not self.hosts:
+            return beat_seconds
+        return max(beat_seconds, self.begin_seconds + max(4.0, 2 * self.interval_seconds))
 
     @property
     def begin_seconds(self) -> float:
@@ -61,7 +87,7 @@ class Load:
 
 _HEARTBEAT = (("interval_seconds", "heartbeat_seconds"),)
 _RANGES = (
-    ("hosts", 1, 100_000),
+    ("hosts", 0, MOST_HOSTS),
     ("per_host", 1, 500),
     ("interval_seconds", 0.1, 600),
     ("heartbeat_seconds", 1, 3600),
@@ -69,6 +95,8 @@ _RANGES = (
     ("poll_seconds", 0.05, 60),
     ("migration_seconds", 10, 86_400),
     ("seconds", 1, 86_400),
+    ("idle_hosts", 0, MOST_HOSTS),
+    ("idle_connections", 0, len(CONNECTIONS) - 1),
 )
 
 
@@ -106,6 +134,33 @@ class Share:
     def host_names(self) -> list[str]:
         numbers = range(self.first, self.load.hosts, self.step)
         return [host_name(self.run, number) for number in numbers]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdleShare:
+    """One process's part of the idle hosts: ``first``, ``first + step`` and so on of
+    ``load.idle_hosts``."""
+
+    load: Load
+    run: str
+    first: int
+    step: int
+    config_files: tuple[str, ...]
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        values = json.loads(text)
+        values["load"] = Load(**values["load"])
+        values["config_files"] = tuple(values["config_files"])
+        return cls(**values)
+
+    @property
+    def host_names(self) -> list[str]:
+        numbers = range(self.first, self.load.idle_hosts, self.step)
+        return [f"{HOST_PREFIX}{self.run}-idle-{number:05d}" for number in numbers]
 
 
 def host_name(run: str, number: int) -> str:

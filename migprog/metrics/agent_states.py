@@ -9,7 +9,8 @@ from prometheus_client.core import GaugeMetricFamily
 
 from migprog.metrics import REGISTRY
 
-# More compute hosts than a cell has; the count of all agents has no limit.
+# Where there are more hosts, only silent agents have series, and at most so many of them: each
+# conductor is scraped for all. The count of all agents has no limit.
 MOST_HOSTS = 5000
 
 
@@ -21,12 +22,21 @@ class AgentState(NamedTuple):
     reported_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class States:
+    """``count``: of all agents, ``silent`` of these. ``hosts``: those that have series."""
+
+    count: int
+    silent: int
+    hosts: Sequence[AgentState]
+
+
 @dataclass(slots=True, eq=False)
 class AgentStatesCollector:
-    """A collector of prometheus_client. ``states``: those to show; None shows nothing, since a
+    """A collector of prometheus_client. ``states``: what to show; None shows nothing, since a
     database that is away says nothing of any agent. Any thread may replace it."""
 
-    states: Sequence[AgentState] | None = field(default=None)
+    states: States | None = field(default=None)
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         """Return the metrics without any series, so that the registry learns their names."""
@@ -36,10 +46,9 @@ class AgentStatesCollector:
         agents, silent, reported = families = _families()
         states = self.states
         if states is not None:
-            silent_agents = sum(each.is_silent for each in states)
-            agents.add_metric(("reporting",), len(states) - silent_agents)
-            agents.add_metric(("silent",), silent_agents)
-            for each in states[:MOST_HOSTS]:
+            agents.add_metric(("reporting",), states.count - states.silent)
+            agents.add_metric(("silent",), states.silent)
+            for each in states.hosts[:MOST_HOSTS]:
                 silent.add_metric((each.host,), each.is_silent)
                 reported.add_metric((each.host,), each.reported_at)
         return families

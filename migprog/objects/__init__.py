@@ -10,7 +10,7 @@ All that reads or writes may raise :class:`Unavailable`.
 from migprog.db.connections import connect
 from migprog.db.engine import LoginRefused, Store, Unavailable
 from migprog.db.schema import check_version
-from migprog.objects.agent import Agent
+from migprog.objects.agent import Agent, Heartbeats
 from migprog.objects.completed_migrations import completed
 from migprog.objects.departures import DepartureRow, departures
 from migprog.objects.forecast_before import put as put_forecast_before
@@ -29,6 +29,7 @@ __all__ = [
     "MAX_ID",
     "Agent",
     "DepartureRow",
+    "Heartbeats",
     "HostServer",
     "LoginRefused",
     "MeasuredServer",

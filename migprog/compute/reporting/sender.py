@@ -114,7 +114,7 @@ class Sender:
         while not self._stopping.is_set():
             now = time.monotonic()
             again = self._outbox.next_arrival_in(now)
-            beat = self._beats_in(now) if self.host_stats else _WITHOUT_STATS_SECONDS
+            beat = self.beats_in(now) if self.host_stats else _WITHOUT_STATS_SECONDS
             self._outbox.wait(beat if again is None else min(beat, again))
             # At random, so that the agents do not reconnect all at once.
             self._next_try_seconds = pause = retry_seconds * random.uniform(0.5, 1.0)  # noqa: S311
@@ -187,14 +187,15 @@ class Sender:
             )
         return True
 
-    def _beats_in(self, now: float) -> float:
+    def beats_in(self, now: float) -> float:
+        """Return the seconds until the next heartbeat is due, 0 if it is."""
         is_changed = self._enabled != self._reported_enabled
         return 0.0 if is_changed else max(0.0, self._beats_at - now)
 
     def _agent(self, now: float) -> Agent | None:
         """Return the heartbeat, if it is due."""
         host_stats = self.host_stats
-        if host_stats is None or self._beats_in(now) > 0:
+        if host_stats is None or self.beats_in(now) > 0:
             return None
         loop_age_seconds = self._loop_age_seconds()
         return Agent(

@@ -76,6 +76,18 @@ def test_benchmark_of_storing_and_reading_runs():
         assert growth == pytest.approx(many / few, rel=0.1)
 
 
+def test_benchmark_of_many_agents_runs():
+    lines = run("agents.py", "--count=200")
+    for together in ("1", "100"):
+        ((spent_ms,),) = rows(lines, "a heartbeat,", together, "together")
+        assert spent_ms > 0
+    ((_, size, _limit),) = rows(lines, "/metrics")
+    assert size > 200 * 2 * len("migprog_agent_silent")
+    ((_spent_ms, page),) = rows(lines, "GET", "/agents")
+    assert page > 200 * len("compute-00000.example.org")
+    assert rows(lines, "purge", "of", "200", "agents")
+
+
 def test_benchmark_of_watchers_against_polling_runs():
     lines = run(
         *("watchers.py", "--watchers=30", "--migrations=20", "--rounds=2", "--interval=0.5"),

@@ -7,11 +7,14 @@ import pathlib
 import subprocess
 import sys
 
+import oslo_messaging as messaging
 import pytest
 import sqlalchemy as sa
 
 from lab.parts import processes
-from migprog.tests import stores
+from migprog import conf, rpc
+from migprog.rpc import conductor as conductor_rpc
+from migprog.tests import documents, stores
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(300)]
 
@@ -65,6 +68,20 @@ def virtual_hosts(broker) -> set[str]:
     return set(done.stdout.split())
 
 
+def waiting(broker, virtual_host: str) -> int:
+    """How many messages wait in the conductors' queue."""
+    done = subprocess.run(
+        ["rabbitmqctl", "--quiet", "-p", virtual_host, "list_queues", "name", "messages"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=broker.environment,
+        check=True,
+    )
+    counts = dict(line.split() for line in done.stdout.splitlines() if line.strip())
+    return int(counts["migprog-conductor"])
+
+
 def databases(url: str) -> set[str]:
     engine = sa.create_engine(url)
     names = set(sa.inspect(engine).get_schema_names())
@@ -110,6 +127,57 @@ def test_load_test_measures_the_cost_of_an_interval(load_test, rabbitmq_broker, 
     assert (virtual_hosts(rabbitmq_broker), databases(database)) == before
     assert rows(database) == 0
     assert "measuring" in done.stderr
+
+
+def test_idle_hosts_are_heard_of_by_connections_of_their_own(load_test, config):
+    with config.open("a") as file:
+        file.write("[compute]\nheartbeat_interval = 2\n")
+    idle = ["--idle-hosts", "3", "--idle-connections", "3"]
+    done = load_test(*idle, "--hosts", "1", "--interval", "1", "--seconds", "4", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    known = json.loads(done.stdout)
+    assert (known["agents"]["stored"], known["heartbeats_failed"]) == (4, 0)
+    assert known["heartbeats_per_second"] > 0
+    # Beside them, of the host that migrates.
+    assert known["at_broker"]["connections"] >= 9
+    assert known["at_broker"]["queues"] >= 9
+
+
+def test_heartbeats_that_no_conductor_takes_expire_by_the_pages_limit(rabbitmq_broker, config):
+    """And a call that waits for an answer is answered under that limit."""
+    named, url = "migprog-limited", f"{rabbitmq_broker.url}migprog-limited"
+    rabbitmq_broker.control("add_vhost", named)
+    rabbitmq_broker.control("set_permissions", "-p", named, "guest", ".*", ".*", ".*")
+    ours = {"-p migprog": f"-p {named}", "60000": "100"}
+    documents.run("sizing.rst", "sizing-limit", ours, rabbitmq_broker.environment)
+    config_of = conf.load(["--config-file", str(config)], "migprog-loadtest")
+    transport = rpc.transport(config_of, url)
+    client = conductor_rpc.ConductorAPI(transport, 30.0)
+
+    class Endpoint:
+        target = messaging.Target(version=conductor_rpc.VERSION)
+
+        def report(self, ctxt, batch):
+            return {"answered": True}
+
+    def serving():
+        server = rpc.server(transport, conductor_rpc.TOPIC, "c", [Endpoint()])
+        server.start()
+        return server
+
+    server = serving()
+    assert client.report({}, acknowledged=True) == {"answered": True}
+    server.stop()
+    server.wait()
+    for _ in range(3):
+        client.report({}, acknowledged=False)
+    processes.wait_for(lambda: waiting(rabbitmq_broker, named) == 0, 60, "all have expired")
+    server = serving()
+    assert client.report({}, acknowledged=True) == {"answered": True}
+    server.stop()
+    server.wait()
+    transport.cleanup()
+    rabbitmq_broker.control("delete_vhost", named)
 
 
 @pytest.mark.long

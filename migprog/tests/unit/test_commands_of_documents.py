@@ -55,7 +55,7 @@ def _named() -> list[Block]:
 
 
 # What runs a whole suite, or is run by the lab beside Nova, cannot have each command.
-_BY_SUITES = ("faults-run", "soak-run", "loadtest-run")
+_BY_SUITES = ("faults-run", "soak-run", "loadtest-run", "loadtest-idle")
 
 
 @pytest.mark.parametrize("block", _named(), ids=lambda block: block.key)

@@ -7,9 +7,10 @@ import time
 import pytest
 
 from lab.parts.processes import wait_for
+from migprog.conductor import agent_states as conductor_states
 from migprog.conductor.agent_states import AgentStates
 from migprog.metrics import REGISTRY, agent_states
-from migprog.metrics.agent_states import AGENTS, AgentState
+from migprog.metrics.agent_states import AGENTS, AgentState, States
 from migprog.objects import Unavailable
 from migprog.tests import stores
 from migprog.tests.store_cases.agents import AGENT, tell
@@ -86,9 +87,34 @@ def test_database_that_is_away_says_nothing_of_any_agent(store, shown, error):
     wait_for_value(1, "migprog_agents", state="reporting")
 
 
-def test_number_of_hosts_with_series_is_limited_and_all_are_counted(monkeypatch):
+@pytest.mark.parametrize(("most", "expected"), [(3, [0, 1, 1]), (2, [None, 1, 1])])
+def test_beyond_the_limit_only_silent_hosts_have_series_and_all_are_counted(
+    store, monkeypatch, most, expected
+):
+    monkeypatch.setattr(conductor_states, "MOST_HOSTS", most)
+    hanging = dataclasses.replace(AGENT, loop_age_seconds=50.0)
+    tell(store, "alive", AGENT, time.time())
+    tell(store, "hangs", hanging, time.time())
+    tell(store, "silent", AGENT, time.time() - 2 * AGENT.heartbeat_seconds - 5)
+    monkeypatch.setattr(AGENTS, "states", AgentStates(store)._read())
+    hosts = ("alive", "hangs", "silent")
+    assert [value("migprog_agent_silent", host=host) for host in hosts] == expected
+    assert value("migprog_agents", state="silent") == 2
+    assert value("migprog_agents", state="reporting") == 1
+
+
+def test_agent_of_a_longer_heartbeat_is_no_more_silent_among_many(store, monkeypatch):
+    monkeypatch.setattr(conductor_states, "MOST_HOSTS", 1)
+    slow = dataclasses.replace(AGENT, heartbeat_seconds=10 * AGENT.heartbeat_seconds)
+    for host, agent in (("usual", AGENT), ("slow", slow)):
+        tell(store, host, agent, time.time() - 3 * AGENT.heartbeat_seconds)
+    found = AgentStates(store)._read()
+    assert ([each.host for each in found.hosts], found.count) == (["usual"], 2)
+
+
+def test_number_of_hosts_with_series_is_limited(monkeypatch):
     monkeypatch.setattr(agent_states, "MOST_HOSTS", 2)
-    monkeypatch.setattr(AGENTS, "states", [AgentState(str(n), n > 1, 1.0) for n in range(5)])
+    hosts = [AgentState(str(n), True, 1.0) for n in range(3)]
+    monkeypatch.setattr(AGENTS, "states", States(3, 3, hosts))
     assert value("migprog_agents", state="silent") == 3
-    assert value("migprog_agents", state="reporting") == 2
-    assert [value("migprog_agent_silent", host=str(n)) for n in range(3)] == [0, 0, None]
+    assert [value("migprog_agent_silent", host=str(n)) for n in range(3)] == [1, 1, None]

@@ -230,6 +230,32 @@ def test_batch_with_a_heartbeat_only_is_stored():
     assert [each.agent for (each,) in database.transactions] == [AGENT]
 
 
+def test_heartbeats_gather_until_anything_else_is_stored():
+    database = Database()
+    for _ in range(3):
+        database.go.release()
+    intake = ReportBatcher(database.store, BatchWindow(0.0, 0.0, for_heartbeats_seconds=3600.0))
+    intake.start()
+
+    def stored():
+        return [{each.host for each in transaction} for transaction in database.transactions]
+
+    def beat(*hosts):
+        for host in hosts:
+            intake.keep(dataclasses.replace(batch(host=host), agent=AGENT))
+
+    # One that comes alone waits for nothing.
+    beat("a")
+    wait_for(lambda: stored() == [{"a"}], _SECONDS, "the first")
+    beat("b", "c")
+    intake.keep(batch(stores.report(), host="d"))
+    wait_for(lambda: stored()[1:] == [{"b", "c", "d"}], _SECONDS, "those that gathered")
+    beat("e")
+    assert intake.store(batch(stores.report(), host="f")).reports
+    assert stored()[2:] == [{"e", "f"}]
+    intake.stop()
+
+
 @pytest.mark.parametrize(("took", "seconds"), [(0.0, 0.0), (0.003, 0.075), (0.5, 0.1)])
 def test_progress_is_gathered_the_longer_the_slower_the_database_is(took, seconds):
     assert BatchWindow().progress_seconds(took) == pytest.approx(seconds)

@@ -32,6 +32,7 @@ def snapshot(cpu: float, count: float, **changes: Any) -> Snapshot:
         "messages": {"cast": 0.9 * count, "called": 0.1 * count, "failed": 0},
         "reports": {"first": count, "step": 19 * count},
         "traffic": (9000 * int(count), 1000 * int(count)),
+        "heartbeats": {"sent": 3 * int(count), "failed": 0},
     }
     return Snapshot(**(values | changes))
 
@@ -62,6 +63,9 @@ def test_figures_are_differences_between_the_marks():
     assert known["store_ms"] == {"p50": 10.0, "p95": 19.0, "p99": 19.8}
     assert known["memory_mib"]["broker"] == 3
     assert known["reports_by_reason"] == {"first": 200, "step": 3800}
+    assert (known["heartbeats_per_second"], known["heartbeats_failed"]) == (60, 0)
+    # There are no idle hosts, and so no process that simulates them.
+    assert (known["idle_hosts"], known["cpu_share"]["idle"]) == (0, None)
 
 
 def test_unknown_figures_are_null():

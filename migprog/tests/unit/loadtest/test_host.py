@@ -122,7 +122,14 @@ def test_a_share_goes_through_json_and_shares_are_everybodys():
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"hosts": 0}, "hosts: 0 must be from 1 to 100000"),
+        ({"hosts": 0}, "hosts: 0 must go with idle_hosts"),
+        ({"hosts": 100_001}, "hosts: 100001 must be from 0 to 100000"),
+        ({"idle_hosts": -1}, "idle_hosts: -1 must be from 0 to 100000"),
+        ({"idle_hosts": 1, "idle_connections": 4}, "idle_connections: 4 must be from 0 to 3"),
+        (
+            {"idle_hosts": 5001, "idle_connections": 2},
+            "idle_connections: 2 for each of 5001 idle hosts must be at most 10000 together",
+        ),
         ({"per_host": 501}, "per_host: 501 must be from 1 to 500"),
         ({"interval_seconds": 0.3}, "poll_seconds: 0.5 must not be more than interval_seconds"),
         ({"interval_seconds": 31.0}, "interval_seconds: 31 must not be more than heartbeat"),
