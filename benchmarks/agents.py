@@ -8,6 +8,7 @@ are not in them. The database is a private server, started for this and gone aft
 """
 
 import argparse
+import functools
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -119,9 +120,10 @@ def _client(store: objects.Store) -> testing.TestClient:
 
 def _lists(client: testing.TestClient) -> None:
     for address in ("/agents?limit=100", "/agents", "/migrations?in_progress=true"):
-        answer = client.simulate_get(address, remote_addr="127.0.0.1")
+        ask = functools.partial(client.simulate_get, address, remote_addr="127.0.0.1")
+        answer = ask()
         assert answer.status_code == 200, answer.text
-        spent_ms = _ms(lambda at=address: client.simulate_get(at, remote_addr="127.0.0.1"))
+        spent_ms = _ms(ask)
         print(f"GET {address:29} {spent_ms:4.1f}  {len(answer.content)} bytes")
 
 

@@ -132,7 +132,7 @@ def test_load_test_measures_the_cost_of_an_interval(load_test, rabbitmq_broker, 
 
 def test_idle_hosts_are_heard_of_by_connections_of_their_own(load_test, config):
     with config.open("a") as file:
-        file.write("[compute]\nheartbeat_interval = 2\n")
+        file.write("[compute]\nreport_interval = 1\nheartbeat_interval = 2\n")
     idle = ["--idle-hosts", "3", "--idle-connections", "3"]
     done = load_test(*idle, "--hosts", "1", "--interval", "1", "--seconds", "4", "--json", "-")
     assert done.returncode == 0, done.stderr
