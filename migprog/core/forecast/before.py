@@ -229,8 +229,8 @@ def _range(
 ) -> tuple[float, float, float]:
     """Return the middle of sorted times with an 80 % range.
 
-    Between the disks and the memory it may take ``turn_seconds`` more or less: QEMU sends the last
-    blocks of a disk, up to 16 MiB, at once.
+    It may take ``turn_seconds`` more or less: some migrations make no pause between their disks and
+    the memory.
     """
     count = len(seconds)
     low, middle, high = (seconds[int(share * count)] for share in (_LOW, 0.5, _HIGH))
