@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole path of a migration's progress, from host to database: ours beside the naive shape.
 
-    .venv/bin/python benchmarks/path.py [--runs 5] [--seconds 20]
+    .venv/bin/python benchmarks/path.py [--runs 5] [--seconds 20] [--driver mysqldb] [--durable]
 
 Both take the same load on the same RabbitMQ and MariaDB, in turn, several times. What counts is
 the ratio of the processors' time that an update takes: agent, conductor, broker and database
@@ -51,30 +51,34 @@ HOSTS = 10
 
 
 def cases(hosts: int) -> tuple[Case, Case]:
-    return Case(hosts, 20, 1 / 12), Case(20 * hosts, 1, 1 / 2)
+    return Case(hosts, 20, 1 / 25), Case(20 * hosts, 1, 1 / 4)
 
 
 class Bench:
     """A broker, a database, and who uses them in turn."""
 
-    def __init__(self, config_file: pathlib.Path, seconds: float) -> None:
-        self._config_file = config_file
+    def __init__(
+        self, config_file: pathlib.Path, seconds: float, ours: pathlib.Path | None = None
+    ) -> None:
+        self.config_file = config_file
+        self._ours = ours or config_file
         self._seconds = seconds
-        self._config = conf.load(["--config-file", str(config_file)], "path")
-        at_broker = rpc.broker(self._config)
-        url = stores.sa.make_url(self._config.database.connection)
+        self.config = conf.load(["--config-file", str(config_file)], "path")
+        at_broker = rpc.broker(self.config)
+        url = stores.sa.make_url(self.config.database.connection)
         self._others = {
             "broker": usage.listening((at_broker.host, at_broker.port)),
             "database": usage.listening((url.host, url.port)),
         }
 
-    def ours(self, case: Case) -> dict[str, float]:
+    def ours(self, case: Case, conductors: int = 1) -> dict[str, float]:
         """CPU milliseconds an update, by process."""
         done = subprocess.run(
             [
                 pathlib.Path(sys.executable).with_name("migprog-loadtest"),
-                *("--config-file", self._config_file, "--in-place", "--json", "-"),
+                *("--config-file", self._ours, "--in-place", "--json", "-"),
                 *("--hosts", str(case.hosts), "--per-host", str(case.per_host)),
+                *("--conductors", str(conductors)),
                 *("--interval", str(INTERVAL_SECONDS), "--seconds", str(self._seconds)),
                 # The naive shape knows no beginnings and no ends: ours has none to tell here.
                 *("--migration-seconds", "86400"),
@@ -106,7 +110,7 @@ class Bench:
     @contextlib.contextmanager
     def _naive(self, directory: str, role: str, *words: Any) -> Iterator[child.Child]:
         lines: queue.SimpleQueue[child.Line] = queue.SimpleQueue()
-        arguments = [str(HERE / "naive.py"), role, str(self._config_file), *map(str, words)]
+        arguments = [str(HERE / "naive.py"), role, str(self.config_file), *map(str, words)]
         with child.running(
             ["-W", "ignore", *arguments], pathlib.Path(directory), role, lines
         ) as it:
@@ -116,7 +120,7 @@ class Bench:
             yield it
 
     def _saved(self) -> int:
-        transport = rpc.transport(self._config)
+        transport = rpc.transport(self.config)
         client = rpc.client(transport, "naive-conductor", "1.0", _READY_SECONDS)
         saved: int = client.call(context.for_service(), "count")
         transport.cleanup()
@@ -134,28 +138,45 @@ def median(runs: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 
+def ready(
+    rabbitmq: broker.Broker,
+    mariadb: databases.Server,
+    directory: pathlib.Path,
+    seconds: float,
+    driver: str | None = None,
+) -> Bench:
+    """Make the tables and the configuration of a bench."""
+    url = mariadb.new_database()
+    stores.ready(url).close()
+    config_file = directory / "path.conf"
+    # The naive shape has many transactions at once. Beyond the pool of 5 connections each would
+    # open one of its own, which doubles its cost: because of the default.
+    text = f"[DEFAULT]\ntransport_url = {rabbitmq.url}\n[database]\nmax_pool_size = 100\n"
+    config_file.write_text(f"{text}connection = {url}\n")
+    ours = None
+    if driver is not None:
+        ours = directory / "ours.conf"
+        ours.write_text(f"{text}connection = {stores.by_driver(url, driver)}\n")
+    return Bench(config_file, seconds, ours)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--hosts", type=int, default=HOSTS, help="with 20 migrations each")
+    parser.add_argument("--driver", choices=["mysqldb"], help="of ours; default: PyMySQL")
+    parser.add_argument("--durable", action="store_true", help="MariaDB that loses nothing")
     options = parser.parse_args()
     met = True
     with (
         broker.rabbitmq() as rabbitmq,
-        databases.mariadb() as mariadb,
+        databases.mariadb(durable=options.durable) as mariadb,
         tempfile.TemporaryDirectory() as directory,
     ):
-        url = mariadb.new_database()
-        stores.ready(url).close()
-        config_file = pathlib.Path(directory) / "path.conf"
-        config_file.write_text(
-            f"[DEFAULT]\ntransport_url = {rabbitmq.url}\n[database]\nconnection = {url}\n"
-            # The naive shape has many transactions at once. Beyond the pool of 5 connections each
-            # would open one of its own, which doubles its cost: because of the default.
-            "max_pool_size = 100\n"
-        )
-        bench = Bench(config_file, options.seconds)
+        bench = ready(rabbitmq, mariadb, pathlib.Path(directory), options.seconds, options.driver)
+        durability = "at each commit" if options.durable else "once a second"
+        print(f"driver {options.driver or 'pymysql'}; MariaDB writes to disk {durability}")
         print(f"CPU ms an update; medians of {options.runs} runs of {options.seconds:g} s each")
         print(f"{'':24}" + "".join(f"{name:>11}" for name in (*_PROCESSES, "total", "updates/s")))
         for case in cases(options.hosts):

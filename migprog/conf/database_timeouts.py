@@ -17,7 +17,8 @@ OPTS = [
         min=1,
         max=600,
         help="Timeout in seconds for opening a connection, and for testing whether an idle one "
-        "still works. With PyMySQL and psycopg2 it includes the server's greeting and the login.",
+        "still works, including the server's greeting and the login. With the driver psycopg it "
+        "is at least 2.",
     ),
     cfg.IntOpt(
         "statement",

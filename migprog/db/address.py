@@ -11,6 +11,7 @@ from migprog import exception
 SUPPORTED = ("mysql", "postgresql", "sqlite")
 PORTS = {"mysql": 3306, "postgresql": 5432}
 _EXTRAS = {"mysql": "mysql", "postgresql": "postgresql"}
+_EXTRAS_OF_DRIVERS = {"mysqldb": "mysqlclient", "psycopg": "psycopg"}
 _LINE = "\n"
 # SQLite's messages of SQLITE_NOTADB and SQLITE_CORRUPT.
 _DAMAGE = ("file is not a database", "database disk image is malformed")
@@ -60,7 +61,8 @@ def parsed(connection: str | None) -> sqlalchemy.URL:
 
 def missing_driver(url: sqlalchemy.URL, error: Exception) -> str:
     """Return an error that says what to install for the driver of ``url``."""
-    extra = _EXTRAS.get(url.get_backend_name())
+    _, _, driver = url.drivername.partition("+")
+    extra = _EXTRAS_OF_DRIVERS.get(driver, _EXTRAS.get(url.get_backend_name()))
     hint = "" if extra is None else f"; pip install 'migprog[{extra}]' brings one"
     return f"[database] connection: no driver for {url.drivername}: {error}{hint}"
 

@@ -4,8 +4,8 @@
 They are enforced in three places. The *server* ends a statement, a wait for a lock, and a
 transaction whose client is silent: :func:`_configure_mysql`, :func:`_configure_postgresql`. The
 *driver* gives up on a server that does not answer: PyMySQL by socket timeouts, psycopg2 by a wait
-callback (libpq has no timeout for an answer). The *transaction* has a deadline: no statement begins
-after it, and none waits for longer than the rest.
+callback (libpq has no timeout for an answer), those in C by :mod:`.c_drivers`. The *transaction*
+has a deadline: no statement begins after it, and none waits for longer than the rest.
 
 With other drivers only the server's limits and the transaction's deadline apply.
 """
@@ -23,12 +23,20 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy import exc as sa_exc
 
 from migprog.conf import database_timeouts as database_conf
+from migprog.db import c_drivers
 
 LOG = logging.getLogger(__name__)
 # The client waits so much longer than the server's own limit before it closes the connection.
 _GRACE_SECONDS = 1.0
 # When the kernel gives up a connection on which nothing arrives.
 _DEAD_SECONDS = 30
+# libpq's: the kernel's own limits, so that dead connections are closed.
+_KERNEL = {
+    "tcp_user_timeout": str(1000 * _DEAD_SECONDS),
+    "keepalives_idle": str(_DEAD_SECONDS),
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+}
 # Key of Connection.info: the transaction's deadline, by the monotonic clock.
 _DEADLINE = "migprog_deadline"
 # A connection that was checked is not checked again for so long. Attribute of the driver's: until
@@ -66,23 +74,19 @@ def from_conf(conf: cfg.ConfigOpts) -> Deadlines:
 
 
 def keep(engine: Engine, deadlines: Deadlines) -> None:
-    """Enforce deadlines on an engine's connections; call it before the first one is opened."""
-    driver = (engine.dialect.name, engine.dialect.driver)
-    if driver == ("mysql", "pymysql"):
-        _keep_pymysql(engine, deadlines)
-    elif driver == ("mysql", "mysqldb"):
-        _on_connect(
-            engine,
-            connect_timeout=int(deadlines.connect_seconds),
-            read_timeout=int(deadlines.answer_seconds),
-            write_timeout=int(deadlines.answer_seconds),
-        )
-    elif driver == ("postgresql", "psycopg2"):
-        _keep_psycopg2(engine, deadlines)
+    """Enforce deadlines on an engine's connections; call it before the first one is opened.
+
+    Raises :class:`migprog.exception.ConfigError`.
+    """
+    c_drivers.refuse_eventlet(engine)
+    keep_driver = _DRIVERS.get((engine.dialect.name, engine.dialect.driver))
+    if keep_driver is not None:
+        keep_driver(engine, deadlines)
+        _ping_within(engine, deadlines)
     elif engine.dialect.name != "sqlite":
         LOG.warning(
             "[database] connection: migprog sets no timeouts for the driver %s: a silent server "
-            "blocks its callers; use pymysql or psycopg2",
+            "blocks its callers; use mysqldb, pymysql, psycopg2 or psycopg",
             engine.dialect.driver,
         )
     if engine.dialect.name != "sqlite":
@@ -149,7 +153,16 @@ def _keep_pymysql(engine: Engine, deadlines: Deadlines) -> None:
         read_timeout=first,
         write_timeout=deadlines.answer_seconds,
     )
-    _ping_within(engine, deadlines)
+
+
+def _keep_mysqldb(engine: Engine, deadlines: Deadlines) -> None:
+    _on_connect(
+        engine,
+        connect_timeout=int(deadlines.connect_seconds),
+        read_timeout=int(deadlines.answer_seconds),
+        write_timeout=int(deadlines.answer_seconds),
+    )
+    c_drivers.keep_mysqldb(engine, deadlines.connect_seconds, _is_ready)
 
 
 def _keep_psycopg2(engine: Engine, deadlines: Deadlines) -> None:
@@ -161,16 +174,20 @@ def _keep_psycopg2(engine: Engine, deadlines: Deadlines) -> None:
 
     # For all connections of this process: those without the attribute wait for ever.
     driver.extensions.set_wait_callback(_waiter(driver))
-    _on_connect(
-        engine,
-        connection_factory=Patient,
-        # The kernel's own limits, so that dead connections are closed.
-        tcp_user_timeout=str(1000 * _DEAD_SECONDS),
-        keepalives_idle=str(_DEAD_SECONDS),
-        keepalives_interval="5",
-        keepalives_count="3",
-    )
-    _ping_within(engine, deadlines)
+    _on_connect(engine, connection_factory=Patient, **_KERNEL)
+
+
+def _keep_psycopg(engine: Engine, deadlines: Deadlines) -> None:
+    _on_connect(engine, connect_timeout=str(int(deadlines.connect_seconds)), **_KERNEL)
+    c_drivers.keep_psycopg(engine, deadlines.connect_seconds)
+
+
+_DRIVERS: dict[tuple[str, str], Callable[[Engine, Deadlines], None]] = {
+    ("mysql", "pymysql"): _keep_pymysql,
+    ("mysql", "mysqldb"): _keep_mysqldb,
+    ("postgresql", "psycopg2"): _keep_psycopg2,
+    ("postgresql", "psycopg"): _keep_psycopg,
+}
 
 
 def _ping_within(engine: Engine, deadlines: Deadlines) -> None:

@@ -42,6 +42,8 @@ _SERVER_HELD = (
     *("uuid", "name", "project_id", "user_id"),
     *("migration_uuid", "migration_started_at"),
 )
+# In one statement. PostgreSQL nests the pairs, and refuses some thousands: "stack depth limit".
+_MOST_POINTS = 500
 
 
 class Writer(Reader):
@@ -160,9 +162,10 @@ class Writer(Reader):
 
     def drop_history(self, points: Sequence[tuple[int, int]]) -> None:
         """Delete points, by their migrations and numbers."""
-        if points:
-            table = HISTORY.c
-            which = sa.tuple_(table.migration_id, table.number).in_(points)
+        table = HISTORY.c
+        for first in range(0, len(points), _MOST_POINTS):
+            some = points[first : first + _MOST_POINTS]
+            which = sa.tuple_(table.migration_id, table.number).in_(some)
             self.connection.execute(sa.delete(HISTORY).where(which))
 
     def known_agents(self, hosts: Collection[str]) -> dict[str, Row]:

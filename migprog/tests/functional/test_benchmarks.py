@@ -112,6 +112,19 @@ def test_benchmark_of_a_days_growth_of_the_database_runs():
 
 @pytest.mark.long
 @pytest.mark.alone
+def test_benchmark_of_several_conductors_runs():
+    lines = run("conductors.py", "--runs=1", "--seconds=2", "--counts=1,2")
+    (kill,) = (line for line in lines if "before the kill" in line)
+    usual, longest = map(float, re.findall(r"([\d.]+) s", kill))
+    assert 0 < usual <= longest
+    for case in ("10 hosts x 20", "200 hosts x 1"):
+        for count in (1, 2):
+            (figures,) = rows(lines, rf"{case}, {count} conductor\(s\)")
+            assert figures[4] == pytest.approx(sum(figures[:4]), abs=0.03)
+
+
+@pytest.mark.long
+@pytest.mark.alone
 def test_benchmark_of_the_whole_path_and_the_naive_one_runs():
     lines = run("path.py", "--runs=1", "--seconds=3", "--hosts=2")
     for case in ("2 hosts x 20", "40 hosts x 1"):

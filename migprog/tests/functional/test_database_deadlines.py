@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The timeouts that a server gets, what a transaction may take, and what is counted of it."""
 
+import socket
 import threading
 import time
 
 import pytest
 import sqlalchemy as sa
 
+from lab.faults.relay import Relay
 from migprog import objects
 from migprog.core.messages import Arrival, ArrivalState, Batch
 from migprog.db.reader import MOST_RECENT
@@ -18,9 +20,11 @@ pytestmark = pytest.mark.functional
 _SECONDS = 30
 
 
-@pytest.fixture(scope="module", params=["mariadb", "postgresql"])
+@pytest.fixture(scope="module", params=["mariadb", "mysqldb", "postgresql", "psycopg"])
 def url(request):
-    url = request.getfixturevalue(f"{request.param}_server").new_database()
+    kind = stores.C_DRIVERS.get(request.param, request.param)
+    url = request.getfixturevalue(f"{kind}_server").new_database()
+    url = stores.by_driver(url, request.param)
     stores.ready(url).close()
     return url
 
@@ -86,6 +90,49 @@ def test_a_connection_that_failed_is_replaced(store):
     with sa.create_engine(store.engine.url, poolclass=sa.NullPool).connect() as other:
         other.exec_driver_sql(kill)
     assert store.read(work) == 7
+
+
+def test_silent_server_ends_a_statement_in_time_and_blocks_no_other_thread(url):
+    """A driver that keeps the GIL while it waits would stop the other thread, too."""
+    with Relay(sa.make_url(url).port) as relay:
+        via = sa.make_url(url).set(port=relay.port).render_as_string(hide_password=False)
+        store = stores.connect(via, connect=1, statement=2, transaction=4)
+        ended = threading.Event()
+        turns = 0
+
+        def turn():
+            nonlocal turns
+            while not ended.wait(0.01):
+                turns += 1
+
+        def work(reader):
+            reader.connection.exec_driver_sql("SELECT 1")
+            relay.silence()
+            thread.start()
+            reader.connection.exec_driver_sql("SELECT 2")
+
+        thread = threading.Thread(target=turn)
+        begun = time.monotonic()
+        with pytest.raises(objects.Unavailable):
+            store.read(work)
+        ended.set()
+        thread.join(_SECONDS)
+        assert time.monotonic() - begun < _SECONDS
+        # It has had three seconds.
+        assert turns > 3
+        # By another connection.
+        objects.Migration.list(store, limit=1)
+        store.close()
+
+
+def test_server_that_accepts_and_never_greets_is_given_up(url):
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        via = sa.make_url(url).set(port=mute.getsockname()[1])
+        store = stores.connect(via.render_as_string(hide_password=False), connect=1)
+        begun = time.monotonic()
+        with pytest.raises(objects.Unavailable):
+            objects.Migration.list(store, limit=1)
+        assert time.monotonic() - begun < _SECONDS
 
 
 def test_each_thread_has_its_own_deadline(store):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The store on real databases, each started for these tests."""
 
+import dataclasses
 import threading
 
 import pytest
@@ -19,9 +20,12 @@ from migprog.tests.store_cases.purge import Purging
 pytestmark = pytest.mark.functional
 
 
-@pytest.fixture(scope="module", params=["mariadb", "postgresql"])
+@pytest.fixture(scope="module", params=["mariadb", "mysqldb", "postgresql", "psycopg"])
 def server(request):
-    return request.getfixturevalue(f"{request.param}_server")
+    kind = stores.C_DRIVERS.get(request.param, request.param)
+    running = request.getfixturevalue(f"{kind}_server")
+    by_driver = stores.by_driver(running.admin_url, request.param)
+    return dataclasses.replace(running, admin_url=by_driver)
 
 
 @pytest.fixture(scope="module")

@@ -131,6 +131,10 @@ class Remembering:
         step = downsampling.step_seconds(seconds[-1])
         assert len({number // step for number in numbers}) == len(numbers) > 10
 
+    def test_many_points_are_dropped_at_once(self, store):
+        """As when a thousand migrations that began together have outgrown theirs."""
+        store.write(lambda writer: writer.drop_history([(1, number) for number in range(15_000)]))
+
     def test_late_report_makes_no_point_of_the_history(self, store):
         first = report()
         for sequence in (1, 20, 5, 20):

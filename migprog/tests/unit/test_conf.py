@@ -264,13 +264,21 @@ def test_missing_package_is_a_line_that_says_what_to_install(command, module, ex
     assert done.stderr.count("\n") == 1
 
 
-def test_missing_driver_is_a_line_that_says_what_to_install(tmp_path):
+@pytest.mark.parametrize(
+    ("driver", "module", "extra"),
+    [
+        ("mysql+pymysql", "pymysql", "mysql"),
+        ("mysql+mysqldb", "MySQLdb", "mysqlclient"),
+        ("postgresql+psycopg", "psycopg", "psycopg"),
+    ],
+)
+def test_missing_driver_is_a_line_that_says_what_to_install(tmp_path, driver, module, extra):
     path = tmp_path / "migprog.conf"
-    path.write_text("[database]\nconnection = mysql+pymysql://u:secret@127.0.0.1:1/x\n")
-    done = _command("manage", "--config-file", str(path), "db", "version", without="pymysql")
+    path.write_text(f"[database]\nconnection = {driver}://u:secret@127.0.0.1:1/x\n")
+    done = _command("manage", "--config-file", str(path), "db", "version", without=module)
     assert done.returncode == 1
-    assert "[database] connection: no driver for mysql+pymysql: " in done.stderr
-    assert done.stderr.endswith("pip install 'migprog[mysql]' brings one\n")
+    assert f"[database] connection: no driver for {driver}: " in done.stderr
+    assert done.stderr.endswith(f"pip install 'migprog[{extra}]' brings one\n")
     assert "secret" not in done.stderr and "Traceback" not in done.stderr
 
 

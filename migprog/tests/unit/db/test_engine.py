@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from oslo_db.exception import DBDuplicateEntry
 
-from migprog import exception, objects
+from migprog import concurrency, exception, objects
 from migprog.db import schema
 from migprog.tests import stores
 
@@ -23,8 +23,13 @@ def url(tmp_path):
     ("connection", "expected"),
     [
         ("mysql+pymysql://u:p@h/d?ssl_ca=/ca.pem", {"ssl": {"ca": "/ca.pem"}}),
+        ("mysql+mysqldb://u:p@h/d?ssl_ca=/ca.pem", {"ssl": {"ca": "/ca.pem"}}),
         (
             "postgresql+psycopg2://u:p@h/d?sslmode=verify-full&sslrootcert=/ca.pem",
+            {"sslmode": "verify-full", "sslrootcert": "/ca.pem"},
+        ),
+        (
+            "postgresql+psycopg://u:p@h/d?sslmode=verify-full&sslrootcert=/ca.pem",
             {"sslmode": "verify-full", "sslrootcert": "/ca.pem"},
         ),
     ],
@@ -62,6 +67,16 @@ def test_an_impossible_connection_names_the_option(connection, says):
 )
 def test_mysql_takes_all_text(url, charset):
     assert stores.connect(url).engine.url.query["charset"] == charset
+
+
+@pytest.mark.parametrize(
+    ("url", "instead"),
+    [("mysql+mysqldb://u:p@host/name", "pymysql"), ("postgresql+psycopg://u:p@h/n", "psycopg2")],
+)
+def test_drivers_in_c_are_refused_on_eventlet(url, instead, monkeypatch):
+    monkeypatch.setattr(concurrency, "is_green", lambda: True)
+    with pytest.raises(exception.ConfigError, match=rf"waits in C .* use {instead}, or threads"):
+        stores.connect(url)
 
 
 def test_nothing_is_opened_before_it_is_used(tmp_path):
