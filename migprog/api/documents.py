@@ -22,8 +22,16 @@ def _by_the_standard_library(document: Any) -> bytes:
     return json.dumps(document, ensure_ascii=False).encode()
 
 
+def _by_orjson(document: Any) -> bytes:
+    try:
+        return orjson.dumps(document)
+    except TypeError:
+        # It has a whole number of more than 64 bits.
+        return _by_the_standard_library(document)
+
+
 # Returns a document's bytes. Keys of dictionaries are texts.
-dump: Callable[[Any], bytes] = _by_the_standard_library if orjson is None else orjson.dumps
+dump: Callable[[Any], bytes] = _by_the_standard_library if orjson is None else _by_orjson
 
 
 def install(app: "falcon.App[Any, Any]") -> None:

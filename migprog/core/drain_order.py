@@ -118,7 +118,7 @@ def _is_slowed(candidate: Candidate, share_bytes_per_second: float) -> bool:
     expected = candidate.before.expected
     assert expected is not None
     seconds = expected.memory_bytes / share_bytes_per_second
-    dirtied = expected.curve.in_iteration(max(1.0, seconds)).dirtied_bytes
+    dirtied = expected.curve.dirtied_in(max(1.0, seconds))
     return dirtied > _AGAIN * expected.memory_bytes
 
 

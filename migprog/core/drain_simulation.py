@@ -206,7 +206,7 @@ def _next_stage(running: _Running, now: float, rate: float) -> None:
 def _next_iteration(running: _Running, expected: Expected, now: float, rate: float) -> None:
     """Begin the iteration that sends what the guest has dirtied in the one before."""
     before_seconds = max(SLICE_SECONDS, now - running.iteration_at)
-    dirtied = expected.curve.in_iteration(before_seconds).dirtied_bytes
+    dirtied = expected.curve.dirtied_in(before_seconds)
     dirtied = min(dirtied, expected.memory_bytes)
     running.iteration_at = now
     running.iterations += 1
@@ -215,7 +215,7 @@ def _next_iteration(running: _Running, expected: Expected, now: float, rate: flo
         running.level_bytes = math.inf
         return
     seconds = dirtied / rate
-    following = expected.curve.in_iteration(max(SLICE_SECONDS, seconds)).dirtied_bytes
+    following = expected.curve.dirtied_in(max(SLICE_SECONDS, seconds))
     ratio = following / max(dirtied, SLICE_SECONDS * rate)
     if dirtied <= expected.limit_seconds * rate:
         _finish(running, min(dirtied, SLICE_SECONDS * rate))

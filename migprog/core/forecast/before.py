@@ -7,13 +7,14 @@ run through for each curve that fits the measurement, at several transfer rates:
 out are the forecast with its range, and the share of those that end says whether it converges.
 """
 
+import functools
 import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from migprog.core.forecast import before_words
-from migprog.core.forecast.dirty_curve import DirtyCurve, Fitting, fitting
+from migprog.core.forecast.dirty_curve import MAX_CURVES, DirtyCurve, Fitting, fitting
 from migprog.core.forecast.estimate import MIRRORS_END_SECONDS, TURN_SECONDS
 from migprog.core.forecast.expected import Expected, needed_bytes_per_second, run_through
 from migprog.core.forecast.guest_pause import DEFAULT_DOWNTIME_LIMIT_SECONDS
@@ -180,6 +181,7 @@ def loaded(fits: Sequence[Fitting], age_seconds: float) -> Iterator[DirtyCurve]:
         yield curve.faster(math.exp(load_deviation * _spaced(number, _FIRST_STEP)))
 
 
+@functools.lru_cache(maxsize=3 * MAX_CURVES)
 def _spaced(number: int, step: float) -> float:
     """Return values of a normal distribution that fill it evenly, in deviations."""
     return _NORMAL.inv_cdf((0.5 + number * step) % 1.0 or 0.5)

@@ -61,7 +61,7 @@ def run_through(expected: Expected, bytes_per_second: float) -> Course:
     first += TURN_SECONDS + MIRRORS_END_SECONDS if expected.disk_bytes else 0.0
     # QEMU collects what was dirtied as soon as the rest fits the downtime limit.
     length = max(0.0, copy_seconds - limit + SLICE_SECONDS / 2)
-    left = curve.in_iteration(max(length, SLICE_SECONDS)).dirtied_bytes
+    left = curve.dirtied_in(max(length, SLICE_SECONDS))
     left = min(left, expected.memory_bytes)
     if left <= limit * rate:
         return Course(first, min(left / rate, SLICE_SECONDS))
@@ -94,7 +94,7 @@ def level_bytes_of(expected: Expected, left: float, rate: float) -> float:
     most = min(curve.working_set_bytes, expected.memory_bytes)
     for _ in range(_SEARCH_STEPS):
         length = max(SLICE_SECONDS / 2, (left - fits) / rate)
-        again = min(most, fits + curve.in_iteration(length).dirtied_bytes)
+        again = min(most, fits + curve.dirtied_in(length))
         if again >= most or abs(again - left) <= _SAME_LEVEL * left:
             return again
         left = again
