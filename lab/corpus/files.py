@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lab.corpus.drawn import HELD, VARIED
 from lab.corpus.guests_of_nova import NOVA, VCPU
 from lab.corpus.half_tuned import TUNED
 from lab.corpus.half_untouched import UNTOUCHED
@@ -17,7 +18,8 @@ Row = dict[str, Any]
 HERE = Path(__file__).parent
 HALVES = {"tuned": TUNED, "untouched": UNTOUCHED}
 # All that are recorded in the lab, by folder.
-RECORDED = HALVES | {"nova": NOVA, "vcpu": VCPU}
+DRAWN = {"varied": VARIED, "held": HELD}
+RECORDED = HALVES | DRAWN | {"nova": NOVA, "vcpu": VCPU}
 SUFFIX = ".jsonl.gz"
 
 

@@ -6,6 +6,7 @@ came: a reading that hangs delays neither an event nor an action.
 """
 
 import contextlib
+import random
 import signal
 import threading
 import time
@@ -23,6 +24,12 @@ from migprog.compute.libvirt.vcpu_time import VcpuTimes
 
 SAMPLE_EVERY_S = 0.5
 TIMEOUT_S = 120.0
+# A bandwidth that varies does so after such a time.
+WOBBLE_EVERY_S = (0.6, 1.6)
+SWITCHED_OVER = (
+    libvirt.VIR_DOMAIN_EVENT_SUSPENDED,
+    libvirt.VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED,
+)
 LINGER_S = 0.6  # after a success: the last events, and what a reading says once the domain is gone
 
 
@@ -79,6 +86,7 @@ class _Recorder:
         self._rows: list[Row] = []
         self._began = 0.0
         self._over = threading.Event()
+        self._switched_over = threading.Event()
         self._failure: BaseException | None = None
         self._vcpu_times = VcpuTimes(time.monotonic)
 
@@ -113,7 +121,7 @@ class _Recorder:
         migration = _migrate(self._lab, self._scenario, self._server)
         threads = [
             threading.Thread(target=self._caught, args=work, daemon=True)
-            for work in ((self._sample,), (self._act, migration))
+            for work in self._work(migration)
         ]
         for thread in threads:
             thread.start()
@@ -130,6 +138,15 @@ class _Recorder:
         # A reading that hung until after the end has no data.
         rows = [row for row in self._rows if row is not end and row["t"] <= end["t"]]
         return [header, *sorted(rows, key=lambda row: row["t"]), end]
+
+    def _work(self, migration: Migration) -> list[tuple[Any, ...]]:
+        """What is done meanwhile, each in a thread of its own."""
+        scenario, work = self._scenario, [(self._sample,), (self._act, migration)]
+        if scenario.wobble:
+            work.append((self._vary_bandwidth, migration))
+        if scenario.held_up_s:
+            work.append((self._hold_up,))
+        return work
 
     def _header(self) -> Row:
         ((_, stats),) = self._connection.domainListGetStats(
@@ -186,6 +203,8 @@ class _Recorder:
         self, _connection: Any, _domain: Any, code: int, detail: int, _: None
     ) -> None:
         self._row("event", event="lifecycle", code=code, detail=detail)
+        if (code, detail) == SWITCHED_OVER:
+            self._switched_over.set()
 
     def _on_job_completed(self, _connection: Any, _domain: Any, stats: Row, _: None) -> None:
         self._row("event", event="job_completed", stats=stats)
@@ -215,6 +234,26 @@ class _Recorder:
                 # The destination reads nothing more: the same to the source as a dead network.
                 number = {"stop": signal.SIGSTOP, "cont": signal.SIGCONT}[argument]
                 self._lab.hosts[1].signal_guest(self._server.name, number)
+
+    def _vary_bandwidth(self, migration: Migration) -> None:
+        """Let the bandwidth vary: of that the agent is told nothing."""
+        rng = random.Random(self._scenario.name)
+        usual, share = self._scenario.bandwidth_mib_s, self._scenario.wobble
+        with contextlib.suppress(LabError, libvirt.libvirtError):  # it may end at any time
+            while not self._over.wait(rng.uniform(*WOBBLE_EVERY_S)) and migration.running:
+                limit = max(1, round(usual * (1 + rng.uniform(-share, share))))
+                migration.set_bandwidth(limit)
+                self._row("wobble", mib_s=limit)
+
+    def _hold_up(self) -> None:
+        """Stop the destination's libvirtd for a while, so that the completion takes longer."""
+        while not self._switched_over.wait(0.1):
+            if self._over.is_set():
+                return
+        destination = self._lab.hosts[1]
+        destination.signal_libvirtd(signal.SIGSTOP)
+        time.sleep(self._scenario.held_up_s)
+        destination.signal_libvirtd(signal.SIGCONT)
 
     # -- the end -------------------------------------------------------------------------------
 

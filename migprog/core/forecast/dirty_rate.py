@@ -15,6 +15,9 @@ from typing import NamedTuple
 _EXPONENT_TRUST = 0.1
 # Iterations of at least so long are measured singly; shorter ones are averaged.
 _SINGLE_SECONDS = 1.0
+# Such a rate is taken together with those before that differ by less than this share, up to a
+# time: what a guest dirties in a second or two varies by chance.
+_AGREE, _AVERAGED_SECONDS = 0.1, 5.0
 # An iteration that leaves more than this share of what it sent makes hardly any progress.
 MAX_RATIO = 0.95
 # Two iterations of about the same length do not show the exponent (a difference of logarithms).
@@ -142,23 +145,32 @@ def _bytes_per_second(before: tuple[float, float], now: tuple[float, float]) -> 
 
 
 def _measured(iterations: Sequence[IterationStart]) -> Iterator[tuple[float, float]]:
-    """Yield (seconds, dirtied bytes) of an iteration, newest first; short ones are averaged."""
-    is_first = True
-    seconds = dirtied = 0.0
+    """Yield (seconds, dirtied bytes) of an iteration, newest first; short ones are averaged. The
+    rate is that of those before it, too, which agree with it."""
+    seconds = dirtied = length = 0.0
     count = 0
     for iteration_start in reversed(iterations):
         if iteration_start.dirtied_bytes is None:
             break
-        seconds += iteration_start.seconds
-        dirtied += iteration_start.dirtied_bytes
-        count += 1
-        if seconds >= _SINGLE_SECONDS:
-            yield seconds / count, dirtied / count
-            is_first = False
-            seconds = dirtied = 0.0
+        now, bytes_ = iteration_start.seconds, iteration_start.dirtied_bytes
+        if length and not (seconds < _AVERAGED_SECONDS and _agree(dirtied, seconds, bytes_, now)):
+            yield length, length * dirtied / seconds
+            seconds = dirtied = length = 0.0
             count = 0
-    if is_first and seconds > 0:
-        yield seconds / count, dirtied / count
+        seconds += now
+        dirtied += bytes_
+        count += 1
+        if not length and seconds >= _SINGLE_SECONDS:
+            length = seconds / count
+    if seconds > 0:
+        length = length or seconds / count
+        yield length, length * dirtied / seconds
+
+
+def _agree(dirtied: float, seconds: float, other_dirtied: float, other_seconds: float) -> bool:
+    """Return whether as much was dirtied a second."""
+    expected = dirtied * other_seconds
+    return abs(other_dirtied * seconds - expected) <= _AGREE * expected
 
 
 def _of_other_length(

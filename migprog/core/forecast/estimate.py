@@ -18,6 +18,7 @@ from migprog.core.forecast.guest_pause import (
     downtime_limit_seconds,
     is_seen,
     may_fit,
+    switched_at,
     waits_since,
 )
 from migprog.core.forecast.precopy import SLICE_SECONDS, PrecopyState
@@ -35,15 +36,17 @@ _CURVED_ITERATIONS = 8
 _HOT = 0.95
 # What has lasted for some time is expected to last this share of it again, if no more is known.
 _LASTING = 0.5
-# The 80 % range of the iterations to come, as shares of their estimate: after one iteration start;
-# and on a plateau. After one, the second iteration may also last as long as the first, once more.
-_FIRST_SPREAD, _FIRST_MORE = (0.95, 4.0), 1.0
+# QEMU looks by the rate of its last slice whether the rest fits the downtime limit: less than the
+# mean.
+_LIMIT_SHARE = 0.96
+# A surprise (a logarithm) so large halves the trust that the guest goes on as lately.
+_CHANGED = 1.2
+# By how much more or less than expected the guest may dirty in 80 of 100 cases, as a logarithm: at
+# least; for each surprise; and after one iteration start, when nothing can have surprised.
+_LEAST_SPREAD, _SPREAD_BY_SURPRISE, _FIRST_SPREAD = 0.015, 1.5, 0.9
+# The 80 % range of the completion time, and of a plateau, as shares of their estimate.
+_COMPLETION_SPREAD = (0.85, 1.2)
 _PLATEAU_SPREAD = (0.25, 2.5)
-# After more it is as wide as the iterations have differed from what was expected of them (a
-# logarithm): of those to come, of this one, and by so many times this one.
-_LEAST_SPREAD = 0.06
-_LESS_BY_SURPRISE, _MORE_BY_SURPRISE = 1.0, 2.0
-_LESS_OF_ALL, _MORE_ITERATIONS = 3.0, 2.0
 # Those in which what is known of earlier migrations counts.
 _FIRST_PHASES = (Phase.SETUP, Phase.DISK_COPY, Phase.MEMORY_FIRST_ITERATION)
 # The spread of a rate that the migration has itself shown.
@@ -119,7 +122,8 @@ def _forecast(precopy: PrecopyState, phase: Phase, verdict: Verdict) -> Estimate
             (sample.memory_remaining_bytes or 0) / rate,
             completion_time_seconds(precopy),
         )
-        return Estimate(left + completion, 0.85 * left, left * 1.25 + 2 * completion)
+        # The guest runs at its destination: there is nothing to complete.
+        return Estimate(left, 0.85 * left, 1.25 * left + completion)
     return _in_memory(precopy, rate)
 
 
@@ -139,7 +143,9 @@ def _switching_over(precopy: PrecopyState, rate: float) -> Estimate:
     """Estimate the time left of a switchover: remaining memory is sent, then libvirt completes."""
     sample, completion = precopy.latest, completion_time_seconds(precopy)
     assert sample is not None
-    since = waits_since(precopy) or sample.at
+    # What was sent since the pause, at once, was sent at its start.
+    is_sent = sample.memory_remaining_bytes == 0
+    since = (switched_at if is_sent else waits_since)(precopy) or sample.at
     waited = sample.at - since
     least = likely = most = (sample.memory_remaining_bytes or 0) / rate
     if waited < 0 and may_fit(precopy, since):
@@ -150,10 +156,11 @@ def _switching_over(precopy: PrecopyState, rate: float) -> Estimate:
         )
         likely = most / 2
     waited = max(0.0, waited)
+    low, high = (share * completion for share in _COMPLETION_SPREAD)
     return Estimate(
         likely + max(completion - waited, _LASTING * waited),
-        0.85 * least,
-        1.25 * most + 2 * max(completion, waited),
+        0.85 * least + max(0.0, low - waited),
+        1.25 * most + max(high - waited, waited),
     )
 
 
@@ -201,7 +208,7 @@ def _before_first_iteration_start(precopy: PrecopyState, rate: float) -> Estimat
         return _foreseen(precopy, known, until, rate)
     return Estimate(
         eta_seconds=until + known.following_seconds + completion,
-        eta_low_seconds=0.95 * (disks.low_seconds + turn + 0.75 * known.rest_seconds),
+        eta_low_seconds=0.88 * (disks.low_seconds + turn + known.rest_seconds),
         eta_high_seconds=1.05 * (disks.high_seconds + turn + known.longest_seconds)
         + 2 * known.whole_seconds
         + 2 * completion,
@@ -229,7 +236,7 @@ def _foreseen(
 def _iterating(precopy: PrecopyState, known: DirtyRate, rate: float) -> Estimate:
     sample = precopy.latest
     assert sample is not None
-    limit = downtime_limit_seconds(precopy)
+    limit = _LIMIT_SHARE * downtime_limit_seconds(precopy)
     remaining = (sample.memory_remaining_bytes or 0) / rate
     in_iteration = precopy.in_iteration_seconds(sample.at)
     # QEMU looks for dirtied pages at the end of the slice in which the rest fits the limit.
@@ -244,6 +251,7 @@ def _iterating(precopy: PrecopyState, known: DirtyRate, rate: float) -> Estimate
         iterations = lasting if iterations is None or level else min(iterations, lasting)
         low, high = (this_iteration + iterations * factor for factor in _PLATEAU_SPREAD)
     else:
+        iterations = _if_unchanged(precopy, iterations, whole_iteration)
         low, high = _range(precopy, this_iteration, iterations, whole_iteration)
     completion = completion_time_seconds(precopy)
     if sample.disk_total_bytes:
@@ -255,27 +263,44 @@ def _iterating(precopy: PrecopyState, known: DirtyRate, rate: float) -> Estimate
         low, iterations = this_iteration, 0.0
     return Estimate(
         eta_seconds=this_iteration + iterations + completion,
-        eta_low_seconds=0.98 * low + 0.75 * completion,
-        eta_high_seconds=1.02 * high + 1.4 * completion,
+        eta_low_seconds=low + _COMPLETION_SPREAD[0] * completion,
+        eta_high_seconds=high + _COMPLETION_SPREAD[1] * completion,
     )
+
+
+def _if_unchanged(precopy: PrecopyState, iterations: float, whole_iteration: float) -> float:
+    """Return the seconds of the iterations to come, where the guest may change before their end.
+
+    A load that has just surprised may change again, as soon as one that never lets iterations get
+    shorter: of two ways to an end the sooner counts.
+    """
+    surprise = precopy.surprises[-1] if precopy.surprises else 0.0
+    if not surprise or not iterations:
+        return iterations
+    weight = surprise**2 / (surprise**2 + _CHANGED**2)
+    return 1 / (1 / iterations + weight / _lasting_seconds(precopy, whole_iteration))
 
 
 def _range(
     precopy: PrecopyState, this_iteration: float, iterations: float, whole_iteration: float
 ) -> tuple[float, float]:
-    """Return a range of 80 % of the seconds of this iteration and those to come."""
-    if not precopy.surprises:
-        low, high = _FIRST_SPREAD
-        return (
-            this_iteration + iterations * low,
-            this_iteration + iterations * high + _FIRST_MORE * whole_iteration,
-        )
-    surprise = max(precopy.surprises)
-    low = math.exp(-_LEAST_SPREAD - _LESS_BY_SURPRISE * surprise)
-    high = math.exp(_LEAST_SPREAD + _MORE_BY_SURPRISE * surprise)
+    """Return a range of 80 % of the seconds of this iteration and those to come.
+
+    The guest may dirty more or less by what it has surprised with, and the rate may vary as it has.
+    The range is the wider, the nearer the guest is to the bandwidth.
+    """
+    spread = _FIRST_SPREAD
+    if precopy.surprises:
+        spread = _SPREAD_BY_SURPRISE * max(precopy.surprises)
+    of_rate = math.hypot(_LEAST_SPREAD, precopy.memory.varies)
+    spread = math.hypot(of_rate, spread)
+    # Of an iteration the next one takes this share of its time, and so on.
+    share = iterations / (iterations + whole_iteration) if iterations else 0.0
+    less = share * math.exp(-spread)
+    more = max(share, min(MAX_RATIO, share * math.exp(spread)))
     return (
-        (this_iteration + iterations * low) / (1 + _LESS_OF_ALL * surprise),
-        this_iteration + iterations * high + _MORE_ITERATIONS * surprise * whole_iteration,
+        this_iteration / (1 + of_rate) + whole_iteration * less / (1 - less),
+        this_iteration * (1 + of_rate) + whole_iteration * more / (1 - more),
     )
 
 

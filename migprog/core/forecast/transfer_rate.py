@@ -10,6 +10,8 @@ _LATELY_SECONDS = 0.9
 _FIRST_SECONDS = 0.4
 # A rate that differs by more than this share from the one before is a new rate.
 _SAME = 0.15
+# The weight of a second in by how much a rate varies.
+_VARIES_WEIGHT = 0.1
 _MEMORY_SMOOTHING_SECONDS = 20.0
 _DISK_SMOOTHING_SECONDS = 30.0
 # QEMU's mirror of a disk has 16 MiB in flight at most: libvirt's counters move by up to that much
@@ -70,12 +72,13 @@ class MemoryRate(NamedTuple):
     """The rate of memory: averaged while it is steady, measured from scratch when it changes.
 
     ``lately`` sums the readings of the latest second; nothing has moved for ``still_seconds``
-    since the last of them.
+    since the last of them. ``varies`` is by what share the rate of a second has been off lately.
     """
 
     rate: Rate = Rate()
     lately: Rate = Rate()
     still_seconds: float = 0.0
+    varies: float = 0.0
 
     @property
     def bytes_per_second(self) -> float | None:
@@ -94,16 +97,21 @@ class MemoryRate(NamedTuple):
                 return self
             still_seconds = self.still_seconds + seconds
             if still_seconds >= _LATELY_SECONDS:
-                return MemoryRate(self.rate)
-            return MemoryRate(self.rate, self.lately, still_seconds)
+                return MemoryRate(self.rate, varies=self.varies)
+            return MemoryRate(self.rate, self.lately, still_seconds, self.varies)
         seconds += self.still_seconds
         new = Rate(self.lately.moved_bytes + moved_bytes, self.lately.seconds + seconds)
         if new.seconds < _LATELY_SECONDS:
-            return MemoryRate(self.rate, new)
+            return MemoryRate(self.rate, new, varies=self.varies)
         now, before = new.bytes_per_second, self.rate.bytes_per_second
-        if now is None or before is None or abs(now - before) > _SAME * before:
+        if now is None or before is None:
             return MemoryRate(new)
-        return MemoryRate(self.rate.after(new.moved_bytes, new.seconds, _MEMORY_SMOOTHING_SECONDS))
+        off = abs(now - before) / before
+        varies = self.varies + _VARIES_WEIGHT * (off - self.varies)
+        if off > _SAME:
+            return MemoryRate(new, varies=varies)
+        rate = self.rate.after(new.moved_bytes, new.seconds, _MEMORY_SMOOTHING_SECONDS)
+        return MemoryRate(rate, varies=varies)
 
 
 class DiskRate(NamedTuple):

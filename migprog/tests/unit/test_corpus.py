@@ -10,7 +10,7 @@ import pytest
 
 from lab.corpus import files, handmade
 
-KINDS = {"header", "sample", "event", "action", "end"}
+KINDS = {"header", "sample", "event", "action", "wobble", "end"}
 EVENTS = {"iteration": "iteration", "lifecycle": "code", "job_completed": "stats"}
 ACTIONS = {"bandwidth", "downtime", "postcopy", "abort", "network"}
 STOPPED_MIGRATED = (5, 3)
@@ -61,6 +61,8 @@ def test_a_recording_has_the_format(path):
                 assert EVENTS[row["event"]] in row
             case "action":
                 assert row["action"] in ACTIONS and "arg" in row
+            case "wobble":
+                assert row["mib_s"] > 0
             case "end":
                 assert row["outcome"] in ("completed", "failed") and "completed_stats" in row
             case kind:
@@ -82,11 +84,12 @@ def test_a_recording_is_of_its_scenario(half, scenario):
     header, *rows = read(files.path_of(scenario.name, half))
     told = json.loads(json.dumps(scenario.header()))
     assert {key: header[key] for key in told} == told
-    assert rows[-1]["outcome"] == scenario.expected
+    assert rows[-1]["outcome"] in scenario.expected
     assert rows[-1]["t"] <= 90
     done = [[row["action"], row["arg"]] for row in rows if row["kind"] == "action"]
     asked = [[action, argument] for _, action, argument in scenario.actions]
-    assert done == asked[: len(done)] and bool(done) == bool(asked)
+    assert done == asked[: len(done)]
+    assert bool(done) == bool(asked) or scenario.may_end_before_actions
     assert scenario.post_copy == (SUSPENDED_POST_COPY in lifecycle(rows))
 
 

@@ -61,6 +61,17 @@ def test_short_iterations_are_taken_together():
     assert known.dirtied_bytes / MIB == pytest.approx(1.2)
 
 
+def test_rate_is_that_of_iterations_that_agree():
+    known = dirtying(left((10, 40), (2.0, 20.4), (1.8, 17.8), (1.6, 16.4)))
+    assert known.seconds == pytest.approx(1.6)
+    assert known.dirtied_bytes / known.seconds / MIB == pytest.approx(54.6 / 5.4)
+
+
+def test_iterations_that_differ_are_not_averaged():
+    known = dirtying(left((10, 40), (1.8, 9.0), (1.6, 16.4)))
+    assert known.dirtied_bytes / MIB == pytest.approx(16.4)
+
+
 def test_paused_guest_dirties_nothing():
     known = dirtying(left((10, 0), (1, 0)))
     assert known.in_iteration(5.0).dirtied_bytes == 0

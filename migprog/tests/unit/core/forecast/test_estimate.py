@@ -9,6 +9,7 @@ from lab.corpus import files
 from lab.simulated import MIB, Guest, precopy
 from migprog.core import progress
 from migprog.core.forecast import estimate, guest_pause
+from migprog.core.forecast.dirty_rate import DirtyRate, IterationStart
 from migprog.core.forecast.estimate import Estimate
 from migprog.core.forecast.job_sample import Sample
 from migprog.core.forecast.precopy import PrecopyState
@@ -134,3 +135,50 @@ def test_memory_that_was_never_written_is_not_waited_for():
     assert eta(1200) == eta(150)
     # Where nobody knows, a tenth is taken for such.
     assert eta(1200) - eta(None) == pytest.approx(10)
+
+
+def late(dirtied_share, surprise, varies=0.0, paused_at=None, remaining_mib=50):
+    """A guest in its third iteration, at 10 MiB/s; how much it dirties is a share of that."""
+    starts = tuple(
+        IterationStart(at, number, int(seconds * dirtied_share * 10 * MIB), 1, seconds)
+        for at, number, seconds in ((10.0, 2, 10.0), (20.0, 3, 10.0))
+    )
+    return PrecopyState(
+        started_at=0.0,
+        completion_time_seconds=2.0,
+        latest=Sample(
+            at=20.0, memory_total_bytes=100 * MIB, memory_remaining_bytes=remaining_mib * MIB
+        ),
+        memory=MemoryRate(Rate(200.0 * MIB, 20.0), varies=varies),
+        iteration_started_at=20.0,
+        iterations=starts,
+        dirtying=DirtyRate(10.0, dirtied_share * 100 * MIB, 1.0),
+        surprises=surprise,
+        moved_at=20.0,
+        paused_at=paused_at,
+    )
+
+
+def width(*how):
+    found = estimate.forecast(late(*how), Phase.MEMORY_ITERATIONS, Verdict.CONVERGING)
+    return (found.eta_high_seconds - found.eta_low_seconds) / found.eta_seconds
+
+
+def test_range_is_wider_near_the_bandwidth_and_by_what_varies():
+    assert width(0.8, (0.05,)) > 2 * width(0.3, (0.05,))
+    assert width(0.5, (0.3,)) > 2 * width(0.5, (0.05,))
+    assert width(0.5, (0.0,), 0.2) > width(0.5, (0.0,), 0.0)
+
+
+def test_completion_is_counted_from_the_pause_once_all_is_sent():
+    """The last bytes were seen moving by a reading half a second after the pause."""
+    paused = late(0.3, (0.0,), 0.0, 19.5, 0)._replace(
+        iteration_event_at=19.5, iteration_started_at=19.5
+    )
+    found = estimate.forecast(paused, Phase.SWITCHOVER, Verdict.SWITCHING_OVER)
+    assert found.eta_seconds == pytest.approx(1.5)
+
+
+def test_post_copy_ends_with_its_last_byte():
+    found = estimate.forecast(late(0.3, ()), Phase.POST_COPY, Verdict.POST_COPY)
+    assert found.eta_seconds == pytest.approx(5.0)

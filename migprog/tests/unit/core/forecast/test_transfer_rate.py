@@ -42,3 +42,13 @@ def test_the_second_in_which_a_network_stops_is_no_measurement():
 
 def test_a_short_interruption_counts():
     assert after(*[(100, 1.0)] * 10, (15, 0.25), (0, 0.5), (15, 0.25)) == 30
+
+
+def test_steady_rate_does_not_vary_and_one_that_wobbles_does():
+    steady = wobbling = MemoryRate()
+    for second in range(20):
+        steady = steady.after(1000, 1.0)
+        wobbling = wobbling.after(900 + 200 * (second % 2), 1.0)
+    assert steady.varies < 1e-9
+    assert 0.05 < wobbling.varies < 0.25
+    assert wobbling.after(0, 1.0).varies == wobbling.varies
