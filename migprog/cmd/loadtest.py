@@ -18,15 +18,13 @@ import secrets  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
 from collections.abc import Callable, Iterator, Sequence  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
 
 from oslo_config import cfg  # noqa: E402
 
-from migprog import conf, exception, objects, rpc  # noqa: E402
+from migprog import conf, exception  # noqa: E402
 from migprog.core.schedule import STEP_POINTS  # noqa: E402
-from migprog.db import connections, schema, temporary_database  # noqa: E402
-from migprog.loadtest import conductors, limit, place, stream, table  # noqa: E402
-from migprog.loadtest.place import Place  # noqa: E402
+from migprog.loadtest import limit, table  # noqa: E402
 from migprog.loadtest.plan import (  # noqa: E402
     CONNECTIONS,
     MOST_CONNECTIONS,
@@ -34,8 +32,13 @@ from migprog.loadtest.plan import (  # noqa: E402
     NO_STEPS,
     Load,
 )
-from migprog.loadtest.run import Setting, run  # noqa: E402
 from migprog.version import RELEASE  # noqa: E402
+
+# Broker, database and what plays the hosts are imported where they are used: --help, --version and
+# wrong arguments need none of it.
+if TYPE_CHECKING:
+    from migprog.loadtest.place import Place
+    from migprog.loadtest.run import Setting
 
 PROG = "migprog-loadtest"
 _Figures = dict[str, Any]
@@ -116,7 +119,6 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--recordings",
         nargs="+",
         metavar="FILE",
-        default=stream.DEFAULT,
         help="recordings of migrations by migprog-compute; default: some included ones",
     )
     what.add_argument(
@@ -176,8 +178,12 @@ def _intervals(text: str) -> list[float]:
         raise argparse.ArgumentTypeError(f"{text!r} must be seconds, as in 1,2,5,10") from None
 
 
-def _named(arguments: argparse.Namespace) -> tuple[cfg.ConfigOpts, Place]:
+def _named(arguments: argparse.Namespace) -> "tuple[cfg.ConfigOpts, Place]":
     """Return the configuration, and the broker and database from it or the command line."""
+    from migprog import rpc
+    from migprog.db import connections
+    from migprog.loadtest.place import Place
+
     words = [word for path in arguments.config_file or [] for word in ("--config-file", path)]
     config = conf.load(words, PROG)
     connections.register_opts(config)
@@ -190,10 +196,16 @@ def _named(arguments: argparse.Namespace) -> tuple[cfg.ConfigOpts, Place]:
 
 
 @contextlib.contextmanager
-def _setting(arguments: argparse.Namespace) -> Iterator[tuple[cfg.ConfigOpts, Setting]]:
+def _setting(arguments: argparse.Namespace) -> "Iterator[tuple[cfg.ConfigOpts, Setting]]":
+    from migprog import objects, rpc
+    from migprog.db import schema, temporary_database
+    from migprog.loadtest import conductors, place, stream
+    from migprog.loadtest.run import Setting
+
     config, named = _named(arguments)
     # Fail early if they cannot be read: the processes that play them are started last.
-    stream.load(arguments.recordings, arguments.migration_seconds)
+    recordings = tuple(arguments.recordings or stream.DEFAULT)
+    stream.load(recordings, arguments.migration_seconds)
     name = secrets.token_hex(4)
     if not arguments.conductors and not arguments.in_place:
         raise exception.ConfigError("--conductors: 0 must go with --in-place")
@@ -232,7 +244,7 @@ def _setting(arguments: argparse.Namespace) -> Iterator[tuple[cfg.ConfigOpts, Se
             Setting(
                 directory=directory,
                 config_files=config_files,
-                recordings=tuple(arguments.recordings),
+                recordings=recordings,
                 fleets=arguments.processes,
                 conductors=at,
                 store=store,
@@ -243,7 +255,7 @@ def _setting(arguments: argparse.Namespace) -> Iterator[tuple[cfg.ConfigOpts, Se
         )
 
 
-def _written(where: Place, directory: pathlib.Path) -> str:
+def _written(where: "Place", directory: pathlib.Path) -> str:
     """Write a configuration file with the place, for the processes that are started."""
     path = directory / "place.conf"
     path.touch(mode=0o600)
@@ -258,8 +270,10 @@ def _written(where: Place, directory: pathlib.Path) -> str:
 
 
 def _runs(
-    config: cfg.ConfigOpts, setting: Setting, arguments: argparse.Namespace
+    config: cfg.ConfigOpts, setting: "Setting", arguments: argparse.Namespace
 ) -> list[_Figures]:
+    from migprog.loadtest.run import run
+
     def load(hosts: int, interval: float, step_points: int = STEP_POINTS) -> Load:
         return Load(
             hosts=hosts,

@@ -48,11 +48,10 @@ class FlowControl:
 
     def rules(self, rules: Rules) -> Rules:
         """Return the rules in force, from those asked for."""
-        return replace(
-            rules,
-            report_interval_seconds=self.interval_seconds,
-            step_seconds=self.step_seconds,
-        )
+        interval, step = self.interval_seconds, self.step_seconds
+        if (interval, step) == (rules.report_interval_seconds, rules.step_seconds):
+            return rules
+        return replace(rules, report_interval_seconds=interval, step_seconds=step)
 
     def asked(self, asked_seconds: float, most_seconds: float) -> "FlowControl":
         """Return the state after another interval was asked for."""

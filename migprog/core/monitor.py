@@ -13,6 +13,7 @@ from migprog.core.advice_entry import MAX_ADVICE, AdviceEntry
 from migprog.core.assessment import Assessment
 from migprog.core.figures import Figures, paused_since
 from migprog.core.forecast import calibration, estimate, precopy, verdict
+from migprog.core.forecast.dirty_rate import IterationStart
 from migprog.core.forecast.job_sample import Sample
 from migprog.core.forecast.resent import Resent
 from migprog.core.messages import Report
@@ -20,7 +21,7 @@ from migprog.core.migration_state import MigrationState
 from migprog.core.operator_actions import OperatorAction
 from migprog.core.status import ENDED, Status
 from migprog.core.steering.advice import Advice
-from migprog.core.steering.situation import Capabilities, Situation, situation_of
+from migprog.core.steering.situation import Capabilities, Situation, situation_of, starts_of
 
 # A migration is reported once its statistics were read, or after so long without them.
 _FIRST_READING_SECONDS = 1.0
@@ -60,6 +61,9 @@ class Monitor(MigrationState):
         self._reported: schedule.ReportSummary | None = None
         # What steering has decided about it, the newest last; None where nothing is decided.
         self.advice: tuple[Advice, ...] | None = None
+        # The iteration starts as steering has them, and what they were made from.
+        self._starts_from: tuple[IterationStart, ...] = ()
+        self._starts: tuple[tuple[float, int], ...] = ()
         # What an earlier agent has decided, for the record alone.
         self._earlier_advice = None if saved is None else saved.advice
         # What operators asked for, also of an earlier agent; the newest last.
@@ -178,7 +182,10 @@ class Monitor(MigrationState):
         if assessed is None or self.ending.end is not None:
             return None
         how = (self._precopy, self._phase, assessed.judgement, assessed.forecast)
-        return situation_of(*how, now, self._found_at, capabilities)
+        if self._starts_from is not self._precopy.undisturbed:
+            self._starts_from = self._precopy.undisturbed
+            self._starts = starts_of(self._precopy)
+        return situation_of(*how, now, self._found_at, capabilities, self._starts)
 
     def preview(self, now: float, wall: float) -> Report:
         """Return the report as it would be now, without counting it as reported."""

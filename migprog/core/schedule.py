@@ -9,8 +9,9 @@
 """
 
 import enum
+import functools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from migprog.core.forecast.verdict import Verdict
@@ -86,12 +87,12 @@ class HostClock:
         """Return the rules for each migration now, by those for one alone."""
         if self.may_send(rules, now) and self.figures_are_due(rules, now):
             fresh_seconds = min(_FRESH_SECONDS, rules.report_interval_seconds / 2)
-            return replace(rules, report_interval_seconds=fresh_seconds, step_seconds=0.0)
+            return _changed(rules, fresh_seconds, 0.0, rules.step_points)
         # What will be reported within a second waits for that message.
         is_soon = self.figures_are_due(rules, now + rules.step_seconds)
         if not self.may_send(rules, now) or is_soon:
-            return replace(rules, report_interval_seconds=math.inf, step_seconds=math.inf)
-        return replace(rules, report_interval_seconds=math.inf)
+            return _changed(rules, math.inf, math.inf, rules.step_points)
+        return _changed(rules, math.inf, rules.step_seconds, rules.step_points)
 
     def along(self, rules: Rules, now: float) -> Rules | None:
         """Return the rules for the other migrations when one is reported now; None if they do not
@@ -101,7 +102,17 @@ class HostClock:
             return None
         # Migrations that have moved by half a step are reported, too.
         points = max(1, rules.step_points // 2)
-        return replace(of_now, step_seconds=0.0, step_points=points)
+        return _changed(of_now, of_now.report_interval_seconds, 0.0, points)
+
+
+@functools.lru_cache(maxsize=16)
+def _changed(
+    rules: Rules, report_interval_seconds: float, step_seconds: float, step_points: int
+) -> Rules:
+    """Return rules with other figures: the same few, each time that the host looks."""
+    return Rules(
+        report_interval_seconds, rules.heartbeat_interval_seconds, step_seconds, step_points
+    )
 
 
 class ReportSummary(NamedTuple):

@@ -124,15 +124,17 @@ class Reader:
                 self.read_resident(connection, domain, server_uuid)
             bandwidth_limit = _bandwidth_limit(domain) if self.reads_bandwidth else None
             limit_seconds = downtime_limit_seconds(domain)
-            reading = self.reading(server_uuid, stats, time.monotonic(), limit_seconds)
-            if bandwidth_limit is not None:
-                reading = dataclasses.replace(
-                    reading, bandwidth_limit_bytes_per_second=bandwidth_limit
-                )
-            seconds = vcpu_times.read(stats, lambda: vcpu_time_seconds(domain))
-            if disks or seconds is not None:
-                reading = dataclasses.replace(reading, disks=disks, vcpu_time_seconds=seconds)
-            return reading
+            at = time.monotonic()
+            return Reading(
+                server_uuid=server_uuid,
+                at=at,
+                stats=stats,
+                downtime_limit_seconds=limit_seconds,
+                bandwidth_limit_bytes_per_second=bandwidth_limit,
+                disks=disks,
+                vcpu_time_seconds=vcpu_times.read(stats, lambda: vcpu_time_seconds(domain)),
+                facts=self.facts.get(server_uuid),
+            )
         except libvirt.libvirtError as error:
             return Reading(
                 server_uuid=server_uuid,

@@ -18,7 +18,7 @@ _BEFORE_PAUSE = (
 def mark(history: History, now: Situation) -> History:
     """Return the history in which an entry that another party has carried out, or for which it has
     done more, is :attr:`State.FOLLOWED`. It stays so."""
-    if not any(_is_followed(each, now) for each in history.advice):
+    if not history.advice or not any(_is_followed(each, now) for each in history.advice):
         return history
     changed = (
         dataclasses.replace(each, state=State.FOLLOWED) if _is_followed(each, now) else each

@@ -77,9 +77,11 @@ def _rates(
 ) -> tuple[tuple[float, float], ...]:
     """Return the known rates of the last seconds, and the one before them: samples may be rarer."""
     since, rate = now.at - RATE_SECONDS, now.wire_bytes_per_second
-    before = [each for each in rates if each[0] <= since][-1:]
-    lately = [each for each in rates if each[0] > since]
-    return (*before, *lately, *([(now.at, rate)] if rate else []))
+    first = 0
+    while first + 1 < len(rates) and rates[first + 1][0] <= since:
+        first += 1
+    kept = rates[first:]
+    return (*kept, (now.at, rate)) if rate else kept
 
 
 def _level_since(history: History, now: Situation) -> float | None:

@@ -97,6 +97,11 @@ class Situation(NamedTuple):
         return self.remaining_bytes / self.bytes_per_second
 
 
+def starts_of(precopy: PrecopyState) -> tuple[tuple[float, int], ...]:
+    """Return the latest iteration starts that no pause of the guest has disturbed."""
+    return tuple([(each.at, each.remaining_bytes) for each in precopy.undisturbed])
+
+
 def situation_of(
     precopy: PrecopyState,
     phase: Phase,
@@ -104,9 +109,13 @@ def situation_of(
     forecast: Estimate,
     at: float,
     watched_since: float,
-    capabilities: Capabilities = Capabilities(),  # noqa: B008
+    capabilities: Capabilities,
+    starts: tuple[tuple[float, int], ...],
 ) -> Situation | None:
-    """Return what steering has to know of a monitored migration; None before its first sample."""
+    """Return what steering has to know of a monitored migration; None before its first sample.
+
+    ``starts`` is what :func:`starts_of` returns: it changes at an iteration start alone.
+    """
     latest = precopy.latest
     if latest is None:
         return None
@@ -131,7 +140,7 @@ def situation_of(
         forecast_with=forecast_with,
         downtime_limit_is_known=latest.downtime_limit_seconds is not None,
         iteration=latest.memory_iteration,
-        starts=tuple((each.at, each.remaining_bytes) for each in precopy.undisturbed),
+        starts=starts,
         bytes_per_second=precopy.memory_bytes_per_second,
         wire_bytes_per_second=precopy.wire.bytes_per_second or precopy.disk_bytes_per_second,
         bandwidth_needed_bytes_per_second=judgement.bandwidth_needed_bytes_per_second,

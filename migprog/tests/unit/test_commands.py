@@ -77,6 +77,33 @@ def test_arguments_are_read_before_the_service_is_imported(service):
     assert not _imported(f"migprog.cmd.{service}") & _HEAVY
 
 
+# Prints which modules a command has imported when it has written its --help.
+_MODULES = """
+import contextlib, importlib, io, sys
+main = importlib.import_module("migprog.cmd." + sys.argv[1]).main
+sys.argv[1:] = ["--help"]
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    main()
+print(*sys.modules)
+"""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_imports_few_modules(command):
+    done = subprocess.run(
+        [sys.executable, "-c", _MODULES, command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    loaded = set(done.stdout.split())
+    # What migprog-status checks with, it has at hand.
+    allowed, most = ({"oslo_messaging"}, 900) if command == "status" else (set(), 600)
+    assert not loaded & _HEAVY - allowed
+    assert len(loaded) < most
+
+
 def test_services_start_without_alembic():
     loaded = _imported("migprog.cmd.api", "migprog.api.service", "migprog.conductor.service")
     assert "sqlalchemy" in loaded and "alembic" not in loaded
