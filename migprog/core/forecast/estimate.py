@@ -36,8 +36,8 @@ _CURVED_ITERATIONS = 8
 _HOT = 0.95
 # What has lasted for some time is expected to last this share of it again, if no more is known.
 _LASTING = 0.5
-# QEMU looks by the rate of its last slice whether the rest fits the downtime limit: less than the
-# mean.
+# Guests near the bandwidth end later than the whole downtime limit says. Fitted; its cause is not
+# known (perhaps QEMU's own rate, that of its last slice, is below the mean).
 _LIMIT_SHARE = 0.96
 # A surprise (a logarithm) so large halves the trust that the guest goes on as lately.
 _CHANGED = 1.2
