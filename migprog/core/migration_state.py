@@ -115,7 +115,7 @@ class MigrationState:
 
     def learn(self, facts: ServerFacts | None) -> None:
         """Use what is known of the server itself."""
-        if facts is not None and facts != self._facts:
+        if facts is not None and facts is not self._facts and facts != self._facts:
             self._facts = facts
             self._precopy = self._precopy._replace(
                 memory_size_bytes=facts.memory_size_bytes,

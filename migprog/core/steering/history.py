@@ -41,12 +41,12 @@ class History(NamedTuple):
     @property
     def made(self) -> list[Advice]:
         """Steering's own decisions that count."""
-        return [each for each in self.advice if each.is_ours and not each.has_lapsed]
+        return [each for each in self.advice if _counts(each)]
 
     @property
     def latest(self) -> Advice | None:
         """The newest of them."""
-        return next(reversed(self.made), None)
+        return next((each for each in reversed(self.advice) if _counts(each)), None)
 
     @property
     def rate_changes(self) -> bool:
@@ -61,6 +61,10 @@ class History(NamedTuple):
 
     def was_advised(self, action: SteeringAction) -> bool:
         return any(each.action is action for each in self.made)
+
+
+def _counts(advice: Advice) -> bool:
+    return advice.is_ours and not advice.has_lapsed
 
 
 def observe(history: History, now: Situation) -> History:
