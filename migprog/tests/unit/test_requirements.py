@@ -19,7 +19,7 @@ CONSTRAINTS = sorted((ROOT / "constraints").glob("*.txt"))
 # SQLAlchemy loads these by their names in a URL; the last one loads our plug-in.
 _LOADED_BY_NAME = {"psycopg2-binary", "pymysql", "python-openstackclient"}
 # Extras that no OpenStack constrains: of a service there are no constraints.
-_NOT_IN_OPENSTACK = {"plot", "watcher"}
+_NOT_IN_OPENSTACK = {"orjson", "plot", "watcher"}
 # Watcher has an environment of its own, so it is not installed here.
 _ELSEWHERE = {"watcher": "python-watcher"}
 # What the threads of oslo.service need, and the releases whose oslo.service has none.
