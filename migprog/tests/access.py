@@ -115,7 +115,9 @@ def _seen(code: int, text: str, migration: objects.Migration) -> str:
         return str(code)
     if HOST in text:
         return ALL
-    return OWN if migration.server_uuid in text or '"history": [{' in text else NOTHING
+    return (
+        OWN if migration.server_uuid in text or '"history":[{' in text.replace(" ", "") else NOTHING
+    )
 
 
 def documented() -> str:

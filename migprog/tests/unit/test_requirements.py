@@ -20,7 +20,7 @@ CONSTRAINTS = sorted((ROOT / "constraints").glob("*.txt"))
 _LOADED_BY_NAME = {"mysqlclient", "psycopg", "psycopg2-binary", "pymysql"}
 _LOADED_BY_NAME |= {"python-openstackclient"}
 # Extras that no OpenStack constrains: of a service there are no constraints.
-_NOT_IN_OPENSTACK = {"mysqlclient", "plot", "psycopg", "watcher"}
+_NOT_IN_OPENSTACK = {"mysqlclient", "orjson", "plot", "psycopg", "watcher"}
 # Watcher has an environment of its own, so it is not installed here.
 _ELSEWHERE = {"watcher": "python-watcher"}
 # What the threads of oslo.service need, and the releases whose oslo.service has none.
