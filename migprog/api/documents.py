@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Documents as JSON: by orjson where it is installed, otherwise by the standard library.
 
-Both write the same values. orjson is the faster by an order of magnitude, writes no blanks, and
-writes null for a number that JSON does not have.
+Both write the same values. orjson is several times as fast, writes no blanks, and writes null for a
+number that JSON does not have.
 """
 
 import json
