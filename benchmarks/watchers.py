@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import functools
 import pathlib
+import re
 import resource
 import sys
 import tempfile
@@ -42,6 +43,10 @@ _HEAD = (
     "OpenStack-API-Version: migration-progress 1.4\r\nAccept-Encoding: {}\r\n\r\n"
 )
 _GZIP = b"\x1f\x8b"
+# With blanks or without, as the API writes its documents.
+_PERCENT = re.compile(rb'"percent": ?([0-9]+|null)')
+_CURSOR = re.compile(rb'"cursor": ?"([^"]+)"')
+_MOST_OF_CURSOR = 200
 
 
 @functools.lru_cache(maxsize=32)
@@ -49,9 +54,11 @@ def _read(body: bytes) -> tuple[int | None, str]:
     """Return the percentage of the newest record of an answer, and its cursor."""
     text = zlib.decompress(body, wbits=31) if body.startswith(_GZIP) else body
     # The change that is measured is in the percentage of the newest record.
-    _, _, after = text.partition(b'"percent": ')
-    percent = int(after.split(b",", 1)[0]) if after and not after.startswith(b"null") else None
-    return percent, text.rpartition(b'"cursor": "')[2][:-2].decode()
+    percent = _PERCENT.search(text)
+    cursor = _CURSOR.search(text, max(0, len(text) - _MOST_OF_CURSOR))
+    is_known = percent is not None and percent[1] != b"null"
+    # A list that was not asked for news has no cursor.
+    return int(percent[1]) if percent and is_known else None, cursor[1].decode() if cursor else ""
 
 
 @dataclass(slots=True)

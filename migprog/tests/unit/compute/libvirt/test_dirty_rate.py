@@ -20,6 +20,8 @@ _XML = "<domain><memory unit='MiB'>512</memory><devices/></domain>"
 
 
 def _error(code):
+    # Otherwise the text is that of the last error in this thread, whichever test caused it.
+    libvirt.virResetLastError()
     error = libvirt.libvirtError("no")
     error.err = (code, *[None] * 8)
     return error
