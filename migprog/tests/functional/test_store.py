@@ -20,7 +20,10 @@ from migprog.tests.store_cases.purge import Purging
 pytestmark = pytest.mark.functional
 
 
-@pytest.fixture(scope="module", params=["mariadb", "mysqldb", "postgresql", "psycopg"])
+@pytest.fixture(
+    scope="module",
+    params=["mariadb", "mysqldb", "postgresql", pytest.param("psycopg", marks=pytest.mark.long)],
+)
 def server(request):
     kind = stores.C_DRIVERS.get(request.param, request.param)
     running = request.getfixturevalue(f"{kind}_server")
