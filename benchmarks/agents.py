@@ -14,17 +14,14 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+import api_client
 import with_threads  # noqa: F401
 from falcon import testing
-from oslo_config import cfg
 
 from lab.parts import databases
 from migprog import objects
-from migprog.api import app
 from migprog.conductor.agent_states import AgentStates
-from migprog.conf import api as api_conf
 from migprog.core.messages import Agent, Batch
-from migprog.db import connections
 from migprog.metrics import application
 from migprog.metrics.agent_states import AGENTS, MOST_HOSTS
 from migprog.objects import ReceivedBatch
@@ -59,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{options.database}, {options.count} agents; ms of processor time")
         _heartbeats(store, options.count)
         met = _states(store)
-        _lists(_client(store))
+        _lists(api_client.of(store))
         _purge(store)
         store.close()
     verdict = "met" if met else "NOT met"
@@ -104,18 +101,6 @@ def _states(store: objects.Store) -> bool:
     every_ms = _ms(lambda: list(objects.Agent.every(store)))
     print(f"whole rows of all {every_ms:20.1f}")
     return read_ms <= _GOAL_STATES_MS
-
-
-def _client(store: objects.Store) -> testing.TestClient:
-    conf = cfg.ConfigOpts()
-    conf.register_opts(api_conf.OPTS, api_conf.GROUP.name)
-    connections.register_opts(conf)
-    conf([], default_config_files=[], default_config_dirs=[])
-    conf.set_override("auth_strategy", "noauth", "api")
-    api = app.create(conf, store)
-    return testing.TestClient(
-        lambda environ, answer: api(environ | {"HTTP_HOST": "localhost"}, answer)
-    )
 
 
 def _lists(client: testing.TestClient) -> None:

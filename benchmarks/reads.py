@@ -17,17 +17,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import api_client
 import with_threads  # noqa: F401
 from falcon import testing
 from fleet import BATCH, Fleet
-from oslo_config import cfg
 
 from lab.parts import databases
-from migprog import objects
-from migprog.api import app
-from migprog.conf import api as api_conf
 from migprog.core.messages import Report
-from migprog.db import connections
 from migprog.tests import stores
 
 # How much more a report may cost among many than among few.
@@ -126,7 +122,7 @@ def read(database: Database, sizes: tuple[int, int], repeats: int, runs: int) ->
     for fleet in fleets:
         fleet.fill()
         found.append({what: [] for what in _questions(fleet.reports)})
-    clients = [_client(fleet.store) for fleet in fleets]
+    clients = [api_client.of(fleet.store) for fleet in fleets]
     for _ in range(runs):
         for client, fleet, times in zip(clients, fleets, found, strict=True):
             for what, question in _questions(fleet.reports).items():
@@ -154,19 +150,6 @@ def _questions(reports: Sequence[Report]) -> dict[str, tuple[str, int]]:
         "server_uuid (1)": (f"/migrations?server_uuid={one.server_uuid}", 1),
         "a server's migrations (1)": (f"{server}/migrations", 1),
     }
-
-
-def _client(store: objects.Store) -> testing.TestClient:
-    conf = cfg.ConfigOpts()
-    conf.register_opts(api_conf.OPTS, api_conf.GROUP.name)
-    connections.register_opts(conf)
-    conf([], default_config_files=[], default_config_dirs=[])
-    conf.set_override("auth_strategy", "noauth", "api")
-    application = app.create(conf, store)
-    # falcon looks at its arguments, and cannot see those of a decorated one.
-    return testing.TestClient(
-        lambda environ, answer: application(environ | {"HTTP_HOST": "localhost"}, answer)
-    )
 
 
 def _milliseconds(client: testing.TestClient, question: tuple[str, int], repeats: int) -> float:

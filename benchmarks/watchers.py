@@ -44,7 +44,7 @@ _HEAD = (
 )
 _GZIP = b"\x1f\x8b"
 # With blanks or without, as the API writes its documents.
-_PERCENT = re.compile(rb'"percent": ?([0-9]+|null)')
+_PERCENT = re.compile(rb'"percent": ?([0-9]*)')
 _CURSOR = re.compile(rb'"cursor": ?"([^"]+)"')
 _MOST_OF_CURSOR = 200
 
@@ -56,9 +56,9 @@ def _read(body: bytes) -> tuple[int | None, str]:
     # The change that is measured is in the percentage of the newest record.
     percent = _PERCENT.search(text)
     cursor = _CURSOR.search(text, max(0, len(text) - _MOST_OF_CURSOR))
-    is_known = percent is not None and percent[1] != b"null"
-    # A list that was not asked for news has no cursor.
-    return int(percent[1]) if percent and is_known else None, cursor[1].decode() if cursor else ""
+    # A percentage may be null. A list that was not asked for news has no cursor.
+    known = int(percent[1]) if percent and percent[1] else None
+    return known, cursor[1].decode() if cursor else ""
 
 
 @dataclass(slots=True)
