@@ -26,8 +26,8 @@ from migprog.recording.replay import replay
 
 _RULES = Rules(report_interval_seconds=1.0, heartbeat_interval_seconds=30.0)
 _MIB, _QEMU_SHARE = 2**20, 1 / 8
-# What is told to the agent: nothing, the rate alone, that and the curve of the last migration, for
-# which the recording itself stands, or what was measured.
+# What the agent knows before: nothing; the rate alone; that and the curve of the last migration, as
+# which the recording itself is taken, or what was measured.
 KNOWN = ("nothing", "the rate", "rate and last", "rate and curves")
 
 
@@ -73,10 +73,10 @@ def _of(
     for _ in range(times):
         drawn = corpus.drawn_of(header)
         measurement, learned = corpus.known_before(rng, header, drawn)
-        told = expectation(measurement, learned, 0.0)
+        measured = expectation(measurement, learned, 0.0)
         last = expectation(_shown(recording, measurement), learned, 0.0)
-        alone = told._replace(curves=())
-        for known, what in zip(KNOWN, (None, alone, last, told), strict=True):
+        alone = measured._replace(curves=())
+        for known, what in zip(KNOWN, (None, alone, last, measured), strict=True):
             yield known, _looks(recording, what, real.end, real.second_iteration_start)
 
 
@@ -92,9 +92,9 @@ def _shown(recording: recordings.Recording, measured: Measurement) -> Measuremen
 
 
 def _looks(
-    recording: recordings.Recording, told: Expectation | None, end: float, until: float
+    recording: recordings.Recording, known: Expectation | None, end: float, until: float
 ) -> list[Look]:
-    lines = replay(recording, _RULES, expectation=told).lines
+    lines = replay(recording, _RULES, expectation=known).lines
     return [
         _look(end - each.t, each.eta_seconds, each.eta_low_seconds, each.eta_high_seconds)
         for each in lines
