@@ -13,94 +13,29 @@ from falcon import testing
 from migprog import objects
 from migprog.api import views
 from migprog.api.error_codes import ErrorCode
-from migprog.core.agent_answer import Answer
 from migprog.core.measurement import Failure
-from migprog.core.messages import Batch
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
-from migprog.tests.fixtures import migrations
-from migprog.tests.store_cases.measuring import MIB, measured
-from migprog.tests.unit.api.agents import Agents, measuring
 from migprog.tests.unit.api.conftest import Fill, error_of
-from migprog.tests.unit.api.tokens import keystone_client
+from migprog.tests.unit.api.plan_hosts import (
+    BUSY,
+    GIB,
+    LARGE,
+    PATH,
+    QUIET,
+    beat,
+    by_name,
+    complete,
+    get,
+    local,
+    one,
+    plan,
+    post,
+    put,
+    three_servers,
+)
 
-PATH = "/hosts/source/drain-plan"
-LATEST = {"OpenStack-API-Version": "migration-progress latest"}
-QUIET, LARGE, BUSY = (str(uuid.UUID(int=number)) for number in (11, 12, 13))
-GIB = 1024 * MIB
-
-
-def put(
-    store: objects.Store, *entries: Any, host: str = "source", age_seconds: float = 1000
-) -> None:
-    batch = Batch(host=host, node=f"{host}.lab", measurements=entries)
-    objects.store_batch(store, batch, time.time() - age_seconds)
-
-
-def one(server: str, age_seconds: float = 1100, **values: Any) -> Any:
-    return measured(server, time.time() - age_seconds, **values)
-
-
-def beat(
-    store: objects.Store, servers: int | None = 3, enabled: bool | None = True, host: str = "source"
-) -> None:
-    migrations.heartbeat(store, host, servers=servers, measurements_enabled=enabled)
-
-
-def post(client: testing.TestClient, **body: Any) -> testing.Result:
-    return client.simulate_post(PATH, json=body, headers=LATEST)
-
-
-def get(client: testing.TestClient, path: str = PATH, **headers: str) -> testing.Result:
-    return client.simulate_get(path, headers=LATEST | headers)
-
-
-def plan(answer: testing.Result) -> dict[str, Any]:
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json["drain_plan"]
-    return found
-
-
-def local(address: str) -> str:
-    parts = parse.urlsplit(address)
-    return f"{parts.path}?{parts.query}"
-
-
-def by_name(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {each["server_uuid"]: each for each in entries}
-
-
-def complete(fill: Fill, server: str, started_ago: float, ended_ago: float, **values: Any) -> None:
-    """Store a migration off the host that has completed."""
-    now = time.time()
-    seconds = started_ago - ended_ago
-    known = {
-        "server_uuid": server,
-        "status": Status.COMPLETED,
-        "phase": Phase.DONE,
-        "sequence": 9,
-        "started_at": now - started_ago,
-        "sampled_at": now - ended_ago,
-        "ended_at": now - ended_ago,
-        "last_reported_at": now,
-        "total_seconds": seconds,
-        "memory_processed_bytes": round(seconds * 0.8 * 100 * MIB),
-        "throughput_bytes_per_second": 100 * MIB,
-    }
-    fill(**(known | values))
-
-
-@pytest.fixture
-def three(store: objects.Store, fill: Fill) -> None:
-    """A host of three servers, measured, from which migrations have completed two hours ago."""
-    for number in range(3):
-        ago = 9000 + 100 * number
-        complete(fill, str(uuid.UUID(int=90 + number)), ago + 20, ago)
-    busy = ((1.0, 900), (4.0, 900), (16.0, 900))
-    put(store, one(QUIET, windows=((1.0, 1), (4.0, 1)), memory_bytes=GIB, resident_bytes=GIB))
-    put(store, one(LARGE, windows=((1.0, 1), (4.0, 1)), memory_bytes=9 * GIB, resident_bytes=None))
-    put(store, one(BUSY, windows=busy, memory_bytes=64 * GIB, resident_bytes=None))
-    beat(store)
+three = pytest.fixture(three_servers)
 
 
 @pytest.mark.usefixtures("three")
@@ -290,135 +225,3 @@ def test_host_without_servers_has_an_empty_plan_and_an_unknown_one_none(
     found = plan(post(client))
     assert (found["moves"], found["stays"], found["total_seconds"]) == ([], [], 0)
     assert found["message"] == "no server can be planned"
-
-
-@pytest.mark.parametrize(
-    ("body", "rule"),
-    [
-        ([], "must be a JSON object"),
-        ({"at_once": 0}, "at_once must be a whole number from 1 to 32; it is 0"),
-        ({"at_once": True}, "at_once must be a whole number from 1 to 32; it is true"),
-        ({"destinations": "b"}, 'destinations must be a list of 1 to 50 different names of hosts'),
-        ({"destinations": ["b", "b"]}, 'it is ["b", "b"]'),
-        ({"destinations": ["a,b"]}, "without commas and control characters"),
-        ({"destinations": []}, "destinations must be a list of 1 to 50"),
-        ({"downtime_limit_seconds": 1e9}, "downtime_limit_seconds must be a number from 0.001 to"),
-        ({"deadline": "tomorrow"}, 'deadline must be an instant with its zone as in RFC 3339'),
-        ({"deadline": 7}, "deadline must be an instant"),
-        ({"measure": 1}, "measure must be true or false; it is 1"),
-        ({"dest": "b"}, "'dest' is unknown; known keys: at_once, auto_converge, block_migration"),
-    ],
-)  # fmt: skip
-def test_invalid_body_is_400(client: testing.TestClient, body: Any, rule: str) -> None:
-    answer = client.simulate_post(PATH, json=body, headers=LATEST)
-    assert rule in error_of(answer, ErrorCode.INVALID_BODY)["rule"]
-
-
-def test_number_that_json_does_not_have_is_400(client: testing.TestClient) -> None:
-    for text in ("NaN", "Infinity", "1e999", "9" * 400):
-        body = f'{{"downtime_limit_seconds": {text}}}'
-        headers = LATEST | {"Content-Type": "application/json"}
-        answer = client.simulate_post(PATH, body=body, headers=headers)
-        assert "must be a number" in error_of(answer, ErrorCode.INVALID_BODY)["rule"]
-
-
-@pytest.mark.parametrize(
-    ("query", "field"),
-    [
-        ("at_once=x", "at_once"),
-        ("downtime_limit_seconds=nan", "downtime_limit_seconds"),
-        ("downtime_limit_seconds=1_0", "downtime_limit_seconds"),
-        ("destinations=a,,b", "destinations"),
-        ("destinations=a,a", "destinations"),
-        (f"destinations={'h' * 256}", "destinations"),
-        ("made_at=now", "made_at"),
-        ("measure=true", "measure"),
-    ],
-)
-def test_invalid_parameter_is_400(client: testing.TestClient, query: str, field: str) -> None:
-    answer = get(client, f"{PATH}?{query}")
-    assert error_of(answer, ErrorCode.INVALID_PARAMETER)["field"] == field
-
-
-def test_more_servers_than_a_plan_can_have_are_refused(
-    client: testing.TestClient, store: objects.Store
-) -> None:
-    for first in range(0, 501, 100):
-        servers = [str(uuid.UUID(int=1000 + n)) for n in range(first, min(first + 100, 501))]
-        put(store, *(one(each) for each in servers))
-    error_of(post(client), ErrorCode.TOO_MANY_SERVERS)
-
-
-def test_plan_is_there_since_1_7(client: testing.TestClient, store: objects.Store) -> None:
-    beat(store)
-    headers = {"OpenStack-API-Version": "migration-progress 1.6"}
-    for path in (PATH, "/hosts/source"):
-        error_of(client.simulate_get(path, headers=headers), ErrorCode.NO_SUCH_ADDRESS)
-    assert get(client).status_code == 200
-
-
-@pytest.mark.usefixtures("three")
-def test_servers_are_measured_and_the_plan_waits_for_all_of_them(
-    store: objects.Store, connection: str
-) -> None:
-    agents = Agents(Answer())
-    client = measuring(store, connection, agents)
-    accepted = post(client, measure=True, at_once=2)
-    assert (accepted.status_code, agents.noted) == (202, ["source"])
-    follow = local(accepted.headers["location"])
-    for server in (QUIET, LARGE, BUSY):
-        waiting = get(client, follow)
-        assert (waiting.status_code, waiting.headers["retry-after"]) == (202, "5")
-        put(store, one(server, 0), age_seconds=-1)
-    found = plan(get(client, follow))
-    assert (found["at_once"], len(found["moves"])) == (2, 3)
-    assert "measured_after" not in found["links"][0]["href"]
-
-
-@pytest.mark.usefixtures("three")
-def test_measurements_that_do_not_come_are_not_waited_for(
-    client: testing.TestClient, store: objects.Store
-) -> None:
-    put(store, one(str(uuid.UUID(int=51))))
-    beat(store, servers=4)
-    # One of four was measured before; five minutes, and one for each of them.
-    for ago, code in ((8.9 * 60, 202), (9.1 * 60, 200)):
-        query = parse.urlencode({"measured_after": views.instant_of(time.time() - ago)})
-        assert get(client, f"{PATH}?{query}").status_code == code
-
-
-@pytest.mark.parametrize(
-    ("answer", "enabled", "code"),
-    [
-        (Answer.of(Failure.LIBVIRT_HANGS), True, ErrorCode.LIBVIRT_HANGS),
-        (None, True, ErrorCode.AGENT_TIMEOUT),
-        (Answer(), False, ErrorCode.AGENT_MEASURING_DISABLED),
-        (Answer(), None, ErrorCode.AGENT_MEASURING_DISABLED),
-    ],
-)
-def test_agent_that_does_not_measure(
-    store: objects.Store,
-    connection: str,
-    answer: Answer | None,
-    enabled: bool | None,
-    code: ErrorCode,
-) -> None:
-    client = measuring(store, connection, Agents(answer))
-    error_of(post(client, measure=True), ErrorCode.AGENT_SILENT)
-    beat(store, enabled=enabled)
-    error_of(post(client, measure=True), code)
-
-
-def test_measuring_takes_an_admin_and_is_disabled_by_default(
-    store: objects.Store, connection: str
-) -> None:
-    beat(store)
-    client = keystone_client(store, connection)
-    for token, code in (
-        ("manager", ErrorCode.POLICY_DENIED),
-        ("system-reader", ErrorCode.POLICY_DENIED),
-        ("admin", ErrorCode.MEASURING_DISABLED),
-    ):
-        headers = LATEST | {"X-Auth-Token": token}
-        answer = client.simulate_post(PATH, json={"measure": True}, headers=headers)
-        error_of(answer, code)
