@@ -13,19 +13,23 @@ from migprog.core.duration import describe
 
 # Attribute of log records that need no exception summary appended.
 IS_COMPLETE = "is_complete"
+# What an operator does about each kind of party.
+CHECK_BROKER = "check the broker and [DEFAULT] transport_url"
+CHECK_DATABASE = "check the database and [database] connection"
 
 
 class Party:
     """A remote party of this process, such as a broker. Thread-safe.
 
     ``name``: what and where it is, never with a password. ``follows``: what its failure means to
-    the operator.
+    the operator. ``what_to_do``: what the operator does about it.
     """
 
-    def __init__(self, log: logging.Logger, name: str, follows: str) -> None:
+    def __init__(self, log: logging.Logger, name: str, follows: str, what_to_do: str) -> None:
         self.name = name
         self._log = log
         self._follows = follows
+        self._what_to_do = what_to_do
         self._outage = outage.Outage()
         self._lock = threading.Lock()
         # Since when the process waits for the party and can do nothing else.
@@ -52,8 +56,8 @@ class Party:
         again = "" if next_try_seconds is None else f"; next try in {describe(next_try_seconds)}"
         self._log.log(
             logging.ERROR if refused else logging.WARNING,
-            "%s: %s%s; %s%s",
-            *(self.name, cause, count, self._follows, again),
+            "%s: %s%s; %s; %s%s",
+            *(self.name, cause, count, self._follows, self._what_to_do, again),
             extra={IS_COMPLETE: True},
         )
 
@@ -85,12 +89,12 @@ class Party:
 _PARTIES: "weakref.WeakValueDictionary[str, Party]" = weakref.WeakValueDictionary()
 
 
-def party(log: logging.Logger, name: str, follows: str) -> Party:
+def party(log: logging.Logger, name: str, follows: str, what_to_do: str) -> Party:
     """Return the party of that name, one object for all users, so that its outage is logged
     once."""
     found = _PARTIES.get(name)
     if found is None:
-        found = _PARTIES[name] = Party(log, name, follows)
+        found = _PARTIES[name] = Party(log, name, follows, what_to_do)
     return found
 
 

@@ -113,7 +113,8 @@ def run(config: cfg.ConfigOpts, service: Service) -> None:
         starting.join(_START_SECONDS)
         if starting.is_alive():
             LOG.warning(
-                "stopped before the start was complete%s; the process ends now, nothing was served",
+                "stopped before the start was complete%s; the process ends now, nothing "
+                "was served; check what it waited for",
                 _waiting_for(),
             )
             _end(0)
@@ -133,7 +134,7 @@ def _stop(service: Service) -> None:
     if stopping.is_alive():
         LOG.warning(
             "stop not complete after %.0f s%s; the process ends now and drops unfinished work, "
-            "except what an agent has in its state directory",
+            "except what an agent has in its state directory; check what it waited for",
             *(_STOP_SECONDS, _waiting_for()),
         )
         _end(1)

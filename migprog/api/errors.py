@@ -174,7 +174,7 @@ class _Handlers:
         params: dict[str, Any],
     ) -> None:
         LOG.error(
-            "unexpected error in %s %s, answered 500: report the traceback as a bug",
+            "unexpected error in %s %s, answered 500; report this traceback as a bug",
             req.method,
             req.path,
             exc_info=error,

@@ -145,7 +145,10 @@ class ListWatchers:
         except _TooMany:
             self._fail(functools.partial(_refusal, ErrorCode.TOO_MANY_MIGRATIONS))
         except Exception:
-            LOG.exception("failed to read the migrations in progress; watchers are answered 500")
+            LOG.exception(
+                "failed to read the migrations in progress; watchers are answered 500; report "
+                "this traceback as a bug"
+            )
             self._fail(functools.partial(RuntimeError, "the migrations in progress are not read"))
         else:
             metrics.news_round("read")

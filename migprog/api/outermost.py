@@ -73,7 +73,7 @@ class Outermost:
             status, headers = started[-1]
         except Exception:
             LOG.exception(
-                "unexpected error in %s %s, answered 500: report the traceback as a bug",
+                "unexpected error in %s %s, answered 500; report this traceback as a bug",
                 environ["REQUEST_METHOD"],
                 path,
             )

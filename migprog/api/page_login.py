@@ -72,7 +72,12 @@ class Login:
     def __init__(self, ask: Ask, attempts: Attempts | None = None) -> None:
         self._ask = ask
         self._attempts = attempts or Attempts()
-        self._keystone = outages.party(LOG, "Keystone", "users cannot sign in with a password")
+        self._keystone = outages.party(
+            LOG,
+            "Keystone",
+            "users cannot sign in with a password",
+            "check Keystone and [keystone_authtoken]",
+        )
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]

@@ -103,7 +103,9 @@ def by_agents(
     if transport_url is None:
         rpc.check(config)
     where = brokers.where(config, transport_url)
-    broker = outages.party(LOG, where, "actions and requests to measure are answered 503")
+    broker = outages.party(
+        LOG, where, "actions and requests to measure are answered 503", outages.CHECK_BROKER
+    )
     logs.report_broker(broker)
     transport = rpc.transport(config, transport_url)
     opened.callback(lambda: shutdown.close(transport, is_away=broker.is_failing))
@@ -124,14 +126,15 @@ def _check_database(store: objects.Store) -> None:
     database refuses the login or its tables are too old."""
     store.log_outages(_WITHOUT_DATABASE)
     try:
-        with outages.party(LOG, store.where, _WITHOUT_DATABASE).awaited():
+        party = outages.party(LOG, store.where, _WITHOUT_DATABASE, outages.CHECK_DATABASE)
+        with party.awaited():
             objects.check_version(store)
     except objects.LoginRefused as error:
         raise exception.ConfigError(f"[database] connection: {store.where}: {error.why}") from error
     except objects.Unavailable as error:
         LOG.warning(
-            "%s: %s; requests are answered 503 until it works; check the database",
-            *(store.where, error.why),
+            "%s: %s; requests are answered 503 until it works; %s",
+            *(store.where, error.why, outages.CHECK_DATABASE),
             extra={outages.IS_COMPLETE: True},
         )
 

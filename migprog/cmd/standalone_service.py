@@ -31,7 +31,8 @@ class StandaloneService:
 
     def start(self) -> None:
         store = connections.connect(self._config)
-        with outages.party(LOG, store.where, "nothing is stored").awaited():
+        party = outages.party(LOG, store.where, "nothing is stored", outages.CHECK_DATABASE)
+        with party.awaited():
             schema.sync(store)
         for part in self._parts:
             self._started.append(part)

@@ -99,7 +99,11 @@ class Actions:
         elif acted.refused is not None:
             self._refuse(request, acted.refused)
         else:
-            self._log(f"has failed: {acted.error}", request, logging.ERROR)
+            self._log(
+                f"has failed: {acted.error}; the migration continues; check libvirt and QEMU",
+                request,
+                logging.ERROR,
+            )
             metrics.acted(request.action, "failed")
             request.answer.set_result(Answer.of(Refusal.LIBVIRT_FAILED))
 

@@ -25,7 +25,8 @@ class Wait:
         if self.since is None:
             self.since = now
             LOG.warning(
-                "%s: %s; waiting up to %.0f s for it to end, then this agent ends",
+                "%s: %s; waiting up to %.0f s for it to end, then this agent ends; stop the "
+                "other agent, or check [compute] connection_uri and state_path",
                 *(self._connection_uri, why, TAKEN_SECONDS),
             )
         return now - self.since >= TAKEN_SECONDS

@@ -89,7 +89,7 @@ class ComputeService:
         self._transport = rpc.transport(self._config, self._transport_url)
         where = self._where = brokers.where(self._config, self._transport_url)
         # The sender logs under the same party. This one also learns of outages that block a call.
-        self._broker = outages.party(LOG, where, REPORTS_WAIT)
+        self._broker = outages.party(LOG, where, REPORTS_WAIT, outages.CHECK_BROKER)
         logs.report_broker(self._broker)
         conductor = ConductorAPI(self._transport, self._config.compute.rpc_timeout, where)
         group = self._config.compute
@@ -103,7 +103,8 @@ class ComputeService:
         """Serve the agent's remote methods, once the broker is available and permits it."""
         # Not the sender's party: a broker may accept reports and refuse this queue.
         queue = f"{self._where}, queue {compute_rpcapi.TOPIC}.{host}"
-        party, delay_seconds = outages.party(LOG, queue, _NOT_LISTENING), _LISTEN_SECONDS[0]
+        party = outages.party(LOG, queue, _NOT_LISTENING, outages.CHECK_BROKER)
+        delay_seconds = _LISTEN_SECONDS[0]
         while not self._stopping.is_set():
             server = rpc.server(self._transport, compute_rpcapi.TOPIC, host, [endpoint])
             try:

@@ -17,7 +17,7 @@ from migprog.core.monitor import Monitor
 from migprog.core.status import Status
 from migprog.core.steering import history as history_
 from migprog.core.steering.advice import Advice, State, SteeringAction
-from migprog.core.steering.decide import decide
+from migprog.core.steering.decide import REPEATED, decide
 from migprog.core.steering.history import History
 from migprog.core.steering.nova_next import foretell
 from migprog.core.steering.nova_schedule import NovaOptions
@@ -227,7 +227,10 @@ class Steering:
         if error is None:
             self._log(steered.monitor, f"has carried out {action}")
         else:
-            text = f"could not carry out {action}: {error}"
+            follows = "it is not tried again"
+            if action in REPEATED:
+                follows = f"it is tried {history_.MOST_FAILURES} times in all"
+            text = f"could not carry out {action}: {error}; {follows}; check libvirt and QEMU"
             self._log(steered.monitor, text, logging.ERROR)
 
     @staticmethod
@@ -236,7 +239,10 @@ class Steering:
         steered.monitor.advice = history.advice
 
     def _log_hang(self, monitor: Monitor) -> None:
-        text = "has no answer from libvirt to its action; it does nothing more until then"
+        text = (
+            "has no answer from libvirt to its action; it does nothing more before that answer; "
+            "check libvirt and QEMU"
+        )
         self._log(monitor, text, logging.WARNING)
 
     @staticmethod

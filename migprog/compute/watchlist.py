@@ -215,7 +215,7 @@ class WatchList:
                 expected=self._resent.expected(server_uuid),
             ),
             sampler=self._sampler(server_uuid, saved is not None),
-            recording=self._recorder.begin(server_uuid, completion_time_seconds),
+            recording=self._recorder.begin(server_uuid, name, completion_time_seconds),
             next_poll_at=at,
             judge_at=at,
             is_proven=saved is not None,

@@ -255,8 +255,8 @@ class ReportBatcher:
         if len(pending) + len(progress) == 1:
             (batch,) = [*progress, *(each.received for each in pending)]
             LOG.error(
-                "failed to store a batch of host %r; it is dropped, and its sender gets an error: "
-                "report the traceback as a bug",
+                "failed to store a batch of host %r; it is dropped, and its sender gets an error; "
+                "report this traceback as a bug",
                 batch.batch.host,
                 exc_info=error,
             )

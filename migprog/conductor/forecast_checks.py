@@ -81,8 +81,8 @@ class ForecastChecks:
             LOG.debug("server %s: migration %s: not compared: %s", end.server_uuid, end.uuid, error)
         except Exception:
             LOG.exception(
-                "server %s: failed to compare migration %s with its forecast; report this "
-                "traceback as a bug",
+                "server %s: failed to compare migration %s with its forecast; its forecast before "
+                "the start is not counted; report this traceback as a bug",
                 *(end.server_uuid, end.uuid),
             )
 

@@ -79,7 +79,10 @@ class NovaIdLookup:
         self._search_ended_seconds = patience.search_at_start_seconds
         self._failures_at = time.monotonic() + patience.failures_interval_seconds
         self._nova = outages.party(
-            LOG, "Nova", "its ids of new migrations stay unknown until the next attempt"
+            LOG,
+            "Nova",
+            "its ids of new migrations stay unknown until the next attempt",
+            "check Nova's API and [nova]",
         )
         self._thread = threading.Thread(target=self._run, name="nova id lookup", daemon=True)
 
@@ -103,7 +106,7 @@ class NovaIdLookup:
             except objects.Unavailable as error:
                 LOG.debug("no Nova id lookup now: %s", error)
             except Exception:
-                LOG.exception("Nova id lookup failed; trying again: report the traceback as a bug")
+                LOG.exception("Nova id lookup failed; trying again; report this traceback as a bug")
             self._queue.wait(min(self._search_at, self._failures_at))
 
     def _search(self) -> None:
@@ -155,8 +158,8 @@ class NovaIdLookup:
                 )
             except Exception:
                 LOG.exception(
-                    "failed to match Nova's migrations of server %s; trying again later: report "
-                    "the traceback as a bug",
+                    "failed to match Nova's migrations of server %s; trying again later; report "
+                    "this traceback as a bug",
                     server,
                 )
             for each in mine:
@@ -176,7 +179,7 @@ class NovaIdLookup:
             return None
         except Exception:
             LOG.exception(
-                "failed to ask Nova for the ids of migrations; trying again later: report the "
+                "failed to ask Nova for the ids of migrations; trying again later; report this "
                 "traceback as a bug"
             )
         else:

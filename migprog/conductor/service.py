@@ -89,7 +89,9 @@ class ConductorService:
             self._agent_states = AgentStates(self._store)
             self._agent_states.start()
         where = brokers.where(self._conf, self._transport_url)
-        self._broker = outages.party(LOG, where, "no reports are received; they wait in the agents")
+        self._broker = outages.party(
+            LOG, where, "no reports are received; they wait in the agents", outages.CHECK_BROKER
+        )
         logs.report_broker(self._broker)
         self._transport = rpc.transport(self._conf, self._transport_url)
         self._server = rpc.server(
@@ -144,7 +146,7 @@ class ConductorService:
 
     def _wait_for_database(self, store: objects.Store) -> None:
         """Return when the database serves, or when the service is to stop."""
-        party = outages.party(LOG, store.where, _WITHOUT_DATABASE)
+        party = outages.party(LOG, store.where, _WITHOUT_DATABASE, outages.CHECK_DATABASE)
         while not self._stopping.is_set():
             try:
                 with party.awaited():

@@ -86,7 +86,7 @@ class Store:
 
     def log_outages(self, follows: str) -> None:
         """Log outages of the database from now on; ``follows`` says what they cause."""
-        self._party = outages.party(LOG, self.where, follows)
+        self._party = outages.party(LOG, self.where, follows, outages.CHECK_DATABASE)
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:

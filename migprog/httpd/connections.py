@@ -81,7 +81,10 @@ class Waitress(server.TcpWSGIServer):
             try:
                 channel.resume(later)
             except Exception:
-                LOG.exception("failed to send a response; its client's connection is closed")
+                LOG.exception(
+                    "failed to send a response; its client's connection is closed; report this "
+                    "traceback as a bug"
+                )
                 channel.handle_close()
 
     def _make_room_to_send(self) -> None:

@@ -59,4 +59,7 @@ class Threads:
             try:
                 task.service()
             except Exception:
-                LOG.exception("failed to serve a request; its client gets no response")
+                LOG.exception(
+                    "failed to serve a request; its client gets no response; report this "
+                    "traceback as a bug"
+                )

@@ -271,7 +271,7 @@ class MigrationSeries:
             LOG.warning(
                 "server %s: migration %s has no metrics of its own: %d others have, which is the "
                 "most; it is reported as usual, and counted in "
-                "migprog_migrations_without_series_total",
+                "migprog_migrations_without_series_total; see migprog show for its figures",
                 *(figures.server_uuid, figures.uuid, self.most),
             )
 

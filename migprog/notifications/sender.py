@@ -68,7 +68,10 @@ class Sender:
         self._close = close
         self._patience = patience
         self._party = outages.party(
-            LOG, where, f"each is tried for {patience.keep_seconds:.0f} s, and dropped then"
+            LOG,
+            where,
+            f"each is tried for {patience.keep_seconds:.0f} s, and dropped then",
+            "check the broker and transport_url",
         )
         # One call at a time: a call that hangs is still delivered when the broker is back.
         self._calls = DeadlineRunner(1, "the broker")
@@ -126,8 +129,8 @@ class Sender:
                 metrics.count(waiting.event.kind, Outcome.DROPPED)
                 if self._held_back("bug") is not None:
                     LOG.exception(
-                        "failed to send notification %s of migration %s; it is dropped: report "
-                        "the traceback as a bug",
+                        "failed to send notification %s of migration %s; it is dropped; report "
+                        "this traceback as a bug",
                         *(waiting.event.kind, waiting.event.migration["uuid"]),
                     )
 

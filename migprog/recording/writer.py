@@ -56,6 +56,7 @@ class MigrationRecording:
 
     recorder: "Recorder"
     server_uuid: str
+    migration_uuid: str
     completion_time_seconds: float | None = None
     measurement: Measurement | None = None
     facts: ServerFacts = field(default_factory=ServerFacts)
@@ -104,11 +105,12 @@ class Recorder:
             native_thread(self._run, "recordings")
 
     def begin(
-        self, server_uuid: str, completion_time_seconds: float | None = None
+        self, server_uuid: str, uuid: str, completion_time_seconds: float | None = None
     ) -> MigrationRecording:
-        """Begin a recording; ``completion_time_seconds`` is the completion time expected."""
+        """Begin the recording of migration ``uuid``; ``completion_time_seconds`` is the completion
+        time expected."""
         return MigrationRecording(
-            self, server_uuid, completion_time_seconds, self.measured(server_uuid)
+            self, server_uuid, uuid, completion_time_seconds, self.measured(server_uuid)
         )
 
     def stop(self) -> None:
@@ -125,9 +127,9 @@ class Recorder:
         if error is not None:
             recording.silent = True
             LOG.warning(
-                "server %s: its recording stops: %s; monitoring continues; check [compute] "
-                "record_path",
-                *(recording.server_uuid, error),
+                "server %s: the recording of migration %s stops: %s; monitoring continues; check "
+                "[compute] record_path",
+                *(recording.server_uuid, recording.migration_uuid, error),
             )
             return
         self._queue.put((recording, kind, at, values))

@@ -119,7 +119,7 @@ class Replies:
         except Exception:
             LOG.exception(
                 "failed to send the answer to a remote call to queue %.80r; answer dropped, the "
-                "client will time out and call again",
+                "client will time out and call again; report this traceback as a bug",
                 late.queue,
             )
         return True

@@ -92,7 +92,11 @@ class Services:
                 return False
             self._ask("DELETE", f"/servers/{self._server}/migrations/{its['id']}")
         except (NovaError, exceptions.NotFound) as error:
-            LOG.warning("server %s: its migration is not aborted: %s", self._server_uuid, error)
+            LOG.warning(
+                "server %s: its migration is not aborted and may go on: %s; abort it in Nova if it "
+                "must not complete",
+                *(self._server_uuid, error),
+            )
             return False
         return True
 

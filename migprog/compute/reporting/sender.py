@@ -97,7 +97,9 @@ class Sender:
         self._lines = LogLimit()
         self._refusals = LogLimit()
         self._party: outages.Party | None = None
-        self._fault = outages.Party(LOG, "reports to the conductors", REPORTS_WAIT)
+        self._fault = outages.Party(
+            LOG, "reports to the conductors", REPORTS_WAIT, "report the first traceback as a bug"
+        )
         # Until the next attempt, if one fails now; None if there is no other attempt.
         self._next_try_seconds: float | None = None
 
@@ -142,7 +144,8 @@ class Sender:
             # An unexpected error: log it and go on, or nothing would be reported any more.
             if not self._fault.is_failing:
                 LOG.exception(
-                    "failed to send reports to the conductors; they are kept and sent later"
+                    "failed to send reports to the conductors; they are kept and sent later; "
+                    "report this traceback as a bug"
                 )
             self._fault.failed(f"{type(error).__name__}: {error}", self._next_try_seconds)
             return False
@@ -214,7 +217,7 @@ class Sender:
 
     def _failed(self, error: Unreachable) -> None:
         if self._party is None or self._party.name != error.where:
-            self._party = outages.party(LOG, error.where, REPORTS_WAIT)
+            self._party = outages.party(LOG, error.where, REPORTS_WAIT, outages.CHECK_BROKER)
         self._party.failed(error.cause, self._next_try_seconds, refused=error.is_refusal)
         metrics.failed()
         self._set_flow_control(
@@ -233,7 +236,8 @@ class Sender:
         metrics.dropped(dropped.count)
         if self._lines.held_back("dropped", time.monotonic()) is not None:
             LOG.warning(
-                "%d invalid value(s) from libvirt are left out of reports, the rest is sent: %s",
+                "%d invalid value(s) from libvirt are left out of reports, the rest is sent: %s; "
+                "check the versions of libvirt and QEMU, and report the value as a bug",
                 *(dropped.count, dropped.first),
             )
 

@@ -279,7 +279,7 @@ def test_agent_whose_login_is_refused_continues_and_logs_once(own_broker, lab, s
     refusals = [line for line in said(agent) if "refuses the login" in line]
     assert len(refusals) == 1
     assert f"message broker 127.0.0.1:{own_broker.port}, virtual host /: " in refusals[0]
-    assert "ERROR" in refusals[0] and "reports wait in this agent; next try in " in refusals[0]
+    assert "ERROR" in refusals[0] and "reports wait in this agent; check the " in refusals[0]
     assert len(said(agent)) <= 6
     stop(agent)
 

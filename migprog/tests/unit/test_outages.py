@@ -22,16 +22,18 @@ RABBIT = "oslo.messaging._drivers.impl_rabbit"
 
 @pytest.fixture
 def party():
-    return outages.Party(LOG, "message broker 10.0.0.1:5672", "reports wait in this agent")
+    return outages.Party(
+        LOG, "message broker 10.0.0.1:5672", "reports wait in this agent", outages.CHECK_BROKER
+    )
 
 
-def test_line_says_what_where_what_follows_and_when_it_tries_again(party, caplog):
+def test_line_says_what_where_what_follows_what_to_do_and_when_it_tries_again(party, caplog):
     party.failed("cannot connect: refused", 0.4567)
     party.failed("cannot connect: refused", 3.0)
     party.worked()
     assert caplog.messages[0] == (
         "message broker 10.0.0.1:5672: cannot connect: refused; reports wait in this agent; "
-        "next try in 457 ms"
+        "check the broker and [DEFAULT] transport_url; next try in 457 ms"
     )
     assert caplog.messages[1].startswith("message broker 10.0.0.1:5672: works again (2 failures in")
     assert len(caplog.messages) == 2
@@ -44,8 +46,8 @@ def test_refusal_is_an_error_and_absence_a_warning(party, caplog):
 
 
 def test_party_of_a_name_is_one_object_while_it_is_referenced():
-    held = outages.party(LOG, "database x", "nothing is stored")
-    assert outages.party(LOG, "database x", "nothing is stored") is held
+    held = outages.party(LOG, "database x", "nothing is stored", outages.CHECK_DATABASE)
+    assert outages.party(LOG, "database x", "nothing is stored", outages.CHECK_DATABASE) is held
     held.failed("away")
     (said,) = (str(each) for each in outages.holding_up() if each is held)
     assert said.startswith("database x, failing for ")
@@ -54,7 +56,7 @@ def test_party_of_a_name_is_one_object_while_it_is_referenced():
 
 
 def test_party_being_called_delays_a_stop_before_it_has_failed(party):
-    held = outages.party(LOG, "database y", "nothing is stored")
+    held = outages.party(LOG, "database y", "nothing is stored", outages.CHECK_DATABASE)
     with held.awaited():
         (said,) = (str(each) for each in outages.holding_up() if each is held)
         assert said.startswith("database y, no answer for ")
@@ -81,7 +83,10 @@ def test_line_has_the_exception_at_hand_once_however_that_is_worded(party, caplo
     finally:
         logging.getLogger().removeHandler(handler)
     of_party, other = handler.stream.getvalue().splitlines()
-    assert of_party.endswith("10.0.0.1:5672: is away: refused; reports wait in this agent")
+    assert of_party.endswith(
+        "10.0.0.1:5672: is away: refused; reports wait in this agent; check the broker and "
+        "[DEFAULT] transport_url"
+    )
     assert other.endswith("something else: OSError: the database at 10.0.0.1 is away: refused")
 
 

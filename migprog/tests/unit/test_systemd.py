@@ -29,7 +29,7 @@ import logging, os, sys, threading
 from migprog import conf, loops, outages, service, systemd
 
 go = {name: threading.Event() for name in ("serve", "hang", "turn")}
-party = outages.party(logging.getLogger("x"), "database x", "nothing is stored")
+party = outages.party(logging.getLogger("x"), "database x", "nothing is stored", "check it")
 assert "NOTIFY_SOCKET" in os.environ
 
 def read():

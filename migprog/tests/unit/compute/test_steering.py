@@ -101,7 +101,10 @@ def test_failed_raise_is_reported_and_tried_again_with_nothing_larger(caplog):
     actions = [advice.action for advice, *_ in migration.acted]
     assert len(actions) > 1 and set(actions) == {SteeringAction.RAISE_DOWNTIME}
     (line,) = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
-    assert line.endswith("could not carry out raise-downtime: libvirt said no")
+    assert line.endswith(
+        "could not carry out raise-downtime: libvirt said no; it is tried 3 times in all; check "
+        "libvirt and QEMU"
+    )
 
 
 def test_a_limit_that_another_party_lowers_is_set_again_at_most_three_times(caplog):
@@ -146,7 +149,7 @@ def test_hanging_action_is_reported_once(caplog):
     lines = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert lines == [
         f"server {SERVER}: migration {MIGRATION}: steering has no answer from libvirt to its "
-        "action; it does nothing more until then"
+        "action; it does nothing more before that answer; check libvirt and QEMU"
     ]
 
 

@@ -77,7 +77,7 @@ def test_agent_writes_the_newest_measurement_of_the_server_into_its_recording(tm
     recorder.measured = lambda server_uuid: at.get(server_uuid[0])
     servers = [f"{letter}0000000-0000-0000-0000-000000000001" for letter in "ab"]
     for server in servers:
-        tape = recorder.begin(server)
+        tape = recorder.begin(server, server)
         stats = {"type": 1, "operation": 4, "time_elapsed": 0}
         tape.take(Reading(server_uuid=server, at=1000.0, stats=stats))
         tape.end(Status.COMPLETED, None, 1009.0)

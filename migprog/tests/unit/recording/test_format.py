@@ -20,6 +20,7 @@ from migprog.recording import format, rows
 from migprog.recording import writer as recorders
 from migprog.recording.writer import Limits, Recorder
 from migprog.tests.fixtures.driven import SERVER
+from migprog.tests.fixtures.driven import UUID as MIGRATION
 
 HEADER = {"kind": "header", "scenario": "by hand", "mem_mib": 256}
 SAMPLE = {"t": 0.5, "kind": "sample", "stats": {"operation": 5, "type": 2}}
@@ -207,7 +208,7 @@ def ended(directory, count=1):
 
 def test_a_recording_has_all_that_was_seen(recorder, tmp_path):
     rows = list(precopy(Guest()))
-    record(recorder().begin(SERVER), rows)
+    record(recorder().begin(SERVER, MIGRATION), rows)
     (read,) = ended(tmp_path / "recordings")
     assert read.memory_size_bytes == 256 * MIB
     assert read.memory_resident_bytes == 100 * MIB
@@ -225,13 +226,13 @@ def test_a_recording_has_all_that_was_seen(recorder, tmp_path):
 
 def test_t_counts_from_the_migrations_start_also_where_it_was_found_late(recorder, tmp_path):
     rows = [row for row in precopy(Guest()) if row["t"] > 5.0]
-    record(recorder().begin(SERVER), rows, found_at=7.0, elapsed_before=rows[0]["t"])
+    record(recorder().begin(SERVER, MIGRATION), rows, found_at=7.0, elapsed_before=rows[0]["t"])
     (read,) = ended(tmp_path / "recordings")
     assert read.rows[0]["t"] == pytest.approx(rows[0]["t"], abs=0.01)
 
 
 def test_the_copies_of_disks_are_recorded_and_read(recorder, tmp_path):
-    tape = recorder().begin(SERVER)
+    tape = recorder().begin(SERVER, MIGRATION)
     disks = (Disk("vda", 2**40, 2**39, 2**20), Disk("vdb", 4096, 0))
     stats = {"operation": 5, "type": 2, "time_elapsed": 0}
     tape.take(reading(stats, 1.0, None, disks))
@@ -252,7 +253,7 @@ def test_copies_of_disks_that_cannot_be_read_are_left_out(tmp_path, disks):
 
 
 def test_the_file_is_named_by_time_and_server_and_not_for_everyone(recorder, tmp_path):
-    tape = recorder().begin(SERVER)
+    tape = recorder().begin(SERVER, MIGRATION)
     now = time.monotonic()
     tape.take(reading({"operation": 5, "type": 2, "time_elapsed": 0}, now, None))
     tape.end(Status.CANCELLED, "the migration was aborted", now + 1)
@@ -266,7 +267,7 @@ def test_the_file_is_named_by_time_and_server_and_not_for_everyone(recorder, tmp
 
 
 def test_one_that_was_never_read_is_recorded_by_its_events(recorder, tmp_path):
-    tape = recorder().begin(SERVER)
+    tape = recorder().begin(SERVER, MIGRATION)
     tape.take(Lifecycle(server_uuid=SERVER, at=50.0, event=3, detail=1))
     tape.take(Lifecycle(server_uuid=SERVER, at=50.5, event=5, detail=3))
     tape.take(Reading(server_uuid=SERVER, at=51.0, error="no domain", error_code=42))
@@ -291,7 +292,7 @@ def test_one_that_was_never_read_is_recorded_by_its_events(recorder, tmp_path):
     ],
 )
 def test_outcomes(recorder, tmp_path, status, outcome):
-    recorder().begin(SERVER).end(status, "x" * 1000, 1.0)
+    recorder().begin(SERVER, MIGRATION).end(status, "x" * 1000, 1.0)
     (read,) = ended(tmp_path / "recordings")
     assert read.rows[0]["outcome"] == outcome
     assert len(read.rows[0]["error"]) == 255
@@ -299,7 +300,7 @@ def test_outcomes(recorder, tmp_path, status, outcome):
 
 def test_a_long_one_is_thinned_and_has_its_events_and_its_end(recorder, tmp_path):
     limits = Limits(max_bytes=2**18, keep=10)
-    tape = recorder(limits).begin(SERVER)
+    tape = recorder(limits).begin(SERVER, MIGRATION)
     stats = next(row for row in precopy(Guest()) if "stats" in row)["stats"]
     for i in range(20_000):
         # No faster than it is written, as in life.
@@ -326,7 +327,7 @@ def test_the_oldest_go_and_nothing_else(recorder, tmp_path):
     others = ["notes.jsonl", "20200101T000000Z-x.jsonl", f"20200101T000000Z-{SERVER}.jsonl.gz"]
     for name in mine + others:
         (directory / name).touch()
-    recorder(Limits(2**20, keep=3)).begin(SERVER).end(Status.FAILED, None, time.monotonic())
+    recorder(Limits(2**20, keep=3)).begin(SERVER, MIGRATION).end(Status.FAILED, None, time.monotonic())
     ended(directory)
     names = {path.name for path in directory.iterdir()}
     assert {*mine[-2:], *others} < names
@@ -337,14 +338,14 @@ def test_namesakes_do_not_overwrite_each_other(recorder, tmp_path):
     made = recorder()
     now = time.monotonic()
     for number in range(3):
-        made.begin(SERVER).end(Status.FAILED, f"number {number}", now)
+        made.begin(SERVER, MIGRATION).end(Status.FAILED, f"number {number}", now)
     errors = {read.rows[0]["error"] for read in ended(tmp_path / "recordings", 3)}
     assert errors == {"number 0", "number 1", "number 2"}
 
 
 def test_failed_write_is_logged_once_and_ends_the_recording(recorder, tmp_path, caplog):
     (tmp_path / "file").touch()
-    tape = recorder(directory=tmp_path / "file" / "recordings").begin(SERVER)
+    tape = recorder(directory=tmp_path / "file" / "recordings").begin(SERVER, MIGRATION)
     tape.take(Lifecycle(server_uuid=SERVER, at=1.0, event=3, detail=1))
     tape.end(Status.FAILED, None, 2.0)
     wait_for(lambda: tape.error)
@@ -352,12 +353,12 @@ def test_failed_write_is_logged_once_and_ends_the_recording(recorder, tmp_path, 
         for _ in range(5):
             tape.take(iteration(3.0))
     (message,) = [r.getMessage() for r in caplog.records]
-    assert SERVER in message
+    assert SERVER in message and MIGRATION in message
     assert "Not a directory" in message
 
 
 def test_a_full_disk_stops_the_recording(recorder, tmp_path):
-    tape = recorder().begin(SERVER)
+    tape = recorder().begin(SERVER, MIGRATION)
     tape.take(reading({"operation": 5, "type": 2, "time_elapsed": 0}, 1.0, None))
     writer = wait_for(lambda: tape.writer)
     with open("/dev/full", "w") as full:
@@ -368,7 +369,7 @@ def test_a_full_disk_stops_the_recording(recorder, tmp_path):
 
 def test_hanging_disk_does_not_delay_the_agent(monkeypatch, recorder, caplog):
     monkeypatch.setattr(recorders, "native_thread", lambda *_: None)
-    tape = recorder().begin(SERVER)
+    tape = recorder().begin(SERVER, MIGRATION)
     # Nobody takes any: one that waited for room would wait for ever.
     for i in range(recorders._MAX_QUEUED_ROWS + 10):
         tape.take(iteration(float(i)))
@@ -380,6 +381,6 @@ def test_hanging_disk_does_not_delay_the_agent(monkeypatch, recorder, caplog):
 def test_nothing_is_recorded_unless_asked_for(directory, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = Recorder(directory, ROOMY)
-    record(made.begin(SERVER), precopy(Guest()))
+    record(made.begin(SERVER, MIGRATION), precopy(Guest()))
     assert made._queue.empty()
     assert list(tmp_path.iterdir()) == []
