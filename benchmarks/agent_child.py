@@ -10,6 +10,8 @@ reported and ``warm-up`` seconds had passed.
 
 import argparse
 
+from own_memory import rss_bytes
+
 from lab import fake_libvirt
 from lab.simulated_hypervisor import SimulatedHypervisor
 
@@ -131,12 +133,6 @@ def _fake_cpu_seconds(hypervisor: SimulatedHypervisor, readings: int, searches: 
         found.UUIDString()
         found.jobStats()
     return readings * reading_seconds + searches * (time.thread_time() - begun)
-
-
-def rss_bytes() -> int:
-    """How much memory this process has."""
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ Python had allocated, and the most that the process had.
 import argparse
 import gc
 import json
-import os
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from own_memory import rss_bytes
 
 from lab.simulated import MIB, Guest, precopy
 from migprog.compute.reporting.outbox import Outbox
@@ -51,7 +52,7 @@ def day(hours: float) -> list[Hour]:
             look_at = at + _LOOK_SECONDS
             gc.collect()
             hour.allocated_bytes = max(hour.allocated_bytes, tracemalloc.get_traced_memory()[0])
-            hour.rss_bytes = max(hour.rss_bytes, _rss_bytes())
+            hour.rss_bytes = max(hour.rss_bytes, rss_bytes())
     return seen
 
 
@@ -78,11 +79,6 @@ def _send(outbox: Outbox, now: float) -> None:
     if load:
         Batch("host", "node", None, load.reports, load.arrivals).to_wire()
         outbox.sent(load, Ack(), now)
-
-
-def _rss_bytes() -> int:
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def main() -> None:

@@ -114,7 +114,7 @@ class Bench:
 
     def _migrate(self, server: Server, drawn: Drawn) -> Seen:
         ends = self._ends(drawn)
-        bound_seconds = drawn.copy_seconds + self._bound_seconds
+        bound_seconds = drawn.first_iteration_seconds + self._bound_seconds
         seen = trial.migrate(self._lab, server, drawn, ends, bound_seconds)
         row = completed(ends, seen)
         if row is not None:

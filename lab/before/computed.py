@@ -91,7 +91,7 @@ def migrate(rng: random.Random, drawn: Drawn) -> Seen:
         dirtied = sampled.written_mib(drawn.segments, begins_at + seconds, length)
         dirtied = min(float(drawn.working_set_mib), dirtied)
         seconds += length
-        if seconds > drawn.copy_seconds + _BOUND_SECONDS:
+        if seconds > drawn.first_iteration_seconds + _BOUND_SECONDS:
             return Seen(False, seconds, None, None, None, iteration, None)
         left_mib = max(0.0, left_mib - rate * length) + dirtied
         if iteration > 1:

@@ -9,11 +9,9 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from lab.corpus.scenario import Segments, steady
-from lab.hosts import Guest, NovaMetadata
+from lab.corpus.scenario import steady
+from lab.steering.guests import Shape
 
-# Not filled: pages of zeros take no time to send.
-_SPARE_MIB = 16
 # An emulated guest can do that on any machine.
 _FASTEST_MIB_S = 100.0
 # QEMU's own limit of the downtime.
@@ -21,50 +19,18 @@ DOWNTIME_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
-    """A guest and its migration. ``kind`` is a word for people; ``is_steady``: it always writes at
-    one pace, and nothing slows it. ``downtime_ms`` None: QEMU's own, 300 ms."""
+class Drawn(Shape):
+    """A guest and its migration. ``is_steady``: it always writes at one pace, and nothing slows
+    it."""
 
-    kind: str
-    bandwidth_mib_s: int
-    fill_mib: int
-    working_set_mib: int
-    segments: Segments
     is_steady: bool = True
-    disk_mib: int = 0
-    downtime_ms: int | None = None
     auto_converge: bool = False
-
-    @property
-    def copy_seconds(self) -> float:
-        """How long the disk and the first iteration take."""
-        return (self.disk_mib + self.fill_mib) / self.bandwidth_mib_s
-
-    @property
-    def memory_mib(self) -> int:
-        return self.fill_mib + _SPARE_MIB
-
-    def guest(self, name: str) -> Guest:
-        return Guest(
-            name=name,
-            memory_mib=self.memory_mib,
-            fill_mib=self.fill_mib,
-            working_set_mib=self.working_set_mib,
-            segments=self.segments,
-            disk_mib=self.disk_mib,
-            nova=NovaMetadata(server_name=name),
-        )
 
     def text(self) -> str:
         """Describe it in a line."""
-        paces = ", ".join(f"{pace:.3g} MiB/s {ms / 1000:.3g} s" for ms, pace in self.segments)
-        disk = f", disk {self.disk_mib} MiB" if self.disk_mib else ""
         limit = f", downtime {self.downtime_ms} ms" if self.downtime_ms else ""
         throttle = ", auto-converge" if self.auto_converge else ""
-        return (
-            f"{self.kind}: {self.bandwidth_mib_s} MiB/s for {self.fill_mib} MiB{disk}{limit}"
-            f"{throttle}, dirties {self.working_set_mib} MiB at {paces}"
-        )
+        return f"{Shape.text(self)}{limit}{throttle}"
 
 
 Kind = Callable[[random.Random, int], Drawn]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The other half of the corpus: nobody tuned with it until constants were fitted in five parts.
+"""The other half of the corpus: no forecast was tuned with it until constants were fitted to all of
+it in five parts.
 
 Columns: physics, name, memory and working set in MiB, pace in MiB/s, bandwidth in MiB/s.
 """

@@ -236,7 +236,7 @@ class _Recorder:
                 self._lab.hosts[1].signal_guest(self._server.name, number)
 
     def _vary_bandwidth(self, migration: Migration) -> None:
-        """Let the bandwidth vary: of that the agent is told nothing."""
+        """Vary the bandwidth without informing the agent."""
         rng = random.Random(self._scenario.name)
         usual, share = self._scenario.bandwidth_mib_s, self._scenario.wobble
         with contextlib.suppress(LabError, libvirt.libvirtError):  # it may end at any time

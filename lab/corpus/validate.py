@@ -43,7 +43,7 @@ def fitted_sets() -> dict[str, Sequence[scored.Case]]:
 
 
 def held_sets() -> dict[str, Sequence[scored.Case]]:
-    """What nobody fits to."""
+    """What no constants are fitted to."""
     return {"held": scored.of_folder("held"), "computed": scored.of_computed(SEEDS)}
 
 

@@ -43,7 +43,7 @@ class KeystoneApi:
             threading.Thread(target=self._get, args=("/migrations", f"unknown-{number}"))
             for number in range(_UNKNOWN_TOKENS)
         ]
-        # What it was asked of a token the API remembers for five minutes.
+        # Validate this token now: the API caches that for five minutes.
         self._get("/migrations", self.token)
         self.keystone.program.process.send_signal(signal.SIGSTOP)
         try:

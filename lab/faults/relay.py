@@ -98,7 +98,7 @@ class Relay:
                 writer.write(data)
                 await writer.drain()
         await self._open.wait()
-        # Whoever has said all may still listen; but AMQP has nothing to say to that.
+        # AMQP never half-closes: close both directions.
         self._drop(writer)
 
     def _break_all(self) -> None:

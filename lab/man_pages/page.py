@@ -20,7 +20,8 @@ _SECTION_1 = ("migprog", "migprog-replay")
 
 
 class _Found(BaseException):
-    """Passes whatever a command does around its ``--help``."""
+    """Raised in place of printing; a BaseException, so no ``except Exception`` of a command catches
+    it."""
 
 
 def find(command: str, *arguments: str) -> argparse.ArgumentParser:

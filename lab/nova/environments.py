@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,8 +83,3 @@ def locked(cache: Path) -> Iterator[None]:
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def keystone_is_installed() -> bool:
-    """Return whether ``tools/prepare test`` has been run."""
-    return Path(sys.prefix, "keystone/bin/keystone-manage").exists()

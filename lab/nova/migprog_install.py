@@ -124,7 +124,7 @@ class MigprogInstall:
 
     def _make_user(self, page: doc_page.Page) -> None:
         if not self._has_user:
-            own = f"https://127.0.0.1:{self._site.proxies['nginx'].own}"
+            own = f"https://127.0.0.1:{self._site.proxies['nginx'].migprog_port}"
             nova = self._page("beside-nova.rst", {"https://cloud.example.org:8790": own})
             for block in (
                 page.after("as a user of the service project"),
@@ -234,7 +234,7 @@ class MigprogInstall:
                 root=self._checkout,
             )
             program = self._site.services.start(proxy.name, command)
-            processes.wait_for_port(proxy.compute, _START_SECONDS, program)
+            processes.wait_for_port(proxy.nova_port, _START_SECONDS, program)
 
 
 def _sections(text: str) -> service_config.Sections:

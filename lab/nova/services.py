@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lab.hosts import Host
-from lab.parts import processes
 from lab.parts.processes import Program
 
 _STOP_SECONDS = 30.0
@@ -128,7 +127,3 @@ def _wait_for_group(program: Program, seconds: float = _STOP_SECONDS) -> None:
         except ProcessLookupError:
             return
         time.sleep(0.05)
-
-
-wait_for_port = processes.wait_for_port
-wait_for = processes.wait_for

@@ -133,11 +133,6 @@ class Site:
         python = self._environment / "bin/python"
         self.services.serve(name, python, _PYTHON_WSGI[name], self.ports[name], environment)
 
-    def restart_nova_api(self) -> None:
-        """Restart nova-api, so that it reads its configuration and policy again."""
-        self.start_api("nova-api")
-        self._wait_for("nova-api")
-
     def _wait_for(self, name: str) -> None:
         processes.wait_for_port(self.ports[name], _START_SECONDS, self.services[name])
 
@@ -202,7 +197,7 @@ class Site:
         self.tls = proxies.certificate(self.directory)
         for name in proxies.NAMES:
             self.proxies[name] = proxies.Proxy(name, *processes.free_ports(2))
-        public = f"https://127.0.0.1:{self.proxies['nginx'].compute}/v2.1"
+        public = f"https://127.0.0.1:{self.proxies['nginx'].nova_port}/v2.1"
         self.keystone.new_endpoint("compute", self.nova_url, public)
         self.beside = MigprogInstall(self)
         self.beside.install(self.source)
@@ -225,7 +220,7 @@ class Site:
             nova=self.nova_url,
             migprog=f"http://127.0.0.1:{self.ports['migprog']}",
             proxies={
-                name: f"https://127.0.0.1:{proxy.compute}/v2.1"
+                name: f"https://127.0.0.1:{proxy.nova_port}/v2.1"
                 for name, proxy in self.proxies.items()
             },
             certificate=str(self.tls.certificate) if self.tls else "",

@@ -35,7 +35,7 @@ http {{
 
 @dataclass(frozen=True)
 class Certificate:
-    """Return a self-signed certificate of 127.0.0.1. ``pem`` has both, in HAProxy's way."""
+    """Files of a certificate and its key; ``pem`` has both, in HAProxy's way."""
 
     key: pathlib.Path
     certificate: pathlib.Path
@@ -47,6 +47,7 @@ class Certificate:
 
 
 def certificate(directory: pathlib.Path) -> Certificate:
+    """Make a self-signed certificate of 127.0.0.1 in ``directory``."""
     made = Certificate(*(directory / f"cloud.{end}" for end in ("key", "crt", "pem")))
     subprocess.run(
         [
@@ -64,11 +65,11 @@ def certificate(directory: pathlib.Path) -> Certificate:
 
 @dataclass(frozen=True)
 class Proxy:
-    """``compute`` and ``own`` are the ports of Nova's endpoint and of our own face."""
+    """The ports at which the proxy answers for Nova and for migprog's API."""
 
     name: str
-    compute: int
-    own: int
+    nova_port: int
+    migprog_port: int
 
 
 @contextlib.contextmanager
@@ -85,7 +86,7 @@ def running(
     proxy = Proxy(name, *processes.free_ports(2))
     command = configure(proxy, directory, nova_port, migprog_port, tls, acting=acting)
     with processes.running(command, directory) as program:
-        processes.wait_for_port(proxy.compute, 20, program)
+        processes.wait_for_port(proxy.nova_port, 20, program)
         yield proxy
         program.check()
 
@@ -105,10 +106,10 @@ def configure(
     places = {
         "192.0.2.11:8774": f"127.0.0.1:{nova_port}",
         "192.0.2.12:8790": f"127.0.0.1:{migprog_port}",
-        "listen 8774": f"listen 127.0.0.1:{proxy.compute}",
-        "listen 8790": f"listen 127.0.0.1:{proxy.own}",
-        "bind :8774": f"bind 127.0.0.1:{proxy.compute}",
-        "bind :8790": f"bind 127.0.0.1:{proxy.own}",
+        "listen 8774": f"listen 127.0.0.1:{proxy.nova_port}",
+        "listen 8790": f"listen 127.0.0.1:{proxy.migprog_port}",
+        "bind :8774": f"bind 127.0.0.1:{proxy.nova_port}",
+        "bind :8790": f"bind 127.0.0.1:{proxy.migprog_port}",
         "/etc/nginx/tls/cloud.pem": str(tls.certificate),
         "/etc/nginx/tls/cloud.key": str(tls.key),
         "/etc/haproxy/tls/cloud.pem": str(tls.pem),

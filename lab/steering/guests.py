@@ -38,10 +38,14 @@ class Shape:
         """How long the disk and the first iteration take."""
         return (self.disk_mib + self.fill_mib) / self.bandwidth_mib_s
 
+    @property
+    def memory_mib(self) -> int:
+        return self.fill_mib + _SPARE_MIB
+
     def guest(self, name: str) -> Guest:
         return Guest(
             name=name,
-            memory_mib=self.fill_mib + _SPARE_MIB,
+            memory_mib=self.memory_mib,
             fill_mib=self.fill_mib,
             working_set_mib=self.working_set_mib,
             segments=self.segments,

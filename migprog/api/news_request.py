@@ -98,7 +98,7 @@ def _selection(query: Mapping[str, Any], only_project: str | None) -> Selection:
     return Selection(
         project_id=only_project or query.get("project_id"),
         host=query.get("host"),
-        # As it is stored.
+        # UUIDs are stored in lower case.
         server_uuid=server and server.lower(),
         status=status and Status(status),
         verdict=query.get("verdict"),

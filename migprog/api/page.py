@@ -85,7 +85,7 @@ def _file(request: webob.Request, file: ui.File, is_page: bool) -> webob.Respons
     answer.cache_control = "no-cache" if is_page else _FOR_EVER
     answer.vary = ("Accept-Encoding",)
     accepted = request.accept_encoding.acceptable_offers(["gzip"])
-    # Who names no encoding may understand none.
+    # Without Accept-Encoding send it uncompressed; webob would offer gzip.
     if request.headers.get("Accept-Encoding") and accepted:
         answer.content_encoding = "gzip"
         answer.body = file.compressed

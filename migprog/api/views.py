@@ -49,7 +49,6 @@ _as_stored = operator.attrgetter(*AS_STORED)
 _instants = operator.attrgetter(*INSTANTS)
 # Fields that identify hosts; an error is libvirt's own text, which may name the other host.
 OF_HOSTS = ("source_compute", "source_node", "dest_compute", "dest_node", "dest_host", "error")
-# Who asked for an action: of operators, whom not every user may know.
 # A year: what an agent sends is bounded, but may be anything.
 _LONGEST_SECONDS = 366 * 86_400
 # Forecasts of the end by the conductor's clock, and the remaining time that each follows from.

@@ -17,6 +17,7 @@ from migprog.cli import (
     post_mortem,
     queries,
     selection,
+    text,
 )
 from migprog.cli.client import ADVICE_SINCE, MAX_PAGES, Client, Page
 from migprog.cli.columns import Table
@@ -33,6 +34,10 @@ class Base:
     def client(self) -> Client:
         found: Client = self.app.client_manager.migration_progress
         return found
+
+    def say(self, message: str) -> None:
+        """Print a sentence for people, beside what programs read."""
+        self.app.stderr.write(text.printable(message) + "\n")
 
     def project_id(self, given: argparse.Namespace) -> str | None:
         """Return the id of the project that is given."""

@@ -14,7 +14,6 @@ from migprog.cli import (
     queries,
     screen,
     selection,
-    text,
     watch,
 )
 from migprog.cli.client import Client
@@ -52,10 +51,6 @@ class _Following(Base):
             is_sooner = given.timeout is not None and seconds < api_requests.DEADLINE_SECONDS
             self._patient = self.client.within(seconds) if is_sooner else self.client
         return self._patient
-
-    def say(self, message: str) -> None:
-        """Print how it ended for people, beside what programs read."""
-        self.app.stderr.write(text.printable(message) + "\n")
 
     @staticmethod
     def is_over(given: argparse.Namespace, seconds: float) -> bool:

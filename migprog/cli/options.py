@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 
 STATUSES = tuple(each.value for each in Status)
 VERDICTS = tuple(each.value for each in Verdict)
-_SHORTEST_INTERVAL = 0.5
+_SHORTEST_INTERVAL_SECONDS = 0.5
 
 
 def _checked(parse: Callable[[str], _T]) -> Callable[[str], _T]:
@@ -247,7 +247,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--interval",
-        type=_seconds(_SHORTEST_INTERVAL),
+        type=_seconds(_SHORTEST_INTERVAL_SECONDS),
         default=5.0,
         metavar="<seconds>",
         help="with --follow: time between two requests; default %(default)g",
@@ -266,7 +266,7 @@ def add_watch(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--interval",
-        type=_seconds(_SHORTEST_INTERVAL),
+        type=_seconds(_SHORTEST_INTERVAL_SECONDS),
         default=2.0,
         metavar="<seconds>",
         help="time between two requests; longer by itself where answers take long; "

@@ -83,15 +83,11 @@ class Plan(Base):
             query |= options.only_given({"made_at": given.made_at})
             found = self.client.drain_plan(given.host, query)
         if given.follow:
-            found = follow(self.client, found, given.interval, self._say)
+            found = follow(self.client, found, given.interval, self.say)
         self._shell.shown = found
         if given.formatter != _OPENSTACK:
-            self._say(found["message"])
+            self.say(found["message"])
         return plan.table(found, given.long)
-
-    def _say(self, message: str) -> None:
-        """Print a sentence for people, beside what programs read."""
-        self.app.stderr.write(text.printable(message) + "\n")
 
 
 def _text(value: Any) -> str:

@@ -14,7 +14,7 @@ class UnresponsiveServers:
 
     def __init__(self) -> None:
         self._silences: dict[str, float] = {}
-        # Those that have not answered for too long.
+        # Logged, so their answer is logged, too.
         self._logged: dict[str, Reminders] = {}
 
     def begins(self, server_uuid: str, at: float) -> None:

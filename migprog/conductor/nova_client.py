@@ -31,7 +31,7 @@ _MOST_RECORDS = 100
 # Of all servers: records a page, and pages.
 _PAGE, _MOST_PAGES = 200, 5
 # A call (login and request) ends within this multiple of the timeout.
-_DEADLINE = 3
+_DEADLINE_TIMEOUTS = 3
 # One is in progress at a time; the others are calls that hang.
 _MOST_CALLS = 4
 _ALLOW = (
@@ -66,7 +66,7 @@ class Nova:
             self._adapter = loading.load_adapter_from_conf_options(conf, group, session=session)
             self._microversion = MICROVERSION
             self._calls = http_calls.Calls(
-                "Nova or its Keystone", _DEADLINE * float(conf[group].timeout), _MOST_CALLS
+                "Nova or its Keystone", _DEADLINE_TIMEOUTS * float(conf[group].timeout), _MOST_CALLS
             )
         except (keystone_exceptions.ClientException, cfg.Error, TypeError, ValueError) as error:
             raise exception.ConfigError(f"[{group}] {error}") from error
@@ -226,6 +226,6 @@ def _number(fields: dict[str, Any], name: str) -> int | None:
     return value
 
 
-def _instant(fields: str) -> datetime:
+def _instant(text: str) -> datetime:
     """Parse ``2016-01-29T13:42:02.000000``, which is UTC."""
-    return datetime.fromisoformat(fields).replace(tzinfo=UTC)
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)

@@ -60,8 +60,3 @@ _NEXT: dict[Status, frozenset[Status]] = {
 def may_follow(new: Status, old: Status) -> bool:
     """Return whether a migration that was ``old`` may become (or stay) ``new``."""
     return new in _NEXT[old]
-
-
-def predecessors(new: Status) -> frozenset[Status]:
-    """Return the statuses that a stored migration may have for ``new`` to replace it."""
-    return frozenset(old for old in Status if may_follow(new, old))

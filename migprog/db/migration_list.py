@@ -166,7 +166,7 @@ def _whole(
     # The limit comes before the join: the database would join in the order of the whole table.
     page = sa.select(found.c.id).order_by(*order.by(found.c)).limit(limit)
     if dialect == "postgresql":
-        # On a small table PostgreSQL would do so all the same.
+        # As an array: PostgreSQL joins a small table before it applies the limit.
         numbers = sa.any_(sa.func.array(page.scalar_subquery()))
         return select(names).where(MIGRATIONS.c.id == numbers).order_by(*order.by(MIGRATIONS.c))
     ids = page.subquery("page")

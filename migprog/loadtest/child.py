@@ -76,6 +76,12 @@ class Child:
                 self._lines.put(json.loads(line))
 
 
+def put_line(**what: Any) -> None:
+    """Write a line of JSON from such a process to the one that has started it."""
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
 @contextlib.contextmanager
 def running(
     arguments: Sequence[str],

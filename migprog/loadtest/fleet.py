@@ -11,7 +11,6 @@ from migprog import concurrency
 concurrency.choose()
 
 import heapq  # noqa: E402
-import json  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
 import time  # noqa: E402
@@ -24,6 +23,7 @@ from migprog.compute.reporting.sender import Address, Sender  # noqa: E402
 from migprog.core.schedule import ReportReason, Rules  # noqa: E402
 from migprog.core.status import ENDED  # noqa: E402
 from migprog.loadtest import stream, usage  # noqa: E402
+from migprog.loadtest.child import put_line  # noqa: E402
 from migprog.loadtest.host import Host, Reported  # noqa: E402
 from migprog.loadtest.plan import Share  # noqa: E402
 from migprog.metrics import REGISTRY  # noqa: E402
@@ -145,16 +145,16 @@ class Fleet:
         if reported.reason in _CHANGES and now >= self._next_change_at:
             self._next_change_at = now + 1 / self._share.changes_per_second
             report = reported.report
-            _say(change=[report.server_uuid, report.uuid, report.sequence, report.sampled_at])
+            put_line(change=[report.server_uuid, report.uuid, report.sequence, report.sampled_at])
 
     def _mark(self, number: int) -> None:
         answers, casts = (self._latencies[called] for called in (True, False))
         intervals = [host.sender.flow_control.interval_seconds for host in self._hosts]
         for name, values in (("answer", answers), ("cast", casts), ("late", self._late_seconds)):
             for some in _batched(values, 500):
-                _say(latency=name, mark=number, seconds=[round(value, 5) for value in some])
+                put_line(latency=name, mark=number, seconds=[round(value, 5) for value in some])
             values.clear()
-        _say(
+        put_line(
             counted=number,
             messages={kind: _counted("migprog_messages_total", kind=kind) for kind in _KINDS},
             reports={
@@ -168,7 +168,7 @@ class Fleet:
         give_up_at = time.monotonic() + _DRAIN_SECONDS
         while time.monotonic() < give_up_at and self._waiting:
             time.sleep(0.1)
-        _say(ends=self._ends, waiting=self._waiting)
+        put_line(ends=self._ends, waiting=self._waiting)
 
     @property
     def _waiting(self) -> int:
@@ -186,13 +186,8 @@ def _batched(values: Sequence[float], size: int) -> list[Sequence[float]]:
     return [values[start : start + size] for start in range(0, len(values), size)]
 
 
-def _say(**what: Any) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
-
-
 def main() -> int:
-    _say(ready=True)
+    put_line(ready=True)
     Fleet(Share.from_json(sys.stdin.readline())).run()
     return 0
 

@@ -13,7 +13,6 @@ from migprog import concurrency
 concurrency.choose()
 
 import heapq  # noqa: E402
-import json  # noqa: E402
 import resource  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
@@ -26,6 +25,7 @@ from migprog.compute.reporting.outbox import Outbox  # noqa: E402
 from migprog.compute.reporting.sender import Address, Enabled, HostStats, Sender  # noqa: E402
 from migprog.core.messages import Batch  # noqa: E402
 from migprog.core.schedule import Rules  # noqa: E402
+from migprog.loadtest.child import put_line  # noqa: E402
 from migprog.loadtest.plan import IdleShare, Load  # noqa: E402
 from migprog.rpc import compute  # noqa: E402
 from migprog.rpc.conductor import ConductorAPI  # noqa: E402
@@ -35,7 +35,7 @@ _STATS = HostStats(0, servers=24, servers_memory_bytes=192 * 2**30)
 _KEY = "0123456789abcdef" * 4
 _AGAIN_SECONDS = 1.0
 # For one measurement.
-_MAX_LATE = 100_000
+_MAX_LATE_BEATS = 100_000
 
 
 class Beats:
@@ -80,7 +80,7 @@ class Beats:
         with self._lock:
             self._sent += is_sent
             self._failed += not is_sent
-            if len(self._late_seconds) < _MAX_LATE:
+            if len(self._late_seconds) < _MAX_LATE_BEATS:
                 self._late_seconds.append(round(late_seconds, 4))
 
 
@@ -132,23 +132,18 @@ def _raise_open_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _say(**what: Any) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
-
-
 def main() -> int:
     _raise_open_files()
-    _say(ready=True)
+    put_line(ready=True)
     share = IdleShare.from_json(sys.stdin.readline())
     hosts = Hosts(share)
     beats = Beats(hosts.senders, share.load.heartbeat_seconds)
-    _say(idle=len(hosts.senders))
+    put_line(idle=len(hosts.senders))
     threading.Thread(target=beats.run, name="idle hosts", daemon=True).start()
     for line in sys.stdin:
         if line.strip() != "count":
             break
-        _say(beats=beats.counted())
+        put_line(beats=beats.counted())
     beats.end()
     return 0
 

@@ -61,8 +61,8 @@ def load(paths: Iterable[str], mean_seconds: float) -> list[Stream]:
     """Return the streams of recordings, all stretched by one factor to an average of
     ``mean_seconds``.
 
-    Raises :class:`recording.NotARecording`, or :class:`exception.MigprogError` for one without a
-    migration.
+    Raises :class:`recording.format.NotARecording`, or :class:`exception.MigprogError` for one
+    without a migration.
     """
     plain = [_stream(path) for path in paths]
     factor = mean_seconds / statistics.fmean(stream.times[-1] for stream in plain)

@@ -15,7 +15,7 @@ _PAGE = 1000
 
 
 class Heartbeat(NamedTuple):
-    """When an agent was last heard of, by the conductors' clock, and whether it is silent."""
+    """When an agent last reported, by the conductors' clock, and whether it is silent."""
 
     host: str
     is_silent: bool

@@ -43,7 +43,7 @@ hypothesis.settings.register_profile(
 DAY = os.environ.setdefault("MIGPROG_TEST_DAY", datetime.datetime.now(datetime.UTC).strftime("%F"))
 
 # How a module brings up libvirt hosts of its own, if it does not take the fixture.
-_STARTS_LAB = re.compile(r"\bLab\(|migprog\.tests\.faults\b")
+_STARTS_LAB = re.compile(r"\bLab\(|\bfrom lab\.faults import\b")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -118,7 +118,7 @@ def test_config_sample_is_current(tmp_path: pathlib.Path) -> None:
     )
     if difference:
         how = f"oslo-config-generator --config-file {GENERATOR.relative_to(ROOT)}"
-        pytest.fail(f"{difference}\n\nTo write it anew: .venv/bin/{how}", pytrace=False)
+        pytest.fail(f"{difference}\n\nTo write it again: .venv/bin/{how}", pytrace=False)
 
 
 def test_config_sample_has_every_namespace() -> None:
@@ -149,7 +149,7 @@ def test_policy_sample_is_current(tmp_path: pathlib.Path) -> None:
     )
     if difference:
         how = f"{tool} --config-file {generator}"
-        pytest.fail(f"{difference}\n\nTo write it anew: .venv/bin/{how}", pytrace=False)
+        pytest.fail(f"{difference}\n\nTo write it again: .venv/bin/{how}", pytrace=False)
 
 
 def test_nothing_belongs_to_one_machine() -> None:

@@ -53,7 +53,7 @@ class _OtherAgentError(Exception):
 
 
 class Host:
-    """A libvirt that is watched; it sends :data:`events.Message` to ``inbox``."""
+    """A libvirt that is watched; it sends :data:`loop_messages.Message` to ``inbox``."""
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ _BEGIN_SECONDS = 5.0
 _SMOOTHING_SECONDS = 30.0
 # A total that grows by more than this share of what is copied is never complete.
 _MAX_GROWTH = 0.95
-# So many bytes must have been copied before that is concluded.
+# So many bytes must have been copied before a copy counts as never complete.
 _MEASURED_BYTES = 4 * DISK_STEP_BYTES
 # A copy that reaches this share of its bandwidth limit is held up by that, not by other copies.
 _AT_LIMIT = 0.7

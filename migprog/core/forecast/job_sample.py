@@ -209,7 +209,7 @@ def _copied_bytes(stats: Mapping[str, Any]) -> int | None:
     normal, page_size_bytes = stats.get("memory_normal"), stats.get("memory_page_size")
     if normal is None or page_size_bytes is None:
         return None
-        # XBZRLE pages that overflowed were sent whole, and are among the normal ones.
+    # XBZRLE pages that overflowed were sent whole, and are among the normal ones.
     by_xbzrle = stats.get("compression_pages", 0) - stats.get("compression_overflow", 0)
     pages = normal + stats.get("memory_constant", 0) + max(0, by_xbzrle)
     return int(pages * page_size_bytes)

@@ -145,7 +145,7 @@ class PrecopyState(NamedTuple):
         """Return what is expected to be sent again, by earlier migrations and by what the guest's
         vCPUs have done in this one, at a transfer rate in bytes of the guest."""
         if self.has_host_devices:
-            # They write to the guest's memory, and may need no vCPU for that.
+            # Host devices write to the guest's memory without vCPU time.
             return self.resent
         return limited(self.resent, self.vcpus, self.started_at, bytes_per_second)
 

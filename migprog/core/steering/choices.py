@@ -22,7 +22,7 @@ _AT_CAP = 0.85
 _MIB = 2**20
 # libvirt takes whole milliseconds. A shorter downtime than this is not noticed.
 _LEAST_LIMIT_SECONDS = 0.05
-# The least time to give an action.
+# The least seconds between an action and its works_by.
 LEAST_SECONDS = 10.0
 # Iteration starts on a plateau before a migration is given up, however long they take.
 LEVEL_STARTS = 5

@@ -32,7 +32,7 @@ class _Projects(commands.Base):
                 domain = {"domain_id": found.id}
             project = identity.find_project(given.project, ignore_missing=False, **domain)
         except exceptions.ForbiddenException:
-            # Who may not look for it has to give its ID.
+            # Without permission to look up projects, take the text for an ID.
             return str(given.project)
         return str(project.id)
 

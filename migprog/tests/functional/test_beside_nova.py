@@ -78,7 +78,7 @@ class Site:
         self, method: str, path: str, *, own: bool = False, body: str | None = None, **headers: str
     ) -> Answer:
         """By Nova's endpoint or that of our own face; the path is sent to the letter."""
-        port = self.proxy.own if own else self.proxy.compute
+        port = self.proxy.migprog_port if own else self.proxy.nova_port
         connection = http.client.HTTPSConnection(
             "127.0.0.1", port, timeout=30, context=self._tls.trusting
         )
@@ -242,7 +242,7 @@ def test_a_tag_passes(site: Site) -> None:
 def test_links_have_the_public_address_whatever_headers_a_client_sends(
     site: Site, lies: dict[str, str]
 ) -> None:
-    public = f"https://127.0.0.1:{site.proxy.own}"
+    public = f"https://127.0.0.1:{site.proxy.migprog_port}"
     versions = site.ask("GET", "/", own=True, **lies)
     assert versions.document["versions"][0]["links"][0]["href"] == f"{public}/migrations"
     page = site.ask("GET", "/migrations?limit=1", own=True, **lies).document
@@ -251,7 +251,7 @@ def test_links_have_the_public_address_whatever_headers_a_client_sends(
     assert page["migrations_links"][0]["href"].startswith(f"{public}/migrations?limit=1&marker=")
     told = site.ask("GET", "/v2.1/servers", **lies).document["headers"]
     assert told["x-forwarded-proto"] == "https"
-    assert told["x-forwarded-host"] == told["host"] == f"127.0.0.1:{site.proxy.compute}"
+    assert told["x-forwarded-host"] == told["host"] == f"127.0.0.1:{site.proxy.nova_port}"
     assert told["x-forwarded-for"] == "127.0.0.1"
     assert "forwarded" not in told and "x-forwarded-prefix" not in told
 
@@ -285,7 +285,7 @@ def test_novas_clients(
     site: Site, tls: proxies.Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls.certificate))
-    endpoint = f"https://127.0.0.1:{site.proxy.compute}/v2.1"
+    endpoint = f"https://127.0.0.1:{site.proxy.nova_port}/v2.1"
     (listed,) = nova_clients.sdk(endpoint).server_migrations(WEB)
     assert (listed.id, listed.status, listed.source_compute) == (2, "running", "source")
     (listed,) = nova_clients.novaclient(endpoint, "2.80").server_migrations.list(WEB)

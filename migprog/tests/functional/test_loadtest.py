@@ -130,7 +130,7 @@ def test_load_test_measures_the_cost_of_an_interval(load_test, rabbitmq_broker, 
     assert "measuring" in done.stderr
 
 
-def test_idle_hosts_are_heard_of_by_connections_of_their_own(load_test, config):
+def test_idle_hosts_report_by_connections_of_their_own(load_test, config):
     with config.open("a") as file:
         file.write("[compute]\nreport_interval = 1\nheartbeat_interval = 2\n")
     idle = ["--idle-hosts", "3", "--idle-connections", "3"]

@@ -318,7 +318,7 @@ def test_nothing_is_sent_unless_enabled(site: Site) -> None:
     assert site.messages() == before
 
 
-def test_queues_that_nobody_reads_do_not_grow_beyond_the_pages_limit(site: Site) -> None:
+def test_queues_without_readers_do_not_grow_beyond_the_pages_limit(site: Site) -> None:
     (policy,) = _commands("notifications.rst", "notifications-limit")
     limited = [each.replace("100000", "3") for each in policy]
     limited[limited.index("/")] = "migprog"

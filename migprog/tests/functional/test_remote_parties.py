@@ -104,5 +104,5 @@ def test_table_has_every_fault_of_every_party_for_each_process():
 
 def test_the_documentation_has_the_table():
     assert parties.CSV.read_text() == parties.rendered(), (
-        "to write it anew: python -m migprog.tests.functional.parties"
+        "to write it again: python -m migprog.tests.functional.parties"
     )

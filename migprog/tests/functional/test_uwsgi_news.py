@@ -119,7 +119,7 @@ def _options(more: str = "") -> str:
     return f"auth_strategy = noauth\nnews_interval = {_INTERVAL_SECONDS}\n{more}"
 
 
-def test_watchers_in_threads_are_told_and_one_too_many_is_refused(
+def test_watchers_in_threads_are_answered_and_one_too_many_is_refused(
     tmp_path: pathlib.Path, store: objects.Store, running: list[Report]
 ) -> None:
     database = str(store.engine.url)

@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from migprog.tests import conftest
+
 CONFTEST = pathlib.Path(__file__).resolve().parents[1] / "conftest.py"
 INI = """
 [pytest]
@@ -92,3 +94,11 @@ def test_a_test_marked_alone_runs_beside_no_other(suite):
 def test_a_test_marked_long_runs_with_long_only(suite):
     assert "test_long" not in {note["name"] for note in suite()}
     assert "test_long" in {note["name"] for note in suite("--long")}
+
+
+@pytest.mark.parametrize(
+    ("module", "kind"),
+    [("test_lab", "lab"), ("test_faults", "lab"), ("test_network", "functional")],
+)
+def test_modules_that_bring_up_libvirt_hosts_are_recognized(module, kind):
+    assert conftest._kind(CONFTEST.parent / f"functional/{module}.py", []) == kind

@@ -137,7 +137,7 @@ def test_body_that_came_before_the_request_was_parked_is_sent():
         server.stop()
 
 
-def test_request_is_served_anew_if_its_answer_is_another_one():
+def test_request_is_served_again_if_its_answer_is_another_one():
     with serving() as (application, server), asking(server) as client:
         application.next().again()
         application.next().answer(b"second time")

@@ -99,7 +99,7 @@ async function read(answer) {
   }
   if (answer.ok) return document;
   const error = document?.errors?.[0];
-  // A proxy's error is as good as none.
+  // A proxy's error has no code of ours: as good as no answer.
   if (!error && answer.status >= 500) throw new Unreachable(`a proxy answers ${answer.status}`);
   throw new Refused(answer.status, error ?? {}, Number(answer.headers.get("Retry-After")) || null);
 }

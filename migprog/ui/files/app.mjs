@@ -116,7 +116,7 @@ export class App {
     this.api.token = null;
     this.rights = null;
     this.signIn = { why, isBusy: false };
-    // Whose token has expired may sign in again, and go on.
+    // After an expired token the same user signs in again: keep the state.
     if (why === null) this.#forget();
     this.draw();
   }
@@ -223,7 +223,7 @@ export class App {
     this.#scrolled.set(left, scrollY);
     requestAnimationFrame(() => {
       scrollTo(0, (view !== "migration" && this.#scrolled.get(here)) || 0);
-      // Who comes back goes on where they were.
+      // On return, focus the link that was followed.
       const link = [...document.querySelectorAll(".list a, .few a")].find((each) => each.hash === left);
       (link ?? document.querySelector("main h2"))?.focus({ preventScroll: true });
     });

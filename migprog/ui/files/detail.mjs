@@ -32,7 +32,7 @@ export class Detail {
       await this.#loadHistory();
     } catch (error) {
       if (!this.record) this.error = error.message;
-      // Who is refused would be refused again.
+      // A refusal (4xx) repeats: do not ask again.
       this.#isAskedFor = !(error instanceof Refused && error.status < 500);
     }
     this.#draw();

@@ -8,7 +8,7 @@ const BAD = new Set(["not-converging", "stalled", "post-copy-paused"]);
 const UNDONE = new Set(["advised", "failed"]);
 // Advice with these reasons lapses when the verdict recovers.
 const BY_VERDICT = new Set(["not-converging", "hopeless", "disks-do-not-converge", "limit-lowered"]);
-// Parties round limits.
+// libvirt and Nova round a limit: this near is the same.
 const NEARLY = 1.05;
 
 /** The advice that somebody has yet to follow; null if there is none. */

@@ -399,7 +399,7 @@ def test_api_that_is_not_there_is_an_error() -> None:
         )
 
 
-def test_address_that_nobody_gave_is_said_to_be_so() -> None:
+def test_unset_address_is_an_error_that_says_so() -> None:
     given = {name: value for name, value in os.environ.items() if not name.startswith("MIGPROG_")}
     # Nothing but an API of this machine listens there.
     done = subprocess.run(

@@ -123,7 +123,7 @@ def test_trouble_comes_first_with_advice(cloud: Cloud, shown: Browser) -> None:
     assert shown.texts(".totals .bad dd") == ["2 1 stalled, 1 not-converging"]
 
 
-def test_news_is_shown_and_nobody_is_told_of_progress(cloud: Cloud, shown: Browser) -> None:
+def test_news_is_shown_and_progress_is_not_announced(cloud: Cloud, shown: Browser) -> None:
     name = cloud.running[6].server_name
     # All rows are in sight.
     shown.resize((1280, 2000))

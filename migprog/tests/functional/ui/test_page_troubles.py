@@ -98,7 +98,7 @@ def test_back_leads_to_the_same_filter_place_and_row(cloud: Cloud, shown: Browse
 
 
 @pytest.mark.long
-def test_each_view_is_itself_again_when_loaded_anew(cloud: Cloud, shown: Browser) -> None:
+def test_each_view_is_the_same_after_a_reload(cloud: Cloud, shown: Browser) -> None:
     for address, css, text in (
         ("#/now?text=web-11", ".row .server", "web-11"),
         ("#/hosts", ".row .server", "compute-08"),

@@ -23,7 +23,7 @@ from migprog.core.status import Phase, Status
 from migprog.db import connections, schema
 from migprog.tests import answers
 
-HEARD_AT = 1_700_000_000.5
+REPORTED_AT = 1_700_000_000.5
 SERVER = str(uuid.UUID(int=1))
 
 Fill: TypeAlias = Callable[..., list[str]]
@@ -127,17 +127,17 @@ def fill(store: objects.Store) -> Fill:
 def filling(store: objects.Store) -> Fill:
     """Store ``count`` migrations; gives their UUIDs, the oldest first. No two begin at the same
     time: a server has one job at a time."""
-    starts = itertools.count(HEARD_AT - 10_000, 2)
+    starts = itertools.count(REPORTED_AT - 10_000, 2)
 
     def fill(
-        count: int = 1, host: str = "source", last_reported_at: float = HEARD_AT, **values: Any
+        count: int = 1, host: str = "source", last_reported_at: float = REPORTED_AT, **values: Any
     ) -> list[str]:
         values = {
             "server_uuid": SERVER,
             "sequence": 1,
             "status": Status.RUNNING,
             "phase": Phase.MEMORY_ITERATIONS,
-            "sampled_at": HEARD_AT - 1,
+            "sampled_at": REPORTED_AT - 1,
         } | values
         uuids = [str(uuid.uuid4()) for _ in range(count)]
         # One batch each: within a batch the order is the store's.

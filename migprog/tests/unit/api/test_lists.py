@@ -12,7 +12,7 @@ from migprog.api.error_codes import ErrorCode
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.status import Phase, Status
 from migprog.tests.unit.api.conftest import (
-    HEARD_AT,
+    REPORTED_AT,
     SERVER,
     Fill,
     client_of,
@@ -74,9 +74,9 @@ def test_by_verdict_and_project(client: testing.TestClient, fill: Fill) -> None:
 
 def test_changed_since(client: testing.TestClient, fill: Fill) -> None:
     """Those under way and those that ended, to the microsecond, whatever the zone."""
-    (early,) = fill(last_reported_at=HEARD_AT, status=Status.COMPLETED, phase=Phase.DONE)
-    (slow,) = fill(last_reported_at=HEARD_AT + 1)
-    (late,) = fill(last_reported_at=HEARD_AT + 2, status=Status.COMPLETED, phase=Phase.DONE)
+    (early,) = fill(last_reported_at=REPORTED_AT, status=Status.COMPLETED, phase=Phase.DONE)
+    (slow,) = fill(last_reported_at=REPORTED_AT + 1)
+    (late,) = fill(last_reported_at=REPORTED_AT + 2, status=Status.COMPLETED, phase=Phase.DONE)
     for since, expected in {
         "2023-11-14T22:13:20.5Z": [late, slow, early],
         "2023-11-15T00:13:20.5%2B02:00": [late, slow, early],
@@ -113,9 +113,11 @@ def test_an_instant_is_one_of_rfc_3339(client: testing.TestClient, since: str) -
 def test_sorting(client: testing.TestClient, fill: Fill, key: str, direction: str) -> None:
     """In whole pages and in the smallest; what is equal is in the order of creation."""
     over = {"status": Status.COMPLETED, "phase": Phase.DONE}
-    ends = [{"started_at": HEARD_AT - age, "ended_at": HEARD_AT - age / 2} for age in (9, 3, 3, 7)]
+    ends = [
+        {"started_at": REPORTED_AT - age, "ended_at": REPORTED_AT - age / 2} for age in (9, 3, 3, 7)
+    ]
     done = [fill(**over, **end, server_uuid=str(uuid.uuid4()))[0] for end in ends]
-    (running,) = fill(started_at=HEARD_AT - 5)
+    (running,) = fill(started_at=REPORTED_AT - 5)
     in_order = {
         "created_at": [*done, running],
         "started_at": [done[0], done[3], running, done[1], done[2]],
@@ -217,7 +219,7 @@ def test_filters_that_no_index_serves_together_are_refused(
 def test_a_filter_and_an_order_that_an_index_serves_are_given(
     client: testing.TestClient, fill: Fill
 ) -> None:
-    (done,) = fill(host="a", status=Status.COMPLETED, project_id="p", ended_at=HEARD_AT)
+    (done,) = fill(host="a", status=Status.COMPLETED, project_id="p", ended_at=REPORTED_AT)
     for query in (
         *("host=a&status=completed", "sort_key=ended_at&status=completed", "host=a"),
         "changed_since=2020-01-01T00:00:00Z&status=completed",

@@ -17,15 +17,15 @@ from migprog.core.messages import ArrivalState, Batch
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
 from migprog.tests.store_cases.advice import ACTION
-from migprog.tests.unit.api.conftest import HEARD_AT, SERVER, Fill, error_of
+from migprog.tests.unit.api.conftest import REPORTED_AT, SERVER, Fill, error_of
 from migprog.tests.unit.api.tokens import keystone_client
 
 PAGE = (pathlib.Path(__file__).parents[4] / "doc/source/api.rst").read_text()
 OLDEST, NEWEST = str(NATIVE.oldest), str(NATIVE.newest)
 ONE = f"/servers/{SERVER}/migrations/1"
 ADVICE = {
-    "at": HEARD_AT - 2,
-    "works_by": HEARD_AT + 118,
+    "at": REPORTED_AT - 2,
+    "works_by": REPORTED_AT + 118,
     "action": "raise-downtime",
     "reason": "not-converging",
     "message": "raise it",
@@ -123,8 +123,8 @@ def test_arrived_at_is_there_since_1_1(
     client: testing.TestClient, store: objects.Store, fill: Fill
 ) -> None:
     fill()
-    came = stores.arrival(SERVER, HEARD_AT - 2, ArrivalState.INCOMING)
-    objects.store_batch(store, Batch(host="dest", node="dest.lab", arrivals=(came,)), HEARD_AT)
+    came = stores.arrival(SERVER, REPORTED_AT - 2, ArrivalState.INCOMING)
+    objects.store_batch(store, Batch(host="dest", node="dest.lab", arrivals=(came,)), REPORTED_AT)
 
     for path in (ONE, "/migrations", f"/servers/{SERVER}/migrations", "/hosts/source/drain"):
         older, newer = _shown(client, path, "1.0"), _shown(client, path, "1.1")
@@ -145,7 +145,7 @@ def test_advice_is_there_since_1_2(client: testing.TestClient, fill: Fill) -> No
     steps: list[Any] = [None, [], [ADVICE, {**ADVICE, "works_by": None, "state": "done"}]]
     for sequence, advice in enumerate(steps, 1):
         server = str(uuid.UUID(int=sequence))
-        fill(server_uuid=server, advice=advice, last_reported_at=HEARD_AT)
+        fill(server_uuid=server, advice=advice, last_reported_at=REPORTED_AT)
         path = f"/servers/{server}/migrations"
         older, newer = _shown(client, path, "1.1"), _shown(client, path, "1.2")
         assert "advice" not in older
@@ -171,10 +171,10 @@ def test_advice_is_there_since_1_2(client: testing.TestClient, fill: Fill) -> No
 def test_advice_is_scored_once_the_migration_has_ended(
     client: testing.TestClient, fill: Fill
 ) -> None:
-    advised = {**ADVICE, "at": HEARD_AT - 60}
+    advised = {**ADVICE, "at": REPORTED_AT - 60}
     advice = [advised, {**advised, "state": "done"}]
-    ended = {"status": Status.CANCELLED, "phase": Phase.DONE, "ended_at": HEARD_AT - 48}
-    fill(server_uuid=SERVER, advice=advice, last_reported_at=HEARD_AT, **ended)
+    ended = {"status": Status.CANCELLED, "phase": Phase.DONE, "ended_at": REPORTED_AT - 48}
+    fill(server_uuid=SERVER, advice=advice, last_reported_at=REPORTED_AT, **ended)
     shown = _shown(client, f"/servers/{SERVER}/migrations", "1.2")["advice"]
     assert [(each["score"], each["score_message"]) for each in shown] == [
         (None, "raise-downtime advised; not done; it was aborted 12 s later"),
@@ -183,7 +183,7 @@ def test_advice_is_scored_once_the_migration_has_ended(
 
 
 def test_actions_are_there_since_1_5_with_who_asked(client: testing.TestClient, fill: Fill) -> None:
-    fill(actions=(ACTION,), status=Status.CANCELLED, phase=Phase.DONE, ended_at=HEARD_AT)
+    fill(actions=(ACTION,), status=Status.CANCELLED, phase=Phase.DONE, ended_at=REPORTED_AT)
     older, newer = _shown(client, ONE, "1.4"), _shown(client, ONE, "1.5")
     assert newer == older | {"actions": newer["actions"]}
     (action,) = newer["actions"]

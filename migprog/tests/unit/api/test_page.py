@@ -127,7 +127,7 @@ class TestLogin:
         found: str = error["code"]
         return found
 
-    def test_right_password_gives_a_token_that_nobody_keeps(self, login, asked) -> None:
+    def test_right_password_gives_a_token_that_is_not_stored(self, login, asked) -> None:
         answer = self.post(login, GIVEN)
         assert answer.json == {"token": "a-token", "expires_at": "2026-01-01T00:00:00+00:00"}
         assert answer.cache_control.no_store

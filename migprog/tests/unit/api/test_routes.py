@@ -17,7 +17,7 @@ from migprog.core.messages import Batch
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
 from migprog.tests.store_cases.measuring import measured
-from migprog.tests.unit.api.conftest import HEARD_AT, SERVER, Fill, error_of
+from migprog.tests.unit.api.conftest import REPORTED_AT, SERVER, Fill, error_of
 
 # Of the oldest version, for ever: what comes later is in `SINCE`.
 KEYS = set(
@@ -136,7 +136,7 @@ def test_values_are_those_reported(client: testing.TestClient, fill: Fill) -> No
         "memory_processed_bytes": 0,
         "cpu_throttle_percent": 20,
     }
-    fill(ended_at=HEARD_AT, status=Status.POST_COPY, phase=Phase.POST_COPY, **reported)
+    fill(ended_at=REPORTED_AT, status=Status.POST_COPY, phase=Phase.POST_COPY, **reported)
     shown = client.simulate_get("/migrations").json["migrations"][0]
     assert {key: shown[key] for key in reported} == reported
     assert shown["status"] == "running (post-copy)"
@@ -244,9 +244,9 @@ def test_every_route_can_be_asked_for_its_head(
     client: testing.TestClient, fill: Fill, store: objects.Store
 ) -> None:
     (migration,) = fill()
-    taken = measured(SERVER, HEARD_AT - 20_000)
+    taken = measured(SERVER, REPORTED_AT - 20_000)
     batch = Batch(host="source", node="source.lab", measurements=(taken,))
-    objects.store_batch(store, batch, HEARD_AT)
+    objects.store_batch(store, batch, REPORTED_AT)
     for path in paths(migration):
         get, head = (
             ask(path, headers=LATEST) for ask in (client.simulate_get, client.simulate_head)

@@ -43,7 +43,7 @@ def asked(document: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("token", sorted(TOKENS.keys() - SEES))
-def test_others_are_shown_nobody_at_any_address(
+def test_others_are_shown_no_requester_at_any_address(
     client: testing.TestClient, migration: objects.Migration, token: str
 ) -> None:
     paths = [access.address(path, migration) for path, _resource in access.routes()]

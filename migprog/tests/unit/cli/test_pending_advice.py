@@ -21,7 +21,7 @@ def ends_by(seconds: float, **values: Any) -> dict[str, Any]:
     return record(ends_at_latest=text.instant(NOW + seconds), **values)
 
 
-def test_advice_that_nobody_has_followed_asks_for_somebody() -> None:
+def test_advice_that_was_not_followed_is_pending() -> None:
     each = ends_by(60, advice=[late()])
     assert pending_advice.pending(each) == late()
     assert trouble(each) is Trouble.ADVISED

@@ -132,7 +132,7 @@ def test_server_that_does_not_converge_stays_with_what_helps():
     )
 
 
-def test_server_of_which_it_cannot_be_told_moves_last_and_alone():
+def test_server_without_a_forecast_moves_last_and_alone():
     servers = [candidate("unsure", 8, 900, converges="unknown"), candidate("a"), candidate("b")]
     plan = plan_drain(servers, RATE)
     assert (plan.moves[-1].server_uuid, plan.moves[-1].beside) == ("unsure", 1)
@@ -149,7 +149,7 @@ def test_range_of_the_end_is_around_it_and_wider_with_the_rate():
 
 
 @pytest.mark.parametrize(("deadline", "said"), [(1000, "yes"), (34, "unknown"), (5, "no")])
-def test_deadline_is_met_missed_or_cannot_be_told(deadline, said):
+def test_deadline_is_met_missed_or_unknown(deadline, said):
     servers = [candidate(f"s{n}") for n in range(4)]
     assert plan_drain(servers, RATE, deadline_seconds=deadline).in_time == said
 

@@ -3,7 +3,7 @@ import itertools
 
 import pytest
 
-from migprog.core.status import ENDED, IN_PROGRESS, Status, may_follow, predecessors
+from migprog.core.status import ENDED, IN_PROGRESS, Status, may_follow
 
 
 def test_each_status_is_in_progress_or_ended():
@@ -33,8 +33,3 @@ def test_a_server_that_has_moved_cannot_be_called_back(old):
 @pytest.mark.parametrize("status", sorted(IN_PROGRESS))
 def test_newer_figures_may_repeat_a_status(status):
     assert may_follow(status, status)
-
-
-@pytest.mark.parametrize("new", Status)
-def test_predecessors_are_the_same_table_read_backwards(new):
-    assert predecessors(new) == {old for old in Status if may_follow(new, old)}

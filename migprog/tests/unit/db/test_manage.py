@@ -41,7 +41,7 @@ def test_sync_and_version(manage):
     assert manage("db", "version").stdout == f"{head}\n"
 
 
-def test_agent_that_hangs_is_told_from_one_that_is_silent(manage, tmp_path):
+def test_agent_that_hangs_is_distinguished_from_one_that_is_silent(manage, tmp_path):
     manage("db", "sync")
     store = stores.connect(f"sqlite:///{tmp_path}/migprog.sqlite")
     for host, age in (("a", 0.5), ("b", 50.0)):

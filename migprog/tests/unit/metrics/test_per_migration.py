@@ -165,7 +165,7 @@ def test_migration_beyond_the_bound_gets_its_series_when_another_has_ended(serie
     assert left_out() == before
 
 
-def test_ended_migrations_that_nobody_reads_never_exceed_the_bound(series):
+def test_ended_migrations_that_are_never_scraped_stay_within_the_bound(series):
     before = left_out()
     for number in range(20):
         series.show("node-7", monitored(600.0, uuid=f"migration-{number}")[0].figures)

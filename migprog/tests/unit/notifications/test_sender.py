@@ -97,7 +97,7 @@ def test_event_is_sent_when_the_broker_is_back(
     assert "works again" in lines[1]
 
 
-def test_broker_that_hangs_holds_up_nobody(broker: Broker, make: Make) -> None:
+def test_broker_that_hangs_blocks_no_caller(broker: Broker, make: Make) -> None:
     """What it takes late counts as sent: it is not sent again."""
     broker.open.clear()
     sender = make(_SOON)

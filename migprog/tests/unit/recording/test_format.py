@@ -327,7 +327,8 @@ def test_the_oldest_go_and_nothing_else(recorder, tmp_path):
     others = ["notes.jsonl", "20200101T000000Z-x.jsonl", f"20200101T000000Z-{SERVER}.jsonl.gz"]
     for name in mine + others:
         (directory / name).touch()
-    recorder(Limits(2**20, keep=3)).begin(SERVER, MIGRATION).end(Status.FAILED, None, time.monotonic())
+    tape = recorder(Limits(2**20, keep=3)).begin(SERVER, MIGRATION)
+    tape.end(Status.FAILED, None, time.monotonic())
     ended(directory)
     names = {path.name for path in directory.iterdir()}
     assert {*mine[-2:], *others} < names

@@ -14,7 +14,7 @@ from migprog.core.messages import Batch
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
 from migprog.tests.stores import START
-from migprog.tests.unit.api.conftest import HEARD_AT, SERVER, Fill, client_of, configuration
+from migprog.tests.unit.api.conftest import REPORTED_AT, SERVER, Fill, client_of, configuration
 from migprog.tests.unit.api.nova.conftest import (
     NOBODY,
     NOT_FOUND,
@@ -137,8 +137,8 @@ def test_one_that_is_past_it(ask_to_act: Ask, actions: Asked, fill: Fill, status
 
 
 def test_one_that_has_ended_while_another_runs(ask_to_act: Ask, actions: Asked, fill: Fill) -> None:
-    fill(status=Status.FAILED, phase=Phase.DONE, started_at=HEARD_AT - 60)
-    fill(started_at=HEARD_AT - 5)
+    fill(status=Status.FAILED, phase=Phase.DONE, started_at=REPORTED_AT - 60)
+    fill(started_at=REPORTED_AT - 5)
     code, name, message = refusal(abort(ask_to_act))
     assert (code, name) == (400, "badRequest")
     assert " is failed. " in message

@@ -8,7 +8,7 @@ import pytest
 from migprog import objects
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
-from migprog.tests.unit.api.conftest import HEARD_AT, SERVER, Fill
+from migprog.tests.unit.api.conftest import REPORTED_AT, SERVER, Fill
 from migprog.tests.unit.api.nova.conftest import NOBODY, NOT_FOUND, Ask, refusal
 
 KEYS_2_23 = set(
@@ -57,8 +57,8 @@ def test_values(ask: Ask, fill: Fill, store: objects.Store) -> None:
         disk_processed_bytes=1,
         disk_remaining_bytes=2,
     )
-    arrival = stores.arrival(SERVER, HEARD_AT - 5)
-    stores.store(store, arrival, host="target", last_reported_at=HEARD_AT + 2.25)
+    arrival = stores.arrival(SERVER, REPORTED_AT - 5)
+    stores.store(store, arrival, host="target", last_reported_at=REPORTED_AT + 2.25)
     answer = ask(f"{LIST}/1")
     assert answer.headers["content-type"] == "application/json"
     assert answer.json == {

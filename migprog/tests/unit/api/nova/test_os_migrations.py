@@ -11,7 +11,7 @@ from migprog.api import app
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
 from migprog.tests.unit.api.conftest import (
-    HEARD_AT,
+    REPORTED_AT,
     SERVER,
     Fill,
     client_of,
@@ -44,7 +44,7 @@ BY_VERSION = {
 def few(few_stored: tuple[objects.Store, Few], store: objects.Store) -> Few:
     """Four migrations, newest first: their UUIDs by name, as :func:`names` has them.
 
-    They were heard a second after each other, "ended" first, at HEARD_AT.
+    They were heard a second after each other, "ended" first, at REPORTED_AT.
     """
     stored, known = few_stored
     with stored.engine.connect() as there, store.engine.connect() as here:
@@ -69,12 +69,14 @@ def _few(fill: Fill, store: objects.Store) -> Few:
     other = {"server_uuid": NOBODY, "project_id": "q", "user_id": "v"}
     own = {"project_id": "p", "user_id": "u"}
     (ended,) = fill(status=Status.FAILED, phase=Phase.DONE, **own)
-    (post_copy,) = fill(status=Status.POST_COPY, host="b", last_reported_at=HEARD_AT + 1, **other)
-    later = {"started_at": HEARD_AT - 8, "last_reported_at": HEARD_AT + 2}
+    (post_copy,) = fill(
+        status=Status.POST_COPY, host="b", last_reported_at=REPORTED_AT + 1, **other
+    )
+    later = {"started_at": REPORTED_AT - 8, "last_reported_at": REPORTED_AT + 2}
     (past,) = fill(status=Status.COMPLETED, host="b", **later, **other)
-    (running,) = fill(last_reported_at=HEARD_AT + 3, host="c", **own)
-    arrival = stores.arrival(NOBODY, HEARD_AT - 5)
-    stores.store(store, arrival, host="source", last_reported_at=HEARD_AT + 2)
+    (running,) = fill(last_reported_at=REPORTED_AT + 3, host="c", **own)
+    arrival = stores.arrival(NOBODY, REPORTED_AT - 5)
+    stores.store(store, arrival, host="source", last_reported_at=REPORTED_AT + 2)
     return {running: "running", past: "past", post_copy: "post-copy", ended: "ended"}
 
 

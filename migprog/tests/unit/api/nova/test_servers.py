@@ -10,7 +10,7 @@ from migprog import objects
 from migprog.api import app
 from migprog.core.status import Phase, Status
 from migprog.tests import stores
-from migprog.tests.unit.api.conftest import HEARD_AT, SERVER, Fill, client_of, configuration
+from migprog.tests.unit.api.conftest import REPORTED_AT, SERVER, Fill, client_of, configuration
 from migprog.tests.unit.api.nova.conftest import BASE, NOBODY, Ask, asking, refusal
 from migprog.tests.unit.api.test_routes import HOSTILE
 
@@ -87,8 +87,8 @@ def test_status_of_a_server_by_its_newest_migration(
 
 
 def test_progress_is_that_of_the_newest(ask: Ask, fill: Fill) -> None:
-    fill(percent=12, started_at=HEARD_AT - 5, status=Status.RUNNING)
-    fill(percent=100, started_at=HEARD_AT - 50, status=Status.COMPLETED)
+    fill(percent=12, started_at=REPORTED_AT - 5, status=Status.RUNNING)
+    fill(percent=100, started_at=REPORTED_AT - 50, status=Status.COMPLETED)
     shown = ask(f"/servers/{SERVER}").json["server"]
     assert (shown["status"], shown["progress"]) == ("MIGRATING", 12)
 

@@ -114,7 +114,7 @@ def test_needed_bandwidth_is_enough():
     assert said(steady(2000), rate).converges == "yes"
 
 
-def test_server_near_the_rate_cannot_be_told():
+def test_server_near_the_rate_has_no_forecast():
     before = said(steady(960))
     assert before.converges == "unknown"
     assert before.high_seconds is None

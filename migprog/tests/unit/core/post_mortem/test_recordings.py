@@ -146,7 +146,7 @@ def test_forecasts_are_measured_by_the_end() -> None:
             assert about.error_seconds is None
 
 
-def test_pause_in_post_copy_is_told_from_post_copy() -> None:
+def test_pause_in_post_copy_is_distinguished_from_post_copy() -> None:
     spent = summary("lab-post-copy-recovered").spent
     assert spent.seconds_of("post-copy-paused") == pytest.approx(12, abs=0.5)
 

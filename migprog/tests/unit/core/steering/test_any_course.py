@@ -266,7 +266,7 @@ def test_nothing_is_aborted_that_an_allowed_limit_would_end_which_was_not_in_for
 
 @by_chance
 @given(policy=POLICY, steps=COURSE["steps"], other=COURSE["steps"])
-def test_another_mode_decides_anew_and_asserts_nothing(policy, steps, other):
+def test_another_mode_decides_again_and_asserts_nothing(policy, steps, other):
     history = History()
     for each in precopy(policy, steps):
         history = each.before

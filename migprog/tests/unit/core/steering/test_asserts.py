@@ -154,7 +154,7 @@ def test_failed_assertion_leaves_three_that_work():
     assert "it was set again 3 times" in more[-1].message
 
 
-def test_assertion_that_nobody_carried_out_is_not_repeated():
+def test_assertion_that_was_not_carried_out_is_not_repeated():
     history, advice = raised()
     _, found = advised(history, GENTLE, advice.at + 5, 60, answer=None)
     assert reasons(found) == [AdviceReason.LIMIT_LOWERED]

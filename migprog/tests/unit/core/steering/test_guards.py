@@ -158,7 +158,7 @@ def test_bandwidth_is_not_set_to_the_cap_in_force():
 # Another mode.
 
 
-def test_what_was_only_advised_is_decided_anew_once_steering_acts():
+def test_what_was_only_advised_is_decided_again_once_steering_acts():
     requirements = needs(may=ALL - {SteeringAction.POST_COPY}, patience_seconds=60.0)
     history, (first,) = plateau(requirements, until=200)
     assert plateau(requirements, until=300, history=history)[1] == []
