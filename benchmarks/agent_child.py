@@ -66,7 +66,7 @@ class Conductor:
             time.sleep(self._answers_after_seconds)
         self.messages += 1
         if "reports" not in batch:
-            # The agent's own row alone.
+            # The heartbeat alone.
             return Ack().to_wire() if acknowledged else None
         names, rows = batch["reports"]["fields"], batch["reports"]["rows"]
         self.reports += len(rows)
@@ -81,8 +81,8 @@ def run(hypervisor: SimulatedHypervisor, options: argparse.Namespace) -> dict[st
     directory = tempfile.TemporaryDirectory(prefix="migprog-benchmark-")
     config.set_override("state_path", directory.name, "compute")
     conductor = Conductor(options.answers_after)
-    manager = ComputeAgent(read_settings(config), conductor)  # type: ignore[arg-type]
-    manager.start()
+    agent = ComputeAgent(read_settings(config), conductor)  # type: ignore[arg-type]
+    agent.start()
     give_up_at = time.monotonic() + _START_SECONDS
     while not hypervisor.searches or len(conductor.reported) < len(hypervisor.migrating):
         if time.monotonic() > give_up_at:

@@ -11,7 +11,7 @@ import json
 import pathlib
 import random
 
-from lab.before import computed, corpus, drain, first_pass, run, table
+from lab.before import computed, corpus, drain, first_iteration, run, table
 from lab.judged_run import Document, carry_out, say
 
 _TRIED, _DRAINED = 14, 8
@@ -35,9 +35,9 @@ def _run(arguments: argparse.Namespace, seed: int) -> Document:
         print(json.dumps(known, indent=2))
         return {**known, "right": drain.is_right(known)}
     count = arguments.count or _TRIED
-    if arguments.first_pass:
-        known = first_pass.figures(rng, count)
-        print(first_pass.text(known))
+    if arguments.first_iteration:
+        known = first_iteration.figures(rng, count)
+        print(first_iteration.text(known))
         return {"seed": seed, **known, "right": True}
     if arguments.corpus:
         tried = corpus.try_all(rng, count)
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         "no guest runs, and no figure has a limit",
     )
     add(
-        "--first-pass",
+        "--first-iteration",
         action="store_true",
         help="replay the recordings of the corpus, each N times, with what a conductor would have "
         "known of their guests, and without; no guest runs, and no figure has a limit",

@@ -21,7 +21,7 @@ from lab.before.measure import measure
 from lab.before.trial import seen, watch
 from lab.hosts import Host, Lab, LabError, Migration, Server
 from lab.steering.link import Link
-from migprog.core.drain_order import Candidate
+from migprog.core.drain_order import ServerToMove
 from migprog.core.drain_plan import Plan, plan_drain
 from migprog.core.forecast.before import forecast_before
 from migprog.core.learned import Completed, learn
@@ -117,7 +117,7 @@ class Stage:
                 measurement = together(again, measurement)
                 now = time.time()
                 before = forecast_before(measurement, learned, block_migration=False, now=now)
-            candidates.append(Candidate(uuid, measurement.memory_bytes, before))
+            candidates.append(ServerToMove(uuid, measurement.memory_bytes, before))
         return plan_drain(candidates, learned.rate)
 
     def drain(self, order: Order) -> Drained:

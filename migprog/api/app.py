@@ -113,7 +113,7 @@ def create(
     if not with_keystone:
         host = api_conf.bind_address(conf).host
         app = local_access.LoopbackOnly(app, [host], conf.cors.allowed_origin or ())
-    app = outermost.Outermost(app, _face)
+    app = outermost.Outermost(app, _form)
     if conf.cors.allowed_origin:
         # Outermost, as pages of other origins must be able to read errors, too.
         app = cors.CORS(_without_preflights(app), conf)
@@ -170,17 +170,17 @@ def _without_preflights(app: Application) -> Application:
 
 def refuse(path: str | None, status: int) -> tuple[str, list[tuple[str, str]], bytes]:
     """Return the answer to an invalid HTTP request, for :class:`migprog.httpd.Server`."""
-    return outermost.early_answer(_face, path, status)
+    return outermost.early_answer(_form, path, status)
 
 
-_NATIVE = outermost.Face(errors.shape, microversion.headers)
+_NATIVE = outermost.AnswerForm(errors.shape, microversion.headers)
 # Its files have no microversion.
-_PAGE = outermost.Face(errors.shape, lambda _environ: [])
+_PAGE = outermost.AnswerForm(errors.shape, lambda _environ: [])
 
 
-def _face(path: str) -> outermost.Face:
+def _form(path: str) -> outermost.AnswerForm:
     if nova.serves(path):
-        return nova_errors.FACE
+        return nova_errors.ANSWER_FORM
     return _PAGE if page.serves(path) else _NATIVE
 
 

@@ -16,7 +16,7 @@ from migprog.api.access import Rules
 from migprog.api.microversion import FORECAST_SINCE
 from migprog.api.resource import Resource
 from migprog.core import learned as learned_
-from migprog.core import measurement as core
+from migprog.core import measurement as measurement_
 from migprog.core.credible_measurements import Place, credible, host_of
 from migprog.core.forecast.before import Before, forecast_before
 from migprog.core.learned import Rate
@@ -190,11 +190,11 @@ def _said(before: Before) -> dict[str, Any]:
     }
 
 
-def _together(server: _Server) -> core.Measurement | None:
+def _together(server: _Server) -> measurement_.Measurement | None:
     """Return the newest measurement with those made shortly before; None if there is none."""
     measured = [each.for_forecast() for each in server.measurements]
     found = [each for each in measured if each is not None]
-    return core.newest(found) if found else None
+    return measurement_.newest(found) if found else None
 
 
 def _measurement(measured: objects.Measurement, windows: tuple[Window, ...]) -> dict[str, Any]:

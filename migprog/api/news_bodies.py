@@ -10,7 +10,7 @@ from datetime import datetime
 
 from microversion_parse import Version
 
-from migprog.api import documents, views
+from migprog.api import json_bytes, views
 from migprog.core.news import Entry, News, Selection, Snapshot, Traits
 from migprog.objects import Migration
 
@@ -104,7 +104,7 @@ class Bodies:
         shown = views.migration(
             migration, view.base, now, self._stale_after_seconds, view.hosts, view.version
         )
-        return documents.dump(shown)
+        return json_bytes.dump(shown)
 
     def _once(
         self, snapshot: Snapshot, key: Hashable, make: Callable[[], bytes | None]
@@ -128,5 +128,5 @@ def _document(changed: Iterable[bytes], ended: Iterable[bytes], news: News, curs
     return b'{"migrations": [%b], "ended": [%b], %b' % (
         b", ".join(changed),
         b", ".join(ended),
-        documents.dump(rest)[1:],
+        json_bytes.dump(rest)[1:],
     )

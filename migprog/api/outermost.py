@@ -33,7 +33,7 @@ _BY_PROXIES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Face:
+class AnswerForm:
     """What all answers at a path have in common, whichever component made them.
 
     ``shape`` gives an error its form. ``headers`` returns those of every answer to a request, by
@@ -52,17 +52,17 @@ class Face:
 
 class Outermost:
     """Gives errors of other middleware the form of the path's API, and no traceback; adds what
-    every answer has. ``face_of`` returns the face at a path."""
+    every answer has. ``form_of`` returns the form of answers at a path."""
 
-    def __init__(self, app: Application, face_of: Callable[[str], Face]) -> None:
+    def __init__(self, app: Application, form_of: Callable[[str], AnswerForm]) -> None:
         self._app = app
-        self._face_of = face_of
+        self._form_of = form_of
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         path = environ.get("PATH_INFO") or "/"
-        face = self._face_of(path)
+        form = self._form_of(path)
         started: list[tuple[str, Headers]] = []
 
         def start(status: str, headers: Headers, _exc_info: Any = None) -> None:
@@ -80,10 +80,10 @@ class Outermost:
             response = webob.Response(status=500)
         else:
             if status < "400":
-                start_response(status, _with(headers, [*face.headers(environ), _NO_SNIFFING]))
+                start_response(status, _with(headers, [*form.headers(environ), _NO_SNIFFING]))
                 return body
             response = webob.Response(status=status, headerlist=list(headers), app_iter=body)
-        face.finish(webob.Request(environ), response)
+        form.finish(webob.Request(environ), response)
         response.headers[_NO_SNIFFING[0]] = _NO_SNIFFING[1]
         answer: Iterable[bytes] = response(environ, start_response)
         return answer
@@ -141,7 +141,7 @@ def limited(app: Application, conf: cfg.ConfigOpts) -> Application:
 
 
 def early_answer(
-    face_of: Callable[[str], Face], path: str | None, status: int
+    form_of: Callable[[str], AnswerForm], path: str | None, status: int
 ) -> tuple[str, list[tuple[str, str]], bytes]:
     """Return status line, headers and body of the answer to a request that is not valid HTTP and
     reaches no application."""
@@ -150,6 +150,6 @@ def early_answer(
         "PATH_INFO": path or "/",
     }
     response = webob.Response(status=status)
-    face_of(path or "/").finish(webob.Request(environ), response)
+    form_of(path or "/").finish(webob.Request(environ), response)
     response.headers[_REQUEST_ID] = environ[request_id.ENV_REQUEST_ID]
     return response.status, response.headerlist, response.body

@@ -14,9 +14,9 @@ from datetime import datetime
 
 from migprog import objects
 from migprog.core import learned as learned_
-from migprog.core import measurement as core
+from migprog.core import measurement as measurement_
 from migprog.core.drain_course import Departure, Standing, began_at, standing
-from migprog.core.drain_order import Candidate
+from migprog.core.drain_order import ServerToMove
 from migprog.core.drain_plan import Plan, plan_drain, renew
 from migprog.core.forecast.before import Before, forecast_before
 from migprog.core.learned import Completed, Learned, Rate
@@ -132,7 +132,7 @@ def _began(server: objects.HostServer) -> float:
 
 def _candidates(
     servers: Sequence[objects.HostServer], asked: Asked, learned: Learned, at: float
-) -> list[Candidate]:
+) -> list[ServerToMove]:
     found = []
     for each in servers:
         measured = _measured(each, at)
@@ -141,33 +141,37 @@ def _candidates(
         if asked.downtime_limit_seconds is not None:
             measured = replace(measured, downtime_limit_seconds=asked.downtime_limit_seconds)
         before = _before(measured, learned, asked.block_migration, asked.auto_converge, at)
-        found.append(Candidate(each.uuid, measured.memory_bytes, before))
+        found.append(ServerToMove(each.uuid, measured.memory_bytes, before))
     return found
 
 
-def _measured(server: objects.HostServer, at: float) -> core.Measurement | None:
+def _measured(server: objects.HostServer, at: float) -> measurement_.Measurement | None:
     """Return the newest measurement of then, or else the first one since."""
     found = [known for each in server.measurements if (known := each.for_forecast()) is not None]
     then = [each for each in found if each.measured_at <= at]
-    return core.newest(then) if then else next(reversed(found), None)
+    return measurement_.newest(then) if then else next(reversed(found), None)
 
 
 @functools.lru_cache(maxsize=2048)
 def _before(
-    measured: core.Measurement, learned: Learned, block: bool, auto_converge: bool, at: float
+    measured: measurement_.Measurement,
+    learned: Learned,
+    block: bool,
+    auto_converge: bool,
+    at: float,
 ) -> Before:
     return forecast_before(
         measured, learned, block_migration=block, auto_converge=auto_converge, now=at
     )
 
 
-def _plan(candidates: Sequence[Candidate], rate: Rate, asked: Asked) -> Plan:
+def _plan(candidates: Sequence[ServerToMove], rate: Rate, asked: Asked) -> Plan:
     return _searched(tuple(candidates), rate, asked.at_once, asked.network_bytes_per_second)
 
 
 @functools.lru_cache(maxsize=32)
 def _searched(
-    candidates: tuple[Candidate, ...],
+    candidates: tuple[ServerToMove, ...],
     rate: Rate,
     at_once: int | None,
     network_bytes_per_second: float | None,

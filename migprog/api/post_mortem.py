@@ -9,7 +9,7 @@ from typing import Any
 from migprog import objects
 from migprog.api import views
 from migprog.core.post_mortem import sentences
-from migprog.core.post_mortem.actions import Deed
+from migprog.core.post_mortem.actions import ActionTaken
 from migprog.core.post_mortem.measures import Measure
 from migprog.core.post_mortem.summary import Summary
 
@@ -43,7 +43,7 @@ def view(migration: objects.Migration, found: Summary, base: str) -> dict[str, A
         "verdicts": [_rounded(span._asdict()) for span in found.verdicts],
         "measures": [_measure(each) for each in found.measures],
         "forecast": _rounded(forecast._asdict()),
-        "actions": [_deed(each, migration) for each in found.actions],
+        "actions": [_action_taken(each, migration) for each in found.actions],
         "sentences": sentences.sentences(found)._asdict(),
         "links": [
             views.link("self", f"{here}/summary"),
@@ -63,15 +63,15 @@ def _measure(measure: Measure) -> dict[str, Any]:
     }
 
 
-def _deed(deed: Deed, migration: objects.Migration) -> dict[str, Any]:
+def _action_taken(taken: ActionTaken, migration: objects.Migration) -> dict[str, Any]:
     return {
-        "action": deed.action,
-        "at": views.instant(migration.started_at + timedelta(seconds=deed.after_seconds)),
-        "by": deed.by,
-        "failed": deed.failed,
-        "reason": deed.reason,
-        "user_id": deed.user_id,
-        "project_id": deed.project_id,
+        "action": taken.action,
+        "at": views.instant(migration.started_at + timedelta(seconds=taken.after_seconds)),
+        "by": taken.by,
+        "failed": taken.failed,
+        "reason": taken.reason,
+        "user_id": taken.user_id,
+        "project_id": taken.project_id,
     }
 
 

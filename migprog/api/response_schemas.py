@@ -194,7 +194,7 @@ _FORECAST = {
     },
     "links": listed(ref("Link")),
 }
-_DEED = {"action": TEXT, "at": INSTANT, "by": nullable(TEXT), "failed": _TYPES[bool]}
+_ACTION_TAKEN = {"action": TEXT, "at": INSTANT, "by": nullable(TEXT), "failed": _TYPES[bool]}
 _ASKED = {name: _WHO[name] for name in ("user_id", "project_id")}
 _MEASURE = {
     "action": TEXT,
@@ -216,7 +216,7 @@ _SUMMARY = {
     "verdicts": listed(document(of_fields(VerdictSpan, VerdictSpan._fields))),
     "measures": listed(document(_MEASURE | {"reason": _WHY})),
     "forecast": document(of_fields(ForecastQuality, ForecastQuality._fields)),
-    "actions": listed(document(_DEED | {"reason": _WHY} | _ASKED, optional=_ASKED)),
+    "actions": listed(document(_ACTION_TAKEN | {"reason": _WHY} | _ASKED, optional=_ASKED)),
     "sentences": document(of_fields(Sentences, Sentences._fields)),
     "links": listed(ref("Link")),
 }

@@ -18,7 +18,7 @@ from requests import Response
 from requests import exceptions as requests_exceptions
 
 from migprog import SERVICE_TYPE
-from migprog.cli import reasons, shape, text
+from migprog.cli import document_check, reasons, text
 from migprog.cli.errors import ApiRefused, ApiUnavailable, ClientError
 from migprog.cli.server_clock import ServerClock
 from migprog.deadline import DeadlineRunner
@@ -196,8 +196,8 @@ def _document(path: str, body: bytes, key: str) -> dict[str, Any]:
     if not isinstance(document, dict) or key not in document:
         raise ApiUnavailable(f"the answer to {path} is not the API's: it has no {key!r}")
     try:
-        shape.check(document, key)
-    except shape.NotAsDocumented as error:
+        document_check.check(document, key)
+    except document_check.NotAsDocumented as error:
         message = f"the answer to {path} is not the API's: {error}"
         raise ApiUnavailable(text.printable(message)) from None
     return document

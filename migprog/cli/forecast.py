@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from migprog.cli import measured
+from migprog.cli import measurement_wait
 from migprog.cli.client import Client
 
 Forecast = dict[str, Any]
@@ -30,7 +30,7 @@ def ask(
 
     Raises :class:`errors.ClientError` if that takes longer than ``timeout_seconds``.
     """
-    return measured.wait(
+    return measurement_wait.wait(
         client,
         lambda: client.forecast(server_uuid, asked),
         (f"server {server_uuid} has", "it"),

@@ -10,8 +10,7 @@ from urllib import parse
 
 from cliff.formatters import base as formatters
 
-from migprog.cli import measured as measured_
-from migprog.cli import options, plan, text
+from migprog.cli import measurement_wait, options, plan, text
 from migprog.cli.client import Client
 from migprog.cli.columns import Table
 from migprog.cli.commands import Base
@@ -106,7 +105,7 @@ def measured(
 
     Raises :class:`errors.ClientError` if that takes longer than ``timeout_seconds``.
     """
-    return measured_.wait(
+    return measurement_wait.wait(
         client,
         lambda: client.measure_host(host, body),
         (f"the servers of host {host} have", "they"),

@@ -77,7 +77,7 @@ class ComputeService:
         self._libvirt_uri = connection_uri
         self._transport_url = transport_url
         self._transport: Any = None
-        self._manager: ComputeAgent | None = None
+        self._agent: ComputeAgent | None = None
         self._server: Any = None
         self._where = ""
         self._broker: outages.Party | None = None
@@ -94,10 +94,10 @@ class ComputeService:
         conductor = ConductorAPI(self._transport, self._config.compute.rpc_timeout, where)
         group = self._config.compute
         listen = self._listen if group.allow_actions or group.allow_measurements else None
-        self._manager = ComputeAgent(
+        self._agent = ComputeAgent(
             read_settings(self._config, self._libvirt_uri), conductor, listen, self._fail
         )
-        self._manager.start()
+        self._agent.start()
 
     def _listen(self, host: str, endpoint: Endpoint, listens: Callable[[bool], None]) -> None:
         """Serve the agent's remote methods, once the broker is available and permits it."""
@@ -132,18 +132,18 @@ class ComputeService:
         self._stopping.set()
         is_away = self._broker is not None and self._broker.is_failing
         # First the reports that must not be lost; an unavailable broker may hold up the rest.
-        if self._manager is not None:
-            self._manager.stop(cut_off=is_away)
+        if self._agent is not None:
+            self._agent.stop(cut_off=is_away)
         if self._server is not None:
             shutdown.stop_serving(self._server, is_away=is_away)
         if self._transport is not None:
             shutdown.close(self._transport, is_away=is_away)
 
     def reload(self, config: cfg.ConfigOpts) -> None:
-        if self._manager is not None:
-            self._manager.reload(read_settings(config, self._libvirt_uri))
+        if self._agent is not None:
+            self._agent.reload(read_settings(config, self._libvirt_uri))
 
     def status(self) -> systemd.Status:
-        if self._manager is None:
+        if self._agent is None:
             return systemd.Status(False, "starting")
-        return self._manager.status()
+        return self._agent.status()

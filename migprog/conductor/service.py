@@ -20,9 +20,9 @@ from migprog import (
 )
 from migprog.conductor.agent_states import AgentStates
 from migprog.conductor.batcher import ReportBatcher
+from migprog.conductor.before_checks import BeforeChecks
 from migprog.conductor.endpoint import ConductorEndpoint
 from migprog.conductor.expectations import Expectations
-from migprog.conductor.forecast_checks import ForecastChecks
 from migprog.conductor.nova_client import Nova
 from migprog.conductor.nova_lookup import NovaIdLookup
 from migprog.conductor.storing import StoreBatches, make_store_batches
@@ -57,7 +57,7 @@ class ConductorService:
         self._server: Any = None
         self._batcher: ReportBatcher | None = None
         self._nova_id_lookup: NovaIdLookup | None = None
-        self._forecast_checks: ForecastChecks | None = None
+        self._before_checks: BeforeChecks | None = None
         self._notifications: notifications.Sender | None = None
         self._metrics: httpd.Server | None = None
         self._agent_states: AgentStates | None = None
@@ -123,8 +123,8 @@ class ConductorService:
             shutdown.stop_serving(self._server, is_away=self._is_broker_away())
         if self._batcher is not None:
             self._batcher.stop()
-        if self._forecast_checks is not None:
-            self._forecast_checks.stop()
+        if self._before_checks is not None:
+            self._before_checks.stop()
         if self._nova_id_lookup is not None:
             self._nova_id_lookup.stop()
         if self._notifications is not None:
@@ -171,9 +171,9 @@ class ConductorService:
         looks up Nova's ids."""
         nova_conf.register_opts(self._conf)
         notify = None if self._notifications is None else self._notifications.put
-        self._forecast_checks = ForecastChecks(store)
-        self._forecast_checks.start()
-        ended = self._forecast_checks.ended
+        self._before_checks = BeforeChecks(store)
+        self._before_checks.start()
+        ended = self._before_checks.ended
         if not nova_conf.is_asked(self._conf):
             return make_store_batches(store, notify=notify, ended=ended)
         self._nova_id_lookup = NovaIdLookup(store, Nova(self._conf), notify=notify)

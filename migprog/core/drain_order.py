@@ -28,7 +28,7 @@ Order = list[tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class ServerToMove:
     """A server on the host, with its forecast at the rate that it has alone."""
 
     server_uuid: str
@@ -62,23 +62,21 @@ def _busier(expected: Expected, load: float) -> Expected:
     return expected if load == 1.0 else expected._replace(curve=expected.curve.faster(load))
 
 
-def by_size(candidates: Sequence[Candidate]) -> list[Candidate]:
-    return sorted(candidates, key=lambda each: (-each.memory_bytes, each.server_uuid))
+def by_size(servers: Sequence[ServerToMove]) -> list[ServerToMove]:
+    return sorted(servers, key=lambda each: (-each.memory_bytes, each.server_uuid))
 
 
-def by_seconds(candidates: Sequence[Candidate]) -> list[Candidate]:
+def by_seconds(servers: Sequence[ServerToMove]) -> list[ServerToMove]:
     """Return the ones that take longest first."""
-    return sorted(
-        candidates, key=lambda each: (-(each.before.total_seconds or 0.0), each.server_uuid)
-    )
+    return sorted(servers, key=lambda each: (-(each.before.total_seconds or 0.0), each.server_uuid))
 
 
-def search(problem: Problem, candidates: Sequence[Candidate], most: int) -> Order:
+def search(problem: Problem, servers: Sequence[ServerToMove], most: int) -> Order:
     """Return the best order that was found, each server with how many it runs beside."""
-    effort = max(12, _EFFORT // len(candidates))
+    effort = max(12, _EFFORT // len(servers))
     best: Order = []
     best_end = math.inf
-    for order in _first_orders(problem, candidates, most):
+    for order in _first_orders(problem, servers, most):
         end = problem.end(order)
         effort -= 1
         if not best or end < best_end * (1 - _BETTER):
@@ -97,13 +95,13 @@ def search(problem: Problem, candidates: Sequence[Candidate], most: int) -> Orde
     return best
 
 
-def _first_orders(problem: Problem, candidates: Sequence[Candidate], most: int) -> Iterator[Order]:
+def _first_orders(problem: Problem, servers: Sequence[ServerToMove], most: int) -> Iterator[Order]:
     """Yield orders that are often good: so many at once, and those that would take much longer
     beside others alone, before the others or after them."""
     for at_once in range(1, most + 1):
         share = problem.network_bytes_per_second / at_once
-        busy = {each.server_uuid for each in candidates if at_once > 1 and _is_slowed(each, share)}
-        for ordered in (by_seconds(candidates), by_size(candidates)):
+        busy = {each.server_uuid for each in servers if at_once > 1 and _is_slowed(each, share)}
+        for ordered in (by_seconds(servers), by_size(servers)):
             order = [(each.server_uuid, at_once) for each in ordered]
             yield order
             if busy:
@@ -113,9 +111,9 @@ def _first_orders(problem: Problem, candidates: Sequence[Candidate], most: int) 
                 yield rest + alone
 
 
-def _is_slowed(candidate: Candidate, share_bytes_per_second: float) -> bool:
+def _is_slowed(server: ServerToMove, share_bytes_per_second: float) -> bool:
     """Return whether it sends much more again at such a share of the rate."""
-    expected = candidate.before.expected
+    expected = server.before.expected
     assert expected is not None
     seconds = expected.memory_bytes / share_bytes_per_second
     dirtied = expected.curve.dirtied_in(max(1.0, seconds))

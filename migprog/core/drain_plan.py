@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from migprog.core.drain_order import Candidate, Order, Problem, by_seconds, by_size, search
+from migprog.core.drain_order import Order, Problem, ServerToMove, by_seconds, by_size, search
 from migprog.core.drain_simulation import Span, Step, end_seconds, simulate
 from migprog.core.forecast.before import Before
 from migprog.core.learned import Rate
@@ -82,7 +82,7 @@ class Renewed:
 
 
 def plan_drain(
-    candidates: Sequence[Candidate],
+    servers: Sequence[ServerToMove],
     rate: Rate,
     *,
     at_once: int | None = None,
@@ -94,10 +94,10 @@ def plan_drain(
     ``rate`` is that of a migration alone; ``network_bytes_per_second`` that of all together, the
     same by default. ``at_once``: at most so many at once.
     """
-    if len(candidates) > MAX_SERVERS:
-        raise ValueError(f"candidates: must be at most {MAX_SERVERS}, not {len(candidates)}")
-    movable = [each for each in candidates if _moves(each.before)]
-    stays = tuple(_stay(each) for each in candidates if not _moves(each.before))
+    if len(servers) > MAX_SERVERS:
+        raise ValueError(f"servers: must be at most {MAX_SERVERS}, not {len(servers)}")
+    movable = [each for each in servers if _moves(each.before)]
+    stays = tuple(_stay(each) for each in servers if not _moves(each.before))
     sure = [each for each in movable if each.before.converges == "yes"]
     unsure = [each for each in movable if each.before.converges != "yes"]
     problem = Problem(
@@ -122,7 +122,7 @@ def plan_drain(
 
 def renew(
     plan: Plan,
-    candidates: Sequence[Candidate],
+    servers: Sequence[ServerToMove],
     rate: Rate,
     *,
     begun_seconds: float,
@@ -137,7 +137,7 @@ def renew(
     that are left of each (None: not known, which counts as planned). Servers that are new on the
     host are not among the moves: a new plan has them.
     """
-    known = {each.server_uuid: each for each in candidates if _moves(each.before)}
+    known = {each.server_uuid: each for each in servers if _moves(each.before)}
     planned = {move.server_uuid: move for move in plan.moves}
     waiting = [
         (move.server_uuid, move.beside)
@@ -201,10 +201,10 @@ def _moves(before: Before) -> bool:
     return before.expected is not None and before.converges != "no"
 
 
-def _stay(candidate: Candidate) -> Stay:
-    before = candidate.before
+def _stay(server: ServerToMove) -> Stay:
+    before = server.before
     return Stay(
-        candidate.server_uuid,
+        server.server_uuid,
         before.helps,
         before.message,
         before.downtime_needed_seconds,
@@ -212,11 +212,11 @@ def _stay(candidate: Candidate) -> Stay:
     )
 
 
-def _seconds(problem: Problem, candidate: Candidate) -> float:
+def _seconds(problem: Problem, server: ServerToMove) -> float:
     """Return how long one that may not converge takes alone: if it is not seen to end, as long as
     those of its possible courses that do."""
-    end = end_seconds(problem.simulate([(candidate.server_uuid, 1)]))
-    total = candidate.before.total_seconds
+    end = end_seconds(problem.simulate([(server.server_uuid, 1)]))
+    total = server.before.total_seconds
     return end if math.isfinite(end) or total is None else total
 
 
@@ -233,7 +233,7 @@ def _plan(
     problem: Problem,
     order: Order,
     last: Sequence[Span],
-    candidates: Mapping[str, Candidate],
+    servers: Mapping[str, ServerToMove],
     rate: Rate,
 ) -> Plan:
     spans = _then(problem.simulate(order), last)
@@ -244,13 +244,13 @@ def _plan(
             beside,
             span.starts_seconds,
             span.ends_seconds,
-            candidates[uuid].before.converges,
-            candidates[uuid].before.helps,
+            servers[uuid].before.converges,
+            servers[uuid].before.helps,
         )
         for (uuid, beside), span in zip(whole, spans, strict=True)
     )
     end = end_seconds(spans)
-    low, high = _range(problem, order, last, candidates, rate, end)
+    low, high = _range(problem, order, last, servers, rate, end)
     return Plan(
         moves=moves,
         stays=(),
@@ -266,7 +266,7 @@ def _range(
     problem: Problem,
     order: Order,
     last: Sequence[Span],
-    candidates: Mapping[str, Candidate],
+    servers: Mapping[str, ServerToMove],
     rate: Rate,
     end: float,
 ) -> tuple[float, float | None]:
@@ -276,7 +276,7 @@ def _range(
     more_rate = 1 + rate.spread
     fastest = end_seconds(_then(problem.simulate(order, factor=more_rate), last))
     slowest = end_seconds(_then(problem.simulate(order, factor=1 / more_rate), last))
-    befores = [candidates[uuid].before for uuid in (*dict(order), *(each[0] for each in last))]
+    befores = [servers[uuid].before for uuid in (*dict(order), *(each[0] for each in last))]
     alone = sum(each.total_seconds or 0.0 for each in befores)
     beside = max(1.0, alone / end) if end else 1.0
     less = math.hypot(*((each.total_seconds or 0) - (each.low_seconds or 0) for each in befores))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from migprog.core import measurement as core
+from migprog.core import measurement as measurement_
 from migprog.core.instant import to_store, with_zones
 from migprog.core.measurement import Failure, Measured, Window
 from migprog.db import engine as db
@@ -56,11 +56,11 @@ class Measurement:
         rows = store.read(lambda reader: statements.of_server(reader, server_uuid))
         return [cls.from_row(row) for row in rows]
 
-    def for_forecast(self) -> core.Measurement | None:
+    def for_forecast(self) -> measurement_.Measurement | None:
         """Return what a forecast needs; None if nothing was measured."""
         if not self.windows or self.memory_bytes is None:
             return None
-        return core.Measurement(
+        return measurement_.Measurement(
             measured_at=self.measured_at.timestamp(),
             windows=self.windows,
             memory_bytes=self.memory_bytes,

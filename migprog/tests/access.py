@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who gets what on every route of both faces, as a table: that of ``doc/source/access.rst``."""
+"""Who gets what on every route of both APIs, as a table: that of ``doc/source/access.rst``."""
 
 import pathlib
 from collections.abc import Callable, Iterator

@@ -102,7 +102,7 @@ def fill(store: objects.Store, count: int) -> None:
 
 
 def questions(count: int) -> dict[str, Callable[[objects.Store], object]]:
-    """What the lists of both faces may be asked, among ``count`` migrations."""
+    """What the lists of both APIs may be asked, among ``count`` migrations."""
     middle = stores.at(_EPOCH + count // 2)
     lately = stores.at(_EPOCH + count - 50)
     long_ago = stores.at(_EPOCH + count // SHARE_UNDER_WAY + 50)

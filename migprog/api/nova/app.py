@@ -6,7 +6,7 @@ from typing import Any
 
 import falcon
 
-from migprog.api import access, documents
+from migprog.api import access, json_bytes
 from migprog.api.nova import errors, migrations, os_migrations, servers, versions
 from migprog.api.nova.resource import PREFIX, Negotiation, Resource
 from migprog.api.resource import Parts
@@ -44,7 +44,7 @@ def create(parts: Parts, middleware: Iterable[Any]) -> "falcon.App[Any, Any]":
     """Return the falcon application; ``middleware`` runs before its own."""
     app = falcon.App(middleware=[*middleware, Negotiation(), access.Enforcement()])
     errors.install(app)
-    documents.install(app)
+    json_bytes.install(app)
     for path, resource in routes():
         app.add_route(path, resource(parts))
     return app

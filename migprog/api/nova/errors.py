@@ -13,7 +13,7 @@ from migprog.api import errors
 from migprog.api.error_codes import ErrorCode
 from migprog.api.errors import Failure
 from migprog.api.nova import microversion
-from migprog.api.outermost import Face, Headers
+from migprog.api.outermost import AnswerForm, Headers
 
 CONTENT_TYPE = "application/json; charset=UTF-8"
 NOT_FOUND = "The resource could not be found."
@@ -86,7 +86,7 @@ def _headers(environ: Mapping[str, Any]) -> Headers:
     return [*microversion.headers(environ), ("X-Compute-Request-Id", ours)]
 
 
-FACE = Face(_shape, _headers)
+ANSWER_FORM = AnswerForm(_shape, _headers)
 
 
 def _as_nova(response: webob.Response) -> None:

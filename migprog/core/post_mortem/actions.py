@@ -16,7 +16,7 @@ STEERING, QEMU, OPERATOR = "steering", "qemu", "operator"
 AUTO_CONVERGE = "auto-converge"
 
 
-class Deed(NamedTuple):
+class ActionTaken(NamedTuple):
     """``action``: a word of steering's or operators' actions, or :data:`AUTO_CONVERGE`. ``by``: who
     did it; None for a :class:`WhyNotKnown`. ``after_seconds``: when it was asked for or seen first,
     since the start. ``failed``: it was tried, and libvirt refused. ``user_id``, ``project_id``:
@@ -32,7 +32,7 @@ class Deed(NamedTuple):
     project_id: str | None = None
 
 
-def deeds(facts: Facts, line: Timeline) -> tuple[Deed, ...]:
+def actions_taken(facts: Facts, line: Timeline) -> tuple[ActionTaken, ...]:
     """Return the actions in order of time.
 
     Steering's own, and what operators asked migprog for, are in the record; of others only the
@@ -40,27 +40,27 @@ def deeds(facts: Facts, line: Timeline) -> tuple[Deed, ...]:
     somebody else has set leaves no trace.
     """
     ours = (*_of_steering(facts, line), *_of_operators(facts, line))
-    done = {deed.action for deed in ours if not deed.failed}
+    done = {taken.action for taken in ours if not taken.failed}
     if Action.FORCE_COMPLETE in done:
         # By post-copy, where the migration permits that.
         done.add(SteeringAction.POST_COPY)
-    found = [*ours, *(deed for deed in _effects(facts, line) if deed.action not in done)]
-    return tuple(sorted(found, key=lambda deed: deed.after_seconds))
+    found = [*ours, *(taken for taken in _effects(facts, line) if taken.action not in done)]
+    return tuple(sorted(found, key=lambda taken: taken.after_seconds))
 
 
-def _of_steering(facts: Facts, line: Timeline) -> Iterator[Deed]:
+def _of_steering(facts: Facts, line: Timeline) -> Iterator[ActionTaken]:
     started = facts.started_at.timestamp()
     for entry in facts.advice or ():
         if entry["state"] not in (State.DONE, State.FAILED) or entry["reason"] in BY_NOVA:
             continue
         seconds = min(line.seconds, max(0.0, entry["at"] - started))
         failed = entry["state"] == State.FAILED
-        yield Deed(entry["action"], seconds, STEERING, failed=failed)
+        yield ActionTaken(entry["action"], seconds, STEERING, failed=failed)
 
 
-def _of_operators(facts: Facts, line: Timeline) -> Iterator[Deed]:
+def _of_operators(facts: Facts, line: Timeline) -> Iterator[ActionTaken]:
     for entry in facts.actions or ():
-        yield Deed(
+        yield ActionTaken(
             entry["action"],
             min(line.seconds, entry["after_seconds"]),
             OPERATOR,
@@ -70,14 +70,16 @@ def _of_operators(facts: Facts, line: Timeline) -> Iterator[Deed]:
         )
 
 
-def _effects(facts: Facts, line: Timeline) -> Iterator[Deed]:
+def _effects(facts: Facts, line: Timeline) -> Iterator[ActionTaken]:
     throttled = (seen for seen in line.seen if seen.point.cpu_throttle_percent)
     if (first := next(throttled, None)) is not None:
-        yield Deed(AUTO_CONVERGE, first.seconds, QEMU)
+        yield ActionTaken(AUTO_CONVERGE, first.seconds, QEMU)
     turned = (seen for seen in line.seen if seen.point.phase in POST_COPY_PHASES)
     if (first := next(turned, None)) is not None:
-        yield Deed(
+        yield ActionTaken(
             SteeringAction.POST_COPY.value, first.seconds, None, reason=WhyNotKnown.NOT_RECORDED
         )
     if facts.status is Status.CANCELLED:
-        yield Deed(SteeringAction.ABORT.value, line.seconds, None, reason=WhyNotKnown.NOT_RECORDED)
+        yield ActionTaken(
+            SteeringAction.ABORT.value, line.seconds, None, reason=WhyNotKnown.NOT_RECORDED
+        )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from migprog.core.duration import describe
 from migprog.core.forecast import verdict
-from migprog.core.post_mortem.actions import OPERATOR, Deed
+from migprog.core.post_mortem.actions import OPERATOR, ActionTaken
 from migprog.core.post_mortem.measures import DIRTY_LESS, Measure
 from migprog.core.post_mortem.phases import GUEST_PAUSED, NOT_OBSERVED, STALLED, Share
 from migprog.core.post_mortem.summary import Summary
@@ -163,15 +163,15 @@ def _forecast(summary: Summary) -> str:
 def _who(summary: Summary) -> str:
     if not summary.actions:
         return "no action is recorded"
-    said = [_deed(each) for each in summary.actions[-_MOST_ACTIONS:]]
+    said = [_action_taken(each) for each in summary.actions[-_MOST_ACTIONS:]]
     more = len(summary.actions) - len(said)
     earlier = f"{more} earlier ones; " if more else ""
     return f"actions: {earlier}{'; '.join(said)}"
 
 
-def _deed(deed: Deed) -> str:
-    who = "by whom is not recorded" if deed.by is None else f"by {_BY.get(deed.by, deed.by)}"
-    if deed.user_id is not None:
-        who = f"by user {deed.user_id}"
-    failed = ", which libvirt refused" if deed.failed else ""
-    return f"{deed.action} after {describe(deed.after_seconds)}, {who}{failed}"
+def _action_taken(taken: ActionTaken) -> str:
+    who = "by whom is not recorded" if taken.by is None else f"by {_BY.get(taken.by, taken.by)}"
+    if taken.user_id is not None:
+        who = f"by user {taken.user_id}"
+    failed = ", which libvirt refused" if taken.failed else ""
+    return f"{taken.action} after {describe(taken.after_seconds)}, {who}{failed}"

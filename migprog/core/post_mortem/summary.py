@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from migprog.core.post_mortem.actions import Deed, deeds
+from migprog.core.post_mortem.actions import ActionTaken, actions_taken
 from migprog.core.post_mortem.facts import Facts, Moment
 from migprog.core.post_mortem.forecasts import ForecastQuality, forecast_quality
 from migprog.core.post_mortem.measures import Measure, measures
@@ -27,7 +27,7 @@ class Summary:
     verdicts: tuple[VerdictSpan, ...]
     measures: tuple[Measure, ...]
     forecast: ForecastQuality
-    actions: tuple[Deed, ...]
+    actions: tuple[ActionTaken, ...]
 
 
 def summarize(facts: Facts, points: Sequence[Moment]) -> Summary:
@@ -46,5 +46,5 @@ def summarize(facts: Facts, points: Sequence[Moment]) -> Summary:
         verdicts=verdicts(line),
         measures=measures(facts, line, spent),
         forecast=forecast_quality(facts, line),
-        actions=deeds(facts, line),
+        actions=actions_taken(facts, line),
     )

@@ -73,7 +73,7 @@ def pause_that_lasts(needs: Requirements, now: Situation, history: History) -> A
         pause = before[-1] if before and latest and now.at >= latest.works_by else None
     if pause is None or pause.action is not SteeringAction.PAUSE or pause.state is not State.DONE:
         return None
-    if not now.guest_is_paused or now.phase not in _BEFORE_END or hold.is_stale(now):
+    if not now.guest_is_paused or now.phase not in _BEFORE_END or hold.is_sample_too_old(now):
         return None
     longest, lasted = needs.longest_pause_seconds, now.at - pause.at
     is_long = lasted > needs.hopeless_factor * longest and now.at >= pause.works_by

@@ -9,7 +9,7 @@ from migprog.core.steering.history import History
 from migprog.core.steering.situation import Situation
 
 # A sample may be this old: it is taken twice a second.
-STALE_SECONDS = 3.0
+OLDEST_SAMPLE_SECONDS = 3.0
 # What an agent that has just started knows of iterations and rates is too little.
 WATCHED_SECONDS = 10.0
 # A migration found within 2 s of its start counts as watched from its start.
@@ -25,7 +25,7 @@ class Hold(enum.StrEnum):
     SERVER_LEAVES = "server-leaves"
     GUEST_PAUSED = "guest-paused"
     SAMPLE_TOO_OLD = "sample-too-old"
-    WATCHED_TOO_SHORTLY = "watched-too-shortly"
+    WATCHED_TOO_BRIEFLY = "watched-too-briefly"
     NO_DATA_MOVES = "no-data-moves"
     RATE_CHANGES = "rate-changes"
     TOO_FEW_ITERATIONS = "too-few-iterations"
@@ -43,10 +43,10 @@ def hold(now: Situation, history: History) -> Hold | None:
         return Hold.NOTHING_COPIED
     if now.guest_is_paused:
         return Hold.GUEST_PAUSED
-    if is_stale(now):
+    if is_sample_too_old(now):
         return Hold.SAMPLE_TOO_OLD
     if is_new_to_agent(now):
-        return Hold.WATCHED_TOO_SHORTLY
+        return Hold.WATCHED_TOO_BRIEFLY
     if now.verdict is Verdict.STALLED:
         return Hold.NO_DATA_MOVES
     if history.rate_changes:
@@ -54,8 +54,8 @@ def hold(now: Situation, history: History) -> Hold | None:
     return None
 
 
-def is_stale(now: Situation) -> bool:
-    return now.at - now.sampled_at > STALE_SECONDS
+def is_sample_too_old(now: Situation) -> bool:
+    return now.at - now.sampled_at > OLDEST_SAMPLE_SECONDS
 
 
 def is_new_to_agent(now: Situation) -> bool:

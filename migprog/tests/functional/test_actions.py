@@ -283,7 +283,7 @@ def test_acts(site: Site, cloud: str, client: str) -> None:
 
 
 def test_a_pause_that_takes_too_long_is_aborted(site: Site) -> None:
-    """On our own face. libvirt has the server run again at its source."""
+    """On our own API. libvirt has the server run again at its source."""
     slow = site.running[ALONE, SLOW, SLOW]
     address = f"{site.deployment.api}/servers/{slow.server.uuid}/migrations/{slow.uuid}"
 

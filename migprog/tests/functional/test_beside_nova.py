@@ -77,7 +77,7 @@ class Site:
     def ask(
         self, method: str, path: str, *, own: bool = False, body: str | None = None, **headers: str
     ) -> Answer:
-        """By Nova's endpoint or that of our own face; the path is sent to the letter."""
+        """By Nova's endpoint or that of our own API; the path is sent to the letter."""
         port = self.proxy.migprog_port if own else self.proxy.nova_port
         connection = http.client.HTTPSConnection(
             "127.0.0.1", port, timeout=30, context=self._tls.trusting

@@ -246,7 +246,7 @@ def test_sdk_shows(endpoint: str) -> None:
 
 @pytest.mark.parametrize("path", ["", "/v2.1", "/v2.1/", "/v2.1/c0ffee"])
 def test_sdk_finds_the_endpoint_in_the_catalog(endpoint: str, path: str) -> None:
-    """Of one that names the root it takes, of our faces, Nova's."""
+    """Of one that names the root it takes, of our APIs, the Nova-compatible one."""
     compute = nova_clients.sdk_by_catalog(endpoint.removesuffix("/v2.1") + path)
     assert [each.uuid for each in compute.server_migrations(WEB)] == [RUNNING]
 

@@ -8,8 +8,9 @@ from migprog.tests.store_cases.clocks import Timing
 from migprog.tests.store_cases.history import Remembering
 from migprog.tests.store_cases.host_servers import HostServers
 from migprog.tests.store_cases.instants import Dating
-from migprog.tests.store_cases.late import Late
+from migprog.tests.store_cases.late_end import Late
 from migprog.tests.store_cases.lists import MigrationQuery
+from migprog.tests.store_cases.many_at_once import Together
 from migprog.tests.store_cases.measuring import Measuring
 from migprog.tests.store_cases.naming import NovaIdLookup
 from migprog.tests.store_cases.newer import Newer
@@ -18,9 +19,8 @@ from migprog.tests.store_cases.owners import Owning
 from migprog.tests.store_cases.reports import Guarding, Keeping
 from migprog.tests.store_cases.resolve_arrivals import ResolveArrivals
 from migprog.tests.store_cases.servers import Arriving, ReportSummary
-from migprog.tests.store_cases.together import Together
 from migprog.tests.store_cases.transcripts import Transcripts
-from migprog.tests.store_cases.twice import Doubling
+from migprog.tests.store_cases.two_agents import Doubling
 
 
 class Cases(

@@ -21,7 +21,7 @@ export function PostMortem({ summary, points, record, now }) {
       </dl>
       <${Phases} shares=${summary.phases} />
       <${Checks} of=${record} />
-      <${Deeds} actions=${summary.actions} now=${now} />
+      <${Actions} actions=${summary.actions} now=${now} />
     </section>`;
 }
 
@@ -62,15 +62,15 @@ function Checks({ of }) {
     </table>`;
 }
 
-function Deeds({ actions, now }) {
+function Actions({ actions, now }) {
   if (!actions?.length) return null;
   return html`
     <table>
       <caption>Actions</caption>
       <thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">By whom</th></tr></thead>
-      <tbody>${actions.map((deed, at) => html`
-        <tr key=${at}><td>${deed.at ? clock(epoch(deed.at), now) : "–"}</td>
-          <td>${printable(deed.action)}${deed.failed ? ", which libvirt refused" : ""}</td>
-          <td>${deed.by === "operator" ? operator(deed.user_id) : printable(deed.by ?? "not recorded")}</td></tr>`)}</tbody>
+      <tbody>${actions.map((action, at) => html`
+        <tr key=${at}><td>${action.at ? clock(epoch(action.at), now) : "–"}</td>
+          <td>${printable(action.action)}${action.failed ? ", which libvirt refused" : ""}</td>
+          <td>${action.by === "operator" ? operator(action.user_id) : printable(action.by ?? "not recorded")}</td></tr>`)}</tbody>
     </table>`;
 }

@@ -34,7 +34,7 @@ export function nextByNova(record, now) {
 export const operator = (user) => (user ? `user ${printable(user)}` : "an operator");
 
 /** What was advised, done and asked for, the oldest first: {at, what, by, state, score_message}. */
-export const deeds = ({ advice, actions }) =>
+export const adviceAndActions = ({ advice, actions }) =>
   [
     ...(advice ?? []).map((each) => ({
       ...each, what: each.message || each.action, by: BY_NOVA.has(each.reason) ? "nova-compute" : "steering",

@@ -9,7 +9,7 @@ import { Bar, Fact, Host, Percent, Verdict } from "./parts.mjs";
 import { PostMortem } from "./post_mortem.mjs";
 import * as record from "./record.mjs";
 import * as place from "./place.mjs";
-import { deeds } from "./steering.mjs";
+import { adviceAndActions } from "./steering.mjs";
 import { bytes, clock, dateAndClock, duration, epoch, printable, time } from "./words.mjs";
 
 const BACK = { now: "all migrations", hosts: "hosts", ended: "ended migrations" };
@@ -123,7 +123,7 @@ function Disks({ disks }) {
 }
 
 function Advice({ of, now }) {
-  const rows = deeds(of);
+  const rows = adviceAndActions(of);
   if (!rows.length) return null;
   return html`
     <section class="card" aria-labelledby="advice">

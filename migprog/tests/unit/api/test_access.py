@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who gets what, on every route of both faces: the table of ``doc/source/access.rst``.
+"""Who gets what, on every route of both APIs: the table of ``doc/source/access.rst``.
 
 To write it anew: ``MIGPROG_WRITE_ACCESS=1 pytest migprog/tests/unit/api/test_access.py``.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Abort and force-complete on our own face; and what an agent that is asked makes of it."""
+"""Abort and force-complete on our own API; and what an agent that is asked makes of it."""
 
 import json
 import time

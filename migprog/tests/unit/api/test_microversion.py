@@ -191,15 +191,15 @@ def test_actions_are_there_since_1_5_with_who_asked(client: testing.TestClient, 
     at = datetime.datetime.fromisoformat(action.pop("at"))
     assert (at - started_at).total_seconds() == ACTION["after_seconds"]
     assert action == {name: value for name, value in ACTION.items() if name != "after_seconds"}
-    (deed,), (before,) = (
+    (taken,), (before,) = (
         client.simulate_get(
             f"{ONE}/summary", headers={HEADER: f"migration-progress {version}"}
         ).json["summary"]["actions"]
         for version in ("1.5", "1.3")
     )
     who = {"user_id": ACTION["user_id"], "project_id": ACTION["project_id"]}
-    assert deed == before | who
-    assert (deed["action"], deed["by"], deed["failed"]) == ("abort", "operator", False)
+    assert taken == before | who
+    assert (taken["action"], taken["by"], taken["failed"]) == ("abort", "operator", False)
 
 
 def test_summary_and_its_link_are_there_since_1_3(client: testing.TestClient, fill: Fill) -> None:

@@ -11,7 +11,7 @@ from falcon import testing
 
 from migprog import objects
 from migprog.core import fields
-from migprog.core.drain_order import Candidate
+from migprog.core.drain_order import ServerToMove
 from migprog.core.drain_plan import plan_drain
 from migprog.core.forecast.before import forecast_before
 from migprog.core.learned import Completed, learn
@@ -95,6 +95,6 @@ def test_plan_is_made_though_an_iteration_does_not_count_beside_an_astronomic_ti
         before = forecast_before(
             taken, learned, block_migration=False, now=60.0, auto_converge=True
         )
-        candidates.append(Candidate(str(number), memory, before))
+        candidates.append(ServerToMove(str(number), memory, before))
     plan = plan_drain(candidates, learned.rate)
     assert len(plan.moves) + len(plan.stays) == len(candidates)

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from lab.before import corpus, first_pass, sampled, table
+from lab.before import corpus, first_iteration, sampled, table
 
 # One guest each of a kind whose course does not change.
 STEADY = {"idle", "steady", "quick", "zero-pages", "block-idle", "block-busy", "saturating"}
@@ -53,7 +53,7 @@ def test_measurement_shows_what_a_guest_writes():
 
 def test_first_iteration_is_forecast_better_with_what_was_known():
     """By the recordings of the corpus; the figures of today are in doc/source/forecast.rst."""
-    found = first_pass.figures(random.Random(2), 1)
+    found = first_iteration.figures(random.Random(2), 1)
     nothing, all_of_it = found["nothing"], found["rate and curves"]
     assert nothing["recordings"] == all_of_it["recordings"] > 40
     assert all_of_it["error_median"] < 0.2 < nothing["error_median"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migprog.core.drain_order import Candidate
+from migprog.core.drain_order import ServerToMove
 from migprog.core.drain_plan import plan_drain, renew
 from migprog.core.drain_simulation import Step, end_seconds, simulate
 from migprog.core.forecast.before import Basis, Before
@@ -53,7 +53,7 @@ def candidate(name, gib=8.0, dirties_mib=1.0, converges=None, **facts):
         basis=BASIS,
         expected=precopy,
     )
-    return Candidate(name, round(gib * GIB), before)
+    return ServerToMove(name, round(gib * GIB), before)
 
 
 def alone(precopy, rate=RATE.bytes_per_second):

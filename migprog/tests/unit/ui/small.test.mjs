@@ -6,7 +6,7 @@ import * as clock from "../../../ui/files/clock.mjs";
 import * as distribution from "../../../ui/files/distribution.mjs";
 import { remembered } from "../../../ui/files/fleet.mjs";
 import * as place from "../../../ui/files/place.mjs";
-import { deeds } from "../../../ui/files/steering.mjs";
+import { adviceAndActions } from "../../../ui/files/steering.mjs";
 import { drawn } from "../../../ui/files/window.mjs";
 import { bytes, count, time } from "../../../ui/files/words.mjs";
 
@@ -61,10 +61,10 @@ test("what was advised and asked for is one list, with who and when", () => {
   const at = (seconds) => new Date(1_700_000_000_000 + 1000 * seconds).toISOString();
   const advice = [{ at: at(1), message: "raise it", reason: "hopeless" }, { at: at(9), action: "force_complete", reason: "nova-completion-timeout" }];
   const actions = [{ at: at(5), action: "abort", state: "begun", user_id: "ann" }, { at: at(7), action: "abort", user_id: null }];
-  assert.deepEqual(deeds({ advice, actions }).map((each) => [each.what, each.by]), [
+  assert.deepEqual(adviceAndActions({ advice, actions }).map((each) => [each.what, each.by]), [
     ["raise it", "steering"], ["abort", "user ann"], ["abort", "an operator"], ["force_complete", "nova-compute"],
   ]);
-  assert.deepEqual(deeds({ advice: null }), []);
+  assert.deepEqual(adviceAndActions({ advice: null }), []);
 });
 
 test("durations by pair of hosts", () => {

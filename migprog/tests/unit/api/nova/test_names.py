@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where Nova is asked for its names, its face has these alone; ours has both."""
+"""Where Nova is asked for its names, the Nova-compatible API has these alone; the native one
+has both."""
 
 import time
 import uuid

@@ -80,7 +80,7 @@ def test_summary_of_any_record_is_made_and_adds_up(record, history):
     assert abs(spent - found.seconds) <= 1e-6 * max(1.0, found.seconds)
     assert all(share.seconds > 0 for share in found.spent.shares)
     assert all(0 <= span.seconds <= found.seconds for span in found.verdicts)
-    assert all(0 <= deed.after_seconds <= found.seconds for deed in found.actions)
+    assert all(0 <= taken.after_seconds <= found.seconds for taken in found.actions)
     # What is not known has a reason, and what is known has none.
     for each in found.measures:
         assert (each.reason is None) == bool(each.figures)

@@ -28,13 +28,13 @@ _MOST_WAITING = 1000
 STOP_SECONDS = 5.0
 
 
-class ForecastChecks:
+class BeforeChecks:
     """``ended`` never blocks, and may be called in any thread."""
 
     def __init__(self, store: objects.Store) -> None:
         self._store = store
         self._ended: queue.Queue[Report | None] = queue.Queue(_MOST_WAITING)
-        self._thread = threading.Thread(target=self._run, name="forecast checks", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="checks before", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -50,8 +50,8 @@ class ForecastChecks:
         self._thread.join(STOP_SECONDS)
         if self._thread.is_alive():
             LOG.warning(
-                "the forecast checks have not ended within %g s: the database does not answer; the "
-                "process ends without them",
+                "the checks of forecasts before the start have not ended within %g s: the database "
+                "does not answer; the process ends without them; check the database",
                 STOP_SECONDS,
             )
 
@@ -63,7 +63,7 @@ class ForecastChecks:
             LOG.debug("server %s: too many ended migrations wait to be compared", end.server_uuid)
 
     def _run(self) -> None:
-        with loops.turning("the forecast checks") as loop:
+        with loops.turning("the checks of forecasts before the start") as loop:
             while True:
                 loop.turned()
                 try:

@@ -9,7 +9,7 @@ import pytest
 from migprog import objects
 from migprog.core.messages import Agent, Batch
 from migprog.core.status import ENDED, Status
-from migprog.tests.store_cases.together import at_once
+from migprog.tests.store_cases.many_at_once import at_once
 from migprog.tests.stores import START, later, migration, report
 
 

@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from migprog.cli import columns, shape, text
+from migprog.cli import columns, document_check, text
 from migprog.cli.events import Event, Kind, json_line, text_line
 from migprog.cli.fleet import Fleet
 from migprog.cli.view import Frame, lines
@@ -30,8 +30,8 @@ PLAN = {
 
 @pytest.mark.parametrize("made", [record(), stuck(advice=[entry()]), ended(actions=[], disks=None)])
 def test_records_of_the_api_pass(made: dict[str, Any]) -> None:
-    shape.check({"migrations": [made]}, "migrations")
-    shape.check({"migration": made | {"of_a_newer_api": object()}}, "migration")
+    document_check.check({"migrations": [made]}, "migrations")
+    document_check.check({"migration": made | {"of_a_newer_api": object()}}, "migration")
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_records_of_the_api_pass(made: dict[str, Any]) -> None:
 def test_value_that_cannot_be_shown_is_named_with_its_rule(
     changed: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(shape.NotAsDocumented) as refused:
-        shape.check({"migrations": [record() | changed]}, "migrations")
+    with pytest.raises(document_check.NotAsDocumented) as refused:
+        document_check.check({"migrations": [record() | changed]}, "migrations")
     assert said in str(refused.value)
 
 
@@ -90,13 +90,13 @@ def test_value_that_cannot_be_shown_is_named_with_its_rule(
 )
 def test_document_of_another_shape_is_refused(document: dict[str, Any], said: str) -> None:
     (key, *_) = document
-    with pytest.raises(shape.NotAsDocumented) as refused:
-        shape.check(document, key)
+    with pytest.raises(document_check.NotAsDocumented) as refused:
+        document_check.check(document, key)
     assert said in str(refused.value)
 
 
 def test_plan_as_it_is_documented_passes() -> None:
-    shape.check({"drain_plan": PLAN}, "drain_plan")
+    document_check.check({"drain_plan": PLAN}, "drain_plan")
 
 
 _ANY = st.recursive(
@@ -119,8 +119,8 @@ def test_whatever_passes_can_be_shown_in_every_way(
     made = stuck(advice=[entry() | advised]) | changed
     try:
         # As it comes from JSON.
-        shape.check({"migration": json.loads(json.dumps(made))}, "migration")
-    except shape.NotAsDocumented:
+        document_check.check({"migration": json.loads(json.dumps(made))}, "migration")
+    except document_check.NotAsDocumented:
         return
     frame = Frame(120, 24, NOW, text.datetime.fromisoformat(AT).tzinfo, "all hosts", NOW)
     assert list(lines(Fleet.of([made, record(7)], [], False), frame))

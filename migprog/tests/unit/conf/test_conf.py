@@ -183,7 +183,7 @@ def test_names_that_nothing_reads_are_one_warning(tmp_path, capfd):
 
 def test_whole_sample_has_no_name_that_nothing_reads(tmp_path):
     """Each option of the sample, as if it were set."""
-    sample = pathlib.Path(__file__).resolve().parents[3] / "etc/migprog/migprog.conf.sample"
+    sample = pathlib.Path(__file__).resolve().parents[4] / "etc/migprog/migprog.conf.sample"
     sections: dict[str, dict[str, list[str]]] = {}
     section = None
     for line in sample.read_text().splitlines():
@@ -210,7 +210,7 @@ def test_group_whose_library_is_not_installed_may_be_other_processes_own(monkeyp
 
 def test_whole_documentation_has_no_name_that_nothing_reads():
     """Each option that a page shows with its section, as an operator would copy it."""
-    pages = (pathlib.Path(__file__).resolve().parents[3] / "doc/source").glob("*.rst")
+    pages = (pathlib.Path(__file__).resolve().parents[4] / "doc/source").glob("*.rst")
     ours = {module.GROUP.name: {opt.dest for opt in module.OPTS} for module in conf.GROUPS}
     shown: dict[str, dict[str, list[str]]] = {}
     for page in pages:

@@ -7,8 +7,8 @@ import uuid
 
 import pytest
 
-from migprog.conductor import forecast_checks
-from migprog.conductor.forecast_checks import ForecastChecks
+from migprog.conductor import before_checks
+from migprog.conductor.before_checks import BeforeChecks
 from migprog.conductor.storing import make_store_batches
 from migprog.core.forecast.before_check import Outcome
 from migprog.core.messages import Batch
@@ -47,15 +47,15 @@ def _count(outcome):
 
 def _check(store, end):
     stores.store(store, end)
-    ForecastChecks(store).check(end)
+    BeforeChecks(store).check(end)
     return stores.migration(store, end)
 
 
 def test_stop_ends_in_time_while_the_database_hangs(store, monkeypatch):
-    monkeypatch.setattr(forecast_checks, "STOP_SECONDS", 0.2)
+    monkeypatch.setattr(before_checks, "STOP_SECONDS", 0.2)
     begun, goes_on = threading.Event(), threading.Event()
 
-    class Hanging(ForecastChecks):
+    class Hanging(BeforeChecks):
         def check(self, _end):
             begun.set()
             assert goes_on.wait(60)
@@ -126,7 +126,7 @@ def test_forecast_not_to_converge(store, values, outcome):
 def test_end_that_is_stored_is_compared_in_a_thread_of_its_own(store):
     server = str(uuid.uuid4())
     put(store, measured(server, START - 60))
-    checks = ForecastChecks(store)
+    checks = BeforeChecks(store)
     checks.start()
     store_batches = make_store_batches(store, ended=checks.ended)
     end = _ended(server)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from migprog.api import documents
+from migprog.api import json_bytes
 
 _DOCUMENT = {"name": 'web "ü" </script>', "bytes": 2**63, "none": None, "rate": 0.1, "yes": [True]}
 
@@ -16,9 +16,9 @@ _DOCUMENT = {"name": 'web "ü" </script>', "bytes": 2**63, "none": None, "rate":
 def dump(request, monkeypatch):
     if request.param is None:
         monkeypatch.setitem(sys.modules, "orjson", None)
-    yield importlib.reload(documents).dump
+    yield importlib.reload(json_bytes).dump
     monkeypatch.undo()
-    importlib.reload(documents)
+    importlib.reload(json_bytes)
 
 
 @pytest.mark.parametrize("document", [_DOCUMENT, [], {"most": 2**80}, {"least": -(2**64)}])
