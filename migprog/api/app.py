@@ -85,7 +85,6 @@ def create(
     ``actions`` requests actions, ``measuring`` measurements; by default they are disabled.
     ``long_polls``: the long polls; by default as many as ``[api] max_long_polls``.
     ``news``: the watchers of lists; by default as ``[api] max_watchers`` and ``news_interval`` say.
-    This is the only function in the package that reads the configuration.
     """
     nova_conf.register_opts(conf)
     parts = Parts(

@@ -76,7 +76,7 @@ class Actions:
     def _refusal(self, request: Request, monitor: Monitor | None) -> Refusal | None:
         if monitor is None or monitor.uuid != request.target.uuid:
             return Refusal.NOT_ON_HOST
-        if monitor.saved is not None:
+        if monitor.checkpoint is not None:
             return Refusal.AGENT_STARTING
         if monitor.server_uuid in self._in_progress:
             return Refusal.BUSY

@@ -148,7 +148,9 @@ class ReportCycle:
             return False
         monitor = watched.monitor
         monitor.judge(now)
-        capabilities = Capabilities(bandwidth_cap_bytes_per_second=watched.bandwidth_limit)
+        capabilities = Capabilities(
+            bandwidth_cap_bytes_per_second=watched.bandwidth_limit_bytes_per_second
+        )
         self._steering.look(monitor, monitor.project_id, now, capabilities)
         is_due = self._report(watched, rules, now)
         self._judged(monitor)

@@ -32,8 +32,8 @@ class WatchedMigration:
 
     ``is_proven``: that it is a migration; nothing is reported of it before. ``drop_at``: when to
     forget a candidate, unless it is proven by then. ``hang``: calls that have not returned, or have
-    only timed out. ``jobless_at``: since when it has no job. ``bandwidth_limit``: in
-    bytes a second, by the latest reading.
+    only timed out. ``jobless_at``: since when it has no job.
+    ``bandwidth_limit_bytes_per_second``: by the latest reading.
     """
 
     monitor: Monitor
@@ -45,7 +45,7 @@ class WatchedMigration:
     drop_at: float | None = None
     hang: Reminders | None = None
     jobless_at: float | None = None
-    bandwidth_limit: int | None = None
+    bandwidth_limit_bytes_per_second: int | None = None
     log: ReportLog = dataclasses.field(default_factory=ReportLog)
 
     @property
@@ -75,7 +75,7 @@ class WatchedMigration:
         self.recording.take(seen)
         if isinstance(seen, Reading):
             if seen.stats is not None:
-                self.bandwidth_limit = seen.bandwidth_limit_bytes_per_second
+                self.bandwidth_limit_bytes_per_second = seen.bandwidth_limit_bytes_per_second
                 self._look_for_job(seen.stats, seen.at)
             elif not seen.gone:
                 LOG.debug("server %s: no data: %s", self.monitor.server_uuid, seen.error)

@@ -21,7 +21,8 @@ from migprog.compute.state import resume
 from migprog.compute.state.journal import Journal
 from migprog.compute.steering import Steering
 from migprog.compute.watched_migration import WatchedMigration
-from migprog.core import checkpoint, job_start, libvirt_abi, observation
+from migprog.core import checkpoint as checkpoint_
+from migprog.core import job_start, libvirt_abi, observation
 from migprog.core.ending import LAST_EVENTS_SECONDS
 from migprog.core.forecast import job_sample
 from migprog.core.forecast.completion_time import CompletionTimes
@@ -108,13 +109,13 @@ class WatchList:
         for watched in self._watched.values():
             watched.sampler.stop()
 
-    def resume(self, saved: checkpoint.Checkpoint, now: float) -> bool:
+    def resume(self, checkpoint: checkpoint_.Checkpoint, now: float) -> bool:
         """Resume a migration from its checkpoint, unless its server is watched already."""
-        if saved.server_uuid in self:
+        if checkpoint.server_uuid in self:
             return False
-        self._drop(saved.server_uuid)
-        LOG.info("server %s: looking for its migration %s", saved.server_uuid, saved.uuid)
-        self._begin(saved.server_uuid, now, saved)
+        self._drop(checkpoint.server_uuid)
+        LOG.info("server %s: looking for its migration %s", checkpoint.server_uuid, checkpoint.uuid)
+        self._begin(checkpoint.server_uuid, now, checkpoint)
         return True
 
     def take(self, seen: Observation) -> None:
@@ -137,18 +138,18 @@ class WatchList:
             elif self._is_disproved(watched, seen):
                 return
         watched.learn(seen.facts)
-        if isinstance(seen, Reading) and watched.monitor.saved is not None:
-            watched = self._look_for(watched, watched.monitor.saved, seen)
-            if watched.monitor.saved is not None:
+        if isinstance(seen, Reading) and watched.monitor.checkpoint is not None:
+            watched = self._look_for(watched, watched.monitor.checkpoint, seen)
+            if watched.monitor.checkpoint is not None:
                 return
         watched.take(seen)
 
     def _look_for(
-        self, watched: WatchedMigration, saved: checkpoint.Checkpoint, reading: Reading
+        self, watched: WatchedMigration, checkpoint: checkpoint_.Checkpoint, reading: Reading
     ) -> WatchedMigration:
         """Look for the migration of a checkpoint; return the one that the reading belongs to."""
         now = time.monotonic()
-        if not resume.look(watched.monitor, saved, reading, time.time() - now):
+        if not resume.look(watched.monitor, checkpoint, reading, time.time() - now):
             return watched
         # Assess now: a search would take the new job for the one that has ended.
         self.reporting.judge(watched, self.reporting.settings.rules, now)
@@ -202,23 +203,23 @@ class WatchList:
             watched.is_proven, watched.drop_at = True, None
 
     def _begin(
-        self, server_uuid: str, at: float, saved: checkpoint.Checkpoint | None = None
+        self, server_uuid: str, at: float, checkpoint: checkpoint_.Checkpoint | None = None
     ) -> WatchedMigration:
-        """Watch a server; ``saved`` is the checkpoint of its migration, if there is one."""
-        name = str(uuid.uuid4()) if saved is None else saved.uuid
+        """Watch a server; ``checkpoint`` is the checkpoint of its migration, if there is one."""
+        name = str(uuid.uuid4()) if checkpoint is None else checkpoint.uuid
         completion_time_seconds = self._completions.expected_seconds()
         interval_seconds = self.reporting.settings.poll_interval_seconds
         self.reporting.look_again(at)
         watched = self._watched[server_uuid] = WatchedMigration(
             monitor=Monitor(
-                *(name, server_uuid, at, completion_time_seconds, saved, interval_seconds),
+                *(name, server_uuid, at, completion_time_seconds, checkpoint, interval_seconds),
                 expected=self._resent.expected(server_uuid),
             ),
-            sampler=self._sampler(server_uuid, saved is not None),
+            sampler=self._sampler(server_uuid, checkpoint is not None),
             recording=self._recorder.begin(server_uuid, name, completion_time_seconds),
             next_poll_at=at,
             judge_at=at,
-            is_proven=saved is not None,
+            is_proven=checkpoint is not None,
         )
         return watched
 

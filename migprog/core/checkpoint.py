@@ -80,50 +80,50 @@ def make(report: Report, boot_id: str, started_clock: float, now: float) -> Chec
     )
 
 
-def is_due(report: Report, saved: Checkpoint | None, now: float) -> bool:
+def is_due(report: Report, checkpoint: Checkpoint | None, now: float) -> bool:
     """Return whether a checkpoint must be stored before a report in progress is sent."""
-    if saved is None or report.sequence > saved.sequence:
+    if checkpoint is None or report.sequence > checkpoint.sequence:
         return True
-    if (report.advice, report.actions) != (saved.advice, saved.actions):
+    if (report.advice, report.actions) != (checkpoint.advice, checkpoint.actions):
         return True
     # A server in post-copy cannot return to its source, and libvirt's statistics do not show it.
-    turned = (report.phase is Phase.POST_COPY) != (saved.phase is Phase.POST_COPY)
+    turned = (report.phase is Phase.POST_COPY) != (checkpoint.phase is Phase.POST_COPY)
     least, most = _RENEW_SECONDS
-    renewed_after = min(most, max(least, saved.seen_clock - saved.started_clock))
-    return turned or now - saved.seen_clock >= renewed_after
+    renewed_after = min(most, max(least, checkpoint.seen_clock - checkpoint.started_clock))
+    return turned or now - checkpoint.seen_clock >= renewed_after
 
 
-def is_same_job(saved: Checkpoint, started_clock: float, started_at: float) -> bool:
+def is_same_job(checkpoint: Checkpoint, started_clock: float, started_at: float) -> bool:
     """Return whether a job of the server, which began then by either clock, is the stored one.
 
     ``started_clock`` should be the earliest possible start. A server has one job at a time, so a
     job that began before the stored one was last seen is that one. libvirt counts by the wall
     clock: if that was set, both starts differ, and only the one by the wall clock is the same.
     """
-    if job_start.is_no_later(started_clock, saved.seen_clock):
+    if job_start.is_no_later(started_clock, checkpoint.seen_clock):
         return True
-    set_by = (started_at - started_clock) - (saved.started_at - saved.started_clock)
+    set_by = (started_at - started_clock) - (checkpoint.started_at - checkpoint.started_clock)
     is_set = abs(set_by) > _SAME_START_SECONDS
-    return is_set and abs(started_at - saved.started_at) <= _SAME_START_SECONDS
+    return is_set and abs(started_at - checkpoint.started_at) <= _SAME_START_SECONDS
 
 
-def unknown_end(saved: Checkpoint, why: str, at: float) -> Report:
+def unknown_end(checkpoint: Checkpoint, why: str, at: float) -> Report:
     """Return the report of a migration whose end was not seen, found at ``at``, since the epoch.
 
     It has no counters: the last reported ones remain.
     """
     return Report(
-        uuid=saved.uuid,
-        server_uuid=saved.server_uuid,
-        sequence=saved.sequence + 1,
+        uuid=checkpoint.uuid,
+        server_uuid=checkpoint.server_uuid,
+        sequence=checkpoint.sequence + 1,
         status=Status.UNKNOWN,
         phase=Phase.DONE,
-        started_at=saved.started_at,
-        sampled_at=saved.sampled_at,
-        ended_at=max(at, saved.started_at),
-        server_name=saved.server_name,
-        project_id=saved.project_id,
-        user_id=saved.user_id,
-        percent=saved.percent,
+        started_at=checkpoint.started_at,
+        sampled_at=checkpoint.sampled_at,
+        ended_at=max(at, checkpoint.started_at),
+        server_name=checkpoint.server_name,
+        project_id=checkpoint.project_id,
+        user_id=checkpoint.user_id,
+        percent=checkpoint.percent,
         error=why,
     )

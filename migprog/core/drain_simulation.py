@@ -66,14 +66,15 @@ _TRANSFERS = frozenset({_Stage.DISKS, _Stage.MEMORY, _Stage.LAST, _Stage.STUCK})
 
 @dataclass(slots=True)
 class _Running:
-    """A migration in progress. ``left`` is in bytes in stages that transfer, or else in seconds;
-    ``iteration_at`` is when its present iteration began. ``unsent_bytes`` are those that fit the
-    downtime limit: an iteration leaves them, and the last stage sends them."""
+    """A migration in progress. Of its stage are left ``left_bytes`` if that transfers, or else
+    ``left_seconds``; ``iteration_at`` is when its present iteration began. ``unsent_bytes`` are
+    those that fit the downtime limit: an iteration leaves them, and the last stage sends them."""
 
     step: Step
     starts_at: float
     stage: _Stage
-    left: float
+    left_bytes: float = 0.0
+    left_seconds: float = 0.0
     iteration_at: float = 0.0
     level_bytes: float = 0.0
     unsent_bytes: float = 0.0
@@ -131,7 +132,10 @@ class _Drain:
             return False
         self._now += seconds
         for each in self._running:
-            each.left -= seconds * rate if each.transfers else seconds
+            if each.transfers:
+                each.left_bytes -= seconds * rate
+            else:
+                each.left_seconds -= seconds
             if _seconds_left(each, rate) <= _SAME_SECONDS:
                 _next_stage(each, self._now, rate)
             if each.stage is _Stage.DONE:
@@ -152,7 +156,7 @@ class _Drain:
             self._transferring = transferring
             for each in self._running:
                 if each.stage is _Stage.STUCK:
-                    each.stage, each.left = _Stage.MEMORY, each.level_bytes
+                    each.stage, each.left_bytes = _Stage.MEMORY, each.level_bytes
                     each.iteration_at = self._now
         return min(self._most, self._network / max(1, transferring))
 
@@ -172,14 +176,16 @@ def _may_start(step: Step, running: Sequence[_Running]) -> bool:
 def _begun(step: Step, now: float, rate: float) -> _Running:
     if step.expected is None:
         return _Running(step, now, _Stage.LAST, step.left_seconds * rate)
-    return _Running(step, now, _Stage.SETUP, _BEFORE_SHARE * step.expected.overhead_seconds)
+    seconds = _BEFORE_SHARE * step.expected.overhead_seconds
+    return _Running(step, now, _Stage.SETUP, left_seconds=seconds)
 
 
 def _seconds_left(running: _Running, rate: float) -> float:
     if running.stage is _Stage.STUCK:
         return math.inf
-    left = max(0.0, running.left)
-    return left / rate if running.transfers else left
+    if running.transfers:
+        return max(0.0, running.left_bytes) / rate
+    return max(0.0, running.left_seconds)
 
 
 def _next_stage(running: _Running, now: float, rate: float) -> None:
@@ -187,20 +193,21 @@ def _next_stage(running: _Running, now: float, rate: float) -> None:
     if running.stage is _Stage.COMPLETION or expected is None:
         running.stage = _Stage.DONE
     elif running.stage is _Stage.SETUP and expected.disk_bytes:
-        running.stage, running.left = _Stage.DISKS, expected.disk_bytes
+        running.stage, running.left_bytes = _Stage.DISKS, expected.disk_bytes
     elif running.stage is _Stage.DISKS:
-        running.stage, running.left = _Stage.TURN, TURN_SECONDS + MIRRORS_END_SECONDS
+        running.stage, running.left_seconds = _Stage.TURN, TURN_SECONDS + MIRRORS_END_SECONDS
     elif running.stage in (_Stage.SETUP, _Stage.TURN):
         running.iteration_at = now
-        running.stage, running.left = _Stage.SCAN, expected.scan_seconds
+        running.stage, running.left_seconds = _Stage.SCAN, expected.scan_seconds
     elif running.stage is _Stage.SCAN:
         running.unsent_bytes = min(expected.memory_bytes, expected.limit_seconds * rate)
-        running.stage, running.left = _Stage.MEMORY, expected.memory_bytes - running.unsent_bytes
+        left_bytes = expected.memory_bytes - running.unsent_bytes
+        running.stage, running.left_bytes = _Stage.MEMORY, left_bytes
     elif running.stage is _Stage.MEMORY:
         _next_iteration(running, expected, now, rate)
     else:
-        left = (1 - _BEFORE_SHARE) * expected.overhead_seconds
-        running.stage, running.left = _Stage.COMPLETION, left
+        left_seconds = (1 - _BEFORE_SHARE) * expected.overhead_seconds
+        running.stage, running.left_seconds = _Stage.COMPLETION, left_seconds
 
 
 def _next_iteration(running: _Running, expected: Expected, now: float, rate: float) -> None:
@@ -211,7 +218,7 @@ def _next_iteration(running: _Running, expected: Expected, now: float, rate: flo
     running.iteration_at = now
     running.iterations += 1
     if running.iterations > _MOST_ITERATIONS:
-        running.stage, running.left = _Stage.STUCK, math.inf
+        running.stage, running.left_bytes = _Stage.STUCK, math.inf
         running.level_bytes = math.inf
         return
     seconds = dirtied / rate
@@ -224,12 +231,12 @@ def _next_iteration(running: _Running, expected: Expected, now: float, rate: flo
     elif seconds <= _SHORT_SECONDS and ratio <= MAX_RATIO:
         _finish(running, dirtied / (1 - ratio))
     else:
-        running.left = dirtied
+        running.left_bytes = dirtied
 
 
 def _finish(running: _Running, more_bytes: float) -> None:
     """Send so much more, and what remains."""
-    running.stage, running.left = _Stage.LAST, running.unsent_bytes + more_bytes
+    running.stage, running.left_bytes = _Stage.LAST, running.unsent_bytes + more_bytes
 
 
 def _stick(running: _Running, expected: Expected, dirtied: float, rate: float) -> None:

@@ -7,7 +7,8 @@ No clock, thread or connection in here. ``at`` is a monotonic clock's seconds.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from migprog.core import checkpoint, job_start, libvirt_abi
+from migprog.core import checkpoint as checkpoint_
+from migprog.core import job_start, libvirt_abi
 from migprog.core.ending import Ending
 from migprog.core.forecast import (
     estimate,
@@ -47,7 +48,7 @@ _QEMU_SWITCHES_OVER = ("pre-switchover", "device")
 class MigrationState:
     """The state of one migration, see :class:`migprog.core.monitor.Monitor`.
 
-    ``saved`` is the checkpoint of an earlier agent; it is None once the migration is known to be
+    ``checkpoint`` is that of an earlier agent; it is None once the migration is known to be
     running.
     """
 
@@ -56,7 +57,7 @@ class MigrationState:
         server_uuid: str,
         found_at: float,
         completion_time_seconds: float | None,
-        saved: checkpoint.Checkpoint | None,
+        checkpoint: checkpoint_.Checkpoint | None,
         expected: Resent | None,
     ) -> None:
         self.server_uuid = server_uuid
@@ -77,15 +78,17 @@ class MigrationState:
         self.ending = Ending()
         # Paused by us for an operator, or by another party: others must not learn from its pause.
         self.forced = False
-        self.saved = saved
-        self._is_resumed = saved is not None
-        if saved is not None:
+        self.checkpoint = checkpoint
+        self._is_resumed = checkpoint is not None
+        if checkpoint is not None:
             self._facts = ServerFacts(
-                server_name=saved.server_name, project_id=saved.project_id, user_id=saved.user_id
+                server_name=checkpoint.server_name,
+                project_id=checkpoint.project_id,
+                user_id=checkpoint.user_id,
             )
-            self._precopy = self._precopy._replace(started_at=saved.started_clock)
-            if saved.phase in POST_COPY_PHASES:
-                self._switching = saved.phase
+            self._precopy = self._precopy._replace(started_at=checkpoint.started_clock)
+            if checkpoint.phase in POST_COPY_PHASES:
+                self._switching = checkpoint.phase
 
     @property
     def started_clock(self) -> float:
@@ -150,8 +153,8 @@ class MigrationState:
             case Reading(stats=stats, at=at):
                 self.turned(seen.phase, seen.is_paused)
                 if stats is not None:
-                    more = (seen.disks, seen.vcpu_time_seconds)
-                    self.read(stats, seen.downtime_limit_seconds, at, *more)
+                    limit_seconds, seconds = seen.downtime_limit_seconds, seen.vcpu_time_seconds
+                    self.read(stats, limit_seconds, at, seen.disks, seconds)
                 elif seen.gone:
                     self.gone(seen.error or "", at)
             case Iteration():
@@ -178,8 +181,7 @@ class MigrationState:
         self._answers = self._answers.reading(at)
         state = outgoing_job(stats)
         if state is JobState.ACTIVE:
-            more = (downtime_limit_seconds, disks, vcpu_time_seconds)
-            new = from_job_stats(stats, at, *more)
+            new = from_job_stats(stats, at, downtime_limit_seconds, disks, vcpu_time_seconds)
             self._sampled(new, job_start.began_at(stats, at))
         elif state is JobState.CANCELLED:
             self.ending.ended(Status.CANCELLED, "the migration was aborted", at)
@@ -191,7 +193,7 @@ class MigrationState:
 
     def runs_still(self, phase: Phase | None) -> None:
         """Record that the migration of the checkpoint is still running, maybe in post-copy."""
-        self.saved = None
+        self.checkpoint = None
         self.turned(phase)
 
     def turned(self, phase: Phase | None, is_paused: bool = False) -> None:
@@ -207,8 +209,8 @@ class MigrationState:
 
     def has_other_job(self, at: float) -> None:
         """Record that the server has a job which a migrating server cannot have."""
-        if self.saved is not None:
-            self.lost(checkpoint.LEFT_RUNNING, at, certain=False)
+        if self.checkpoint is not None:
+            self.lost(checkpoint_.LEFT_RUNNING, at, certain=False)
         else:
             self.ending.given_up(at)
 

@@ -8,7 +8,8 @@ monotonic clock's seconds.
 
 from typing import Any
 
-from migprog.core import assessment, checkpoint, operator_actions, progress, schedule
+from migprog.core import assessment, operator_actions, progress, schedule
+from migprog.core import checkpoint as checkpoint_
 from migprog.core.advice_entry import MAX_ADVICE, AdviceEntry
 from migprog.core.assessment import Assessment
 from migprog.core.figures import Figures, paused_since
@@ -32,7 +33,7 @@ class Monitor(MigrationState):
 
     ``completion_time_seconds`` is how long earlier migrations took from their switchover to their
     end, ``expected`` what the server is expected to send again. It is read each
-    ``poll_interval_seconds`` or so, which may change. ``saved`` is the checkpoint of an earlier
+    ``poll_interval_seconds`` or so, which may change. ``checkpoint`` is that of an earlier
     agent; it is None once the migration is known to be running, and nothing is reported before.
     """
 
@@ -42,22 +43,22 @@ class Monitor(MigrationState):
         server_uuid: str,
         found_at: float,
         completion_time_seconds: float | None = None,
-        saved: checkpoint.Checkpoint | None = None,
+        checkpoint: checkpoint_.Checkpoint | None = None,
         poll_interval_seconds: float = 0.0,
         expected: Resent | None = None,
     ) -> None:
-        super().__init__(server_uuid, found_at, completion_time_seconds, saved, expected)
+        super().__init__(server_uuid, found_at, completion_time_seconds, checkpoint, expected)
         self.uuid = uuid
         self.poll_interval_seconds = poll_interval_seconds
-        self._percent = None if saved is None else saved.percent
+        self._percent = None if checkpoint is None else checkpoint.percent
         self._judgement: verdict.Judgement | None = None
         self._assessed: Assessment | None = None
         self._forecasts = calibration.ForecastSamples()
-        self._sequence = 0 if saved is None else saved.sequence
+        self._sequence = 0 if checkpoint is None else checkpoint.sequence
         self._started_at_epoch: float | None = None
         # Added to the monotonic clock's seconds: all instants of one migration are by one clock,
         # even if the host's is set meanwhile.
-        self._epoch: float | None = None
+        self._epoch_offset_seconds: float | None = None
         self._reported: schedule.ReportSummary | None = None
         # What steering has decided about it, the newest last; None where nothing is decided.
         self.advice: tuple[Advice, ...] | None = None
@@ -65,9 +66,9 @@ class Monitor(MigrationState):
         self._starts_from: tuple[IterationStart, ...] = ()
         self._starts: tuple[tuple[float, int], ...] = ()
         # What an earlier agent has decided, for the record alone.
-        self._earlier_advice = None if saved is None else saved.advice
+        self._earlier_advice = None if checkpoint is None else checkpoint.advice
         # What operators asked for, also of an earlier agent; the newest last.
-        self._actions: tuple[OperatorAction, ...] = (saved.actions or ()) if saved else ()
+        self._actions: tuple[OperatorAction, ...] = (checkpoint.actions or ()) if checkpoint else ()
 
     @property
     def reported_clock(self) -> float | None:
@@ -162,11 +163,11 @@ class Monitor(MigrationState):
             return None
         self._reported = summary
         self._sequence += 1
-        epoch = wall - assessed.summary.at
-        if self.saved is not None and end is not None and self._status is Status.UNKNOWN:
-            ended_at = end.at + self._one_epoch(epoch)
-            return reason, checkpoint.unknown_end(self.saved, end.error or "", ended_at)
-        return reason, self._report(assessed, epoch)
+        epoch_offset_seconds = wall - assessed.summary.at
+        if self.checkpoint is not None and end is not None and self._status is Status.UNKNOWN:
+            ended_at = end.at + self._one_epoch_offset(epoch_offset_seconds)
+            return reason, checkpoint_.unknown_end(self.checkpoint, end.error or "", ended_at)
+        return reason, self._report(assessed, epoch_offset_seconds)
 
     def acted(self, action: OperatorAction) -> None:
         """Record what an operator asked for; the same action with another state replaces it."""
@@ -194,7 +195,7 @@ class Monitor(MigrationState):
     def _waits(self, now: float) -> bool:
         if self.ending.end is not None:
             return self.ending.may_change(now)
-        if self.saved is not None:
+        if self.checkpoint is not None:
             return True
         return self._precopy.latest is None and now < self._found_at + _FIRST_READING_SECONDS
 
@@ -215,20 +216,21 @@ class Monitor(MigrationState):
         )
         return Assessment(summary, judgement, assessment.rounded(forecast))
 
-    def _report(self, assessed: Assessment, epoch: float) -> Report:
-        """Make a report. ``epoch`` plus a monotonic clock's time gives seconds since the epoch."""
-        end, epoch = self.ending.end, self._one_epoch(epoch)
+    def _report(self, assessed: Assessment, epoch_offset_seconds: float) -> Report:
+        """Make a report. ``epoch_offset_seconds`` plus a monotonic clock's time gives seconds since
+        the epoch."""
+        end, epoch_offset_seconds = self.ending.end, self._one_epoch_offset(epoch_offset_seconds)
         if self._started_at_epoch is None:
             # Reported once and not changed, even if it is known better later.
-            self._started_at_epoch = epoch + self._precopy.started_at
+            self._started_at_epoch = epoch_offset_seconds + self._precopy.started_at
         latest = self.ending.final or self._precopy.latest or Sample(at=assessed.summary.at)
         return Report(
             uuid=self.uuid,
             server_uuid=self.server_uuid,
             sequence=self._sequence,
             started_at=round(self._started_at_epoch, 3),
-            sampled_at=round(epoch + (end.at if end else latest.at), 3),
-            ended_at=round(epoch + end.at, 3) if end else None,
+            sampled_at=round(epoch_offset_seconds + (end.at if end else latest.at), 3),
+            ended_at=round(epoch_offset_seconds + end.at, 3) if end else None,
             server_name=self._facts.server_name,
             project_id=self._facts.project_id,
             user_id=self._facts.user_id,
@@ -236,7 +238,7 @@ class Monitor(MigrationState):
             iteration_start_remaining_bytes=precopy.last_iteration_start_bytes(self._precopy),
             total_seconds=self.ending.total_seconds(self._precopy),
             error=end.error if end else None,
-            advice=self._advice(epoch),
+            advice=self._advice(epoch_offset_seconds),
             actions=self._actions or None,
             **assessment.fields(assessed),
             **assessment.counters(latest),
@@ -244,18 +246,18 @@ class Monitor(MigrationState):
             **self._calibration(),
         )
 
-    def _advice(self, epoch: float) -> tuple[AdviceEntry, ...] | None:
+    def _advice(self, epoch_offset_seconds: float) -> tuple[AdviceEntry, ...] | None:
         """Return what was decided, as a report's field."""
         if self.advice is None and self._earlier_advice is None:
             return None
-        own = (each.to_fields(epoch) for each in self.advice or ())
+        own = (each.to_fields(epoch_offset_seconds) for each in self.advice or ())
         return (*(self._earlier_advice or ()), *own)[-MAX_ADVICE:]
 
-    def _one_epoch(self, epoch: float) -> float:
-        """Return the epoch of this migration; the first call sets it."""
-        if self._epoch is None:
-            self._epoch = epoch
-        return self._epoch
+    def _one_epoch_offset(self, epoch_offset_seconds: float) -> float:
+        """Return the offset of this migration; the first call sets it."""
+        if self._epoch_offset_seconds is None:
+            self._epoch_offset_seconds = epoch_offset_seconds
+        return self._epoch_offset_seconds
 
     def _calibration(self) -> dict[str, Any]:
         """Return the forecast checks as a report's fields; empty unless it has completed."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from migprog.compute.reporting.outbox import Outbox
 from migprog.compute.state.entries import Entry, encode, name_of
 from migprog.compute.state.writer import StateWriter, Written
-from migprog.core import checkpoint
+from migprog.core import checkpoint as checkpoint_
 from migprog.core.checkpoint import Checkpoint
 from migprog.core.messages import Arrival, Report
 from migprog.core.status import ENDED
@@ -70,26 +70,28 @@ class Journal:
                 case Arrival():
                     self.outbox.put_arrival(entry, now)
                 case Checkpoint() if entry.boot_id != self._boot_id:
-                    self.lost(entry, checkpoint.LEFT_BY_REBOOT, now, wall)
+                    self.lost(entry, checkpoint_.LEFT_BY_REBOOT, now, wall)
                 case Checkpoint():
                     rival = left.get(entry.server_uuid, entry)
-                    newer = max(entry, rival, key=lambda saved: saved.started_clock)
+                    newer = max(entry, rival, key=lambda checkpoint: checkpoint.started_clock)
                     left[entry.server_uuid] = newer
                     if rival is not entry:
                         older = entry if newer is rival else rival
-                        self.lost(older, checkpoint.LEFT_BEHIND, now, wall)
-        self._checkpoints |= {saved.uuid: saved for saved in left.values()}
+                        self.lost(older, checkpoint_.LEFT_BEHIND, now, wall)
+        self._checkpoints |= {checkpoint.uuid: checkpoint for checkpoint in left.values()}
         return list(left.values())
 
-    def lost(self, saved: Checkpoint, why: str, now: float, wall: float) -> None:
+    def lost(self, checkpoint: Checkpoint, why: str, now: float, wall: float) -> None:
         """Report a migration that ended while no agent watched it."""
         LOG.warning(
             "server %s: migration %s: %s; reported with an unknown end; see Nova's record of it",
-            saved.server_uuid,
-            saved.uuid,
+            checkpoint.server_uuid,
+            checkpoint.uuid,
             why,
         )
-        self.report(checkpoint.unknown_end(saved, why, wall), True, saved.started_clock, now)
+        self.report(
+            checkpoint_.unknown_end(checkpoint, why, wall), True, checkpoint.started_clock, now
+        )
 
     def report(self, report: Report, needs_ack: bool, started_clock: float, now: float) -> None:
         """Send a report; ``started_clock`` is when its migration's job began."""
@@ -97,8 +99,8 @@ class Journal:
         if report.status in ENDED:
             self._checkpoints.pop(report.uuid, None)
             entry = report
-        elif checkpoint.is_due(report, self._checkpoints.get(report.uuid), now):
-            entry = checkpoint.make(report, self._boot_id, started_clock, now)
+        elif checkpoint_.is_due(report, self._checkpoints.get(report.uuid), now):
+            entry = checkpoint_.make(report, self._boot_id, started_clock, now)
             self._checkpoints[report.uuid] = entry
         self._store(report, needs_ack, entry, now)
 

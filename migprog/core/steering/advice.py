@@ -98,14 +98,14 @@ class Advice:
         """The downtime limit that it sets; None if it sets none."""
         return self.figures.get("downtime_limit_seconds")
 
-    def to_fields(self, epoch: float = 0.0) -> AdviceEntry:
-        """Return it as plain values for JSON; ``epoch`` is added to its instants."""
+    def to_fields(self, epoch_offset_seconds: float = 0.0) -> AdviceEntry:
+        """Return it as plain values for JSON; ``epoch_offset_seconds`` is added to its instants."""
         return {
             "action": self.action.value,
             "reason": self.reason.value,
             "message": self.message[: fields.MAX_TEXT],
-            "at": round(epoch + self.at, 3),
-            "works_by": round(epoch + self.works_by, 3),
+            "at": round(epoch_offset_seconds + self.at, 3),
+            "works_by": round(epoch_offset_seconds + self.works_by, 3),
             "figures": {name: round(value, 3) for name, value in self.figures.items()},
             "state": self.state.value,
         }

@@ -130,7 +130,7 @@ def test_next_agent_goes_on_with_the_actions_of_the_earlier_one(actions):
     actions.take(request(), one, NOW)
     saved = checkpoint.make(one.preview(NOW, 5000.0), "boot", NOW - 9, NOW)
     resumed = Monitor(MIGRATION, SERVER, NOW + 5, None, saved)
-    resumed.saved = None
+    resumed.checkpoint = None
     resumed.read(STATS, 0.3, NOW + 6)
     assert recorded(resumed) == recorded(one)
 

@@ -15,7 +15,7 @@ GUEST = Guest(memory_mib=256, dirty_mib_s=5, working_set_mib=60, bandwidth_mib_s
 
 
 def monitored(at, saved=None):
-    monitor = Monitor(UUID, UUID, at, saved=saved)
+    monitor = Monitor(UUID, UUID, at, checkpoint=saved)
     monitor.learn(ServerFacts(memory_size_bytes=GUEST.memory_mib * MIB))
     if saved is not None:
         monitor.runs_still(None)

@@ -46,12 +46,12 @@ KEPT = checkpoint.Checkpoint(
 
 
 def left(kept=KEPT):
-    return Monitor(kept.uuid, kept.server_uuid, NOW, saved=kept)
+    return Monitor(kept.uuid, kept.server_uuid, NOW, checkpoint=kept)
 
 
 def look(monitor, at=NOW, **seen):
     reading = Reading(server_uuid=SERVER, at=at, **seen)
-    resume.look(monitor, monitor.saved, reading, EPOCH)
+    resume.look(monitor, monitor.checkpoint, reading, EPOCH)
     return reading
 
 
@@ -69,7 +69,7 @@ def test_resumed_migration_is_not_reported_before_it_is_searched_for():
 def test_running_migration_continues_its_record():
     monitor = left()
     reading = look(monitor, stats=STATS)
-    assert monitor.saved is None
+    assert monitor.checkpoint is None
     monitor.read(reading.stats, 0.3, NOW)
     ((reason, report),) = told(monitor)
     assert reason is ReportReason.FIRST
@@ -128,7 +128,7 @@ def test_a_clock_that_was_set_moves_no_start():
     monitor = left()
     hour_ms = 3_600_000
     reading = look(monitor, stats=STATS | {"time_elapsed": 60_000 + hour_ms})
-    assert monitor.saved is None
+    assert monitor.checkpoint is None
     monitor.read(reading.stats, 0.3, NOW)
     monitor.gone("no domain", NOW + 1)
     ((_, report),) = told(monitor)
@@ -139,7 +139,7 @@ def test_clock_set_back_before_the_start_makes_no_new_record():
     # libvirt says 0 of its time then, until it ends.
     monitor = left()
     reading = look(monitor, stats=STATS | {"time_elapsed": 0})
-    assert monitor.saved is None
+    assert monitor.checkpoint is None
     monitor.read(reading.stats, 0.3, NOW)
     ((_, report),) = told(monitor)
     assert (report.uuid, report.started_at) == (UUID, EPOCH + 100)
@@ -175,14 +175,14 @@ class Host:
     def see(self, row):
         at = row["t"]
         if self.monitor is None:
-            self.monitor = Monitor(UUID, SERVER, at, saved=self.kept)
-        if self.monitor.saved is not None:
+            self.monitor = Monitor(UUID, SERVER, at, checkpoint=self.kept)
+        if self.monitor.checkpoint is not None:
             if row["kind"] != "sample":
                 feed(self.monitor, row)
                 return
             reading = Reading(server_uuid=SERVER, at=at, stats=row["stats"])
-            resume.look(self.monitor, self.monitor.saved, reading, EPOCH)
-        if self.monitor.saved is None:
+            resume.look(self.monitor, self.monitor.checkpoint, reading, EPOCH)
+        if self.monitor.checkpoint is None:
             feed(self.monitor, row)
         self.report(at)
 

@@ -375,7 +375,7 @@ def test_entries_are_bounded():
 
 def test_an_advice_is_plain_values():
     _, (advice,) = plateau(NEEDS, until=60, done=State.DONE)
-    fields = advice.to_fields(epoch=1000.0)
+    fields = advice.to_fields(epoch_offset_seconds=1000.0)
     assert fields["action"] == "raise-downtime" and fields["reason"] == "not-converging"
     assert fields["at"] == 1000.0 + advice.at and fields["state"] == "advised"
     assert fields["figures"]["downtime_limit_seconds"] == 1.0
