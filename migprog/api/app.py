@@ -15,11 +15,11 @@ from migprog.api import (
     access,
     agents,
     auth,
-    documents,
     errors,
     forecasts,
     health,
     hosts,
+    json_bytes,
     keystone,
     local_access,
     microversion,
@@ -143,7 +143,7 @@ def _apis(
     before: list[Any] = [request_metrics.Route(), Bounds(), identity]
     ours = falcon.App(middleware=[*before, microversion.Negotiation(), access.Enforcement()])
     errors.install(ours)
-    documents.install(ours)
+    json_bytes.install(ours)
     for path, resource in [*ROUTES.items(), *more.items()]:
         ours.add_route(path, resource(parts))
     novas = nova.create(parts, before)
