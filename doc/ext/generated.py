@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the manual takes from the code: the OpenAPI document, defaults of options, commands, and
-pictures of recorded migrations.
+"""What the manual takes from the code: the OpenAPI document, defaults of options, commands, the
+list of all files, and pictures of recorded migrations.
 
 A default is written ``|report_interval|`` in a page: see :data:`DEFAULTS`.
 """
@@ -10,6 +10,7 @@ import pathlib
 import tempfile
 from typing import Any
 
+import file_list
 from cliff import sphinxext
 from sphinx.application import Sphinx
 
@@ -82,6 +83,10 @@ def _write_openapi(sphinx: Sphinx) -> None:
     _write(sphinx, "openapi.json", document)
 
 
+def _list_files(sphinx: Sphinx) -> None:
+    _write(sphinx, "files.inc", file_list.text())
+
+
 def _draw_pictures(sphinx: Sphinx) -> None:
     """Draw what ``migprog-replay --plot`` draws of :data:`PICTURES`."""
     with tempfile.TemporaryDirectory() as place:
@@ -103,6 +108,7 @@ def _write(sphinx: Sphinx, name: str, text: str) -> None:
 
 def setup(sphinx: Sphinx) -> dict[str, Any]:
     sphinx.connect("builder-inited", _write_openapi)
+    sphinx.connect("builder-inited", _list_files)
     sphinx.connect("builder-inited", _draw_pictures)
     sphinx.add_directive("migprog-commands", MigprogCommands)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

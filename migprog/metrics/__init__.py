@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prometheus metrics: one module for each service that has any, and this one, which exports them.
+"""Prometheus metrics: one module for each subject, and this one, which exports them.
 
 A process exports the metrics of the modules that it imports. Labels have few values, all defined by
 migprog: no name, UUID or text that a tenant chose. Under eventlet no native thread may use metrics,

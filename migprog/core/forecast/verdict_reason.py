@@ -2,8 +2,7 @@
 """The reason of a verdict as one word, for clients that do not parse sentences.
 
 A word never changes its meaning. Clients may receive words of a newer version that they do not
-know. ``doc/source/forecast.rst`` has a table of them; a test compares both.
-
+know. ``doc/source/verdicts.csv`` has a table of them; a test compares both.
 """
 
 import enum

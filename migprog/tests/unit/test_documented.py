@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pages and the code agree: options, flags, keys, words, names of files."""
 
+import importlib.util
 import pathlib
 import re
 
@@ -25,12 +26,13 @@ _PAGES = {
 }
 # Options of Nova's configuration, and of keystoneauth's plugins for the login.
 _OF_OTHERS = {("DEFAULT", "host"), ("DEFAULT", "my_ip"), ("keystone_authtoken", "interface")}
-# Folders of the project, as pages name them: of the root, of migprog/ and of migprog/tests/.
+# Folders of the project, as pages name them: of the root, of migprog/, migprog/tests/ and lab/.
 _FOLDERS = {
     folder.name
-    for within in ("", "migprog", "migprog/tests")
+    for within in ("", "migprog", "migprog/tests", "lab")
     for folder in (_ROOT / within).iterdir()
-    if folder.is_dir()
+    # Pages name files of Nova's as nova/virt/...
+    if folder.is_dir() and folder.name != "nova"
 }
 _OPTION = re.compile(r"#?([a-z]\w*) =")
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
@@ -118,7 +120,8 @@ def test_page_of_the_api_has_each_word_of_a_summary(word):
 
 @pytest.mark.parametrize("page", _PAGES)
 def test_files_that_a_page_names_are_there(page):
-    """``core/merge``, ``lab/demo.py``: below the root, or below migprog/ without the ending."""
+    """``core/merge``, ``lab/demo.py``: below the root, or below migprog/ without the ending. A
+    folder of lab/ may be named alone, as ``corpus/``."""
     named = re.findall(r"``((?:[a-z_]+/)+[a-z_]*(?:\.\w+)?)``", _PAGES[page])
     assert [
         name
@@ -129,7 +132,22 @@ def test_files_that_a_page_names_are_there(page):
             for root in ("", "migprog", "migprog/tests")
             for ending in ("", ".py")
         )
+        and not (name.count("/") == 1 and name.endswith("/") and (_ROOT / "lab" / name).is_dir())
     ] == []
+
+
+def test_each_file_says_what_is_in_it():
+    """The page of all files is made of that."""
+    path = _ROOT / "doc/ext/file_list.py"
+    spec = importlib.util.spec_from_file_location("file_list", path)
+    file_list = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(file_list)
+    assert [
+        name.as_posix()
+        for name in file_list.listed_files()
+        if name.name != "__init__.py" and not file_list.summary(name)
+    ] == []
+    assert "   * - ``merge``\n     - Merge a report" in file_list.text()
 
 
 def test_firewall_page_has_the_ports_of_each_process():

@@ -246,7 +246,7 @@ def test_long_iterations_are_enough_of_them_before_an_abort():
         ({"phase": Phase.DONE}, Hold.SERVER_LEAVES),
         ({"guest_is_paused": True}, Hold.GUEST_PAUSED),
         ({"sampled_at": 195.0}, Hold.SAMPLE_TOO_OLD),
-        ({"watched_since": 193.0}, Hold.WATCHED_TOO_SHORTLY),
+        ({"watched_since": 193.0}, Hold.WATCHED_TOO_BRIEFLY),
         ({"verdict": Verdict.STALLED}, Hold.NO_DATA_MOVES),
     ],
 )
