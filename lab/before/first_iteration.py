@@ -16,8 +16,8 @@ from lab.before import corpus, table
 from lab.corpus import files
 from migprog.core.forecast.calibration import share_of_time_left
 from migprog.core.forecast.expectation import Expectation
+from migprog.core.forecast.expectation_making import expectation, windows_of
 from migprog.core.forecast.first_iteration import QEMU_BYTES
-from migprog.core.forecast.foreseen import expectation, windows_of
 from migprog.core.measurement import Measurement
 from migprog.core.schedule import Rules
 from migprog.recording import format as recordings

@@ -104,7 +104,7 @@ def _figures(tried: Sequence[Tried]) -> dict[str, Any]:
 
 def _run(tried: Tried) -> dict[str, Any]:
     before = dataclasses.asdict(tried.before)
-    for key in ("expected", "basis"):
+    for key in ("migration", "basis"):
         del before[key]
     found = error(tried)
     return {

@@ -222,8 +222,8 @@ def _destinations(made: Made, destinations: Sequence[str]) -> list[str | None]:
     found: list[str | None] = []
     for move in made.plan.moves:
         least = min(given, key=lambda name: given[name])
-        expected = made.befores[move.server_uuid].expected
-        given[least] += expected.memory_bytes if expected is not None else 0.0
+        migration = made.befores[move.server_uuid].migration
+        given[least] += migration.memory_bytes if migration is not None else 0.0
         found.append(least)
     return found
 

@@ -222,7 +222,7 @@ class Steering:
         history = history_.settle(steered.history, state)
         if steered.mode is not Mode.ENFORCE:
             # Another mode was chosen while libvirt carried it out.
-            history = history._replace(limit_seconds=None)
+            history = history._replace(downtime_limit_seconds=None)
         self._keep(steered, history)
         if error is None:
             self._log(steered.monitor, f"has carried out {action}")

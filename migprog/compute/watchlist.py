@@ -213,7 +213,7 @@ class WatchList:
         watched = self._watched[server_uuid] = WatchedMigration(
             monitor=Monitor(
                 *(name, server_uuid, at, completion_time_seconds, checkpoint, interval_seconds),
-                expected=self._resent.expected(server_uuid),
+                expected_resent=self._resent.expected(server_uuid),
             ),
             sampler=self._sampler(server_uuid, checkpoint is not None),
             recording=self._recorder.begin(server_uuid, name, completion_time_seconds),

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from migprog import objects
 from migprog.core.forecast.before_check import MAX_AGE_SECONDS
 from migprog.core.forecast.expectation import Expectation
-from migprog.core.forecast.foreseen import expectation, windows_of
+from migprog.core.forecast.expectation_making import expectation, windows_of
 from migprog.core.learned import Completed, learn
 from migprog.core.measurement import Measurement, newest
 from migprog.core.messages import MAX_EXPECTED, Ack, Batch, Report

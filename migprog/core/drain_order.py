@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from migprog.core.drain_simulation import Span, Step, end_seconds, simulate
 from migprog.core.forecast.before import Before
-from migprog.core.forecast.expected import Expected
+from migprog.core.forecast.migration_to_come import MigrationToCome
 
 # The effort of the search, as the number of servers in all orders that are run through.
 _EFFORT = 6000
@@ -40,7 +40,7 @@ class ServerToMove:
 class Problem:
     """What does not change in a search."""
 
-    expected: Mapping[str, Expected]
+    migrations: Mapping[str, MigrationToCome]
     bytes_per_second: float
     network_bytes_per_second: float
 
@@ -48,7 +48,7 @@ class Problem:
         self, order: Sequence[tuple[str, int]], factor: float = 1.0, load: float = 1.0
     ) -> list[Span]:
         """Run through an order with a rate, and a load of the guests, that is so much higher."""
-        steps = [Step(uuid, _busier(self.expected[uuid], load), beside) for uuid, beside in order]
+        steps = [Step(uuid, _busier(self.migrations[uuid], load), beside) for uuid, beside in order]
         return simulate(
             steps, self.bytes_per_second * factor, self.network_bytes_per_second * factor
         )
@@ -58,8 +58,8 @@ class Problem:
         return end_seconds(self.simulate(order)) + end_seconds(self.simulate(order, load=_BUSIER))
 
 
-def _busier(expected: Expected, load: float) -> Expected:
-    return expected if load == 1.0 else expected._replace(curve=expected.curve.faster(load))
+def _busier(migration: MigrationToCome, load: float) -> MigrationToCome:
+    return migration if load == 1.0 else migration._replace(curve=migration.curve.faster(load))
 
 
 def by_size(servers: Sequence[ServerToMove]) -> list[ServerToMove]:
@@ -113,11 +113,11 @@ def _first_orders(problem: Problem, servers: Sequence[ServerToMove], most: int) 
 
 def _is_slowed(server: ServerToMove, share_bytes_per_second: float) -> bool:
     """Return whether it sends much more again at such a share of the rate."""
-    expected = server.before.expected
-    assert expected is not None
-    seconds = expected.memory_bytes / share_bytes_per_second
-    dirtied = expected.curve.dirtied_in(max(1.0, seconds))
-    return dirtied > _AGAIN * expected.memory_bytes
+    migration = server.before.migration
+    assert migration is not None
+    seconds = migration.memory_bytes / share_bytes_per_second
+    dirtied = migration.curve.dirtied_in(max(1.0, seconds))
+    return dirtied > _AGAIN * migration.memory_bytes
 
 
 def _neighbours(order: Order, most: int) -> Iterator[Order]:

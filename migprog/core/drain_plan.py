@@ -101,7 +101,7 @@ def plan_drain(
     sure = [each for each in movable if each.before.converges == "yes"]
     unsure = [each for each in movable if each.before.converges != "yes"]
     problem = Problem(
-        {each.server_uuid: each.before.expected for each in movable if each.before.expected},
+        {each.server_uuid: each.before.migration for each in movable if each.before.migration},
         rate.bytes_per_second,
         network_bytes_per_second or rate.bytes_per_second,
     )
@@ -153,13 +153,13 @@ def renew(
         for uuid, seconds in running.items()
     ]
     problem = Problem(
-        {uuid: known[uuid].before.expected for uuid, _ in waiting},  # type: ignore[misc]
+        {uuid: known[uuid].before.migration for uuid, _ in waiting},  # type: ignore[misc]
         rate.bytes_per_second,
         network_bytes_per_second or rate.bytes_per_second,
     )
     steps = [
         *under_way,
-        *(Step(uuid, problem.expected[uuid], beside) for uuid, beside in sure),
+        *(Step(uuid, problem.migrations[uuid], beside) for uuid, beside in sure),
     ]
     last = [Span(each.server_uuid, 0.0, _seconds(problem, each)) for each in unsure]
     spans = _then(simulate(steps, problem.bytes_per_second, problem.network_bytes_per_second), last)
@@ -198,7 +198,7 @@ def _left_seconds(seconds: float | None, planned: Move | None, begun_seconds: fl
 
 
 def _moves(before: Before) -> bool:
-    return before.expected is not None and before.converges != "no"
+    return before.migration is not None and before.converges != "no"
 
 
 def _stay(server: ServerToMove) -> Stay:

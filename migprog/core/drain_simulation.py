@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from migprog.core.forecast.dirty_rate import MAX_RATIO
 from migprog.core.forecast.estimate import MIRRORS_END_SECONDS, TURN_SECONDS
-from migprog.core.forecast.expected import Expected, level_bytes_of
+from migprog.core.forecast.migration_to_come import MigrationToCome, level_bytes_of
 from migprog.core.forecast.precopy import SLICE_SECONDS
 from migprog.core.forecast.throttling import throttled_seconds
 
@@ -32,11 +32,11 @@ _SAME_SECONDS = 1e-6
 class Step(NamedTuple):
     """A migration in its place. ``beside``: at most so many run while it does, itself included.
 
-    ``expected`` None: it runs already, and ``left_seconds`` are left of it at its present share.
+    ``migration`` None: it runs already, and ``left_seconds`` are left of it at its present share.
     """
 
     server_uuid: str
-    expected: Expected | None
+    migration: MigrationToCome | None
     beside: int
     left_seconds: float = 0.0
 
@@ -167,16 +167,16 @@ def end_seconds(spans: Sequence[Span]) -> float:
 
 
 def _may_start(step: Step, running: Sequence[_Running]) -> bool:
-    if step.expected is None:
+    if step.migration is None:
         return True
     limit = min([step.beside, *(each.step.beside for each in running)])
     return len(running) < max(1, limit)
 
 
 def _begun(step: Step, now: float, rate: float) -> _Running:
-    if step.expected is None:
+    if step.migration is None:
         return _Running(step, now, _Stage.LAST, step.left_seconds * rate)
-    seconds = _BEFORE_SHARE * step.expected.overhead_seconds
+    seconds = _BEFORE_SHARE * step.migration.overhead_seconds
     return _Running(step, now, _Stage.SETUP, left_seconds=seconds)
 
 
@@ -189,32 +189,32 @@ def _seconds_left(running: _Running, rate: float) -> float:
 
 
 def _next_stage(running: _Running, now: float, rate: float) -> None:
-    expected = running.step.expected
-    if running.stage is _Stage.COMPLETION or expected is None:
+    migration = running.step.migration
+    if running.stage is _Stage.COMPLETION or migration is None:
         running.stage = _Stage.DONE
-    elif running.stage is _Stage.SETUP and expected.disk_bytes:
-        running.stage, running.left_bytes = _Stage.DISKS, expected.disk_bytes
+    elif running.stage is _Stage.SETUP and migration.disk_bytes:
+        running.stage, running.left_bytes = _Stage.DISKS, migration.disk_bytes
     elif running.stage is _Stage.DISKS:
         running.stage, running.left_seconds = _Stage.TURN, TURN_SECONDS + MIRRORS_END_SECONDS
     elif running.stage in (_Stage.SETUP, _Stage.TURN):
         running.iteration_at = now
-        running.stage, running.left_seconds = _Stage.SCAN, expected.scan_seconds
+        running.stage, running.left_seconds = _Stage.SCAN, migration.scan_seconds
     elif running.stage is _Stage.SCAN:
-        running.unsent_bytes = min(expected.memory_bytes, expected.limit_seconds * rate)
-        left_bytes = expected.memory_bytes - running.unsent_bytes
+        running.unsent_bytes = min(migration.memory_bytes, migration.downtime_limit_seconds * rate)
+        left_bytes = migration.memory_bytes - running.unsent_bytes
         running.stage, running.left_bytes = _Stage.MEMORY, left_bytes
     elif running.stage is _Stage.MEMORY:
-        _next_iteration(running, expected, now, rate)
+        _next_iteration(running, migration, now, rate)
     else:
-        left_seconds = (1 - _BEFORE_SHARE) * expected.overhead_seconds
+        left_seconds = (1 - _BEFORE_SHARE) * migration.overhead_seconds
         running.stage, running.left_seconds = _Stage.COMPLETION, left_seconds
 
 
-def _next_iteration(running: _Running, expected: Expected, now: float, rate: float) -> None:
+def _next_iteration(running: _Running, migration: MigrationToCome, now: float, rate: float) -> None:
     """Begin the iteration that sends what the guest has dirtied in the one before."""
     before_seconds = max(SLICE_SECONDS, now - running.iteration_at)
-    dirtied = expected.curve.dirtied_in(before_seconds)
-    dirtied = min(dirtied, expected.memory_bytes)
+    dirtied = migration.curve.dirtied_in(before_seconds)
+    dirtied = min(dirtied, migration.memory_bytes)
     running.iteration_at = now
     running.iterations += 1
     if running.iterations > _MOST_ITERATIONS:
@@ -222,12 +222,12 @@ def _next_iteration(running: _Running, expected: Expected, now: float, rate: flo
         running.level_bytes = math.inf
         return
     seconds = dirtied / rate
-    following = expected.curve.dirtied_in(max(SLICE_SECONDS, seconds))
+    following = migration.curve.dirtied_in(max(SLICE_SECONDS, seconds))
     ratio = following / max(dirtied, SLICE_SECONDS * rate)
-    if dirtied <= expected.limit_seconds * rate:
+    if dirtied <= migration.downtime_limit_seconds * rate:
         _finish(running, min(dirtied, SLICE_SECONDS * rate))
     elif ratio > MAX_RATIO and seconds >= MAX_RATIO * before_seconds:
-        _stick(running, expected, dirtied, rate)
+        _stick(running, migration, dirtied, rate)
     elif seconds <= _SHORT_SECONDS and ratio <= MAX_RATIO:
         _finish(running, dirtied / (1 - ratio))
     else:
@@ -239,13 +239,13 @@ def _finish(running: _Running, more_bytes: float) -> None:
     running.stage, running.left_bytes = _Stage.LAST, running.unsent_bytes + more_bytes
 
 
-def _stick(running: _Running, expected: Expected, dirtied: float, rate: float) -> None:
+def _stick(running: _Running, migration: MigrationToCome, dirtied: float, rate: float) -> None:
     """Iterations get no shorter: it ends if they are short enough, or else with another rate."""
-    level = level_bytes_of(expected, dirtied, rate)
-    if level <= expected.limit_seconds * rate:
+    level = level_bytes_of(migration, dirtied, rate)
+    if level <= migration.downtime_limit_seconds * rate:
         _finish(running, level)
-    elif expected.auto_converge:
-        seconds = throttled_seconds(0.0, level / rate, expected.enough_percent)
+    elif migration.auto_converge:
+        seconds = throttled_seconds(0.0, level / rate, migration.enough_percent)
         _finish(running, seconds * rate)
     else:
         running.stage, running.level_bytes = _Stage.STUCK, level

@@ -12,7 +12,7 @@ from migprog.core import job_start, libvirt_abi
 from migprog.core.ending import Ending
 from migprog.core.forecast import (
     estimate,
-    foreseen,
+    expectation_making,
     guest_pause,
     precopy,
     precopy_updates,
@@ -58,7 +58,7 @@ class MigrationState:
         found_at: float,
         completion_time_seconds: float | None,
         checkpoint: checkpoint_.Checkpoint | None,
-        expected: Resent | None,
+        expected_resent: Resent | None,
     ) -> None:
         self.server_uuid = server_uuid
         self._found_at = found_at
@@ -66,7 +66,7 @@ class MigrationState:
         self._precopy = precopy.PrecopyState(
             started_at=found_at,
             completion_time_seconds=completion_time_seconds,
-            resent=expected or Resent(),
+            resent=expected_resent or Resent(),
         )
         # The host that it goes to, once a conductor has reported it.
         self.destination: str | None = None
@@ -289,7 +289,7 @@ class MigrationState:
         """Use the curves that were known before, until its own iterations show better."""
         if not self._curves or self._precopy.iterations or self._precopy.latest is None:
             return
-        found = foreseen.resent(self._curves, self._precopy)
+        found = expectation_making.resent(self._curves, self._precopy)
         if found is not None:
             self._precopy = self._precopy._replace(resent=found, is_foreseen=True)
 

@@ -32,7 +32,7 @@ class Monitor(MigrationState):
     """Monitors one migration that was found at ``found_at``.
 
     ``completion_time_seconds`` is how long earlier migrations took from their switchover to their
-    end, ``expected`` what the server is expected to send again. It is read each
+    end, ``expected_resent`` what the server is expected to send again. It is read each
     ``poll_interval_seconds`` or so, which may change. ``checkpoint`` is that of an earlier
     agent; it is None once the migration is known to be running, and nothing is reported before.
     """
@@ -45,9 +45,11 @@ class Monitor(MigrationState):
         completion_time_seconds: float | None = None,
         checkpoint: checkpoint_.Checkpoint | None = None,
         poll_interval_seconds: float = 0.0,
-        expected: Resent | None = None,
+        expected_resent: Resent | None = None,
     ) -> None:
-        super().__init__(server_uuid, found_at, completion_time_seconds, checkpoint, expected)
+        super().__init__(
+            server_uuid, found_at, completion_time_seconds, checkpoint, expected_resent
+        )
         self.uuid = uuid
         self.poll_interval_seconds = poll_interval_seconds
         self._percent = None if checkpoint is None else checkpoint.percent

@@ -69,19 +69,19 @@ def replay(
     recording: Recording,
     rules: schedule.Rules,
     completion_time_seconds: float | None = None,
-    expected: Resent | None = None,
+    expected_resent: Resent | None = None,
     watch: Callable[[Monitor, float], None] | None = None,
     expectation: Expectation | None = None,
 ) -> Replayed:
     """Run a recording through a monitor of its own. ``watch`` is called with it after each sample.
 
     ``completion_time_seconds`` is that of earlier migrations between the same hosts; the recording
-    may have it, too. ``expected`` is what the server is expected to send again, by
+    may have it, too. ``expected_resent`` is what the server is expected to send again, by
     earlier migrations; ``expectation`` is what the answer to the first report says.
     """
     if completion_time_seconds is None:
         completion_time_seconds = recording.completion_time_seconds
-    player = _Player(recording, rules, completion_time_seconds, expected, expectation)
+    player = _Player(recording, rules, completion_time_seconds, expected_resent, expectation)
     lines = []
     for t, seen in rows.observations(recording, _UUID):
         player.play(t, seen)
@@ -99,11 +99,14 @@ class _Player:
         recording: Recording,
         rules: schedule.Rules,
         completion_time_seconds: float | None,
-        expected: Resent | None,
+        expected_resent: Resent | None,
         expectation: Expectation | None = None,
     ) -> None:
         self._expectation = expectation
-        self._completion_time_seconds, self._expected = completion_time_seconds, expected
+        self._completion_time_seconds, self._expected_resent = (
+            completion_time_seconds,
+            expected_resent,
+        )
         self.sent: list[Sent] = []
         self.now = recording.rows[0]["t"] if recording.rows else 0.0
         self._facts = ServerFacts(
@@ -119,7 +122,8 @@ class _Player:
         self.wait_until(t)
         if self.monitor is None and seen is not None and observation.begins(seen):
             self.monitor = Monitor(
-                *(_UUID, _UUID, t, self._completion_time_seconds), expected=self._expected
+                *(_UUID, _UUID, t, self._completion_time_seconds),
+                expected_resent=self._expected_resent,
             )
             self.monitor.learn(self._facts)
         if self.monitor is not None:

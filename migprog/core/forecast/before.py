@@ -16,8 +16,12 @@ from dataclasses import dataclass
 from migprog.core.forecast import before_words
 from migprog.core.forecast.dirty_curve import MAX_CURVES, DirtyCurve, Fitting, fitting
 from migprog.core.forecast.estimate import MIRRORS_END_SECONDS, TURN_SECONDS
-from migprog.core.forecast.expected import Expected, needed_bytes_per_second, run_through
 from migprog.core.forecast.guest_pause import DEFAULT_DOWNTIME_LIMIT_SECONDS
+from migprog.core.forecast.migration_to_come import (
+    MigrationToCome,
+    needed_bytes_per_second,
+    run_through,
+)
 from migprog.core.learned import RANGE_DEVIATIONS, Learned
 from migprog.core.measurement import Measurement, Window
 
@@ -64,7 +68,7 @@ class Before:
     The seconds are of the whole migration with an 80 % range, as far as it converges; all None
     if it does not, ``high_seconds`` None if it may not converge. ``..._needed_...``: with which it
     would converge; None where it does without, or where that is not known. ``helps`` are words of
-    :data:`before_words.HELPS`. ``expected`` is the middle of its possible courses.
+    :data:`before_words.HELPS`. ``migration`` is the middle of its possible courses.
     """
 
     total_seconds: float | None
@@ -76,7 +80,7 @@ class Before:
     helps: tuple[str, ...]
     message: str
     basis: Basis
-    expected: Expected | None = None
+    migration: MigrationToCome | None = None
 
 
 def forecast_before(
@@ -104,47 +108,47 @@ def forecast_before(
     why = before_words.unforeseeable(bool(curves), disk_bytes is None, measurement.has_host_devices)
     if why or disk_bytes is None:
         return Before(None, None, None, "unknown", None, None, (), why or "", basis)
-    expected = _expected(measurement, learned, curves[0], disk_bytes, auto_converge)
+    migration = _migration(measurement, learned, curves[0], disk_bytes, auto_converge)
     age_seconds = max(0.0, now - measurement.measured_at)
-    outcomes = _outcomes(expected, fits, learned, age_seconds)
+    outcomes = _outcomes(migration, fits, learned, age_seconds)
     ended = sorted(each for each in outcomes if each[0] is not None)
     converges = "unknown"
     if len(ended) >= _SURE * len(outcomes):
         converges = "yes"
     elif len(ended) <= (1 - _SURE) * len(outcomes):
         stuck = [number for seconds, number in outcomes if seconds is None]
-        may_end = sum(_may_end(expected, fits[number], learned) for number in stuck)
+        may_end = sum(_may_end(migration, fits[number], learned) for number in stuck)
         if len(ended) + may_end <= (1 - _SURE) * len(outcomes):
             converges = "no"
-    middle = _middle(expected, curves, outcomes, converges)
+    middle = _middle(migration, curves, outcomes, converges)
     return _said(middle, learned, ended, converges, basis)
 
 
-def _expected(
+def _migration(
     measurement: Measurement,
     learned: Learned,
     curve: DirtyCurve,
     disk_bytes: int,
     auto_converge: bool,
-) -> Expected:
+) -> MigrationToCome:
     total = measurement.memory_bytes
     filled = float(total)
     if measurement.resident_bytes is not None:
         filled = min(filled, max(0.0, measurement.resident_bytes - _QEMU_BYTES))
     limit = measurement.downtime_limit_seconds
-    return Expected(
+    return MigrationToCome(
         memory_bytes=filled,
         disk_bytes=float(disk_bytes),
         scan_seconds=(total - filled) / _ZEROS_BYTES_PER_SECOND,
         curve=curve,
-        limit_seconds=DEFAULT_DOWNTIME_LIMIT_SECONDS if limit is None else limit,
+        downtime_limit_seconds=DEFAULT_DOWNTIME_LIMIT_SECONDS if limit is None else limit,
         overhead_seconds=learned.overhead_seconds,
         auto_converge=auto_converge,
     )
 
 
 def _outcomes(
-    expected: Expected, fits: Sequence[Fitting], learned: Learned, age_seconds: float
+    migration: MigrationToCome, fits: Sequence[Fitting], learned: Learned, age_seconds: float
 ) -> list[tuple[float | None, int]]:
     """Return the seconds of each possible precopy (None: it does not converge) with the number of
     its curve; each is as probable as any other."""
@@ -155,19 +159,19 @@ def _outcomes(
         at = rate.bytes_per_second * math.exp(rate_deviation * _spaced(number, _SECOND_STEP))
         low, high = _THROTTLES
         throttle = low + (high - low) * ((number * _THIRD_STEP) % 1.0)
-        one = expected._replace(curve=curve, enough_percent=throttle)
+        one = migration._replace(curve=curve, enough_percent=throttle)
         precopy = run_through(one, at)
         seconds = precopy.seconds
-        found.append((None if seconds is None else seconds + expected.overhead_seconds, number))
+        found.append((None if seconds is None else seconds + migration.overhead_seconds, number))
     return found
 
 
-def _may_end(expected: Expected, fit: Fitting, learned: Learned) -> bool:
+def _may_end(migration: MigrationToCome, fit: Fitting, learned: Learned) -> bool:
     """Return whether a guest that writes in bursts would let a migration end while it rests."""
     if fit.load_spread < _BURSTS:
         return False
     rests = fit.curve.faster(math.exp(-RANGE_DEVIATIONS * fit.load_spread))
-    course = run_through(expected._replace(curve=rests), learned.rate.bytes_per_second)
+    course = run_through(migration._replace(curve=rests), learned.rate.bytes_per_second)
     return course.iterations_seconds is not None
 
 
@@ -188,42 +192,44 @@ def _spaced(number: int, step: float) -> float:
 
 
 def _middle(
-    expected: Expected,
+    migration: MigrationToCome,
     curves: Sequence[DirtyCurve],
     outcomes: Sequence[tuple[float | None, int]],
     converges: str,
-) -> Expected:
+) -> MigrationToCome:
     """Return the precopy in the middle of those that fit the verdict."""
     ended = sorted(each for each in outcomes if each[0] is not None)
     if converges == "no" or not ended:
         stuck = [number for seconds, number in outcomes if seconds is None]
         by_pace = sorted(stuck, key=lambda number: curves[number].bytes_per_second)
-        return expected._replace(curve=curves[by_pace[len(by_pace) // 2]])
-    return expected._replace(curve=curves[ended[len(ended) // 2][1]])
+        return migration._replace(curve=curves[by_pace[len(by_pace) // 2]])
+    return migration._replace(curve=curves[ended[len(ended) // 2][1]])
 
 
 def _said(
-    expected: Expected,
+    migration: MigrationToCome,
     learned: Learned,
     ended: Sequence[tuple[float | None, int]],
     converges: str,
     basis: Basis,
 ) -> Before:
     rate = learned.rate.bytes_per_second
-    level = run_through(expected._replace(auto_converge=False), rate).level_bytes
+    level = run_through(migration._replace(auto_converge=False), rate).level_bytes
     downtime = None if level is None else level / rate
-    needed = None if level is None else needed_bytes_per_second(expected, rate)
+    needed = None if level is None else needed_bytes_per_second(migration, rate)
     low = middle = high = None
     if converges != "no" and ended:
-        turn = TURN_SECONDS + MIRRORS_END_SECONDS if expected.disk_bytes else 0.0
+        turn = TURN_SECONDS + MIRRORS_END_SECONDS if migration.disk_bytes else 0.0
         low, middle, high = _range([each for each, _ in ended if each is not None], learned, turn)
     if converges == "unknown":
         high = None
     helps = (
-        () if converges == "yes" else before_words.helps(downtime, needed, expected.auto_converge)
+        () if converges == "yes" else before_words.helps(downtime, needed, migration.auto_converge)
     )
-    message = before_words.message(converges, (low, middle, high), expected, rate, downtime, needed)
-    return Before(middle, low, high, converges, downtime, needed, helps, message, basis, expected)
+    message = before_words.message(
+        converges, (low, middle, high), migration, rate, downtime, needed
+    )
+    return Before(middle, low, high, converges, downtime, needed, helps, message, basis, migration)
 
 
 def _range(

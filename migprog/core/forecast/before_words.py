@@ -2,7 +2,7 @@
 """The words of a forecast that is made before a migration starts."""
 
 from migprog.core.duration import describe
-from migprog.core.forecast.expected import Expected
+from migprog.core.forecast.migration_to_come import MigrationToCome
 
 # What may help a server that does not converge by itself.
 DOWNTIME_LIMIT = "downtime-limit"
@@ -43,7 +43,7 @@ def helps(
 def message(
     converges: str,
     seconds: tuple[float | None, float | None, float | None],
-    expected: Expected,
+    migration: MigrationToCome,
     rate: float,
     downtime_seconds: float | None,
     bytes_per_second: float | None,
@@ -53,7 +53,7 @@ def message(
     at = f"at {rate / _MIB:.0f} MiB/s"
     if converges == "yes":
         return f"converges: about {middle} ({low} to {high}) {at}"
-    needs = _needs(expected, downtime_seconds, bytes_per_second)
+    needs = _needs(migration, downtime_seconds, bytes_per_second)
     if converges == "no":
         return f"does not converge {at}: the server dirties its memory as fast as it is sent{needs}"
     least = f"; if it does, it takes about {middle}" if middle else ""
@@ -61,13 +61,13 @@ def message(
 
 
 def _needs(
-    expected: Expected, downtime_seconds: float | None, bytes_per_second: float | None
+    migration: MigrationToCome, downtime_seconds: float | None, bytes_per_second: float | None
 ) -> str:
     text = ""
     if downtime_seconds is not None:
         text += f"; needs a downtime limit of {describe(downtime_seconds)}"
-        text += f" (now {describe(expected.limit_seconds)})"
+        text += f" (now {describe(migration.downtime_limit_seconds)})"
     if bytes_per_second is not None:
         text += f"; or {bytes_per_second / _MIB:.0f} MiB/s"
-    more = "post-copy" if expected.auto_converge else "auto-converge or post-copy"
+    more = "post-copy" if migration.auto_converge else "auto-converge or post-copy"
     return f"{text}; or {more}" if text else f"; {more} would help"

@@ -19,13 +19,13 @@ _BEFORE_END = (Phase.MEMORY_FIRST_ITERATION, Phase.MEMORY_ITERATIONS, Phase.SWIT
 def limit_that_was_lowered(needs: Requirements, now: Situation, history: History) -> Advice | None:
     """Return that the limit which steering had set is to be set again, or that it is left, if
     another party has lowered it. The caller knows that the migration needs it."""
-    if history.limit_seconds is None or SteeringAction.RAISE_DOWNTIME not in needs.may:
+    if history.downtime_limit_seconds is None or SteeringAction.RAISE_DOWNTIME not in needs.may:
         return None
     if history.was_advised(SteeringAction.ABORT) or history.was_advised(
         SteeringAction.STOP_ASSERTING
     ):
         return None
-    ours = min(history.limit_seconds, needs.longest_downtime_seconds)
+    ours = min(history.downtime_limit_seconds, needs.longest_downtime_seconds)
     other = now.known_limit_seconds
     if other is None or other >= ours / HIGHER or _may_yet_work(history.latest, now):
         return None

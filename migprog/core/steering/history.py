@@ -26,7 +26,7 @@ class History(NamedTuple):
     ``level_since`` is when remaining memory stopped shrinking, None while it shrinks;
     ``late_starts`` how many iteration starts in a row expected the end after the deadline, the
     first of them at ``late_since``. ``iteration`` is the latest that was decided on, ``stalled_at``
-    when no data moved last. ``limit_seconds`` is the downtime limit that steering has set.
+    when no data moved last. ``downtime_limit_seconds`` is the downtime limit that steering has set.
     """
 
     level_since: float | None = None
@@ -36,7 +36,7 @@ class History(NamedTuple):
     stalled_at: float | None = None
     rates: tuple[tuple[float, float], ...] = ()
     advice: tuple[Advice, ...] = ()
-    limit_seconds: float | None = None
+    downtime_limit_seconds: float | None = None
 
     @property
     def made(self) -> list[Advice]:
@@ -122,7 +122,7 @@ def settle(history: History, state: State) -> History:
     limit = newest.sets_downtime_limit_seconds if state is State.DONE else None
     return history._replace(
         advice=(*before, changed),
-        limit_seconds=history.limit_seconds if limit is None else limit,
+        downtime_limit_seconds=history.downtime_limit_seconds if limit is None else limit,
     )
 
 
@@ -136,4 +136,4 @@ def mode_changed(history: History, acts: bool) -> History:
     advice = history.advice
     if acts:
         advice = tuple(dataclasses.replace(each, lapsed=True) for each in advice)
-    return history._replace(advice=advice, limit_seconds=None)
+    return history._replace(advice=advice, downtime_limit_seconds=None)

@@ -15,7 +15,7 @@ from migprog.core.drain_plan import plan_drain, renew
 from migprog.core.drain_simulation import Step, end_seconds, simulate
 from migprog.core.forecast.before import Basis, Before
 from migprog.core.forecast.dirty_curve import MIB, DirtyCurve
-from migprog.core.forecast.expected import Expected, run_through
+from migprog.core.forecast.migration_to_come import MigrationToCome, run_through
 from migprog.core.learned import Rate
 
 GIB = 2**30
@@ -29,10 +29,10 @@ def expected(gib=8.0, dirties_mib=1.0, knee=math.inf, **facts):
         "disk_bytes": 0.0,
         "scan_seconds": 0.0,
         "curve": DirtyCurve(dirties_mib * MIB, knee),
-        "limit_seconds": 0.5,
+        "downtime_limit_seconds": 0.5,
         "overhead_seconds": 2.0,
     }
-    return Expected(**(known | facts))
+    return MigrationToCome(**(known | facts))
 
 
 def candidate(name, gib=8.0, dirties_mib=1.0, converges=None, **facts):
@@ -51,7 +51,7 @@ def candidate(name, gib=8.0, dirties_mib=1.0, converges=None, **facts):
         helps=() if converges == "yes" else ("post-copy",),
         message="said",
         basis=BASIS,
-        expected=precopy,
+        migration=precopy,
     )
     return ServerToMove(name, round(gib * GIB), before)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from migprog.core.forecast.before import forecast_before
 from migprog.core.forecast.dirty_curve import MIB, DirtyCurve
-from migprog.core.forecast.expected import Expected, run_through
+from migprog.core.forecast.migration_to_come import MigrationToCome, run_through
 from migprog.core.forecast.throttling import THROTTLE_ENOUGH
 from migprog.core.learned import Learned, Rate
 from migprog.core.measurement import Measurement, Window, together
@@ -192,7 +192,7 @@ def width(before):
 
 
 courses = st.builds(
-    Expected,
+    MigrationToCome,
     memory_bytes=st.floats(64.0 * MIB, 512.0 * GIB),
     disk_bytes=st.sampled_from([0.0, 10.0 * GIB]),
     scan_seconds=st.floats(0.0, 10.0),
@@ -203,7 +203,7 @@ courses = st.builds(
         st.sampled_from([1.0, 6.0, 60.0]),
         seconds=st.just(1.0),
     ),
-    limit_seconds=st.floats(0.05, 10.0),
+    downtime_limit_seconds=st.floats(0.05, 10.0),
     overhead_seconds=st.just(1.0),
     # On a slower network auto-converge begins sooner, and the migration may end sooner by it.
     auto_converge=st.just(False),

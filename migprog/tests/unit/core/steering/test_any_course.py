@@ -272,7 +272,7 @@ def test_another_mode_decides_again_and_asserts_nothing(policy, steps, other):
         history = each.before
     for acts in (True, False):
         changed = mode_changed(history, acts)
-        assert changed.limit_seconds is None
+        assert changed.downtime_limit_seconds is None
         assert [a.state for a in changed.advice] == [a.state for a in history.advice]
         if acts:
             assert all(a.state is not State.ADVISED for a in changed.made)

@@ -171,7 +171,7 @@ def test_what_was_only_advised_is_decided_again_once_steering_acts():
 def test_limit_is_not_asserted_once_steering_only_advises():
     history, _ = plateau(NEEDS, until=60, done=State.DONE)
     history = mode_changed(history, acts=False)
-    assert history.limit_seconds is None
+    assert history.downtime_limit_seconds is None
     lowered = level(100.0, downtime_limit_seconds=0.095)
     found = decide(NEEDS, lowered, history)[1]
     assert not isinstance(found, Advice) or found.reason is not AdviceReason.LIMIT_LOWERED

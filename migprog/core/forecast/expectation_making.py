@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a server is expected to send again, by curves that are known before its migration begins.
 
-The iterations are those of a migration that runs (:mod:`migprog.core.forecast.expected`).
+The iterations are those of a migration that runs (:mod:`migprog.core.forecast.migration_to_come`).
 """
 
 import math
@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from migprog.core.forecast.before import loaded
 from migprog.core.forecast.dirty_curve import MIB, DirtyCurve, fitting
 from migprog.core.forecast.expectation import CURVES, Expectation
-from migprog.core.forecast.expected import Expected, run_through
 from migprog.core.forecast.first_iteration import first_iteration
 from migprog.core.forecast.guest_pause import (
     DEFAULT_DOWNTIME_LIMIT_SECONDS,
     downtime_limit_seconds,
 )
+from migprog.core.forecast.migration_to_come import MigrationToCome, run_through
 from migprog.core.forecast.precopy import SLICE_SECONDS, PrecopyState
 from migprog.core.forecast.resent import Resent
 from migprog.core.learned import Learned
@@ -82,7 +82,7 @@ def resent(curves: Sequence[DirtyCurve], precopy: PrecopyState) -> Resent | None
 
 def _share(curve: DirtyCurve, memory_bytes: float, limit: float, rate: float) -> float | None:
     """Return what is sent again as a share of the first iteration; None: it does not converge."""
-    course = run_through(Expected(memory_bytes, 0.0, 0.0, curve, limit, 0.0), rate)
+    course = run_through(MigrationToCome(memory_bytes, 0.0, 0.0, curve, limit, 0.0), rate)
     if course.iterations_seconds is None:
         return None
     return course.iterations_seconds / max(course.first_seconds, SLICE_SECONDS)
