@@ -100,7 +100,7 @@ class Actions:
             self._refuse(request, acted.refused)
         else:
             self._log(
-                f"has failed: {acted.error}; the migration continues; check libvirt and QEMU",
+                f"has failed: {acted.error}; the migration may continue; check libvirt and QEMU",
                 request,
                 logging.ERROR,
             )
