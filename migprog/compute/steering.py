@@ -17,7 +17,7 @@ from migprog.core.monitor import Monitor
 from migprog.core.status import Status
 from migprog.core.steering import history as history_
 from migprog.core.steering.advice import Advice, State, SteeringAction
-from migprog.core.steering.decide import REPEATED, decide
+from migprog.core.steering.decide import decide
 from migprog.core.steering.history import History
 from migprog.core.steering.nova_next import foretell
 from migprog.core.steering.nova_schedule import NovaOptions
@@ -228,7 +228,7 @@ class Steering:
             self._log(steered.monitor, f"has carried out {action}")
         else:
             follows = "it is not tried again"
-            if action in REPEATED:
+            if action in history_.REPEATED:
                 follows = f"it is tried {history_.MOST_FAILURES} times in all"
             text = f"could not carry out {action}: {error}; {follows}; check libvirt and QEMU"
             self._log(steered.monitor, text, logging.ERROR)

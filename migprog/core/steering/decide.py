@@ -41,8 +41,6 @@ from migprog.core.steering.situation import Situation
 # An iteration start that needs no more than so many times the least of the latest is a good one.
 _NEAR_LEAST = 1.1
 _MOST_RAISES = 3
-# Tried again after a failure, up to history.MOST_FAILURES times in all.
-REPEATED = (SteeringAction.RAISE_DOWNTIME, SteeringAction.RAISE_BANDWIDTH, SteeringAction.ABORT)
 # After a stall the network may fail again; post-copy would leave the guest without its memory.
 _STALLED_LATELY_SECONDS = 60.0
 # The next iteration may last 1.1 times as long as the latest, and be seen 1 s late.
@@ -221,7 +219,9 @@ def _was_tried(advice: Advice, now: Situation, history: History) -> bool | None:
     a pause that libvirt refuses is not possible.
     """
     same = [each for each in history.made if each.action is advice.action]
-    carried_out = CARRIED_OUT if advice.action in REPEATED else CARRIED_OUT | {State.FAILED}
+    carried_out = (
+        CARRIED_OUT if advice.action in history_.REPEATED else CARRIED_OUT | {State.FAILED}
+    )
     tried = [each for each in same if each.state in carried_out]
     new = advice.sets_downtime_limit_seconds
     if new is not None:

@@ -18,6 +18,8 @@ RATE_SECONDS = 5.0
 _RATE_CHANGES = 1.5
 # What libvirt refuses is tried so often.
 MOST_FAILURES = 3
+# The actions that are tried so often.
+REPEATED = (SteeringAction.RAISE_DOWNTIME, SteeringAction.RAISE_BANDWIDTH, SteeringAction.ABORT)
 
 
 class History(NamedTuple):
