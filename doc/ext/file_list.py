@@ -13,7 +13,7 @@ _ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Folders whose files are listed, and the ends of these files' names.
 LISTED = ("migprog", "lab", "benchmarks")
 _LISTED_ENDS = (".py", ".mjs")
-# Tests say by their names what they test, and the files of others nothing to us.
+# The names of tests say what they test; vendored files are not ours.
 _UNLISTED = (
     "migprog/db/alembic",
     "migprog/tests/functional",
