@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scenarios drawn by chance, more varied than those that somebody chose.
 
-What a guest writes is relative to the bandwidth B. Two draws: forecasts may be fitted to ``VARIED``
-(and to the halves), never to ``HELD``.
+What a guest writes is relative to the bandwidth B. Forecasts may be fitted to ``VARIED`` (and to
+the halves), never to ``HELD`` or ``FRESH``.
 """
 
 import random
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from lab.corpus.scenario import FOR_EVER_MS, Action, Scenario, Segments, steady
 
-VARIED_SEED, HELD_SEED = 1811, 2711
+VARIED_SEED, HELD_SEED, FRESH_SEED = 1811, 2711, 2811
 COUNT = 24
 _SIZES_MIB = (200, 1024)
 _FIRST_PASS_SECONDS = (6.0, 13.0)
@@ -170,3 +170,6 @@ def _scenario(rng: random.Random, name: str, kind: str, guest: _Guest) -> Scenar
 
 VARIED = draw(VARIED_SEED, "varied")
 HELD = draw(HELD_SEED, "held")
+# The numbers of eight kinds: middle, just-below, once-around, wobbling, bursts, a ramp, and a disk.
+_FRESH_NUMBERS = (2, 3, 5, 9, 10, 12, 15, 19)
+FRESH = tuple(draw(FRESH_SEED, "fresh")[number - 1] for number in _FRESH_NUMBERS)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lab.corpus.drawn import HELD, VARIED
+from lab.corpus.drawn import FRESH, HELD, VARIED
 from lab.corpus.guests_of_nova import NOVA, VCPU
 from lab.corpus.half_tuned import TUNED
 from lab.corpus.half_untouched import UNTOUCHED
@@ -18,7 +18,7 @@ Row = dict[str, Any]
 HERE = Path(__file__).parent
 HALVES = {"tuned": TUNED, "untouched": UNTOUCHED}
 # All that are recorded in the lab, by folder.
-DRAWN = {"varied": VARIED, "held": HELD}
+DRAWN = {"varied": VARIED, "held": HELD, "fresh": FRESH}
 RECORDED = HALVES | DRAWN | {"nova": NOVA, "vcpu": VCPU}
 SUFFIX = ".jsonl.gz"
 

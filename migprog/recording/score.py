@@ -22,7 +22,7 @@ from migprog.recording.ground_truth import GroundTruth, Group
 from migprog.recording.replay import Line, Replayed
 
 # An error of the ETA is relative to the time left, for which this is the minimum.
-_FLOOR_SECONDS = 2.0
+FLOOR_SECONDS = 2.0
 _MAX_PERCENT_UNDER_WAY = 99
 _IN_MEMORY = (Phase.MEMORY_FIRST_ITERATION, Phase.MEMORY_ITERATIONS)
 # Changes of a verdict that rise in this order do not count as flips.
@@ -53,7 +53,8 @@ class Score:
     ``displayed_distances``: the same for the percentage that a user sees by the reports that were
     sent, looking five times a second, 0 before the first; ``nova_distances``: for Nova's progress.
     ``eta_errors_early``, ``eta_errors_late``: distance from the ETA to the time really left, as a
-    share of the latter (of 2 s at least), before and after the start of the second iteration.
+    share of the latter (of 2 s at least), before and after the start of the second iteration;
+    ``eta_late_is_longer``: whether the ETA was longer, for each of those after.
     ``without_eta``: samples after that without an ETA.
     ``in_range``: whether the range held the time left, for each sample that had one.
     ``wrong_verdict``: the last verdict while memory was copied was not-converging though it
@@ -79,6 +80,7 @@ class Score:
     nova_distances: tuple[float, ...]
     eta_errors_early: tuple[float, ...]
     eta_errors_late: tuple[float, ...]
+    eta_late_is_longer: tuple[bool, ...]
     without_eta: int
     in_range: tuple[bool, ...]
     dirties_little: bool
@@ -117,6 +119,9 @@ def score(
         nova_distances=_nova_distances(recording, truth),
         eta_errors_early=_eta_errors(early, truth),
         eta_errors_late=_eta_errors(late, truth),
+        eta_late_is_longer=tuple(
+            line.eta_seconds > truth.end - line.t for line in late if line.eta_seconds is not None
+        ),
         without_eta=sum(line.eta_seconds is None for line in late),
         in_range=_in_range(measured, truth),
         dirties_little=truth.dirties_little,
@@ -158,7 +163,7 @@ def _nova_distances(recording: Recording | None, truth: GroundTruth) -> tuple[fl
 
 def _eta_errors(lines: Sequence[Line], truth: GroundTruth) -> tuple[float, ...]:
     return tuple(
-        abs(line.eta_seconds - (truth.end - line.t)) / max(_FLOOR_SECONDS, truth.end - line.t)
+        abs(line.eta_seconds - (truth.end - line.t)) / max(FLOOR_SECONDS, truth.end - line.t)
         for line in lines
         if line.eta_seconds is not None
     )
@@ -218,11 +223,11 @@ def figures(scores: Sequence[Score]) -> Figures:
         "percent_distance": _mean(_all(score.percent_distances for score in scores)),
         "displayed_distance": _mean(_all(score.displayed_distances for score in scores)),
         "nova_distance": _mean(_all(score.nova_distances for score in scores)),
-        "eta_error_median": _quantile(late, 0.5),
-        "eta_error_p90": _quantile(late, 0.9),
+        "eta_error_median": quantile(late, 0.5),
+        "eta_error_p90": quantile(late, 0.9),
         "without_eta": _share(without_eta, without_eta + len(late)),
-        "early_eta_error_median": _quantile(_all(s.eta_errors_early for s in scores), 0.5),
-        "early_eta_error_median_little": _quantile(_all(s.eta_errors_early for s in little), 0.5),
+        "early_eta_error_median": quantile(_all(s.eta_errors_early for s in scores), 0.5),
+        "early_eta_error_median_little": quantile(_all(s.eta_errors_early for s in little), 0.5),
         "in_range": _mean(_all(score.in_range for score in scores)),
         "verdicts_judged": len(judged),
         "verdicts_wrong": sum(judged),
@@ -251,6 +256,6 @@ def _max(values: Iterable[float | None]) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _quantile(values: Sequence[float], share: float) -> float | None:
+def quantile(values: Sequence[float], share: float) -> float | None:
     """Return the smallest value that at least ``share`` of them do not exceed."""
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)] if values else None

@@ -97,6 +97,19 @@ def surprises(
     return (*before, abs(math.log(dirtied / said)))[-_SURPRISES:] if said > 0 else before
 
 
+def came_round(iterations: Sequence[IterationStart]) -> bool:
+    """Return whether what surprised in the second iteration fits a guest that goes on as before:
+    one that had dirtied its whole working set in the first iteration dirties more a second in a
+    shorter one, and no more in all."""
+    if len(iterations) != 2:
+        return False
+    first, second = iterations
+    if first.dirtied_bytes is None or second.dirtied_bytes is None:
+        return False
+    least = first.dirtied_bytes * second.seconds
+    return least <= second.dirtied_bytes * first.seconds <= first.dirtied_bytes * first.seconds
+
+
 def without_progress(iterations: Sequence[IterationStart]) -> bool:
     """Return whether the last iterations had no less to send than the best one before them."""
     if len(iterations) <= _ITERATIONS_WITHOUT_PROGRESS:

@@ -9,7 +9,7 @@ short as QEMU's own time slice, and sums up their times.
 import math
 from typing import NamedTuple, Protocol, Self, TypeVar
 
-from migprog.core.forecast.dirty_rate import MAX_RATIO, DirtyRate
+from migprog.core.forecast.dirty_rate import MAX_RATIO, DirtyRate, came_round
 from migprog.core.forecast.disk_copy import Left
 from migprog.core.forecast.first_iteration import FirstIteration, first_iteration
 from migprog.core.forecast.guest_pause import (
@@ -35,18 +35,21 @@ _CURVED_ITERATIONS = 8
 # A guest with a smaller exponent writes the same pages repeatedly.
 _HOT = 0.95
 # What has lasted for some time is expected to last this share of it again, if no more is known.
-_LASTING = 0.5
+# Where it may last for no time or for ever, the figure with the least error, as a share of the time
+# really left, is far below the median.
+_LASTING = 0.1
 # Guests near the bandwidth end later than the whole downtime limit says. Fitted; its cause is not
 # known (perhaps QEMU's own rate, that of its last slice, is below the mean).
 _LIMIT_SHARE = 0.96
 # A surprise (a logarithm) so large halves the trust that the guest goes on as lately.
-_CHANGED = 1.2
+_CHANGED = 0.4
 # By how much more or less than expected the guest may dirty in 80 of 100 cases, as a logarithm: at
 # least; for each surprise; and after one iteration start, when nothing can have surprised.
-_LEAST_SPREAD, _SPREAD_BY_SURPRISE, _FIRST_SPREAD = 0.015, 1.5, 0.9
-# The 80 % range of the completion time, and of a plateau, as shares of their estimate.
+_LEAST_SPREAD, _SPREAD_BY_SURPRISE, _FIRST_SPREAD = 0.015, 1.5, 0.6
+# The 80 % range of the completion time, of a plateau that auto-converge ends, and of another, as
+# shares of their estimate.
 _COMPLETION_SPREAD = (0.85, 1.2)
-_PLATEAU_SPREAD = (0.25, 2.5)
+_THROTTLED_SPREAD, _PLATEAU_SPREAD = (0.25, 2.5), (0.25, 6.0)
 # Those in which what is known of earlier migrations counts.
 _FIRST_PHASES = (Phase.SETUP, Phase.DISK_COPY, Phase.MEMORY_FIRST_ITERATION)
 # The spread of a rate that the migration has itself shown.
@@ -246,10 +249,12 @@ def _iterating(precopy: PrecopyState, known: DirtyRate, rate: float) -> Estimate
     whole_iteration = in_iteration + this_iteration
     iterations = iterations_seconds(known, whole_iteration, unsent, most, rate)
     level = iterations is None or (precopy.on_plateau and iterations > 0)
-    if iterations is None or level or sample.cpu_throttle_percent is not None:
+    is_throttled = sample.cpu_throttle_percent is not None
+    if iterations is None or level or is_throttled:
         lasting = _lasting_seconds(precopy, whole_iteration)
         iterations = lasting if iterations is None or level else min(iterations, lasting)
-        low, high = (this_iteration + iterations * factor for factor in _PLATEAU_SPREAD)
+        spread = _THROTTLED_SPREAD if is_throttled else _PLATEAU_SPREAD
+        low, high = (this_iteration + iterations * factor for factor in spread)
     else:
         iterations = _if_unchanged(precopy, iterations, whole_iteration)
         low, high = _range(precopy, this_iteration, iterations, whole_iteration)
@@ -275,7 +280,7 @@ def _if_unchanged(precopy: PrecopyState, iterations: float, whole_iteration: flo
     shorter: of two ways to an end the sooner counts.
     """
     surprise = precopy.surprises[-1] if precopy.surprises else 0.0
-    if not surprise or not iterations:
+    if not surprise or not iterations or came_round(precopy.iterations):
         return iterations
     weight = surprise**2 / (surprise**2 + _CHANGED**2)
     return 1 / (1 / iterations + weight / _lasting_seconds(precopy, whole_iteration))

@@ -6,20 +6,18 @@ costs processor time, so a guest that has used almost none has dirtied little. T
 true: a busy guest may compute without writing, and is expected to do as any other.
 """
 
-import math
 from typing import NamedTuple
 
 from migprog.core.forecast.job_sample import Sample
 from migprog.core.forecast.resent import Resent
 
-# What software dirties in a second of processor time, if it does little else: Linux copies 1.1 GiB
-# from a pipe and hands out 1.4 GiB of new memory. Devices write to memory by themselves, but
-# drivers must ask for it and take it. Programs that write a word in each page dirty more.
-DIRTIED_BYTES_PER_SECOND = 2.0 * 2**30
+# What software dirties in a second of processor time, if it does little else: between the 1.1 GiB
+# that Linux copies from a pipe, or 1.4 GiB of new memory that it hands out, and 4 GiB of files.
+# Devices write to memory by themselves, but drivers must ask for it and take it. Programs that
+# write a word in each page dirty more.
+DIRTIED_BYTES_PER_SECOND = 2.5 * 2**30
 # Linux counts a thread's time in hundredths of a second: half of that is the mean error.
 _ERROR_SECONDS = 0.005
-# How fast what is expected falls as the limit does.
-_STEEPNESS = 4
 # What a guest is likely to send again, as a share of what is taken for the most.
 _LIKELY = 0.5
 
@@ -64,10 +62,6 @@ def limited(
     of the guest. In the part of the time since ``started_at`` that was not observed the guest may
     have dirtied the most that is expected. What the server has sent again itself in earlier
     migrations is better evidence, and is not limited.
-
-    A guest whose limit is near what is expected may be any. One whose limit is far below that is
-    mostly far below its limit, too, as vCPUs do more than write. So what is expected falls faster
-    than the limit.
     """
     dirtied = None if known is None else known.dirtied_bytes_per_second()
     if known is None or dirtied is None or expected.is_own or bytes_per_second <= 0:
@@ -77,8 +71,7 @@ def limited(
         return expected
     seen_seconds = known.latest_at - known.first_at
     seen = seen_seconds / max(seen_seconds, known.latest_at - started_at)
-    factor = seen * math.pow(share / expected.most, _STEEPNESS) + 1 - seen
-    most = factor * expected.most
+    most = seen * share + (1 - seen) * expected.most
     return expected._replace(
         least=min(expected.least, most), likely=min(expected.likely, _LIKELY * most), most=most
     )

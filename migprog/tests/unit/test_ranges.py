@@ -36,7 +36,7 @@ def test_range_holds_the_truth_of_drawn_guests():
     """Nothing was fitted to those held; of their steady guests it holds the truth of too many."""
     assert 0.75 <= held_by("varied", Group.STEADY) <= 0.9
     assert 0.75 <= held_by("varied", Group.CHANGING) <= 0.9
-    assert 0.75 <= held_by("held", Group.STEADY) <= 0.94
+    assert 0.75 <= held_by("held", Group.STEADY) <= 0.93
     assert 0.75 <= held_by("held", Group.CHANGING) <= 0.9
 
 

@@ -175,7 +175,7 @@ def test_steady_guests(half):
     steady = of(half, Group.STEADY)
     assert steady["percent_distance"] <= 12
     assert steady["eta_error_median"] <= 0.04
-    assert steady["eta_error_p90"] <= 0.13
+    assert steady["eta_error_p90"] <= 0.10
     assert steady["early_eta_error_median_little"] <= 0.11
 
 
@@ -183,19 +183,18 @@ def test_steady_guests(half):
 def test_guests_that_change(half):
     changing = of(half, Group.CHANGING)
     assert changing["percent_distance"] <= 20
-    assert changing["eta_error_median"] <= 0.20
-    # The goal is 0.60; forecast.rst says which recordings are in the way.
-    assert changing["eta_error_p90"] <= 0.90
+    assert changing["eta_error_median"] <= 0.15
+    assert changing["eta_error_p90"] <= 0.80
 
 
 # The goals are 4 and 12 %, and 20 and 80 %: these drawn guests do not reach them.
 @pytest.mark.parametrize(
     ("folder", "group", "median", "p90"),
     [
-        ("varied", Group.STEADY, 0.06, 0.21),
-        ("varied", Group.CHANGING, 0.19, 1.3),
-        ("held", Group.STEADY, 0.10, 0.40),
-        ("held", Group.CHANGING, 0.47, 1.9),
+        ("varied", Group.STEADY, 0.06, 0.18),
+        ("varied", Group.CHANGING, 0.18, 1.2),
+        ("held", Group.STEADY, 0.09, 0.40),
+        ("held", Group.CHANGING, 0.44, 1.9),
     ],
 )
 def test_drawn_guests(folder, group, median, p90):
@@ -204,6 +203,14 @@ def test_drawn_guests(folder, group, median, p90):
     assert of_group["eta_error_median"] <= median
     assert of_group["eta_error_p90"] <= p90
     assert figured(found)["verdicts_wrong"] == 0
+    assert of_group["displayed_distance"] < of_group["nova_distance"] - 1
+
+
+@pytest.mark.parametrize("group", [Group.STEADY, Group.CHANGING])
+def test_percent_of_fresh_guests_is_nearer_to_the_time_passed_than_novas_progress(group):
+    found = scored.score_all(scored.of_folder("fresh"))
+    of_group = figured([each for each in found if each.group is group])
+    assert of_group["displayed_distance"] < of_group["nova_distance"] - 2
 
 
 @pytest.mark.parametrize("half", ["tuned", "untouched"])

@@ -6,6 +6,7 @@ import pytest
 from migprog.core.forecast.dirty_rate import (
     DirtyRate,
     IterationStart,
+    came_round,
     dirtying,
     recovers,
     shrank,
@@ -125,6 +126,27 @@ def test_surprise_is_how_far_an_iteration_is_from_what_was_expected():
     twice_as_much = IterationStart(10.0, 3, 10**7, 2 * 10**7, 1.0)
     assert surprises((), expected, as_expected) == (0.0,)
     assert surprises((), expected, twice_as_much) == pytest.approx((math.log(2),))
+
+
+@pytest.mark.parametrize(
+    ("iterations", "fits"),
+    [
+        ([(10, 60), (6, 55)], True),
+        ([(10, 60), (6, 70)], False),
+        ([(10, 60), (6, 30)], False),
+        ([(10, 60)], False),
+        ([(10, 60), (6, 55), (5.5, 54)], False),
+    ],
+    ids=["came round", "more in all", "slower", "one", "later"],
+)
+def test_second_iteration_may_show_that_the_guest_has_come_round_its_working_set(iterations, fits):
+    assert came_round(left(*iterations)) is fits
+
+
+def test_a_guest_of_which_nothing_is_known_has_not_come_round():
+    first, second = left((10, 60), (6, 55))
+    assert not came_round([first._replace(dirtied_bytes=None), second])
+    assert not came_round([first, second._replace(dirtied_bytes=None)])
 
 
 def test_latest_surprises_count():

@@ -170,6 +170,27 @@ def test_range_is_wider_near_the_bandwidth_and_by_what_varies():
     assert width(0.5, (0.0,), 0.2) > width(0.5, (0.0,), 0.0)
 
 
+def eta_of(starts, surprise):
+    """The ETA at the start of an iteration of 5 s, where the last ones left so many MiB."""
+    iterations = tuple(
+        IterationStart(10.0 * number, number + 1, mib * MIB, mib * MIB, seconds)
+        for number, (seconds, mib) in enumerate(starts, start=1)
+    )
+    precopy = late(0.8, (surprise,))._replace(iterations=iterations)
+    found = estimate.forecast(precopy, Phase.MEMORY_ITERATIONS, Verdict.CONVERGING)
+    return found.eta_seconds
+
+
+def test_a_load_that_has_surprised_is_expected_to_change_again():
+    slower = ((10.0, 90), (9.0, 50))
+    assert eta_of(slower, 0.5) < 0.8 * eta_of(slower, 0.1) < 0.8 * eta_of(slower, 0.0)
+
+
+def test_a_guest_that_has_come_round_its_working_set_is_expected_to_go_on():
+    round_its_set = ((10.0, 60), (6.0, 50))
+    assert eta_of(round_its_set, 0.5) == eta_of(round_its_set, 0.0)
+
+
 def test_completion_is_counted_from_the_pause_once_all_is_sent():
     """The last bytes were seen moving by a reading half a second after the pause."""
     paused = late(0.3, (0.0,), 0.0, 19.5, 0)._replace(

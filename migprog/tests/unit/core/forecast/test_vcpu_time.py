@@ -29,7 +29,7 @@ def expected(share, resent=UNKNOWN, rate=RATE, **times):
 
 def test_an_idle_guest_is_expected_to_send_little_again():
     found = expected(0.005)
-    assert found.most < 0.02 and found.likely <= found.most and found.least == 0.0
+    assert found.most <= 0.14 and found.likely <= found.most and found.least == 0.0
     assert found.is_known
 
 
@@ -76,7 +76,7 @@ def test_what_a_server_has_sent_again_itself_is_not_limited():
 
 def test_what_other_servers_have_sent_again_is_limited():
     busy_others = Resent(0.4, 0.5, 0.55)
-    assert expected(0.005, busy_others).most < 0.02
+    assert expected(0.005, busy_others).most <= 0.14
     quiet_others = Resent(0.0, 0.01, 0.05)
     assert expected(0.03, quiet_others) == quiet_others
 

@@ -207,7 +207,7 @@ def test_sentences_read_as_people_write() -> None:
         "earlier; or post-copy from iteration 2 on, 1.6 s long, 15 s earlier; or 50 MiB/s rather "
         "than 25 MiB/s, 12 s earlier",
         "forecasts were off by 15 s in the median, 78 % of the time left; the end was in the range "
-        "of 5 of 8",
+        "of 5 of 9",
         "no action is recorded",
     )
     assert sentences(summary("disk-of-300-gib-then-stuck")).forecast == (
