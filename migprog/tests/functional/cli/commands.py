@@ -13,7 +13,7 @@ PATIENCE_SECONDS = 60
 
 
 def run(api: str, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
-    done = commands.run("client", "--url", api, *arguments)
+    done = commands.run("migprog", "--url", api, *arguments)
     assert done.returncode == code, (done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
     return done
