@@ -75,7 +75,7 @@ def main(
 
 
 def _made(make: Callable[[cfg.ConfigOpts], Service], config: cfg.ConfigOpts) -> Service:
-    """Return the service. What it imports stays: to look for garbage in it takes a sixth of the
+    """Return the service. What it imports stays: to look for garbage in it takes a seventh of the
     start, and time again in each full collection."""
     gc.disable()
     try:
