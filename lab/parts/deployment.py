@@ -13,6 +13,7 @@ import requests
 
 from lab.hosts import Host
 from lab.parts import processes
+from migprog.tests import stores
 
 _START_SECONDS = 60.0
 # What uWSGI and gunicorn do: import the module, and serve what it calls "application".
@@ -58,13 +59,7 @@ class Deployment:
             f"{self._api_options}"
             f"[conductor]\nmetrics_bind_port = {self.metrics_port}\n",
         )
-        with processes.running(
-            [_command("migprog-manage"), "--config-file", str(controller), "db", "sync"],
-            self.directory,
-            self._environment,
-        ) as manage:
-            if manage.process.wait(_START_SECONDS) != 0:
-                raise RuntimeError(manage.output())
+        stores.ready(self._database_url).close()
         self.conductor = self._run("migprog-conductor", controller)
         self.api_program = self._run("migprog-api", controller)
         self.wait_for_api()

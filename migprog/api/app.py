@@ -20,7 +20,6 @@ from migprog.api import (
     health,
     hosts,
     json_bytes,
-    keystone,
     local_access,
     microversion,
     migrations,
@@ -103,6 +102,9 @@ def create(
     identity = auth.ByToken(policies.Policy(conf)) if with_keystone else auth.Everybody()
     app = _apis(parts, identity, page.ROUTES if conf.api.ui_enabled else {})
     if with_keystone:
+        # Not at the top: an API without Keystone starts sooner without it.
+        from migprog.api import keystone
+
         with_token = functools.partial(keystone.authenticated, conf, threads=conf.api.threads)
         app = auth.but_public(app, authenticate or with_token)
     if conf.api.ui_enabled:
@@ -123,6 +125,8 @@ def _with_page(app: Application, conf: cfg.ConfigOpts, with_keystone: bool) -> A
     """Return ``app`` with the page at ``/ui/``."""
     login: Application | None = None
     if with_keystone and conf.api.ui_password_login:
+        from migprog.api import keystone
+
         ask = page_login.by_keystone(conf, keystone.deadline_seconds(conf))
         login = page_login.Login(ask)
     files = ui.load(conf.api.auth_strategy, password_login=login is not None)

@@ -36,8 +36,8 @@ def made(conf: cfg.ConfigOpts, beside: Place, run: str) -> Iterator[Place]:
     """
     name = f"migprog_loadtest_{run}"
     with (
-        _virtual_host(conf, beside.transport_url, name) as transport_url,
         temporary_database.database(beside.database_url, name) as database_url,
+        _virtual_host(conf, beside.transport_url, name) as transport_url,
     ):
         yield Place(transport_url, database_url)
 

@@ -4,6 +4,9 @@
 import contextlib
 import dataclasses
 import datetime
+import functools
+import pathlib
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -37,10 +40,30 @@ def connect(url: str | None, **timeouts: int) -> objects.Store:
 
 
 def ready(url: str, **timeouts: int) -> objects.Store:
-    """A store with its tables."""
+    """A store with its tables; a new SQLite file is a copy of one that was made before."""
+    at = sa.make_url(url)
+    path = pathlib.Path(at.database or "")
+    # Without a path it is in memory; a file may have been made by the test.
+    if at.get_backend_name() == "sqlite" and not at.query and not path.exists():
+        path.touch(0o600)
+        path.write_bytes(empty_sqlite())
+        return connect(url, **timeouts)
     store = connect(url, **timeouts)
     schema.sync(store)
     return store
+
+
+@functools.cache
+def empty_sqlite() -> bytes:
+    """An SQLite file with our tables."""
+    with tempfile.TemporaryDirectory(prefix="migprog-") as directory:
+        path = pathlib.Path(directory, "empty.sqlite")
+        with contextlib.closing(connect(f"sqlite:///{path}")) as store:
+            schema.sync(store)
+            with store.engine.connect() as connection:
+                # Otherwise what was written last is in a file beside it.
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        return path.read_bytes()
 
 
 def report(

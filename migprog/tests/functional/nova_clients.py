@@ -7,8 +7,6 @@ A *cloud* is the address of an endpoint that asks for no token, or who logs in w
 import dataclasses
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -17,28 +15,7 @@ from keystoneauth1 import access, fixture, identity, noauth, session
 from keystoneauth1.identity.access import AccessInfoPlugin
 from novaclient import client as nova
 
-# A start costs seconds: one process runs all commands, each in a child of its own.
-_OPENSTACK = """
-import json, os, sys, tempfile
-from openstackclient import shell
-
-def run(arguments):
-    out, err = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")
-    child = os.fork()
-    if not child:
-        os.dup2(out.fileno(), 1)
-        os.dup2(err.fileno(), 2)
-        code = shell.main(arguments)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    for file in (out, err):
-        file.seek(0)
-    return [code, out.read(), err.read()]
-
-json.dump([run(arguments) for arguments in json.load(sys.stdin)], sys.stdout)
-"""
+from migprog.tests.fixtures.commands import run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,16 +68,9 @@ def _session(cloud: Cloud) -> Any:
 def run_openstack(cloud: Cloud, *commands: str) -> list[Answer]:
     """Run ``openstack`` commands in their order; words are parted by blanks."""
     given = {k: v for k, v in os.environ.items() if not k.startswith("OS_")}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _OPENSTACK],
-        env=given | _environment(cloud),
-        input=json.dumps([command.split() for command in commands]),
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=280,
-        check=True,
-    )
-    return [Answer(*answer) for answer in json.loads(done.stdout)]
+    environment = given | _environment(cloud)
+    done = (run("openstack", *command.split(), environment=environment) for command in commands)
+    return [Answer(each.returncode, each.stdout, each.stderr) for each in done]
 
 
 def json_of(cloud: Cloud, commands: Sequence[str]) -> list[Any]:

@@ -6,20 +6,14 @@ import subprocess
 import threading
 from collections.abc import Iterator
 
+from migprog.tests.fixtures import commands
 from migprog.tests.functional.cli.terminal import PROGRAM
 
 PATIENCE_SECONDS = 60
 
 
 def run(api: str, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
-    done = subprocess.run(
-        [PROGRAM, "--url", api, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    done = commands.run("migprog", "--url", api, *arguments)
     assert done.returncode == code, (done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
     return done

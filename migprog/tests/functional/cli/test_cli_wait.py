@@ -28,21 +28,19 @@ OUTCOMES = [
 ]
 
 
-@pytest.mark.parametrize(("status", "code"), OUTCOMES)
-def test_watch_until_done_ends_by_the_outcome(
-    store: objects.Store, api: str, status: Status, code: int
-) -> None:
-    report = migrations.running(1)
-    migrations.store(store, report)
-    with following(api, "watch", "--until-done", "server-1") as process:
-        assert " listed " in process.stdout.readline()
-        migrations.store(store, migrations.ended(report, status))
-        assert process.wait(PATIENCE_SECONDS) == code
-        assert " ended " in process.stdout.readline()
-        said = process.stderr.read()
-        assert f"has ended: {status.value}" in said
-        # In hindsight, for people.
-        assert [line[:2] for line in said.splitlines()[2:]] == ["  "] * 4
+def test_watch_until_done_ends_by_the_outcome(store: objects.Store, api: str) -> None:
+    for number, (status, code) in enumerate(OUTCOMES, 1):
+        report = migrations.running(number)
+        migrations.store(store, report)
+        with following(api, "watch", "--until-done", f"server-{number}") as process:
+            assert " listed " in process.stdout.readline()
+            migrations.store(store, migrations.ended(report, status))
+            assert process.wait(PATIENCE_SECONDS) == code
+            assert " ended " in process.stdout.readline()
+            said = process.stderr.read()
+            assert f"has ended: {status.value}" in said
+            # In hindsight, for people.
+            assert [line[:2] for line in said.splitlines()[2:]] == ["  "] * 4
 
 
 def test_watch_until_done_waits_for_the_migration_that_was_just_requested(

@@ -153,29 +153,29 @@ def test_watch_on_a_console_that_does_not_know_its_size_takes_the_usual_one(
         assert "100 in progress" in shown[1] and "server-" in shown[3]
 
 
-@pytest.mark.parametrize(("columns", "lines"), [(1, 1), (2, 3), (7, 2), (30, 4)])
 def test_watch_on_a_tiny_terminal_shows_what_fits(
-    api: tuple[objects.Store, str, processes.Program], columns: int, lines: int
+    api: tuple[objects.Store, str, processes.Program],
 ) -> None:
     store, base, _program = api
     migrations.fill(store, 30)
     command = (PROGRAM, "--url", base, "watch", "--timeout", "1")
-    with terminal.running(*command, columns=columns, lines=lines) as watching:
-        watching.wait_for(lambda shown: shown[0].strip(), "the first line")
-        assert watching.wait() == 6
-    assert b"Traceback" not in watching.written
+    for columns, lines in ((1, 1), (2, 3), (7, 2), (30, 4)):
+        with terminal.running(*command, columns=columns, lines=lines) as watching:
+            watching.wait_for(lambda shown: shown[0].strip(), f"the first line of {columns}")
+            assert watching.wait() == 6, (columns, lines)
+        assert b"Traceback" not in watching.written, (columns, lines)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_terminal_is_as_before_when_watch_is_asked_to_end(
-    api: tuple[objects.Store, str, processes.Program], number: int
+    api: tuple[objects.Store, str, processes.Program],
 ) -> None:
     _store, base, _program = api
-    with terminal.running(PROGRAM, "--url", base, "watch") as watching:
-        watching.wait_for_text("no migration is in progress")
-        watching.child.kill(number)
-        assert watching.wait() == 128 + number
-    assert watching.written.endswith(SHOW_CURSOR + LEAVE_SCREEN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        with terminal.running(PROGRAM, "--url", base, "watch") as watching:
+            watching.wait_for_text("no migration is in progress")
+            watching.child.kill(number)
+            assert watching.wait() == 128 + number
+        assert watching.written.endswith(SHOW_CURSOR + LEAVE_SCREEN), number
 
 
 def test_watch_of_an_address_without_an_api_ends_with_an_error(tmp_path: pathlib.Path) -> None:

@@ -20,8 +20,8 @@ from migprog.api.resource import Application
 from migprog.conf import api as api_conf
 from migprog.core.messages import Batch, Report
 from migprog.core.status import Phase, Status
-from migprog.db import connections, schema
-from migprog.tests import answers
+from migprog.db import connections
+from migprog.tests import answers, stores
 
 REPORTED_AT = 1_700_000_000.5
 SERVER = str(uuid.UUID(int=1))
@@ -68,23 +68,10 @@ def error_of(answer: testing.Result, code: ErrorCode) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An SQLite file with our tables: made once, copied for each test."""
-    path = tmp_path_factory.mktemp("api") / "empty.sqlite"
-    store = objects.connect(configuration(f"sqlite:///{path}"))
-    schema.sync(store)
-    with store.engine.connect() as connection:
-        # Otherwise what was written last is in a file beside it.
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    store.close()
-    return path.read_bytes()
-
-
 @pytest.fixture
-def connection(tmp_path: pathlib.Path, empty_database: bytes) -> str:
+def connection(tmp_path: pathlib.Path) -> str:
     path = tmp_path / "migprog.sqlite"
-    path.write_bytes(empty_database)
+    path.write_bytes(stores.empty_sqlite())
     return f"sqlite:///{path}"
 
 

@@ -25,7 +25,7 @@ def manage(tmp_path):
     )
 
     def run(*arguments, config="migprog.conf"):
-        return commands.run("manage", "--config-file", str(tmp_path / config), *arguments)
+        return commands.run("migprog-manage", "--config-file", str(tmp_path / config), *arguments)
 
     return run
 

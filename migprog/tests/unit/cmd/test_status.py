@@ -51,7 +51,7 @@ def check(tmp_path, store):
 def _run(config, *arguments, process=()):
     named = [word for name in process for word in ("--process", name)]
     return commands.run(
-        "status", "--config-file", str(config), *named, "upgrade", "check", *arguments
+        "migprog-status", "--config-file", str(config), *named, "upgrade", "check", *arguments
     )
 
 

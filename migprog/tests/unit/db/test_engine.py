@@ -175,7 +175,8 @@ def test_an_error_of_ours_is_not_run_again(url):
 def test_a_file_of_sqlite_is_readable_for_its_owner_alone(tmp_path, umask):
     before = os.umask(umask)
     try:
-        store = stores.ready(f"sqlite:///{tmp_path}/migprog.sqlite")
+        store = stores.connect(f"sqlite:///{tmp_path}/migprog.sqlite")
+        schema.sync(store)
         stores.store(store, stores.report())
         # What SQLite keeps beside it is there as long as somebody uses it.
         with store.engine.connect() as connection:

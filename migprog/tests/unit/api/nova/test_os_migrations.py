@@ -54,12 +54,10 @@ def few(few_stored: tuple[objects.Store, Few], store: objects.Store) -> Few:
 
 
 @pytest.fixture(scope="module")
-def few_stored(
-    empty_database: bytes, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[objects.Store, Few]]:
+def few_stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[objects.Store, Few]]:
     """A store that has them, to be copied, and what they are."""
     path = tmp_path_factory.mktemp("few") / "migprog.sqlite"
-    path.write_bytes(empty_database)
+    path.write_bytes(stores.empty_sqlite())
     store = objects.connect(configuration(f"sqlite:///{path}"))
     yield store, _few(filling(store), store)
     store.close()
