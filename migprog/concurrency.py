@@ -197,10 +197,11 @@ class Inbox:
         The result may be empty before the timeout: a signal wakes the reader, and so does the byte
         of an item that was returned already, since the byte is written after the item.
         """
-        select.select([self._reader], [], [], max(0.0, timeout_seconds))
-        with contextlib.suppress(BlockingIOError):
-            while len(self._read(self._reader, 4096)) == 4096:
-                pass
+        woken, _, _ = select.select([self._reader], [], [], max(0.0, timeout_seconds))
+        if woken:
+            with contextlib.suppress(BlockingIOError):
+                while len(self._read(self._reader, 4096)) == 4096:
+                    pass
         items = []
         while self._items:
             items.append(self._items.popleft())
