@@ -176,9 +176,15 @@ class Inbox:
         # A native lock, held only for moments. Reentrant, as a signal handler may call put, too.
         self._lock, self._is_closed = _original("threading").RLock(), False
 
-    def put(self, item: Any) -> None:
-        """Add an item; after close it is never returned."""
+    def put(self, item: Any, wakes: bool = True) -> None:
+        """Add an item; after close it is never returned. One that does not wake the reader waits
+        for one that does, or for the reader's timeout."""
         self._items.append(item)
+        if wakes:
+            self.wake()
+
+    def wake(self) -> None:
+        """Wake the reader."""
         # The file descriptor of a closed pipe may belong to another file. A full pipe wakes the
         # reader just as well as one more byte.
         with self._lock, contextlib.suppress(BlockingIOError):
@@ -186,16 +192,16 @@ class Inbox:
                 self._write(self._writer, b"\0")
 
     def get_all(self, timeout_seconds: float) -> list[Any]:
-        """Return all items in order; wait up to the timeout for a first one.
+        """Return all items in order; wait up to the timeout for one that wakes.
 
         The result may be empty before the timeout: a signal wakes the reader, and so does the byte
         of an item that was returned already, since the byte is written after the item.
         """
-        if not self._items:
-            select.select([self._reader], [], [], max(0.0, timeout_seconds))
-        with contextlib.suppress(BlockingIOError):
-            while len(self._read(self._reader, 4096)) == 4096:
-                pass
+        woken, _, _ = select.select([self._reader], [], [], max(0.0, timeout_seconds))
+        if woken:
+            with contextlib.suppress(BlockingIOError):
+                while len(self._read(self._reader, 4096)) == 4096:
+                    pass
         items = []
         while self._items:
             items.append(self._items.popleft())

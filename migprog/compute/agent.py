@@ -175,6 +175,7 @@ class ComputeAgent:
             loop.turned()
             seen_of = self._take_all(self._seconds_to_wait())
             now = time.monotonic()
+            self._host.gathering.look(now)
             self._arrivals.release(now)
             self._in_progress.look(now, self._settings.libvirt_timeout_seconds)
             self._hypervisor.look(now)
@@ -206,6 +207,7 @@ class ComputeAgent:
             # With nothing to watch, libvirt's thread searches by itself and wakes this loop.
             time.monotonic() + loops.IDLE_SECONDS,
             self._watches.reporting.next_look_at,
+            self._host.gathering.late_at,
             self._journal.late_at,
             self._arrivals.late_at,
             self._in_progress.next_look_at(self._settings.libvirt_timeout_seconds),
@@ -224,6 +226,11 @@ class ComputeAgent:
         | None,
     ) -> None:
         match message:
+            # The most frequent first.
+            case Observation():
+                self._take_observation(message)
+            case OfServer():
+                self._take_of_server(message)
             case Loaded(taken=True):
                 self._refuse(message.error or "")
             case Loaded():
@@ -238,10 +245,6 @@ class ComputeAgent:
                 self._take_request(message, time.monotonic())
             case None:
                 pass
-            case Observation():
-                self._take_observation(message)
-            case OfServer():
-                self._take_of_server(message)
             case _:
                 self._take_host(message)
 

@@ -17,7 +17,7 @@ from migprog.core.monitor import Monitor
 from migprog.core.status import Status
 from migprog.core.steering import history as history_
 from migprog.core.steering.advice import Advice, State, SteeringAction
-from migprog.core.steering.decide import decide
+from migprog.core.steering.decide import decide, is_idle
 from migprog.core.steering.history import History
 from migprog.core.steering.nova_next import foretell
 from migprog.core.steering.nova_schedule import NovaOptions
@@ -157,15 +157,7 @@ class Steering:
         _, policy = self._policies.of(monitor.server_uuid, project_id)
         if policy is None:
             return None
-        situation = monitor.situation(now, capabilities)
-        if situation is None:
-            return None
-        if steered.knows_limit and not situation.downtime_limit_is_known:
-            # It is not read for a moment, as when a job ends.
-            return None
-        steered.knows_limit = situation.downtime_limit_is_known
-        history, found = _decide(policy, situation, steered.history)
-        self._keep(steered, history)
+        found = self._look_by(policy, steered, now, capabilities)
         if found is None:
             return None
         why_not = self._why_not(steered, found)
@@ -174,6 +166,33 @@ class Steering:
         else:
             metrics.advised(found.action, State.ADVISED)
             self._log(monitor, f"advises {found.action}: {found.message}{why_not}")
+        return found
+
+    def _look_by(
+        self,
+        policy: Requirements | NovaOptions,
+        steered: _Steered,
+        now: float,
+        capabilities: Capabilities,
+    ) -> Advice | None:
+        """Return what a policy decides now, if anything; remember what was seen."""
+        monitor = steered.monitor
+        glimpse = monitor.glimpse(now)
+        if glimpse is None:
+            return None
+        if steered.knows_limit and not glimpse.downtime_limit_is_known:
+            # It is not read for a moment, as when a job ends.
+            return None
+        steered.knows_limit = glimpse.downtime_limit_is_known
+        if isinstance(policy, Requirements) and is_idle(glimpse, steered.history):
+            # Most samples are within an iteration.
+            steered.history = history_.observe(steered.history, glimpse)
+            return None
+        situation = monitor.situation(now, capabilities)
+        if situation is None:
+            return None
+        history, found = _decide(policy, situation, steered.history)
+        self._keep(steered, history)
         return found
 
     def _why_not(self, steered: _Steered, advice: Advice) -> str | None:

@@ -3,6 +3,7 @@
 
 import dataclasses
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,9 @@ class WatchedMigration:
     def answered(self, reading: Reading) -> None:
         """Record that a call has returned; libvirt itself times out after half a minute."""
         self.sampler.asked_at = None
+        if reading.began_at is not None and reading.began_at >= self.next_poll_at:
+            # The one that is due was read already, as an iteration began.
+            self.next_poll_at = math.inf
         if reading.error_code == libvirt_abi.ERR_OPERATION_TIMEOUT:
             # Another call holds the server's job lock.
             return

@@ -22,7 +22,14 @@ from migprog.core.migration_state import MigrationState
 from migprog.core.operator_actions import OperatorAction
 from migprog.core.status import ENDED, Status
 from migprog.core.steering.advice import Advice
-from migprog.core.steering.situation import Capabilities, Situation, situation_of, starts_of
+from migprog.core.steering.situation import (
+    Capabilities,
+    Glimpse,
+    Situation,
+    situation_of,
+    starts_of,
+    steered_rate,
+)
 
 # A migration is reported once its statistics were read, or after so long without them.
 _FIRST_READING_SECONDS = 1.0
@@ -184,11 +191,29 @@ class Monitor(MigrationState):
         assessed = self._assessed
         if assessed is None or self.ending.end is not None:
             return None
-        how = (self._precopy, self._phase, assessed.judgement, assessed.forecast)
+        how = (self._precopy, assessed.summary.phase, assessed.judgement, assessed.forecast)
+        return situation_of(*how, now, self._found_at, capabilities, self._latest_starts())
+
+    def glimpse(self, now: float) -> Glimpse | None:
+        """Return the part of :meth:`situation` that shows whether steering may decide anything."""
+        assessed, latest = self._assessed, self._precopy.latest
+        if assessed is None or latest is None or self.ending.end is not None:
+            return None
+        return Glimpse(
+            now,
+            assessed.summary.phase,
+            assessed.judgement.verdict,
+            latest.memory_iteration,
+            self._latest_starts(),
+            steered_rate(self._precopy),
+            latest.downtime_limit_seconds is not None,
+        )
+
+    def _latest_starts(self) -> tuple[tuple[float, int], ...]:
         if self._starts_from is not self._precopy.undisturbed:
             self._starts_from = self._precopy.undisturbed
             self._starts = starts_of(self._precopy)
-        return situation_of(*how, now, self._found_at, capabilities, self._starts)
+        return self._starts
 
     def preview(self, now: float, wall: float) -> Report:
         """Return the report as it would be now, without counting it as reported."""

@@ -43,7 +43,8 @@ class Reading(Observation):
     of its migration; ``is_paused``: it was paused when first looked at, for its switchover or for
     any other reason. ``bandwidth_limit_bytes_per_second``: that of its migrations, read only where
     steering acts. ``vcpu_time_seconds`` is the processor time of all vCPUs together, where it was
-    read. ``error_code`` is a number of libvirt's virErrorNumber.
+    read. ``error_code`` is a number of libvirt's virErrorNumber. ``began_at`` is when libvirt was
+    called, if it answered a call for this server alone.
     """
 
     stats: Mapping[str, Any] | None = None
@@ -56,6 +57,7 @@ class Reading(Observation):
     gone: bool = False
     error: str | None = None
     error_code: int | None = None
+    began_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

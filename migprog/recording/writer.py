@@ -68,6 +68,8 @@ class MigrationRecording:
 
     def take(self, seen: Observation) -> None:
         """Record what was seen of the migration."""
+        if not self.recorder.is_recording:
+            return
         row = rows.to_row(seen)
         if row is not None:
             self.recorder.put(self, row[0], seen.at, row[1])
@@ -96,12 +98,12 @@ class Recorder:
         # Returns the newest measurement of a server.
         self.measured: Callable[[str], Measurement | None] = lambda _server_uuid: None
         self._directory = pathlib.Path(directory or "")
-        self._records = bool(directory)
+        self.is_recording = bool(directory)
         self._limits = limits
         # The C implementation, which eventlet does not patch.
         self._queue: Any = native_queue()
         self._open: set[str] = set()
-        if self._records:
+        if self.is_recording:
             native_thread(self._run, "recordings")
 
     def begin(
@@ -119,7 +121,7 @@ class Recorder:
 
     def put(self, recording: MigrationRecording, kind: str, at: float, values: Row) -> None:
         """Queue a row for the thread; it never waits."""
-        if not self._records or recording.silent:
+        if not self.is_recording or recording.silent:
             return
         error = recording.error
         if error is None and self._queue.qsize() >= _MAX_QUEUED_ROWS:

@@ -23,12 +23,20 @@ _APPEARS = (libvirt.VIR_DOMAIN_EVENT_STARTED, libvirt.VIR_DOMAIN_EVENT_RESUMED)
 
 
 class Callbacks:
-    """The callbacks of one host; ``search`` asks for a search of a server, or of :data:`ALL`."""
+    """The callbacks of one host; ``search`` asks for a search of a server, or of :data:`ALL`,
+    ``read_next`` for a reading of one that is watched, and returns whether it is."""
 
-    def __init__(self, inbox: Inbox, reader: Reader, search: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        reader: Reader,
+        search: Callable[[str], None],
+        read_next: Callable[[str], bool],
+    ) -> None:
         self._inbox = inbox
         self._reader = reader
         self._search = search
+        self._read_next = read_next
 
     def register(self, connection: Any) -> None:
         """Subscribe to libvirt's events. Raises :class:`libvirtError`."""
@@ -69,8 +77,12 @@ class Callbacks:
             self._search(server_uuid)
 
     def _on_iteration(self, _connection: Any, domain: Any, iteration: int, _opaque: Any) -> None:
-        at = time.monotonic()
-        self._inbox.put(Iteration(server_uuid=domain.UUIDString(), at=at, number=iteration))
+        at, server_uuid = time.monotonic(), domain.UUIDString()
+        begins = Iteration(server_uuid=server_uuid, at=at, number=iteration)
+        self._inbox.put(begins, wakes=False)
+        # An iteration has new counters. Their reading wakes the agent's loop, once for both.
+        if not self._read_next(server_uuid):
+            self._inbox.wake()
 
     def _on_job_completed(
         self, _connection: Any, domain: Any, stats: dict[str, Any], _opaque: Any

@@ -109,6 +109,7 @@ class Reader:
     ) -> Reading:
         """Read a watched server's statistics, how far the copies of its disks are, and what its
         vCPUs have used of the processor."""
+        began_at = time.monotonic()
         try:
             domain = connection.lookupByUUIDString(server_uuid)
             if server_uuid in self._left:
@@ -135,6 +136,7 @@ class Reader:
                 disks=disks,
                 vcpu_time_seconds=vcpu_times.read(stats, lambda: vcpu_time_seconds(domain)),
                 facts=self.facts.get(server_uuid),
+                began_at=began_at,
             )
         except libvirt.libvirtError as error:
             return Reading(

@@ -26,6 +26,7 @@ from migprog.compute.libvirt.block_jobs import BlockJobs
 from migprog.compute.libvirt.callbacks import ALL, Callbacks
 from migprog.compute.libvirt.connection import KEEPALIVE, ThreadConnection, run_event_loop
 from migprog.compute.libvirt.dirty_rate import DirtyRateMeasurement
+from migprog.compute.libvirt.gathering import Gathering
 from migprog.compute.libvirt.job_queries import Connection
 from migprog.compute.libvirt.loop_messages import (
     ArrivalStats,
@@ -75,11 +76,15 @@ class Host:
         self._qemu_connection: libvirt.virConnect | None = None
         self._reader = domain_reader.Reader()
         self._search = Search(uri, inbox, self._reader, self._sampled)
+        # For the agent's loop: until when the readings are awaited that it has requested.
+        self.gathering = Gathering(inbox)
         # Samplers whose threads run; one that hangs stays until its call returns.
         self._samplers: set[Sampler] = set()
+        # The latest of each server.
+        self._sampler_of: dict[str, Sampler] = {}
         # Wakes the searching thread: a server to look at now, or ALL; None to stop.
         self._wakes: queue.SimpleQueue[str | None] = native_queue()
-        self._callbacks = Callbacks(inbox, self._reader, self._wakes.put)
+        self._callbacks = Callbacks(inbox, self._reader, self._wakes.put, self._read_next)
         # When all servers are searched again, however many events come before.
         self._all_at = 0.0
 
@@ -116,10 +121,15 @@ class Host:
 
         def ended(sampler: Sampler) -> None:
             self._samplers.discard(sampler)
+            if self._sampler_of.get(server_uuid) is sampler:
+                del self._sampler_of[server_uuid]
+            # A message may have counted on a reading.
+            self._inbox.wake()
             connection.close()
 
-        sampler = Sampler(server_uuid, read, self._inbox, ended)
+        sampler = Sampler(server_uuid, read, self.gathering, ended)
         self._samplers.add(sampler)
+        self._sampler_of[server_uuid] = sampler
         # From now on the sampler checks whether it answers.
         self._search.leave_to_sampler(server_uuid)
         sampler.start()
@@ -258,6 +268,13 @@ class Host:
             return str(error)
         self._qemu_connection = connection
         return None
+
+    # libvirt's event loop calls this.
+
+    def _read_next(self, server_uuid: str) -> bool:
+        """Read a watched server at once; return whether it is one."""
+        sampler = self._sampler_of.get(server_uuid)
+        return sampler is not None and sampler.read_next()
 
     # A sampler's thread calls this.
 

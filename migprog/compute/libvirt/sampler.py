@@ -5,7 +5,8 @@ import queue
 import time
 from collections.abc import Callable
 
-from migprog.concurrency import Inbox, native_queue, native_thread
+from migprog.compute.libvirt.gathering import Gathering
+from migprog.concurrency import native_queue, native_thread
 from migprog.core.observation import Reading
 
 
@@ -20,14 +21,15 @@ class Sampler:
         self,
         server_uuid: str,
         read: Callable[[], Reading],
-        inbox: Inbox,
+        gathering: Gathering,
         ended: Callable[["Sampler"], None],
     ) -> None:
         self.server_uuid = server_uuid
         self.asked_at: float | None = None
         self._read = read
-        self._inbox = inbox
+        self._gathering = gathering
         self._ended = ended
+        self._is_stopped = False
         self._requests: queue.SimpleQueue[bool] = native_queue()
 
     def start(self) -> None:
@@ -35,15 +37,26 @@ class Sampler:
 
     def ask(self, now: float) -> None:
         self.asked_at = now
+        self._gathering.requested(self.server_uuid, now)
         self._requests.put(True)
+
+    def read_next(self) -> bool:
+        """Read as soon as the present call has returned; return False where no reading will come.
+        Any thread may call this."""
+        if self._is_stopped:
+            return False
+        if self._requests.empty():
+            self._requests.put(True)
+        return True
 
     def stop(self) -> None:
         """End the thread as soon as its call returns."""
+        self._is_stopped = True
         self._requests.put(False)
 
     def _run(self) -> None:
         while self._requests.get():
-            self._inbox.put(self._reading())
+            self._gathering.put(self._reading())
         self._ended(self)
 
     def _reading(self) -> Reading:

@@ -34,8 +34,8 @@ class Verdict(enum.StrEnum):
 
 
 class Judgement(NamedTuple):
-    """A verdict, its reason as a word and as a sentence, and what a switchover needs (None: not
-    known yet).
+    """A verdict, its reason as a word and as a sentence (``words``, which may be made later), and
+    what a switchover needs (None: not known yet).
 
     ``downtime_needed_seconds`` is the time in which all that remained at the latest iteration
     start could be sent; ``bandwidth_needed_bytes_per_second`` the least bandwidth with which
@@ -44,9 +44,14 @@ class Judgement(NamedTuple):
 
     verdict: Verdict
     reason: VerdictReason
-    message: str
+    words: "str | _MemoryWords"
     downtime_needed_seconds: float | None = None
     bandwidth_needed_bytes_per_second: int | None = None
+
+    @property
+    def message(self) -> str:
+        """The sentence. It is not made for each judgement: few of them are reported."""
+        return self.words if isinstance(self.words, str) else self.words()
 
 
 # Verdicts that need an operator's attention.
@@ -93,7 +98,7 @@ def judge(
     """
     if phase is Phase.DONE and before is not None:
         message = f"{before.verdict} at the end: {before.message}"
-        return before._replace(verdict=Verdict.ENDED, message=message)
+        return before._replace(verdict=Verdict.ENDED, words=message)
     why = stall.stalled(precopy, phase, now, silent_seconds)
     if why is not None:
         return Judgement(Verdict.STALLED, *why)
@@ -145,22 +150,40 @@ def _of_memory(precopy: PrecopyState, before: Judgement | None) -> Judgement:
     verdict = _verdict_by_iterations(precopy, before.verdict if before else None, fits)
     if precopy.devices_move and verdict is not Verdict.NOT_CONVERGING:
         verdict, reason = Verdict.COPYING, VerdictReason.DEVICE_STATE_MOVES
-        message = _devices(precopy)
     elif verdict is Verdict.NOT_CONVERGING:
         reason = VerdictReason.DIRTY_RATE_TOO_HIGH
-        message = _why_not(precopy, downtime, bandwidth)
     elif verdict is Verdict.COPYING:
         reason = VerdictReason.TOO_FEW_ITERATIONS
-        message = "too early to judge: too few iterations to compare"
     else:
         reason = VerdictReason.REMAINING_MEMORY_SHRINKS
         if fits:
             reason = VerdictReason.REMAINING_MEMORY_FITS
-        left = ", ".join(f"{b.remaining_bytes / _MIB:.0f}" for b in precopy.iterations[-4:])
-        message = f"the latest iterations had {left} MiB to send at their start{_slowed(precopy)}"
-    if precopy.devices_follow:
-        message += "; the state of its devices follows"
-    return Judgement(verdict, reason, message, downtime, bandwidth)
+    words = _MemoryWords(precopy, reason, downtime, bandwidth)
+    return Judgement(verdict, reason, words, downtime, bandwidth)
+
+
+class _MemoryWords(NamedTuple):
+    """The sentence of a judgement by iterations, as a value: it is made when it is called for."""
+
+    precopy: PrecopyState
+    reason: VerdictReason
+    downtime: float | None
+    bandwidth: int | None
+
+    def __call__(self) -> str:
+        precopy = self.precopy
+        match self.reason:
+            case VerdictReason.DEVICE_STATE_MOVES:
+                message = _devices(precopy)
+            case VerdictReason.DIRTY_RATE_TOO_HIGH:
+                message = _why_not(precopy, self.downtime, self.bandwidth)
+            case VerdictReason.TOO_FEW_ITERATIONS:
+                message = "too early to judge: too few iterations to compare"
+            case _:
+                left = ", ".join(f"{b.remaining_bytes / _MIB:.0f}" for b in precopy.iterations[-4:])
+                slowed = _slowed(precopy)
+                message = f"the latest iterations had {left} MiB to send at their start{slowed}"
+        return message + ("; the state of its devices follows" if precopy.devices_follow else "")
 
 
 def _verdict_by_iterations(precopy: PrecopyState, before: Verdict | None, fits: bool) -> Verdict:

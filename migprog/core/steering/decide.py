@@ -36,7 +36,7 @@ from migprog.core.steering.choices import (
 )
 from migprog.core.steering.history import History
 from migprog.core.steering.requirements import Requirements
-from migprog.core.steering.situation import Situation
+from migprog.core.steering.situation import Glimpse, Situation
 
 # An iteration start that needs no more than so many times the least of the latest is a good one.
 _NEAR_LEAST = 1.1
@@ -65,6 +65,14 @@ def decide(
     if isinstance(found, Advice):
         history = history_.add(history, found)
     return history, found
+
+
+def is_idle(now: Glimpse, history: History) -> bool:
+    """Return whether :func:`decide` would only observe: nothing was decided that may be followed by
+    more, and memory is copied within an iteration that was decided on."""
+    if history.advice or now.phase is Phase.DISK_COPY:
+        return False
+    return not history_.is_iteration_start(history, now)
 
 
 def _decided(

@@ -11,7 +11,7 @@ from migprog.core.advice_entry import MAX_ADVICE
 from migprog.core.forecast.dirty_rate import plateau_start
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.steering.advice import Advice, State, SteeringAction
-from migprog.core.steering.situation import Situation
+from migprog.core.steering.situation import Glimpse, Situation
 
 # Rates of the last seconds are compared; so much apart, they have changed.
 RATE_SECONDS = 5.0
@@ -69,7 +69,7 @@ def _counts(advice: Advice) -> bool:
     return advice.is_ours and not advice.has_lapsed
 
 
-def observe(history: History, now: Situation) -> History:
+def observe(history: History, now: Situation | Glimpse) -> History:
     """Return the history with one more situation."""
     return history._replace(
         rates=_rates(history.rates, now),
@@ -79,7 +79,7 @@ def observe(history: History, now: Situation) -> History:
 
 
 def _rates(
-    rates: tuple[tuple[float, float], ...], now: Situation
+    rates: tuple[tuple[float, float], ...], now: Situation | Glimpse
 ) -> tuple[tuple[float, float], ...]:
     """Return the known rates of the last seconds, and the one before them: samples may be rarer."""
     since, rate = now.at - RATE_SECONDS, now.wire_bytes_per_second
@@ -90,7 +90,7 @@ def _rates(
     return (*kept, (now.at, rate)) if rate else kept
 
 
-def _level_since(history: History, now: Situation) -> float | None:
+def _level_since(history: History, now: Situation | Glimpse) -> float | None:
     if now.verdict in (Verdict.CONVERGING, Verdict.STALLED):
         return None
     if now.verdict is not Verdict.NOT_CONVERGING or history.level_since is not None:
@@ -100,7 +100,7 @@ def _level_since(history: History, now: Situation) -> float | None:
     return starts[plateau_start(size for _, size in starts)][0] if starts else now.at
 
 
-def is_iteration_start(history: History, now: Situation) -> bool:
+def is_iteration_start(history: History, now: Situation | Glimpse) -> bool:
     """Return whether the latest iteration has not been decided on."""
     return now.iteration is not None and bool(now.starts) and now.iteration != history.iteration
 

@@ -97,6 +97,23 @@ class Situation(NamedTuple):
         return self.remaining_bytes / self.bytes_per_second
 
 
+class Glimpse(NamedTuple):
+    """Of a :class:`Situation`, what steering remembers, and what begins a decision."""
+
+    at: float
+    phase: Phase
+    verdict: Verdict
+    iteration: int | None
+    starts: tuple[tuple[float, int], ...]
+    wire_bytes_per_second: float | None
+    downtime_limit_is_known: bool
+
+
+def steered_rate(precopy: PrecopyState) -> float | None:
+    """Return the bytes a second on the wire, of disks where no memory has moved."""
+    return precopy.wire.bytes_per_second or precopy.disk_bytes_per_second
+
+
 def starts_of(precopy: PrecopyState) -> tuple[tuple[float, int], ...]:
     """Return the latest iteration starts that no pause of the guest has disturbed."""
     return tuple([(each.at, each.remaining_bytes) for each in precopy.undisturbed])
@@ -142,7 +159,7 @@ def situation_of(
         iteration=latest.memory_iteration,
         starts=starts,
         bytes_per_second=precopy.memory_bytes_per_second,
-        wire_bytes_per_second=precopy.wire.bytes_per_second or precopy.disk_bytes_per_second,
+        wire_bytes_per_second=steered_rate(precopy),
         bandwidth_needed_bytes_per_second=judgement.bandwidth_needed_bytes_per_second,
         remaining_bytes=latest.memory_remaining_bytes,
         memory_bytes=precopy.memory_size_bytes or latest.memory_total_bytes,

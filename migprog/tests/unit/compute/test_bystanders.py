@@ -4,6 +4,7 @@
 On a connection of this libvirt a call waits for the one before, as one of the real libvirt's may.
 """
 
+import math
 import threading
 import uuid
 
@@ -99,8 +100,10 @@ class Site:
         assert not thread.is_alive(), "a server that hangs holds up the search"
 
     def messages(self, kind, count=1):
-        """Wait for so many of a kind, and take those that came; the others are left."""
+        """Wait for so many of a kind, and take those that came; the others are left. As the agent's
+        loop does, wait no longer for readings that are late."""
         while sum(isinstance(each, kind) for each in self.unread) < count:
+            self.host.gathering.look(math.inf)
             self.unread += inboxes.take(self.inbox)
         seen = [each.server_uuid for each in self.unread if isinstance(each, kind)]
         self.unread = [each for each in self.unread if not isinstance(each, kind)]

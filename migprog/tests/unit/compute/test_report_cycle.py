@@ -5,7 +5,7 @@ import pytest
 
 from migprog.compute import watchlist
 from migprog.core.monitor import Monitor
-from migprog.core.observation import JobCompleted, Lifecycle, Reading
+from migprog.core.observation import Iteration, JobCompleted, Lifecycle, Reading
 from migprog.core.status import Status
 from migprog.tests.fixtures import calls
 from migprog.tests.fixtures.driven import SERVER
@@ -41,6 +41,16 @@ def test_shortened_interval_applies_before_the_long_one_is_over(agent):
     for _ in range(2):
         agent.wait(1.0)
     assert agent.samplers[-1].asked_at is not None
+
+
+@pytest.mark.parametrize(("begins_later", "is_repeated"), [(0.0, False), (-0.001, True)])
+def test_reading_that_began_before_its_iteration_is_repeated(agent, begins_later, is_repeated):
+    stats = {"type": 2, "operation": MIGRATION_OUT, "memory_total": 2**20, "time_elapsed": 2000}
+    agent.reads(MIGRATION_OUT)
+    agent.watches.take(Iteration(server_uuid=SERVER, at=agent.now, number=1))
+    began_at = agent.now + begins_later
+    agent.sees(Reading(server_uuid=SERVER, at=agent.now + 0.01, began_at=began_at, stats=stats))
+    assert (agent.samplers[-1].asked_at is not None) == is_repeated
 
 
 def migrates(agent, monkeypatch, servers):

@@ -25,7 +25,7 @@ for name in {names!r}:
 _COMMANDS = {
     "compute": [
         *("migprog.cmd.compute", "migprog.compute.service", "migprog.cmd.with_metrics"),
-        *("migprog.cmd.status", "migprog.cmd.nova_conf"),
+        *("migprog.cmd.status", "migprog.cmd.status_checks", "migprog.cmd.nova_conf"),
     ],
     "client": ["migprog.cmd.client", "migprog.cli.app", "migprog.cmd.replay"],
 }
