@@ -4,8 +4,9 @@
     .venv/bin/python benchmarks/conductors.py [--runs 5] [--seconds 10]
 
 What counts is the processors' time of an update, which must not grow by more than a tenth with the
-number of conductors. The kill is a SIGKILL while agents' calls arrive: each is repeated until it is
-answered, as agents do.
+number of conductors. The kill is a SIGKILL while agents' calls arrive. As in agents each is repeated
+until it is answered, but only after a long timeout: what the killed conductor had received must reach
+the others by the broker.
 """
 
 import argparse
@@ -33,7 +34,8 @@ MOST_GROWTH = 1.1
 TAKE_OVER_SECONDS = 1.0
 _PARTS = ("agent", "conductor", "broker", "database", "total", "updates_per_second")
 _SENDERS = 20
-_CALL_TIMEOUT_SECONDS = 1.0
+# The default of [compute] rpc_timeout.
+_CALL_TIMEOUT_SECONDS = 10.0
 
 
 def grow(bench: whole_path.Bench, runs: int, counts: Sequence[int]) -> bool:
@@ -64,7 +66,6 @@ class _Senders:
 
     def __init__(self, bench: whole_path.Bench) -> None:
         self._transport = rpc.transport(bench.config)
-        self._api = ConductorAPI(self._transport, _CALL_TIMEOUT_SECONDS)
         self._ended = threading.Event()
         # When each was answered, and how long it took.
         self.answers: list[tuple[float, float]] = []
@@ -83,6 +84,8 @@ class _Senders:
         self._transport.cleanup()
 
     def _send(self, number: int) -> None:
+        # Each has its own: an agent has few calls at a time, and refuses others at once.
+        api = ConductorAPI(self._transport, _CALL_TIMEOUT_SECONDS)
         while not self._ended.wait(0.25):
             begun = time.monotonic()
             report = stores.report(started_at=time.time(), sampled_at=time.time())
@@ -90,7 +93,7 @@ class _Senders:
             answer = None
             while answer is None:
                 with contextlib.suppress(Unreachable):
-                    answer = self._api.report(wire, acknowledged=True)
+                    answer = api.report(wire, acknowledged=True)
             now = time.monotonic()
             self.answers.append((now, now - begun))
 
@@ -125,7 +128,7 @@ def main() -> int:
     ):
         bench = whole_path.ready(rabbitmq, mariadb, pathlib.Path(directory), options.seconds)
         kills = [take_over(bench, pathlib.Path(directory)) for _ in range(options.runs)]
-        met = statistics.median(kills) <= TAKE_OVER_SECONDS + _CALL_TIMEOUT_SECONDS
+        met = max(kills) <= TAKE_OVER_SECONDS
         met &= grow(bench, options.runs, [int(each) for each in options.counts.split(",")])
     print(f"goals {'met' if met else 'NOT met'}")
     return 0 if met else 1
