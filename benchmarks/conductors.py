@@ -4,9 +4,9 @@
     .venv/bin/python benchmarks/conductors.py [--runs 5] [--seconds 10]
 
 What counts is the processors' time of an update, which must not grow by more than a tenth with the
-number of conductors. The kill is a SIGKILL while agents' calls arrive. As in agents each is repeated
-until it is answered, but only after a long timeout: what the killed conductor had received must reach
-the others by the broker.
+number of conductors; what a conductor costs without reports is measured apart. The kill is a
+SIGKILL while agents' calls arrive. As in agents each is repeated until it is answered, but only
+after a long timeout: what the killed conductor had received must reach the others by the broker.
 """
 
 import argparse
@@ -25,14 +25,15 @@ import with_threads  # noqa: F401
 from lab.parts import broker, databases
 from migprog import rpc
 from migprog.core.messages import Batch
-from migprog.loadtest import conductors
+from migprog.loadtest import conductors, usage
 from migprog.rpc.conductor import ConductorAPI, Unreachable
 from migprog.tests import stores
 
 CASES = (whole_path.Case(10, 20, 0.0), whole_path.Case(200, 1, 0.0))
 MOST_GROWTH = 1.1
 TAKE_OVER_SECONDS = 1.0
-_PARTS = ("agent", "conductor", "broker", "database", "total", "updates_per_second")
+_PARTS = ("agent", "conductor", "broker", "database", "total")
+_RATES = ("updates_per_second", "updates_per_transaction")
 _SENDERS = 20
 # The default of [compute] rpc_timeout.
 _CALL_TIMEOUT_SECONDS = 10.0
@@ -42,16 +43,18 @@ def grow(bench: whole_path.Bench, runs: int, counts: Sequence[int]) -> bool:
     """Print what an update costs by the number of conductors; return whether that stays."""
     met = True
     print(f"CPU ms an update; medians of {runs} runs")
-    print(f"{'':30}" + "".join(f"{name.partition('_')[0]:>11}" for name in _PARTS))
+    names = (*_PARTS, "updates/s", "updates/tx")
+    print(f"{'':30}" + "".join(f"{name:>11}" for name in names), flush=True)
     for case in CASES:
         found: dict[int, list[dict[str, float]]] = {count: [] for count in counts}
-        for _ in range(runs):
+        for number in range(runs):
             for count in counts:
+                whole_path.say(f"{case.hosts} hosts x {case.per_host}, run {number + 1} of {runs}")
                 found[count].append(bench.ours(case, count))
         for count in counts:
             figures = whole_path.median(found[count])
             label = f"{case.hosts} hosts x {case.per_host}, {count} conductor(s)"
-            print(f"{label:30}" + "".join(f"{figures[name]:11.2f}" for name in _PARTS))
+            print(f"{label:30}" + "".join(f"{figures[name]:11.2f}" for name in (*_PARTS, *_RATES)))
         growth = statistics.median(
             many["total"] / one["total"]
             for one, many in zip(found[counts[0]], found[counts[-1]], strict=True)
@@ -98,6 +101,18 @@ class _Senders:
             self.answers.append((now, now - begun))
 
 
+def idle(bench: whole_path.Bench, directory: pathlib.Path, seconds: float) -> None:
+    """Print what a conductor costs that gets nothing to store."""
+    with conductors.started(1, [str(bench.config_file)], directory) as running:
+        time.sleep(3)
+        before = usage.used(running.processes)
+        time.sleep(seconds)
+        after = usage.used(running.processes)
+    assert before is not None and after is not None
+    spent_ms = 1000 * (after.cpu_seconds - before.cpu_seconds) / seconds
+    print(f"a conductor without reports: {spent_ms:.2f} ms of processor a second", flush=True)
+
+
 def take_over(bench: whole_path.Bench, directory: pathlib.Path) -> float:
     """Kill one of two conductors; return until when its absence delayed an answer, in seconds."""
     with conductors.started(2, [str(bench.config_file)], directory) as running:
@@ -128,6 +143,7 @@ def main() -> int:
     ):
         bench = whole_path.ready(rabbitmq, mariadb, pathlib.Path(directory), options.seconds)
         kills = [take_over(bench, pathlib.Path(directory)) for _ in range(options.runs)]
+        idle(bench, pathlib.Path(directory), 2 * options.seconds)
         met = max(kills) <= TAKE_OVER_SECONDS
         met &= grow(bench, options.runs, [int(each) for each in options.counts.split(",")])
     print(f"goals {'met' if met else 'NOT met'}")
