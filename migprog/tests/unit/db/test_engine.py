@@ -5,8 +5,8 @@ import sqlite3
 import stat
 import threading
 import types
+from typing import Any
 
-import pymysql
 import pytest
 import sqlalchemy as sa
 from oslo_db.exception import DBDuplicateEntry
@@ -77,10 +77,13 @@ class Connection:
 
 def test_idle_connection_is_checked_again_only_after_a_moment(monkeypatch):
     now, checked = [100.0], []
+
+    def ping(connection):
+        checked.append(connection)
+        return True
+
     monkeypatch.setattr(deadlines, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
-    engine = types.SimpleNamespace(
-        dialect=types.SimpleNamespace(do_ping=lambda connection: not checked.append(connection))
-    )
+    engine = types.SimpleNamespace(dialect=types.SimpleNamespace(do_ping=ping))
     deadlines._ping_rarely(engine)
     first, second = Connection(), Connection()
     for each in (first, first, second):
@@ -93,11 +96,12 @@ def test_idle_connection_is_checked_again_only_after_a_moment(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["DATETIME", "TIMESTAMP"])
 def test_pymysql_reads_instants_by_the_standard_library(kind):
-    dialect, parameters = stores.connect("mysql+pymysql://u:p@host/name").engine.dialect, {}
+    dialect = stores.connect("mysql+pymysql://u:p@host/name").engine.dialect
+    driver, parameters = dialect.loaded_dbapi, dict[str, Any]()
     for prepare in dialect.dispatch.do_connect:
         prepare(dialect, None, [], parameters)
-    number = getattr(pymysql.constants.FIELD_TYPE, kind)
-    theirs = pymysql.converters.conversions[number]
+    number = getattr(driver.FIELD_TYPE, kind)
+    theirs = driver.converters.conversions[number]
     ours = parameters["conv"][number]
     assert ours is not theirs
     for text in ("2026-11-27 19:30:05", "2026-11-27 19:30:05.123456", "0000-00-00 00:00:00", "x"):
