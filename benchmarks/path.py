@@ -66,7 +66,7 @@ class Bench:
         self.config = conf.load(["--config-file", str(config_file)], "path")
         at_broker = rpc.broker(self.config)
         url = stores.sa.make_url(self.config.database.connection)
-        self._others = {
+        self.others = {
             "broker": usage.listening((at_broker.host, at_broker.port)),
             "database": usage.listening((url.host, url.port)),
         }
@@ -88,7 +88,8 @@ class Bench:
             check=True,
         )
         figures: dict[str, Any] = json.loads(done.stdout)
-        return {"updates_per_second": figures["updates_per_second"], **figures["cpu_ms_per_update"]}
+        others = {name: figures[name] for name in ("updates_per_second", "updates_per_transaction")}
+        return others | figures["cpu_ms_per_update"]
 
     def naive(self, case: Case) -> dict[str, float]:
         """As :meth:`ours`."""
@@ -98,7 +99,7 @@ class Bench:
             self._naive(directory, "conductor") as conductor,
             self._naive(directory, "agent", migrations, INTERVAL_SECONDS) as agent,
         ):
-            processes = {"agent": [agent.usage], "conductor": [conductor.usage], **self._others}
+            processes = {"agent": [agent.usage], "conductor": [conductor.usage], **self.others}
             time.sleep(3 * INTERVAL_SECONDS)
             saved, before = self._saved(), {n: _cpu_seconds(p) for n, p in processes.items()}
             time.sleep(self._seconds)
@@ -125,6 +126,11 @@ class Bench:
         saved: int = client.call(context.for_service(), "count")
         transport.cleanup()
         return saved
+
+
+def say(text: str) -> None:
+    """Show how far it is."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 
 def _cpu_seconds(processes: Sequence[psutil.Process]) -> float:
@@ -180,7 +186,10 @@ def main() -> int:
         print(f"CPU ms an update; medians of {options.runs} runs of {options.seconds:g} s each")
         print(f"{'':24}" + "".join(f"{name:>11}" for name in (*_PROCESSES, "total", "updates/s")))
         for case in cases(options.hosts):
-            runs = [(bench.naive(case), bench.ours(case)) for _ in range(options.runs)]
+            runs = []
+            for number in range(options.runs):
+                say(f"{case.hosts} hosts x {case.per_host}, run {number + 1} of {options.runs}")
+                runs.append((bench.naive(case), bench.ours(case)))
             naive, ours = (median([run[i] for run in runs]) for i in (0, 1))
             for name, figures in (("naive", naive), ("ours", ours)):
                 values = [figures[key] for key in (*_PROCESSES, "total", "updates_per_second")]

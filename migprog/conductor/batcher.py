@@ -44,20 +44,19 @@ class BatchWindow:
     """The least seconds between the starts of two transactions.
 
     ``for_answers_seconds`` applies when a sender waits for an answer, ``for_progress_seconds`` when
-    only progress is queued. Progress waits at most ``rest`` times as long as the transaction before
-    took: under low load it can be read sooner. A transaction costs about 1 ms, whatever it stores:
-    with a small ``rest`` each would store a few hosts' reports only. ``for_heartbeats_seconds``
-    applies when only heartbeats are queued: among thousands of idle hosts one comes each few ms.
+    progress of ``enough`` messages or more is queued, ``for_little_seconds`` when that of fewer is,
+    ``for_heartbeats_seconds`` when only heartbeats are: among thousands of idle hosts one comes
+    each few ms.
+
+    A transaction costs about 1 ms, whatever it stores. Of several conductors each gets some of the
+    messages: without ``enough`` there would be as many times more transactions.
     """
 
     for_answers_seconds: float = 0.02
     for_progress_seconds: float = 0.1
-    rest: float = 25.0
+    for_little_seconds: float = 0.3
+    enough: int = 8
     for_heartbeats_seconds: float = 1.0
-
-    def progress_seconds(self, took_seconds: float) -> float:
-        """Return how long progress waits after a transaction that took ``took_seconds``."""
-        return min(self.for_progress_seconds, self.rest * took_seconds)
 
 
 @dataclass(slots=True, eq=False)
@@ -112,6 +111,8 @@ class ReportBatcher:
         # The last heartbeats by host, node and key, so that no sender replaces another host's.
         # Batches that have nothing else.
         self._agents: _Agents = {}
+        # Messages whose progress waits.
+        self._kept = 0
         # Since when the oldest of those that are being stored waits, by the monotonic clock.
         self._storing_since: float | None = None
         self._stopping = False
@@ -162,6 +163,7 @@ class ReportBatcher:
         at, now = time.time(), time.monotonic()
         with self._changed:
             waited = self._waits()
+            self._kept += bool(batch.reports)
             for report in batch.reports:
                 # By host: no sender replaces another host's report.
                 key = batch.host, report.uuid
@@ -183,9 +185,12 @@ class ReportBatcher:
             if waited != self._waits():
                 self._changed.notify()
 
-    def _waits(self) -> tuple[bool, bool]:
-        """Return whether progress waits, and whether heartbeats do."""
-        return bool(self._progress), bool(self._agents)
+    def _waits(self) -> tuple[bool, bool, bool]:
+        """Return whether progress waits, whether that is enough, and whether heartbeats wait."""
+        return bool(self._progress), self._has_enough(), bool(self._agents)
+
+    def _has_enough(self) -> bool:
+        return self._kept >= self._window.enough
 
     def _overflowed(self, host: str) -> None:
         metrics.overflowed()
@@ -202,7 +207,7 @@ class ReportBatcher:
 
     def _store_all(self, loop: loops.Loop) -> None:
         window = self._window
-        begun, took = -math.inf, 0.0
+        begun = -math.inf
         while True:
             loop.turned()
             with self._changed:
@@ -216,13 +221,18 @@ class ReportBatcher:
                     lambda: self._pending or self._progress or self._stopping,
                 )
                 self._wait_until(
-                    begun + window.progress_seconds(took),
+                    begun + window.for_little_seconds,
+                    lambda: self._pending or self._has_enough() or self._stopping,
+                )
+                self._wait_until(
+                    begun + window.for_progress_seconds,
                     lambda: self._pending or self._stopping,
                 )
                 self._wait_until(begun + window.for_answers_seconds, lambda: self._stopping)
                 begun = time.monotonic()
                 pending, self._pending = _split(self._pending)
                 agents, self._agents = self._agents, {}
+                self._kept = 0
                 progress = [self._progress.pop(key) for key in list(self._progress)[:_MAX_REPORTS]]
                 taken = [each.since for each in pending] + [each.since for each in progress]
                 self._storing_since = min(taken, default=None)
@@ -230,7 +240,6 @@ class ReportBatcher:
                 return
             self._store(pending, [*_by_sender(progress), *agents.values()])
             self._storing_since = None
-            took = time.monotonic() - begun
 
     def _wait_until(self, at: float, or_else: Callable[[], Any]) -> None:
         self._changed.wait_for(or_else, max(0.0, at - time.monotonic()))

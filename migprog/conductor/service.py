@@ -102,6 +102,8 @@ class ConductorService:
             # The store has logged it.
             expected=(objects.Unavailable,),
             at_once=frozenset({"progress"}),
+            # A batch that is received twice is stored once.
+            may_repeat=True,
         )
         try:
             with self._broker.awaited():

@@ -13,14 +13,14 @@ from oslo_messaging.rpc import dispatcher
 from oslo_messaging.rpc import server as rpc_server
 
 from migprog import context, exception
-from migprog.rpc import brokers
+from migprog.rpc import brokers, redelivery
 from migprog.rpc.replies import Dispatcher, Replies
 
 # While it waits for messages, oslo.messaging (18.3) polls for notifications to acknowledge: first
 # after 1 ms, then at growing intervals up to 5 s, and from 1 ms again after each message. That is
-# up to two thirds of the cost of a message, and migprog has no notifications: calls are
-# acknowledged as they are received. The longest interval is how long a stop takes. Neither is an
-# option of the library; a release without these constants keeps its own intervals.
+# up to two thirds of the cost of a message, and nothing waits for migprog's acknowledgements
+# (migprog/rpc/redelivery.py). The longest interval is how long a stop takes. Neither is an option
+# of the library; a release without these constants keeps its own intervals.
 LIBRARY_POLL_SECONDS: float = getattr(amqpdriver, "ACK_REQUEUE_EVERY_SECONDS_MIN", 0.001)
 _MAX_POLL_SECONDS = 1.0
 
@@ -92,14 +92,17 @@ def server(
     endpoints: list[object],
     expected: tuple[type[Exception], ...] = (),
     at_once: frozenset[str] = frozenset(),
+    *,
+    may_repeat: bool = False,
 ) -> Any:
     """Return a server for ``topic``, not started, on the configured concurrency backend.
 
     ``expected``: errors of the endpoints that are returned to the client and not logged.
     ``at_once``: methods that never block; the thread that receives messages calls them itself.
+    ``may_repeat``: a call that this server has not answered when it is killed is served by another.
     """
     target = messaging.Target(topic=topic, server=host)
-    return Server(transport, target, endpoints, expected, at_once)
+    return Server(transport, target, endpoints, expected, at_once, may_repeat)
 
 
 class Server(rpc_server.RPCServer):
@@ -115,11 +118,25 @@ class Server(rpc_server.RPCServer):
         endpoints: list[object],
         expected: tuple[type[Exception], ...],
         at_once: frozenset[str],
+        may_repeat: bool = False,
     ) -> None:
         self._at_once = at_once
+        self._may_repeat = may_repeat
         policy = dispatcher.DefaultRPCAccessPolicy
         calls = Dispatcher(Replies(), expected, endpoints, Serializer(), policy)
         super().__init__(transport, target, calls)
+
+    def _create_listener(self) -> Any:
+        listener = super()._create_listener()
+        if self._may_repeat:
+            redelivery.after_the_answer(listener)
+        return listener
+
+    def _process_incoming(self, incoming: Any) -> None:
+        try:
+            super()._process_incoming(incoming)
+        finally:
+            redelivery.answered(incoming[0])
 
     def _on_incoming(self, incoming: Any) -> None:
         # A call's answer may wait for the broker, so another thread sends it.

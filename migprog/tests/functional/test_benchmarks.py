@@ -10,19 +10,21 @@ import sys
 
 import pytest
 
+from lab.nova import environments
+
 pytestmark = pytest.mark.functional
 
 BENCHMARKS = pathlib.Path(__file__).resolve().parents[3] / "benchmarks"
 
 
-def run(script, *arguments, **environment):
+def run(script, *arguments, seconds=120, **environment):
     """What it prints, line by line. Goals may be missed here, and are printed."""
     done = subprocess.run(
         [sys.executable, str(BENCHMARKS / script), *arguments],
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=seconds,
     )
     assert not done.stderr
     lines = done.stdout.splitlines()
@@ -121,6 +123,21 @@ def test_benchmark_of_several_conductors_runs():
         for count in (1, 2):
             (figures,) = rows(lines, rf"{case}, {count} conductor\(s\)")
             assert figures[4] == pytest.approx(sum(figures[:4]), abs=0.03)
+
+
+@pytest.mark.long
+@pytest.mark.alone
+def test_benchmark_beside_nova_runs():
+    environment = environments.openstack(environments.default_cache())
+    lines = run(
+        *("beside_nova.py", f"--environment={environment}", "--runs=1", "--seconds=2"),
+        *("--hosts=2", "--hosts-of-one=20"),
+        seconds=600,
+    )
+    for label in ("Nova, 10 at a time", "2 hosts x 20", "20 hosts x 1"):
+        (figures,) = rows(lines, label)
+        assert figures[4] == pytest.approx(sum(figures[:4]), abs=0.03)
+        assert figures[5] > 0
 
 
 @pytest.mark.long

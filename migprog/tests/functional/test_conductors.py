@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several conductors on one broker and database: what one of them has in hand when it is killed."""
 
+import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -9,12 +11,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
+import sqlalchemy as sa
 
 from lab.parts import broker, processes
 from migprog import conf, objects, rpc
 from migprog.core.messages import Ack, Batch
 from migprog.loadtest import conductors
-from migprog.rpc.conductor import TOPIC, ConductorAPI
+from migprog.rpc.conductor import TOPIC, ConductorAPI, Unreachable
 from migprog.tests import stores
 
 pytestmark = pytest.mark.functional
@@ -40,19 +43,37 @@ def _in_queue(running, column):
     return {each["name"]: each[column] for each in json.loads(done.stdout)}.get(TOPIC, 0)
 
 
-def test_others_take_what_a_killed_conductor_has_not_received(own_broker, mariadb, tmp_path):
-    """The broker has delivered it to the conductor's connection, and gets no acknowledgement."""
+def _configured(running, mariadb, tmp_path):
+    """A configuration file for this broker and database, with tables; a transport of it."""
     stores.ready(mariadb).close()
     config_file = tmp_path / "migprog.conf"
     config_file.write_text(
-        f"[DEFAULT]\ntransport_url = {own_broker.url}\n[database]\nconnection = {mariadb}\n"
+        f"[DEFAULT]\ntransport_url = {running.url}\n[database]\nconnection = {mariadb}\n"
     )
-    transport = rpc.transport(conf.load(["--config-file", str(config_file)], "test"))
+    return config_file, rpc.transport(conf.load(["--config-file", str(config_file)], "test"))
+
+
+def _batches():
     now = time.time()
-    batches = [
+    return [
         Batch(f"host-{n}", "node", reports=(stores.report(started_at=now, sampled_at=now),))
         for n in range(_CALLS)
     ]
+
+
+def _stored(mariadb, batches):
+    """The sequence number of each of the batches' migrations by its UUID."""
+    uuids = {batch.reports[0].uuid for batch in batches}
+    store = stores.connect(mariadb)
+    found = objects.Migration.list(store, limit=1000)
+    store.close()
+    return {each.uuid: each.sequence for each in found if each.uuid in uuids}
+
+
+def test_others_take_what_a_killed_conductor_has_not_received(own_broker, mariadb, tmp_path):
+    """The broker has delivered it to the conductor's connection, and gets no acknowledgement."""
+    config_file, transport = _configured(own_broker, mariadb, tmp_path)
+    batches = _batches()
     with (
         conductors.started(2, [str(config_file)], tmp_path) as running,
         ThreadPoolExecutor(_CALLS) as senders,
@@ -80,7 +101,80 @@ def test_others_take_what_a_killed_conductor_has_not_received(own_broker, mariad
         assert not wait(calls, _SECONDS).not_done
         assert [Ack.from_wire(call.result()).refused for call in calls] == [{}] * _CALLS
     transport.cleanup()
-    store = stores.connect(mariadb)
-    reported = {batch.reports[0].uuid for batch in batches}
-    assert {each.uuid for each in objects.Migration.list(store, limit=100)} == reported
-    store.close()
+    assert len(_stored(mariadb, batches)) == _CALLS
+
+
+class _Host:
+    """An agent as the conductors see it: one migration's reports, one after the other."""
+
+    def __init__(self, transport, batch):
+        self._api = ConductorAPI(transport, _SECONDS)
+        self._batch = batch
+        self.report = batch.reports[0]
+
+    def call(self):
+        """Report until a conductor answers. A call that no conductor answers is lost."""
+        while True:
+            try:
+                return self._send(acknowledged=True)
+            except Unreachable as error:
+                if error.is_silence:
+                    raise
+                # The database was locked for too long: the answer says so.
+
+    def cast(self):
+        self._send(acknowledged=False)
+
+    def _send(self, acknowledged):
+        self.report = stores.later(self.report)
+        batch = dataclasses.replace(self._batch, reports=(self.report,))
+        return self._api.report(batch.to_wire(), acknowledged)
+
+
+@contextlib.contextmanager
+def _locked(mariadb):
+    """Whoever stores migrations waits until the block ends."""
+    engine = sa.create_engine(mariadb)
+    with engine.connect() as connection:
+        connection.execute(sa.text("LOCK TABLES migrations WRITE"))
+        yield
+        connection.execute(sa.text("UNLOCK TABLES"))
+    engine.dispose()
+
+
+def test_others_take_what_a_killed_conductor_has_received_and_not_stored(
+    own_broker, mariadb, tmp_path
+):
+    config_file, transport = _configured(own_broker, mariadb, tmp_path)
+    batches = _batches()
+    hosts = [_Host(transport, batch) for batch in batches]
+    with (
+        conductors.started(2, [str(config_file)], tmp_path) as running,
+        ThreadPoolExecutor(_CALLS) as senders,
+    ):
+        first = conductors.Conductors((), metrics_ports=running.metrics_ports[:1])
+        processes.wait_for(
+            lambda: _in_queue(own_broker, "consumers") == 2, _SECONDS, "both conductors"
+        )
+        assert not wait([senders.submit(each.call) for each in hosts], _SECONDS).not_done
+        with _locked(mariadb):
+            calls = [senders.submit(each.call) for each in hosts]
+            processes.wait_for(
+                lambda: first.counted()["migprog_oldest_unstored_report_age_seconds"] > 0,
+                _SECONDS,
+                "a report in the first conductor",
+            )
+            os.kill(running.children[0].usage.pid, signal.SIGKILL)
+        assert not wait(calls, _SECONDS).not_done
+        assert [Ack.from_wire(call.result()).refused for call in calls] == [{}] * _CALLS
+        assert _stored(mariadb, batches) == {
+            each.report.uuid: each.report.sequence for each in hosts
+        }
+        # Of progress nothing waits for an answer; what was lost with the conductor is replaced.
+        for each in hosts:
+            each.cast()
+        reported = {each.report.uuid: each.report.sequence for each in hosts}
+        processes.wait_for(
+            lambda: _stored(mariadb, batches) == reported, _SECONDS, "the figures to be the latest"
+        )
+    transport.cleanup()

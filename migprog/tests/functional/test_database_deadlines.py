@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from lab.faults.relay import Relay
 from migprog import objects
 from migprog.core.messages import Arrival, ArrivalState, Batch
+from migprog.db import deadlines
 from migprog.db.reader import MOST_RECENT
 from migprog.db.writer import Writer
 from migprog.tests import stores
@@ -57,6 +58,25 @@ def test_a_statement_ends_at_the_server_in_time(url, store):
     with pytest.raises(objects.Unavailable, match=r"^database \w+ 127\.0\.0\.1:\d+/\w* does not"):
         store.read(lambda reader: reader.connection.exec_driver_sql(slow))
     assert time.monotonic() - begun < _SECONDS
+
+
+def test_read_is_repeated_after_its_connection_was_lost_unnoticed(url, store, monkeypatch):
+    """A connection that was used a moment ago is not checked before it is used again."""
+    monkeypatch.setattr(deadlines, "CHECKED_SECONDS", 3600.0)
+    is_mysql = store.engine.dialect.name == "mysql"
+    own_id = "SELECT CONNECTION_ID()" if is_mysql else "SELECT pg_backend_pid()"
+    end = "KILL {}" if is_mysql else "SELECT pg_terminate_backend({}, 10000)"
+
+    def ask(reader):
+        return reader.connection.exec_driver_sql(own_id).scalar_one()
+
+    # The second check of a connection is the first that may be left out.
+    lost = [store.read(ask) for _ in range(2)][-1]
+    other = stores.connect(url)
+    with other.engine.connect() as connection:
+        connection.exec_driver_sql(end.format(lost))
+    other.close()
+    assert store.read(ask) != lost
 
 
 def test_changes_of_the_tables_may_take_longer(store):

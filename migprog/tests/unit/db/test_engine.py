@@ -4,13 +4,15 @@ import os
 import sqlite3
 import stat
 import threading
+import types
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from oslo_db.exception import DBDuplicateEntry
 
 from migprog import concurrency, exception, objects
-from migprog.db import schema
+from migprog.db import deadlines, schema
 from migprog.tests import stores
 
 
@@ -67,6 +69,43 @@ def test_an_impossible_connection_names_the_option(connection, says):
 )
 def test_mysql_takes_all_text(url, charset):
     assert stores.connect(url).engine.url.query["charset"] == charset
+
+
+class Connection:
+    """A driver's connection: it has attributes."""
+
+
+def test_idle_connection_is_checked_again_only_after_a_moment(monkeypatch):
+    now, checked = [100.0], []
+
+    def ping(connection):
+        checked.append(connection)
+        return True
+
+    monkeypatch.setattr(deadlines, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    engine = types.SimpleNamespace(dialect=types.SimpleNamespace(do_ping=ping))
+    deadlines._ping_rarely(engine)
+    first, second = Connection(), Connection()
+    for each in (first, first, second):
+        assert engine.dialect.do_ping(each)
+    assert checked == [first, second]
+    now[0] += deadlines.CHECKED_SECONDS
+    assert engine.dialect.do_ping(first)
+    assert checked == [first, second, first]
+
+
+@pytest.mark.parametrize("kind", ["DATETIME", "TIMESTAMP"])
+def test_pymysql_reads_instants_by_the_standard_library(kind):
+    dialect = stores.connect("mysql+pymysql://u:p@host/name").engine.dialect
+    driver, parameters = dialect.loaded_dbapi, dict[str, Any]()
+    for prepare in dialect.dispatch.do_connect:
+        prepare(dialect, None, [], parameters)
+    number = getattr(driver.FIELD_TYPE, kind)
+    theirs = driver.converters.conversions[number]
+    ours = parameters["conv"][number]
+    assert ours is not theirs
+    for text in ("2026-11-27 19:30:05", "2026-11-27 19:30:05.123456", "0000-00-00 00:00:00", "x"):
+        assert ours(text) == theirs(text)
 
 
 @pytest.mark.parametrize(
