@@ -37,7 +37,7 @@ CONSTANTS = (
     Constant(dirty_rate, "_AVERAGED_SECONDS", (1.0, 5.0)),
     Constant(estimate, "_LIMIT_SHARE", (0.93, 0.96, 1.0)),
     Constant(estimate, "_CHANGED", (0.2, 0.4, 0.7)),
-    Constant(estimate, "_LASTING", (0.1, 0.15, 0.3)),
+    Constant(estimate, "_PLATEAU_LASTS", (0.1, 0.15, 0.3)),
     Constant(estimate, "_SPREAD_BY_SURPRISE", (1.0, 1.5, 2.0)),
     Constant(estimate, "_FIRST_SPREAD", (0.4, 0.6, 0.9)),
 )

@@ -34,10 +34,12 @@ TURN_SECONDS = 0.5
 _CURVED_ITERATIONS = 8
 # A guest with a smaller exponent writes the same pages repeatedly.
 _HOT = 0.95
-# What has lasted for some time is expected to last this share of it again, if no more is known.
-# Where it may last for no time or for ever, the figure with the least error, as a share of the time
-# really left, is far below the median.
-_LASTING = 0.1
+# A plateau is expected to last this share of the time that has passed. It may last for no time or
+# for ever: fitted to the least error, as a share of the time really left, this is far below the
+# median.
+_PLATEAU_LASTS = 0.1
+# A switchover that lasts longer than any before is expected to last this share of it again.
+_SWITCHOVER_LASTS = 0.5
 # Guests near the bandwidth end later than the whole downtime limit says. Fitted; its cause is not
 # known (perhaps QEMU's own rate, that of its last slice, is below the mean).
 _LIMIT_SHARE = 0.96
@@ -161,7 +163,7 @@ def _switching_over(precopy: PrecopyState, rate: float) -> Estimate:
     waited = max(0.0, waited)
     low, high = (share * completion for share in _COMPLETION_SPREAD)
     return Estimate(
-        likely + max(completion - waited, _LASTING * waited),
+        likely + max(completion - waited, _SWITCHOVER_LASTS * waited),
         0.85 * least + max(0.0, low - waited),
         1.25 * most + max(high - waited, waited),
     )
@@ -319,7 +321,7 @@ def _lasting_seconds(precopy: PrecopyState, iteration_seconds: float) -> float:
     assert sample is not None
     throttle = sample.cpu_throttle_percent
     if throttle is None:
-        return max(iteration_seconds, _LASTING * (sample.at - precopy.started_at))
+        return max(iteration_seconds, _PLATEAU_LASTS * (sample.at - precopy.started_at))
     return throttled_seconds(throttle, iteration_seconds)
 
 

@@ -200,6 +200,14 @@ def test_completion_is_counted_from_the_pause_once_all_is_sent():
     assert found.eta_seconds == pytest.approx(1.5)
 
 
+def test_switchover_longer_than_any_before_lasts_half_as_long_again():
+    paused = late(0.3, (0.0,), 0.0, 10.0, 0)._replace(
+        iteration_event_at=10.0, iteration_started_at=10.0
+    )
+    found = estimate.forecast(paused, Phase.SWITCHOVER, Verdict.SWITCHING_OVER)
+    assert found.eta_seconds == pytest.approx(5.0)
+
+
 def test_post_copy_ends_with_its_last_byte():
     found = estimate.forecast(late(0.3, ()), Phase.POST_COPY, Verdict.POST_COPY)
     assert found.eta_seconds == pytest.approx(5.0)
