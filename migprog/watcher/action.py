@@ -172,13 +172,14 @@ class MigprogMigrate(base.BaseAction):
         migprog's."""
         began = trouble_since = time.monotonic()
         while True:
+            # Nova first: else it may show the end of a migration whose record was not there yet.
+            status = self._status(services, nova_before)
             record = services.record()
             if record is not None and record["id"] <= before:
                 record = None
             now = time.monotonic()
             if not waiting.is_in_trouble(record):
                 trouble_since = now
-            status = self._status(services, nova_before)
             seen = Seen(now - began, record, status, now - trouble_since)
             outcome = waiting.decide(seen, patience)
             if outcome is not None:

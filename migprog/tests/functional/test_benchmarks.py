@@ -115,7 +115,7 @@ def test_benchmark_of_a_days_growth_of_the_database_runs():
 @pytest.mark.long
 @pytest.mark.alone
 def test_benchmark_of_several_conductors_runs():
-    lines = run("conductors.py", "--runs=1", "--seconds=2", "--counts=1,2")
+    lines = run("conductors.py", "--runs=1", "--seconds=2", "--counts=1,2", seconds=600)
     (kill,) = (line for line in lines if "before the kill" in line)
     usual, longest = map(float, re.findall(r"([\d.]+) s", kill))
     assert 0 < usual <= longest

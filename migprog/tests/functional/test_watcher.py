@@ -246,6 +246,16 @@ def test_action_fails_with_the_reason_of_the_migration(run: Run, stand_in: Nova)
     )
 
 
+def test_reason_of_a_migration_that_ends_at_once_is_migprogs(run: Run, stand_in: Nova) -> None:
+    def course(looks: int) -> None:
+        if looks == 2:
+            stand_in.begin()
+            stand_in.end(Status.FAILED, "failed", error="qemu: connection reset")
+
+    stand_in.start_case(course)
+    assert run()["message"].endswith("failed: qemu: connection reset")
+
+
 def test_migration_that_does_not_converge_is_aborted(run: Run, stand_in: Nova) -> None:
     def course(looks: int) -> None:
         if looks == 1:
