@@ -126,6 +126,19 @@ def test_what_has_moved_is_not_moved_again_and_what_stays_is_said() -> None:
     ]
 
 
+@pytest.mark.parametrize("moves", [[], [move(1, state="done")], [move(1, state="running")]])
+def test_what_is_not_planned_is_said_where_nothing_moves(moves: list[dict[str, Any]]) -> None:
+    stay = move(3, state="stays", message="does not converge")
+    lost = {"server_uuid": "u", "server_name": None, "reason": "not-measured", "message": "why"}
+    shown = made(*moves, stays=[stay], unplanned=[lost], message="no server can be planned")
+    assert list(plan.shell(shown)) == [
+        "# host h: no server can be planned",
+        f"# {stay['server_uuid']}  # web-3: does not move without help: does not converge",
+        "# u: not planned: why",
+    ]
+    assert len(list(plan.shell(made(*moves)))) == 1
+
+
 def test_table_has_a_row_for_each_server() -> None:
     lost = {"server_uuid": "u", "server_name": None, "reason": "not-measured", "message": "why"}
     shown = made(move(1), stays=[move(2, state="stays")], unplanned=[lost])
