@@ -8,11 +8,16 @@ from typing import Any
 from migprog.cli.client import Client, Later
 from migprog.cli.errors import ClientError
 
+# By the default of [compute] measure_windows.
+EACH_SECONDS = 30.0
+EACH = "about half a minute by default, longer if others wait for their turn"
+
 
 def wait(
     client: Client,
     ask: Callable[[], dict[str, Any] | Later],
     subject: tuple[str, str],
+    begun: Callable[[], None],
     timeout_seconds: float,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
@@ -20,10 +25,13 @@ def wait(
     """Return what ``ask`` asks for, at the pace that the API sets, once it is there.
 
     ``subject``: what is measured with its verb, and its pronoun, as in "server X has", "it".
+    ``begun`` is called once it is being measured, which the API may refuse.
     Raises :class:`ClientError` if that takes longer than ``timeout_seconds``.
     """
     give_up_at = clock() + timeout_seconds
     found = ask()
+    if isinstance(found, Later):
+        begun()
     while isinstance(found, Later):
         if clock() >= give_up_at:
             who, pronoun = subject

@@ -168,6 +168,9 @@ class Api:
     def measure_host(self, host: str, asked: Any) -> Any:
         return self._next(host, asked)
 
+    def drain(self, host: str) -> Any:
+        return {"host": host, "servers": 8}
+
     def follow(self, later: Later) -> Any:
         return self._next(later)
 
@@ -200,12 +203,33 @@ def test_measurements_are_waited_for_and_not_for_ever() -> None:
     later = Later("/p", 3.0, "drain_plan")
     slept: list[float] = []
     api: Any = Api(later, later, made())
-    found = plan_command.measured(api, "h", {"at_once": 1}, 60.0, slept.append)
+    said: list[str] = []
+    found = plan_command.measured(api, "h", {"at_once": 1}, said.append, 60.0, slept.append)
+    assert said == [plan.being_measured("h", 8)]
     assert (found, slept, api.asked[0]) == (made(), [3.0, 3.0], ("h", {"at_once": 1}))
     now = iter(range(0, 1000, 20))
     api = Api(*[later] * 9)
     with pytest.raises(ClientError, match="have not been measured within 60 s"):
-        plan_command.measured(api, "h", {}, 60.0, lambda _seconds: None, lambda: float(next(now)))
+        plan_command.measured(
+            *(api, "h", {}, said.append, 60.0),
+            lambda _seconds: None,
+            lambda: float(next(now)),
+        )
+
+
+def test_it_is_said_how_many_are_measured_and_how_long_that_takes() -> None:
+    assert plan.being_measured("h", 8).endswith(": 8 take about 4 min 00 s")
+    assert plan.being_measured("h", 1).endswith(": 1 takes about 30 s")
+    assert "how many run there is not known" in plan.being_measured("h", None)
+    said: list[str] = []
+    api: Any = Api(Later("/p", 3.0, "drain_plan"), made())
+    api.drain = lambda _host: Api(ApiUnavailable("away")).drain_plan("h", {})
+    plan_command.measured(api, "h", {}, said.append, 60.0, lambda _seconds: None)
+    assert said == [plan.being_measured("h", None)]
+    refused: Any = Api(ClientError("disabled"))
+    with pytest.raises(ClientError, match="disabled"):
+        plan_command.measured(refused, "h", {}, said.append, 60.0)
+    assert len(said) == 1, "nothing is measured"
 
 
 @pytest.mark.parametrize("words", [[""], ["h", "--dest", ""], ["h", "--deadline", " "]])
