@@ -59,9 +59,19 @@ def test_demo_runs_and_is_kept(tmp_path: pathlib.Path) -> None:
         out = documents.run(
             "first-steps.rst", "first-look", {_URL: url, ".venv/bin": str(BIN)}, directory=tmp_path
         )
+        assert requests.get(f"{url}/ui/", timeout=10).status_code == 200
+        assert f"{url}/ui/" in kept.output()
+        tried = documents.run(
+            "first-steps.rst",
+            "first-forecast",
+            {".venv/bin": str(BIN)},
+            {"MIGPROG_URL": url},
+            directory=tmp_path,
+        )
         kept.process.send_signal(signal.SIGINT)
     assert "cancelled" in out and "completed" in out
     assert "| memory_total_bytes" in out
+    assert "| converges " in tried and "| database " in tried and "not-measured" not in tried
 
 
 @contextlib.contextmanager
