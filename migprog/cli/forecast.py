@@ -46,7 +46,7 @@ def ask(
             client,
             lambda: client.forecast(server_uuid, asked),
             (f"server {server_uuid} has", "it"),
-            lambda: say(f"server {server_uuid} is being measured: {measurement_wait.EACH}"),
+            lambda: say(measurement_wait.of_server(server_uuid)),
             *(timeout_seconds, sleep, clock),
         )
     except ApiRefused as error:

@@ -7,10 +7,28 @@ from typing import Any
 
 from migprog.cli.client import Client, Later
 from migprog.cli.errors import ClientError
+from migprog.core.duration import describe
 
 # By the default of [compute] measure_windows.
-EACH_SECONDS = 30.0
-EACH = "about half a minute by default, longer if others wait for their turn"
+_EACH_SECONDS = 30.0
+
+
+def of_server(server_uuid: str) -> str:
+    """Return what is said while a server is measured."""
+    return (
+        f"server {server_uuid} is being measured: about half a minute by default, longer if it has "
+        "to wait for its turn"
+    )
+
+
+def of_host(host: str, servers: int | None) -> str:
+    """Return what is said while the servers of a host are measured, None: not known how many."""
+    said = f"the servers of host {host} are being measured, one after the other, "
+    if servers is None:
+        return f"{said}half a minute each by default; how many run there is not known yet"
+    takes = "takes" if servers == 1 else "take"
+    seconds = servers * _EACH_SECONDS
+    return f"{said}half a minute each by default: {servers} {takes} about {describe(seconds)}"
 
 
 def wait(

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import Any, TypeAlias
 
-from migprog.cli import columns, measurement_wait, text
+from migprog.cli import columns, text
 from migprog.cli.columns import Cell, Table
-from migprog.core.duration import describe
 
 Plan: TypeAlias = Mapping[str, Any]
 # Nova validates the host that is named since then.
@@ -53,16 +52,6 @@ def counts(plan: Plan) -> tuple[int, ...]:
     """Return how many servers of the plan are in each state, which changes as it goes on."""
     states = [each["state"] for each in plan["moves"]]
     return tuple(map(states.count, ("done", "running", "failed", "gone")))
-
-
-def being_measured(host: str, servers: int | None) -> str:
-    """Return what is said while the servers of a host are measured, None: not known how many."""
-    said = f"the servers of host {host} are being measured, one after the other, "
-    if servers is None:
-        return f"{said}half a minute each by default; how many run there is not known yet"
-    takes = "takes" if servers == 1 else "take"
-    seconds = servers * measurement_wait.EACH_SECONDS
-    return f"{said}half a minute each by default: {servers} {takes} about {describe(seconds)}"
 
 
 def shell(plan: Plan) -> Iterator[str]:

@@ -111,7 +111,7 @@ def measured(
         client,
         lambda: client.measure_host(host, body),
         (f"the servers of host {host} have", "they"),
-        lambda: say(plan.being_measured(host, _servers(client, host))),
+        lambda: say(measurement_wait.of_host(host, _servers(client, host))),
         *(timeout_seconds, sleep, clock),
     )
 

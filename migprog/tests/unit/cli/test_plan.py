@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from migprog.cli import options, plan, plan_command
+from migprog.cli import measurement_wait, options, plan, plan_command
 from migprog.cli.client import Later
 from migprog.cli.errors import ApiUnavailable, ClientError
 
@@ -205,7 +205,7 @@ def test_measurements_are_waited_for_and_not_for_ever() -> None:
     api: Any = Api(later, later, made())
     said: list[str] = []
     found = plan_command.measured(api, "h", {"at_once": 1}, said.append, 60.0, slept.append)
-    assert said == [plan.being_measured("h", 8)]
+    assert said == [measurement_wait.of_host("h", 8)]
     assert (found, slept, api.asked[0]) == (made(), [3.0, 3.0], ("h", {"at_once": 1}))
     now = iter(range(0, 1000, 20))
     api = Api(*[later] * 9)
@@ -218,14 +218,14 @@ def test_measurements_are_waited_for_and_not_for_ever() -> None:
 
 
 def test_it_is_said_how_many_are_measured_and_how_long_that_takes() -> None:
-    assert plan.being_measured("h", 8).endswith(": 8 take about 4 min 00 s")
-    assert plan.being_measured("h", 1).endswith(": 1 takes about 30 s")
-    assert "how many run there is not known" in plan.being_measured("h", None)
+    assert measurement_wait.of_host("h", 8).endswith(": 8 take about 4 min 00 s")
+    assert measurement_wait.of_host("h", 1).endswith(": 1 takes about 30 s")
+    assert "how many run there is not known" in measurement_wait.of_host("h", None)
     said: list[str] = []
     api: Any = Api(Later("/p", 3.0, "drain_plan"), made())
     api.drain = lambda _host: Api(ApiUnavailable("away")).drain_plan("h", {})
     plan_command.measured(api, "h", {}, said.append, 60.0, lambda _seconds: None)
-    assert said == [plan.being_measured("h", None)]
+    assert said == [measurement_wait.of_host("h", None)]
     refused: Any = Api(ClientError("disabled"))
     with pytest.raises(ClientError, match="disabled"):
         plan_command.measured(refused, "h", {}, said.append, 60.0)
