@@ -45,6 +45,7 @@ def shell(page: str, name: str, ours: dict[str, str]) -> list[str]:
     return ["bash", "-c", f"exec {documents.script(page, name, ours)}"]
 
 
+@pytest.mark.usefixtures("measuring_may_act")
 def test_demo_runs_and_is_kept(tmp_path: pathlib.Path) -> None:
     demo = {"tools/demo": f"{sys.executable} -m lab.demo"}
     assert documents.script("README.rst", "readme-demo", demo) == demo["tools/demo"]
