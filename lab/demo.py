@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import shlex
+import signal
 import sys
 import tempfile
 import threading
@@ -38,6 +39,16 @@ from migprog.core.status import Status
 
 _TIMEOUT_SECONDS = 180.0
 _POLL_SECONDS = 0.5
+# A measurement takes five seconds, so that forecasts can be tried at once.
+_SETTINGS = """
+[compute]
+report_interval = 1
+allow_measurements = true
+measure_windows = 1,4
+[api]
+allow_measurements = true
+"""
+_TERMINATED = 143
 _PROJECT = "5a0f1c3e9d514b6f8e4f6c1d2b3a4958"
 _USER = "0b8d3f5a7c1e4d2f9a6b5c4d3e2f1a0b"
 
@@ -152,7 +163,7 @@ def standalone(lab: Lab, directory: str) -> Iterator[str]:
         command += ["--connection-uri", host.uri]
     command += ["--bind-port", str(port), "--state-path", directory]
     settings = pathlib.Path(directory) / "migprog.conf"
-    settings.write_text("[compute]\nreport_interval = 1\n")
+    settings.write_text(_SETTINGS)
     command += ["--config-file", str(settings)]
     _say(f"$ {shlex.join(['migprog-standalone', *command[1:]])}")
     with processes.running(command, directory, os.environ) as program:
@@ -189,12 +200,10 @@ def _judge(servers: dict[str, Case]) -> bool:
     return right
 
 
-def _name_addresses(url: str, servers: dict[str, Case], keep: bool) -> None:
+def _name_addresses(url: str, servers: dict[str, Case]) -> None:
     final = next((case.final for case in servers.values() if case.final is not None), None)
-    _say()
-    _say(
-        "Hosts, guests and migprog run until Ctrl-C. Look at:" if keep else "With --keep, look at:"
-    )
+    _say("Hosts, guests and migprog run until Ctrl-C. Look at:")
+    _say(f"  {url}/ui/    in a browser on this machine")
     paths = ["/migrations", "/migrations?in_progress=false", "/openapi.json"]
     if final is not None:
         here = f"/servers/{final['server_uuid']}/migrations/{final['id']}"
@@ -205,7 +214,10 @@ def _name_addresses(url: str, servers: dict[str, Case], keep: bool) -> None:
     for path in paths:
         _say(f"  curl '{url}{path}'")
     program = pathlib.Path(sys.executable).with_name("migprog")
-    for command in ("list --all", "watch"):
+    commands = ["list --all", "plan lab-b --measure", "watch"]
+    if final is not None:
+        commands.insert(1, f"forecast {final['server_uuid']} --measure")
+    for command in commands:
         _say(f"  {program} --url {url} {command}")
 
 
@@ -240,9 +252,12 @@ def run(servers: dict[str, Case], keep: bool, json_file: pathlib.Path | None) ->
         if json_file is not None:
             records: dict[str, Any] = {"migrations": [case.final for case in servers.values()]}
             json_file.write_text(json.dumps(records, indent=2) + "\n")
-        _name_addresses(url, servers, keep)
+        _say()
         if keep:
+            _name_addresses(url, servers)
             _wait()
+        else:
+            _say("To look around, run tools/demo --keep: it leaves all of this running.")
     return right
 
 
@@ -265,6 +280,9 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     servers = {name: known[name] for name in arguments.only or known}
+    # As at Ctrl-C, nothing is left behind.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(_TERMINATED))
     try:
         right = run(servers, arguments.keep, arguments.json)
     except (LabError, ClientError, RuntimeError, TimeoutError, OSError) as error:

@@ -133,7 +133,9 @@ def _sha256(content: bytes) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="tools/vendor", description=(__doc__ or "").partition("\n\n")[0]
+    )
     parser.add_argument("--check", action="store_true", help="compare the files that are there")
     if not parser.parse_args(arguments).check:
         for package in PACKAGES:

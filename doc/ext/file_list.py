@@ -13,6 +13,12 @@ _ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Folders whose files are listed, and the ends of these files' names.
 LISTED = ("migprog", "lab", "benchmarks")
 _LISTED_ENDS = (".py", ".mjs")
+# Of a folder without __init__.py.
+_OF_FOLDERS = {
+    "benchmarks": "What migprog costs: each program measures one thing.",
+    "lab/soak/stand_in": "On the ``PYTHONPATH`` of soaked agents.",
+    "migprog/ui/files": "The page's modules, which browsers run as they are.",
+}
 # The names of tests say what they test; vendored files are not ours.
 _UNLISTED = (
     "migprog/db/alembic",
@@ -62,7 +68,8 @@ def _place(item: tuple[str, list[pathlib.Path]]) -> tuple[int, str]:
 
 
 def _table(folder: str, names: list[pathlib.Path]) -> str:
-    of_folder = "".join(summary(name) for name in names if name.name == "__init__.py")
+    said = "".join(summary(name) for name in names if name.name == "__init__.py")
+    of_folder = said or _OF_FOLDERS.get(folder, "")
     rows = [
         f"   * - ``{name.stem if name.suffix == '.py' else name.name}``\n     - {summary(name)}"
         for name in names

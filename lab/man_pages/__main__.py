@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write the manual pages and bash completions of all commands, below etc/ or ``DIRECTORY``."""
 
+import argparse
 import configparser
 import os
 import pathlib
@@ -67,4 +68,17 @@ def write(directory: pathlib.Path, only: Collection[str] = ()) -> None:
 
 
 if __name__ == "__main__":
-    write(pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "etc")
+    parser = argparse.ArgumentParser(
+        prog="tools/build-manual",
+        description="Write the manual pages and bash completions of all commands, from what their "
+        "--help says.",
+    )
+    parser.add_argument(
+        "directory",
+        type=pathlib.Path,
+        metavar="DIRECTORY",
+        nargs="?",
+        default=ROOT / "etc",
+        help="below which they are written; default: etc/",
+    )
+    write(parser.parse_args().directory)

@@ -32,6 +32,14 @@ _LAB_RULES = """\
 _CONTROLLERS = ("migprog-conductor", "migprog-api")
 
 
+def install_commands(page: doc_page.Page, role: str) -> list[list[str]]:
+    """Return the commands of the page that make a role's environment, in the checkout."""
+    heading = {"controller": "From a checkout\n===", "hypervisor": "Hypervisors\n==="}[role]
+    lines = doc_page.commands(page.after(heading))
+    wanted = [line for line in lines if "install" in line or "venv" in line]
+    return [line for line in wanted if line[0] != "apt-get"][:2]
+
+
 class MigprogInstall:
     """migprog's processes of a site, and the proxies before both APIs."""
 
@@ -53,16 +61,13 @@ class MigprogInstall:
                 self._install(role)
 
     def _install(self, role: str) -> None:
-        heading = {"controller": "The package", "hypervisor": "Hypervisors\n==="}[role]
-        block = self._page("install.rst", {"/opt/migprog": str(self._environment(role))})
-        lines = doc_page.commands(block.after(heading))
-        wanted = [line for line in lines if "install" in line or "venv" in line]
-        for words in [line for line in wanted if line[0] != "apt-get"][:2]:
+        page = self._page("install.rst", {"/opt/migprog": str(self._environment(role))})
+        for words in install_commands(page, role):
             # The first makes the environment, and has done so if it is an old one.
             if "venv" in words and self._binary(role, "pip").exists():
                 continue
             program = str(environments.PYTHON) if words[0] == "python3" else words[0]
-            run([program, *words[1:]], directory=self._checkout.parent)
+            run([program, *words[1:]], directory=self._checkout)
 
     def _environment(self, role: str) -> Path:
         wants = (self._checkout / name for name in ("requirements.txt", "setup.cfg"))

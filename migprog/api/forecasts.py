@@ -135,7 +135,9 @@ class Forecast(Resource):
                 if (server.failure and server.failure.failure)
                 else ""
             )
-            raise exception.NotMeasured(f"No measurement of the server is known{why}.")
+            raise exception.NotMeasured(
+                f"No measurement of the server is known{why}: have it measured first."
+            )
         now = self.parts.clock().timestamp()
         source = server.host or measurement.host
         rows = objects.completed(self.parts.store, source)
@@ -233,5 +235,8 @@ def _failure(failed: objects.Measurement | None) -> dict[str, Any] | None:
     }
 
 
-_UNKNOWN = "Neither a migration nor a measurement of this server is known."
+_UNKNOWN = (
+    "Neither a migration nor a measurement of this server is known: name its host, and have it "
+    "measured."
+)
 _UNKNOWN_HOST = "It is not known which host the server is on: name it as host."

@@ -13,6 +13,7 @@ from migprog.api.forecasts import rate_document
 from migprog.api.plan_making import Asked, Made
 from migprog.core import drain_words
 from migprog.core.drain_plan import Plan, Stay, deadline_met
+from migprog.core.drain_words import Missing
 from migprog.core.forecast.before import Before
 
 # No instant is later than that.
@@ -36,7 +37,7 @@ class Shown:
 
 def document(made: Made, asked: Asked, shown: Shown) -> dict[str, Any]:
     unplanned = _unplanned(made, shown)
-    missing = len(unplanned) + (shown.unknown_servers or 0)
+    missing = Missing(len(unplanned) + (shown.unknown_servers or 0), shown.unknown_servers is None)
     present = replace(made.present, high_end_seconds=None) if missing else made.present
     begun_at = shown.now
     if made.standing is not None:
@@ -89,7 +90,7 @@ def _state(made: Made) -> str:
     return RUNNING if made.present.moves or made.standing.running else DONE
 
 
-def _message(made: Made, present: Plan, missing: int) -> str:
+def _message(made: Made, present: Plan, missing: Missing) -> str:
     stands = made.standing
     if stands is None:
         return drain_words.planned(present, missing)

@@ -178,10 +178,12 @@ def _is_awaited(
     after: datetime,
     now: datetime,
 ) -> bool:
-    """Return whether a measurement has yet to come that was requested at ``after``."""
+    """Return whether a measurement has yet to come that was requested at ``after``: of one of the
+    ``servers``, or of the ``unknown`` others; None: an agent that has just started has not counted
+    them yet."""
     if now - after > _LATE + _MEASURED_EACH * (len(servers) + (unknown or 0)):
         return False
-    return bool(unknown) or any(
+    return unknown != 0 or any(
         not any(found.last_reported_at >= after for found in each.measurements)
         for each in servers
         if each.uuid not in running

@@ -74,6 +74,18 @@ COMMANDS: dict[str, type[command.Command]] = {
 }
 
 
+class CommandNames(commandmanager.CommandManager):
+    """Finds commands by their whole names, without abbreviations: ``wait-host``, or ``wait host``
+    as in OpenStackClient."""
+
+    def find_command(self, argv: list[str]) -> Any:
+        for count in (2, 1):
+            name = "-".join(argv[:count])
+            if name in self.commands:
+                return super().find_command([name, *argv[count:]])
+        raise ValueError(f"Unknown command {argv!r}")
+
+
 class _ClientManager:
     """As OpenStackClient's: ``migration_progress`` is the client."""
 
@@ -101,7 +113,7 @@ class App(app.App):
     NAME = "migprog"
 
     def __init__(self) -> None:
-        manager = commandmanager.CommandManager("migprog.cli")
+        manager = CommandNames("migprog.cli")
         for name, factory in COMMANDS.items():
             manager.add_command(name, factory)
         super().__init__(

@@ -4,7 +4,7 @@
 cliff's formatters for programs (json, yaml, value, csv) get the API's own values.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from cliff.columns import FormattableColumn
@@ -64,6 +64,24 @@ class Pairs(_Column):
 
     def _shown(self) -> str:
         return _pairs(self._value)
+
+
+class Entries(_Column):
+    """A document; for people a line for each of its entries, in their units."""
+
+    def _shown(self) -> str:
+        return "\n".join(_entries(self._value))
+
+
+def _entries(document: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in document.items():
+        name = text.printable(key)
+        if isinstance(value, list) and any(isinstance(each, Mapping) for each in value):
+            yield from (f"{name}: {_pairs(each)}" for each in value)
+        elif isinstance(value, Mapping):
+            yield f"{name}: {_pairs(value)}"
+        else:
+            yield f"{name}={_field(key, value).human_readable()}"
 
 
 class Lines(_Column):
@@ -177,7 +195,7 @@ def _field(key: str, value: Any) -> FormattableColumn[Any]:
     if isinstance(value, list):
         return Lines(value)
     if isinstance(value, Mapping):
-        return Pairs(value)
+        return Entries(value)
     for ending, kind in _BY_ENDING:
         if key.endswith(ending):
             return kind(value)

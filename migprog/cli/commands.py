@@ -176,7 +176,5 @@ class Forecast(Base):
         asked = options.only_given({"dest": given.dest, "host": given.host})
         for name in ("block_migration", "auto_converge", "measure"):
             asked[name] = getattr(given, name)
-        if given.measure:
-            LOG.info("server %s is measured: that takes as long as the windows", server)
-        found = forecast.ask(self.client, server, asked, given.timeout)
+        found = forecast.ask(self.client, server, asked, self.say, given.timeout)
         return columns.fields(forecast.shown(found, given.long))

@@ -53,7 +53,7 @@ _LIST = _Rule(lambda value: isinstance(value, list), "a list")
 _OBJECT = _Rule(lambda value: isinstance(value, dict), "an object")
 
 _BY_KEY: Mapping[str, _Rule] = {
-    **dict.fromkeys(("id", "memory_iteration", "nova_id", "beside"), _WHOLE),
+    **dict.fromkeys(("id", "memory_iteration", "nova_id", "beside", "servers"), _WHOLE),
     **dict.fromkeys(("in_progress", "stale", "whole", "block_migration"), _TRUTH),
     **dict.fromkeys(("advice", "actions", "disks", "links", "calibration", "helps"), _LIST),
     **dict.fromkeys(("figures", "measurement", "transfer_rate", "sentences", "failure"), _OBJECT),

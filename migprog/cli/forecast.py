@@ -5,8 +5,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from migprog import SERVICE_TYPE
 from migprog.cli import measurement_wait
 from migprog.cli.client import Client
+from migprog.cli.errors import ApiRefused
 
 Forecast = dict[str, Any]
 # What people are shown first; the rest is with --long.
@@ -18,10 +20,19 @@ _SAID = (
 )
 
 
+# What to do about an error, by the API's code of it.
+_REMEDIES = {
+    f"{SERVICE_TYPE}.server-not-found": "use --host HOST, with --measure",
+    f"{SERVICE_TYPE}.not-measured": "use --measure, which [api] and [compute] allow_measurements "
+    "permit",
+}
+
+
 def ask(
     client: Client,
     server_uuid: str,
     asked: Mapping[str, Any],
+    say: Callable[[str], None],
     timeout_seconds: float,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
@@ -30,12 +41,19 @@ def ask(
 
     Raises :class:`errors.ClientError` if that takes longer than ``timeout_seconds``.
     """
-    return measurement_wait.wait(
-        client,
-        lambda: client.forecast(server_uuid, asked),
-        (f"server {server_uuid} has", "it"),
-        *(timeout_seconds, sleep, clock),
-    )
+    try:
+        return measurement_wait.wait(
+            client,
+            lambda: client.forecast(server_uuid, asked),
+            (f"server {server_uuid} has", "it"),
+            lambda: say(measurement_wait.of_server(server_uuid)),
+            *(timeout_seconds, sleep, clock),
+        )
+    except ApiRefused as error:
+        remedy = _REMEDIES.get(error.code or "")
+        if remedy is None:
+            raise
+        raise ApiRefused(f"{error}: {remedy}", error.status, error.code) from error
 
 
 def shown(forecast: Forecast, is_long: bool) -> Forecast:

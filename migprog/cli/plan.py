@@ -3,6 +3,7 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Any, TypeAlias
 
 from migprog.cli import columns, text
@@ -65,7 +66,7 @@ def shell(plan: Plan) -> Iterator[str]:
         yield f"# for a downtime limit of {limit_seconds:g} s ([libvirt] live_migration_downtime)"
     running, least = 0, 0
     moves = [each for each in plan["moves"] if each["state"] in _TO_GO]
-    for move, following in zip(moves, [*moves[1:], None], strict=True):
+    for move, following in zip_longest(moves, moves[1:]):
         most = min(move["beside"], least) if running else move["beside"]
         if most <= 1 and running:
             yield "wait"

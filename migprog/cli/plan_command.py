@@ -2,6 +2,7 @@
 """The command ``plan``, as a mixin for cliff's: see :mod:`migprog.cli.commands`."""
 
 import argparse
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
@@ -14,7 +15,7 @@ from migprog.cli import measurement_wait, options, plan, text
 from migprog.cli.client import Client
 from migprog.cli.columns import Table
 from migprog.cli.commands import Base
-from migprog.cli.errors import ApiUnavailable
+from migprog.cli.errors import ApiUnavailable, ClientError
 
 _OPENSTACK = "openstack"
 _ASKED = (
@@ -75,7 +76,7 @@ class Plan(Base):
         destinations = given.dest or []
         if given.measure:
             body = asked | ({"destinations": destinations} if destinations else {})
-            found = measured(self.client, given.host, body, given.timeout)
+            found = measured(self.client, given.host, body, self.say, given.timeout)
         else:
             query = {name: _text(value) for name, value in asked.items()}
             query |= {"destinations": ",".join(destinations)} if destinations else {}
@@ -97,6 +98,7 @@ def measured(
     client: Client,
     host: str,
     body: dict[str, Any],
+    say: Callable[[str], None],
     timeout_seconds: float,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
@@ -109,8 +111,17 @@ def measured(
         client,
         lambda: client.measure_host(host, body),
         (f"the servers of host {host} have", "they"),
+        lambda: say(measurement_wait.of_host(host, _servers(client, host))),
         *(timeout_seconds, sleep, clock),
     )
+
+
+def _servers(client: Client, host: str) -> int | None:
+    """Return how many servers run on a host; None if that is not known."""
+    with contextlib.suppress(ClientError):
+        found: int | None = client.drain(host).get("servers")
+        return found
+    return None
 
 
 def follow(

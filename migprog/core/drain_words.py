@@ -2,31 +2,45 @@
 """The sentence of a plan, for people."""
 
 import math
+from dataclasses import dataclass
 
 from migprog.core.drain_plan import Plan
 
 _MINUTE, _HOUR = 60, 3600
 
 
-def planned(plan: Plan, unmeasured: int) -> str:
-    """Return what a plan says that has not begun. ``unmeasured``: servers without a forecast."""
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What runs on the host and is not in the plan: so many servers without a forecast; ``more``:
+    perhaps others, as it is not known how many run there."""
+
+    count: int = 0
+    more: bool = False
+
+    def __bool__(self) -> bool:
+        return self.count > 0 or self.more
+
+
+def planned(plan: Plan, missing: Missing) -> str:
+    """Return what a plan says that has not begun."""
     if not plan.moves:
-        return f"no server can be planned{_rest(plan, unmeasured)}"
+        return f"no server can be planned{_rest(plan, missing)}"
     text = f"{_servers(len(plan.moves))} in {_time(plan)}, at most {plan.at_once} at once"
     usual = plan.usual_end_seconds
     if usual is None:
         text += "; two at once, the largest first, would not end"
     else:
         text += f"; two at once, the largest first: {duration(usual)}"
-    return text + _rest(plan, unmeasured)
+    return text + _rest(plan, missing)
 
 
 def followed(
-    plan: Plan, done: int, running: int, late_seconds: float | None, unmeasured: int
+    plan: Plan, done: int, running: int, late_seconds: float | None, missing: Missing
 ) -> str:
     """Return how a drain goes. ``plan`` is the present one, from its begin on."""
     waiting = max(0, len(plan.moves) - running)
-    text = f"{done} moved, {running} in progress, {waiting} to go; "
+    least = " at least" if missing.more else ""
+    text = f"{done} moved, {running} in progress, {waiting + missing.count} to go{least}; "
     if not running and not waiting:
         text += f"the last ended after {duration(plan.end_seconds)}"
     else:
@@ -34,16 +48,19 @@ def followed(
     if late_seconds is not None:
         later = "late" if late_seconds >= 0 else "early"
         text += f", {duration(abs(late_seconds))} {later}"
-    return text + _rest(plan, unmeasured)
+    return text + _rest(plan, missing)
 
 
-def _rest(plan: Plan, unmeasured: int) -> str:
+def _rest(plan: Plan, missing: Missing) -> str:
     text = ""
     if plan.stays:
         stay = "does" if len(plan.stays) == 1 else "do"
         text += f"; {_servers(len(plan.stays))} {stay} not move without help"
-    if unmeasured:
-        text += f"; {_servers(unmeasured)} not measured: what they take is not in it"
+    if missing.count:
+        takes = "it takes" if missing.count == 1 else "they take"
+        text += f"; {_servers(missing.count)} not measured: what {takes} is not in it"
+    if missing.more:
+        text += "; how many servers run there is not known yet"
     return text
 
 

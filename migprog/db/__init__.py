@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""SQL: tables, statements, connections, and what differs between databases."""

@@ -99,11 +99,11 @@ def _dirty_rate_shown_by_libvirt(host: Host, server_uuid: str) -> dict[str, int]
 
 def _run_documented_commands(base: str, server_uuid: str) -> None:
     environment = {"MIGPROG_URL": base, "API": base}
-    for page, name, server in (
-        ("forecast-before.rst", "before-cli", "<uuid>"),
-        ("cli.rst", "cli-forecast", "web"),
+    uuid, dest = {"<uuid>": server_uuid}, {"compute-2": "lab-b"}
+    for page, name, ours in (
+        ("forecast-before.rst", "before-cli", uuid | dest),
+        ("cli.rst", "cli-forecast", uuid | dest | {"web": server_uuid, "compute-1": "lab-a"}),
     ):
-        ours = {server: server_uuid, "compute-2": "lab-b"}
         said = documents.run(page, name, ours, environment)
         assert said.count("| converges  ") == 2
         assert "| block_migration " in said and "lab-b" in said

@@ -3,6 +3,7 @@
 would have helped: the same guest migrates again with it."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -13,8 +14,9 @@ import pytest
 import requests
 
 from lab import demo
-from lab.hosts import Lab
+from lab.hosts import Lab, statedir
 from lab.parts import processes
+from lab.parts.deployment import wait_for_output
 from migprog import SERVICE_TYPE
 from migprog.cli import api_requests
 from migprog.tests.functional.cli import terminal
@@ -54,6 +56,19 @@ def test_demo_on_a_terminal_shows_the_live_view_then_the_post_mortem_and_stays_u
     assert b"\x1b[?1049h" not in shown.written
 
 
+def test_demo_that_is_terminated_leaves_nothing(tmp_path: pathlib.Path) -> None:
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with processes.running([*DEMO, "--keep"], tmp_path, environment) as demo_:
+        wait_for_output(demo_, "Starting migprog ...")
+        number = demo_.process.pid
+        assert list(statedir.RUN.glob(f"{statedir.PREFIX}{number}-*"))
+        assert list(tmp_path.glob("migprog-demo-*"))
+        demo_.process.terminate()
+        assert demo_.process.wait(60) == 143
+    assert not list(statedir.RUN.glob(f"{statedir.PREFIX}{number}-*"))
+    assert not list(tmp_path.glob("migprog-demo-*"))
+
+
 @pytest.mark.long
 def test_demo_without_a_terminal_writes_lines(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "records.json"
@@ -72,6 +87,7 @@ def test_demo_without_a_terminal_writes_lines(tmp_path: pathlib.Path) -> None:
     (first,) = [at for at, line in enumerate(lines) if line.startswith("web: completed after")]
     assert [line[:2] for line in lines[first + 1 : first + 5]] == ["  "] * 4
     assert "web        completed (expected)" in lines
+    assert "tools/demo --keep" in lines[-1] and "http://" not in lines[-1]
     (found,) = json.loads(file.read_text())["migrations"]
     assert (found["status"], found["server_name"]) == ("completed", "web")
 

@@ -45,6 +45,7 @@ def shell(page: str, name: str, ours: dict[str, str]) -> list[str]:
     return ["bash", "-c", f"exec {documents.script(page, name, ours)}"]
 
 
+@pytest.mark.usefixtures("measuring_may_act")
 def test_demo_runs_and_is_kept(tmp_path: pathlib.Path) -> None:
     demo = {"tools/demo": f"{sys.executable} -m lab.demo"}
     assert documents.script("README.rst", "readme-demo", demo) == demo["tools/demo"]
@@ -59,9 +60,19 @@ def test_demo_runs_and_is_kept(tmp_path: pathlib.Path) -> None:
         out = documents.run(
             "first-steps.rst", "first-look", {_URL: url, ".venv/bin": str(BIN)}, directory=tmp_path
         )
+        assert requests.get(f"{url}/ui/", timeout=10).status_code == 200
+        assert f"{url}/ui/" in kept.output()
+        tried = documents.run(
+            "first-steps.rst",
+            "first-forecast",
+            {".venv/bin": str(BIN)},
+            {"MIGPROG_URL": url},
+            directory=tmp_path,
+        )
         kept.process.send_signal(signal.SIGINT)
     assert "cancelled" in out and "completed" in out
     assert "| memory_total_bytes" in out
+    assert "| converges " in tried and "| database " in tried and "not-measured" not in tried
 
 
 @contextlib.contextmanager
@@ -262,10 +273,9 @@ def test_checkout_installs_as_documented(tmp_path: pathlib.Path) -> None:
     pip = {"pip": str(venv / "bin/pip")}
     documents.run("cli.rst", "cli-install", pip, seconds=_INSTALL_SECONDS)
     assert (venv / "bin/openstack").exists()
-    constrained = {"/opt/migprog": str(venv), "migprog/constraints": f"{ROOT}/constraints"}
     documents.run(
         "install.rst",
         "/opt/migprog/bin/pip install",
-        constrained | {"'./migprog[": f"'{ROOT}["},
+        {"/opt/migprog": str(venv)},
         seconds=_INSTALL_SECONDS,
     )

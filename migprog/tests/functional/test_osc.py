@@ -292,11 +292,12 @@ def test_migprog_logs_in_by_the_environment_and_clouds_yaml(
     assert "Traceback" not in nowhere.stderr
 
 
-def test_without_keystone_the_endpoint_is_enough(tmp_path: pathlib.Path) -> None:
+def test_without_keystone_the_endpoint_is_enough() -> None:
     """``--os-auth-type none``, as for ``migprog-standalone``; no API answers there."""
     (port,) = processes.free_ports(1)
-    endpoint = {"OS_AUTH_TYPE": "none", "OS_ENDPOINT": f"http://127.0.0.1:{port}"}
-    done = _openstack(*LIST.split(), **endpoint)
+    ours = {"http://127.0.0.1:8790": f"http://127.0.0.1:{port}", "openstack ": f"{OPENSTACK} "}
+    script = documents.script("cli.rst", "cli-without-keystone", ours)
+    done = _run("bash", "-ec", script)
     assert done.returncode == 1
     assert f"http://127.0.0.1:{port}/migrations" in done.stderr
 

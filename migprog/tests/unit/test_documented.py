@@ -147,7 +147,10 @@ def test_each_file_says_what_is_in_it():
         for name in file_list.listed_files()
         if name.name != "__init__.py" and not file_list.summary(name)
     ] == []
-    assert "   * - ``merge``\n     - Merge a report" in file_list.text()
+    text = file_list.text()
+    assert "   * - ``merge``\n     - Merge a report" in text
+    # Below its title each folder says what is in it.
+    assert re.findall(r"(?m)^(\S+/)\n=+\n+(?:\.\.|\S+/\n=)", text) == []
 
 
 def test_firewall_page_has_the_ports_of_each_process():

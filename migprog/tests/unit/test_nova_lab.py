@@ -207,6 +207,15 @@ def test_every_block_of_the_manual_is_carried_out():
     assert not re.search(r"(?m)^(?! *\.\. ).*::$", text)
 
 
+@pytest.mark.parametrize(("role", "extra"), [("controller", "mysql"), ("hypervisor", "libvirt")])
+def test_commands_of_the_manual_that_install_are_found(role, extra):
+    page = doc_page.Page(environments.ROOT, "install.rst", {"/opt/migprog": "/venv"})
+    assert migprog_install.install_commands(page, role) == [
+        ["python3", "-m", "venv", "/venv"],
+        ["/venv/bin/pip", "install", f".[{extra}]"],
+    ]
+
+
 def test_table_of_the_manual_can_be_read():
     assert all(row.reason for row in differences.read(check.TABLE))
 

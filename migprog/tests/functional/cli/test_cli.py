@@ -146,7 +146,13 @@ def test_summary_says_in_hindsight_how_a_migration_went(filled: Filled) -> None:
 def test_forecast_says_how_a_migration_would_go(api: str, store: objects.Store) -> None:
     server = fill(store)["fine"].server_uuid
     none = run(api, "forecast", server, code=1)
-    assert "No measurement of the server is known. (HTTP 404)" in none.stderr
+    assert (
+        "No measurement of the server is known: have it measured first. (HTTP 404)" in none.stderr
+    )
+    assert ": use --measure, which [api] and [compute] allow_measurements permit" in none.stderr
+    unknown = run(api, "forecast", _NOBODY, code=1)
+    assert "is known: name its host, and have it measured. (HTTP 404)" in unknown.stderr
+    assert ": use --host HOST, with --measure" in unknown.stderr
     now = time.time()
     put(store, measured(server, now - 3600), host="compute-1", received_at=now)
     shown = rows(api, "forecast", server, "--dest", "compute-2", "--long")
@@ -157,6 +163,7 @@ def test_forecast_says_how_a_migration_would_go(api: str, store: objects.Store) 
     assert "| message" in run(api, "forecast", server).stdout
     refused = run(api, "forecast", server, "--measure", code=1)
     assert "Measuring is disabled: set [api] allow_measurements = true" in refused.stderr
+    assert "being measured" not in refused.stderr
     old = run(api, "--api-version", "1.4", "forecast", server, code=1)
     assert "the API shows no forecast in microversion 1.4; it needs 1.6" in old.stderr
 

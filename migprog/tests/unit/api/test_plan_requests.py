@@ -131,6 +131,31 @@ def test_measurements_that_do_not_come_are_not_waited_for(
         assert get(client, f"{PATH}?{query}").status_code == code
 
 
+def test_plan_waits_while_an_agent_has_not_counted_its_servers_yet(
+    store: objects.Store, connection: str
+) -> None:
+    beat(store, servers=None)
+    client = measuring(store, connection, Agents(Answer()))
+    follow = local(post(client, measure=True).headers["location"])
+    assert get(client, follow).status_code == 202
+    put(store, one(QUIET, 0), age_seconds=-1)
+    assert get(client, follow).status_code == 202, "there may be more"
+    beat(store, servers=2)
+    assert get(client, follow).status_code == 202, "there is one more"
+    put(store, one(LARGE, 0), age_seconds=-1)
+    assert len(plan(get(client, follow))["moves"]) == 2
+
+
+@pytest.mark.parametrize(("servers", "code"), [(None, 202), (1, 202), (0, 200)])
+def test_plan_waits_for_servers_unless_there_are_none(
+    client: testing.TestClient, store: objects.Store, servers: int | None, code: int
+) -> None:
+    beat(store, servers=servers)
+    for ago, expected in ((4.9 * 60, code), (7 * 60, 200)):
+        query = parse.urlencode({"measured_after": views.instant_of(time.time() - ago)})
+        assert get(client, f"{PATH}?{query}").status_code == expected
+
+
 @pytest.mark.parametrize(
     ("answer", "enabled", "code"),
     [

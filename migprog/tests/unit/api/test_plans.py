@@ -126,6 +126,41 @@ def test_servers_that_were_not_measured_are_named_and_leave_the_end_open(
 
 
 @pytest.mark.usefixtures("three")
+def test_unknown_number_of_servers_is_said_and_leaves_the_end_open(
+    client: testing.TestClient, store: objects.Store, fill: Fill
+) -> None:
+    beat(store, servers=None)
+    found = plan(post(client, deadline="2036-01-01T00:00:00Z"))
+    assert len(found["moves"]) == 2
+    assert found["unknown_servers"] is found["high_seconds"] is None
+    assert found["in_time"] == "unknown"
+    assert found["message"].endswith("; how many servers run there is not known yet")
+    complete(fill, QUIET, 60, 30)
+    assert "1 moved, 0 in progress, 1 to go at least; " in plan(get(client))["message"]
+
+
+def test_plan_of_nothing_says_that_the_number_of_servers_is_not_known(
+    client: testing.TestClient, store: objects.Store
+) -> None:
+    beat(store, servers=None)
+    assert plan(post(client))["message"] == (
+        "no server can be planned; how many servers run there is not known yet"
+    )
+
+
+@pytest.mark.usefixtures("three")
+def test_server_that_was_not_measured_is_still_to_go(
+    client: testing.TestClient, store: objects.Store, fill: Fill
+) -> None:
+    complete(fill, QUIET, 60, 30)
+    complete(fill, LARGE, 55, 10)
+    beat(store, servers=2)
+    message = plan(get(client))["message"]
+    assert message.startswith("2 moved, 0 in progress, 1 to go; the last ended after ")
+    assert message.endswith("; 1 server not measured: what it takes is not in it")
+
+
+@pytest.mark.usefixtures("three")
 def test_servers_that_are_gone_by_the_agents_count_are_left_out(
     client: testing.TestClient, store: objects.Store
 ) -> None:

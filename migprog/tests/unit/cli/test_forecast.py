@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from migprog.cli import forecast
+from migprog.cli import columns, forecast
 from migprog.cli.client import Later
 from migprog.cli.errors import ApiRefused, ClientError
 from migprog.tests.unit.cli.test_client import client_of
@@ -23,6 +23,10 @@ FORECAST = {
     "transfer_rate": {"migrations": 3, "source": "pair"},
     "failure": None,
 }
+
+
+def quiet(_given: object) -> None:
+    pass
 
 
 @contextlib.contextmanager
@@ -66,9 +70,13 @@ def measuring(waits: int, status: int = 200) -> Iterator[tuple[str, list[Any]]]:
 
 def test_forecast_is_followed_at_the_pace_that_the_api_asks_for() -> None:
     slept: list[float] = []
+    said: list[str] = []
     with measuring(waits=3) as (url, asked):
-        found = forecast.ask(client_of(url), SERVER, {"measure": True}, 60.0, slept.append)
+        found = forecast.ask(
+            client_of(url), SERVER, {"measure": True}, said.append, 60.0, slept.append
+        )
     assert found == FORECAST
+    assert [each.partition(":")[0] for each in said] == [f"server {SERVER} is being measured"]
     path = f"/servers/{SERVER}/forecast"
     assert asked == [("POST", path, {"measure": True}), *[("GET", f"{path}?dest=b")] * 3]
     assert slept == [7.0] * 3
@@ -80,14 +88,43 @@ def test_forecast_that_does_not_come_in_time_is_an_error() -> None:
         measuring(waits=100) as (url, _),
         pytest.raises(ClientError, match="has not been measured within 60 s"),
     ):
-        forecast.ask(
-            client_of(url), SERVER, {}, 60.0, lambda _seconds: None, lambda: float(next(now))
-        )
+        forecast.ask(client_of(url), SERVER, {}, quiet, 60.0, quiet, lambda: float(next(now)))
 
 
 def test_measurement_that_failed_is_an_error() -> None:
     with measuring(1, 409) as (url, _), pytest.raises(ApiRefused, match="a migration began"):
-        forecast.ask(client_of(url), SERVER, {}, 60.0, lambda _seconds: None)
+        forecast.ask(client_of(url), SERVER, {}, quiet, 60.0, quiet)
+
+
+class Refuses:
+    """An API that refuses a forecast."""
+
+    def __init__(self, code: str | None) -> None:
+        self._code = code
+
+    def forecast(self, _server: str, _asked: Any) -> Any:
+        raise ApiRefused("refused (HTTP 404)", 404, self._code)
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        ("migration-progress.server-not-found", ": use --host HOST, with --measure"),
+        ("migration-progress.not-measured", ": use --measure, which "),
+        ("migration-progress.measuring-disabled", None),
+        (None, None),
+    ],
+)
+def test_refusal_names_the_option_that_helps_and_nothing_is_measured(
+    code: str | None, remedy: str | None
+) -> None:
+    said: list[str] = []
+    api: Any = Refuses(code)
+    with pytest.raises(ApiRefused, match=r"^refused \(HTTP 404\)") as caught:
+        forecast.ask(api, SERVER, {"measure": True}, said.append, 60.0)
+    rest = str(caught.value).removeprefix("refused (HTTP 404)")
+    assert rest.startswith(remedy) if remedy else rest == ""
+    assert (caught.value.status, caught.value.code, said) == (404, code, [])
 
 
 def test_later_answer_of_another_api_is_asked_for_soon() -> None:
@@ -110,3 +147,22 @@ def test_people_are_shown_what_matters_and_the_rest_on_request() -> None:
     }
     failed = FORECAST | {"failure": {"message": "the server migrates"}}
     assert forecast.shown(failed, is_long=False)["not_measured_since"] == "the server migrates"
+
+
+def test_each_entry_of_a_document_has_a_line() -> None:
+    window = {"seconds": 1.0, "dirty_bytes_per_second": 3145728.0}
+    measurement = {"memory_bytes": 2**30, "disk_bytes": None, "windows": [window, window]}
+    names, cells = columns.fields(
+        forecast.shown(
+            FORECAST | {"measurement": measurement | {"measured_at": "2026-09-01T12:00:00Z"}},
+            is_long=True,
+        )
+    )
+    cell = cells[names.index("measurement")]
+    assert cell.human_readable().splitlines() == [
+        "memory_bytes=1.0G",
+        "disk_bytes=",
+        *["windows: seconds=1.0, dirty_bytes_per_second=3145728.0"] * 2,
+        "measured_at=2026-09-01T12:00:00Z",
+    ]
+    assert cell.machine_readable()["windows"] == [window, window]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from migprog.cli import options, plan, plan_command
+from migprog.cli import measurement_wait, options, plan, plan_command
 from migprog.cli.client import Later
 from migprog.cli.errors import ApiUnavailable, ClientError
 
@@ -126,6 +126,19 @@ def test_what_has_moved_is_not_moved_again_and_what_stays_is_said() -> None:
     ]
 
 
+@pytest.mark.parametrize("moves", [[], [move(1, state="done")], [move(1, state="running")]])
+def test_what_is_not_planned_is_said_where_nothing_moves(moves: list[dict[str, Any]]) -> None:
+    stay = move(3, state="stays", message="does not converge")
+    lost = {"server_uuid": "u", "server_name": None, "reason": "not-measured", "message": "why"}
+    shown = made(*moves, stays=[stay], unplanned=[lost], message="no server can be planned")
+    assert list(plan.shell(shown)) == [
+        "# host h: no server can be planned",
+        f"# {stay['server_uuid']}  # web-3: does not move without help: does not converge",
+        "# u: not planned: why",
+    ]
+    assert len(list(plan.shell(made(*moves)))) == 1
+
+
 def test_table_has_a_row_for_each_server() -> None:
     lost = {"server_uuid": "u", "server_name": None, "reason": "not-measured", "message": "why"}
     shown = made(move(1), stays=[move(2, state="stays")], unplanned=[lost])
@@ -154,6 +167,9 @@ class Api:
 
     def measure_host(self, host: str, asked: Any) -> Any:
         return self._next(host, asked)
+
+    def drain(self, host: str) -> Any:
+        return {"host": host, "servers": 8}
 
     def follow(self, later: Later) -> Any:
         return self._next(later)
@@ -187,12 +203,33 @@ def test_measurements_are_waited_for_and_not_for_ever() -> None:
     later = Later("/p", 3.0, "drain_plan")
     slept: list[float] = []
     api: Any = Api(later, later, made())
-    found = plan_command.measured(api, "h", {"at_once": 1}, 60.0, slept.append)
+    said: list[str] = []
+    found = plan_command.measured(api, "h", {"at_once": 1}, said.append, 60.0, slept.append)
+    assert said == [measurement_wait.of_host("h", 8)]
     assert (found, slept, api.asked[0]) == (made(), [3.0, 3.0], ("h", {"at_once": 1}))
     now = iter(range(0, 1000, 20))
     api = Api(*[later] * 9)
     with pytest.raises(ClientError, match="have not been measured within 60 s"):
-        plan_command.measured(api, "h", {}, 60.0, lambda _seconds: None, lambda: float(next(now)))
+        plan_command.measured(
+            *(api, "h", {}, said.append, 60.0),
+            lambda _seconds: None,
+            lambda: float(next(now)),
+        )
+
+
+def test_it_is_said_how_many_are_measured_and_how_long_that_takes() -> None:
+    assert measurement_wait.of_host("h", 8).endswith(": 8 take about 4 min 00 s")
+    assert measurement_wait.of_host("h", 1).endswith(": 1 takes about 30 s")
+    assert "how many run there is not known" in measurement_wait.of_host("h", None)
+    said: list[str] = []
+    api: Any = Api(Later("/p", 3.0, "drain_plan"), made())
+    api.drain = lambda _host: Api(ApiUnavailable("away")).drain_plan("h", {})
+    plan_command.measured(api, "h", {}, said.append, 60.0, lambda _seconds: None)
+    assert said == [measurement_wait.of_host("h", None)]
+    refused: Any = Api(ClientError("disabled"))
+    with pytest.raises(ClientError, match="disabled"):
+        plan_command.measured(refused, "h", {}, said.append, 60.0)
+    assert len(said) == 1, "nothing is measured"
 
 
 @pytest.mark.parametrize("words", [[""], ["h", "--dest", ""], ["h", "--deadline", " "]])
