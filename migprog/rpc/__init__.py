@@ -139,6 +139,8 @@ class Server(rpc_server.RPCServer):
         return listener
 
     def _process_incoming(self, incoming: Any) -> None:
+        # Whatever the sender says.
+        incoming[0].ctxt[context.REDELIVERED] = _is_redelivered(incoming[0])
         try:
             super()._process_incoming(incoming)
         finally:
@@ -176,6 +178,12 @@ def _log_early(why: str) -> None:
         "[compute] rpc_timeout; install oslo.messaging 18.3, or report this as a bug",
         why,
     )
+
+
+def _is_redelivered(incoming: Any) -> bool:
+    # kombu's message, which RabbitMQ's driver has.
+    raw = getattr(incoming.message, "_raw_message", None)
+    return bool(getattr(raw, "delivery_info", {}).get("redelivered"))
 
 
 def _is_cast_of(methods: frozenset[str], incoming: Any) -> bool:

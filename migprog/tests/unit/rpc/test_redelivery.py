@@ -9,7 +9,7 @@ import pytest
 from oslo_config import cfg
 from oslo_messaging._drivers import amqpdriver, base
 
-from migprog import rpc
+from migprog import context, rpc
 from migprog.rpc import redelivery
 
 
@@ -169,6 +169,17 @@ def serving(endpoint, may_repeat=True):
     off = types.SimpleNamespace(tracing_enabled=False)
     server.conf = types.SimpleNamespace(oslo_messaging_tracing=off)
     return server
+
+
+@pytest.mark.parametrize(
+    ("redelivered", "says"),
+    [(False, {}), (True, {}), (False, {f"_context_{context.REDELIVERED}": True})],
+)
+def test_endpoint_knows_whether_its_call_was_delivered_before(redelivered, says):
+    listener, endpoint = listening(), Endpoint()
+    call = received(listener, Message(Raw(redelivered), **says))
+    serving(endpoint)._process_incoming([call])
+    assert [each.is_redelivered for each in endpoint.contexts] == [redelivered]
 
 
 def test_server_acknowledges_early_where_the_library_lacks_a_class(monkeypatch, caplog):
