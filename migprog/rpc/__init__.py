@@ -24,8 +24,9 @@ LOG = logging.getLogger(__name__)
 # While it waits for messages, oslo.messaging (18.3) polls for notifications to acknowledge: first
 # after 1 ms, then at growing intervals up to 5 s, and from 1 ms again after each message. That is
 # up to two thirds of the cost of a message, and nothing waits for migprog's acknowledgements
-# (migprog/rpc/redelivery.py). The longest interval is how long a stop takes. Neither is an option
-# of the library; a release without these constants keeps its own intervals.
+# (migprog/rpc/redelivery.py). A stop takes as long as the longest interval, and of a server that
+# acknowledges late the shortest one more. Neither is an option of the library; a release without
+# these constants keeps its own intervals.
 LIBRARY_POLL_SECONDS: float = getattr(amqpdriver, "ACK_REQUEUE_EVERY_SECONDS_MIN", 0.001)
 _MAX_POLL_SECONDS = 1.0
 
