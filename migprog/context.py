@@ -10,9 +10,15 @@ import oslo_context.context
 # each line.
 _IDENTIFIER = re.compile(r"[A-Za-z0-9._:@+-]{1,64}")
 
+# In a message's context: what the server that receives it adds.
+REDELIVERED = "is_redelivered"
+
 
 class RequestContext(oslo_context.context.RequestContext):
-    """oslo.context's, under migprog's name."""
+    """oslo.context's. ``is_redelivered``: the broker had delivered this call before, to a server
+    that did not answer it."""
+
+    is_redelivered = False
 
 
 def for_service() -> RequestContext:
@@ -36,12 +42,14 @@ def from_dict(values: Any) -> RequestContext:
     Anyone who may send to the broker chooses ``values``; everything else in them is ignored.
     """
     found = values if isinstance(values, dict) else {}
-    return RequestContext(
+    read = RequestContext(
         request_id=_identifier(found.get("request_id")),
         global_request_id=_identifier(found.get("global_request_id")),
         user_id=_identifier(found.get("user")),
         project_id=_identifier(found.get("project_id")),
     )
+    read.is_redelivered = found.get(REDELIVERED) is True
+    return read
 
 
 def _identifier(value: Any) -> str | None:

@@ -22,18 +22,25 @@ class Party:
     """A remote party of this process, such as a broker. Thread-safe.
 
     ``name``: what and where it is, never with a password. ``follows``: what its failure means to
-    the operator. ``what_to_do``: what the operator does about it.
+    the operator. ``what_to_do``: what the operator does about it. A line has those of all users.
     """
 
     def __init__(self, log: logging.Logger, name: str, follows: str, what_to_do: str) -> None:
         self.name = name
         self._log = log
-        self._follows = follows
-        self._what_to_do = what_to_do
+        self._follows = [follows]
+        self._what_to_do = [what_to_do]
         self._outage = outage.Outage()
         self._lock = threading.Lock()
         # Since when the process waits for the party and can do nothing else.
         self._awaited_since: float | None = None
+
+    def also(self, follows: str, what_to_do: str) -> None:
+        """Log this, too, when the party fails."""
+        with self._lock:
+            for texts, text in ((self._follows, follows), (self._what_to_do, what_to_do)):
+                if text not in texts:
+                    texts.append(text)
 
     @contextlib.contextmanager
     def awaited(self) -> Iterator[None]:
@@ -50,14 +57,15 @@ class Party:
         """Log a failure unless it is logged already. ``refused``: the party answered no."""
         with self._lock:
             due = self._outage.failed(cause, time.monotonic())
+            advice = "; ".join([*self._follows, *self._what_to_do])
         if due is None:
             return
         count = "" if due.failures == 1 else _count(due.failures, due.seconds)
         again = "" if next_try_seconds is None else f"; next try in {describe(next_try_seconds)}"
         self._log.log(
             logging.ERROR if refused else logging.WARNING,
-            "%s: %s%s; %s; %s%s",
-            *(self.name, cause, count, self._follows, self._what_to_do, again),
+            "%s: %s%s; %s%s",
+            *(self.name, cause, count, advice, again),
             extra={IS_COMPLETE: True},
         )
 
@@ -91,10 +99,11 @@ _PARTIES: "weakref.WeakValueDictionary[str, Party]" = weakref.WeakValueDictionar
 
 def party(log: logging.Logger, name: str, follows: str, what_to_do: str) -> Party:
     """Return the party of that name, one object for all users, so that its outage is logged
-    once."""
+    once, with what follows for each of them."""
     found = _PARTIES.get(name)
     if found is None:
         found = _PARTIES[name] = Party(log, name, follows, what_to_do)
+    found.also(follows, what_to_do)
     return found
 
 

@@ -44,18 +44,18 @@ class BatchWindow:
     """The least seconds between the starts of two transactions.
 
     ``for_answers_seconds`` applies when a sender waits for an answer, ``for_progress_seconds`` when
-    progress of ``enough`` messages or more is queued, ``for_little_seconds`` when that of fewer is,
-    ``for_heartbeats_seconds`` when only heartbeats are: among thousands of idle hosts one comes
-    each few ms.
+    progress of ``enough_messages`` or more is queued, ``for_few_messages_seconds`` when that of
+    fewer is, ``for_heartbeats_seconds`` when only heartbeats are: among thousands of idle hosts one
+    comes each few ms.
 
     A transaction costs about 1 ms, whatever it stores. Of several conductors each gets some of the
-    messages: without ``enough`` there would be as many times more transactions.
+    messages: without ``enough_messages`` there would be as many times more transactions.
     """
 
     for_answers_seconds: float = 0.02
     for_progress_seconds: float = 0.1
-    for_little_seconds: float = 0.3
-    enough: int = 8
+    for_few_messages_seconds: float = 0.3
+    enough_messages: int = 8
     for_heartbeats_seconds: float = 1.0
 
 
@@ -111,8 +111,9 @@ class ReportBatcher:
         # The last heartbeats by host, node and key, so that no sender replaces another host's.
         # Batches that have nothing else.
         self._agents: _Agents = {}
-        # Messages whose progress waits.
-        self._kept = 0
+        # How many messages have brought progress since the last transaction. What that one left
+        # counts as enough.
+        self._kept_messages = 0
         # Since when the oldest of those that are being stored waits, by the monotonic clock.
         self._storing_since: float | None = None
         self._stopping = False
@@ -163,7 +164,7 @@ class ReportBatcher:
         at, now = time.time(), time.monotonic()
         with self._changed:
             waited = self._waits()
-            self._kept += bool(batch.reports)
+            self._kept_messages += bool(batch.reports)
             for report in batch.reports:
                 # By host: no sender replaces another host's report.
                 key = batch.host, report.uuid
@@ -190,7 +191,7 @@ class ReportBatcher:
         return bool(self._progress), self._has_enough(), bool(self._agents)
 
     def _has_enough(self) -> bool:
-        return self._kept >= self._window.enough
+        return self._kept_messages >= self._window.enough_messages
 
     def _overflowed(self, host: str) -> None:
         metrics.overflowed()
@@ -221,7 +222,7 @@ class ReportBatcher:
                     lambda: self._pending or self._progress or self._stopping,
                 )
                 self._wait_until(
-                    begun + window.for_little_seconds,
+                    begun + window.for_few_messages_seconds,
                     lambda: self._pending or self._has_enough() or self._stopping,
                 )
                 self._wait_until(
@@ -232,8 +233,8 @@ class ReportBatcher:
                 begun = time.monotonic()
                 pending, self._pending = _split(self._pending)
                 agents, self._agents = self._agents, {}
-                self._kept = 0
                 progress = [self._progress.pop(key) for key in list(self._progress)[:_MAX_REPORTS]]
+                self._kept_messages = window.enough_messages if self._progress else 0
                 taken = [each.since for each in pending] + [each.since for each in progress]
                 self._storing_since = min(taken, default=None)
             if not pending and not progress and not agents:

@@ -43,7 +43,9 @@ class ConductorEndpoint:
         Malformed entries are refused, a malformed batch under the key ``batch``; the agent must not
         send them again. Raises :class:`objects.Unavailable`; the agent should send the batch again.
         """
-        read, refused = self._read(batch, is_prompt=True)
+        # What was delivered before has waited for another conductor.
+        is_prompt = not getattr(ctxt, "is_redelivered", False)
+        read, refused = self._read(batch, is_prompt)
         if read is None:
             return Ack(refused=refused).to_wire()
         ack = self._batcher.store(read).ack

@@ -28,8 +28,8 @@ class HostClocks:
     def by_ours(self, batch: Batch, received_at: float, is_prompt: bool) -> Batch:
         """Return the batch with its instants by our clock; ``received_at`` is by our clock, too.
 
-        ``is_prompt``: its sender waits for an answer. A batch without ``sent_at`` is returned
-        unchanged.
+        ``is_prompt``: its sender waits for an answer, and no other conductor had it before. A batch
+        without ``sent_at`` is returned unchanged.
         """
         if batch.sent_at is None:
             return batch

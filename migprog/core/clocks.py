@@ -66,9 +66,10 @@ def observed(
     """Return the host clock's offset after one more message; None if it is not known yet.
 
     A message takes time, never less than none: so of several the one with the least distance is
-    the best evidence. ``is_prompt``: the agent waits for the answer, so the message has not waited
-    in a queue for long; other messages can only show a clock that is ahead. A prompt message with a
-    far greater distance comes from a restarted agent whose host's clock was set back.
+    the best evidence. ``is_prompt``: the agent waits for the answer, and the broker delivers the
+    message for the first time, so it has not waited for long; other messages can only show a clock
+    that is ahead. A prompt message with a far greater distance comes from a restarted agent whose
+    host's clock was set back.
     """
     seconds = received_at - sent_at
     if before is None:

@@ -2,6 +2,9 @@
 """oslo.messaging as migprog uses it: transport, client, server."""
 
 import contextlib
+import functools
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +16,17 @@ from oslo_messaging.rpc import dispatcher
 from oslo_messaging.rpc import server as rpc_server
 
 from migprog import context, exception
-from migprog.rpc import brokers, redelivery
+from migprog.rpc import brokers
 from migprog.rpc.replies import Dispatcher, Replies
+
+LOG = logging.getLogger(__name__)
 
 # While it waits for messages, oslo.messaging (18.3) polls for notifications to acknowledge: first
 # after 1 ms, then at growing intervals up to 5 s, and from 1 ms again after each message. That is
 # up to two thirds of the cost of a message, and nothing waits for migprog's acknowledgements
-# (migprog/rpc/redelivery.py). The longest interval is how long a stop takes. Neither is an option
-# of the library; a release without these constants keeps its own intervals.
+# (migprog/rpc/redelivery.py). A stop takes as long as the longest interval, and of a server that
+# acknowledges late the shortest one more. Neither is an option of the library; a release without
+# these constants keeps its own intervals.
 LIBRARY_POLL_SECONDS: float = getattr(amqpdriver, "ACK_REQUEUE_EVERY_SECONDS_MIN", 0.001)
 _MAX_POLL_SECONDS = 1.0
 
@@ -99,7 +105,7 @@ def server(
 
     ``expected``: errors of the endpoints that are returned to the client and not logged.
     ``at_once``: methods that never block; the thread that receives messages calls them itself.
-    ``may_repeat``: a call that this server has not answered when it is killed is served by another.
+    ``may_repeat``: the methods may run twice: calls are acknowledged after the answer.
     """
     target = messaging.Target(topic=topic, server=host)
     return Server(transport, target, endpoints, expected, at_once, may_repeat)
@@ -122,6 +128,7 @@ class Server(rpc_server.RPCServer):
     ) -> None:
         self._at_once = at_once
         self._may_repeat = may_repeat
+        self._acknowledge: Callable[[Any], None] = lambda incoming: None
         policy = dispatcher.DefaultRPCAccessPolicy
         calls = Dispatcher(Replies(), expected, endpoints, Serializer(), policy)
         super().__init__(transport, target, calls)
@@ -129,14 +136,16 @@ class Server(rpc_server.RPCServer):
     def _create_listener(self) -> Any:
         listener = super()._create_listener()
         if self._may_repeat:
-            redelivery.after_the_answer(listener)
+            self._acknowledge = _acknowledging_late(listener)
         return listener
 
     def _process_incoming(self, incoming: Any) -> None:
+        # Whatever the sender says.
+        incoming[0].ctxt[context.REDELIVERED] = _is_redelivered(incoming[0])
         try:
             super()._process_incoming(incoming)
         finally:
-            redelivery.answered(incoming[0])
+            self._acknowledge(incoming[0])
 
     def _on_incoming(self, incoming: Any) -> None:
         # A call's answer may wait for the broker, so another thread sends it.
@@ -144,6 +153,38 @@ class Server(rpc_server.RPCServer):
             self._process_incoming(incoming)
         else:
             super()._on_incoming(incoming)
+
+
+def _acknowledging_late(listener: Any) -> Callable[[Any], None]:
+    """Have a listener's calls acknowledged by the function that is returned.
+
+    It does nothing where oslo.messaging has not what that needs: calls are then acknowledged when
+    they are read.
+    """
+    try:
+        from migprog.rpc import redelivery
+
+        redelivery.acknowledge_late(listener)
+    except (ImportError, AttributeError) as error:
+        _log_early(str(error))
+        return lambda incoming: None
+    return redelivery.acknowledge
+
+
+@functools.cache
+def _log_early(why: str) -> None:
+    LOG.warning(
+        "calls are acknowledged before they are answered, as this oslo.messaging is unknown (%s): "
+        "those that a killed conductor has in hand are lost, and agents repeat them after "
+        "[compute] rpc_timeout; install oslo.messaging 18.3, or report this as a bug",
+        why,
+    )
+
+
+def _is_redelivered(incoming: Any) -> bool:
+    # kombu's message, which RabbitMQ's driver has.
+    raw = getattr(incoming.message, "_raw_message", None)
+    return bool(getattr(raw, "delivery_info", {}).get("redelivered"))
 
 
 def _is_cast_of(methods: frozenset[str], incoming: Any) -> bool:

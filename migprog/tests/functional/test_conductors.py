@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -23,6 +24,38 @@ from migprog.tests import stores
 pytestmark = pytest.mark.functional
 _SECONDS = 120
 _CALLS = 12
+# Arguments: the backend, which is also the queue's name, and a configuration file.
+_STOPS_WITH_A_CALL_IN_HAND = """
+import sys, threading
+from migprog import concurrency
+
+name, config_file = sys.argv[1:]
+concurrency.choose(name)
+
+import oslo_messaging
+from migprog import conf, context, rpc
+
+begun, go = threading.Event(), threading.Event()
+
+class Endpoint:
+    target = oslo_messaging.Target(version="1.0")
+    def report(self, ctxt):
+        begun.set()
+        go.wait()
+
+transport = rpc.transport(conf.load(["--config-file", config_file], "test"))
+server = rpc.server(transport, name, "host", [Endpoint()], may_repeat=True)
+server.start()
+call = rpc.client(transport, name, "1.0", 60).call
+calling = threading.Thread(target=call, args=(context.for_service(), "report"))
+calling.start()
+begun.wait()
+server.stop()
+go.set()
+calling.join()
+server.wait()
+transport.cleanup()
+"""
 
 
 @pytest.fixture
@@ -31,8 +64,8 @@ def own_broker():
         yield running
 
 
-def _in_queue(running, column):
-    """A figure of the conductors' queue, by rabbitmqctl's name of it; 0 if there is none yet."""
+def _in_queue(running, column, queue=TOPIC):
+    """A figure of a queue, by rabbitmqctl's name of it; 0 if there is none yet."""
     done = subprocess.run(
         ["rabbitmqctl", "list_queues", "--quiet", "--formatter=json", "name", column],
         env=running.environment,
@@ -40,7 +73,7 @@ def _in_queue(running, column):
         capture_output=True,
         text=True,
     )
-    return {each["name"]: each[column] for each in json.loads(done.stdout)}.get(TOPIC, 0)
+    return {each["name"]: each[column] for each in json.loads(done.stdout)}.get(queue, 0)
 
 
 def _configured(running, mariadb, tmp_path):
@@ -178,3 +211,18 @@ def test_others_take_what_a_killed_conductor_has_received_and_not_stored(
             lambda: _stored(mariadb, batches) == reported, _SECONDS, "the figures to be the latest"
         )
     transport.cleanup()
+
+
+@pytest.mark.parametrize("concurrency", ["eventlet", "threading"])
+def test_call_that_is_answered_during_a_stop_is_not_delivered_again(
+    rabbitmq_broker, tmp_path, concurrency
+):
+    config_file = tmp_path / "migprog.conf"
+    config_file.write_text(f"[DEFAULT]\ntransport_url = {rabbitmq_broker.url}\n")
+    subprocess.run(
+        [sys.executable, "-c", _STOPS_WITH_A_CALL_IN_HAND, concurrency, str(config_file)],
+        check=True,
+        timeout=_SECONDS,
+    )
+    assert _in_queue(rabbitmq_broker, "consumers", concurrency) == 0
+    assert _in_queue(rabbitmq_broker, "messages", concurrency) == 0

@@ -55,6 +55,18 @@ def test_party_of_a_name_is_one_object_while_it_is_referenced():
     assert held not in outages.holding_up()
 
 
+def test_outage_of_a_party_is_one_line_with_what_follows_for_each_of_its_users(caplog):
+    agent = outages.party(LOG, "broker z", "reports wait", outages.CHECK_BROKER)
+    api = outages.party(LOG, "broker z", "actions are answered 503", outages.CHECK_BROKER)
+    notifying = outages.party(LOG, "broker z", "no notification is sent", "check [notifications]")
+    for each in (api, agent, notifying):
+        each.failed("away")
+    assert caplog.messages == [
+        "broker z: away; reports wait; actions are answered 503; no notification is sent; "
+        f"{outages.CHECK_BROKER}; check [notifications]"
+    ]
+
+
 def test_party_being_called_delays_a_stop_before_it_has_failed(party):
     held = outages.party(LOG, "database y", "nothing is stored", outages.CHECK_DATABASE)
     with held.awaited():

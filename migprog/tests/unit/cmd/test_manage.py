@@ -139,3 +139,10 @@ def test_bad_arguments(manage, arguments):
     done = manage(*arguments)
     assert done.returncode == 2
     assert "usage: " in done.stderr
+
+
+def test_command_with_an_empty_environment_has_nothing_of_the_tests(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    narrow = commands.run("migprog-manage", "--help").stdout
+    wide = commands.run("migprog-manage", "--help", environment={}).stdout
+    assert len(wide.splitlines()) < len(narrow.splitlines())

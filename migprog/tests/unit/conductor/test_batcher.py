@@ -209,7 +209,7 @@ def test_progress_of_few_messages_waits_for_enough():
     database = Database()
     for _ in range(3):
         database.go.release()
-    window = BatchWindow(0.0, 0.0, for_little_seconds=3600.0, enough=3)
+    window = BatchWindow(0.0, 0.0, for_few_messages_seconds=3600.0, enough_messages=3)
     intake = ReportBatcher(database.store, window)
     intake.start()
 
@@ -226,6 +226,21 @@ def test_progress_of_few_messages_waits_for_enough():
     intake.keep(batch(stores.report(), host="b"))
     intake.stop()
     assert stored() == [1, 3, 1]
+
+
+def test_progress_that_a_transaction_leaves_does_not_wait_for_more(monkeypatch):
+    monkeypatch.setattr(batcher, "_MAX_REPORTS", 2)
+    database = Database()
+    window = BatchWindow(0.0, 0.0, for_few_messages_seconds=3600.0, enough_messages=5)
+    intake = ReportBatcher(database.store, window)
+    for number in range(5):
+        intake.keep(batch(stores.report(), host=f"host-{number}"))
+    intake.start()
+    for _ in range(3):
+        assert database.begun.acquire(timeout=_SECONDS)
+        database.go.release()
+    intake.stop()
+    assert [len(transaction) for transaction in database.transactions] == [2, 2, 1]
 
 
 def test_latest_heartbeat_of_an_agent_is_kept(database, intake):

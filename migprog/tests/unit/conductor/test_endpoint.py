@@ -3,10 +3,11 @@ import contextlib
 import dataclasses
 import inspect
 import logging
+import time
 
 import pytest
 
-from migprog import objects
+from migprog import context, objects
 from migprog.conductor.batcher import ReportBatcher
 from migprog.conductor.endpoint import ConductorEndpoint
 from migprog.conductor.storing import make_store_batches
@@ -84,6 +85,27 @@ def test_valid_entries_are_stored_and_malformed_ones_refused_with_reasons(manage
     (warning,) = warnings
     assert "3 malformed entries refused; reports[0]: " in warning
     assert "\n" not in warning
+
+
+def test_call_that_was_delivered_before_says_nothing_of_its_hosts_clock(manager, store):
+    ctxt, sampled_at = context.for_service(), time.time() - 300
+    report = stores.report(started_at=sampled_at, sampled_at=sampled_at)
+
+    def sampled_after(waited_seconds):
+        nonlocal report
+        report = stores.later(report, sampled_at=sampled_at)
+        sent_at = time.time() - waited_seconds
+        wire = Batch(host="a", node="a", reports=(report,), sent_at=sent_at).to_wire()
+        assert not Ack.from_wire(manager.report(ctxt, batch=wire)).refused
+        return stores.migration(store, report).sampled_at.timestamp()
+
+    assert sampled_after(0) == pytest.approx(sampled_at, abs=1)
+    ctxt.is_redelivered = True
+    assert sampled_after(75) == pytest.approx(sampled_at, abs=1)
+    assert sampled_after(0) == pytest.approx(sampled_at, abs=1)
+    # Of a message that does not wait it would be a clock that was set back.
+    ctxt.is_redelivered = False
+    assert sampled_after(75) == pytest.approx(sampled_at + 75, abs=1)
 
 
 def test_drops_and_refusals_are_counted_and_logged_once_a_minute(manager, store, caplog):
