@@ -13,6 +13,7 @@ from migprog.compute.libvirt.job_queries import Lock
 from migprog.compute.libvirt.vcpu_time import VcpuTimes
 from migprog.tests.fixtures.driven import SERVER
 
+NOW = 100.0
 ACTIVE = {"type": 2, "operation": 5, "time_elapsed": 2000, "memory_total": 2**20}
 FAILED = {"type": 4, "operation": 5, "time_elapsed": 0, "memory_total": 0}
 
@@ -72,7 +73,7 @@ def test_renamed_server_has_its_new_name_at_the_start_of_a_migration():
     domain.name = "shop"
     seen.begin(SERVER, left=False)
     for _ in range(2):
-        reading = seen.read(connection, SERVER, *when())
+        reading = seen.read(connection, SERVER, *when(), NOW)
         assert reading.facts.server_name == "shop"
         assert reading.facts.memory_resident_bytes == 2048 * 1024
     assert connection.resident_asked == 1
@@ -82,7 +83,7 @@ def test_a_server_with_another_job_is_asked_for_nothing_more():
     connection = Connection(Domain({"type": 2, "operation": 2}))
     seen = domain_reader.Reader()
     seen.begin(SERVER, left=False)
-    stats = seen.read(connection, SERVER, *when()).stats
+    stats = seen.read(connection, SERVER, *when(), NOW).stats
     assert stats == {"type": 2, "operation": 2}
     assert seen.find(connection, connection.domain, SERVER) is None
     assert connection.resident_asked == 0
@@ -132,7 +133,7 @@ def left_by_an_agent_before(stands, cpu_nanoseconds):
     domain = Domain(ACTIVE, domain_state=stands, cpu_nanoseconds=cpu_nanoseconds)
     seen = domain_reader.Reader()
     seen.begin(SERVER, left=True)
-    return seen.read(Connection(domain), SERVER, *when())
+    return seen.read(Connection(domain), SERVER, *when(), NOW)
 
 
 def test_a_server_that_was_paused_while_it_migrates_is_read_by_the_next_agent():
@@ -180,7 +181,7 @@ def test_a_server_that_a_search_finds_paused_is_known_to_be():
 
 def test_processor_time_is_that_of_all_vcpus_together():
     domain = Domain(ACTIVE, cpu_nanoseconds=1_250_000_000)
-    reading = domain_reader.Reader().read(Connection(domain), SERVER, *when())
+    reading = domain_reader.Reader().read(Connection(domain), SERVER, *when(), NOW)
     assert (reading.stats, reading.vcpu_time_seconds) == (ACTIVE, 1.25)
 
 
@@ -188,6 +189,21 @@ def test_reading_without_processor_time_is_as_before_and_asks_no_more():
     domain = Domain(ACTIVE)
     times = when()
     for _ in range(3):
-        reading = domain_reader.Reader().read(Connection(domain), SERVER, *times)
+        reading = domain_reader.Reader().read(Connection(domain), SERVER, *times, NOW)
         assert (reading.stats, reading.vcpu_time_seconds, reading.error) == (ACTIVE, None, None)
     assert domain.vcpus_asked == 1
+
+
+class Nowhere(Connection):
+    def lookupByUUIDString(self, _uuid):
+        raise libvirt.libvirtError("Domain not found")
+
+
+@pytest.mark.parametrize("connection", [Connection(Domain(ACTIVE)), Nowhere(Domain(ACTIVE))])
+@pytest.mark.parametrize("domain_state", [(1, 1), PAUSED_MIGRATION, (5, 1)])
+@pytest.mark.parametrize("left", [True, False])
+def test_each_reading_says_when_it_began(connection, domain_state, left):
+    connection.domain.domain_state = domain_state
+    seen = domain_reader.Reader()
+    seen.begin(SERVER, left=left)
+    assert seen.read(connection, SERVER, *when(), NOW).began_at == NOW
