@@ -23,9 +23,7 @@ def agent():
 
 @pytest.mark.parametrize(("began_later", "answers"), [(0.0, True), (-0.1, False), (None, False)])
 @pytest.mark.parametrize("outcome", [{"stats": ACTIVE}, {"error": "?"}])
-def test_only_a_reading_that_began_since_is_the_requested_one(
-    agent, began_later, answers, outcome
-):
+def test_only_a_reading_that_began_since_is_the_requested_one(agent, began_later, answers, outcome):
     asked_at = agent.samplers[-1].asked_at
     began_at = None if began_later is None else asked_at + began_later
     agent.watches.take(Reading(server_uuid=SERVER, at=agent.now, began_at=began_at, **outcome))
