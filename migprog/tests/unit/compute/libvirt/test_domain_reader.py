@@ -61,8 +61,8 @@ class Connection(fake_libvirt.Connection):
 
 
 def when():
-    """What decides when the copies of disks and the vCPUs are read."""
-    return BlockJobs(time.monotonic), VcpuTimes(time.monotonic)
+    """What decides when the copies of disks and the vCPUs are read, and when that begins."""
+    return BlockJobs(time.monotonic), VcpuTimes(time.monotonic), NOW
 
 
 def test_renamed_server_has_its_new_name_at_the_start_of_a_migration():
@@ -73,7 +73,7 @@ def test_renamed_server_has_its_new_name_at_the_start_of_a_migration():
     domain.name = "shop"
     seen.begin(SERVER, left=False)
     for _ in range(2):
-        reading = seen.read(connection, SERVER, *when(), NOW)
+        reading = seen.read(connection, SERVER, *when())
         assert reading.facts.server_name == "shop"
         assert reading.facts.memory_resident_bytes == 2048 * 1024
     assert connection.resident_asked == 1
@@ -83,7 +83,7 @@ def test_a_server_with_another_job_is_asked_for_nothing_more():
     connection = Connection(Domain({"type": 2, "operation": 2}))
     seen = domain_reader.Reader()
     seen.begin(SERVER, left=False)
-    stats = seen.read(connection, SERVER, *when(), NOW).stats
+    stats = seen.read(connection, SERVER, *when()).stats
     assert stats == {"type": 2, "operation": 2}
     assert seen.find(connection, connection.domain, SERVER) is None
     assert connection.resident_asked == 0
@@ -133,7 +133,7 @@ def left_by_an_agent_before(stands, cpu_nanoseconds):
     domain = Domain(ACTIVE, domain_state=stands, cpu_nanoseconds=cpu_nanoseconds)
     seen = domain_reader.Reader()
     seen.begin(SERVER, left=True)
-    return seen.read(Connection(domain), SERVER, *when(), NOW)
+    return seen.read(Connection(domain), SERVER, *when())
 
 
 def test_a_server_that_was_paused_while_it_migrates_is_read_by_the_next_agent():
@@ -181,7 +181,7 @@ def test_a_server_that_a_search_finds_paused_is_known_to_be():
 
 def test_processor_time_is_that_of_all_vcpus_together():
     domain = Domain(ACTIVE, cpu_nanoseconds=1_250_000_000)
-    reading = domain_reader.Reader().read(Connection(domain), SERVER, *when(), NOW)
+    reading = domain_reader.Reader().read(Connection(domain), SERVER, *when())
     assert (reading.stats, reading.vcpu_time_seconds) == (ACTIVE, 1.25)
 
 
@@ -189,7 +189,7 @@ def test_reading_without_processor_time_is_as_before_and_asks_no_more():
     domain = Domain(ACTIVE)
     times = when()
     for _ in range(3):
-        reading = domain_reader.Reader().read(Connection(domain), SERVER, *times, NOW)
+        reading = domain_reader.Reader().read(Connection(domain), SERVER, *times)
         assert (reading.stats, reading.vcpu_time_seconds, reading.error) == (ACTIVE, None, None)
     assert domain.vcpus_asked == 1
 
@@ -206,4 +206,4 @@ def test_each_reading_says_when_it_began(connection, domain_state, left):
     connection.domain.domain_state = domain_state
     seen = domain_reader.Reader()
     seen.begin(SERVER, left=left)
-    assert seen.read(connection, SERVER, *when(), NOW).began_at == NOW
+    assert seen.read(connection, SERVER, *when()).began_at == NOW
