@@ -286,7 +286,8 @@ def test_migration_that_fails_before_libvirt_begins_fails_by_nova(run: Run, stan
 def test_old_migration_is_not_taken_for_the_requested_one(run: Run, stand_in: Nova) -> None:
     """Neither migprog's record of it nor Nova's."""
     stand_in.start_case(lambda _looks: None)
-    stand_in.begin(started_at=time.time() - 30)
+    # Older than what the next tests begin, so that theirs are the newest.
+    stand_in.begin(started_at=time.time() - 3600)
     stand_in.records.append(nova.record(_SERVER, 3, str(uuid.uuid4()), datetime.now(UTC)))
     stand_in.end(Status.COMPLETED, "completed")
     stand_in.host = "source"
