@@ -93,7 +93,6 @@ class Reader:
         downtime_limit_seconds: float | None = None,
         phase: Phase | None = None,
         is_paused: bool = False,
-        began_at: float | None = None,
     ) -> Reading:
         return Reading(
             server_uuid=server_uuid,
@@ -103,23 +102,18 @@ class Reader:
             facts=self.facts.get(server_uuid),
             phase=phase,
             is_paused=is_paused,
-            began_at=began_at,
         )
 
     def read(
-        self,
-        connection: Any,
-        server_uuid: str,
-        block_jobs: BlockJobs,
-        vcpu_times: VcpuTimes,
-        began_at: float,
+        self, connection: Any, server_uuid: str, block_jobs: BlockJobs, vcpu_times: VcpuTimes
     ) -> Reading:
         """Read a watched server's statistics, how far the copies of its disks are, and what its
-        vCPUs have used of the processor. ``began_at``: when this reading began."""
+        vCPUs have used of the processor."""
+        began_at = time.monotonic()
         try:
             domain = connection.lookupByUUIDString(server_uuid)
             if server_uuid in self._left:
-                return self._look_for(domain, server_uuid, began_at)
+                return self._look_for(connection, domain, server_uuid)
             disks = block_jobs.read(
                 lambda: _disk_targets(domain), lambda name: _block_job(domain, name)
             )
@@ -151,7 +145,6 @@ class Reader:
                 gone=error.get_error_code() in libvirt_abi.GONE,
                 error=str(error),
                 error_code=error.get_error_code(),
-                began_at=began_at,
             )
 
     def find(
@@ -197,18 +190,16 @@ class Reader:
             return Lock.JOB
         return Lock.FREE if state == libvirt.VIR_DOMAIN_CONTROL_OK else Lock.HELD
 
-    def _look_for(self, domain: Any, server_uuid: str, began_at: float) -> Reading:
+    def _look_for(self, connection: Any, domain: Any, server_uuid: str) -> Reading:
         """Read a server that may be anywhere by now, even on its way back here."""
         at = time.monotonic()
         domain_state = tuple(domain.state())
         if arrives(domain, domain_state):
             text = "it arrives here"
-            return Reading(server_uuid=server_uuid, at=at, error=text, began_at=began_at)
+            return Reading(server_uuid=server_uuid, at=at, error=text)
         if domain_state[0] == libvirt.VIR_DOMAIN_SHUTOFF:
             stats = domain.jobStats(_COMPLETED)
-            return Reading(
-                server_uuid=server_uuid, at=at, gone=True, stats=stats, began_at=began_at
-            )
+            return Reading(server_uuid=server_uuid, at=at, gone=True, stats=stats)
         stats = domain.jobStats()
         if job_sample.outgoing_job(stats) is JobState.ACTIVE:
             self._left.discard(server_uuid)
@@ -218,7 +209,6 @@ class Reader:
             at,
             phase=PHASES.get(domain_state),
             is_paused=domain_state == _PAUSED,
-            began_at=began_at,
         )
 
     def read_resident(self, connection: Any, domain: Any, server_uuid: str) -> None:

@@ -5,7 +5,7 @@ import queue
 import time
 from collections.abc import Callable
 
-from migprog.compute.libvirt.gathering import LONGEST_SECONDS, Gathering
+from migprog.compute.libvirt.gathering import Gathering
 from migprog.concurrency import native_queue, native_thread
 from migprog.core.observation import Reading
 
@@ -13,7 +13,6 @@ from migprog.core.observation import Reading
 class Sampler:
     """Reads one server's statistics in a thread of its own; at most one reading is in progress.
 
-    ``read`` is called with the instant at which its reading begins, and returns it as ``began_at``.
     ``asked_at``: since when the answer is awaited; None if none is. Only the thread that empties
     the inbox reads and writes it.
     """
@@ -21,7 +20,7 @@ class Sampler:
     def __init__(
         self,
         server_uuid: str,
-        read: Callable[[float], Reading],
+        read: Callable[[], Reading],
         gathering: Gathering,
         ended: Callable[["Sampler"], None],
     ) -> None:
@@ -31,36 +30,24 @@ class Sampler:
         self._gathering = gathering
         self._ended = ended
         self._is_stopped = False
-        # When the reading in progress began, and how long the latest one took. The thread sets
-        # them, any may read them.
-        self._began_at: float | None = None
-        self._latest_seconds = 0.0
         self._requests: queue.SimpleQueue[bool] = native_queue()
 
     def start(self) -> None:
         native_thread(self._run, f"sampler {self.server_uuid}")
 
-    def ask(self, now: float, due_at: float) -> None:
-        """Await a reading that begins at ``due_at`` or later. It is requested, unless it is in
-        progress or :meth:`read_next` has requested it."""
-        began_at = self._began_at
-        if began_at is not None and began_at >= due_at:
-            self.asked_at = began_at
-            return
+    def ask(self, now: float) -> None:
         self.asked_at = now
-        if self._requests.empty():
-            if self._answers_in_time:
-                self._gathering.wait_for(self.server_uuid, now)
-            self._requests.put(True)
+        self._gathering.requested(self.server_uuid, now)
+        self._requests.put(True)
 
     def read_next(self) -> bool:
-        """Request a reading, unless one is requested already; return whether it begins at once and
-        is expected to end soon. Any thread may call this."""
-        if self._is_stopped or not self._requests.empty():
+        """Read as soon as the present call has returned; return False where no reading will come.
+        Any thread may call this."""
+        if self._is_stopped:
             return False
-        begins_at_once = self._began_at is None
-        self._requests.put(True)
-        return begins_at_once and self._answers_in_time
+        if self._requests.empty():
+            self._requests.put(True)
+        return True
 
     def stop(self) -> None:
         """End the thread as soon as its call returns."""
@@ -69,27 +56,12 @@ class Sampler:
 
     def _run(self) -> None:
         while self._requests.get():
-            self._began_at = began_at = time.monotonic()
-            reading = self._reading(began_at)
-            self._latest_seconds = time.monotonic() - began_at
-            # Before it is put: the loop awaits what is in progress, and would not see it again.
-            self._began_at = None
-            self._gathering.put(reading)
+            self._gathering.put(self._reading())
         self._ended(self)
 
-    @property
-    def _answers_in_time(self) -> bool:
-        """Whether other servers' readings, and events of this one, may wait for its reading."""
-        return self._latest_seconds < LONGEST_SECONDS
-
-    def _reading(self, began_at: float) -> Reading:
+    def _reading(self) -> Reading:
         try:
-            return self._read(began_at)
+            return self._read()
         except Exception as error:
             # An unexpected error: continue, as the next reading may succeed.
-            return Reading(
-                server_uuid=self.server_uuid,
-                at=time.monotonic(),
-                error=repr(error),
-                began_at=began_at,
-            )
+            return Reading(server_uuid=self.server_uuid, at=time.monotonic(), error=repr(error))

@@ -98,10 +98,7 @@ class Situation(NamedTuple):
 
 
 class Glimpse(NamedTuple):
-    """Of a :class:`Situation`, what steering remembers, and what begins a decision.
-
-    ``downtime_limit_is_known``: it was read, as there.
-    """
+    """Of a :class:`Situation`, what steering remembers, and what begins a decision."""
 
     at: float
     phase: Phase

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which reading wakes the loop, and how an iteration's event counts on one."""
 
-import itertools
-import threading
-
 import libvirt
 import pytest
 
@@ -48,7 +45,7 @@ def inbox():
 def test_last_awaited_reading_wakes(inbox):
     gathering = Gathering(inbox)
     for server_uuid in "abc":
-        gathering.wait_for(server_uuid, FOUND_AT)
+        gathering.requested(server_uuid, FOUND_AT)
     for server_uuid in "bca":
         gathering.put(read(server_uuid))
     assert inbox.wakes_after == [3]
@@ -62,21 +59,21 @@ def test_reading_that_was_not_requested_wakes_at_once(inbox):
 
 def test_late_reading_is_not_waited_for(inbox):
     gathering = Gathering(inbox)
-    gathering.wait_for("slow", FOUND_AT)
-    gathering.wait_for("a", FOUND_AT)
+    gathering.requested("slow", FOUND_AT)
+    gathering.requested("a", FOUND_AT)
     gathering.put(read("a"))
     assert (inbox.wakes_after, gathering.late_at) == ([], FOUND_AT + LONGEST_SECONDS)
-    gathering.give_up_late(FOUND_AT + LONGEST_SECONDS)
+    gathering.look(FOUND_AT + LONGEST_SECONDS)
     # What came while the loop was looking is taken, too.
     assert (inbox.wakes_after, gathering.late_at) == ([1], None)
     gathering.put(read("slow"))
     assert inbox.wakes_after == [1, 2]
 
 
-def test_giving_up_before_the_time_is_up_changes_nothing(inbox):
+def test_look_before_the_time_is_up_changes_nothing(inbox):
     gathering = Gathering(inbox)
-    gathering.wait_for("a", FOUND_AT)
-    gathering.give_up_late(FOUND_AT + LONGEST_SECONDS / 2)
+    gathering.requested("a", FOUND_AT)
+    gathering.look(FOUND_AT + LONGEST_SECONDS / 2)
     assert gathering.late_at == FOUND_AT + LONGEST_SECONDS
     assert inbox.wakes_after == []
 
@@ -105,33 +102,7 @@ def test_watched_server_is_read_as_its_iteration_begins(monkeypatch):
     # It is the reading that wakes; the event is before it.
     assert [type(each) for each in inboxes.take(inbox)] == [Iteration, Reading]
     sampler.stop()
-    while here._sampled():
+    while here._sampler_of:
         inbox.get_all(30.0)
     here._callbacks._on_iteration(None, fake_libvirt.Domain(SERVER), 3, None)
     assert [type(each) for each in inboxes.take(inbox)] == [Iteration]
-
-
-@pytest.mark.parametrize("step", [1, 2])
-def test_newer_sampler_is_asked_at_whatever_step_of_the_older_ones_end_it_began(monkeypatch, step):
-    """A step is where the older one's thread looks its server up, if it does."""
-    monkeypatch.setattr(libvirt, "openReadOnly", fake_libvirt.open)
-    inbox, newer, steps = Inbox(), [], itertools.count(1)
-    here = host.Host("qemu:///system", inbox, 5.0, qemu_events=False)
-
-    class Server(str):
-        __slots__ = ()
-
-        def __hash__(self):
-            ends = threading.current_thread() is not threading.main_thread()
-            if ends and next(steps) == step:
-                newer.append(here.sampler(SERVER))
-            return super().__hash__()
-
-    here.sampler(Server(SERVER)).stop()
-    # Its end wakes the loop.
-    inbox.get_all(30.0)
-    if not newer:
-        newer.append(here.sampler(SERVER))
-    assert here._read_next(SERVER)
-    for each in newer:
-        each.stop()
