@@ -200,8 +200,9 @@ def _shapes(lengths: tuple[float, ...]) -> list[_Shape]:
     return found
 
 
-# Servers that do nothing are measured alike.
-@functools.lru_cache(maxsize=32)
+# Servers that do nothing are measured alike. Each entry takes 115 KiB: a conductor's memory grows
+# until all are there.
+@functools.lru_cache(maxsize=8)
 def _probabilities(
     windows: tuple[Window, ...],
 ) -> tuple[list[float], list[_Shape], list[list[list[float]]]]:
