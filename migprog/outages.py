@@ -16,6 +16,7 @@ IS_COMPLETE = "is_complete"
 # What an operator does about each kind of party.
 CHECK_BROKER = "check the broker and [DEFAULT] transport_url"
 CHECK_DATABASE = "check the database and [database] connection"
+CHECK_KEYSTONE = "check Keystone and [keystone_authtoken]"
 
 
 class Party:
@@ -57,9 +58,9 @@ class Party:
         """Log a failure unless it is logged already. ``refused``: the party answered no."""
         with self._lock:
             due = self._outage.failed(cause, time.monotonic())
+            if due is None:
+                return
             advice = "; ".join([*self._follows, *self._what_to_do])
-        if due is None:
-            return
         count = "" if due.failures == 1 else _count(due.failures, due.seconds)
         again = "" if next_try_seconds is None else f"; next try in {describe(next_try_seconds)}"
         self._log.log(
@@ -103,7 +104,8 @@ def party(log: logging.Logger, name: str, follows: str, what_to_do: str) -> Part
     found = _PARTIES.get(name)
     if found is None:
         found = _PARTIES[name] = Party(log, name, follows, what_to_do)
-    found.also(follows, what_to_do)
+    else:
+        found.also(follows, what_to_do)
     return found
 
 

@@ -23,7 +23,6 @@ LOG = logging.getLogger(__name__)
 _GROUP = "keystone_authtoken"
 # What Keystone's failure means, for the log.
 _FOLLOWS = "requests with tokens that are not known yet are answered 503"
-_WHAT_TO_DO = "check Keystone and [keystone_authtoken]"
 # The library's defaults are no timeout and 3 retries: a hanging Keystone would block it forever.
 DEFAULTS = {"http_connect_timeout": 5, "http_request_max_retries": 1}
 _TURN_SECONDS = 1.0
@@ -143,7 +142,7 @@ class _Bounded(auth_token.AuthProtocol):
     def __init__(self, app: Application, conf: dict[str, Any], turns: Turns) -> None:
         self._turns = turns
         self._logging_in = threading.Lock()
-        self.keystone = outages.party(LOG, "Keystone", _FOLLOWS, _WHAT_TO_DO)
+        self.keystone = outages.party(LOG, "Keystone", _FOLLOWS, outages.CHECK_KEYSTONE)
         super().__init__(app, conf)
 
     def _create_identity_server(self) -> Any:

@@ -73,10 +73,7 @@ class Login:
         self._ask = ask
         self._attempts = attempts or Attempts()
         self._keystone = outages.party(
-            LOG,
-            "Keystone",
-            "users cannot sign in with a password",
-            "check Keystone and [keystone_authtoken]",
+            LOG, "Keystone", "users cannot sign in with a password", outages.CHECK_KEYSTONE
         )
 
     def __call__(
