@@ -31,7 +31,6 @@ from lab.parts import broker, databases
 from migprog.loadtest import usage
 
 HERE = pathlib.Path(__file__).parent
-_PARTS = ("agent", "conductor", "broker", "database", "total", "updates_per_second")
 # Nova's conductor is at its limit with fewer.
 _MIGRATIONS = 10
 _WARM_UP_SECONDS = 5.0
@@ -167,7 +166,7 @@ def main() -> int:
         bench = whole_path.ready(rabbitmq, mariadb, directory, options.seconds, options.driver)
         nova = Nova(environment, rabbitmq.url, mariadb.new_database(), directory)
         print(f"CPU ms an update; medians of {options.runs} runs of {options.seconds:g} s each")
-        print(f"{'':24}" + "".join(f"{name.partition('_')[0]:>11}" for name in _PARTS), flush=True)
+        whole_path.print_head()
         runs = []
         for number in range(options.runs):
             whole_path.say(f"run {number + 1} of {options.runs}")
@@ -179,8 +178,7 @@ def main() -> int:
             *(f"{case.hosts} hosts x {case.per_host}" for case in cases),
         ]
         for place, label in enumerate(labels):
-            figures = whole_path.median([run[place] for run in runs])
-            print(f"{label:24}" + "".join(f"{figures[name]:11.2f}" for name in _PARTS))
+            whole_path.print_row(label, whole_path.median([run[place] for run in runs]))
         for place, case in enumerate(cases, 1):
             ratio = statistics.median(run[place]["total"] / run[0]["total"] for run in runs)
             met &= ratio <= case.goal

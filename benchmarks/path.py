@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,6 +166,16 @@ def ready(
     return Bench(config_file, seconds, ours)
 
 
+def print_head() -> None:
+    """Print what the columns of :func:`print_row` are."""
+    print(f"{'':24}" + "".join(f"{name:>11}" for name in (*_PROCESSES, "total", "updates/s")))
+
+
+def print_row(label: str, figures: Mapping[str, float]) -> None:
+    values = (figures[key] for key in (*_PROCESSES, "total", "updates_per_second"))
+    print(f"{label:24}" + "".join(f"{value:11.2f}" for value in values), flush=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=5)
@@ -184,7 +194,7 @@ def main() -> int:
         durability = "at each commit" if options.durable else "once a second"
         print(f"driver {options.driver or 'pymysql'}; MariaDB writes to disk {durability}")
         print(f"CPU ms an update; medians of {options.runs} runs of {options.seconds:g} s each")
-        print(f"{'':24}" + "".join(f"{name:>11}" for name in (*_PROCESSES, "total", "updates/s")))
+        print_head()
         for case in cases(options.hosts):
             runs = []
             for number in range(options.runs):
@@ -192,9 +202,7 @@ def main() -> int:
                 runs.append((bench.naive(case), bench.ours(case)))
             naive, ours = (median([run[i] for run in runs]) for i in (0, 1))
             for name, figures in (("naive", naive), ("ours", ours)):
-                values = [figures[key] for key in (*_PROCESSES, "total", "updates_per_second")]
-                label = f"{case.hosts} hosts x {case.per_host}, {name}"
-                print(f"{label:24}" + "".join(f"{value:11.2f}" for value in values))
+                print_row(f"{case.hosts} hosts x {case.per_host}, {name}", figures)
             ratio = statistics.median(b["total"] / a["total"] for a, b in runs)
             met &= ratio <= case.goal
             print(

@@ -3,13 +3,11 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 from falcon import testing
-from oslo_config import cfg
 
 from lab.faults.relay import Relay
 from lab.parts import processes
@@ -18,11 +16,10 @@ from migprog import objects
 from migprog.api import app
 from migprog.conductor.batcher import ReportBatcher
 from migprog.conductor.storing import make_store_batches
-from migprog.conf import api as api_conf
 from migprog.core.messages import Batch
-from migprog.db import connections
 from migprog.tests import stores
 from migprog.tests.functional.parties.table import SHORT, cell
+from migprog.tests.unit.api.conftest import client_of, configuration
 
 
 @dataclass(frozen=True)
@@ -89,18 +86,7 @@ def _refuses_to_store(intake: ReportBatcher) -> None:
 
 
 def _client(store: objects.Store) -> testing.TestClient:
-    conf = cfg.ConfigOpts()
-    conf.register_opts(api_conf.OPTS, api_conf.GROUP.name)
-    connections.register_opts(conf)
-    conf([], default_config_files=[], default_config_dirs=[])
-    conf.set_override("auth_strategy", "noauth", "api")
-    application = app.create(conf, store)
-
-    def local(environ: dict[str, Any], answer: Callable[..., Any]) -> Any:
-        from_here = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost"}
-        return application(environ | from_here, answer)
-
-    return testing.TestClient(local)
+    return client_of(app.create(configuration("sqlite://"), store))
 
 
 def _asked(store: objects.Store, code: int) -> None:
