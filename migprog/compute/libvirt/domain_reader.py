@@ -44,8 +44,8 @@ _COMPLETED = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STA
 # seconds between them.
 _COMPLETED_ATTEMPTS, _COMPLETED_PAUSE_SECONDS = 20, 0.1
 # A QEMU that was started to receive a server runs no processors: none of them has had more time
-# than this, which is counted in hundredths of a second. The vCPUs of a server that has run here have
-# had more.
+# than this, which is counted in hundredths of a second. The vCPUs of a server that has run here
+# have had more.
 _RECEIVING_NANOSECONDS = 10_000_000
 _NANOSECONDS = 1e9
 _OUTGOING = (JobState.ACTIVE, JobState.FAILED, JobState.CANCELLED)

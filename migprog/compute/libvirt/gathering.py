@@ -2,8 +2,8 @@
 """Readings that are requested together wake the agent's loop together.
 
 One turn of the loop for the readings of all servers costs a fraction of one turn for each. A server
-that does not answer delays the others' readings by :data:`LONGEST_SECONDS` at most, and once: it is
-not requested again before it answers.
+that answers late delays the others' readings by :data:`LONGEST_SECONDS` at most, each time that it
+is requested; one that does not answer is not requested again.
 """
 
 from migprog.concurrency import Inbox
