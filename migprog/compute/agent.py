@@ -36,7 +36,7 @@ from migprog.compute.state.writer import (
 from migprog.compute.steering import Steering
 from migprog.compute.watchlist import WatchList
 from migprog.concurrency import Inbox
-from migprog.core import checkpoint as checkpoint_
+from migprog.core.checkpoint import LEFT_UNREAD
 from migprog.core.observation import Observation, OfServer
 from migprog.metrics import agent as metrics
 from migprog.recording.writer import Recorder
@@ -357,7 +357,7 @@ class ComputeAgent:
         wall = clock.wall(now)
         for checkpoint in self._journal.load(loaded.contents.entries, now, wall):
             if not self._watches.resume(checkpoint, now):
-                self._journal.lost(checkpoint, checkpoint_.LEFT_UNREAD, now, wall)
+                self._journal.lost(checkpoint, LEFT_UNREAD, now, wall)
 
     def _attend_all(self, now: float, seen_of: set[str | None]) -> None:
         """Report what is due, and request readings. ``seen_of``: servers with new messages."""

@@ -21,8 +21,8 @@ from migprog.compute.state import resume
 from migprog.compute.state.journal import Journal
 from migprog.compute.steering import Steering
 from migprog.compute.watched_migration import WatchedMigration
-from migprog.core import checkpoint as checkpoint_
 from migprog.core import job_start, libvirt_abi, observation
+from migprog.core.checkpoint import Checkpoint
 from migprog.core.ending import LAST_EVENTS_SECONDS
 from migprog.core.forecast import job_sample
 from migprog.core.forecast.completion_time import CompletionTimes
@@ -109,7 +109,7 @@ class WatchList:
         for watched in self._watched.values():
             watched.sampler.stop()
 
-    def resume(self, checkpoint: checkpoint_.Checkpoint, now: float) -> bool:
+    def resume(self, checkpoint: Checkpoint, now: float) -> bool:
         """Resume a migration from its checkpoint, unless its server is watched already."""
         if checkpoint.server_uuid in self:
             return False
@@ -145,7 +145,7 @@ class WatchList:
         watched.take(seen)
 
     def _look_for(
-        self, watched: WatchedMigration, checkpoint: checkpoint_.Checkpoint, reading: Reading
+        self, watched: WatchedMigration, checkpoint: Checkpoint, reading: Reading
     ) -> WatchedMigration:
         """Look for the migration of a checkpoint; return the one that the reading belongs to."""
         now = time.monotonic()
@@ -203,7 +203,7 @@ class WatchList:
             watched.is_proven, watched.drop_at = True, None
 
     def _begin(
-        self, server_uuid: str, at: float, checkpoint: checkpoint_.Checkpoint | None = None
+        self, server_uuid: str, at: float, checkpoint: Checkpoint | None = None
     ) -> WatchedMigration:
         """Watch a server; ``checkpoint`` is the checkpoint of its migration, if there is one."""
         name = str(uuid.uuid4()) if checkpoint is None else checkpoint.uuid

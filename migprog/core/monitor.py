@@ -9,9 +9,9 @@ monotonic clock's seconds.
 from typing import Any
 
 from migprog.core import assessment, operator_actions, progress, schedule
-from migprog.core import checkpoint as checkpoint_
 from migprog.core.advice_entry import MAX_ADVICE, AdviceEntry
 from migprog.core.assessment import Assessment
+from migprog.core.checkpoint import Checkpoint, unknown_end
 from migprog.core.figures import Figures, paused_since
 from migprog.core.forecast import calibration, estimate, precopy, verdict
 from migprog.core.forecast.dirty_rate import IterationStart
@@ -50,7 +50,7 @@ class Monitor(MigrationState):
         server_uuid: str,
         found_at: float,
         completion_time_seconds: float | None = None,
-        checkpoint: checkpoint_.Checkpoint | None = None,
+        checkpoint: Checkpoint | None = None,
         poll_interval_seconds: float = 0.0,
         expected_resent: Resent | None = None,
     ) -> None:
@@ -172,11 +172,11 @@ class Monitor(MigrationState):
             return None
         self._reported = summary
         self._sequence += 1
-        epoch_offset_seconds = wall - assessed.summary.at
+        now_offset_seconds = wall - assessed.summary.at
         if self.checkpoint is not None and end is not None and self._status is Status.UNKNOWN:
-            ended_at = end.at + self._one_epoch_offset(epoch_offset_seconds)
-            return reason, checkpoint_.unknown_end(self.checkpoint, end.error or "", ended_at)
-        return reason, self._report(assessed, epoch_offset_seconds)
+            ended_at = end.at + self._one_epoch_offset(now_offset_seconds)
+            return reason, unknown_end(self.checkpoint, end.error or "", ended_at)
+        return reason, self._report(assessed, now_offset_seconds)
 
     def acted(self, action: OperatorAction) -> None:
         """Record what an operator asked for; the same action with another state replaces it."""
@@ -243,10 +243,10 @@ class Monitor(MigrationState):
         )
         return Assessment(summary, judgement, assessment.rounded(forecast))
 
-    def _report(self, assessed: Assessment, epoch_offset_seconds: float) -> Report:
-        """Make a report. ``epoch_offset_seconds`` plus a monotonic clock's time gives seconds since
-        the epoch."""
-        end, epoch_offset_seconds = self.ending.end, self._one_epoch_offset(epoch_offset_seconds)
+    def _report(self, assessed: Assessment, now_offset_seconds: float) -> Report:
+        """Make a report. ``now_offset_seconds`` plus the monotonic clock's time gives seconds since
+        the epoch, by the host's clock as it is set now."""
+        end, epoch_offset_seconds = self.ending.end, self._one_epoch_offset(now_offset_seconds)
         if self._started_at_epoch is None:
             # Reported once and not changed, even if it is known better later.
             self._started_at_epoch = epoch_offset_seconds + self._precopy.started_at
@@ -280,10 +280,10 @@ class Monitor(MigrationState):
         own = (each.to_fields(epoch_offset_seconds) for each in self.advice or ())
         return (*(self._earlier_advice or ()), *own)[-MAX_ADVICE:]
 
-    def _one_epoch_offset(self, epoch_offset_seconds: float) -> float:
+    def _one_epoch_offset(self, now_offset_seconds: float) -> float:
         """Return the offset of this migration; the first call sets it."""
         if self._epoch_offset_seconds is None:
-            self._epoch_offset_seconds = epoch_offset_seconds
+            self._epoch_offset_seconds = now_offset_seconds
         return self._epoch_offset_seconds
 
     def _calibration(self) -> dict[str, Any]:

@@ -4,9 +4,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from migprog.core import checkpoint as checkpoint_
 from migprog.core import job_start
-from migprog.core.checkpoint import Checkpoint
+from migprog.core.checkpoint import (
+    LEFT_BEHIND,
+    LEFT_GONE,
+    LEFT_RUNNING,
+    Checkpoint,
+    is_same_job,
+)
 from migprog.core.forecast import job_sample
 from migprog.core.forecast.job_sample import JobState
 from migprog.core.monitor import Monitor
@@ -27,13 +32,13 @@ def look(
         if stats is not None and _is_its_end(checkpoint, stats, at):
             monitor.job_completed(stats, at)
         # If it ended just now, the events of its end say more.
-        monitor.lost(checkpoint_.LEFT_GONE, at, certain=False)
+        monitor.lost(LEFT_GONE, at, certain=False)
     elif stats is None:
         return False
     elif job_sample.outgoing_job(stats) is JobState.NONE:
-        monitor.lost(checkpoint_.LEFT_RUNNING, at, certain=False)
+        monitor.lost(LEFT_RUNNING, at, certain=False)
     elif not _is_same(checkpoint, stats, at, epoch_offset_seconds):
-        monitor.lost(checkpoint_.LEFT_BEHIND, at, certain=True)
+        monitor.lost(LEFT_BEHIND, at, certain=True)
         return True
     else:
         monitor.runs_still(reading.phase)
@@ -44,7 +49,7 @@ def _is_same(
     checkpoint: Checkpoint, stats: Mapping[str, Any], at: float, epoch_offset_seconds: float
 ) -> bool:
     started_clock = job_start.began_at(stats, at)
-    return started_clock is None or checkpoint_.is_same_job(
+    return started_clock is None or is_same_job(
         checkpoint, started_clock, epoch_offset_seconds + started_clock
     )
 

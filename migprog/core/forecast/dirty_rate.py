@@ -97,7 +97,7 @@ def surprises(
     return (*before, abs(math.log(dirtied / said)))[-_SURPRISES:] if said > 0 else before
 
 
-def came_round(iterations: Sequence[IterationStart]) -> bool:
+def has_dirtied_its_whole_set(iterations: Sequence[IterationStart]) -> bool:
     """Return whether what surprised in the second iteration fits a guest that goes on as before:
     one that had dirtied its whole working set in the first iteration dirties more a second in a
     shorter one, and no more in all."""

@@ -9,7 +9,7 @@ short as QEMU's own time slice, and sums up their times.
 import math
 from typing import NamedTuple, Protocol, Self, TypeVar
 
-from migprog.core.forecast.dirty_rate import MAX_RATIO, DirtyRate, came_round
+from migprog.core.forecast.dirty_rate import MAX_RATIO, DirtyRate, has_dirtied_its_whole_set
 from migprog.core.forecast.disk_copy import Left
 from migprog.core.forecast.first_iteration import FirstIteration, first_iteration
 from migprog.core.forecast.guest_pause import (
@@ -282,7 +282,7 @@ def _if_unchanged(precopy: PrecopyState, iterations: float, whole_iteration: flo
     shorter: of two ways to an end the sooner counts.
     """
     surprise = precopy.surprises[-1] if precopy.surprises else 0.0
-    if not surprise or not iterations or came_round(precopy.iterations):
+    if not surprise or not iterations or has_dirtied_its_whole_set(precopy.iterations):
         return iterations
     weight = surprise**2 / (surprise**2 + _CHANGED**2)
     return 1 / (1 / iterations + weight / _lasting_seconds(precopy, whole_iteration))

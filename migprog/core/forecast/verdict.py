@@ -34,9 +34,10 @@ class Verdict(enum.StrEnum):
 
 
 class Judgement(NamedTuple):
-    """A verdict, its reason as a word and as a sentence (``words``, which may be made later), and
-    what a switchover needs (None: not known yet).
+    """A verdict, its reason as a word and as a sentence (``message``), and what a switchover needs
+    (None: not known yet).
 
+    ``message_source`` is the message or makes it: few of them are reported.
     ``downtime_needed_seconds`` is the time in which all that remained at the latest iteration
     start could be sent; ``bandwidth_needed_bytes_per_second`` the least bandwidth with which
     iterations get shorter.
@@ -44,14 +45,15 @@ class Judgement(NamedTuple):
 
     verdict: Verdict
     reason: VerdictReason
-    words: "str | _MemoryWords"
+    message_source: "str | _MemoryMessage"
     downtime_needed_seconds: float | None = None
     bandwidth_needed_bytes_per_second: int | None = None
 
     @property
     def message(self) -> str:
-        """The sentence. It is not made for each judgement: few of them are reported."""
-        return self.words if isinstance(self.words, str) else self.words()
+        """The reason as a sentence."""
+        source = self.message_source
+        return source if isinstance(source, str) else source()
 
 
 # Verdicts that need an operator's attention.
@@ -98,7 +100,7 @@ def judge(
     """
     if phase is Phase.DONE and before is not None:
         message = f"{before.verdict} at the end: {before.message}"
-        return before._replace(verdict=Verdict.ENDED, words=message)
+        return before._replace(verdict=Verdict.ENDED, message_source=message)
     why = stall.stalled(precopy, phase, now, silent_seconds)
     if why is not None:
         return Judgement(Verdict.STALLED, *why)
@@ -158,17 +160,17 @@ def _of_memory(precopy: PrecopyState, before: Judgement | None) -> Judgement:
         reason = VerdictReason.REMAINING_MEMORY_SHRINKS
         if fits:
             reason = VerdictReason.REMAINING_MEMORY_FITS
-    words = _MemoryWords(precopy, reason, downtime, bandwidth)
-    return Judgement(verdict, reason, words, downtime, bandwidth)
+    message = _MemoryMessage(precopy, reason, downtime, bandwidth)
+    return Judgement(verdict, reason, message, downtime, bandwidth)
 
 
-class _MemoryWords(NamedTuple):
-    """The sentence of a judgement by iterations, as a value: it is made when it is called for."""
+class _MemoryMessage(NamedTuple):
+    """The message of a judgement by iterations, as a value: it is made when it is called for."""
 
     precopy: PrecopyState
     reason: VerdictReason
-    downtime: float | None
-    bandwidth: int | None
+    downtime_seconds: float | None
+    bandwidth_bytes_per_second: int | None
 
     def __call__(self) -> str:
         precopy = self.precopy
@@ -176,7 +178,7 @@ class _MemoryWords(NamedTuple):
             case VerdictReason.DEVICE_STATE_MOVES:
                 message = _devices(precopy)
             case VerdictReason.DIRTY_RATE_TOO_HIGH:
-                message = _why_not(precopy, self.downtime, self.bandwidth)
+                message = _why_not(precopy, self.downtime_seconds, self.bandwidth_bytes_per_second)
             case VerdictReason.TOO_FEW_ITERATIONS:
                 message = "too early to judge: too few iterations to compare"
             case _:

@@ -98,7 +98,10 @@ class Situation(NamedTuple):
 
 
 class Glimpse(NamedTuple):
-    """Of a :class:`Situation`, what steering remembers, and what begins a decision."""
+    """Of a :class:`Situation`, what steering remembers, and what begins a decision.
+
+    ``downtime_limit_is_known``: it was read, as there.
+    """
 
     at: float
     phase: Phase

@@ -6,8 +6,8 @@ import pytest
 from migprog.core.forecast.dirty_rate import (
     DirtyRate,
     IterationStart,
-    came_round,
     dirtying,
+    has_dirtied_its_whole_set,
     recovers,
     shrank,
     surprises,
@@ -140,13 +140,13 @@ def test_surprise_is_how_far_an_iteration_is_from_what_was_expected():
     ids=["came round", "more in all", "slower", "one", "later"],
 )
 def test_second_iteration_may_show_that_the_guest_has_come_round_its_working_set(iterations, fits):
-    assert came_round(left(*iterations)) is fits
+    assert has_dirtied_its_whole_set(left(*iterations)) is fits
 
 
 def test_a_guest_of_which_nothing_is_known_has_not_come_round():
     first, second = left((10, 60), (6, 55))
-    assert not came_round([first._replace(dirtied_bytes=None), second])
-    assert not came_round([first, second._replace(dirtied_bytes=None)])
+    assert not has_dirtied_its_whole_set([first._replace(dirtied_bytes=None), second])
+    assert not has_dirtied_its_whole_set([first, second._replace(dirtied_bytes=None)])
 
 
 def test_latest_surprises_count():
