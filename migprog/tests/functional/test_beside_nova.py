@@ -249,11 +249,11 @@ def test_links_have_the_public_address_whatever_headers_a_client_sends(
     href = page["migrations"][0]["links"][0]["href"]
     assert href == f"{public}/servers/{WEB}/migrations/{page['migrations'][0]['uuid']}"
     assert page["migrations_links"][0]["href"].startswith(f"{public}/migrations?limit=1&marker=")
-    told = site.ask("GET", "/v2.1/servers", **lies).document["headers"]
-    assert told["x-forwarded-proto"] == "https"
-    assert told["x-forwarded-host"] == told["host"] == f"127.0.0.1:{site.proxy.nova_port}"
-    assert told["x-forwarded-for"] == "127.0.0.1"
-    assert "forwarded" not in told and "x-forwarded-prefix" not in told
+    received = site.ask("GET", "/v2.1/servers", **lies).document["headers"]
+    assert received["x-forwarded-proto"] == "https"
+    assert received["x-forwarded-host"] == received["host"] == f"127.0.0.1:{site.proxy.nova_port}"
+    assert received["x-forwarded-for"] == "127.0.0.1"
+    assert "forwarded" not in received and "x-forwarded-prefix" not in received
 
 
 def test_proxy_does_not_cut_off_a_long_poll(site: Site) -> None:

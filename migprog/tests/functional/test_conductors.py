@@ -166,7 +166,7 @@ class _Host:
 
 @contextlib.contextmanager
 def _locked(mariadb):
-    """Whoever stores migrations waits until the block ends."""
+    """Lock the table of migrations until the block ends."""
     engine = sa.create_engine(mariadb)
     with engine.connect() as connection:
         connection.execute(sa.text("LOCK TABLES migrations WRITE"))
