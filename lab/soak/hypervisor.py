@@ -5,13 +5,13 @@ They begin when the file that ``MIGPROG_SOAK`` names is there. For each migratio
 process keeps what that file's ``leak_bytes`` and ``leak_descriptors`` say: it leaks, then.
 """
 
-import contextlib
 import heapq
 import itertools
 import json
 import os
 import pathlib
 import time
+import traceback
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -63,14 +63,20 @@ class SoakHypervisor(libvirt.Hypervisor):
         return super().connect(uri)
 
     def run_events(self) -> None:
-        """Do what the plan says, for ever."""
+        """Do what the plan says, for ever. An error of a callback ends the process, so that the
+        soak shows it: without events the rest of the plan would only look wrong."""
+        try:
+            self._follow_plan()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        native_sleep(3600.0)
+
+    def _follow_plan(self) -> None:
         self._await_begin()
         for step, each in self._steps():
             native_sleep(self._began_at + step.at - time.monotonic())
-            # One that has vanished from its source is not there to be removed.
-            with contextlib.suppress(KeyError):
-                self._do(step, each)
-        native_sleep(3600.0)
+            self._do(step, each)
 
     def _await_begin(self) -> None:
         path = pathlib.Path(os.environ["MIGPROG_SOAK"])
@@ -124,7 +130,8 @@ class SoakHypervisor(libvirt.Hypervisor):
                 self._keep()
             case Act.END:
                 self._ends_there(journey)
-            case Act.REMOVE:
+            case Act.REMOVE if uuid in self.domains:
+                # One that has vanished from its source is not there.
                 self._goes(uuid, _STOPPED)
 
     def _ends_here(self, journey: Journey) -> None:

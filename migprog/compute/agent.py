@@ -175,7 +175,7 @@ class ComputeAgent:
             loop.turned()
             seen_of = self._take_all(self._seconds_to_wait())
             now = time.monotonic()
-            self._host.gathering.look(now)
+            self._host.gathering.give_up_late(now)
             self._arrivals.release(now)
             self._in_progress.look(now, self._settings.libvirt_timeout_seconds)
             self._hypervisor.look(now)

@@ -33,7 +33,8 @@ class WatchedMigration:
 
     ``is_proven``: that it is a migration; nothing is reported of it before. ``drop_at``: when to
     forget a candidate, unless it is proven by then. ``hang``: calls that have not returned, or have
-    only timed out. ``jobless_at``: since when it has no job.
+    only timed out. ``answered_at``: when the latest call returned that did not only time out.
+    ``jobless_at``: since when it has no job.
     ``bandwidth_limit_bytes_per_second``: by the latest reading.
     """
 
@@ -45,6 +46,7 @@ class WatchedMigration:
     is_proven: bool = False
     drop_at: float | None = None
     hang: Reminders | None = None
+    answered_at: float = -math.inf
     jobless_at: float | None = None
     bandwidth_limit_bytes_per_second: int | None = None
     log: ReportLog = dataclasses.field(default_factory=ReportLog)
@@ -58,7 +60,7 @@ class WatchedMigration:
 
     def answered(self, reading: Reading) -> None:
         """Record that a call has returned; libvirt itself times out after half a minute."""
-        self.sampler.asked_at = None
+        self.sampler.take(reading)
         if reading.began_at is not None and reading.began_at >= self.next_poll_at:
             # The one that is due was read already, as an iteration began.
             self.next_poll_at = math.inf
@@ -71,7 +73,7 @@ class WatchedMigration:
                 "server %s: libvirt answers again after %s",
                 *(self.monitor.server_uuid, describe(seconds)),
             )
-        self.hang = None
+        self.hang, self.answered_at = None, reading.at
 
     def take(self, seen: Observation) -> None:
         """Pass what was seen to the monitor and the recording."""
@@ -113,8 +115,8 @@ class WatchedMigration:
             interval_seconds = settings.poll_interval_seconds
             tick_at = (now // interval_seconds + 1) * interval_seconds
             if now >= self.next_poll_at:
-                self.next_poll_at = tick_at
-                sampler.ask(now)
+                due_at, self.next_poll_at = self.next_poll_at, tick_at
+                sampler.ask(now, due_at)
             else:
                 # The interval may have been longer before a reload.
                 self.next_poll_at = min(self.next_poll_at, tick_at)
@@ -125,7 +127,9 @@ class WatchedMigration:
         """Log that libvirt does not answer, at ever longer intervals."""
         asked_at = self.sampler.asked_at
         if self.hang is None and asked_at is not None:
-            self.hang = Reminders(asked_at, asked_at + settings.libvirt_timeout_seconds)
+            # The call may have waited in the sampler for an earlier one.
+            since = max(asked_at, self.answered_at)
+            self.hang = Reminders(since, since + settings.libvirt_timeout_seconds)
         seconds = None if self.hang is None else self.hang.due(now)
         if seconds is not None:
             LOG.warning(

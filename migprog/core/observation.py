@@ -43,8 +43,8 @@ class Reading(Observation):
     of its migration; ``is_paused``: it was paused when first looked at, for its switchover or for
     any other reason. ``bandwidth_limit_bytes_per_second``: that of its migrations, read only where
     steering acts. ``vcpu_time_seconds`` is the processor time of all vCPUs together, where it was
-    read. ``error_code`` is a number of libvirt's virErrorNumber. ``began_at`` is when libvirt was
-    called, if it answered a call for this server alone.
+    read. ``error_code`` is a number of libvirt's virErrorNumber. ``began_at`` is when a sampler
+    began it; None where a search has read it.
     """
 
     stats: Mapping[str, Any] | None = None

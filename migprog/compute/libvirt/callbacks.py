@@ -24,7 +24,7 @@ _APPEARS = (libvirt.VIR_DOMAIN_EVENT_STARTED, libvirt.VIR_DOMAIN_EVENT_RESUMED)
 
 class Callbacks:
     """The callbacks of one host; ``search`` asks for a search of a server, or of :data:`ALL`,
-    ``read_next`` for a reading of one that is watched, and returns whether it is."""
+    ``read_next`` for a reading of one that is watched, and returns whether it will come soon."""
 
     def __init__(
         self,
@@ -80,7 +80,8 @@ class Callbacks:
         at, server_uuid = time.monotonic(), domain.UUIDString()
         begins = Iteration(server_uuid=server_uuid, at=at, number=iteration)
         self._inbox.put(begins, wakes=False)
-        # An iteration has new counters. Their reading wakes the agent's loop, once for both.
+        # An iteration has new counters. Their reading wakes the agent's loop, once for both, unless
+        # the event would wait for it: behind another call, or for a server that answers late.
         if not self._read_next(server_uuid):
             self._inbox.wake()
 

@@ -109,11 +109,10 @@ class Reader:
     ) -> Reading:
         """Read a watched server's statistics, how far the copies of its disks are, and what its
         vCPUs have used of the processor."""
-        began_at = time.monotonic()
         try:
             domain = connection.lookupByUUIDString(server_uuid)
             if server_uuid in self._left:
-                return self._look_for(connection, domain, server_uuid)
+                return self._look_for(domain, server_uuid)
             disks = block_jobs.read(
                 lambda: _disk_targets(domain), lambda name: _block_job(domain, name)
             )
@@ -136,7 +135,6 @@ class Reader:
                 disks=disks,
                 vcpu_time_seconds=vcpu_times.read(stats, lambda: vcpu_time_seconds(domain)),
                 facts=self.facts.get(server_uuid),
-                began_at=began_at,
             )
         except libvirt.libvirtError as error:
             return Reading(
@@ -190,7 +188,7 @@ class Reader:
             return Lock.JOB
         return Lock.FREE if state == libvirt.VIR_DOMAIN_CONTROL_OK else Lock.HELD
 
-    def _look_for(self, connection: Any, domain: Any, server_uuid: str) -> Reading:
+    def _look_for(self, domain: Any, server_uuid: str) -> Reading:
         """Read a server that may be anywhere by now, even on its way back here."""
         at = time.monotonic()
         domain_state = tuple(domain.state())

@@ -2,8 +2,8 @@
 """Readings that are requested together wake the agent's loop together.
 
 One turn of the loop for the readings of all servers costs a fraction of one turn for each. A server
-that answers late delays the others' readings by :data:`LONGEST_SECONDS` at most, each time that it
-is requested; one that does not answer is not requested again.
+that answers late delays the others' readings by :data:`LONGEST_SECONDS` at most, and once: nothing
+waits for its next readings, until one has taken less time than that.
 """
 
 from migprog.concurrency import Inbox
@@ -13,7 +13,7 @@ LONGEST_SECONDS = 0.1
 
 
 class Gathering:
-    """The loop requests and looks, the threads that read call :meth:`put`. Single steps on a set
+    """The threads that read call :meth:`put`, the loop calls the rest. Single steps on a set
     need no lock, and eventlet's would not work in these threads. Times are a monotonic clock's."""
 
     def __init__(self, inbox: Inbox) -> None:
@@ -26,8 +26,8 @@ class Gathering:
         """When to wait no longer; None while nothing is awaited."""
         return self._late_at if self._awaited else None
 
-    def requested(self, server_uuid: str, now: float) -> None:
-        """Record that a reading is requested."""
+    def wait_for(self, server_uuid: str, now: float) -> None:
+        """Wait for a server's reading, which is requested next, before the loop is woken."""
         if not self._awaited:
             self._late_at = now + LONGEST_SECONDS
         self._awaited.add(server_uuid)
@@ -39,9 +39,9 @@ class Gathering:
         if not self._awaited:
             self._inbox.wake()
 
-    def look(self, now: float) -> None:
-        """Wait no longer for what is late: from now on each reading wakes the loop."""
+    def give_up_late(self, now: float) -> None:
+        """Wait no longer for readings that are late, and wake the loop: one may have come
+        meanwhile, and have left that to the others. From now on each reading wakes the loop."""
         if self._awaited and now >= self._late_at:
             self._awaited.clear()
-            # One may have come meanwhile, and have left that to the others.
             self._inbox.wake()

@@ -80,8 +80,6 @@ class Host:
         self.gathering = Gathering(inbox)
         # Samplers whose threads run; one that hangs stays until its call returns.
         self._samplers: set[Sampler] = set()
-        # The latest of each server.
-        self._sampler_of: dict[str, Sampler] = {}
         # Wakes the searching thread: a server to look at now, or ALL; None to stop.
         self._wakes: queue.SimpleQueue[str | None] = native_queue()
         self._callbacks = Callbacks(inbox, self._reader, self._wakes.put, self._read_next)
@@ -121,15 +119,12 @@ class Host:
 
         def ended(sampler: Sampler) -> None:
             self._samplers.discard(sampler)
-            if self._sampler_of.get(server_uuid) is sampler:
-                del self._sampler_of[server_uuid]
             # A message may have counted on a reading.
             self._inbox.wake()
             connection.close()
 
         sampler = Sampler(server_uuid, read, self.gathering, ended)
         self._samplers.add(sampler)
-        self._sampler_of[server_uuid] = sampler
         # From now on the sampler checks whether it answers.
         self._search.leave_to_sampler(server_uuid)
         sampler.start()
@@ -272,9 +267,13 @@ class Host:
     # libvirt's event loop calls this.
 
     def _read_next(self, server_uuid: str) -> bool:
-        """Read a watched server at once; return whether it is one."""
-        sampler = self._sampler_of.get(server_uuid)
-        return sampler is not None and sampler.read_next()
+        """Request a reading of a server, if it is watched; return whether one will come soon."""
+        # One that is stopped, and whose call hangs, may be here beside the one in use.
+        return any(
+            sampler.read_next()
+            for sampler in list(self._samplers)
+            if sampler.server_uuid == server_uuid
+        )
 
     # A sampler's thread calls this.
 

@@ -6,6 +6,7 @@ On a connection of this libvirt a call waits for the one before, as one of the r
 
 import math
 import threading
+import time
 import uuid
 
 import libvirt
@@ -103,7 +104,7 @@ class Site:
         """Wait for so many of a kind, and take those that came; the others are left. As the agent's
         loop does, wait no longer for readings that are late."""
         while sum(isinstance(each, kind) for each in self.unread) < count:
-            self.host.gathering.look(math.inf)
+            self.host.gathering.give_up_late(math.inf)
             self.unread += inboxes.take(self.inbox)
         seen = [each.server_uuid for each in self.unread if isinstance(each, kind)]
         self.unread = [each for each in self.unread if not isinstance(each, kind)]
@@ -141,10 +142,10 @@ def test_servers_that_hang_as_they_are_read_delay_the_reading_of_no_other(site):
     hung, other = [Server(hangs=True, stats=MIGRATES) for _ in range(6)], Server(stats=MIGRATES)
     here = site(*hung, other)
     for server in hung:
-        here.sampler(server).ask(0.0)
+        here.sampler(server).ask(0.0, 0.0)
     sampler = here.sampler(other)
     for _ in range(3):
-        sampler.ask(0.0)
+        sampler.ask(now := time.monotonic(), now)
         assert here.messages(Reading) == [other.uuid]
     for server in hung:
         server.answers.set()
@@ -154,7 +155,7 @@ def test_servers_that_hang_as_they_are_read_delay_the_reading_of_no_other(site):
 def test_servers_that_hang_as_they_are_read_delay_the_search_for_no_other(site):
     hung, other = Server(hangs=True, stats=MIGRATES), Server(stats=MIGRATES)
     here = site(hung, other)
-    here.sampler(hung).ask(0.0)
+    here.sampler(hung).ask(0.0, 0.0)
     here.search()
     assert here.messages(Reading) == [other.uuid]
 

@@ -238,7 +238,8 @@ def test_unresponsive_server_is_logged_at_growing_intervals_and_when_it_answers(
         agent.wait(1.0)
         if agent.now % 30 < 1:
             # libvirt has given up: the lock of the server's job is held, which is no answer.
-            agent.watches.take(Reading(server_uuid=SERVER, at=agent.now, error="?", error_code=68))
+            failed = {"at": agent.now, "began_at": agent.now, "error": "?", "error_code": 68}
+            agent.watches.take(Reading(server_uuid=SERVER, **failed))
     agent.wait(1.0)
     agent.watches.take(Reading(server_uuid=SERVER, at=agent.now, stats=active))
     *silent, answers = [

@@ -45,7 +45,7 @@ def inbox():
 def test_last_awaited_reading_wakes(inbox):
     gathering = Gathering(inbox)
     for server_uuid in "abc":
-        gathering.requested(server_uuid, FOUND_AT)
+        gathering.wait_for(server_uuid, FOUND_AT)
     for server_uuid in "bca":
         gathering.put(read(server_uuid))
     assert inbox.wakes_after == [3]
@@ -59,21 +59,21 @@ def test_reading_that_was_not_requested_wakes_at_once(inbox):
 
 def test_late_reading_is_not_waited_for(inbox):
     gathering = Gathering(inbox)
-    gathering.requested("slow", FOUND_AT)
-    gathering.requested("a", FOUND_AT)
+    gathering.wait_for("slow", FOUND_AT)
+    gathering.wait_for("a", FOUND_AT)
     gathering.put(read("a"))
     assert (inbox.wakes_after, gathering.late_at) == ([], FOUND_AT + LONGEST_SECONDS)
-    gathering.look(FOUND_AT + LONGEST_SECONDS)
+    gathering.give_up_late(FOUND_AT + LONGEST_SECONDS)
     # What came while the loop was looking is taken, too.
     assert (inbox.wakes_after, gathering.late_at) == ([1], None)
     gathering.put(read("slow"))
     assert inbox.wakes_after == [1, 2]
 
 
-def test_look_before_the_time_is_up_changes_nothing(inbox):
+def test_giving_up_before_the_time_is_up_changes_nothing(inbox):
     gathering = Gathering(inbox)
-    gathering.requested("a", FOUND_AT)
-    gathering.look(FOUND_AT + LONGEST_SECONDS / 2)
+    gathering.wait_for("a", FOUND_AT)
+    gathering.give_up_late(FOUND_AT + LONGEST_SECONDS / 2)
     assert gathering.late_at == FOUND_AT + LONGEST_SECONDS
     assert inbox.wakes_after == []
 
@@ -102,7 +102,21 @@ def test_watched_server_is_read_as_its_iteration_begins(monkeypatch):
     # It is the reading that wakes; the event is before it.
     assert [type(each) for each in inboxes.take(inbox)] == [Iteration, Reading]
     sampler.stop()
-    while here._sampler_of:
+    while here._sampled():
         inbox.get_all(30.0)
     here._callbacks._on_iteration(None, fake_libvirt.Domain(SERVER), 3, None)
     assert [type(each) for each in inboxes.take(inbox)] == [Iteration]
+
+
+def test_newer_sampler_is_asked_whatever_the_older_one_of_its_server_does(monkeypatch):
+    monkeypatch.setattr(libvirt, "openReadOnly", fake_libvirt.open)
+    inbox = Inbox()
+    here = host.Host("qemu:///system", inbox, 5.0, qemu_events=False)
+    older = here.sampler(SERVER)
+    older.stop()
+    newer = here.sampler(SERVER)
+    assert here._read_next(SERVER)
+    while older in here._samplers:
+        inbox.get_all(30.0)
+    assert here._sampled() == {SERVER}
+    newer.stop()

@@ -164,6 +164,9 @@ def test_file_that_cannot_be_removed_does_not_block_others(opened):
     directory, _ = opened()
     _folder(directory.path / "000.bad")
     (directory.path / "001.bad").symlink_to("nowhere")
+    for name in ("000.bad", "001.bad"):
+        # Older than the others, also where the file system's clock has ticks.
+        os.utime(directory.path / name, (0, 0), follow_symlinks=False)
     for number in range(100):
         (directory.path / f"{number}.json").write_bytes(b"")
     opened()
