@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The remaining time of migrations from now on, as far as their reports are recent."""
+"""The time left of migrations from now on, as far as their reports are recent."""
 
 import dataclasses
 from datetime import datetime
@@ -20,7 +20,7 @@ def stale_after_seconds(agent: objects.Agent | None, after_seconds: float) -> fl
 def under_way(
     migration: objects.Migration | objects.DepartureRow, now: datetime, stale_after_seconds: float
 ) -> drain.UnderWay:
-    """Return a migration in progress with its remaining time from now on, unknown if it is
+    """Return a migration in progress with its time left from now on, unknown if it is
     stale."""
     found = drain.UnderWay(
         server_uuid=migration.server_uuid,

@@ -51,7 +51,7 @@ _instants = operator.attrgetter(*INSTANTS)
 OF_HOSTS = ("source_compute", "source_node", "dest_compute", "dest_node", "dest_host", "error")
 # A year: what an agent sends is bounded, but may be anything.
 _LONGEST_SECONDS = 366 * 86_400
-# Forecasts of the end by the conductor's clock, and the remaining time that each follows from.
+# Forecasts of the end by the conductor's clock, and the time left that each follows from.
 ENDS = {
     "ends_at": "eta_seconds",
     "ends_at_earliest": "eta_low_seconds",
@@ -279,7 +279,7 @@ def instant_of(epoch_seconds: float | None) -> str | None:
 
 
 def _ends_at(migration: Migration, eta: str) -> str | None:
-    """Return a forecast of the end, which stays the same while the remaining time is right."""
+    """Return a forecast of the end, which stays the same while the time left is right."""
     seconds = getattr(migration, eta)
     return None if seconds is None else instant(migration.sampled_at + timedelta(seconds=seconds))
 

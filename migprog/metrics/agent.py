@@ -47,7 +47,7 @@ _STATE_PATH_FREE = Gauge(
 )
 _LOOP_AGE = Gauge(
     "migprog_agent_loop_age_seconds",
-    "Time since the agent's loop began its round, which takes 10 s at most; more while it hangs or "
+    "Time since the agent's loop began its turn, which takes 10 s at most; more while it hangs or "
     "has ended, and migrations are not seen.",
     ["connection_uri"],
     registry=REGISTRY,
@@ -169,7 +169,7 @@ def oldest_report(connection_uri: str, age_seconds: Callable[[], float]) -> None
 
 
 def loop_age(connection_uri: str, age_seconds: Callable[[], float]) -> None:
-    """Show how long ago an agent's loop began its round, by ``age_seconds`` at each scrape."""
+    """Show how long ago an agent's loop began its turn, by ``age_seconds`` at each scrape."""
     _LOOP_AGE.labels(connection_uri).set_function(age_seconds)
 
 

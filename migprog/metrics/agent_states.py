@@ -46,7 +46,7 @@ class AgentStatesCollector:
         agents, silent, reported = families = _families()
         states = self.states
         if states is not None:
-            agents.add_metric(("reporting",), states.count - states.silent)
+            agents.add_metric(("up",), states.count - states.silent)
             agents.add_metric(("silent",), states.silent)
             for each in states.hosts[:MOST_HOSTS]:
                 silent.add_metric((each.host,), each.is_silent)

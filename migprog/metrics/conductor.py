@@ -72,7 +72,7 @@ _IN_RANGE = Counter(
     "migprog_forecast_in_range",
     "Completed migrations, by whether they ended within the forecast range (none: there was no "
     "forecast) and by the percentage of the migration's time that had passed.",
-    ["at", "held"],
+    ["at", "in_range"],
     registry=REGISTRY,
 )
 _BEFORE_ERROR = Histogram(
@@ -98,7 +98,7 @@ _DROPPED = Counter(
 _REFUSED = Counter(
     "migprog_entries_refused",
     "Reports, arrivals and whole batches that were refused, by reason.",
-    ["why"],
+    ["reason"],
     registry=REGISTRY,
 )
 

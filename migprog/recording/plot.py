@@ -45,7 +45,7 @@ class CannotDraw(exception.MigprogError):
 def draw(path: str, recording: Recording, replayed: Replayed, truth: GroundTruth | None) -> None:
     """Draw a picture in the format of ``path``'s suffix. Raises :class:`CannotDraw`.
 
-    From top to bottom: the percentage, and what Nova's would be; the remaining time with its range;
+    From top to bottom: the percentage, and what Nova's would be; the time left with its range;
     the verdict. The same recording and code give the same SVG, byte by byte.
     """
     try:

@@ -96,8 +96,8 @@ def assert_calibrated(record, before, after):
             total = record["total_seconds"]
             age = quarter["eta_seconds"] - off - total * (1 - at / 100)
             assert -0.5 < age < total / 4, quarter
-        held = {None: "none", True: "yes", False: "no"}[quarter["in_range"]]
-        assert more(f'migprog_forecast_in_range_total{{at="{at}",held="{held}"}}') == 1
+        in_range = {None: "none", True: "yes", False: "no"}[quarter["in_range"]]
+        assert more(f'migprog_forecast_in_range_total{{at="{at}",in_range="{in_range}"}}') == 1
         assert more(f'migprog_forecast_error_ratio_count{{at="{at}"}}') == told
     assert [quarter["at_percent"] for quarter in record["calibration"]] == [25, 50, 75]
     assert more('migprog_migrations_ended_total{status="completed"}') == 1

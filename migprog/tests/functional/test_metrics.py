@@ -95,8 +95,10 @@ def test_conductor_shows_every_series_from_its_start(process: Process, backend: 
     for at in (25, 50, 75):
         assert f'migprog_forecast_error_ratio_count{{at="{at}"}} 0.0' in lines
         assert f'migprog_forecast_error_ratio_bucket{{at="{at}",le="0.02"}} 0.0' in lines
-        for held in ("yes", "no", "none"):
-            assert f'migprog_forecast_in_range_total{{at="{at}",held="{held}"}} 0.0' in lines
+        for in_range in ("yes", "no", "none"):
+            assert (
+                f'migprog_forecast_in_range_total{{at="{at}",in_range="{in_range}"}} 0.0' in lines
+            )
     assert all(line.startswith(("#", "migprog_")) for line in lines), "and nobody else's"
     assert promtool(answer.text) == ""
 

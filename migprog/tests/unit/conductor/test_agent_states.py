@@ -62,7 +62,7 @@ def test_agent_is_silent_two_heartbeats_after_its_last_report(store, shown):
     tell(store, "alive", AGENT, now)
     tell(store, "silent", AGENT, late)
     wait_for_value(1, "migprog_agents", state="silent")
-    assert value("migprog_agents", state="reporting") == 1
+    assert value("migprog_agents", state="up") == 1
     assert value("migprog_agent_silent", host="alive") == 0
     assert value("migprog_agent_silent", host="silent") == 1
     reported = value("migprog_agent_last_report_timestamp_seconds", host="silent")
@@ -79,12 +79,12 @@ def test_agent_whose_loop_hangs_is_silent(store, shown):
 @pytest.mark.parametrize("error", [Unavailable("away"), ZeroDivisionError("nobody foresaw it")])
 def test_database_that_is_away_says_nothing_of_any_agent(store, shown, error):
     tell(store, "alive", AGENT, time.time())
-    wait_for_value(1, "migprog_agents", state="reporting")
+    wait_for_value(1, "migprog_agents", state="up")
     shown.error = error
-    wait_for_value(None, "migprog_agents", state="reporting")
+    wait_for_value(None, "migprog_agents", state="up")
     assert value("migprog_agent_silent", host="alive") is None
     shown.error = None
-    wait_for_value(1, "migprog_agents", state="reporting")
+    wait_for_value(1, "migprog_agents", state="up")
 
 
 @pytest.mark.parametrize(("most", "expected"), [(3, [0, 1, 1]), (2, [None, 1, 1])])
@@ -100,7 +100,7 @@ def test_beyond_the_limit_only_silent_hosts_have_series_and_all_are_counted(
     hosts = ("alive", "hangs", "silent")
     assert [value("migprog_agent_silent", host=host) for host in hosts] == expected
     assert value("migprog_agents", state="silent") == 2
-    assert value("migprog_agents", state="reporting") == 1
+    assert value("migprog_agents", state="up") == 1
 
 
 def test_agent_of_a_longer_heartbeat_is_no_more_silent_among_many(store, monkeypatch):
