@@ -49,8 +49,9 @@ class HostMetrics:
             return
         if self._has_series and not self.per_migration:
             self.stop()
-        if len(watches) != self._counted or now >= self._count_at:
-            self._counted, self._count_at = len(watches), now + _COUNT_SECONDS
+        migrating = len(watches)
+        if migrating != self._counted or now >= self._count_at:
+            self._counted, self._count_at = migrating, now + _COUNT_SECONDS
             metrics.migrations(self._node, watches.by_verdict())
             self._paused_since = watches.guest_paused_clock
 

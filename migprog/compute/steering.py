@@ -17,7 +17,7 @@ from migprog.core.monitor import Monitor
 from migprog.core.status import Status
 from migprog.core.steering import history as history_
 from migprog.core.steering.advice import Advice, State, SteeringAction
-from migprog.core.steering.decide import decide, is_idle
+from migprog.core.steering.decide import decide, is_idle, noted
 from migprog.core.steering.history import History
 from migprog.core.steering.nova_next import foretell
 from migprog.core.steering.nova_schedule import NovaOptions
@@ -177,7 +177,7 @@ class Steering:
     ) -> Advice | None:
         """Return what a policy decides now, if anything; remember what was seen."""
         monitor = steered.monitor
-        glimpse = monitor.glimpse(now)
+        glimpse = monitor.glimpse(now, capabilities)
         if glimpse is None:
             return None
         if steered.knows_limit and not glimpse.downtime_limit_is_known:
@@ -186,7 +186,7 @@ class Steering:
         steered.knows_limit = glimpse.downtime_limit_is_known
         if isinstance(policy, Requirements) and is_idle(glimpse, steered.history):
             # Most samples are within an iteration.
-            steered.history = history_.observe(steered.history, glimpse)
+            self._keep(steered, noted(steered.history, glimpse))
             return None
         situation = monitor.situation(now, capabilities)
         if situation is None:

@@ -11,21 +11,24 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from oslo_config import cfg
 
+from migprog import kombu_serializers
+
+_MESSAGING = "oslo.messaging"
 # The entry points of "oslo.config.opts" with the options of each group. They are imported only for
 # groups in the files, so that an agent does not load what only a controller needs.
 _NAMESPACES = {
-    "DEFAULT": ("oslo.log", "oslo.messaging"),
+    "DEFAULT": ("oslo.log", _MESSAGING),
     "cors": ("oslo.middleware.cors",),
     "database": ("oslo.db",),
     "healthcheck": ("oslo.middleware.healthcheck",),
     "keystone_authtoken": ("keystonemiddleware.auth_token",),
     "nova": ("migprog.nova",),
     "oslo_concurrency": ("oslo.concurrency",),
-    "oslo_messaging_amqp": ("oslo.messaging",),
-    "oslo_messaging_kafka": ("oslo.messaging",),
-    "oslo_messaging_metrics": ("oslo.messaging",),
-    "oslo_messaging_notifications": ("oslo.messaging",),
-    "oslo_messaging_rabbit": ("oslo.messaging",),
+    "oslo_messaging_amqp": (_MESSAGING,),
+    "oslo_messaging_kafka": (_MESSAGING,),
+    "oslo_messaging_metrics": (_MESSAGING,),
+    "oslo_messaging_notifications": (_MESSAGING,),
+    "oslo_messaging_rabbit": (_MESSAGING,),
     "oslo_middleware": ("oslo.middleware.http_proxy_to_wsgi", "oslo.middleware.sizelimit"),
     "oslo_policy": ("oslo.policy",),
 }
@@ -81,6 +84,8 @@ def _points(namespace: str) -> Sequence[importlib.metadata.EntryPoint]:
 
 
 def _listed(namespace: str) -> Iterable[tuple[object, Sequence[cfg.Opt]]]:
+    if namespace == _MESSAGING:
+        kombu_serializers.load()
     for point in _points(namespace):
         yield from point.load()()
 

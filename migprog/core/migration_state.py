@@ -12,7 +12,7 @@ from migprog.core import job_start, libvirt_abi
 from migprog.core.ending import Ending
 from migprog.core.forecast import (
     estimate,
-    expectation_making,
+    foreseen_resent,
     guest_pause,
     precopy,
     precopy_updates,
@@ -289,7 +289,7 @@ class MigrationState:
         """Use the curves that were known before, until its own iterations show better."""
         if not self._curves or self._precopy.iterations or self._precopy.latest is None:
             return
-        found = expectation_making.resent(self._curves, self._precopy)
+        found = foreseen_resent.resent(self._curves, self._precopy)
         if found is not None:
             self._precopy = self._precopy._replace(resent=found, is_foreseen=True)
 

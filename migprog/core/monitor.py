@@ -15,6 +15,7 @@ from migprog.core.checkpoint import Checkpoint, unknown_end
 from migprog.core.figures import Figures, paused_since
 from migprog.core.forecast import calibration, estimate, precopy, verdict
 from migprog.core.forecast.dirty_rate import IterationStart
+from migprog.core.forecast.guest_pause import downtime_limit_seconds
 from migprog.core.forecast.job_sample import Sample
 from migprog.core.forecast.resent import Resent
 from migprog.core.messages import Report
@@ -194,7 +195,7 @@ class Monitor(MigrationState):
         how = (self._precopy, assessed.summary.phase, assessed.judgement, assessed.forecast)
         return situation_of(*how, now, self._found_at, capabilities, self._latest_starts())
 
-    def glimpse(self, now: float) -> Glimpse | None:
+    def glimpse(self, now: float, capabilities: Capabilities) -> Glimpse | None:
         """Return the part of :meth:`situation` that shows whether steering may decide anything."""
         assessed, latest = self._assessed, self._precopy.latest
         if assessed is None or latest is None or self.ending.end is not None:
@@ -206,7 +207,10 @@ class Monitor(MigrationState):
             latest.memory_iteration,
             self._latest_starts(),
             steered_rate(self._precopy),
+            downtime_limit_seconds(self._precopy),
             latest.downtime_limit_seconds is not None,
+            self._precopy.paused_at is not None,
+            capabilities,
         )
 
     def _latest_starts(self) -> tuple[tuple[float, int], ...]:

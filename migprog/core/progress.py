@@ -34,7 +34,7 @@ def percent(precopy: PrecopyState, estimate: Estimate, displayed: int | None) ->
     if precopy.latest is None or estimate.eta_seconds is None:
         return 0 if displayed is None and _has_just_begun(precopy) else displayed
     elapsed = max(0.0, precopy.latest.at - precopy.started_at)
-    whole = elapsed + max(0.0, estimate.eta_seconds + _correction_seconds(precopy))
+    whole = elapsed + max(0.0, estimate.eta_seconds + _correction_seconds(precopy, estimate))
     share = int(100 * (elapsed + _lead_seconds(precopy, whole)) / whole) if whole > 0 else 0
     return max(displayed or 0, min(MAX_UNDER_WAY, share))
 
@@ -62,13 +62,13 @@ def _rate(precopy: PrecopyState) -> float | None:
     return precopy.memory_bytes_per_second or precopy.disk_bytes_per_second
 
 
-def _correction_seconds(precopy: PrecopyState) -> float:
+def _correction_seconds(precopy: PrecopyState, estimate: Estimate) -> float:
     """Return what is added to the remaining time while too little is known of the guest."""
     rate = _rate(precopy)
     if not rate or (precopy.iterations and precopy.resent.is_known):
         return 0.0
     if not precopy.iterations:
-        known = first_iteration(precopy, rate)
+        known = estimate.first_iteration or first_iteration(precopy, rate)
         if known is None:
             return 0.0
         least, _, most = precopy.expected_resent(rate)

@@ -1,53 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The row of a recording that has what was measured, and learned, before the migration began; and
-what would have been said then."""
+"""What would have been said before a recorded migration began, by the row of its recording that has
+what was measured, and learned, until then."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from migprog.core.forecast.before import Before, forecast_before
 from migprog.core.learned import Learned, Rate, learn
 from migprog.core.measurement import Measurement, Window, windows
-from migprog.recording.format import NotARecording, Recording, Row, is_number
+from migprog.recording.format import NotARecording, Recording, is_number
 
 _SOURCES = ("pair", "source", "overall", "default")
-
-
-def measurement_row(
-    measurement: Measurement,
-    learned: Learned | None,
-    started_at: float,
-    block_migration: bool | None = None,
-) -> Row:
-    """Return the row; ``started_at`` is when the migration began, by the measurement's clock.
-
-    What is not known, as to an agent, is None, and not in it.
-    """
-    facts = dataclasses.asdict(measurement)
-    del facts["measured_at"]
-    row = {
-        "kind": "measurement",
-        "t": round(measurement.measured_at - started_at, 3),
-        **facts,
-        "windows": [[each.seconds, each.dirty_mib_per_second] for each in measurement.windows],
-    }
-    if block_migration is not None:
-        row["block_migration"] = block_migration
-    if learned is not None:
-        row["learned"] = _learned_row(learned, started_at)
-    return row
-
-
-def _learned_row(learned: Learned, started_at: float) -> Row:
-    rate = dataclasses.asdict(learned.rate)
-    newest_at = rate.pop("newest_at")
-    return {
-        **rate,
-        "newest_t": None if newest_at is None else newest_at - started_at,
-        "overhead_seconds": learned.overhead_seconds,
-        "overhead_spread_seconds": learned.overhead_spread_seconds,
-    }
 
 
 def forecast(recording: Recording) -> Before | None:

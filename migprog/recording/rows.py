@@ -8,6 +8,7 @@ from typing import Any
 from migprog.core import libvirt_abi
 from migprog.core.fields import MAX_TEXT
 from migprog.core.forecast.guest_pause import DEFAULT_DOWNTIME_LIMIT_SECONDS
+from migprog.core.measurement import Measurement
 from migprog.core.observation import (
     Iteration,
     JobCompleted,
@@ -41,6 +42,19 @@ def to_row(seen: Observation) -> tuple[str, Row] | None:
         case JobEvent(qemu_status=str(status)):
             return "event", {"event": "qemu_migration", "status": status}
     return None
+
+
+def measurement_row(measurement: Measurement, started_at: float) -> Row:
+    """Return the row of what was measured before the migration began, which was ``started_at`` by
+    the measurement's clock."""
+    facts = dataclasses.asdict(measurement)
+    del facts["measured_at"]
+    return {
+        "kind": "measurement",
+        "t": round(measurement.measured_at - started_at, 3),
+        **facts,
+        "windows": [[each.seconds, each.dirty_mib_per_second] for each in measurement.windows],
+    }
 
 
 def from_row(

@@ -25,7 +25,6 @@ from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Status
 from migprog.recording import rows
 from migprog.recording.bounded_file import BoundedFile
-from migprog.recording.forecast_before import measurement_row
 from migprog.recording.format import Row
 
 LOG = logging.getLogger(__name__)
@@ -191,7 +190,7 @@ class Recorder:
         writer = BoundedFile(self._directory, header, started, self._limits.max_bytes)
         self._open.add(writer.name)
         if recording.measurement is not None:
-            writer.write_measurement(measurement_row(recording.measurement, None, started_at))
+            writer.write_measurement(rows.measurement_row(recording.measurement, started_at))
         self._remove_oldest()
         return writer
 

@@ -11,13 +11,17 @@ from typing import Any
 import oslo_messaging as messaging
 from oslo_config import cfg
 from oslo_context import context as oslo_context
-from oslo_messaging._drivers import amqpdriver, impl_rabbit
+from oslo_messaging._drivers import amqpdriver
 from oslo_messaging.rpc import dispatcher
 from oslo_messaging.rpc import server as rpc_server
 
-from migprog import context, exception
+from migprog import context, exception, kombu_serializers
 from migprog.rpc import brokers
 from migprog.rpc.replies import Dispatcher, Replies
+
+kombu_serializers.load()
+
+from oslo_messaging._drivers import impl_rabbit  # noqa: E402
 
 LOG = logging.getLogger(__name__)
 

@@ -147,14 +147,14 @@ class StateDirectory:
         return self.path / f"{name}{suffix}"
 
     def _replace(self, name: str, data: bytes) -> None:
-        new = self._path(name, _NEW)
+        new, path = self._path(name, _NEW), self._path(name)
         try:
             _write(new, data)
             try:
-                new.replace(self._path(name))
+                os.replace(new, path)
             except IsADirectoryError:
-                _clear(self._path(name))
-                new.replace(self._path(name))
+                _clear(path)
+                os.replace(new, path)
         except OSError:
             # A partial file would take space.
             with contextlib.suppress(OSError):
@@ -255,12 +255,16 @@ def new_key() -> str:
 
 def _write(path: pathlib.Path, data: bytes, mode: int = 0o640) -> None:
     """Write a new file in place of anything with this name, and flush it to disk."""
-    _clear(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, mode), "wb") as file:
+    try:
+        descriptor = os.open(path, flags, mode)
+    except FileExistsError:
+        _clear(path)
+        descriptor = os.open(path, flags, mode)
+    with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        os.fsync(descriptor)
 
 
 def boot_id() -> str:

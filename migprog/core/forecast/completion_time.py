@@ -5,9 +5,10 @@ It is the median of several, so a single outlier does not change it. Nothing is 
 migration that failed, or whose guest was paused: see :class:`migprog.core.monitor.Monitor`.
 """
 
-import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from migprog.core.median import median
 
 # The number of latest migrations that count.
 _MOST_TIMES = 9
@@ -33,7 +34,7 @@ class CompletionTimes:
         """
         of_pair = self.by_destination.get(destination or "", ())
         latest = of_pair if len(of_pair) >= _LEAST_OF_PAIR else self.latest
-        return statistics.median(latest) if latest else None
+        return median(latest) if latest else None
 
     def after(self, seconds: float, destination: str | None = None) -> "CompletionTimes":
         """Return the times with one more migration."""

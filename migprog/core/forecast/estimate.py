@@ -73,11 +73,15 @@ _Known = TypeVar("_Known", bound=Dirtying)
 
 
 class Estimate(NamedTuple):
-    """Seconds left with an 80 % range; all None if unknown, or if the migration will not end."""
+    """Seconds left with an 80 % range; all None if unknown, or if the migration will not end.
+
+    ``first_iteration`` is what it was made from before the second iteration, where that is known.
+    """
 
     eta_seconds: float | None = None
     eta_low_seconds: float | None = None
     eta_high_seconds: float | None = None
+    first_iteration: FirstIteration | None = None
 
 
 def phase_of(precopy: PrecopyState) -> Phase:
@@ -217,6 +221,7 @@ def _before_first_iteration_start(precopy: PrecopyState, rate: float) -> Estimat
         eta_high_seconds=1.05 * (disks.high_seconds + turn + known.longest_seconds)
         + 2 * known.whole_seconds
         + 2 * completion,
+        first_iteration=known,
     )
 
 
@@ -235,7 +240,7 @@ def _foreseen(
     if precopy.memory_resident_bytes is None:
         more += known.longest_seconds - known.rest_seconds
     less, more = less + completion / 2, more + completion / 2
-    return Estimate(likely, max(0.0, likely - less), likely + more)
+    return Estimate(likely, max(0.0, likely - less), likely + more, known)
 
 
 def _iterating(precopy: PrecopyState, known: DirtyRate, rate: float) -> Estimate:

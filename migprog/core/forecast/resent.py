@@ -5,13 +5,13 @@ A share is of the bytes of the first iteration. Nothing is learned from a migrat
 whose guest was paused: see :class:`migprog.core.monitor.Monitor`.
 """
 
-import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 from migprog.core.forecast.completion_time import latest_last
 from migprog.core.forecast.job_sample import Sample
+from migprog.core.median import median
 
 # The number of latest migrations of a server that count, and of servers that are remembered.
 _MOST_SHARES, MAX_SERVERS = 3, 1000
@@ -62,12 +62,12 @@ class ResentShares:
         as in those of other servers."""
         own = self.by_server.get(server_uuid)
         if own is not None:
-            return Resent.known(statistics.median(own))
+            return Resent.known(median(own))
         latest = list(self.by_server.values())[-_MOST_OTHERS:]
-        others = [statistics.median(shares) for shares in latest]
+        others = [median(shares) for shares in latest]
         if len(others) < _LEAST_OTHERS:
             return Resent()
-        return Resent(min(others), statistics.median(others), max(others))
+        return Resent(min(others), median(others), max(others))
 
     def after(self, server_uuid: str, share: float) -> "ResentShares":
         """Return the shares with one more migration of the server."""

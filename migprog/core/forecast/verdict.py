@@ -209,9 +209,8 @@ def _verdict_by_iterations(precopy: PrecopyState, before: Verdict | None, fits: 
 
 def downtime_needed(precopy: PrecopyState) -> float | None:
     """Return the seconds in which all that remained at the latest iteration start can be sent."""
-    if not precopy.iterations or not precopy.memory_bytes_per_second:
-        return None
-    return precopy.iterations[-1].remaining_bytes / precopy.memory_bytes_per_second
+    rate = precopy.memory_bytes_per_second if precopy.iterations else None
+    return precopy.iterations[-1].remaining_bytes / rate if rate else None
 
 
 def _fits(precopy: PrecopyState, downtime_seconds: float | None) -> bool:

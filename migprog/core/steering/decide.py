@@ -57,7 +57,7 @@ def decide(
 
     The caller carries the action out, or not, and says so by :func:`history.settle`.
     """
-    history = done_by_others.mark(history_.observe(history, now), now)
+    history = noted(history, now)
     is_start = history_.is_iteration_start(history, now)
     if is_start:
         history = _with_lateness(history, needs, now)._replace(iteration=now.iteration)
@@ -67,10 +67,15 @@ def decide(
     return history, found
 
 
+def noted(history: History, now: Situation | Glimpse) -> History:
+    """Return the history with one more situation, and what other parties have done until then."""
+    return done_by_others.mark(history_.observe(history, now), now)
+
+
 def is_idle(now: Glimpse, history: History) -> bool:
-    """Return whether :func:`decide` would only observe: nothing was decided that may be followed by
-    more, and memory is copied within an iteration that was decided on."""
-    if history.advice or now.phase is Phase.DISK_COPY:
+    """Return whether :func:`decide` would only note the situation: memory is copied within an
+    iteration that was decided on, and steering has not paused the guest."""
+    if now.phase is Phase.DISK_COPY or (history.advice and now.guest_is_paused):
         return False
     return not history_.is_iteration_start(history, now)
 

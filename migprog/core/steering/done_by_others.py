@@ -6,7 +6,7 @@ import dataclasses
 from migprog.core.status import POST_COPY_PHASES, Phase
 from migprog.core.steering.advice import Advice, State, SteeringAction, reaches
 from migprog.core.steering.history import History
-from migprog.core.steering.situation import Situation
+from migprog.core.steering.situation import Glimpse, Situation
 
 _BEFORE_PAUSE = (
     SteeringAction.RAISE_DOWNTIME,
@@ -15,7 +15,7 @@ _BEFORE_PAUSE = (
 )
 
 
-def mark(history: History, now: Situation) -> History:
+def mark(history: History, now: Situation | Glimpse) -> History:
     """Return the history in which an entry that another party has carried out, or for which it has
     done more, is :attr:`State.FOLLOWED`. It stays so."""
     if not history.advice or not any(_is_followed(each, now) for each in history.advice):
@@ -27,7 +27,7 @@ def mark(history: History, now: Situation) -> History:
     return history._replace(advice=tuple(changed))
 
 
-def _is_followed(advice: Advice, now: Situation) -> bool:
+def _is_followed(advice: Advice, now: Situation | Glimpse) -> bool:
     if advice.state is not State.ADVISED or advice.has_lapsed or not advice.is_ours:
         return False
     if advice.at >= now.at:

@@ -4,7 +4,6 @@
 import dataclasses
 import itertools
 import math
-import statistics
 from typing import NamedTuple
 
 from migprog.core.advice_entry import MAX_ADVICE
@@ -109,7 +108,7 @@ def iteration_seconds(now: Situation) -> float:
     """Return how long the latest iterations lasted, without one that a stall made longer."""
     times = [at for at, _ in now.starts[-5:]]
     lengths = [after - before for before, after in itertools.pairwise(times)]
-    return statistics.median_high(lengths) if lengths else 0.0
+    return sorted(lengths)[len(lengths) // 2] if lengths else 0.0
 
 
 def add(history: History, advice: Advice) -> History:

@@ -98,10 +98,7 @@ class Situation(NamedTuple):
 
 
 class Glimpse(NamedTuple):
-    """Of a :class:`Situation`, what steering remembers, and what begins a decision.
-
-    ``downtime_limit_is_known``: it was read, as there.
-    """
+    """Of a :class:`Situation`, what steering remembers, and what begins a decision."""
 
     at: float
     phase: Phase
@@ -109,7 +106,10 @@ class Glimpse(NamedTuple):
     iteration: int | None
     starts: tuple[tuple[float, int], ...]
     wire_bytes_per_second: float | None
+    downtime_limit_seconds: float
     downtime_limit_is_known: bool
+    guest_is_paused: bool
+    capabilities: Capabilities
 
 
 def steered_rate(precopy: PrecopyState) -> float | None:

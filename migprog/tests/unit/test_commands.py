@@ -107,6 +107,28 @@ def test_agent_starts_without_what_only_controllers_use():
     assert "oslo_messaging" in loaded
     assert not loaded & _HEAVY - {"oslo_messaging"}
     assert not loaded & {"jinja2", "keystoneauth1", "oslo_db", "requests", "rich", "unittest"}
+    # Of kombu's serializers, of the forecasts before a migration, and of their recordings.
+    assert not loaded & {"yaml", "msgpack", "statistics", "migprog.core.forecast.before"}
+
+
+# Imports kombu as the check of a configuration file does, and then the rest.
+_KOMBU = """
+import sys
+from migprog.conf import unknown
+assert not unknown.unknown({"oslo_messaging_rabbit": {"rabbit_qos_prefetch_count": ["1"]}}, {})
+assert "kombu" in sys.modules and not {"yaml", "msgpack"} & sys.modules.keys()
+import yaml, msgpack
+assert yaml.safe_load("a: 1") == {"a": 1} and msgpack.loads(msgpack.dumps({"a": 1})) == {"a": 1}
+import migprog.rpc
+assert yaml is sys.modules["yaml"]
+import kombu.serialization
+content_type, encoding, body = kombu.serialization.dumps({"a": 1}, "json")
+assert kombu.serialization.loads(body, content_type, encoding) == {"a": 1}
+"""
+
+
+def test_libraries_of_serializers_are_hidden_from_kombu_alone():
+    subprocess.run([sys.executable, "-c", _KOMBU], timeout=60, check=True)
 
 
 def test_services_start_without_alembic():

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from lab.corpus import files
 from migprog.core.forecast.dirty_curve import MIB, DirtyCurve
 from migprog.core.forecast.expectation import CURVES, MAX_CURVES, Expectation
-from migprog.core.forecast.expectation_making import expectation, resent, windows_of
+from migprog.core.forecast.expectation_making import expectation, windows_of
+from migprog.core.forecast.foreseen_resent import resent
 from migprog.core.forecast.job_sample import Sample
 from migprog.core.forecast.precopy import PrecopyState
 from migprog.core.learned import Completed, learn
