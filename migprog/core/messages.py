@@ -177,6 +177,8 @@ ARRIVAL_FIGURES = tuple(
 
 # Constant facts of a migration. Once a conductor has them they need not be sent again.
 LASTING = frozenset({"server_name", "project_id", "user_id"})
+# Figures of a migration in progress: an end has none of them.
+ONLY_IN_PROGRESS = ("eta_seconds", "eta_low_seconds", "eta_high_seconds")
 
 _E = TypeVar("_E")
 
