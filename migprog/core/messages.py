@@ -76,6 +76,7 @@ class Report:
     downtime_needed_seconds: float | None = optional(fields.seconds)
     bandwidth_needed_bytes_per_second: int | None = optional(fields.count)
     downtime_limit_seconds: float | None = optional(fields.seconds)
+    expected_downtime_seconds: float | None = optional(fields.seconds)
     cpu_throttle_percent: int | None = optional(fields.percent)
     vfio_transferred_bytes: int | None = optional(fields.count)
     disks: tuple[DiskFigures, ...] | None = optional(fields.disks)
@@ -178,7 +179,10 @@ ARRIVAL_FIGURES = tuple(
 # Constant facts of a migration. Once a conductor has them they need not be sent again.
 LASTING = frozenset({"server_name", "project_id", "user_id"})
 # Figures of a migration in progress: an end has none of them.
-ONLY_IN_PROGRESS = ("eta_seconds", "eta_low_seconds", "eta_high_seconds")
+ONLY_IN_PROGRESS = (
+    *("eta_seconds", "eta_low_seconds", "eta_high_seconds"),
+    "expected_downtime_seconds",
+)
 
 _E = TypeVar("_E")
 

@@ -33,6 +33,7 @@ LENGTHS = {
     Report: (
         *("eta_seconds", "eta_low_seconds", "eta_high_seconds", "total_seconds"),
         *("downtime_seconds", "downtime_needed_seconds", "downtime_limit_seconds"),
+        "expected_downtime_seconds",
         *(f"eta_at_{n}_seconds" for n in (25, 50, 75)),
         *(f"eta_error_at_{n}_seconds" for n in (25, 50, 75)),
     ),
