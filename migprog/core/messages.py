@@ -154,7 +154,7 @@ class Agent:
     on its host and have ``servers_memory_bytes`` together, None while libvirt does not answer.
     ``actions_enabled``: whether it accepts actions on migrations; ``measurements_enabled``:
     whether it accepts requests to measure servers. ``key`` is a secret of the agent's, by which
-    the conductors recognize it. ``loop_age_seconds``: how long ago its loop last began a round; it
+    the conductors recognize it. ``loop_age_seconds``: how long ago its loop last began a turn; it
     does so each few seconds, while this message comes from another thread.
     """
 

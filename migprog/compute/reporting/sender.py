@@ -65,7 +65,7 @@ class Sender:
     which requests the agent accepts is sent at once. ``on_destinations`` is called with the hosts
     that migrations go to, ``on_expected`` with what was known of them before they began, both by
     the migrations' UUIDs, as a conductor reports them.
-    ``loop_age_seconds`` returns how long ago the agent's loop began its round: this thread goes on
+    ``loop_age_seconds`` returns how long ago the agent's loop began its turn: this thread goes on
     where that hangs.
     """
 
