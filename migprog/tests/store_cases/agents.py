@@ -78,7 +78,7 @@ class Impersonated:
         stored = objects.store_batch(
             store, Batch(host=host, node="node", agent=agent), last_reported_at
         )
-        return [each.why for each in stored.refused]
+        return [each.reason for each in stored.refused]
 
     def test_another_agent_changes_nothing_while_the_hosts_own_sends_heartbeats(self, store):
         assert not self._refusals(store, "owned", START, key="mine", version="1")
