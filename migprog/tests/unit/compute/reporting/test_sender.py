@@ -183,10 +183,10 @@ def counted(name, **labels):
 
 
 def test_messages_are_counted_and_the_interval_is_shown():
-    kinds = ("cast", "called", "failed")
+    outcomes = ("sent", "answered", "failed")
 
     def messages():
-        return [counted("migprog_messages_total", kind=kind) for kind in kinds]
+        return [counted("migprog_messages_total", outcome=each) for each in outcomes]
 
     before = messages()
     outbox, conductor = Outbox(), Conductor(Ack(), Unreachable("away"))
