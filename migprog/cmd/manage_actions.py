@@ -77,7 +77,7 @@ def _agent(agent: objects.Agent, now: datetime) -> dict[str, Any]:
     """Return an agent as JSON shows it; its state is ``up`` or ``silent``. ``hangs``: it is silent
     though its heartbeats arrive, as they say that its loop hangs."""
     is_silent = agent.is_silent(now)
-    is_late = liveness.is_silent(agent.last_reported_at, now, agent.heartbeat_seconds)
+    is_late = liveness.is_silent(agent.last_reported_at, now, agent.heartbeat_interval_seconds)
     return {
         "host": agent.host,
         "node": agent.node,
@@ -86,8 +86,8 @@ def _agent(agent: objects.Agent, now: datetime) -> dict[str, Any]:
         "version": agent.version,
         "last_reported_at": f"{agent.last_reported_at:%Y-%m-%dT%H:%M:%SZ}",
         "last_report_age_seconds": round((now - agent.last_reported_at).total_seconds(), 1),
-        "report_interval_seconds": agent.interval_seconds,
-        "heartbeat_interval_seconds": agent.heartbeat_seconds,
+        "report_interval_seconds": agent.report_interval_seconds,
+        "heartbeat_interval_seconds": agent.heartbeat_interval_seconds,
         "started_at": f"{agent.started_at:%Y-%m-%dT%H:%M:%SZ}",
         "migrations": agent.migrations,
         "actions_enabled": agent.actions_enabled,

@@ -149,19 +149,19 @@ class Arrival:
 class Agent:
     """An agent's heartbeat, sent whether or not anything migrates.
 
-    ``started_at`` is when it started. It reports progress every ``interval_seconds`` now, and
-    itself every ``heartbeat_seconds``. ``migrations`` are those that it monitors; ``servers`` run
-    on its host and have ``servers_memory_bytes`` together, None while libvirt does not answer.
-    ``actions_enabled``: whether it accepts actions on migrations; ``measurements_enabled``:
-    whether it accepts requests to measure servers. ``key`` is a secret of the agent's, by which
-    the conductors recognize it. ``loop_age_seconds``: how long ago its loop last began a turn; it
-    does so each few seconds, while this message comes from another thread.
+    ``started_at`` is when it started. It reports progress every ``report_interval_seconds`` now,
+    and itself every ``heartbeat_interval_seconds``. ``migrations`` are those that it monitors;
+    ``servers`` run on its host and have ``servers_memory_bytes`` together, None while libvirt does
+    not answer. ``actions_enabled``: whether it accepts actions on migrations;
+    ``measurements_enabled``: whether it accepts requests to measure servers. ``key`` is a secret of
+    the agent's, by which the conductors recognize it. ``loop_age_seconds``: how long ago its loop
+    last began a turn; it does so each few seconds, while this message comes from another thread.
     """
 
     version: str = needed(fields.word)
     started_at: float = needed(fields.seconds)
-    interval_seconds: float = needed(fields.seconds)
-    heartbeat_seconds: float = needed(fields.seconds)
+    report_interval_seconds: float = needed(fields.seconds)
+    heartbeat_interval_seconds: float = needed(fields.seconds)
     migrations: int = needed(fields.small_count)
     servers: int | None = optional(fields.small_count)
     servers_memory_bytes: int | None = optional(fields.count)

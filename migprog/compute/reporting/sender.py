@@ -204,8 +204,8 @@ class Sender:
         return Agent(
             version=RELEASE,
             started_at=round(clock.wall(self._started_at), 3),
-            interval_seconds=round(self.flow_control.interval_seconds, 3),
-            heartbeat_seconds=self.rules.heartbeat_interval_seconds,
+            report_interval_seconds=round(self.flow_control.interval_seconds, 3),
+            heartbeat_interval_seconds=self.rules.heartbeat_interval_seconds,
             migrations=host_stats.migrations,
             servers=host_stats.servers,
             servers_memory_bytes=host_stats.servers_memory_bytes,

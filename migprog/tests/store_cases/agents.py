@@ -10,8 +10,8 @@ from migprog.tests.stores import START, at, migration, report
 AGENT = Agent(
     version="v" * 32,
     started_at=START,
-    interval_seconds=5.0,
-    heartbeat_seconds=30.0,
+    report_interval_seconds=5.0,
+    heartbeat_interval_seconds=30.0,
     migrations=1,
     servers=2**31 - 1,
     servers_memory_bytes=2**63 - 1,
@@ -85,7 +85,12 @@ class Impersonated:
         before = known(store, "owned")
         for key in ("another", "", None):
             refused = self._refusals(
-                store, "owned", START + 50, key=key, version="6.6.6", heartbeat_seconds=3600.0
+                store,
+                "owned",
+                START + 50,
+                key=key,
+                version="6.6.6",
+                heartbeat_interval_seconds=3600.0,
             )
             assert refused == ["agent"]
         assert known(store, "owned") == before

@@ -38,7 +38,7 @@ LENGTHS = {
         *(f"eta_error_at_{n}_seconds" for n in (25, 50, 75)),
     ),
     Arrival: ("unmatched_seconds", "total_seconds", "downtime_seconds", "gone_after_seconds"),
-    Agent: ("interval_seconds", "heartbeat_seconds", "loop_age_seconds"),
+    Agent: ("report_interval_seconds", "heartbeat_interval_seconds", "loop_age_seconds"),
     Batch: (),
 }
 
@@ -60,8 +60,8 @@ def _told(kind, name, wrong_by):
         Agent: Agent(
             version="1",
             started_at=NOW - 100,
-            interval_seconds=5.0,
-            heartbeat_seconds=30.0,
+            report_interval_seconds=5.0,
+            heartbeat_interval_seconds=30.0,
             migrations=1,
         ),
         Batch: Batch(host="h", node="h.lab", sent_at=NOW),

@@ -208,12 +208,12 @@ class Owning:
         agent = Agent(
             version="6.6.6",
             started_at=7e9,
-            interval_seconds=told,
-            heartbeat_seconds=told,
+            report_interval_seconds=told,
+            heartbeat_interval_seconds=told,
             migrations=0,
         )
         objects.store_batch(store, Batch("bounded", "n", agent=agent), START)
         known = objects.Agent.get(store, "bounded")
-        assert (known.heartbeat_seconds, known.started_at) == (kept, at(START))
-        assert known.interval_seconds <= 3600.0
+        assert (known.heartbeat_interval_seconds, known.started_at) == (kept, at(START))
+        assert known.report_interval_seconds <= 3600.0
         assert known.is_silent(at(START + 7201))

@@ -84,8 +84,8 @@ class Doubling:
         agent = Agent(
             version="1",
             started_at=START,
-            interval_seconds=5.0,
-            heartbeat_seconds=10.0,
+            report_interval_seconds=5.0,
+            heartbeat_interval_seconds=10.0,
             migrations=1,
         )
         objects.store_batch(store, Batch("lone", "lone", agent=agent), START)

@@ -32,7 +32,7 @@ def tell(store: objects.Store, last_reported_at: float, **values: Any) -> None:
         version="1",
         started_at=1.0,
         migrations=1,
-        **{"interval_seconds": 5, "heartbeat_seconds": 30} | told,
+        **{"report_interval_seconds": 5, "heartbeat_interval_seconds": 30} | told,
     )
     objects.store_batch(store, Batch("source", "node", agent=agent), last_reported_at)
 
@@ -121,7 +121,7 @@ def test_old_eta_is_not_used(
 def test_an_agent_with_rare_heartbeats_is_waited_for_by_its_own(
     client: testing.TestClient, store: objects.Store, fill: Fill, now: float
 ) -> None:
-    tell(store, now - 600, servers=1, heartbeat_seconds=600)
+    tell(store, now - 600, servers=1, heartbeat_interval_seconds=600)
     fill(last_reported_at=now - 600, started_at=now - 900, sampled_at=now - 600, eta_seconds=3600.0)
     told = drain(client)
     assert [each["stale"] for each in told["migrations"]] == [False]
