@@ -174,7 +174,7 @@ RATE = {
 }
 _FORECAST = {
     "server_uuid": UUID,
-    **dict.fromkeys(("server_name", "host", "dest"), nullable(TEXT)),
+    **dict.fromkeys(("server_name", "host", "dest_compute"), nullable(TEXT)),
     **dict.fromkeys(("block_migration", "auto_converge"), _TYPES[bool]),
     "converges": {"type": "string", "enum": ["yes", "no", "unknown"]},
     "message": TEXT,

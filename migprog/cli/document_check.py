@@ -62,7 +62,7 @@ _BY_KEY: Mapping[str, _Rule] = {
         (
             *("uuid", "server_uuid", "server_name", "project_id", "status", "phase", "verdict"),
             *("verdict_reason", "verdict_message", "source_compute", "dest_compute", "error"),
-            *("action", "reason", "message", "state", "cursor", "host", "dest", "rel", "href"),
+            *("action", "reason", "message", "state", "cursor", "host", "rel", "href"),
         ),
         _TEXT,
     ),
