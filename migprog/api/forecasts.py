@@ -81,7 +81,7 @@ class Forecast(Resource):
         now = self.parts.clock()
         self.parts.measuring.ask(req.context.user, server.host, server.uuid)
         resp.status = falcon.HTTP_ACCEPTED
-        query = {name: asked[name] for name in ("host", "dest") if name in asked}
+        query = {name: asked[name] for name in ("host", "dest_compute") if name in asked}
         query |= {name: str(asked[name]).lower() for name in _YES_OR_NO if name in asked}
         query["measured_after"] = views.instant(now)
         path = f"/servers/{server.uuid}/forecast?{parse.urlencode(query)}"
@@ -92,7 +92,7 @@ class Forecast(Resource):
         """Return what is known of a server. Raises :class:`exception.ServerNotFound`."""
         self.check_since(req, FORECAST_SINCE)
         access, store = req.context.access, self.parts.store
-        if "host" in asked or "dest" in asked:
+        if "host" in asked or "dest_compute" in asked:
             access.check(policies.migrations.HOSTS)
         try:
             wanted = str(uuid.UUID(server_uuid))
@@ -141,7 +141,7 @@ class Forecast(Resource):
         now = self.parts.clock().timestamp()
         source = server.host or measurement.host
         rows = objects.completed(self.parts.store, source)
-        learned = learned_.learn(rows, source, asked.get("dest"), now)
+        learned = learned_.learn(rows, source, asked.get("dest_compute"), now)
         how = {name: bool(asked.get(name)) for name in _YES_OR_NO}
         before = forecast_before(measured, learned, now=now, **how)
         shows_hosts = req.context.access.may(policies.migrations.HOSTS)
@@ -150,7 +150,7 @@ class Forecast(Resource):
                 "server_uuid": server.uuid,
                 "server_name": measurement.server_name,
                 "host": source if shows_hosts else None,
-                "dest": asked.get("dest"),
+                "dest_compute": asked.get("dest_compute"),
                 **how,
                 **_said(before),
                 "measurement": _measurement(measurement, measured.windows),

@@ -48,7 +48,7 @@ class Host(Resource):
                 "servers": agent and agent.servers,
                 "servers_memory_bytes": agent and agent.servers_memory_bytes,
                 "last_reported_at": views.instant(agent.last_reported_at) if agent else None,
-                "stale": agent is None or agent.is_silent(now),
+                "silent": agent is None or agent.is_silent(now),
                 "restart": _restart(agent, touching, now),
                 "leaving": leaving,
                 "arriving": len(touching) - leaving,

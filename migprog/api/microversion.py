@@ -111,6 +111,7 @@ HISTORY: Mapping[Version, str] = {
     Version(1, 6): "``/forecast`` of a server. ``forecast_before`` of a migration, "
     "``measurements_enabled`` of an agent.",
     Version(1, 7): "``/hosts/<host>``, and ``/drain-plan`` of a host.",
+    Version(1, 8): "``expected_downtime_seconds`` of a migration.",
 }
 NEWS_SINCE = Version(1, 4)
 # Keys of a migration that a later version brought; all others are in the first.
@@ -119,6 +120,7 @@ SINCE: Mapping[str, Version] = {
     "advice": Version(1, 2),
     "actions": Version(1, 5),
     "forecast_before": Version(1, 6),
+    "expected_downtime_seconds": Version(1, 8),
 }
 SUMMARY_SINCE = Version(1, 3)
 # Since then agents have a loop's age, and the actions of a summary who asked for them.

@@ -60,7 +60,7 @@ def document(made: Made, asked: Asked, shown: Shown) -> dict[str, Any]:
         "gain_percent": _percent(made.plan.gain),
         "transfer_rate": rate_document(made.rate),
         "moves": [
-            move | {"dest": dest}
+            move | {"dest_compute": dest}
             for move, dest in zip(_moves(made, names), destinations, strict=True)
         ],
         "stays": [_stay(each, made, names) for each in made.plan.stays],

@@ -59,7 +59,7 @@ _MOVE = {
     "beside": _INTEGER,
     **dict.fromkeys(("starts_seconds", "ends_seconds"), nullable(_NUMBER)),
     **_FORECAST,
-    "dest": nullable(TEXT),
+    "dest_compute": nullable(TEXT),
 }
 _STAY = {
     **_WHICH,

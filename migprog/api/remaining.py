@@ -14,7 +14,9 @@ def stale_after_seconds(agent: objects.Agent | None, after_seconds: float) -> fl
     intervals need longer."""
     if agent is None:
         return after_seconds
-    return max(after_seconds, liveness.silent_after(agent.heartbeat_seconds).total_seconds())
+    return max(
+        after_seconds, liveness.silent_after(agent.heartbeat_interval_seconds).total_seconds()
+    )
 
 
 def under_way(

@@ -127,12 +127,12 @@ _SERVER = {
     **of_fields(Server, ("progress", "sampled_at", "migration_uuid")),
     "links": listed(ref("Link")),
 }
-_AGENT = {**of_fields(Agent), "stale": _TYPES[bool]}
+_AGENT = {**of_fields(Agent), "silent": _TYPES[bool]}
 _DRAIN = {
     "host": TEXT,
     **of_fields(Agent, ("servers", "servers_memory_bytes")),
     "last_reported_at": nullable(INSTANT),
-    "stale": _TYPES[bool],
+    "silent": _TYPES[bool],
     **of_fields(drain.Forecast),
     # Before 1.3 the sentence.
     "eta_reason": TEXT,
@@ -143,7 +143,7 @@ _HOST = {
     "host": TEXT,
     **of_fields(Agent, ("servers", "servers_memory_bytes")),
     "last_reported_at": nullable(INSTANT),
-    "stale": _TYPES[bool],
+    "silent": _TYPES[bool],
     "restart": document(of_fields(restart.Restart)),
     **dict.fromkeys(("leaving", "arriving"), _TYPES[int]),
     **dict.fromkeys(
@@ -174,7 +174,7 @@ RATE = {
 }
 _FORECAST = {
     "server_uuid": UUID,
-    **dict.fromkeys(("server_name", "host", "dest"), nullable(TEXT)),
+    **dict.fromkeys(("server_name", "host", "dest_compute"), nullable(TEXT)),
     **dict.fromkeys(("block_migration", "auto_converge"), _TYPES[bool]),
     "converges": {"type": "string", "enum": ["yes", "no", "unknown"]},
     "message": TEXT,

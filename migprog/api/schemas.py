@@ -90,7 +90,7 @@ def forecast(_max_limit: int) -> dict[str, Schema]:
     """Return the parameters of a forecast."""
     return {
         "host": NAME,
-        "dest": NAME,
+        "dest_compute": NAME,
         "block_migration": {"type": "boolean"},
         "auto_converge": {"type": "boolean"},
         "measured_after": INSTANT,
@@ -102,7 +102,7 @@ FORECAST_BODY: Schema = {
     "type": "object",
     "properties": {
         "host": NAME,
-        "dest": NAME,
+        "dest_compute": NAME,
         "block_migration": {"type": "boolean"},
         "auto_converge": {"type": "boolean"},
         "measure": {"type": "boolean"},

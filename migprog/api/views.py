@@ -119,12 +119,12 @@ def point(point: Point) -> dict[str, Any]:
 
 
 def agent(agent: Agent, now: datetime, version: Version) -> dict[str, Any]:
-    """Return an agent; it is stale after two missed heartbeats, or while its loop hangs."""
+    """Return an agent; it is silent after two missed heartbeats, or while its loop hangs."""
     document = dataclasses.asdict(agent)
     if version < WHO_ASKED:
         del document["loop_age_seconds"]
     document |= {name: instant(getattr(agent, name)) for name in ("started_at", "last_reported_at")}
-    document["stale"] = agent.is_silent(now)
+    document["silent"] = agent.is_silent(now)
     if version < MEASUREMENTS_SINCE:
         del document["measurements_enabled"]
     return document
@@ -148,7 +148,7 @@ def drain(
         "servers": agent and agent.servers,
         "servers_memory_bytes": agent and agent.servers_memory_bytes,
         "last_reported_at": instant(agent.last_reported_at) if agent else None,
-        "stale": agent is None or agent.is_silent(now),
+        "silent": agent is None or agent.is_silent(now),
         **{
             name: None if seconds is None else round(seconds, 1)
             for name, seconds in dataclasses.asdict(forecast).items()

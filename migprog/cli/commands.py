@@ -173,7 +173,7 @@ class Forecast(Base):
 
     def take_action(self, given: argparse.Namespace) -> Any:
         server = selection.server_uuid(self.client, given.server)
-        asked = options.only_given({"dest": given.dest, "host": given.host})
+        asked = options.only_given({"dest_compute": given.dest, "host": given.host})
         for name in ("block_migration", "auto_converge", "measure"):
             asked[name] = getattr(given, name)
         found = forecast.ask(self.client, server, asked, self.say, given.timeout)

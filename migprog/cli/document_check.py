@@ -54,7 +54,7 @@ _OBJECT = _Rule(lambda value: isinstance(value, dict), "an object")
 
 _BY_KEY: Mapping[str, _Rule] = {
     **dict.fromkeys(("id", "memory_iteration", "nova_id", "beside", "servers"), _WHOLE),
-    **dict.fromkeys(("in_progress", "stale", "whole", "block_migration"), _TRUTH),
+    **dict.fromkeys(("in_progress", "stale", "silent", "whole", "block_migration"), _TRUTH),
     **dict.fromkeys(("advice", "actions", "disks", "links", "calibration", "helps"), _LIST),
     **dict.fromkeys(("figures", "measurement", "transfer_rate", "sentences", "failure"), _OBJECT),
     **dict.fromkeys(("ends_at_earliest", "ends_at_latest", "works_by", "at"), _INSTANT),
@@ -62,7 +62,7 @@ _BY_KEY: Mapping[str, _Rule] = {
         (
             *("uuid", "server_uuid", "server_name", "project_id", "status", "phase", "verdict"),
             *("verdict_reason", "verdict_message", "source_compute", "dest_compute", "error"),
-            *("action", "reason", "message", "state", "cursor", "host", "dest", "rel", "href"),
+            *("action", "reason", "message", "state", "cursor", "host", "rel", "href"),
         ),
         _TEXT,
     ),
@@ -177,7 +177,7 @@ _CHECKS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
     "summary": lambda document: _object(document["summary"], "summary"),
     "forecast": lambda document: _forecast(document["forecast"]),
     "drain_plan": lambda document: _drain_plan(document["drain_plan"]),
-    "drain": lambda document: _object(document["drain"], "drain", ("stale",)),
+    "drain": lambda document: _object(document["drain"], "drain", ("silent",)),
 }
 
 

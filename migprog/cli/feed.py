@@ -174,7 +174,7 @@ class HostFeed(ListFeed):
         self.is_silent = None
         if not snapshot.records:
             with contextlib.suppress(ApiUnavailable):
-                self.is_silent = self._client.drain(self._host)["stale"]
+                self.is_silent = self._client.drain(self._host)["silent"]
         return snapshot
 
 

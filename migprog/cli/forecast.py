@@ -13,7 +13,7 @@ from migprog.cli.errors import ApiRefused
 Forecast = dict[str, Any]
 # What people are shown first; the rest is with --long.
 _SAID = (
-    *("server_uuid", "server_name", "host", "dest", "block_migration", "auto_converge"),
+    *("server_uuid", "server_name", "host", "dest_compute", "block_migration", "auto_converge"),
     *("converges", "message"),
     *("total_seconds", "low_seconds", "high_seconds"),
     *("downtime_needed_seconds", "bandwidth_needed_bytes_per_second", "helps"),

@@ -26,7 +26,7 @@ COLUMNS: dict[str, Cell] = {
     "Beside": _of(columns.Word, "beside"),
     "Starts": _of(columns.Seconds, "starts_seconds"),
     "Ends": _of(columns.Seconds, "ends_seconds"),
-    "Destination": _of(columns.Word, "dest"),
+    "Destination": _of(columns.Word, "dest_compute"),
     "Converges": _of(columns.Word, "converges"),
     "Message": _of(columns.Word, "message"),
 }
@@ -92,8 +92,8 @@ def shell(plan: Plan) -> Iterator[str]:
 def _command(plan: Plan, move: Mapping[str, Any]) -> str:
     words = ["openstack", "--os-compute-api-version", _NOVA_MICROVERSION]
     words += ["server", "migrate", "--live-migration", "--wait"]
-    if move["dest"] is not None:
-        words += ["--host", move["dest"]]
+    if move["dest_compute"] is not None:
+        words += ["--host", move["dest_compute"]]
     if plan["block_migration"]:
         words.append("--block-migration")
     return shlex.join([*words, move["server_uuid"]])

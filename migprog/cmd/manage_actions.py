@@ -64,6 +64,7 @@ def _agent_list(store: engine.Store, asked: Any) -> None:
         shown = agent | {
             "age": f"{agent['last_report_age_seconds']:.0f} s ago",
             "every": f"{agent['report_interval_seconds']:g} s",
+            "state": "silent (hangs)" if agent["hangs"] else agent["state"],
         }
         rows.append([str(shown[key]) for _, key in _AGENT_COLUMNS])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -73,21 +74,20 @@ def _agent_list(store: engine.Store, asked: Any) -> None:
 
 
 def _agent(agent: objects.Agent, now: datetime) -> dict[str, Any]:
-    """Return an agent as JSON shows it; its state is ``up``, ``hangs`` if its heartbeats say so, or
-    ``silent`` after two missed ones."""
-    state = "up"
-    if agent.is_silent(now):
-        is_late = liveness.is_silent(agent.last_reported_at, now, agent.heartbeat_seconds)
-        state = "silent" if is_late else "hangs"
+    """Return an agent as JSON shows it; its state is ``up`` or ``silent``. ``hangs``: it is silent
+    though its heartbeats arrive, as they say that its loop hangs."""
+    is_silent = agent.is_silent(now)
+    is_late = liveness.is_silent(agent.last_reported_at, now, agent.heartbeat_interval_seconds)
     return {
         "host": agent.host,
         "node": agent.node,
-        "state": state,
+        "state": "silent" if is_silent else "up",
+        "hangs": is_silent and not is_late,
         "version": agent.version,
         "last_reported_at": f"{agent.last_reported_at:%Y-%m-%dT%H:%M:%SZ}",
         "last_report_age_seconds": round((now - agent.last_reported_at).total_seconds(), 1),
-        "report_interval_seconds": agent.interval_seconds,
-        "heartbeat_interval_seconds": agent.heartbeat_seconds,
+        "report_interval_seconds": agent.report_interval_seconds,
+        "heartbeat_interval_seconds": agent.heartbeat_interval_seconds,
         "started_at": f"{agent.started_at:%Y-%m-%dT%H:%M:%SZ}",
         "migrations": agent.migrations,
         "actions_enabled": agent.actions_enabled,

@@ -12,7 +12,7 @@ import oslo_messaging as messaging
 
 from migprog.conductor.batcher import ReportBatcher
 from migprog.conductor.host_clocks import HostClocks
-from migprog.core.entry_refusal import Why
+from migprog.core.entry_refusal import RefusalReason
 from migprog.core.forecast.expectation import Expectation
 from migprog.core.log_limit import LogLimit
 from migprog.core.messages import Ack, Batch
@@ -71,14 +71,14 @@ class ConductorEndpoint:
         try:
             read, refused = Batch.from_wire(batch, dropped)
         except Malformed as error:
-            metrics.refused([Why.MALFORMED])
+            metrics.refused([RefusalReason.MALFORMED])
             self._log(
                 "malformed batch refused: %r; compare the versions of agents and conductors",
                 str(error),
             )
             return None, {"batch": str(error)}
         if refused:
-            metrics.refused([Why.MALFORMED] * len(refused))
+            metrics.refused([RefusalReason.MALFORMED] * len(refused))
             first = next(iter(refused))
             self._log(
                 "batch of host %r: %d malformed entries refused; %s: %r; compare the versions of "

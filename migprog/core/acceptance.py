@@ -10,7 +10,7 @@ import hashlib
 from datetime import datetime
 
 from migprog.core import clocks, liveness
-from migprog.core.entry_refusal import EntryRefusal, Why
+from migprog.core.entry_refusal import EntryRefusal, RefusalReason
 from migprog.core.messages import Arrival, Batch, Report
 from migprog.core.record import Record
 
@@ -41,15 +41,17 @@ def foreign(old: Record | None, report: Report, host: str, now: datetime) -> Ent
     if old is None:
         return None
     if old.source_compute != host:
-        return _refusal(Why.FOREIGN, report, f"host: {host!r} must be the migration's source")
+        return _refusal(
+            RefusalReason.FOREIGN, report, f"host: {host!r} must be the migration's source"
+        )
     if old.server_uuid != report.server_uuid:
         text = f"server_uuid: '{report.server_uuid}' must be the migration's server"
-        return _refusal(Why.FOREIGN, report, text)
+        return _refusal(RefusalReason.FOREIGN, report, text)
     quiet_seconds = max(0.0, (now - old.last_reported_at).total_seconds())
     at_most = old.sequence + _LEAP + round(_LEAP_PER_SECOND * quiet_seconds)
     if report.sequence > at_most:
         text = f"sequence: {report.sequence} must be at most {at_most} now"
-        return _refusal(Why.SEQUENCE, report, text)
+        return _refusal(RefusalReason.SEQUENCE, report, text)
     return None
 
 
@@ -81,19 +83,21 @@ def impostor(
     if liveness.is_silent(old.last_reported_at, now, old.heartbeat_seconds):
         return None
     return EntryRefusal(
-        Why.AGENT, f"agent[{host}]", "key: must be that of the agent that reports as this host"
+        RefusalReason.AGENT,
+        f"agent[{host}]",
+        "key: must be that of the agent that reports as this host",
     )
 
 
-def _refusal(why: Why, report: Report, text: str) -> EntryRefusal:
-    return EntryRefusal(why, f"reports[{report.uuid}]", text)
+def _refusal(reason: RefusalReason, report: Report, text: str) -> EntryRefusal:
+    return EntryRefusal(reason, f"reports[{report.uuid}]", text)
 
 
 def _absurd(entry: Report | Arrival) -> EntryRefusal:
     rule = "must be within a year before the conductor's clock and 7 days after it"
     if isinstance(entry, Arrival):
         text = f"at: {entry.at:.0f} {rule}"
-        return EntryRefusal(Why.INSTANT, f"arrivals[{entry.server_uuid}]", text)
+        return EntryRefusal(RefusalReason.INSTANT, f"arrivals[{entry.server_uuid}]", text)
     instants = {name: getattr(entry, name) for name in ("started_at", "sampled_at", "ended_at")}
     shown = ", ".join(f"{name} {at:.0f}" for name, at in instants.items() if at is not None)
-    return _refusal(Why.INSTANT, entry, f"instants: {shown}: each {rule}")
+    return _refusal(RefusalReason.INSTANT, entry, f"instants: {shown}: each {rule}")

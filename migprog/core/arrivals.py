@@ -19,7 +19,14 @@ from typing import Any
 from migprog.core import contradiction, liveness
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.instant import from_store, to_store
-from migprog.core.messages import ARRIVAL_FIGURES, Arrival, ArrivalState, Batch, Report
+from migprog.core.messages import (
+    ARRIVAL_FIGURES,
+    ONLY_IN_PROGRESS,
+    Arrival,
+    ArrivalState,
+    Batch,
+    Report,
+)
 from migprog.core.record import FIGURES, Record, age, values
 from migprog.core.status import ENDED, IN_PROGRESS, Phase, Status
 
@@ -172,11 +179,9 @@ def completed(record: Record) -> Record:
             "verdict": Verdict.ENDED,
             "percent": 100,
             "ended_at": record.arrived_at,
-            "eta_seconds": None,
-            "eta_low_seconds": None,
-            "eta_high_seconds": None,
             "error": None,
         }
+        | dict.fromkeys(ONLY_IN_PROGRESS)
     )
 
 

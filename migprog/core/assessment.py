@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 from migprog.core import schedule
 from migprog.core.forecast import estimate, verdict
 from migprog.core.forecast.job_sample import Sample
-from migprog.core.messages import DiskFigures, Report
+from migprog.core.messages import ONLY_IN_PROGRESS, DiskFigures, Report
 
 _COUNTERS = tuple(
     each.name
     for each in dataclasses.fields(Report)
     if each.name in Sample._fields and each.name != "disks"
 )
+_LASTING_COUNTERS = tuple(name for name in _COUNTERS if name not in ONLY_IN_PROGRESS)
 
 
 class Assessment(NamedTuple):
@@ -54,9 +55,13 @@ def fields(assessed: Assessment) -> dict[str, Any]:
     }
 
 
-def counters(latest: Sample) -> dict[str, Any]:
-    """Return a sample's counters as a report's fields."""
-    return {name: getattr(latest, name) for name in _COUNTERS}
+def counters(latest: Sample, has_ended: bool) -> dict[str, Any]:
+    """Return the counters of a migration's latest sample as a report's fields.
+
+    Where libvirt has not given the final ones of an end, those of the sample before it remain.
+    """
+    names = _LASTING_COUNTERS if has_ended else _COUNTERS
+    return {name: getattr(latest, name) for name in names}
 
 
 def disks(latest: Sample | None) -> tuple[DiskFigures, ...] | None:

@@ -31,7 +31,7 @@ class EtaReason(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnderWay:
-    """A migration off the host; its remaining time counts from now, None if it is not known.
+    """A migration off the host; its time left counts from now, None if it is not known.
 
     ``server_uuid`` and ``verdict`` are named in the reason.
     """
@@ -53,7 +53,7 @@ class UnderWay:
         """Return it after ``seconds`` without an update.
 
         One that should have ended and has not is somewhere within its range; after that its
-        remaining time is not known. A negative time, as clocks may differ, counts as none.
+        time left is not known. A negative time, as clocks may differ, counts as none.
         """
         eta = self.eta_seconds
         if eta is None or seconds <= 0:
@@ -161,7 +161,7 @@ def forecast(
 
 
 def _unknown(under_way: Sequence[UnderWay]) -> str:
-    """Describe why the remaining time is not known: name a migration with a bad verdict first."""
+    """Describe why the time left is not known: name a migration with a bad verdict first."""
     worst = next((each for each in under_way if each.verdict in BAD), under_way[0])
     which = "a migration" if worst.server_uuid is None else f"the migration of {worst.server_uuid}"
     how = "" if worst.verdict is None else f" ({worst.verdict})"

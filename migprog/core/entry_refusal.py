@@ -5,7 +5,7 @@ import enum
 from dataclasses import dataclass
 
 
-class Why(enum.StrEnum):
+class RefusalReason(enum.StrEnum):
     """The kinds of refusal, by the words that metrics have for them.
 
     ``malformed``: it cannot be read. ``foreign``: the migration is another host's. ``sequence``:
@@ -28,6 +28,6 @@ class Why(enum.StrEnum):
 class EntryRefusal:
     """``entry`` is its name in the answer, ``text`` names the field, the value and the rule."""
 
-    why: Why
+    reason: RefusalReason
     entry: str
     text: str

@@ -15,7 +15,7 @@ MIN_HEARTBEAT_SECONDS, MAX_HEARTBEAT_SECONDS = 1.0, 3600.0
 # For an agent whose interval is not known: five heartbeats of the usual 30 s.
 _UNKNOWN_SECONDS = 150.0
 _AHEAD = timedelta(hours=1)
-# A loop goes round each ten seconds or sooner: no call in it waits for another party.
+# A loop begins a turn each ten seconds or sooner: no call in it waits for another party.
 LOOP_LATE_SECONDS = 45.0
 
 
@@ -32,7 +32,7 @@ def is_silent(last_reported_at: datetime, now: datetime, heartbeat_seconds: floa
 
 
 def hangs(loop_age_seconds: float | None) -> bool:
-    """Return whether a loop that began its round so long ago hangs or has ended; None: not known,
+    """Return whether a loop that began its turn so long ago hangs or has ended; None: not known,
     the agent is older."""
     return loop_age_seconds is not None and loop_age_seconds > LOOP_LATE_SECONDS
 

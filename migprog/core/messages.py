@@ -76,6 +76,7 @@ class Report:
     downtime_needed_seconds: float | None = optional(fields.seconds)
     bandwidth_needed_bytes_per_second: int | None = optional(fields.count)
     downtime_limit_seconds: float | None = optional(fields.seconds)
+    expected_downtime_seconds: float | None = optional(fields.seconds)
     cpu_throttle_percent: int | None = optional(fields.percent)
     vfio_transferred_bytes: int | None = optional(fields.count)
     disks: tuple[DiskFigures, ...] | None = optional(fields.disks)
@@ -148,19 +149,19 @@ class Arrival:
 class Agent:
     """An agent's heartbeat, sent whether or not anything migrates.
 
-    ``started_at`` is when it started. It reports progress every ``interval_seconds`` now, and
-    itself every ``heartbeat_seconds``. ``migrations`` are those that it monitors; ``servers`` run
-    on its host and have ``servers_memory_bytes`` together, None while libvirt does not answer.
-    ``actions_enabled``: whether it accepts actions on migrations; ``measurements_enabled``:
-    whether it accepts requests to measure servers. ``key`` is a secret of the agent's, by which
-    the conductors recognize it. ``loop_age_seconds``: how long ago its loop last began a round; it
-    does so each few seconds, while this message comes from another thread.
+    ``started_at`` is when it started. It reports progress every ``report_interval_seconds`` now,
+    and itself every ``heartbeat_interval_seconds``. ``migrations`` are those that it monitors;
+    ``servers`` run on its host and have ``servers_memory_bytes`` together, None while libvirt does
+    not answer. ``actions_enabled``: whether it accepts actions on migrations;
+    ``measurements_enabled``: whether it accepts requests to measure servers. ``key`` is a secret of
+    the agent's, by which the conductors recognize it. ``loop_age_seconds``: how long ago its loop
+    last began a turn; it does so each few seconds, while this message comes from another thread.
     """
 
     version: str = needed(fields.word)
     started_at: float = needed(fields.seconds)
-    interval_seconds: float = needed(fields.seconds)
-    heartbeat_seconds: float = needed(fields.seconds)
+    report_interval_seconds: float = needed(fields.seconds)
+    heartbeat_interval_seconds: float = needed(fields.seconds)
     migrations: int = needed(fields.small_count)
     servers: int | None = optional(fields.small_count)
     servers_memory_bytes: int | None = optional(fields.count)
@@ -177,6 +178,11 @@ ARRIVAL_FIGURES = tuple(
 
 # Constant facts of a migration. Once a conductor has them they need not be sent again.
 LASTING = frozenset({"server_name", "project_id", "user_id"})
+# Figures of a migration in progress: an end has none of them.
+ONLY_IN_PROGRESS = (
+    *("eta_seconds", "eta_low_seconds", "eta_high_seconds"),
+    "expected_downtime_seconds",
+)
 
 _E = TypeVar("_E")
 

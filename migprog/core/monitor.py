@@ -272,7 +272,7 @@ class Monitor(MigrationState):
             advice=self._advice(epoch_offset_seconds),
             actions=self._actions or None,
             **assessment.fields(assessed),
-            **assessment.counters(latest),
+            **assessment.counters(latest, has_ended=end is not None),
             disks=assessment.disks(self._precopy.latest),
             **self._calibration(),
         )

@@ -2,8 +2,8 @@
 """Compute the progress in percent: the share of the time that has passed, which never falls.
 
 A percentage that is too high stands still until time catches up; one that is too low stays behind
-as long. So where the remaining time is uncertain, it is computed for a guest between an idle one
-and one that dirties much: exact for both as the first iteration begins, between them as it ends.
+as long. So where the time left is uncertain, it is computed for a guest between an idle one and
+one that dirties much: exact for both as the first iteration begins, between them as it ends.
 """
 
 import math
@@ -63,7 +63,7 @@ def _rate(precopy: PrecopyState) -> float | None:
 
 
 def _correction_seconds(precopy: PrecopyState, estimate: Estimate) -> float:
-    """Return what is added to the remaining time while too little is known of the guest."""
+    """Return what is added to the time left while too little is known of the guest."""
     rate = _rate(precopy)
     if not rate or (precopy.iterations and precopy.resent.is_known):
         return 0.0

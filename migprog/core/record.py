@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from migprog.core.messages import Report
+from migprog.core.messages import ONLY_IN_PROGRESS, Report
 from migprog.core.status import Status
 
 # The source of an arrival-only record.
@@ -80,9 +80,7 @@ FIGURES: Mapping[str, None] = dict.fromkeys(
     field.name for field in dataclasses.fields(Report) if field.name not in FIELDS
 )
 # What is said of a migration only while it is in progress, or of its end.
-_OF_THE_MOMENT = frozenset(
-    {"phase", "verdict", "eta_seconds", "eta_low_seconds", "eta_high_seconds", "error"}
-)
+_OF_THE_MOMENT = frozenset({"phase", "verdict", "error", *ONLY_IN_PROGRESS})
 # Figures that keep their value where an end that no agent saw has none.
 LASTING_FIGURES = tuple(name for name in FIGURES if name not in _OF_THE_MOMENT)
 _figures_of: Callable[[Report], tuple[Any, ...]] = operator.attrgetter(*FIGURES)

@@ -127,6 +127,7 @@ class Migration(Base):
     downtime_needed_seconds: Mapped[Seconds | None]
     bandwidth_needed_bytes_per_second: Mapped[Count | None]
     downtime_limit_seconds: Mapped[Seconds | None]
+    expected_downtime_seconds: Mapped[Seconds | None]
     cpu_throttle_percent: Mapped[Percent | None]
     vfio_transferred_bytes: Mapped[Count | None]
     # JSON: see objects/disks.py. It is of at most 32 disks.

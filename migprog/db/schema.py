@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables' version, which alembic creates and upgrades.
+"""The version of the tables, and how they are created and upgraded: by alembic.
 
 alembic is imported by :func:`sync` alone: every process that uses the database asks for the
 version, and alembic would be a tenth of its start.

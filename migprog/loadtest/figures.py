@@ -49,7 +49,7 @@ def figures(
 ) -> dict[str, Any]:
     """Return the document of one run; ``doc/source/loadtest.rst`` describes its keys."""
     conductors = {name: n - begin.conductors.get(name, 0.0) for name, n in end.conductors.items()}
-    messages = {kind: n - begin.messages.get(kind, 0.0) for kind, n in end.messages.items()}
+    messages = {name: n - begin.messages.get(name, 0.0) for name, n in end.messages.items()}
     reports = {why: n - begin.reports.get(why, 0.0) for why, n in end.reports.items()}
     reported = sum(reports.values())
     updates = conductors.get("migprog_reports_stored_total", reported)
@@ -82,8 +82,8 @@ def figures(
         },
         "age_ms": percentiles_ms(latencies.age),
         "change_age_ms": percentiles_ms(latencies.change_age),
-        "messages_per_second": _ratio(messages["cast"] + 2 * messages["called"], seconds),
-        "messages_per_update": _ratio(messages["cast"] + 2 * messages["called"], updates),
+        "messages_per_second": _ratio(messages["sent"] + 2 * messages["answered"], seconds),
+        "messages_per_update": _ratio(messages["sent"] + 2 * messages["answered"], updates),
         "bytes_per_update": _ratio(sent + received, updates),
         "sql_per_batch": _ratio(statements, batches),
         "sql_per_transaction": _ratio(statements, transactions),

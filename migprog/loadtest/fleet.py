@@ -156,7 +156,7 @@ class Fleet:
             values.clear()
         put_line(
             counted=number,
-            messages={kind: _counted("migprog_messages_total", kind=kind) for kind in _KINDS},
+            messages={each: _counted("migprog_messages_total", outcome=each) for each in _OUTCOMES},
             reports={
                 r.value: _counted("migprog_reports_sent_total", reason=r) for r in ReportReason
             },
@@ -175,7 +175,7 @@ class Fleet:
         return sum(not host.outbox.empty for host in self._hosts)
 
 
-_KINDS = ("cast", "called", "failed")
+_OUTCOMES = ("sent", "answered", "failed")
 
 
 def _counted(name: str, **labels: str) -> float:

@@ -199,7 +199,7 @@ class _Run:
             "counting",
         )
         self._latencies.beats_late = [seconds for each in beats for seconds in each["late"]]
-        messages = Counter[str](cast=0, called=0, failed=0)
+        messages = Counter[str](sent=0, answered=0, failed=0)
         reports = Counter[str]()
         for line in fleets:
             messages.update(line["messages"])

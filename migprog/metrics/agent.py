@@ -67,9 +67,8 @@ _REPORTS = Counter(
 )
 _MESSAGES = Counter(
     "migprog_messages",
-    "Messages to conductors, by kind: cast (sent without waiting for an answer), called "
-    "(answered), failed.",
-    ["kind"],
+    "Messages to conductors, by outcome: sent (without waiting for an answer), answered, failed.",
+    ["outcome"],
     registry=REGISTRY,
 )
 _CALLS = Histogram(
@@ -106,8 +105,8 @@ _DROPPED = Counter(
 # increase() misses the first count of a series that appears only with it.
 for _reason in ReportReason:
     _REPORTS.labels(_reason.value)
-for _kind in ("cast", "called", "failed"):
-    _MESSAGES.labels(_kind)
+for _outcome in ("sent", "answered", "failed"):
+    _MESSAGES.labels(_outcome)
 for _action in Action:
     for _outcome in ("done", "refused", "failed"):
         _ACTIONS.labels(_action.value, _outcome)
@@ -123,12 +122,12 @@ def report_due(reason: ReportReason) -> None:
 
 def cast() -> None:
     """Count a message that was sent without waiting for an answer."""
-    _MESSAGES.labels("cast").inc()
+    _MESSAGES.labels("sent").inc()
 
 
 def called(seconds: float) -> None:
     """Count a message that was answered after ``seconds``."""
-    _MESSAGES.labels("called").inc()
+    _MESSAGES.labels("answered").inc()
     _CALLS.observe(seconds)
 
 

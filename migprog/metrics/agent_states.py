@@ -58,8 +58,8 @@ def _families() -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily
     return (
         GaugeMetricFamily(
             "migprog_agents",
-            "Agents in the database, by whether they have missed their heartbeats; each conductor "
-            "shows all.",
+            "Agents in the database, by state: up, or silent (two heartbeats missed, or a loop "
+            "that hangs); each conductor shows all.",
             labels=("state",),
         ),
         GaugeMetricFamily(

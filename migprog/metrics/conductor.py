@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from migprog.core.entry_refusal import Why
+from migprog.core.entry_refusal import RefusalReason
 from migprog.core.forecast import before_check, calibration
 from migprog.core.forecast.before_check import BeforeCheck
 from migprog.core.forecast.calibration import ForecastCheck
@@ -122,8 +122,8 @@ _LOOKUPS = Counter(
 )
 
 # increase() misses the first count of a series that appears only with it.
-for _why in Why:
-    _REFUSED.labels(_why.value)
+for _reason in RefusalReason:
+    _REFUSED.labels(_reason.value)
 for _outcome in NovaIdLookup:
     _LOOKUPS.labels(_outcome.value)
 for _before in before_check.Outcome:
@@ -175,10 +175,10 @@ def dropped(values: int) -> None:
     _DROPPED.inc(values)
 
 
-def refused(whys: Iterable[Why]) -> None:
+def refused(reasons: Iterable[RefusalReason]) -> None:
     """Count entries that were not stored."""
-    for why in whys:
-        _REFUSED.labels(why.value).inc()
+    for reason in reasons:
+        _REFUSED.labels(reason.value).inc()
 
 
 def stored(reports: int, ends: Iterable[Report]) -> None:

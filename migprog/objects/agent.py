@@ -12,6 +12,11 @@ from migprog.db import engine as db
 from migprog.db.reader import Reader
 
 _PAGE = 1000
+# Of columns that are named otherwise.
+_FIELD_OF = {
+    "interval_seconds": "report_interval_seconds",
+    "heartbeat_seconds": "heartbeat_interval_seconds",
+}
 
 
 class Heartbeat(NamedTuple):
@@ -83,8 +88,8 @@ class Agent:
     node: str
     version: str
     started_at: datetime
-    interval_seconds: float
-    heartbeat_seconds: float
+    report_interval_seconds: float
+    heartbeat_interval_seconds: float
     migrations: int
     servers: int | None
     servers_memory_bytes: int | None
@@ -118,9 +123,10 @@ class Agent:
 
     def is_silent(self, now: datetime) -> bool:
         """Return whether the agent has missed its heartbeats, or sees nothing any more."""
-        return _is_silent(self.last_reported_at, now, self.heartbeat_seconds, self.loop_age_seconds)
+        interval_seconds = self.heartbeat_interval_seconds
+        return _is_silent(self.last_reported_at, now, interval_seconds, self.loop_age_seconds)
 
     @classmethod
     def _from_row(cls, row: dict[str, Any]) -> Self:
-        values = {name: value for name, value in row.items() if name != "key_digest"}
+        values = {_FIELD_OF.get(n, n): value for n, value in row.items() if n != "key_digest"}
         return cls(**with_zones(values, ("started_at", "last_reported_at")))

@@ -79,6 +79,7 @@ class Migration(MigrationQuery):
     downtime_needed_seconds: float | None
     bandwidth_needed_bytes_per_second: int | None
     downtime_limit_seconds: float | None
+    expected_downtime_seconds: float | None
     cpu_throttle_percent: int | None
     vfio_transferred_bytes: int | None
     disks: tuple[DiskFigures, ...] | None

@@ -101,11 +101,12 @@ def to_known_agent(row: Row) -> acceptance.KnownAgent:
 
 def from_agent(agent: Agent, host: str, node: str, last_reported_at: datetime) -> Row:
     """Return the row of the agent of ``host``; intervals are limited to what its options allow."""
-    row = dataclasses.asdict(agent) | {
+    row = dataclasses.asdict(agent)
+    row |= {
         "host": host,
         "node": node,
-        "interval_seconds": liveness.bounded_interval(agent.interval_seconds),
-        "heartbeat_seconds": liveness.bounded_heartbeat(agent.heartbeat_seconds),
+        "interval_seconds": liveness.bounded_interval(row.pop("report_interval_seconds")),
+        "heartbeat_seconds": liveness.bounded_heartbeat(row.pop("heartbeat_interval_seconds")),
         "started_at": to_store(agent.started_at),
         "last_reported_at": last_reported_at,
     }

@@ -18,7 +18,7 @@ from migprog.core import (
 )
 from migprog.core import status as core_status
 from migprog.core.duration import describe
-from migprog.core.entry_refusal import EntryRefusal, Why
+from migprog.core.entry_refusal import EntryRefusal, RefusalReason
 from migprog.core.instant import to_store
 from migprog.core.messages import Ack, Agent, Arrival, Batch, Report
 from migprog.core.record import Record
@@ -29,7 +29,7 @@ from migprog.objects.changes import Changes
 
 LOG = logging.getLogger(__name__)
 # Refusals that the acknowledgement has. Of the others the agent needs to know nothing.
-_IN_ACK = frozenset({Why.FOREIGN, Why.SEQUENCE, Why.INSTANT})
+_IN_ACK = frozenset({RefusalReason.FOREIGN, RefusalReason.SEQUENCE, RefusalReason.INSTANT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class _Storing:
             for arrival in sorted(batch.arrivals, key=lambda arrival: arrival.at)
             if self._apply_arrival(arrival, batch, now, ends)
         ]
-        in_ack = {r.entry: r.text for r in refused if r.why in _IN_ACK}
+        in_ack = {r.entry: r.text for r in refused if r.reason in _IN_ACK}
         destinations = {
             uuid: record.dest_compute
             for uuid in accepted
@@ -188,7 +188,7 @@ class _Storing:
             return report
         uuid = record.uuid
         text = f"server {report.server_uuid} has it as migration {uuid}"
-        refused.append(EntryRefusal(Why.DUPLICATE, f"reports[{report.uuid}]", text))
+        refused.append(EntryRefusal(RefusalReason.DUPLICATE, f"reports[{report.uuid}]", text))
         if not same_job.counts(record, report, now, self._known.heartbeats.get(uuid)):
             return None
         if uuid not in self._migrations:
@@ -235,7 +235,7 @@ class _Storing:
         server = self._servers[report.server_uuid]
         if old is None and server_update.is_of_another_project(server, new):
             text = f"project_id: {report.project_id!r} must be the server's"
-            refused.append(EntryRefusal(Why.PROJECT, f"reports[{report.uuid}]", text))
+            refused.append(EntryRefusal(RefusalReason.PROJECT, f"reports[{report.uuid}]", text))
         return new
 
     def _rename(self, late: Record, uuid: str) -> None:

@@ -51,8 +51,8 @@ def fill(store: objects.Store, server_uuid: str, project_id: str) -> objects.Mig
     agent = Agent(
         version="1",
         started_at=stores.START,
-        interval_seconds=5.0,
-        heartbeat_seconds=30.0,
+        report_interval_seconds=5.0,
+        heartbeat_interval_seconds=30.0,
         migrations=1,
     )
     batch = Batch(host=f"{HOST}-a", node=f"{HOST}-a.lab", agent=agent)

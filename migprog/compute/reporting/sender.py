@@ -65,7 +65,7 @@ class Sender:
     which requests the agent accepts is sent at once. ``on_destinations`` is called with the hosts
     that migrations go to, ``on_expected`` with what was known of them before they began, both by
     the migrations' UUIDs, as a conductor reports them.
-    ``loop_age_seconds`` returns how long ago the agent's loop began its round: this thread goes on
+    ``loop_age_seconds`` returns how long ago the agent's loop began its turn: this thread goes on
     where that hangs.
     """
 
@@ -204,8 +204,8 @@ class Sender:
         return Agent(
             version=RELEASE,
             started_at=round(clock.wall(self._started_at), 3),
-            interval_seconds=round(self.flow_control.interval_seconds, 3),
-            heartbeat_seconds=self.rules.heartbeat_interval_seconds,
+            report_interval_seconds=round(self.flow_control.interval_seconds, 3),
+            heartbeat_interval_seconds=self.rules.heartbeat_interval_seconds,
             migrations=host_stats.migrations,
             servers=host_stats.servers,
             servers_memory_bytes=host_stats.servers_memory_bytes,

@@ -21,7 +21,7 @@ _LEAST_LEFT_SECONDS = 2.0
 
 
 class ForecastSample(NamedTuple):
-    """A forecast in force at ``at``; its remaining time counts from ``sampled_at``."""
+    """A forecast in force at ``at``; its time left counts from ``sampled_at``."""
 
     at: float
     sampled_at: float
@@ -81,7 +81,7 @@ def compare(
     """Compare with the end of a migration that completed at ``ended_at``, at each of PERCENTS.
 
     Takes the newest sample at the instant or before. It forecasts the end as its own sample's time
-    plus the remaining time, so that its age makes no difference.
+    plus the time left, so that its age makes no difference.
     """
     return tuple(
         _check(percent, samples, started_at + (ended_at - started_at) * percent / 100, ended_at)

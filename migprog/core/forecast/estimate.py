@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Estimate the remaining time of a migration from its pre-copy state.
+"""Estimate the time left of a migration from its pre-copy state.
 
 QEMU sends at a rate b; meanwhile the guest dirties pages (:mod:`migprog.core.forecast.dirty_rate`),
 which the next iteration has to send. The forecast simulates the iterations to come until one is as

@@ -11,7 +11,7 @@ from migprog.core.forecast.verdict_reason import VerdictReason
 from migprog.core.status import Phase
 
 # A reason as a word, and as a sentence.
-Why = tuple[VerdictReason, str]
+Reason = tuple[VerdictReason, str]
 
 # A switchover that takes more completion times than this is stuck.
 _COMPLETION_TIMES = 4
@@ -19,7 +19,7 @@ _COMPLETION_TIMES = 4
 
 def stalled(
     precopy: PrecopyState, phase: Phase, now: float, silent_seconds: float | None
-) -> Why | None:
+) -> Reason | None:
     """Return why no data moves; None while data moves, or while that cannot be known yet.
 
     ``silent_seconds``: for how long libvirt has not answered, if that is longer than usual.
@@ -85,7 +85,7 @@ def _still_seconds(precopy: PrecopyState, now: float) -> float | None:
 
 def _stuck_switchover(
     precopy: PrecopyState, now: float, silent_seconds: float | None
-) -> Why | None:
+) -> Reason | None:
     """Return why a switchover is stuck; None if it is not.
 
     QEMU does not answer while it sends what remains, so only the elapsed time can show it.

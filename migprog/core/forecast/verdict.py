@@ -101,9 +101,9 @@ def judge(
     if phase is Phase.DONE and before is not None:
         message = f"{before.verdict} at the end: {before.message}"
         return before._replace(verdict=Verdict.ENDED, message_source=message)
-    why = stall.stalled(precopy, phase, now, silent_seconds)
-    if why is not None:
-        return Judgement(Verdict.STALLED, *why)
+    reason = stall.stalled(precopy, phase, now, silent_seconds)
+    if reason is not None:
+        return Judgement(Verdict.STALLED, *reason)
     if phase in _BY_PHASE:
         return _of_phase(precopy, phase, now, silent_seconds)
     if (

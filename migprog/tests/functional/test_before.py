@@ -198,7 +198,7 @@ def test_host_is_measured_and_its_drain_planned_and_followed(
         assert answer.status_code == 200, answer.text
         made = answer.json()["drain_plan"]
         (move,) = made["moves"]
-        assert (move["server_uuid"], move["dest"]) == (server.uuid, "lab-b")
+        assert (move["server_uuid"], move["dest_compute"]) == (server.uuid, "lab-b")
         assert (made["state"], made["unplanned"], made["unknown_servers"]) == ("planned", [], 0)
         assert _ask("GET", f"{base}/hosts/lab-a").json()["host"]["restart"]["safe"] == "yes"
         _run_documented_plans(base, tmp_path)

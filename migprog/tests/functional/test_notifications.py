@@ -202,8 +202,8 @@ def test_consumer_gets_each_event_of_a_migration_once(site: Site) -> None:
     agent = Agent(
         version="1",
         started_at=time.time() - 60,
-        interval_seconds=10.0,
-        heartbeat_seconds=30.0,
+        report_interval_seconds=10.0,
+        heartbeat_interval_seconds=30.0,
         migrations=1,
         actions_enabled=True,
     )

@@ -56,7 +56,11 @@ def api(request, tmp_path_factory):
             started_at=stores.START - len(status),
         )
         agent = Agent(
-            version="1", started_at=1.0, interval_seconds=5, heartbeat_seconds=30, migrations=1
+            version="1",
+            started_at=1.0,
+            report_interval_seconds=5,
+            heartbeat_interval_seconds=30,
+            migrations=1,
         )
         batch = Batch(host="a", node="a.lab", reports=(report,), agent=agent)
         objects.store_batch(store, batch, stores.START)

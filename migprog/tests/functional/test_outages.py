@@ -272,7 +272,9 @@ def test_agent_whose_login_is_refused_continues_and_logs_once(own_broker, lab, s
 
     def has_failed_often() -> bool:
         text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
-        (line,) = (x for x in text.splitlines() if x.startswith('migprog_messages_total{kind="f'))
+        (line,) = (
+            x for x in text.splitlines() if x.startswith('migprog_messages_total{outcome="f')
+        )
         return float(line.split()[-1]) >= 4
 
     processes.wait_for(has_failed_often, 60, "four failures")

@@ -103,8 +103,8 @@ def site(own_broker, lab, tmp_path) -> Iterator[Site]:
     agent = Agent(
         version="1",
         started_at=1.0,
-        interval_seconds=5.0,
-        heartbeat_seconds=600.0,
+        report_interval_seconds=5.0,
+        heartbeat_interval_seconds=600.0,
         migrations=1,
         actions_enabled=True,
     )

@@ -102,9 +102,9 @@ def site(rabbitmq: str, tmp_path: pathlib.Path) -> Iterator[Site]:
     agent = Agent(
         version="1",
         started_at=1.0,
-        interval_seconds=5.0,
+        report_interval_seconds=5.0,
         migrations=_MIGRATIONS,
-        heartbeat_seconds=600.0,
+        heartbeat_interval_seconds=600.0,
         actions_enabled=True,
     )
     batch = Batch(host=_HOST, node=_HOST, reports=tuple(reports), agent=agent)

@@ -10,8 +10,8 @@ from migprog.tests.stores import START, at, migration, report
 AGENT = Agent(
     version="v" * 32,
     started_at=START,
-    interval_seconds=5.0,
-    heartbeat_seconds=30.0,
+    report_interval_seconds=5.0,
+    heartbeat_interval_seconds=30.0,
     migrations=1,
     servers=2**31 - 1,
     servers_memory_bytes=2**63 - 1,
@@ -78,14 +78,19 @@ class Impersonated:
         stored = objects.store_batch(
             store, Batch(host=host, node="node", agent=agent), last_reported_at
         )
-        return [each.why for each in stored.refused]
+        return [each.reason for each in stored.refused]
 
     def test_another_agent_changes_nothing_while_the_hosts_own_sends_heartbeats(self, store):
         assert not self._refusals(store, "owned", START, key="mine", version="1")
         before = known(store, "owned")
         for key in ("another", "", None):
             refused = self._refusals(
-                store, "owned", START + 50, key=key, version="6.6.6", heartbeat_seconds=3600.0
+                store,
+                "owned",
+                START + 50,
+                key=key,
+                version="6.6.6",
+                heartbeat_interval_seconds=3600.0,
             )
             assert refused == ["agent"]
         assert known(store, "owned") == before

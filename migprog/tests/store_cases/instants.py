@@ -11,7 +11,7 @@ import pytest
 
 from migprog import objects
 from migprog.core import acceptance, clocks
-from migprog.core.entry_refusal import Why
+from migprog.core.entry_refusal import RefusalReason
 from migprog.core.messages import Agent, Arrival, ArrivalState, Batch, Report
 from migprog.core.status import Status
 from migprog.tests import stores
@@ -33,11 +33,12 @@ LENGTHS = {
     Report: (
         *("eta_seconds", "eta_low_seconds", "eta_high_seconds", "total_seconds"),
         *("downtime_seconds", "downtime_needed_seconds", "downtime_limit_seconds"),
+        "expected_downtime_seconds",
         *(f"eta_at_{n}_seconds" for n in (25, 50, 75)),
         *(f"eta_error_at_{n}_seconds" for n in (25, 50, 75)),
     ),
     Arrival: ("unmatched_seconds", "total_seconds", "downtime_seconds", "gone_after_seconds"),
-    Agent: ("interval_seconds", "heartbeat_seconds", "loop_age_seconds"),
+    Agent: ("report_interval_seconds", "heartbeat_interval_seconds", "loop_age_seconds"),
     Batch: (),
 }
 
@@ -59,8 +60,8 @@ def _told(kind, name, wrong_by):
         Agent: Agent(
             version="1",
             started_at=NOW - 100,
-            interval_seconds=5.0,
-            heartbeat_seconds=30.0,
+            report_interval_seconds=5.0,
+            heartbeat_interval_seconds=30.0,
             migrations=1,
         ),
         Batch: Batch(host="h", node="h.lab", sent_at=NOW),
@@ -89,7 +90,7 @@ class Dating:
         came = report(server_uuid=entries[Arrival].server_uuid, started_at=NOW - 30)
         stores.store(store, came, host="source", last_reported_at=NOW - 20)
         stored = objects.store_batch(store, batch, NOW)
-        assert [each.why for each in stored.refused] == [Why.INSTANT] * is_refused
+        assert [each.reason for each in stored.refused] == [RefusalReason.INSTANT] * is_refused
         assert bool(stored.ack.refused) is is_refused, "its agent need not tell it again"
         # The others of the batch are not held up by it.
         assert migration(store, came).dest_compute == "h"
@@ -106,7 +107,7 @@ class Dating:
         came = report(server_uuid=entries[Arrival].server_uuid, started_at=NOW - 30)
         stores.store(store, came, host="source", last_reported_at=NOW - 20)
         stored = objects.store_batch(store, batch, NOW)
-        assert [each.why for each in stored.refused] == [Why.INSTANT] * is_refused
+        assert [each.reason for each in stored.refused] == [RefusalReason.INSTANT] * is_refused
         assert migration(store, entries[Report]).status is Status.COMPLETED
         arrived_at = migration(store, came).arrived_at
         assert arrived_at is None or at(NOW - 90) <= arrived_at <= at(NOW + 60)
@@ -149,7 +150,7 @@ class Dating:
         if not stored.refused:
             kept = migration(store, entries[Report])
             assert earliest <= kept.started_at <= kept.sampled_at <= kept.ended_at <= latest
-        assert {each.why for each in stored.refused} <= {Why.INSTANT}
+        assert {each.reason for each in stored.refused} <= {RefusalReason.INSTANT}
         assert objects.Agent.get(store, "h").started_at <= latest
 
     def test_start_by_a_clock_that_was_set_back_since_is_corrected(self, store):

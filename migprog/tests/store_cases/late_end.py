@@ -47,8 +47,8 @@ def settle(store, first, heartbeat_seconds, quiet_seconds):
         agent = Agent(
             version="1",
             started_at=START,
-            interval_seconds=1.0,
-            heartbeat_seconds=heartbeat_seconds,
+            report_interval_seconds=1.0,
+            heartbeat_interval_seconds=heartbeat_seconds,
             migrations=1,
         )
         objects.store_batch(store, Batch(f"of-{first.uuid}", "n", agent=agent), START)

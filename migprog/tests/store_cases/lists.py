@@ -107,7 +107,11 @@ class MigrationQuery:
     def test_a_host_of_another_name_has_an_agent_of_its_own(self, store):
         name = report().uuid
         agent = Agent(
-            version="1", started_at=1.0, interval_seconds=5, heartbeat_seconds=30, migrations=0
+            version="1",
+            started_at=1.0,
+            report_interval_seconds=5,
+            heartbeat_interval_seconds=30,
+            migrations=0,
         )
         for host in (name, f"{name} "):
             objects.store_batch(store, Batch(host=host, node=host, agent=agent), START)

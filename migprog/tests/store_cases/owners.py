@@ -39,7 +39,7 @@ class Owning:
         told = dataclasses.replace(later(mine, 7), **forged)
         stored = _told_by(store, "host-a", told)
         assert set(stored.ack.refused) == {f"reports[{mine.uuid}]"}
-        assert [(each.why, stored.ends) for each in stored.refused] == [("foreign", ())]
+        assert [(each.reason, stored.ends) for each in stored.refused] == [("foreign", ())]
         # The answer has nothing that the store holds.
         assert stored.ack.destinations == {}
         assert (migration(store, mine), objects.Server.get(store, mine.server_uuid)) == before
@@ -85,7 +85,7 @@ class Owning:
         for sequence in (2**63 - 1, 2**32, 1 + 2**16 + 301):
             leaps = later(mine, sequence, sampled_at=START + 1)
             stored = _told_by(store, "host-b", leaps, last_reported_at=START + 2)
-            assert [each.why for each in stored.refused] == ["sequence"]
+            assert [each.reason for each in stored.refused] == ["sequence"]
         assert migration(store, mine).sequence == 1
         # As far as an agent counts in an hour's outage, in which it is started again and again.
         honest = later(mine, 1 + 20 * 3600 + 256 * 100, sampled_at=START + 3600)
@@ -98,7 +98,7 @@ class Owning:
         before = objects.Server.get(store, first.server_uuid)
         own = report(server_uuid=first.server_uuid, project_id="blue", started_at=START + 50)
         stored = _told_by(store, "host-a", own)
-        assert [each.why for each in stored.refused] == ["project"]
+        assert [each.reason for each in stored.refused] == ["project"]
         # The record is its own; it says nothing of the server of the other project.
         assert migration(store, own).project_id == "blue"
         assert objects.Server.get(store, first.server_uuid) == before
@@ -113,7 +113,7 @@ class Owning:
         stored = objects.store_batch(
             store, Batch("host-a", "n", reports=(evil,), sent_at=sent_at), START + 100
         )
-        assert [each.why for each in stored.refused] == ["instant"]
+        assert [each.reason for each in stored.refused] == ["instant"]
         again = report(server_uuid=first.server_uuid, started_at=START + 150, percent=2)
         _told_by(store, "host-b", again, last_reported_at=START + 160)
         assert objects.Server.get(store, first.server_uuid).migration_uuid == again.uuid
@@ -121,7 +121,7 @@ class Owning:
     def test_a_start_more_than_a_year_ago_makes_no_record(self, store):
         evil = report(started_at=START - 366 * 86_400, sampled_at=START)
         stored = _told_by(store, "host-a", evil)
-        assert [(each.why, stored.reports) for each in stored.refused] == [("instant", 0)]
+        assert [(each.reason, stored.reports) for each in stored.refused] == [("instant", 0)]
         assert not objects.Migration.list(store, server_uuid=evil.server_uuid)
 
     def test_arrival_in_the_year_2191_does_not_block_later_arrivals(self, store):
@@ -130,7 +130,7 @@ class Owning:
         evil = arrival(mine.server_uuid, 7e9)
         batch = Batch("host-a", "n", arrivals=(evil,))
         stored = objects.store_batch(store, batch, START + 6)
-        assert (stored.ack.arrived, [each.why for each in stored.refused]) == ((), ["instant"])
+        assert (stored.ack.arrived, [each.reason for each in stored.refused]) == ((), ["instant"])
         honest = arrival(mine.server_uuid, START + 6, ArrivalState.RESUMED)
         assert stores.store(store, honest, host="host-c", last_reported_at=START + 7).arrived
         assert migration(store, mine).dest_compute == "host-c"
@@ -208,12 +208,12 @@ class Owning:
         agent = Agent(
             version="6.6.6",
             started_at=7e9,
-            interval_seconds=told,
-            heartbeat_seconds=told,
+            report_interval_seconds=told,
+            heartbeat_interval_seconds=told,
             migrations=0,
         )
         objects.store_batch(store, Batch("bounded", "n", agent=agent), START)
         known = objects.Agent.get(store, "bounded")
-        assert (known.heartbeat_seconds, known.started_at) == (kept, at(START))
-        assert known.interval_seconds <= 3600.0
+        assert (known.heartbeat_interval_seconds, known.started_at) == (kept, at(START))
+        assert known.report_interval_seconds <= 3600.0
         assert known.is_silent(at(START + 7201))

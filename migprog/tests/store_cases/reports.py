@@ -47,6 +47,7 @@ class Keeping:
             downtime_needed_seconds=9.5,
             bandwidth_needed_bytes_per_second=123_000_000,
             downtime_limit_seconds=10.5,
+            expected_downtime_seconds=10.75,
             cpu_throttle_percent=99,
             vfio_transferred_bytes=2**40,
             disks=(("vda", 2**40, 2**39), ("vdb", 4096, 0)),

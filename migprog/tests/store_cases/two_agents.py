@@ -38,7 +38,7 @@ class Doubling:
             stored = tell(store, later(other, sequence))
             assert stored.ack.refused == {}
             assert (stored.reports, stored.appeared) == (0, ())
-            assert [each.why for each in stored.refused] == ["duplicate"]
+            assert [each.reason for each in stored.refused] == ["duplicate"]
         (record,) = records(store, mine)
         assert (record.uuid, record.sequence, record.percent) == (mine.uuid, 1, 10)
         assert tell(store, later(mine, 2, percent=11)).reports == 1
@@ -84,8 +84,8 @@ class Doubling:
         agent = Agent(
             version="1",
             started_at=START,
-            interval_seconds=5.0,
-            heartbeat_seconds=10.0,
+            report_interval_seconds=5.0,
+            heartbeat_interval_seconds=10.0,
             migrations=1,
         )
         objects.store_batch(store, Batch("lone", "lone", agent=agent), START)

@@ -23,7 +23,7 @@ export function restart(records, host, agent, isKnown, now) {
   if (!all.length) {
     if (agent === null) return unknown(all, "its agent is being asked for");
     if (!agent) return unknown(all, "no agent of it is known");
-    if (agent.stale) return unknown(all, "its agent does not report");
+    if (agent.silent) return unknown(all, "its agent does not report");
     return { answer: "yes", why: "no migration touches it", lastEndsAt: null, touching: all };
   }
   const ends = all.map((record) => (record.stale ? null : left(record, now)));

@@ -40,7 +40,7 @@ export class HostsSource {
     } catch (error) {
       this.agentsError = `The agents are not known: ${error.message}`;
       // What they were a while ago would say that hosts are safe.
-      this.agents = this.agents?.map((agent) => ({ ...agent, stale: true })) ?? null;
+      this.agents = this.agents?.map((agent) => ({ ...agent, silent: true })) ?? null;
     }
     this.#draw();
   }

@@ -156,7 +156,7 @@ def test_forecast_says_how_a_migration_would_go(api: str, store: objects.Store) 
     now = time.time()
     put(store, measured(server, now - 3600), host="compute-1", received_at=now)
     shown = rows(api, "forecast", server, "--dest", "compute-2", "--long")
-    assert (shown["converges"], shown["dest"]) == ("yes", "compute-2")
+    assert (shown["converges"], shown["dest_compute"]) == ("yes", "compute-2")
     assert shown["measurement"]["windows"][0]["seconds"] == 1.0
     assert shown["learned_from"].endswith("migrations (source)")
     assert "measurement" not in rows(api, "forecast", server)

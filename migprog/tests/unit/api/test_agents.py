@@ -12,8 +12,8 @@ from migprog.core.messages import Agent, Batch
 AGENT = Agent(
     version="1.2.3",
     started_at=1_700_000_000.5,
-    interval_seconds=7.5,
-    heartbeat_seconds=30.0,
+    report_interval_seconds=7.5,
+    heartbeat_interval_seconds=30.0,
     migrations=2,
     servers=40,
     servers_memory_bytes=2**40,
@@ -45,20 +45,20 @@ def test_document_has_all_fields_of_a_heartbeat(
                 "node": "compute-1.lab",
                 "version": "1.2.3",
                 "started_at": "2023-11-14T22:13:20.500000Z",
-                "interval_seconds": 7.5,
-                "heartbeat_seconds": 30.0,
+                "report_interval_seconds": 7.5,
+                "heartbeat_interval_seconds": 30.0,
                 "migrations": 2,
                 "servers": 40,
                 "servers_memory_bytes": 2**40,
                 "actions_enabled": True,
                 "last_reported_at": instant(now),
-                "stale": False,
+                "silent": False,
             }
         ]
     }
 
 
-def test_age_of_the_loop_is_there_since_1_5_and_one_that_hangs_is_stale(
+def test_age_of_the_loop_is_there_since_1_5_and_one_that_hangs_is_silent(
     client: testing.TestClient, store: objects.Store
 ) -> None:
     now = time.time()
@@ -68,17 +68,17 @@ def test_age_of_the_loop_is_there_since_1_5_and_one_that_hangs_is_stale(
     newer = client.simulate_get("/agents", headers={HEADER: "migration-progress 1.5"}).json
     assert [each.pop("loop_age_seconds") for each in newer["agents"]] == [None, 0.5, 45.5]
     assert newer["agents"] == older
-    assert [each["stale"] for each in older] == [False, False, True]
+    assert [each["silent"] for each in older] == [False, False, True]
 
 
-def test_one_that_has_missed_two_heartbeats_is_stale(
+def test_one_that_has_missed_two_heartbeats_is_silent(
     client: testing.TestClient, store: objects.Store
 ) -> None:
     now = time.time()
     for host, age in (("a", 0), ("b", 50), ("c", 70)):
         tell(store, host, now - age)
     agents = client.simulate_get("/agents").json["agents"]
-    assert [(each["host"], each["stale"]) for each in agents] == [
+    assert [(each["host"], each["silent"]) for each in agents] == [
         ("a", False),
         ("b", False),
         ("c", True),

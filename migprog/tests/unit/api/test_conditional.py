@@ -41,7 +41,11 @@ OF_MIGRATIONS = [
 @pytest.fixture
 def migration(store: objects.Store) -> objects.Migration:
     agent = Agent(
-        version="1", started_at=1.0, interval_seconds=5, heartbeat_seconds=30, migrations=1
+        version="1",
+        started_at=1.0,
+        report_interval_seconds=5,
+        heartbeat_interval_seconds=30,
+        migrations=1,
     )
     objects.store_batch(store, Batch(access.HOST, "node", agent=agent), time.time())
     return access.fill(store, SERVER, PROJECT)
@@ -70,7 +74,11 @@ def change(store: objects.Store, migration: objects.Migration, **values: object)
         **values,
     )
     agent = Agent(
-        version="2", started_at=1.0, interval_seconds=5, heartbeat_seconds=30, migrations=1
+        version="2",
+        started_at=1.0,
+        report_interval_seconds=5,
+        heartbeat_interval_seconds=30,
+        migrations=1,
     )
     host = migration.source_compute
     objects.store_batch(store, Batch(host, "node", reports=(report,), agent=agent), now)

@@ -62,7 +62,11 @@ def test_forecast_is_made_of_the_newest_measurement(
         {"seconds": 4.0, "dirty_bytes_per_second": 18 * MIB},
     ]
     assert found["transfer_rate"]["source"] == "default"
-    assert (found["host"], found["dest"], found["block_migration"]) == ("source", None, False)
+    assert (found["host"], found["dest_compute"], found["block_migration"]) == (
+        "source",
+        None,
+        False,
+    )
     assert get(client).json["forecast"].keys() == found.keys()
 
 
@@ -97,11 +101,11 @@ def test_forecast_learns_from_completed_migrations(
             throughput_bytes_per_second=10 * MIB,
         )
     put(store, one())
-    found = post(client, dest="elsewhere").json["forecast"]
+    found = post(client, dest_compute="elsewhere").json["forecast"]
     rate = found["transfer_rate"]
     assert (rate["source"], rate["migrations"]) == ("source", 3)
     assert rate["low_bytes_per_second"] < rate["bytes_per_second"] < rate["high_bytes_per_second"]
-    assert found["dest"] == "elsewhere"
+    assert found["dest_compute"] == "elsewhere"
     # At such a rate it is written faster than it can be sent.
     assert found["converges"] == "no"
     assert found["helps"]
@@ -178,7 +182,7 @@ def test_forecast_is_of_the_own_project_and_without_hosts(
         if code == 200:
             hosts = answer.json["forecast"]["host"]
             assert hosts == ("source" if token == "admin" else None)
-    named = get(client, f"{PATH}?dest=rack7", **{"X-Auth-Token": "reader"})
+    named = get(client, f"{PATH}?dest_compute=rack7", **{"X-Auth-Token": "reader"})
     error_of(named, ErrorCode.POLICY_DENIED)
     headers = LATEST | {"X-Auth-Token": "reader"}
     refused = client.simulate_post(PATH, json={"measure": True}, headers=headers)
@@ -189,10 +193,13 @@ def test_forecast_is_of_the_own_project_and_without_hosts(
     ("body", "rule"),
     [
         ([], "must be a JSON object"),
-        ({"dest": ""}, "dest must be 1 to 255 characters"),
-        ({"dest": 7}, "dest must be 1 to 255 characters"),
+        ({"dest_compute": ""}, "dest_compute must be 1 to 255 characters"),
+        ({"dest_compute": 7}, "dest_compute must be 1 to 255 characters"),
         ({"measure": "yes"}, "measure must be true or false"),
-        ({"of_tomorrow": 1}, "is unknown; known keys: auto_converge, block_migration, dest, host"),
+        (
+            {"of_tomorrow": 1},
+            "is unknown; known keys: auto_converge, block_migration, dest_compute, host",
+        ),
     ],
 )
 def test_invalid_body_is_400(client: testing.TestClient, body: Any, rule: str) -> None:
@@ -220,7 +227,7 @@ def test_measuring_is_accepted_and_followed_to_the_forecast(
     put(store, one(3600), age_seconds=3600)
     agents = Agents(Answer())
     client = measuring(store, connection, agents)
-    accepted = post(client, measure=True, block_migration=True, dest="b")
+    accepted = post(client, measure=True, block_migration=True, dest_compute="b")
     assert accepted.status_code == 202
     ((ctxt, host, target),) = agents.noted
     assert (host, target) == ("source", Target(server_uuid=SERVER))
@@ -233,7 +240,7 @@ def test_measuring_is_accepted_and_followed_to_the_forecast(
     answer = get(client, follow)
     assert answer.status_code == 200
     found = answer.json["forecast"]
-    assert (found["dest"], found["block_migration"]) == ("b", True)
+    assert (found["dest_compute"], found["block_migration"]) == ("b", True)
 
 
 def test_measurement_that_fails_or_does_not_come_is_409(

@@ -32,7 +32,7 @@ def tell(store: objects.Store, last_reported_at: float, **values: Any) -> None:
         version="1",
         started_at=1.0,
         migrations=1,
-        **{"interval_seconds": 5, "heartbeat_seconds": 30} | told,
+        **{"report_interval_seconds": 5, "heartbeat_interval_seconds": 30} | told,
     )
     objects.store_batch(store, Batch("source", "node", agent=agent), last_reported_at)
 
@@ -72,7 +72,7 @@ def test_drain_is_forecast_by_the_transfer_rate_seen(
     fill(host="other", server_uuid=str(uuid.UUID(int=4)))
     told = drain(client)
     assert [each["uuid"] for each in told["migrations"]] == [running]
-    assert (told["host"], told["servers"], told["stale"]) == ("source", 5, False)
+    assert (told["host"], told["servers"], told["silent"]) == ("source", 5, False)
     assert told["servers_memory_bytes"] == 10 * GIB
     rate = told["transfer_rate"]
     assert rate["migrations"] == 2
@@ -107,7 +107,7 @@ def test_unknown_values_of_a_drain_are_null(
     assert message in told["eta_message"]
     assert told["eta_seconds"] is told["eta_low_seconds"] is told["eta_high_seconds"] is None
     assert told["transfer_rate"] is None
-    assert told["stale"] is (heard < 0)
+    assert told["silent"] is (heard < 0)
 
 
 def test_old_eta_is_not_used(
@@ -121,7 +121,7 @@ def test_old_eta_is_not_used(
 def test_an_agent_with_rare_heartbeats_is_waited_for_by_its_own(
     client: testing.TestClient, store: objects.Store, fill: Fill, now: float
 ) -> None:
-    tell(store, now - 600, servers=1, heartbeat_seconds=600)
+    tell(store, now - 600, servers=1, heartbeat_interval_seconds=600)
     fill(last_reported_at=now - 600, started_at=now - 900, sampled_at=now - 600, eta_seconds=3600.0)
     told = drain(client)
     assert [each["stale"] for each in told["migrations"]] == [False]
@@ -173,7 +173,7 @@ def test_page_has_each_reason_of_a_drain(reason: EtaReason) -> None:
 def test_a_host_without_an_agent(client: testing.TestClient, fill: Fill) -> None:
     fill(host="old")
     told = drain(client, "old")
-    assert (told["servers"], told["last_reported_at"], told["stale"]) == (None, None, True)
+    assert (told["servers"], told["last_reported_at"], told["silent"]) == (None, None, True)
     assert len(told["migrations"]) == 1
     assert client.simulate_get("/hosts/nobody/drain").status_code == 404
     for name in ("a%00b", "h" * 256, "a%0Ab"):
@@ -225,7 +225,7 @@ def test_host_whose_agent_is_silent_may_have_migrations(
 ) -> None:
     tell(store, now - 3600)
     found = shown(client)
-    assert (found["restart"]["safe"], found["stale"]) == ("unknown", True)
+    assert (found["restart"]["safe"], found["silent"]) == ("unknown", True)
     headers = {HEADER: "migration-progress 1.7"}
     answer = client.simulate_get("/hosts/nobody", headers=headers)
     error_of(answer, ErrorCode.HOST_NOT_FOUND)

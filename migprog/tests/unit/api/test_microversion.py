@@ -216,6 +216,13 @@ def test_summary_and_its_link_are_there_since_1_3(client: testing.TestClient, fi
             error_of(answer, ErrorCode.NO_SUCH_ADDRESS)
 
 
+def test_expected_downtime_is_there_since_1_8(client: testing.TestClient, fill: Fill) -> None:
+    fill(expected_downtime_seconds=0.25)
+    older, newer = _shown(client, ONE, "1.7"), _shown(client, ONE, "1.8")
+    assert newer == older | {"expected_downtime_seconds": 0.25}
+    assert "expected_downtime_seconds" not in older
+
+
 def test_versions_have_no_gap_and_the_page_says_what_each_brought() -> None:
     assert list(HISTORY) == [Version(1, minor) for minor in range(len(HISTORY))]
     for version, brought in HISTORY.items():

@@ -50,7 +50,7 @@ three = pytest.fixture(three_servers)
         ({"deadline": "tomorrow"}, 'deadline must be an instant with its zone as in RFC 3339'),
         ({"deadline": 7}, "deadline must be an instant"),
         ({"measure": 1}, "measure must be true or false; it is 1"),
-        ({"dest": "b"}, "'dest' is unknown; known keys: at_once, auto_converge, block_migration"),
+        ({"dest_compute": "b"}, "'dest_compute' is unknown; known keys: at_once, auto_converge"),
     ],
 )  # fmt: skip
 def test_invalid_body_is_400(client: testing.TestClient, body: Any, rule: str) -> None:

@@ -86,7 +86,7 @@ def test_address_of_a_plan_has_what_it_was_asked_for(client: testing.TestClient)
         assert document["most_at_once"] == 1
         # With auto-converge all of them move; the memory is shared out.
         assert by_name(document["moves"]).keys() == {QUIET, LARGE, BUSY}
-        dests = {uuid: each["dest"] for uuid, each in by_name(document["moves"]).items()}
+        dests = {uuid: each["dest_compute"] for uuid, each in by_name(document["moves"]).items()}
         assert set(dests.values()) == {"b é", "c"}
         assert dests[QUIET] == dests[LARGE] != dests[BUSY]
     early = plan(post(client, deadline=views.instant(datetime.now(UTC))))

@@ -82,7 +82,7 @@ def test_value_that_cannot_be_shown_is_named_with_its_rule(
         ({"summary": 3}, "summary: '3' must be an object"),
         ({"summary": {"sentences": 3}}, "summary.sentences: '3' must be an object"),
         ({"forecast": {"transfer_rate": {}}}, "forecast: it has no 'measurement'"),
-        ({"drain": {}}, "drain: it has no 'stale'"),
+        ({"drain": {}}, "drain: it has no 'silent'"),
         ({"drain_plan": PLAN | {"moves": [{}]}}, "drain_plan.moves[0]: it has no 'server_uuid'"),
         ({"drain_plan": PLAN | {"links": None}}, "drain_plan: it has no 'links'"),
         ({"drain_plan": PLAN | {"at_once": None, "stays": 3}}, "stays: '3' must be a list"),

@@ -54,7 +54,7 @@ def measuring(waits: int, status: int = 200) -> Iterator[tuple[str, list[Any]]]:
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Retry-After", "7")
             if self.command == "POST":
-                self.send_header("Location", f"http://elsewhere/prefix{self.path}?dest=b")
+                self.send_header("Location", f"http://elsewhere/prefix{self.path}?dest_compute=b")
             self.end_headers()
             self.wfile.write(body)
 
@@ -78,7 +78,7 @@ def test_forecast_is_followed_at_the_pace_that_the_api_asks_for() -> None:
     assert found == FORECAST
     assert [each.partition(":")[0] for each in said] == [f"server {SERVER} is being measured"]
     path = f"/servers/{SERVER}/forecast"
-    assert asked == [("POST", path, {"measure": True}), *[("GET", f"{path}?dest=b")] * 3]
+    assert asked == [("POST", path, {"measure": True}), *[("GET", f"{path}?dest_compute=b")] * 3]
     assert slept == [7.0] * 3
 
 
@@ -130,7 +130,7 @@ def test_refusal_names_the_option_that_helps_and_nothing_is_measured(
 def test_later_answer_of_another_api_is_asked_for_soon() -> None:
     with measuring(waits=9) as (url, _):
         later = client_of(url).forecast(SERVER, {})
-    assert later == Later(f"/servers/{SERVER}/forecast?dest=b", 7.0)
+    assert later == Later(f"/servers/{SERVER}/forecast?dest_compute=b", 7.0)
 
 
 def test_people_are_shown_what_matters_and_the_rest_on_request() -> None:

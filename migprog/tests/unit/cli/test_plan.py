@@ -22,7 +22,7 @@ def move(number: int, beside: int = 1, state: str = "waiting", **values: Any) ->
         "server_name": f"web-{number}",
         "state": state,
         "beside": beside,
-        "dest": None,
+        "dest_compute": None,
         "message": "said",
         "starts_seconds": 0.0,
         "ends_seconds": 9.0,
@@ -66,7 +66,7 @@ def run(tmp_path: pathlib.Path, shown: dict[str, Any], seconds: str = "0.3") -> 
 
 
 def test_lines_of_one_at_a_time_are_commands_alone() -> None:
-    lines = list(plan.shell(made(move(1, dest="b c"), move(2), block_migration=True)))
+    lines = list(plan.shell(made(move(1, dest_compute="b c"), move(2), block_migration=True)))
     begin = "openstack --os-compute-api-version 2.30 server migrate --live-migration --wait"
     assert lines == [
         "# host h: 2 servers in 9 s",
@@ -95,8 +95,8 @@ def test_names_are_text_to_a_shell(tmp_path: pathlib.Path) -> None:
     stay = move(3, state="stays", server_name=evil, message=evil)
     lost = {"server_uuid": "x", "server_name": evil, "reason": "not-measured", "message": evil}
     shown = made(
-        move(1, dest=evil, server_name=evil),
-        move(2, 2, dest=evil, server_name=evil),
+        move(1, dest_compute=evil, server_name=evil),
+        move(2, 2, dest_compute=evil, server_name=evil),
         message=evil,
         host=evil,
         stays=[stay],

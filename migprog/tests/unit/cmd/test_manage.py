@@ -41,14 +41,17 @@ def test_sync_and_version(manage):
     assert manage("db", "version").stdout == f"{head}\n"
 
 
-def test_agent_that_hangs_is_distinguished_from_one_that_is_silent(manage, tmp_path):
+def test_agent_that_hangs_is_distinguished_from_others_that_are_silent(manage, tmp_path):
     manage("db", "sync")
     store = stores.connect(f"sqlite:///{tmp_path}/migprog.sqlite")
     for host, age in (("a", 0.5), ("b", 50.0)):
         agent = dataclasses.replace(AGENT, loop_age_seconds=age)
         objects.store_batch(store, Batch(host=host, node="n", agent=agent), time.time())
     agents = json.loads(manage("agent", "list", "--json").stdout)["agents"]
-    assert [each["state"] for each in agents] == ["up", "hangs"]
+    assert [(each["state"], each["hangs"]) for each in agents] == [("up", False), ("silent", True)]
+    _, up, hangs = manage("agent", "list").stdout.splitlines()
+    assert "  up  " in up
+    assert "  silent (hangs)  " in hangs
 
 
 def test_agents(manage, tmp_path):
@@ -69,6 +72,7 @@ def test_agents(manage, tmp_path):
         "host": "compute-1",
         "node": "n",
         "state": "silent",
+        "hangs": False,
         "version": AGENT.version,
         "report_interval_seconds": 5.0,
         "heartbeat_interval_seconds": 30.0,

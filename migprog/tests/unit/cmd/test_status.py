@@ -281,7 +281,7 @@ def test_checks_that_need_tables_are_skipped_without_them(check):
 
 def test_agents_that_need_a_look(check, store):
     schema.sync(store)
-    _tell(store, time.time() - 2 * AGENT.heartbeat_seconds - 1, version="0.0.0.1")
+    _tell(store, time.time() - 2 * AGENT.heartbeat_interval_seconds - 1, version="0.0.0.1")
     result, says = check()[1]["agents"]
     assert result == _WARNING
     assert "1 of 1 silent: compute-1 (0.0.0.1)" in says

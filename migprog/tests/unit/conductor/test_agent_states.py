@@ -58,7 +58,7 @@ def wait_for_value(expected, name, **labels):
 
 def test_agent_is_silent_two_heartbeats_after_its_last_report(store, shown):
     now = time.time()
-    late = now - 2 * AGENT.heartbeat_seconds - 5
+    late = now - 2 * AGENT.heartbeat_interval_seconds - 5
     tell(store, "alive", AGENT, now)
     tell(store, "silent", AGENT, late)
     wait_for_value(1, "migprog_agents", state="silent")
@@ -95,7 +95,7 @@ def test_beyond_the_limit_only_silent_hosts_have_series_and_all_are_counted(
     hanging = dataclasses.replace(AGENT, loop_age_seconds=50.0)
     tell(store, "alive", AGENT, time.time())
     tell(store, "hangs", hanging, time.time())
-    tell(store, "silent", AGENT, time.time() - 2 * AGENT.heartbeat_seconds - 5)
+    tell(store, "silent", AGENT, time.time() - 2 * AGENT.heartbeat_interval_seconds - 5)
     monkeypatch.setattr(AGENTS, "states", AgentStates(store)._read())
     hosts = ("alive", "hangs", "silent")
     assert [value("migprog_agent_silent", host=host) for host in hosts] == expected
@@ -105,9 +105,11 @@ def test_beyond_the_limit_only_silent_hosts_have_series_and_all_are_counted(
 
 def test_agent_of_a_longer_heartbeat_is_no_more_silent_among_many(store, monkeypatch):
     monkeypatch.setattr(conductor_states, "MOST_HOSTS", 1)
-    slow = dataclasses.replace(AGENT, heartbeat_seconds=10 * AGENT.heartbeat_seconds)
+    slow = dataclasses.replace(
+        AGENT, heartbeat_interval_seconds=10 * AGENT.heartbeat_interval_seconds
+    )
     for host, agent in (("usual", AGENT), ("slow", slow)):
-        tell(store, host, agent, time.time() - 3 * AGENT.heartbeat_seconds)
+        tell(store, host, agent, time.time() - 3 * AGENT.heartbeat_interval_seconds)
     found = AgentStates(store)._read()
     assert ([each.host for each in found.hosts], found.count) == (["usual"], 2)
 

@@ -108,7 +108,7 @@ def test_call_that_was_delivered_before_says_nothing_of_its_hosts_clock(manager,
     assert sampled_after(75) == pytest.approx(sampled_at + 75, abs=1)
 
 
-def test_drops_and_refusals_are_counted_and_logged_once_a_minute(manager, store, caplog):
+def test_malformed_values_and_entries_are_counted_and_logged_once(manager, store, caplog):
     good = stores.report(percent=5)
     wire = Batch(host="a", node="a", reports=(good,)).to_wire()
     wire["reports"]["fields"] += ["downtime_seconds", "verdict"]

@@ -43,8 +43,8 @@ def watched(
     agent = Agent(
         version="1",
         started_at=since.timestamp(),
-        interval_seconds=5.0,
-        heartbeat_seconds=30.0,
+        report_interval_seconds=5.0,
+        heartbeat_interval_seconds=30.0,
         migrations=0,
     )
     batch = Batch(host="source", node="source.example.org", agent=agent)

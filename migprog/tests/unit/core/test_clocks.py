@@ -119,8 +119,8 @@ def _batch(wrong_by, sent_at=None):
         agent=Agent(
             version="1",
             started_at=at - 100,
-            interval_seconds=5.0,
-            heartbeat_seconds=30.0,
+            report_interval_seconds=5.0,
+            heartbeat_interval_seconds=30.0,
             migrations=1,
         ),
         sent_at=sent_at,

@@ -29,8 +29,8 @@ REPORT = Report(
 AGENT = Agent(
     version="1.0",
     started_at=1.5,
-    interval_seconds=5.0,
-    heartbeat_seconds=30.0,
+    report_interval_seconds=5.0,
+    heartbeat_interval_seconds=30.0,
     migrations=3,
 )
 ADVICE: AdviceEntry = {

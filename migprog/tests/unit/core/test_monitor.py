@@ -13,6 +13,8 @@ from migprog.core.monitor import Monitor
 from migprog.core.schedule import ReportReason, Rules
 from migprog.core.server_facts import ServerFacts
 from migprog.core.status import ENDED, Phase, Status
+from migprog.recording.replay import replay
+from migprog.tests.fixtures import hindsight
 from migprog.tests.fixtures.driven import EPOCH, RULES, SERVER, UUID, drive, feed
 
 CHATTY = Rules(report_interval_seconds=0.0, heartbeat_interval_seconds=0.0)
@@ -82,6 +84,27 @@ def test_the_final_report_has_libvirts_final_counters():
     assert final.downtime_seconds == stats["downtime"] / 1000
     assert final.total_seconds == stats["time_elapsed"] / 1000
     assert final.ended_at == final.sampled_at
+
+
+def test_downtime_is_expected_until_libvirt_says_what_it_was():
+    recording = hindsight.recording("downtime-to-2500-frees-40-of-25")
+    *before, final = (each.report for each in replay(recording, CHATTY).reports)
+    # The limit at first, then what each iteration leaves by QEMU's bandwidth.
+    assert {each.expected_downtime_seconds for each in before} == {0.3, 1.599, 1.615}
+    assert {each.downtime_seconds for each in before} == {None}
+    assert final.status is Status.COMPLETED
+    assert (final.expected_downtime_seconds, final.downtime_seconds) == (None, 0.042)
+
+
+def test_no_downtime_is_expected_of_an_aborted_migration():
+    monitor = Monitor(UUID, SERVER, found_at=1.0)
+    monitor.read(ACTIVE | {"downtime": 300}, 0.3, 1.0)
+    _, running = monitor.report_if_due(RULES, 1.0, EPOCH)
+    monitor.read({"operation": 5, "type": 5}, None, 2.0)
+    final, _ = end_of(monitor)
+    assert (running.expected_downtime_seconds, running.downtime_limit_seconds) == (0.3, 0.3)
+    # Its other figures are those that were seen last.
+    assert (final.expected_downtime_seconds, final.downtime_limit_seconds) == (None, 0.3)
 
 
 @pytest.mark.parametrize("pace", [0, 10, 20])

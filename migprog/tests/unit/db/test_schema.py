@@ -60,6 +60,7 @@ def test_sync_goes_on_where_another_was_cut_short(url):
         connection.execute(sa.text("ALTER TABLE agents DROP COLUMN loop_age_seconds"))
         connection.execute(sa.text("ALTER TABLE migrations DROP COLUMN forecast_before"))
         connection.execute(sa.text("ALTER TABLE agents DROP COLUMN measurements_enabled"))
+        connection.execute(sa.text("ALTER TABLE migrations DROP COLUMN expected_downtime_seconds"))
         connection.execute(sa.text("DROP INDEX ix_measurements_server_uuid_id"))
         connection.execute(sa.text("DROP INDEX ix_measurements_host_id"))
         connection.execute(sa.text("DELETE FROM alembic_version"))

@@ -29,7 +29,7 @@ def snapshot(cpu: float, count: float, **changes: Any) -> Snapshot:
             "migprog_db_transaction_duration_seconds_bucket 0.02": count,
             "migprog_db_transaction_duration_seconds_bucket +Inf": count,
         },
-        "messages": {"cast": 0.9 * count, "called": 0.1 * count, "failed": 0},
+        "messages": {"sent": 0.9 * count, "answered": 0.1 * count, "failed": 0},
         "reports": {"first": count, "step": 19 * count},
         "traffic": (9000 * int(count), 1000 * int(count)),
         "heartbeats": {"sent": 3 * int(count), "failed": 0},

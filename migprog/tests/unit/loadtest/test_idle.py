@@ -49,7 +49,7 @@ def test_each_idle_host_beats_again_and_again_and_sends_nothing_else():
     assert set(beats_of_each()) == set(hosts)
     assert not any(batch.reports or batch.arrivals for batch in conductor.batches)
     agent = conductor.batches[0].agent
-    assert (agent.heartbeat_seconds, agent.migrations, agent.servers) == (1.0, 0, 24)
+    assert (agent.heartbeat_interval_seconds, agent.migrations, agent.servers) == (1.0, 0, 24)
     counted = beats.counted()
     assert (counted["sent"], counted["failed"]) == (len(conductor.batches), 0)
     assert len(counted["late"]) == len(conductor.batches) and min(counted["late"]) >= 0

@@ -9,7 +9,7 @@ const running = (source, destination, more = {}) => ({
   in_progress: true, source_compute: source, dest_compute: destination, phase: "memory-iterations",
   ends_at: at(60), ends_at_earliest: at(50), ends_at_latest: at(70), ...more,
 });
-const agent = { host: "a", stale: false };
+const agent = { host: "a", silent: false };
 const ask = (records, { of = agent, isKnown = true } = {}) => restart(records, "a", of, isKnown, NOW);
 
 test("a host that no migration touches is safe to restart", () => {
@@ -33,11 +33,11 @@ test("nothing is said to be safe that is not known", () => {
   assert.equal(ask([], { isKnown: false }).answer, "unknown");
   assert.equal(restart([], "a", undefined, true, NOW).answer, "unknown");
   assert.match(ask([], { of: null }).why, /being asked for/);
-  assert.equal(ask([], { of: { host: "a", stale: true } }).answer, "unknown");
+  assert.equal(ask([], { of: { host: "a", silent: true } }).answer, "unknown");
 });
 
 test("a migration that is known forbids it, whether or not the host's agent reports", () => {
-  for (const of of [undefined, null, { host: "a", stale: true }]) {
+  for (const of of [undefined, null, { host: "a", silent: true }]) {
     assert.equal(restart([running("a", "b")], "a", of, true, NOW).answer, "no");
   }
   assert.equal(ask([running("a", "b")], { isKnown: false }).answer, "unknown");
@@ -55,7 +55,7 @@ test("each host has its own migrations, however many there are", () => {
 });
 
 test("hosts in use come first, also those without an agent", () => {
-  const rows = listed([running("c", "d")], [{ host: "a" }, { host: "b", stale: true }], true, NOW);
+  const rows = listed([running("c", "d")], [{ host: "a" }, { host: "b", silent: true }], true, NOW);
   assert.deepEqual(rows.map((row) => [row.host, row.answer]), [["c", "no"], ["d", "no"], ["b", "unknown"], ["a", "yes"]]);
   assert.deepEqual([rows[0].off, rows[0].to], [1, 0]);
 });

@@ -183,10 +183,10 @@ def counted(name, **labels):
 
 
 def test_messages_are_counted_and_the_interval_is_shown():
-    kinds = ("cast", "called", "failed")
+    outcomes = ("sent", "answered", "failed")
 
     def messages():
-        return [counted("migprog_messages_total", kind=kind) for kind in kinds]
+        return [counted("migprog_messages_total", outcome=each) for each in outcomes]
 
     before = messages()
     outbox, conductor = Outbox(), Conductor(Ack(), Unreachable("away"))
@@ -215,9 +215,9 @@ def test_sender_sends_a_heartbeat_at_once_and_then_per_interval():
         assert not acknowledged
         assert batch.reports == batch.arrivals == ()
         assert (batch.agent.migrations, batch.agent.servers) == (1, 7)
-        assert batch.agent.interval_seconds == 0.1
+        assert batch.agent.report_interval_seconds == 0.1
         assert batch.agent.actions_enabled is False
-        assert batch.agent.heartbeat_seconds == 0.2
+        assert batch.agent.heartbeat_interval_seconds == 0.2
 
 
 def test_actions_enabled_is_sent_at_once_and_until_acknowledged():
@@ -263,7 +263,7 @@ def test_heartbeat_has_the_interval_in_force():
     assert not sender.send()
     sender.host_stats = HostStats(migrations=1)
     assert sender.send()
-    assert conductor.sent[-1][0].agent.interval_seconds == 10.0
+    assert conductor.sent[-1][0].agent.report_interval_seconds == 10.0
 
 
 def test_every_batch_has_the_hosts_time():
