@@ -12,7 +12,7 @@ from lab.soak.run import Result
 from lab.soak.usage import LIMITS
 
 _ENDINGS = ("ending", "migrations", "lost", "duplicated", "wrong")
-_USES = ("process", "what", "first", "last", "per 1,000", "least", "limit", "noise", "found from", "grows")
+_USES = ("process", "what", "first", "last", "per 1,000", "least", "limit", "noise", "found from")
 
 
 def document(result: Result, tolerance: float = 1.0) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def text(document: dict[str, Any]) -> str:
         [
             *judged_run.table(_ENDINGS, endings),
             "",
-            *judged_run.table(_USES, uses, 2),
+            *judged_run.table((*_USES, "grows"), uses, 2),
             "",
             f"{document['migrations']} migrations in {document['seconds']:.0f} s; files left in the"
             f" agents' state directories: {left}.",

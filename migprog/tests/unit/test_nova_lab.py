@@ -245,6 +245,13 @@ def test_lines_of_a_log_that_differ_by_chance_are_of_one_kind():
     assert cost.kind(lines[0]) != cost.kind(lines[0].replace("took", "lost"))
 
 
+def test_one_delayed_migration_is_chance_and_all_delayed_are_not():
+    usual = [20.0, 20.1, 20.2, 20.0, 20.1, 20.2]
+    assert cost.chance(usual, usual) > 0.4
+    assert cost.chance([*usual[1:], 31.0], usual) > 0.1
+    assert cost.chance([each + 0.5 for each in usual], usual) < 0.002
+
+
 RUN = {"name": "base", "percent_back": 0.0, "oldest_figure_seconds": 10.9}
 
 
