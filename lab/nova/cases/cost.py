@@ -36,9 +36,11 @@ def total_times(case_run: CaseRun) -> None:
     share = medians["with"] / medians["without"] - 1
     case_run.operations.supervisor("agents", verb="start")
     case_run.result.more["total_seconds"] = times
-    # What Nova's periodic tasks write falls into a migration or not.
-    often = {each for each, migrations in lines["with"].items() if migrations > 1}
-    only = sorted(often - lines["without"].keys())
+    only = sorted(
+        each
+        for each, migrations in lines["with"].items()
+        if each not in lines["without"] and _is_no_chance(migrations)
+    )
     case_run.result.more["log_lines_only_with_migprog"] = only
     case_run.require(
         share <= _MOST_SHARE or chance(times["with"], times["without"]) >= _LEAST_CHANCE,
@@ -52,6 +54,13 @@ def chance(times: Sequence[float], others: Sequence[float]) -> float:
     that ``times`` have."""
     sums = [sum(each) for each in itertools.combinations((*times, *others), len(times))]
     return sum(each >= sums[0] - 1e-9 for each in sums) / len(sums)
+
+
+def _is_no_chance(migrations: int) -> bool:
+    """Return whether what so many migrations with agents show, and none without, is due to them:
+    what Nova's periodic tasks write falls into a migration or not."""
+    shown = [1.0] * migrations + [0.0] * (TURNS - migrations)
+    return chance(shown, [0.0] * TURNS) < _LEAST_CHANCE
 
 
 def _turns() -> Iterator[tuple[str, str]]:

@@ -252,6 +252,13 @@ def test_one_delayed_migration_is_chance_and_all_delayed_are_not():
     assert cost.chance([each + 0.5 for each in usual], usual) < 0.002
 
 
+@pytest.mark.parametrize(("migrations", "is_due_to_agents"), [(2, False), (5, True), (6, True)])
+def test_line_is_due_to_agents_if_nearly_each_migration_with_them_has_it(
+    migrations, is_due_to_agents
+):
+    assert cost._is_no_chance(migrations) == is_due_to_agents
+
+
 RUN = {"name": "base", "percent_back": 0.0, "oldest_figure_seconds": 10.9}
 
 
