@@ -120,7 +120,7 @@ def plan(end):
 def test_figures_of_a_drain_are_those_of_medians():
     planned = [Drained(each, ()) for each in (50.0, 60.0, 90.0)]
     usual = [Drained(each, ()) for each in (70.0, 80.0, 99.0)]
-    found = drain.figures(plan(66.0), planned, usual, [])
+    found = drain.figures([plan(45.0), plan(66.0), plan(60.0)], planned, usual, [])
     assert found["gain_against_two_at_once"] == 0.25
     assert found["end_error"] == 0.1
     assert drain.is_right(found)
@@ -128,6 +128,6 @@ def test_figures_of_a_drain_are_those_of_medians():
 
 def test_drain_that_leaves_a_guest_behind_is_wrong():
     planned = [Drained(50.0, ("middle",))]
-    found = drain.figures(plan(50.0), planned, [Drained(100.0, ())], [])
+    found = drain.figures([plan(50.0)], planned, [Drained(100.0, ())], [])
     assert found["failed"] == 1
     assert not drain.is_right(found)
