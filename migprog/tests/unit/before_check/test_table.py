@@ -123,7 +123,17 @@ def test_figures_of_a_drain_are_those_of_medians():
     found = drain.figures([plan(45.0), plan(66.0), plan(60.0)], planned, usual, [])
     assert found["gain_against_two_at_once"] == 0.25
     assert found["end_error"] == 0.1
+    assert found["ends_in_range"] == 1
     assert drain.is_right(found)
+
+
+@pytest.mark.parametrize(("said", "right"), [(14.5, True), (16.0, False)])
+def test_drain_ends_within_the_range_or_near_what_was_said(said, right):
+    rounds = [Drained(10.0, ())] * 3
+    plans = [plan(said), plan(said), plan(30.0)]
+    found = drain.figures(plans, rounds, [Drained(20.0, ())] * 3, [])
+    assert found["end_error"] > drain.END_ERROR
+    assert drain.is_right(found) == right
 
 
 def test_drain_that_leaves_a_guest_behind_is_wrong():
