@@ -15,6 +15,8 @@ from lab.nova import environments
 # How long one takes is the machine's matter: a bound ends what hangs.
 _SECONDS = 600
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(_SECONDS + 60)]
+# oslo.messaging warns of it where a busy machine answers slowly.
+_MANY_CALLS = "Number of call queues is"
 BENCHMARKS = pathlib.Path(__file__).resolve().parents[3] / "benchmarks"
 
 
@@ -27,7 +29,7 @@ def run(script, *arguments, **environment):
         text=True,
         timeout=_SECONDS,
     )
-    assert not done.stderr
+    assert not [line for line in done.stderr.splitlines() if _MANY_CALLS not in line]
     lines = done.stdout.splitlines()
     assert lines[-1].endswith(("met", "NOT met"))
     assert done.returncode == ("NOT" in lines[-1])
