@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import time
+import traceback
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -28,6 +29,8 @@ _STOPPED, _STOPPED_CRASHED, _STOPPED_MIGRATED, _STOPPED_FAILED = (5, 0), (5, 2),
 _RUNNING = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_BOOTED)
 _PAUSED = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION)
 _LOOK_SECONDS = 0.05
+# Exit status of an agent whose stand-in has failed.
+_FAILED = 70
 
 
 class Domain(libvirt.Domain):
@@ -63,7 +66,15 @@ class SoakHypervisor(libvirt.Hypervisor):
         return super().connect(uri)
 
     def run_events(self) -> None:
-        """Do what the plan says, for ever."""
+        """Do what the plan says, for ever. An error ends the process: without events, nothing that
+        the agent reports would be judged rightly."""
+        try:
+            self._do_all()
+        except Exception:
+            traceback.print_exc()
+            os._exit(_FAILED)
+
+    def _do_all(self) -> None:
         self._await_begin()
         for step, each in self._steps():
             native_sleep(self._began_at + step.at - time.monotonic())
