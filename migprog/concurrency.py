@@ -10,6 +10,7 @@ The choice is an environment variable rather than an option: eventlet patches pa
 library before anything else imports them, and reading the configuration imports most of it.
 """
 
+import _queue
 import collections
 import contextlib
 import importlib
@@ -137,17 +138,26 @@ def native_thread(target: Callable[[], None], name: str) -> None:
     _original("threading").Thread(target=target, name=name, daemon=True).start()
 
 
+class _NativeQueue(_queue.SimpleQueue):  # type: ignore[type-arg]
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Return the next item, as ``queue.SimpleQueue`` does.
+
+        After the first attempt CPython (3.11.2) waits for ever if the timeout has passed by then:
+        the more often, the shorter it is and the busier the machine.
+        """
+        if timeout is not None:
+            with contextlib.suppress(_queue.Empty):
+                return self.get_nowait()
+        return super().get(block, timeout)
+
+
 def native_queue() -> Any:
     """Return a ``queue.SimpleQueue`` in C, which eventlet does not patch, for native threads."""
-    import _queue
-
-    return _queue.SimpleQueue()
+    return _NativeQueue()
 
 
 def native_sleep(seconds: float) -> None:
     """Sleep in a native thread: eventlet's sleep does not work there."""
-    import _queue
-
     if seconds > 0:
         with contextlib.suppress(_queue.Empty):
             native_queue().get(timeout=seconds)

@@ -28,6 +28,8 @@ _STOPPED, _STOPPED_CRASHED, _STOPPED_MIGRATED, _STOPPED_FAILED = (5, 0), (5, 2),
 _RUNNING = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_BOOTED)
 _PAUSED = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION)
 _LOOK_SECONDS = 0.05
+# Exit status of an agent whose stand-in has failed.
+_FAILED = 70
 
 
 class Domain(libvirt.Domain):
@@ -63,20 +65,20 @@ class SoakHypervisor(libvirt.Hypervisor):
         return super().connect(uri)
 
     def run_events(self) -> None:
-        """Do what the plan says, for ever. An error of a callback ends the process, so that the
-        soak shows it: without events the rest of the plan would only look wrong."""
+        """Do what the plan says, for ever. An error ends the process: without events, nothing that
+        the agent reports would be judged rightly."""
         try:
-            self._follow_plan()
-        except BaseException:
+            self._do_all()
+        except Exception:
             traceback.print_exc()
-            os._exit(1)
-        native_sleep(3600.0)
+            os._exit(_FAILED)
 
-    def _follow_plan(self) -> None:
+    def _do_all(self) -> None:
         self._await_begin()
         for step, each in self._steps():
             native_sleep(self._began_at + step.at - time.monotonic())
             self._do(step, each)
+        native_sleep(3600.0)
 
     def _await_begin(self) -> None:
         path = pathlib.Path(os.environ["MIGPROG_SOAK"])

@@ -27,6 +27,7 @@ _TOLD_SECONDS = 10.0
 # An arrival-only record is made after a minute, and an agent retries within half a minute.
 _SETTLED_SECONDS = 110.0
 _BACKEND = "MIGPROG_CONCURRENCY"
+_WRITTEN_CHARACTERS = 6000
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +113,18 @@ class _Soak:
         last = max(each.begins_at + each.lasts_seconds for each in self._journeys)
         time.sleep(max(0.0, begins_at + last - time.monotonic()))
         self._settle()
-        findings = judge(self._journeys, self._records())
+        for program in self._programs.values():
+            program.check()
+        findings, left = judge(self._journeys, self._records()), self._left()
         took_seconds = time.monotonic() - begins_at
-        return Result(self._journeys, findings, self._left(), self._series, took_seconds)
+        if findings or left:
+            self._say_what_was_written()
+        return Result(self._journeys, findings, left, self._series, took_seconds)
+
+    def _say_what_was_written(self) -> None:
+        """Say the ends of the processes' logs, which are deleted afterwards."""
+        for name, program in self._programs.items():
+            self._say(f"{name} has written:\n{program.output()[-_WRITTEN_CHARACTERS:]}")
 
     def _write(self, plan: pathlib.Path, begins_at: float) -> None:
         settings = self._settings

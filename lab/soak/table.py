@@ -12,7 +12,7 @@ from lab.soak.run import Result
 from lab.soak.usage import LIMITS
 
 _ENDINGS = ("ending", "migrations", "lost", "duplicated", "wrong")
-_USES = ("process", "what", "first", "last", "per 1,000", "limit", "noise", "found from", "grows")
+_USES = ("process", "what", "first", "last", "per 1,000", "least", "limit", "noise", "found from")
 
 
 def document(result: Result, tolerance: float = 1.0) -> dict[str, Any]:
@@ -33,6 +33,7 @@ def document(result: Result, tolerance: float = 1.0) -> dict[str, Any]:
                     "first": points[0].value,
                     "last": points[-1].value,
                     "per_thousand": found.per_thousand,
+                    "least_per_thousand": found.least_per_thousand,
                     "limit_per_thousand": limit,
                     "noise": found.noise,
                     "found_from_per_thousand": growth.least_found(points, found),
@@ -67,7 +68,8 @@ def text(document: dict[str, Any]) -> str:
     uses = [
         [
             *(use["process"], use["what"], f"{use['first']:.0f}", f"{use['last']:.0f}"),
-            *(f"{use['per_thousand']:+.1f}", f"{use['limit_per_thousand']:.0f}"),
+            *(f"{use['per_thousand']:+.1f}", f"{use['least_per_thousand']:+.1f}"),
+            f"{use['limit_per_thousand']:.0f}",
             *(f"{use['noise']:.1f}", f"{use['found_from_per_thousand']:.0f}"),
             "GROWS" if use["grows"] else "no",
         ]
@@ -78,7 +80,7 @@ def text(document: dict[str, Any]) -> str:
         [
             *judged_run.table(_ENDINGS, endings),
             "",
-            *judged_run.table(_USES, uses, 2),
+            *judged_run.table((*_USES, "grows"), uses, 2),
             "",
             f"{document['migrations']} migrations in {document['seconds']:.0f} s; files left in the"
             f" agents' state directories: {left}.",

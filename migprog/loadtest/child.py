@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from migprog import exception
+from migprog.concurrency import native_queue
 
 _STOP_SECONDS = 30.0
 # How much of a child's log is shown when it fails.
@@ -103,7 +104,7 @@ def running(
             text=True,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
-    child = Child(process, log, lines or queue.SimpleQueue())
+    child = Child(process, log, lines or native_queue())
     try:
         yield child
     finally:

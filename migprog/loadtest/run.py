@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migprog import objects
+from migprog.concurrency import native_queue
 from migprog.loadtest import broker, child, observer, plan, usage
 from migprog.loadtest.conductors import Conductors
 from migprog.loadtest.figures import Latencies, Snapshot, figures
@@ -50,7 +51,7 @@ class Setting:
 
 def run(setting: Setting, load: Load) -> dict[str, Any]:
     """Run it and return its figures. Raises :class:`child.Failed`, :class:`objects.Unavailable`."""
-    lines: queue.SimpleQueue[child.Line] = queue.SimpleQueue()
+    lines: queue.SimpleQueue[child.Line] = native_queue()
     idle = math.ceil(load.idle_hosts / _IDLE_HOSTS[load.idle_connections])
     with contextlib.ExitStack() as stack:
 

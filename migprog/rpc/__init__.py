@@ -5,6 +5,7 @@ import contextlib
 import functools
 import logging
 from collections.abc import Callable
+from concurrent import futures
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,6 +137,10 @@ class Server(rpc_server.RPCServer):
         policy = dispatcher.DefaultRPCAccessPolicy
         calls = Dispatcher(Replies(), expected, endpoints, Serializer(), policy)
         super().__init__(transport, target, calls)
+        if self.executor_type == "threading":
+            # futurist's (3.5) starts a thread for each of the first 64 calls, although others are
+            # idle: each wakes up every second, and keeps memory of its own.
+            self._executor_cls = futures.ThreadPoolExecutor
 
     def _create_listener(self) -> Any:
         listener = super()._create_listener()

@@ -20,6 +20,7 @@ import os
 import pathlib
 import random
 import re
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -62,6 +63,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell has what it starts in the background ignore it; programs of tests would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     hypothesis.settings.load_profile("long" if config.getoption("--long") else "short")
 
 

@@ -13,7 +13,7 @@ from lab.parts import processes
 
 pytestmark = [
     pytest.mark.functional,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
 ]
 BANDWIDTH = 24
 # Dirties a fifth of the bandwidth.
@@ -66,5 +66,5 @@ def test_before_check_is_right(asked, tmp_path, of_the_day, record_property, mea
     out = tmp_path / "check.json"
     command = [sys.executable, "-m", "lab.before", *asked, f"--json={out}"]
     with processes.running(command, tmp_path) as check:
-        assert check.process.wait(timeout=850) == 0, check.output()
+        assert check.process.wait(timeout=1700) == 0, check.output()
     assert json.loads(out.read_text())["right"]

@@ -12,21 +12,24 @@ import pytest
 
 from lab.nova import environments
 
-pytestmark = pytest.mark.functional
-
+# How long one takes is the machine's matter: a bound ends what hangs.
+_SECONDS = 600
+pytestmark = [pytest.mark.functional, pytest.mark.timeout(_SECONDS + 60)]
+# oslo.messaging warns of it where a busy machine answers slowly.
+_MANY_CALLS = "Number of call queues is"
 BENCHMARKS = pathlib.Path(__file__).resolve().parents[3] / "benchmarks"
 
 
-def run(script, *arguments, seconds=120, **environment):
+def run(script, *arguments, **environment):
     """What it prints, line by line. Goals may be missed here, and are printed."""
     done = subprocess.run(
         [sys.executable, str(BENCHMARKS / script), *arguments],
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=seconds,
+        timeout=_SECONDS,
     )
-    assert not done.stderr
+    assert not [line for line in done.stderr.splitlines() if _MANY_CALLS not in line]
     lines = done.stdout.splitlines()
     assert lines[-1].endswith(("met", "NOT met"))
     assert done.returncode == ("NOT" in lines[-1])
@@ -115,7 +118,7 @@ def test_benchmark_of_a_days_growth_of_the_database_runs():
 @pytest.mark.long
 @pytest.mark.alone
 def test_benchmark_of_several_conductors_runs():
-    lines = run("conductors.py", "--runs=1", "--seconds=2", "--counts=1,2", seconds=600)
+    lines = run("conductors.py", "--runs=1", "--seconds=2", "--counts=1,2")
     (kill,) = (line for line in lines if "before the kill" in line)
     usual, longest = map(float, re.findall(r"([\d.]+) s", kill))
     assert 0 < usual <= longest
@@ -132,7 +135,6 @@ def test_benchmark_beside_nova_runs():
     lines = run(
         *("beside_nova.py", f"--environment={environment}", "--runs=1", "--seconds=2"),
         *("--hosts=2", "--hosts-of-one=20"),
-        seconds=600,
     )
     for label in ("Nova, 10 at a time", "2 hosts x 20", "20 hosts x 1"):
         (figures,) = rows(lines, label)

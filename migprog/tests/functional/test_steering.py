@@ -21,7 +21,7 @@ from migprog.core.steering.nova_schedule import NovaOptions
 
 pytestmark = [
     pytest.mark.functional,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
 ]
 # The shortest that an agent can find out within.
 QUICK = {"patience_seconds": 2}
@@ -181,7 +181,7 @@ def test_steering_check_finds_nothing_wrong(
     out = tmp_path / "check.json"
     command = [sys.executable, "-m", "lab.steering", *asked, f"--json={out}"]
     with processes.running(command, tmp_path) as check:
-        assert check.process.wait(timeout=850) == 0, check.output()
+        assert check.process.wait(timeout=1700) == 0, check.output()
     known = json.loads(out.read_text())
     assert (known["guests"], known["runs"]) == (3, 12)
     assert known["needless_actions"] == known["wrong_aborts"] == known["hopeless_left"] == 0
@@ -192,4 +192,4 @@ def test_steering_check_finds_nothing_wrong(
 def test_steering_check_of_a_known_course(proof, tmp_path, steering_may_act):
     command = [sys.executable, "-m", "lab.steering", "--seed=1", proof]
     with processes.running(command, tmp_path) as check:
-        assert check.process.wait(timeout=850) == 0, check.output()
+        assert check.process.wait(timeout=1700) == 0, check.output()

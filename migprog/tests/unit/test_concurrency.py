@@ -2,10 +2,13 @@
 """Each backend in a process of its own: a choice is made once."""
 
 import os
+import queue
 import subprocess
 import sys
 
 import pytest
+
+from migprog import concurrency
 
 PROGRAM = """
 from migprog import concurrency
@@ -40,6 +43,7 @@ assert inbox.get_all(0.01) == []
 
 CLOSED = """
 import os
+import queue
 from migprog import concurrency
 concurrency.choose()
 inbox = concurrency.Inbox()
@@ -163,3 +167,21 @@ def test_load_test_runs_where_oslo_service_has_no_threads():
     result = run("eventlet", program)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("seconds", [1e-9, 1e-6, 1e-3])
+def test_native_queue_and_sleep_end_after_the_shortest_time(seconds):
+    for _ in range(100):
+        with pytest.raises(queue.Empty):
+            concurrency.native_queue().get(timeout=seconds)
+        concurrency.native_sleep(seconds)
+
+
+def test_native_queue_returns_what_was_put():
+    items = concurrency.native_queue()
+    items.put(1)
+    items.put(2)
+    assert (items.get(timeout=5), items.get()) == (1, 2)
+    with pytest.raises(queue.Empty):
+        items.get(timeout=0)

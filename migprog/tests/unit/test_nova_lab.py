@@ -245,6 +245,20 @@ def test_lines_of_a_log_that_differ_by_chance_are_of_one_kind():
     assert cost.kind(lines[0]) != cost.kind(lines[0].replace("took", "lost"))
 
 
+def test_one_delayed_migration_is_chance_and_all_delayed_are_not():
+    usual = [20.0, 20.1, 20.2, 20.0, 20.1, 20.2]
+    assert cost.chance(usual, usual) > 0.4
+    assert cost.chance([*usual[1:], 31.0], usual) > 0.1
+    assert cost.chance([each + 0.5 for each in usual], usual) < 0.002
+
+
+@pytest.mark.parametrize(("migrations", "is_due_to_agents"), [(2, False), (5, True), (6, True)])
+def test_line_is_due_to_agents_if_nearly_each_migration_with_them_has_it(
+    migrations, is_due_to_agents
+):
+    assert cost._is_no_chance(migrations) == is_due_to_agents
+
+
 RUN = {"name": "base", "percent_back": 0.0, "oldest_figure_seconds": 10.9}
 
 

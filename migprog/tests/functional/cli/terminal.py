@@ -3,7 +3,6 @@
 
 import contextlib
 import pathlib
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,9 +21,7 @@ class Terminal:
         self.screen = pyte.Screen(columns, lines)
         self.written = b""
         self._stream = pyte.ByteStream(self.screen)
-        self.child = pexpect.spawn(
-            command[0], list(command[1:]), dimensions=(lines, columns), preexec_fn=_heed_interrupts
-        )
+        self.child = pexpect.spawn(command[0], list(command[1:]), dimensions=(lines, columns))
 
     def read(self) -> bool:
         """Take what the program has written meanwhile; False once it has ended."""
@@ -75,11 +72,6 @@ class Terminal:
         if self.child.exitstatus is None:
             return -self.child.signalstatus
         return self.child.exitstatus
-
-
-def _heed_interrupts() -> None:
-    """Tests that run in the background inherit that Ctrl-C is ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

@@ -107,11 +107,6 @@ def test_timeout_ends_a_command_whose_first_request_hangs(command: str) -> None:
     assert took >= feed.LONGEST_ANSWER_SECONDS
 
 
-def _heed_interrupts() -> None:
-    """Tests that run in the background inherit that Ctrl-C is ignored."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 def interrupted(command: list[str], ready: pathlib.Path | None = None) -> "tuple[int, str]":
     """Exit status and stderr of a command that is interrupted once it has made a file, or while it
     waits for an API that hangs."""
@@ -120,7 +115,6 @@ def interrupted(command: list[str], ready: pathlib.Path | None = None) -> "tuple
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_heed_interrupts,
     ) as process:
         if ready is not None:
             processes.wait_for(ready.exists, PATIENCE_SECONDS, "the command to load its modules")

@@ -58,14 +58,28 @@ def test_figures_of_each_kind_are_given():
     [
         ([tried()] * 10, True),
         ([tried(12.0, 10.0, width=3.0)] * 10, False),
-        ([tried(10.0, 10.0)] * 5 + [tried(10.0, 12.0)] * 5, False),
-        ([tried()] * 30 + [tried(completed=False)] * 2, False),
-        ([tried()] * 8 + [tried(converges="unknown")] * 2, False),
+        ([tried()] * 5 + [tried(14.0, 10.0, width=5.0)] * 5, False),
+        ([tried()] * 3 + [tried(width=-0.1)] * 7, False),
+        ([tried()] * 11 + [tried(completed=False)] * 3, False),
+        ([tried()] * 7 + [tried(converges="unknown")] * 7, False),
     ],
-    ids=["all", "error", "range", "wrong", "undecided"],
+    ids=["all", "error", "p90", "range", "wrong", "undecided"],
 )
 def test_figures_must_be_within_their_limits(rows, right):
     assert table.is_right(figures(*rows)) == right
+
+
+@pytest.mark.parametrize(("times", "right"), [(1, True), (10, False)])
+def test_few_guests_may_be_beyond_a_limit_by_chance(times, right):
+    rows = ([tried()] * 13 + [tried(completed=False)]) * times
+    assert figures(*rows)["wrong"] > table.WRONG
+    assert table.is_right(figures(*rows)) == right
+
+
+def test_chance_is_that_of_so_many_or_more():
+    assert table.chance(0, 14, 0.03) == pytest.approx(1.0)
+    assert table.chance(1, 14, 0.03) == pytest.approx(1 - 0.97**14)
+    assert table.chance(14, 14, 0.5) == pytest.approx(0.5**14)
 
 
 def test_text_has_a_row_for_each_kind_and_one_for_all():
@@ -106,14 +120,24 @@ def plan(end):
 def test_figures_of_a_drain_are_those_of_medians():
     planned = [Drained(each, ()) for each in (50.0, 60.0, 90.0)]
     usual = [Drained(each, ()) for each in (70.0, 80.0, 99.0)]
-    found = drain.figures(plan(66.0), planned, usual, [])
+    found = drain.figures([plan(45.0), plan(66.0), plan(60.0)], planned, usual, [])
     assert found["gain_against_two_at_once"] == 0.25
     assert found["end_error"] == 0.1
+    assert found["ends_in_range"] == 1
     assert drain.is_right(found)
+
+
+@pytest.mark.parametrize(("said", "right"), [(14.5, True), (16.0, False)])
+def test_drain_ends_within_the_range_or_near_what_was_said(said, right):
+    rounds = [Drained(10.0, ())] * 3
+    plans = [plan(said), plan(said), plan(30.0)]
+    found = drain.figures(plans, rounds, [Drained(20.0, ())] * 3, [])
+    assert found["end_error"] > drain.END_ERROR
+    assert drain.is_right(found) == right
 
 
 def test_drain_that_leaves_a_guest_behind_is_wrong():
     planned = [Drained(50.0, ("middle",))]
-    found = drain.figures(plan(50.0), planned, [Drained(100.0, ())], [])
+    found = drain.figures([plan(50.0)], planned, [Drained(100.0, ())], [])
     assert found["failed"] == 1
     assert not drain.is_right(found)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Remote calls that hang, answers that cannot be delivered, and contexts that anybody may send."""
 
+import contextlib
 import logging
 import queue
 import subprocess
@@ -69,6 +70,19 @@ class Server(rpc.Server):
         self.threads.put(threading.current_thread())
 
 
+@contextlib.contextmanager
+def serving(at_once=frozenset()):
+    conf = cfg.ConfigOpts()
+    conf([], default_config_files=[], default_config_dirs=[])
+    target = messaging.Target(topic="t", server="h")
+    server = Server(rpc.transport(conf, "fake://"), target, [], (), at_once)
+    server.threads = queue.SimpleQueue()
+    server.start()
+    yield server
+    server.stop()
+    server.wait()
+
+
 @pytest.mark.parametrize(
     ("incoming", "is_same"),
     [
@@ -80,16 +94,19 @@ class Server(rpc.Server):
     ],
 )
 def test_server_serves_only_casts_of_named_methods_in_the_receiving_thread(incoming, is_same):
-    conf = cfg.ConfigOpts()
-    conf([], default_config_files=[], default_config_dirs=[])
-    target = messaging.Target(topic="t", server="h")
-    server = Server(rpc.transport(conf, "fake://"), target, [], (), frozenset({"progress"}))
-    server.threads = queue.SimpleQueue()
-    server.start()
-    server._on_incoming([incoming])
-    assert (server.threads.get(timeout=_SECONDS) is threading.current_thread()) == is_same
-    server.stop()
-    server.wait()
+    with serving(frozenset({"progress"})) as server:
+        server._on_incoming([incoming])
+        assert (server.threads.get(timeout=_SECONDS) is threading.current_thread()) == is_same
+
+
+def test_server_starts_no_thread_while_another_is_idle():
+    with serving() as server:
+        before = threading.active_count()
+        for _ in range(50):
+            server._on_incoming([Incoming("report", "1")])
+            server.threads.get(timeout=_SECONDS)
+        # One that has served is idle a moment later.
+        assert threading.active_count() - before < 50
 
 
 @pytest.mark.parametrize("name", [None, 5, ["progress"], {}])

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import math
 import random
 import subprocess
 import sys
@@ -48,14 +49,26 @@ def test_a_leak_that_noise_hides_is_not_called_one():
     assert growth.least_found(points, found) > 500
 
 
-@pytest.mark.parametrize("at", [20, 60, 140, 180])
-def test_one_step_is_no_growth(at):
+@pytest.mark.parametrize("kib", [1024, 4096])
+@pytest.mark.parametrize("at", range(20, 200, 20))
+def test_one_step_is_no_growth(at, kib):
     """As when an allocator takes one more arena."""
     points = [
-        Point(each.migrations, each.value + (1024 if number >= at else 0))
+        Point(each.migrations, each.value + (kib if number >= at else 0))
         for number, each in enumerate(series(0.0, noise_kib=20.0))
     ]
     assert not growth.trend(points, _LIMIT_KIB).grows
+
+
+def test_memory_that_becomes_level_does_not_grow():
+    """As of the threads of a new process: 4 MiB, most of it in the first half of the run."""
+    points = [
+        Point(each.migrations, each.value + 4096 * (1 - math.exp(-each.migrations / 1000)))
+        for each in series(0.0, noise_kib=20.0)
+    ]
+    found = growth.trend(points, _LIMIT_KIB)
+    assert found.per_thousand > _LIMIT_KIB > found.least_per_thousand
+    assert not found.grows
 
 
 def test_a_descriptor_kept_now_and_then_is_found():
