@@ -24,13 +24,13 @@ MOST_CHANGES = 32
 def step_seconds(age_seconds: float, most: int = MOST_POINTS) -> int:
     """Return how long a step is at a migration's age: 1, 2, 4, ...; ``most`` steps since its
     start."""
-    return 1 << max(0, _whole(age_seconds).bit_length() - most.bit_length() + 1)
+    return _step_seconds(_whole(age_seconds), most)
 
 
 def number(age_seconds: float, most: int = MOST_POINTS) -> int:
     """Return the number of the step at an age: the second at which it began."""
     age = _whole(age_seconds)
-    return age - age % step_seconds(age, most)
+    return age - age % _step_seconds(age, most)
 
 
 def change_number(age_seconds: float, is_bad: bool) -> int:
@@ -51,13 +51,16 @@ def kept_number(
     not. ``has_turned``: its verdict is another one than before, ``is_bad``: and a bad one."""
     if has_turned:
         return change_number(now_seconds, is_bad)
-    return number(now_seconds) if is_kept(before_seconds, now_seconds) else None
+    now = number(now_seconds)
+    return now if now > number(before_seconds) else None
 
 
 def has_outgrown(before_seconds: float, now_seconds: float) -> bool:
     """Return whether steps are longer now than before: then points must be dropped."""
-    return any(
-        step_seconds(now_seconds, most) > step_seconds(before_seconds, most)
+    before, now = _whole(before_seconds), _whole(now_seconds)
+    # No step grows without it; it is asked for each report.
+    return now.bit_length() > before.bit_length() and any(
+        _step_seconds(now, most) > _step_seconds(before, most)
         for most in (MOST_POINTS, MOST_CHANGES)
     )
 
@@ -75,6 +78,10 @@ def dropped(numbers: Iterable[int], age_seconds: float) -> list[int]:
             behind.append(each)
         seen.add(its)
     return behind
+
+
+def _step_seconds(age: int, most: int) -> int:
+    return 1 << max(0, age.bit_length() - most.bit_length() + 1)
 
 
 def _whole(seconds: float) -> int:

@@ -31,8 +31,7 @@ def update(
     dialect = connection.dialect.name
     names = (key, *changed)
     if dialect == "mysql":
-        for some in in_packets(rows, names):
-            _update_mysql(connection, table, names, some)
+        _update_mysql(connection, table, names, rows)
     elif dialect == "postgresql":
         objects = [{name: row[name] for name in names} for row in rows]
         connection.execute(
@@ -93,17 +92,33 @@ _LITERALS: dict[type, Callable[[Any], str]] = {
 _FILLERS = {str: "''", int: "0", float: "0", datetime.datetime: "'2000-01-01'"}
 
 
-def in_packets(rows: Sequence[Row], names: tuple[str, ...]) -> Iterator[Sequence[Row]]:
-    """Return the rows in parts that fit into a packet each, by their number and their text."""
+def in_packets(
+    rows: Sequence[Row], names: tuple[str, ...], fillers: str = ""
+) -> Iterator[tuple[list[str], list[Any]]]:
+    """Return the rows as text with marks, and the values of these, in parts that fit into a packet
+    each, by their number and their text. ``fillers`` end the text of each row."""
     values_of = operator.itemgetter(*names)
-    start = characters = 0
-    for end, row in enumerate(rows):
-        more = sum(len(value) for value in values_of(row) if isinstance(value, str))
-        if end > start and (end - start == _MOST_ROWS or characters + more > _MOST_CHARACTERS):
-            yield rows[start:end]
-            start, characters = end, 0
+    written: list[str] = []
+    bound: list[Any] = []
+    characters = 0
+    for row in rows:
+        marks: list[str] = []
+        strings: list[Any] = []
+        for value in values_of(row):
+            write = _LITERALS.get(type(value))
+            if write is None:
+                strings.append(value)
+                marks.append("%s")
+            else:
+                marks.append(write(value))
+        more = sum([len(each) for each in strings if isinstance(each, str)])
+        if written and (len(written) == _MOST_ROWS or characters + more > _MOST_CHARACTERS):
+            yield written, bound
+            written, bound, characters = [], [], 0
+        written.append(f"({', '.join(marks)}{fillers})")
+        bound += strings
         characters += more
-    yield rows[start:]
+    yield written, bound
 
 
 def _update_mysql(
@@ -111,19 +126,9 @@ def _update_mysql(
 ) -> None:
     """INSERT existing rows, which updates them: an UPDATE cannot set many rows' own values."""
     into, fillers, news = _mysql(table, names)
-    values_of = operator.itemgetter(*names)
-    bound: list[Any] = []
-    written = []
-    for row in rows:
-        marks = []
-        for value in values_of(row):
-            write = _LITERALS.get(type(value))
-            if write is None:
-                bound.append(value)
-            marks.append("%s" if write is None else write(value))
-        written.append(f"({', '.join(marks)}{fillers})")
-    # Not by SQLAlchemy's parameters, which double the cost of the driver's.
-    connection.exec_driver_sql(into + ", ".join(written) + news, tuple(bound))
+    for written, bound in in_packets(rows, names, fillers):
+        # Not by SQLAlchemy's parameters, which double the cost of the driver's.
+        connection.exec_driver_sql(into + ", ".join(written) + news, tuple(bound))
 
 
 @functools.cache

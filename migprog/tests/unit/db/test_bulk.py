@@ -23,9 +23,12 @@ NAMES = ("id", "text")
 )
 def test_rows_are_written_in_parts_that_fit_into_a_packet(texts, sizes):
     rows: list[dict[str, Any]] = [{"id": n, "text": text} for n, text in enumerate(texts)]
-    parts = [list(part) for part in bulk.in_packets(rows, NAMES)]
-    assert [row for part in parts for row in part] == rows
-    assert [len(part) for part in parts if part] == sizes
+    parts = [part for part in bulk.in_packets(rows, NAMES) if part[0]]
+    assert [text for _written, bound in parts for text in bound] == [t for t in texts if t]
+    assert [row for written, _bound in parts for row in written] == [
+        f"({number}, {'%s' if text else 'NULL'})" for number, text in enumerate(texts)
+    ]
+    assert [len(written) for written, _bound in parts] == sizes
 
 
 def test_longest_advice_fits_into_its_column():
