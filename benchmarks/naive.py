@@ -20,6 +20,7 @@ import time  # noqa: E402
 import uuid  # noqa: E402
 from typing import Any  # noqa: E402
 
+import futurist  # noqa: E402
 import oslo_messaging  # noqa: E402
 from oslo_messaging._drivers import amqpdriver  # noqa: E402
 from sqlalchemy import orm, select  # noqa: E402
@@ -141,6 +142,9 @@ def main() -> None:
     if role == "conductor":
         endpoint = Conductor(objects.connect(config))
         server = rpc.server(transport, TOPIC, "naive", [endpoint])
+        if not concurrency.is_green():
+            # This, too, as everybody else has it.
+            server._executor_cls = futurist.ThreadPoolExecutor
         server.start()
     else:
         client = rpc.client(transport, TOPIC, "1.0", 60.0)
