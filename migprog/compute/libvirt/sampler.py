@@ -16,9 +16,9 @@ class Sampler:
     """Reads one server's statistics in a thread of its own; at most one reading is in progress, and
     one more requested.
 
-    Each reading is put into the inbox with the time at which it began. One that is requested begins
-    after the request, also if another request has caused it: no step of two threads between each
-    other may lose it, at worst a reading is made that was not needed.
+    Each reading is put into the inbox with the time at which it began. A reading begins after each
+    request; several requests may share one. Threads need no lock for that: however their steps
+    interleave, no request is lost, and at worst one reading more is made.
 
     ``asked_at``: since when the agent's loop awaits a reading, which begins then or later; None if
     it awaits none. Times are a monotonic clock's.
