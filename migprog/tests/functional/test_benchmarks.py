@@ -133,7 +133,7 @@ def test_benchmark_of_several_conductors_runs():
 def test_benchmark_beside_nova_runs():
     environment = environments.openstack(environments.default_cache())
     lines = run(
-        *("beside_nova.py", f"--environment={environment}", "--runs=1", "--seconds=2"),
+        *("beside_nova.py", f"--environment={environment}", "--runs=1", "--seconds=6"),
         *("--hosts=2", "--hosts-of-one=20"),
     )
     for label in ("Nova, 10 at a time", "2 hosts x 20", "20 hosts x 1"):
