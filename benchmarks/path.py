@@ -27,6 +27,7 @@ import with_threads  # noqa: F401
 
 from lab.parts import broker, databases
 from migprog import conf, context, rpc
+from migprog.concurrency import native_queue
 from migprog.loadtest import child, usage
 from migprog.tests import stores
 
@@ -110,7 +111,7 @@ class Bench:
 
     @contextlib.contextmanager
     def _naive(self, directory: str, role: str, *words: Any) -> Iterator[child.Child]:
-        lines: queue.SimpleQueue[child.Line] = queue.SimpleQueue()
+        lines: queue.SimpleQueue[child.Line] = native_queue()
         arguments = [str(HERE / "naive.py"), role, str(self.config_file), *map(str, words)]
         with child.running(
             ["-W", "ignore", *arguments], pathlib.Path(directory), role, lines

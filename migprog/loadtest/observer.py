@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from migprog import exception, objects
+from migprog.concurrency import native_queue
 from migprog.loadtest.plan import HOST_PREFIX
 
 # Interval between two reads, each of one host; all hosts' migrations are equivalent.
@@ -28,7 +29,7 @@ class Observer:
         self._host_names = host_names
         self._per_host = per_host
         # Changes reported at once: [server_uuid, uuid, sequence, sampled_at].
-        self.changes: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
+        self.changes: queue.SimpleQueue[list[Any]] = native_queue()
         self.ages: list[float] = []
         self.change_ages: list[float] = []
         self._started_at = 0.0
