@@ -115,8 +115,6 @@ class ComputeAgent:
             on_expected=lambda found: self._inbox.put(loop_messages.Expectations(found)),
         )
         self._stopping = False
-        # How many migrations are in progress, as of the loop's latest turn.
-        self._migrating = 0
         name = f"agent {settings.connection_uri}"
         self._loop = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -182,7 +180,7 @@ class ComputeAgent:
             self._in_progress.look(now, self._settings.libvirt_timeout_seconds)
             self._hypervisor.look(now)
             self._attend_all(now, seen_of)
-            self._measuring.look(now, self._watches.has_job, is_quiet=not self._migrating)
+            self._measuring.look(now, self._watches.has_job, is_quiet=not len(self._watches))
             self._journal.release(now)
         self._measuring.stop()
         self._watches.stop()
@@ -364,11 +362,10 @@ class ComputeAgent:
     def _attend_all(self, now: float, seen_of: set[str | None]) -> None:
         """Report what is due, and request readings. ``seen_of``: servers with new messages."""
         self._watches.reporting.attend(self._sending.rules_in_force, now, seen_of)
-        self._migrating = len(self._watches)
         self._sending.tell(self._host_stats())
         self._metrics.count(self._watches, now)
 
     def _host_stats(self) -> HostStats:
         there = self._hypervisor.inventory
         counts = () if there is None else (there.servers, there.memory_bytes)
-        return HostStats(self._migrating, *counts)
+        return HostStats(len(self._watches), *counts)

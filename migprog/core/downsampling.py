@@ -51,8 +51,7 @@ def kept_number(
     not. ``has_turned``: its verdict is another one than before, ``is_bad``: and a bad one."""
     if has_turned:
         return change_number(now_seconds, is_bad)
-    now = number(now_seconds)
-    return now if now > number(before_seconds) else None
+    return number(now_seconds) if is_kept(before_seconds, now_seconds) else None
 
 
 def has_outgrown(before_seconds: float, now_seconds: float) -> bool:

@@ -151,10 +151,10 @@ class StateDirectory:
         try:
             _write(new, data)
             try:
-                os.replace(new, path)
+                new.replace(path)
             except IsADirectoryError:
                 _clear(path)
-                os.replace(new, path)
+                new.replace(path)
         except OSError:
             # A partial file would take space.
             with contextlib.suppress(OSError):
