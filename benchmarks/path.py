@@ -158,7 +158,9 @@ def ready(
     config_file = directory / "path.conf"
     # The naive shape has many transactions at once. Beyond the pool of 5 connections each would
     # open one of its own, which doubles its cost: because of the default.
-    text = f"[DEFAULT]\ntransport_url = {rabbitmq.url}\n[database]\nmax_pool_size = 100\n"
+    text = f"[DEFAULT]\ntransport_url = {rabbitmq.url}\n"
+    # One sample for each update, as the naive shape has it.
+    text += f"[compute]\npoll_interval = {INTERVAL_SECONDS}\n[database]\nmax_pool_size = 100\n"
     config_file.write_text(f"{text}connection = {url}\n")
     ours = None
     if driver is not None:

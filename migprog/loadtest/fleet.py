@@ -10,6 +10,7 @@ from migprog import concurrency
 
 concurrency.choose()
 
+import gc  # noqa: E402
 import heapq  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
@@ -188,7 +189,10 @@ def _batched(values: Sequence[float], size: int) -> list[Sequence[float]]:
 
 def main() -> int:
     put_line(ready=True)
-    Fleet(Share.from_json(sys.stdin.readline())).run()
+    fleet = Fleet(Share.from_json(sys.stdin.readline()))
+    # As an agent does (migprog/service.py): what stays is not searched for garbage.
+    gc.freeze()
+    fleet.run()
     return 0
 
 
