@@ -15,7 +15,7 @@ LISTED = ("migprog", "lab", "benchmarks")
 _LISTED_ENDS = (".py", ".mjs")
 # Of a folder without __init__.py.
 _OF_FOLDERS = {
-    "benchmarks": "What migprog costs: each program measures one thing.",
+    "benchmarks": "What migprog costs: a program for each thing, and what they share.",
     "lab/soak/stand_in": "On the ``PYTHONPATH`` of soaked agents.",
     "migprog/ui/files": "The page's modules, which browsers run as they are.",
 }
