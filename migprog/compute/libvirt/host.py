@@ -117,7 +117,6 @@ class Host:
 
         ``left``: an earlier agent has left it migrating; look where it is now.
         """
-        self._reader.begin(server_uuid, left)
         # With attempts of its own: many migrations begin at once.
         opening = Opening(self._open_seconds)
         connection = ThreadConnection(self.uri, opening, lambda: self._steers)
@@ -131,10 +130,12 @@ class Host:
             connection.close()
 
         sampler = Sampler(server_uuid, read, self.gathering, ended)
+        # First of all: a server whose thread cannot be started is left to the searches.
+        sampler.start()
+        self._reader.begin(server_uuid, left)
         self._samplers.add(sampler)
         # From now on the sampler checks whether it answers.
         self._search.leave_to_sampler(server_uuid)
-        sampler.start()
         return sampler
 
     def read_completed(self, server_uuid: str, at: float) -> None:

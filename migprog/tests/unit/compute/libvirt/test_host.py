@@ -7,7 +7,7 @@ import libvirt
 import pytest
 
 from lab import fake_libvirt
-from migprog.compute.libvirt import host
+from migprog.compute.libvirt import host, sampler
 from migprog.compute.libvirt.callbacks import ALL
 from migprog.compute.libvirt.loop_messages import Disconnected
 from migprog.compute.libvirt.opening import Opening
@@ -127,11 +127,23 @@ def test_host_connects_again_while_attempts_of_its_search_hang(silent):
 
 def test_sampler_whose_attempt_to_connect_hangs_ends(silent):
     silent._connection = Connection()
-    sampler = silent.sampler(SERVER)
-    sampler.ask(0.0, 0.0)
+    hung = silent.sampler(SERVER)
+    hung.ask(0.0, 0.0)
     (reading,) = inboxes.take(silent._inbox)
     assert isinstance(reading, Reading)
     assert reading.error == "no answer from libvirt within 0.05 s"
-    sampler.stop()
+    hung.stop()
     while silent._sampled():
         silent._inbox.get_all(SECONDS)
+
+
+def test_server_whose_sampler_cannot_be_started_is_left_to_the_searches(monkeypatch):
+    def fail(_target, _name):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(sampler, "native_thread", fail)
+    here = host.Host("", Inbox(), 5.0, qemu_events=False)
+    with pytest.raises(RuntimeError):
+        here.sampler(SERVER)
+    assert here._sampled() == set()
+    assert not here._read_next(SERVER)
