@@ -15,6 +15,7 @@ from typing import Any
 
 import libvirt
 
+from migprog.compute.libvirt.opening import Opening
 from migprog.concurrency import native_thread
 
 # A libvirt that does not answer for so long (interval × count seconds) counts as disconnected.
@@ -23,28 +24,32 @@ KEEPALIVE = (5, 6)
 
 class ThreadConnection:
     """A connection to the libvirt behind ``uri`` for one thread. It is opened at the first use, and
-    again when it has broken.
+    again when it has broken; ``opening`` has the deadline for that.
 
     ``is_read_write`` is asked at each use, and may change; without it the connection is read-only.
     libvirt shows the bandwidth limit on read-write connections alone. Where it refuses one, the
     connection is read-only.
     """
 
-    def __init__(self, uri: str, is_read_write: Callable[[], bool] | None = None) -> None:
+    def __init__(
+        self, uri: str, opening: Opening, is_read_write: Callable[[], bool] | None = None
+    ) -> None:
         self._uri = uri
+        self._opening = opening
         self._is_read_write = is_read_write
         self._opened_read_write = False
         self._connection: libvirt.virConnect | None = None
 
     def get(self) -> Any:
-        """Return the connection. Raises :class:`libvirtError`; may hang as long as libvirt does."""
+        """Return the connection. Raises :class:`libvirtError`, or :class:`TimeoutError` if it could
+        not be opened in time."""
         read_write = self._is_read_write is not None and self._is_read_write()
         if self._connection is not None and not (
             self._connection.isAlive() and self._opened_read_write == read_write
         ):
             self.close()
         if self._connection is None:
-            self._connection = self._open(read_write)
+            self._connection = self._opening.open(lambda: self._open(read_write))
             self._opened_read_write = read_write
             self._connection.setKeepAlive(*KEEPALIVE)
         return self._connection

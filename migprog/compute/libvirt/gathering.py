@@ -13,8 +13,9 @@ LONGEST_SECONDS = 0.1
 
 
 class Gathering:
-    """The threads that read call :meth:`put`, the loop calls the rest. Single steps on a set
-    need no lock, and eventlet's would not work in these threads. Times are a monotonic clock's."""
+    """The threads that read call :meth:`put`, the loop calls the rest. There is no lock, as
+    eventlet's do not work in these threads: no reading is left lying because of the order of the
+    steps in :meth:`put` and :meth:`give_up_late`. Times are a monotonic clock's."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
@@ -34,6 +35,8 @@ class Gathering:
 
     def put(self, reading: Reading) -> None:
         """Put a reading into the inbox; the last one that is awaited wakes the loop."""
+        # Put, discard, then look: the thread that finds nothing awaited wakes the loop after all
+        # the others have put theirs.
         self._inbox.put(reading, wakes=False)
         self._awaited.discard(reading.server_uuid)
         if not self._awaited:
@@ -43,5 +46,7 @@ class Gathering:
         """Wait no longer for readings that are late, and wake the loop: one may have come
         meanwhile, and have left that to the others. From now on each reading wakes the loop."""
         if self._awaited and now >= self._late_at:
+            # Clear, then wake: a thread that looked before has put its reading, and the loop takes
+            # it now; one that looks later wakes the loop itself.
             self._awaited.clear()
             self._inbox.wake()

@@ -65,6 +65,7 @@ class Host:
         open_seconds: float = 30.0,
     ) -> None:
         self.uri = uri
+        self._open_seconds = open_seconds
         self._opening = Opening(open_seconds)
         self._scan_interval_seconds = scan_interval_seconds
         self._inbox = inbox
@@ -75,7 +76,11 @@ class Host:
         self._steers = False
         self._qemu_connection: libvirt.virConnect | None = None
         self._reader = domain_reader.Reader()
-        self._search = Search(uri, inbox, self._reader, self._sampled)
+        # Attempts of the search that hang must not keep the host from connecting again.
+        search_opening = Opening(open_seconds)
+        self._search = Search(
+            lambda: ThreadConnection(uri, search_opening), inbox, self._reader, self._sampled
+        )
         # For the agent's loop: until when the readings are awaited that it has requested.
         self.gathering = Gathering(inbox)
         # Samplers whose threads run; one that hangs stays until its call returns.
@@ -112,8 +117,9 @@ class Host:
 
         ``left``: an earlier agent has left it migrating; look where it is now.
         """
-        self._reader.begin(server_uuid, left)
-        connection = ThreadConnection(self.uri, lambda: self._steers)
+        # With attempts of its own: many migrations begin at once.
+        opening = Opening(self._open_seconds)
+        connection = ThreadConnection(self.uri, opening, lambda: self._steers)
         when = (BlockJobs(time.monotonic), VcpuTimes(time.monotonic))
         read = functools.partial(self._read, connection, server_uuid, *when)
 
@@ -124,10 +130,12 @@ class Host:
             connection.close()
 
         sampler = Sampler(server_uuid, read, self.gathering, ended)
+        # First of all: a server whose thread cannot be started is left to the searches.
+        sampler.start()
+        self._reader.begin(server_uuid, left)
         self._samplers.add(sampler)
         # From now on the sampler checks whether it answers.
         self._search.leave_to_sampler(server_uuid)
-        sampler.start()
         return sampler
 
     def read_completed(self, server_uuid: str, at: float) -> None:
@@ -229,6 +237,8 @@ class Host:
         self._take_claim(connection)
         self._callbacks.register(connection)
         self._connection = connection
+        # Else libvirt would be reported as connected before each attempt that hangs.
+        self._search.open()
         without = self._connect_qemu() if self._qemu_events else None
         self._inbox.put(
             Connected(
@@ -290,8 +300,8 @@ class Host:
         if self._connection is not None:
             try:
                 return self._reader.read(own.get(), server_uuid, block_jobs, vcpu_times)
-            except libvirt.libvirtError as refused:
-                error = str(refused)
+            except (libvirt.libvirtError, TimeoutError) as failed:
+                error = str(failed)
         return Reading(server_uuid=server_uuid, at=time.monotonic(), error=error)
 
     def _lost(self, error: str) -> None:

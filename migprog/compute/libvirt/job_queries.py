@@ -131,7 +131,12 @@ class JobQueries:
         self._no_answer(server_uuid)
         if lock is Lock.JOB and len(self._waited_for) < MAX_WAITING:
             self._waited_for.add(server_uuid)
-            native_thread(lambda: self._wait_for(server_uuid), f"search {server_uuid}")
+            try:
+                native_thread(lambda: self._wait_for(server_uuid), f"search {server_uuid}")
+            except BaseException:
+                # No thread will.
+                self._waited_for.discard(server_uuid)
+                raise
 
     def waited(self, connection: Connection, server_uuid: str, server: Any) -> None:
         """Handle the return of a call that was left waiting; runs in a round's thread."""

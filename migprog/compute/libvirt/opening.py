@@ -19,7 +19,7 @@ _RARE_SECONDS = 600.0
 
 
 class Opening:
-    """Attempts of ``seconds`` each; used by one thread."""
+    """Attempts of ``seconds`` each, by any threads. Those that share it share its limit."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

@@ -9,7 +9,6 @@ import libvirt
 
 from migprog.compute.libvirt import domain_reader
 from migprog.compute.libvirt.callbacks import ALL
-from migprog.compute.libvirt.connection import ThreadConnection
 from migprog.compute.libvirt.job_queries import Connection, JobQueries, Lock
 from migprog.compute.libvirt.loop_messages import ArrivedServers, HostInventory
 from migprog.concurrency import Inbox
@@ -20,12 +19,13 @@ _ARRIVED = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_MIGRATED)
 class Search:
     """The searches of one libvirt, by the thread that is its host's.
 
-    ``sampled`` returns the servers whose statistics a sampler reads: they are left to it.
+    ``connect`` makes a connection, which is not open yet. ``sampled`` returns the servers whose
+    statistics a sampler reads: they are left to it.
     """
 
     def __init__(
         self,
-        uri: str,
+        connect: Callable[[], Connection],
         inbox: Inbox,
         reader: domain_reader.Reader,
         sampled: Callable[[], set[str]],
@@ -33,12 +33,16 @@ class Search:
         self._inbox = inbox
         self._reader = reader
         self._sampled = sampled
-        self._queries = JobQueries(inbox, lambda: ThreadConnection(uri), self._ask, self._lock)
+        self._queries = JobQueries(inbox, connect, self._ask, self._lock)
         self._has_counted = False
 
     def leave_to_sampler(self, server_uuid: str) -> None:
         """From now on a sampler notices whether the server answers. Of any thread."""
         self._queries.drop([server_uuid])
+
+    def open(self) -> None:
+        """Open the connection, unless it is open. Raises what its ``get`` raises."""
+        self._queries.connection.get()
 
     def reset(self) -> None:
         """Forget the connection, and which servers do not answer."""
@@ -107,6 +111,9 @@ class Search:
             connection = own.get()
             domain, domain_state = _asked(connection, server_uuid, asked)
             reading = self._reader.find(connection, domain, server_uuid, domain_state)
+        except TimeoutError:
+            # The connection could not be opened.
+            return False
         except libvirt.libvirtError as error:
             return error.get_error_code() != libvirt.VIR_ERR_OPERATION_TIMEOUT
         if reading is not None:
@@ -116,7 +123,7 @@ class Search:
     def _lock(self, own: Connection, server_uuid: str, asked: Any) -> Lock:
         try:
             domain, _ = _asked(own.get(), server_uuid, asked)
-        except libvirt.libvirtError:
+        except (libvirt.libvirtError, TimeoutError):
             # If something is wrong with the server, the next call fails at once.
             return Lock.FREE
         return self._reader.lock(domain)

@@ -1,12 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a libvirt's servers are looked at, on a connection that does nothing."""
+"""When a libvirt's servers are looked at, on a connection that does nothing or does not come."""
+
+import threading
+
+import libvirt
+import pytest
 
 from lab import fake_libvirt
-from migprog.compute.libvirt import host
+from migprog.compute.libvirt import host, sampler
 from migprog.compute.libvirt.callbacks import ALL
+from migprog.compute.libvirt.loop_messages import Disconnected
+from migprog.compute.libvirt.opening import Opening
 from migprog.compute.libvirt.search import Search
 from migprog.concurrency import Inbox
+from migprog.core.observation import Reading
+from migprog.tests import inboxes
 from migprog.tests.fixtures.driven import SERVER
+
+SECONDS = 30.0
 
 
 class Connection(fake_libvirt.Connection):
@@ -16,7 +27,7 @@ class Connection(fake_libvirt.Connection):
 
 class Searches(Search):
     def __init__(self, here):
-        super().__init__("", here._inbox, here._reader, here._sampled)
+        super().__init__(Connection, here._inbox, here._reader, here._sampled)
         self._here = here
 
     def run(self, named):
@@ -80,3 +91,59 @@ def test_server_with_a_sampler_is_left_to_it(monkeypatch):
     here.sampler(SERVER).stop()
     assert left == [SERVER]
     assert here._sampled() <= {SERVER}
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    """A host whose libvirt answers the connection for events, and no other for :data:`SECONDS`."""
+    inbox, answers = Inbox(), threading.Event()
+    here = host.Host("", inbox, 5.0, qemu_events=False, open_seconds=0.05)
+    # However busy the machine is.
+    here._opening = Opening(SECONDS)
+
+    def open_(_uri):
+        if here._connection is not None:
+            answers.wait(SECONDS)
+        return Connection()
+
+    monkeypatch.setattr(libvirt, "openReadOnly", open_)
+    yield here
+    answers.set()
+    inbox.close()
+
+
+def test_host_connects_again_while_attempts_of_its_search_hang(silent):
+    errors = []
+    for _ in range(5):
+        silent._wakes.put(None)
+        silent._run()
+        # It has not been connected.
+        (message,) = silent._inbox.get_all(0)
+        assert isinstance(message, Disconnected)
+        errors.append(message.error)
+    no_answer = "no answer from libvirt within 0.05 s"
+    assert errors == [no_answer] * 4 + ["too many calls wait for libvirt"]
+
+
+def test_sampler_whose_attempt_to_connect_hangs_ends(silent):
+    silent._connection = Connection()
+    hung = silent.sampler(SERVER)
+    hung.ask(0.0, 0.0)
+    (reading,) = inboxes.take(silent._inbox)
+    assert isinstance(reading, Reading)
+    assert reading.error == "no answer from libvirt within 0.05 s"
+    hung.stop()
+    while silent._sampled():
+        silent._inbox.get_all(SECONDS)
+
+
+def test_server_whose_sampler_cannot_be_started_is_left_to_the_searches(monkeypatch):
+    def fail(_target, _name):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(sampler, "native_thread", fail)
+    here = host.Host("", Inbox(), 5.0, qemu_events=False)
+    with pytest.raises(RuntimeError):
+        here.sampler(SERVER)
+    assert here._sampled() == set()
+    assert not here._read_next(SERVER)

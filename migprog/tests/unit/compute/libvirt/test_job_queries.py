@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from migprog.compute.libvirt import job_queries
 from migprog.compute.libvirt.job_queries import MAX_WAITING, JobQueries, Lock
 from migprog.compute.libvirt.loop_messages import AnswersAgain, NoAnswer
 from migprog.concurrency import Inbox
@@ -30,7 +31,7 @@ class Server:
 
 
 class Connection:
-    """Notes whether two threads use it at once, or one that is closed."""
+    """Notes whether two threads use it at once, or one that is closed and was not opened again."""
 
     def __init__(self):
         self.calls = 0
@@ -38,6 +39,7 @@ class Connection:
         self.misused = False
 
     def get(self):
+        self.closed = False
         return self
 
     def close(self):
@@ -158,6 +160,27 @@ def test_a_server_whose_lock_a_job_holds_is_waited_for(site):
     assert here.insisted == ["b"]
     here.servers["b"].released.set()
     assert here.messages(3)[-1] == (AnswersAgain, "b")
+
+
+def test_server_is_queried_again_after_a_thread_that_waits_for_it_could_not_be_started(
+    site, monkeypatch
+):
+    start = job_queries.native_thread
+
+    def fail(target, name):
+        # Those of the searches can.
+        if name != "search":
+            raise RuntimeError("can't start new thread")
+        start(target, name)
+
+    here = site(a=Server(lock=Lock.JOB))
+    here.asking._no_answer("a")
+    monkeypatch.setattr(job_queries, "native_thread", fail)
+    with pytest.raises(RuntimeError):
+        here.search()
+    here.asking.reset()
+    here.search()
+    assert here.servers["a"].asked == 1
 
 
 def test_no_more_than_a_few_of_libvirts_threads_are_kept_waiting(site):

@@ -24,8 +24,7 @@ class Silent(Search):
     def __init__(self):
         self.inbox = Inbox()
         self.watched: set[str] = set()
-        super().__init__("", self.inbox, Reader(), lambda: self.watched)
-        self._queries.connection = Connection()
+        super().__init__(Connection, self.inbox, Reader(), lambda: self.watched)
         self._queries._no_answer(SERVER)
 
     def _states(self, _connection, _named):
