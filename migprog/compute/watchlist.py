@@ -45,7 +45,7 @@ class WatchList:
     """Used by the agent's loop alone. ``sampler`` starts the thread that reads a server.
 
     ``judged`` is called with each migration that was assessed. ``reporting`` reports what is due;
-    its ``settings``, for both, may be replaced at any time."""
+    its ``settings``, for both, may be replaced between calls."""
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ _CUT_OFF_SECONDS = 0.5
 
 class SenderThread:
     """``key`` and ``rules`` are the sender's, before it begins and after. For the arguments see
-    :class:`Sender`. Used by the agent's loop alone."""
+    :class:`Sender`. Used by the agent's loop alone, and stopped once that has ended."""
 
     def __init__(
         self,

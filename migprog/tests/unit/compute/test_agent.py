@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's loop on a libvirt by arithmetic, in a process of its own: there is one a process."""
 
+import dataclasses
 import os
 import pathlib
 import subprocess
@@ -220,3 +221,18 @@ def test_without_anybody_to_end_its_process_the_log_says_why_an_agent_must_not_r
     (record,) = caplog.records
     assert record.levelname == "ERROR"
     assert "another has it; two agents would record" in record.getMessage()
+
+
+def test_settings_that_are_read_again_are_applied_by_the_loop_alone():
+    agent = ComputeAgent(SETTINGS, conductor=None)
+    changed = dataclasses.replace(SETTINGS, poll_interval_seconds=7.0)
+    agent.reload(changed)
+    assert agent._watches.reporting.settings is SETTINGS
+    agent._take_all(0.0)
+    assert agent._watches.reporting.settings is changed
+
+
+def test_status_does_not_look_at_what_the_loop_changes():
+    agent = ComputeAgent(SETTINGS, conductor=None)
+    del agent._watches
+    assert agent.status().text.endswith("waiting for libvirt")
