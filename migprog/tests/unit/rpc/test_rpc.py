@@ -33,6 +33,20 @@ def test_a_call_that_hangs_ends_in_time_and_so_many_hang_and_no_more():
     go.set()
 
 
+def cannot_start(_thread):
+    raise RuntimeError("can't start new thread")
+
+
+def test_calls_are_possible_again_once_threads_can_be_started_again(monkeypatch):
+    calls = DeadlineRunner(most=1)
+    with monkeypatch.context() as system:
+        system.setattr(threading.Thread, "start", cannot_start)
+        for _ in range(2):
+            with pytest.raises(TimeoutError, match=r"call to the broker .* can't start new thread"):
+                calls.run(lambda: 7, _SECONDS)
+    assert calls.run(lambda: 7, _SECONDS) == 7
+
+
 def test_a_call_gives_its_result_and_its_error():
     calls = DeadlineRunner(most=1)
     assert calls.run(lambda: 7, _SECONDS) == 7
