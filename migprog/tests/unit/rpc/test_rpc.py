@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Remote calls that hang, answers that cannot be delivered, and contexts that anybody may send."""
 
+import collections
 import contextlib
 import logging
 import queue
@@ -134,6 +135,24 @@ def test_replies_drops_answers_to_invalid_queue_names(caplog, queue):
     Replies().send(queue, lambda: sent.append(queue))
     assert not sent
     assert "dropped 1 answer(s)" in caplog.text
+
+
+def test_replies_whose_thread_could_not_start_are_sent_by_the_next_ones(monkeypatch):
+    replies, sent = Replies(), threading.Semaphore(0)
+    attempts = collections.Counter()
+
+    def send_to(name):
+        attempts[name] += 1
+        if attempts[name] == 1:
+            undeliverable()
+        sent.release()
+
+    with monkeypatch.context() as system:
+        system.setattr(threading.Thread, "start", cannot_start)
+        with pytest.raises(RuntimeError):
+            replies.send("first", lambda: send_to("first"))
+    replies.send("second", lambda: send_to("second"))
+    assert sent.acquire(timeout=_SECONDS) and sent.acquire(timeout=_SECONDS)
 
 
 def test_replies_gives_up_and_logs_it_once(caplog):
