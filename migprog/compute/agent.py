@@ -297,6 +297,7 @@ class ComputeAgent:
                 self._arrivals.blind()
             case loop_messages.HostInventory():
                 self._hypervisor.take(message, now)
+                self._begin_to_serve()
             case loop_messages.Destinations():
                 self._watches.destinations(message)
             case loop_messages.Expectations():
@@ -343,14 +344,22 @@ class ComputeAgent:
             )
         self._other_agent.since = None
         self._hypervisor.take(message, time.monotonic())
-        if not self._sending.has_begun:
-            address = Address(self._settings.host or node, node, self._settings.my_ip)
-            self._recorder.host = address.host
-            sender = self._sending.begin(address, self._loop_age_seconds)
-            if self._listen is not None:
-                listening.start(
-                    *(self._listen, address.host, node, self._inbox, self._settings, sender)
-                )
+        self._begin_to_serve()
+
+    def _begin_to_serve(self) -> None:
+        """Begin to report and to listen, once the host's name is known. What could not begin, as
+        no thread could be started, does after the next search."""
+        node = self._hypervisor.node
+        if node is None or (self._sending.has_begun and self._listen is None):
+            return
+        address = Address(self._settings.host or node, node, self._settings.my_ip)
+        self._recorder.host = address.host
+        sender = self._sending.begin(address, self._loop_age_seconds)
+        if self._listen is not None:
+            listening.start(
+                *(self._listen, address.host, node, self._inbox, self._settings, sender)
+            )
+            self._listen = None
 
     def _resume_all(self, loaded: Loaded) -> None:
         """Resume what an earlier agent has left."""
