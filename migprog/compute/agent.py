@@ -103,7 +103,11 @@ class ComputeAgent:
         self._recorder.measured = self._measuring.newest
         self._metrics = HostMetrics(settings.per_migration_metrics)
         self._watches = WatchList(
-            *(settings, self._host.sampler, self._recorder, self._journal, self._steering),
+            settings=settings,
+            sampler=self._host.sampler,
+            recorder=self._recorder,
+            journal=self._journal,
+            steering=self._steering,
             judged=self._metrics.judged,
         )
         self._hypervisor = Hypervisor(settings)
