@@ -116,11 +116,19 @@ class WatchList:
             watched.sampler.stop()
 
     def resume(self, checkpoint: Checkpoint, now: float) -> bool:
-        """Resume a migration from its checkpoint, unless its server is watched already."""
+        """Resume a migration from its checkpoint, unless its server is watched already, or no
+        thread can be started to read it; return whether that was done."""
         if checkpoint.server_uuid in self:
             return False
         LOG.info("server %s: looking for its migration %s", checkpoint.server_uuid, checkpoint.uuid)
-        self._begin(checkpoint.server_uuid, now, checkpoint)
+        try:
+            self._begin(checkpoint.server_uuid, now, checkpoint)
+        except RuntimeError as error:
+            LOG.warning(
+                "server %s: cannot read it: %s; check this system's limits of threads and memory",
+                *(checkpoint.server_uuid, error),
+            )
+            return False
         return True
 
     def take(self, seen: Observation) -> None:
