@@ -3,8 +3,9 @@
 
 Every serving command calls :func:`choose` first. The rest of the program is written with
 ``threading``, which is green under eventlet. What must run in a native thread with any backend, as
-libvirt blocks in C, is started by :func:`native_thread` and communicates through an :class:`Inbox`
-only: eventlet's locks, queues and loggers must not be used from native threads.
+libvirt blocks in C, is started by :func:`native_thread` and communicates through an :class:`Inbox`,
+a :func:`native_queue`, or single steps on a set or dict: eventlet's locks, queues and loggers must
+not be used from native threads.
 
 The choice is an environment variable rather than an option: eventlet patches parts of the standard
 library before anything else imports them, and reading the configuration imports most of it.
@@ -140,10 +141,11 @@ def native_thread(target: Callable[[], None], name: str) -> None:
 
 class _NativeQueue(_queue.SimpleQueue):  # type: ignore[type-arg]
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Return the next item, as ``queue.SimpleQueue`` does.
+        """Return the next item, as ``queue.SimpleQueue`` does. One thread at a time may get with a
+        timeout, and no other may get meanwhile.
 
-        After the first attempt CPython (3.11.2) waits for ever if the timeout has passed by then:
-        the more often, the shorter it is and the busier the machine.
+        If the lock is free, CPython's (3.11.2) first attempt takes it, finds no item, and
+        recomputes the timeout; a negative one means for ever. ``get_nowait`` takes the lock first.
         """
         if timeout is not None:
             with contextlib.suppress(_queue.Empty):

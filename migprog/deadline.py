@@ -39,8 +39,8 @@ class DeadlineRunner:
         """Return what ``call`` returns, or raise what it raises.
 
         Raises :class:`TimeoutError` after ``seconds``, while the call continues, or at once if too
-        many calls are running, unless it ``is_extra``. What a call returns too late is passed to
-        ``late``, in its thread.
+        many calls are running, unless it ``is_extra``, or if the system has no thread for it. What
+        a call returns too late is passed to ``late``, in its thread.
         """
         if not (is_extra or _takes(self._free)):
             raise TimeoutError(f"too many calls wait for {self._whom}")
@@ -62,7 +62,7 @@ class DeadlineRunner:
             elif late is not None and error is None:
                 late(result)
 
-        self._start(work, f"call to {self._whom}")
+        self._begin(work, is_extra)
         try:
             result, error = results.get(timeout=seconds)
         except queue.Empty:
@@ -72,6 +72,14 @@ class DeadlineRunner:
         if error is not None:
             raise error
         return result
+
+    def _begin(self, work: Callable[[], None], is_extra: bool) -> None:
+        try:
+            self._start(work, f"call to {self._whom}")
+        except RuntimeError as error:
+            if not is_extra:
+                self._free.put(None)
+            raise TimeoutError(f"no call to {self._whom} can begin: {error}") from error
 
 
 def _green_thread(target: Callable[[], None], name: str) -> None:

@@ -95,17 +95,19 @@ class Party:
         return f"{self.name}, no answer for {describe(now - since)}"
 
 
+# Makes one party of a name, whoever asks for it at the same time.
+_LOCK = threading.Lock()
 _PARTIES: "weakref.WeakValueDictionary[str, Party]" = weakref.WeakValueDictionary()
 
 
 def party(log: logging.Logger, name: str, follows: str, what_to_do: str) -> Party:
     """Return the party of that name, one object for all users, so that its outage is logged
     once, with what follows for each of them."""
-    found = _PARTIES.get(name)
-    if found is None:
-        found = _PARTIES[name] = Party(log, name, follows, what_to_do)
-    else:
-        found.also(follows, what_to_do)
+    with _LOCK:
+        found = _PARTIES.get(name)
+        if found is None:
+            found = _PARTIES[name] = Party(log, name, follows, what_to_do)
+    found.also(follows, what_to_do)
     return found
 
 
@@ -118,7 +120,10 @@ def worked(name: str) -> None:
 
 def holding_up() -> list[Party]:
     """Return the parties for which this process may be waiting now, by name."""
-    return [each for _name, each in sorted(_PARTIES.items()) if each.holds_up]
+    # One step of the interpreter: other threads add parties meanwhile, and drop them.
+    known = (reference() for reference in _PARTIES.valuerefs())
+    there = (each for each in known if each is not None and each.holds_up)
+    return sorted(there, key=lambda each: each.name)
 
 
 def _count(failures: int, seconds: float) -> str:

@@ -185,12 +185,12 @@ class ListWatchers:
         with self._changed:
             now = self._asked_at = time.monotonic()
             if self._run is None and not self._is_stopped:
-                self._run, self._failure, self._read_at = object(), None, now
-                for target in (self._read_rounds, self._end_waits):
+                run, self._failure, self._read_at = object(), None, now
+                # If the second one cannot be started, the first one ends, as it has no run.
+                for target in (self._end_waits, self._read_rounds):
                     name = target.__name__.strip("_")
-                    threading.Thread(
-                        target=target, args=(self._run,), name=name, daemon=True
-                    ).start()
+                    threading.Thread(target=target, args=(run,), name=name, daemon=True).start()
+                self._run = run
             if self._failure is not None:
                 raise self._failure()
             if self._is_behind(now) or (self._is_stopped and self._snapshot is None):

@@ -71,7 +71,11 @@ class Actions:
             monitor.forced = True
         else:
             monitor.abort_asked()
-        self._act(request.action, server_uuid, monitor.seen_clock)
+        try:
+            self._act(request.action, server_uuid, monitor.seen_clock)
+        except Exception as error:
+            # Such as a thread that cannot be started.
+            self.done(ActionResult(server_uuid=server_uuid, at=now, error=repr(error)))
 
     def _refusal(self, request: Request, monitor: Monitor | None) -> Refusal | None:
         if monitor is None or monitor.uuid != request.target.uuid:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent of one host: one loop that handles what libvirt reports and decides what to ask next.
 
-Only this loop touches the agent's state; threads that block (libvirt's, the sender's) only pass
-messages to it. So nothing here needs a lock, and no domain waits for another.
+Only this loop touches the agent's state, and after it ``stop``, which waits for its end a moment.
+Other threads (libvirt's, the sender's, the one that handles SIGHUP) only pass messages to it. So
+nothing here needs a lock, and no domain waits for another.
 """
 
 import logging
@@ -102,7 +103,11 @@ class ComputeAgent:
         self._recorder.measured = self._measuring.newest
         self._metrics = HostMetrics(settings.per_migration_metrics)
         self._watches = WatchList(
-            *(settings, self._host.sampler, self._recorder, self._journal, self._steering),
+            settings=settings,
+            sampler=self._host.sampler,
+            recorder=self._recorder,
+            journal=self._journal,
+            steering=self._steering,
             judged=self._metrics.judged,
         )
         self._hypervisor = Hypervisor(settings)
@@ -115,6 +120,8 @@ class ComputeAgent:
             on_expected=lambda found: self._inbox.put(loop_messages.Expectations(found)),
         )
         self._stopping = False
+        # How many are in progress; for the thread that shows the status.
+        self._migrations = 0
         name = f"agent {settings.connection_uri}"
         self._loop = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -131,7 +138,7 @@ class ComputeAgent:
         """
         self._stopping = True
         self._host.stop()
-        self._inbox.put(None)
+        self._inbox.wake()
         self._loop.join(_STOP_SECONDS)
         self._recorder.stop()
         self._journal.release_all(time.monotonic())
@@ -140,19 +147,15 @@ class ComputeAgent:
             self._state_writer.stop()
 
     def reload(self, settings: Settings) -> None:
-        """Use new intervals, and what steering is to do; the rest stays as it was at the start."""
-        self._settings = self._hypervisor.settings = settings
-        self._host.search_every(settings.scan_interval_seconds)
-        self._watches.reporting.settings = settings
-        self._metrics.per_migration = settings.per_migration_metrics
-        self._host.read_for(steers=settings.steers, bandwidth=settings.reads_bandwidth)
-        self._steering.use(settings.steering_mode, settings.policies)
-        self._measuring.rules = settings.measuring
-        self._sending.use_rules(settings.rules)
-        self._inbox.put(None)
+        """Use new intervals, and what steering is to do; the rest stays as it was at the start.
+
+        May be called in any thread, before the start, too: the loop applies it in its next turn.
+        """
+        self._inbox.put(settings)
 
     def status(self) -> systemd.Status:
-        return self._hypervisor.status(len(self._watches))
+        """Return what the agent does; may be called in any thread."""
+        return self._hypervisor.status(self._migrations)
 
     def _run(self) -> None:
         loops.run(f"the agent of {self._settings.connection_uri}", self._watch, self._fail)
@@ -180,7 +183,7 @@ class ComputeAgent:
             self._in_progress.look(now, self._settings.libvirt_timeout_seconds)
             self._hypervisor.look(now)
             self._attend_all(now, seen_of)
-            self._measuring.look(now, self._watches.has_job, is_quiet=not len(self._watches))
+            self._measuring.look(now, self._watches.has_job, is_quiet=not self._migrations)
             self._journal.release(now)
         self._measuring.stop()
         self._watches.stop()
@@ -223,7 +226,7 @@ class ComputeAgent:
         | Request
         | MeasureRequest
         | MeasureAllRequest
-        | None,
+        | Settings,
     ) -> None:
         match message:
             # The most frequent first.
@@ -243,10 +246,20 @@ class ComputeAgent:
                 metrics.state_path_free(self._settings.connection_uri, message.free_bytes)
             case Request() | MeasureRequest() | MeasureAllRequest():
                 self._take_request(message, time.monotonic())
-            case None:
-                pass
+            case Settings():
+                self._use(message)
             case _:
                 self._take_host(message)
+
+    def _use(self, settings: Settings) -> None:
+        self._settings = self._hypervisor.settings = settings
+        self._host.search_every(settings.scan_interval_seconds)
+        self._watches.reporting.settings = settings
+        self._metrics.per_migration = settings.per_migration_metrics
+        self._host.read_for(steers=settings.steers, bandwidth=settings.reads_bandwidth)
+        self._steering.use(settings.steering_mode, settings.policies)
+        self._measuring.rules = settings.measuring
+        self._sending.use_rules(settings.rules)
 
     def _take_request(
         self, request: Request | MeasureRequest | MeasureAllRequest, now: float
@@ -288,6 +301,7 @@ class ComputeAgent:
                 self._arrivals.blind()
             case loop_messages.HostInventory():
                 self._hypervisor.take(message, now)
+                self._begin_to_serve()
             case loop_messages.Destinations():
                 self._watches.destinations(message)
             case loop_messages.Expectations():
@@ -334,14 +348,22 @@ class ComputeAgent:
             )
         self._other_agent.since = None
         self._hypervisor.take(message, time.monotonic())
-        if not self._sending.has_begun:
-            address = Address(self._settings.host or node, node, self._settings.my_ip)
-            self._recorder.host = address.host
-            sender = self._sending.begin(address, self._loop_age_seconds)
-            if self._listen is not None:
-                listening.start(
-                    *(self._listen, address.host, node, self._inbox, self._settings, sender)
-                )
+        self._begin_to_serve()
+
+    def _begin_to_serve(self) -> None:
+        """Begin to report and to listen, once the host's name is known. What could not begin, as
+        no thread could be started, does after the next search."""
+        node = self._hypervisor.node
+        if node is None or (self._sending.has_begun and self._listen is None):
+            return
+        address = Address(self._settings.host or node, node, self._settings.my_ip)
+        self._recorder.host = address.host
+        sender = self._sending.begin(address, self._loop_age_seconds)
+        if self._listen is not None:
+            listening.start(
+                *(self._listen, address.host, node, self._inbox, self._settings, sender)
+            )
+            self._listen = None
 
     def _resume_all(self, loaded: Loaded) -> None:
         """Resume what an earlier agent has left."""
@@ -362,10 +384,11 @@ class ComputeAgent:
     def _attend_all(self, now: float, seen_of: set[str | None]) -> None:
         """Report what is due, and request readings. ``seen_of``: servers with new messages."""
         self._watches.reporting.attend(self._sending.rules_in_force, now, seen_of)
+        self._migrations = len(self._watches)
         self._sending.tell(self._host_stats())
         self._metrics.count(self._watches, now)
 
     def _host_stats(self) -> HostStats:
         there = self._hypervisor.inventory
         counts = () if there is None else (there.servers, there.memory_bytes)
-        return HostStats(len(self._watches), *counts)
+        return HostStats(self._migrations, *counts)

@@ -17,7 +17,7 @@ _COUNT_SECONDS = 1.0
 class HostMetrics:
     """Used by the agent's loop alone; scrapes read one number of it.
 
-    ``per_migration``: whether each migration has series of its own; may be replaced at any time.
+    ``per_migration``: whether each migration has series of its own; may be replaced between calls.
     """
 
     def __init__(self, per_migration: bool) -> None:

@@ -297,10 +297,16 @@ class Measuring:
         windows = self.rules.windows
         if request is not None:
             self._log(f"is measured for {request.who}", server_uuid)
-        cancel = self._start(server_uuid, windows)
-        self._under_way = _UnderWay(
-            server_uuid, request, now + sum(windows) + _LATE_SECONDS, cancel
-        )
+        late_at = now + sum(windows) + _LATE_SECONDS
+        under_way = self._under_way = _UnderWay(server_uuid, request, late_at, lambda: None)
+        try:
+            under_way.cancel = self._start(server_uuid, windows)
+        except Exception as error:
+            # Such as a thread that cannot be started.
+            failure, what = Failure.LIBVIRT_FAILED, repr(error)
+            self._ended(
+                MeasuringEnded(server_uuid=server_uuid, at=now, failure=failure, error=what), now
+            )
 
     def _log(self, what: str, server_uuid: str, level: int = logging.INFO) -> None:
         LOG.log(level, "server %s: %s", server_uuid, what)

@@ -222,10 +222,9 @@ class Steering:
         self._in_progress.begin(monitor.server_uuid, now, lambda: self._log_hang(monitor))
         try:
             self._act(advice, monitor.server_uuid, monitor.seen_clock)
-        except BaseException:
-            del self._under_way[monitor.server_uuid]
-            self._in_progress.end(monitor.server_uuid)
-            raise
+        except Exception as error:
+            # Such as a thread that cannot be started.
+            self.done(SteeringResult(server_uuid=monitor.server_uuid, at=now, error=repr(error)))
 
     def _look_for_effect(self, under_way: _UnderWay, monitor: Monitor) -> None:
         """Record an action as done whose effect is seen before libvirt's answer to it."""

@@ -29,7 +29,8 @@ _LOST_EVENT_SECONDS = 10.0
 
 @dataclass(slots=True)
 class WatchedMigration:
-    """``judge_at``: when to assess it if nothing is seen before.
+    """``next_poll_at``: when its next reading is due; infinite until :meth:`ask` has set it.
+    ``judge_at``: when to assess it if nothing is seen before.
 
     ``is_proven``: that it is a migration; nothing is reported of it before. ``drop_at``: when to
     forget a candidate, unless it is proven by then. ``hang``: calls that have not returned, or have

@@ -45,7 +45,7 @@ class WatchList:
     """Used by the agent's loop alone. ``sampler`` starts the thread that reads a server.
 
     ``judged`` is called with each migration that was assessed. ``reporting`` reports what is due;
-    its ``settings``, for both, may be replaced at any time."""
+    its ``settings``, for both, may be replaced between calls."""
 
     def __init__(
         self,
@@ -62,7 +62,13 @@ class WatchList:
         self._watched: dict[str, WatchedMigration] = {}
         self._recently_ended = RecentlyEnded()
         self.reporting = ReportCycle(
-            *(settings, self._watched, journal, steering, self._drop, self._forget, judged)
+            settings=settings,
+            watched=self._watched,
+            journal=journal,
+            steering=steering,
+            drop=self._drop,
+            forget=self._forget,
+            judged=judged,
         )
         # Learned from the migrations that this host has seen end, or arrive.
         self._completions = CompletionTimes()
@@ -110,12 +116,19 @@ class WatchList:
             watched.sampler.stop()
 
     def resume(self, checkpoint: Checkpoint, now: float) -> bool:
-        """Resume a migration from its checkpoint, unless its server is watched already."""
+        """Resume a migration from its checkpoint, unless its server is watched already, or no
+        thread can be started to read it; return whether that was done."""
         if checkpoint.server_uuid in self:
             return False
-        self._drop(checkpoint.server_uuid)
         LOG.info("server %s: looking for its migration %s", checkpoint.server_uuid, checkpoint.uuid)
-        self._begin(checkpoint.server_uuid, now, checkpoint)
+        try:
+            self._begin(checkpoint.server_uuid, now, checkpoint)
+        except RuntimeError as error:
+            LOG.warning(
+                "server %s: cannot read it: %s; check this system's limits of threads and memory",
+                *(checkpoint.server_uuid, error),
+            )
+            return False
         return True
 
     def take(self, seen: Observation) -> None:
@@ -205,14 +218,23 @@ class WatchList:
     def _begin(
         self, server_uuid: str, at: float, checkpoint: Checkpoint | None = None
     ) -> WatchedMigration:
-        """Watch a server; ``checkpoint`` is the checkpoint of its migration, if there is one."""
+        """Watch a server; ``checkpoint`` is the checkpoint of its migration, if there is one.
+
+        What it was watched for before is forgotten.
+        """
+        self._drop(server_uuid)
         name = str(uuid.uuid4()) if checkpoint is None else checkpoint.uuid
         completion_time_seconds = self._completions.expected_seconds()
         interval_seconds = self.reporting.settings.poll_interval_seconds
         self.reporting.look_again(at)
         watched = self._watched[server_uuid] = WatchedMigration(
             monitor=Monitor(
-                *(name, server_uuid, at, completion_time_seconds, checkpoint, interval_seconds),
+                uuid=name,
+                server_uuid=server_uuid,
+                found_at=at,
+                completion_time_seconds=completion_time_seconds,
+                checkpoint=checkpoint,
+                poll_interval_seconds=interval_seconds,
                 expected_resent=self._resent.expected(server_uuid),
             ),
             sampler=self._sampler(server_uuid, checkpoint is not None),

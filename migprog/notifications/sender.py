@@ -94,11 +94,25 @@ class Sender:
                     overflowed.append(self._waiting.popleft())
                 self._waiting.append(_Waiting(event, until))
             if self._waiting and self._thread is None and not self._stopping:
-                self._thread = threading.Thread(target=self._run, name="notifications", daemon=True)
-                self._thread.start()
+                self._begin()
             self._changed.notify_all()
         for each in overflowed:
             self._drop(each, f"{self._patience.most} wait for the broker")
+
+    def _begin(self) -> None:
+        """Start the thread; if that fails, the events wait until more come."""
+        thread = threading.Thread(target=self._run, name="notifications", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            if self._held_back("thread") is not None:
+                LOG.warning(
+                    "%s: %s; notifications wait, and that is tried again with the next one; check "
+                    "this system's limits of threads and memory",
+                    *(self._party.name, error),
+                )
+        else:
+            self._thread = thread
 
     def stop(self) -> None:
         """Send what waits, if that is possible soon, and end the thread."""

@@ -87,8 +87,9 @@ class Replies:
                     return
                 heapq.heappush(self._late, late)
                 if not self._running:
-                    self._running = True
+                    # If it cannot be started, the answer waits for the next one's thread.
                     threading.Thread(target=self._run, name="replies", daemon=True).start()
+                    self._running = True
 
     def _run(self) -> None:
         while (due := self._next()) is not None:

@@ -17,7 +17,7 @@ _CUT_OFF_SECONDS = 0.5
 
 class SenderThread:
     """``key`` and ``rules`` are the sender's, before it begins and after. For the arguments see
-    :class:`Sender`. Used by the agent's loop alone."""
+    :class:`Sender`. Used by the agent's loop alone, and stopped once that has ended."""
 
     def __init__(
         self,
@@ -65,21 +65,22 @@ class SenderThread:
         return self._sender.flow_control.rules(self._rules)
 
     def begin(self, address: Address, loop_age_seconds: Callable[[], float | None]) -> Sender:
-        """Start to send as the host of ``address``."""
-        self._node = address.node
-        self._sender = Sender(
+        """Start to send as the host of ``address``, unless it has begun; return the sender."""
+        if self._sender is not None:
+            return self._sender
+        sender = Sender(
             *(self._outbox, self._conductor, address, self._rules),
             on_destinations=self._on_destinations,
             loop_age_seconds=loop_age_seconds,
             on_expected=self._on_expected,
         )
-        self._sender.key = self._key
+        sender.key = self._key
+        name = f"sender {address.node}"
+        thread = threading.Thread(target=sender.run, name=name, daemon=True)
+        thread.start()
+        self._sender, self._thread, self._node = sender, thread, address.node
         metrics.interval(address.node, self._rules.report_interval_seconds)
-        self._thread = threading.Thread(
-            target=self._sender.run, name=f"sender {address.node}", daemon=True
-        )
-        self._thread.start()
-        return self._sender
+        return sender
 
     def tell(self, host_stats: HostStats) -> None:
         """Send this with the next heartbeat."""

@@ -3,6 +3,7 @@
 
 import io
 import logging
+import sys
 
 import amqp
 import kombu
@@ -53,6 +54,24 @@ def test_party_of_a_name_is_one_object_while_it_is_referenced():
     assert said.startswith("database x, failing for ")
     outages.worked("database x")
     assert held not in outages.holding_up()
+
+
+def test_parties_may_come_and_go_while_those_that_hold_up_are_looked_for():
+    held = outages.party(LOG, "database w", "nothing is stored", outages.CHECK_DATABASE)
+    others = []
+
+    def between_two_lines(*_what):
+        others.append(outages.party(LOG, f"broker {len(others)}", "", ""))
+        return between_two_lines
+
+    with held.awaited():
+        sys.settrace(between_two_lines)
+        try:
+            found = outages.holding_up()
+        finally:
+            sys.settrace(None)
+    assert held in found
+    assert len(others) > 1
 
 
 def test_outage_of_a_party_is_one_line_with_what_follows_for_each_of_its_users(caplog):

@@ -60,6 +60,25 @@ def told(client: testing.TestClient, query: str, **headers: str) -> dict[str, An
     return found
 
 
+@pytest.mark.parametrize("fails_at", [1, 2])
+def test_rounds_are_read_once_threads_can_be_started(
+    client: testing.TestClient, monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def may_start(thread: threading.Thread) -> None:
+        started.append(thread)
+        if len(started) == fails_at:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as system:
+        system.setattr(threading.Thread, "start", may_start)
+        assert ask(client, "&wait=0").status_code == 500
+    assert told(client, "&wait=0")["whole"]
+
+
 def test_first_answer_is_the_whole_list_and_the_next_what_has_changed(
     client: testing.TestClient, store: objects.Store, news: ByHand
 ) -> None:

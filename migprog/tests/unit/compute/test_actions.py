@@ -87,6 +87,23 @@ def test_action_is_carried_out(actions, acts, log, action):
     ]
 
 
+@pytest.mark.parametrize("action", Action)
+def test_action_that_cannot_be_begun_has_failed_and_the_next_one_is_carried_out(
+    actions, acts, in_progress, log, action
+):
+    def cannot_start(*_what):
+        raise RuntimeError("can't start new thread")
+
+    one, failed = monitor(), request(action)
+    Actions(cannot_start, in_progress).take(failed, one, NOW)
+    assert answer(failed) == Answer.of(Refusal.LIBVIRT_FAILED)
+    assert [entry["state"] for entry in recorded(one)] == ["failed"]
+    assert 'has failed: RuntimeError("can\'t start new thread")' in log.messages[-1]
+    assert not one.forced
+    actions.take(request(action), one, NOW + 1)
+    assert acts == [(action, SERVER, NOW)]
+
+
 def recorded(one):
     """What the record's next report says of operators' actions."""
     return one.preview(NOW + 1, 5000.0).actions

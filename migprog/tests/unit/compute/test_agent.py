@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's loop on a libvirt by arithmetic, in a process of its own: there is one a process."""
 
+import dataclasses
 import os
 import pathlib
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from migprog.compute.agent import ComputeAgent
+from migprog.compute.libvirt.loop_messages import Connected, HostInventory
 from migprog.tests.fixtures.watching import SETTINGS
 
 BACKENDS = pytest.mark.parametrize("backend", ["eventlet", "threading"])
@@ -220,3 +223,39 @@ def test_without_anybody_to_end_its_process_the_log_says_why_an_agent_must_not_r
     (record,) = caplog.records
     assert record.levelname == "ERROR"
     assert "another has it; two agents would record" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("fails_at", "asked_for"),
+    [(1, ["sender n", "sender n", "listen n"]), (2, ["sender n", "listen n", "listen n"])],
+)
+def test_agent_reports_and_listens_once_threads_can_be_started(monkeypatch, fails_at, asked_for):
+    names = []
+
+    def may_start(thread):
+        names.append(thread.name)
+        if len(names) == fails_at:
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", may_start)
+    agent = ComputeAgent(SETTINGS, conductor=None, listen=lambda *_: None)
+    inventory = HostInventory(servers=1, memory_bytes=2**30)
+    for message in (Connected(node="n"), inventory, inventory):
+        agent._inbox.put(message)
+        agent._take_all(0.0)
+    assert names == asked_for
+
+
+def test_settings_that_are_read_again_are_applied_by_the_loop_alone():
+    agent = ComputeAgent(SETTINGS, conductor=None)
+    changed = dataclasses.replace(SETTINGS, poll_interval_seconds=7.0)
+    agent.reload(changed)
+    assert agent._watches.reporting.settings is SETTINGS
+    agent._take_all(0.0)
+    assert agent._watches.reporting.settings is changed
+
+
+def test_status_does_not_look_at_what_the_loop_changes():
+    agent = ComputeAgent(SETTINGS, conductor=None)
+    del agent._watches
+    assert agent.status().text.endswith("waiting for libvirt")

@@ -171,6 +171,28 @@ def test_measurement_is_given_up_once_when_a_migration_begins(site, caplog):
     assert "a migration of the server began" in caplog.records[-1].getMessage()
 
 
+def cannot_start(*_what):
+    raise RuntimeError("can't start new thread")
+
+
+def test_requested_measurement_that_cannot_be_begun_has_failed(site, caplog):
+    with pytest.MonkeyPatch.context() as system:
+        system.setattr(site.measuring, "_start", cannot_start)
+        assert answer(site.ask()) == Answer.of(Failure.LIBVIRT_FAILED)
+    assert "can't start new thread" in caplog.text
+    assert not site.ask().done(), "the next one begins"
+    assert site.started == [(A, WINDOWS)]
+
+
+def test_round_goes_on_after_a_measurement_that_cannot_be_begun(site):
+    site.measuring.rules = Rules(True, WINDOWS, 600.0)
+    with pytest.MonkeyPatch.context() as system:
+        system.setattr(site.measuring, "_start", cannot_start)
+        site.look()
+    site.look(site.measuring.next_look_at())
+    assert [each for each, _ in site.started] == [B]
+
+
 def test_failure_before_it_has_begun_is_the_answer_alone(site):
     asked = site.ask()
     site.ends(failure=Failure.NOT_RUNNING)

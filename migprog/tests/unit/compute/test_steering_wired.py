@@ -227,15 +227,27 @@ def test_steering_that_fails_is_logged_once_and_changes_no_report(caplog):
     assert reported(broken) == reported(quiet)
 
 
-def test_an_action_that_cannot_be_begun_leaves_operators_free(caplog):
-    def fails(*_):
-        raise RuntimeError("can't start new thread")
+def cannot_start(*_what):
+    raise RuntimeError("can't start new thread")
 
+
+def test_an_action_that_cannot_be_begun_has_failed_and_leaves_operators_free(caplog):
     host = Host(Mode.ENFORCE)
-    host.steering._act = fails
+    host.steering._act = cannot_start
     host.run(60)
-    assert "steering failed" in caplog.text
+    assert "could not carry out raise-downtime: RuntimeError" in caplog.text
+    assert set(host.latest) == {(*RAISED, "failed")}
     assert SERVER not in host.in_progress
+
+
+def test_a_job_that_fails_after_an_abort_that_could_not_be_begun_waits_for_no_answer():
+    hopeless = dataclasses.replace(PATIENT, longest_downtime_seconds=0.3)
+    host = Host(Mode.ENFORCE, Policies("p", {"p": hopeless}, {}, {}))
+    host.steering._act = cannot_start
+    host.run(100)
+    host.ends(job_type=4)
+    assert host.reports[max(host.reports)].status == "failed"
+    assert set(host.latest) == {("abort", "hopeless", "failed")}
 
 
 def test_an_operator_waits_for_steering_and_steering_for_an_operator():

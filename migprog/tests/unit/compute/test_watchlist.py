@@ -215,6 +215,18 @@ def test_checkpoint_of_an_earlier_agent_does_not_match_a_save(agent):
     ]
 
 
+def test_checkpoint_is_not_resumed_where_no_thread_can_be_started(agent, monkeypatch, caplog):
+    def cannot_start(*_what):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as system:
+        system.setattr(agent.watches, "_sampler", cannot_start)
+        assert not agent.watches.resume(KEPT, agent.now)
+    assert "cannot read it: can't start new thread" in caplog.text
+    assert not agent.watches.has_job(KEPT.server_uuid)
+    assert agent.watches.resume(KEPT, agent.now)
+
+
 def test_checkpoint_of_an_earlier_agent_replaces_a_candidate(agent):
     agent.iteration(1)
     assert agent.watches.resume(KEPT, agent.now)

@@ -80,6 +80,24 @@ def test_nothing_runs_before_the_first_event(make: Make) -> None:
     assert threading.active_count() == before
 
 
+def test_events_are_sent_once_a_thread_can_be_started(
+    broker: Broker, make: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot_start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    sender = make(_SOON)
+    with monkeypatch.context() as system:
+        system.setattr(threading.Thread, "start", cannot_start)
+        sender.put([event(1)])
+        sender.put([event(2)])
+    (line,) = caplog.messages
+    assert line.startswith("notifications by broker x: can't start new thread; notifications wait")
+    sender.put([event(3)])
+    wait_for(lambda: len(broker.taken) == 3, _SECONDS, "all to be sent")
+    assert broker.taken == ["1", "2", "3"]
+
+
 def test_event_is_sent_when_the_broker_is_back(
     broker: Broker, make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Remote calls that hang, answers that cannot be delivered, and contexts that anybody may send."""
 
+import collections
 import contextlib
 import logging
 import queue
@@ -31,6 +32,20 @@ def test_a_call_that_hangs_ends_in_time_and_so_many_hang_and_no_more():
     with pytest.raises(TimeoutError, match="too many"):
         calls.run(lambda: 1, _SECONDS)
     go.set()
+
+
+def cannot_start(_thread):
+    raise RuntimeError("can't start new thread")
+
+
+def test_calls_are_possible_again_once_threads_can_be_started_again(monkeypatch):
+    calls = DeadlineRunner(most=1)
+    with monkeypatch.context() as system:
+        system.setattr(threading.Thread, "start", cannot_start)
+        for _ in range(2):
+            with pytest.raises(TimeoutError, match=r"call to the broker .* can't start new thread"):
+                calls.run(lambda: 7, _SECONDS)
+    assert calls.run(lambda: 7, _SECONDS) == 7
 
 
 def test_a_call_gives_its_result_and_its_error():
@@ -120,6 +135,24 @@ def test_replies_drops_answers_to_invalid_queue_names(caplog, queue):
     Replies().send(queue, lambda: sent.append(queue))
     assert not sent
     assert "dropped 1 answer(s)" in caplog.text
+
+
+def test_replies_whose_thread_could_not_start_are_sent_by_the_next_ones(monkeypatch):
+    replies, sent = Replies(), threading.Semaphore(0)
+    attempts = collections.Counter()
+
+    def send_to(name):
+        attempts[name] += 1
+        if attempts[name] == 1:
+            undeliverable()
+        sent.release()
+
+    with monkeypatch.context() as system:
+        system.setattr(threading.Thread, "start", cannot_start)
+        with pytest.raises(RuntimeError):
+            replies.send("first", lambda: send_to("first"))
+    replies.send("second", lambda: send_to("second"))
+    assert sent.acquire(timeout=_SECONDS) and sent.acquire(timeout=_SECONDS)
 
 
 def test_replies_gives_up_and_logs_it_once(caplog):
