@@ -19,10 +19,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from lab.corpus import computed, drawn
+from lab.corpus.accuracy import SEEDS
 from lab.corpus.drawn import LAB_COMPLETION_SECONDS
 from lab.corpus.scenario import Scenario
 from lab.corpus.scored import RULES
-from lab.corpus.validate import SEEDS
 from migprog.recording import format as recordings
 from migprog.recording.ground_truth import Group, truth
 from migprog.recording.replay import replay
@@ -119,7 +119,7 @@ def _in_other_phases(scenario: Scenario) -> list[Sample]:
 
 
 def main() -> None:
-    """Print both floors, of the computed guests that validate scores."""
+    """Print both floors, of the computed guests that ``accuracy`` scores."""
     parser = argparse.ArgumentParser(prog="python -m lab.corpus.floor", description=__doc__)
     parser.parse_args()
     by_kind: dict[str, list[Sample]] = defaultdict(list)
