@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Correct what steering has done: set a limit again that another party has lowered, and abort where
-a pause lasts too long."""
+"""Advise what corrects an action of steering's own: to set a limit again that another party has
+lowered, and to abort where a pause lasts too long."""
 
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.status import Phase
