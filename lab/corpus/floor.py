@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The error that no forecast of the time left can be without, as far as arithmetic shows it.
+"""Compute the least error that a forecast of the time left can have, as far as arithmetic shows it.
 
 Many guests are computed (:mod:`lab.corpus.computed`). Of each sample the present forecast is
 corrected by those samples of others whose iterations had gone most alike: all are of its kind, or
