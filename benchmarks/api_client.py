@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client of the API in this process, without a server and without tokens."""
 
-import with_threads  # noqa: F401
+import no_eventlet  # noqa: F401
 from falcon import testing
 
 from migprog import objects

@@ -22,9 +22,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 
+import no_eventlet  # noqa: F401
 import path as whole_path
 import psutil
-import with_threads  # noqa: F401
 
 from lab.nova import environments, service_config
 from lab.parts import broker, databases

@@ -19,8 +19,8 @@ import threading
 import time
 from collections.abc import Sequence
 
+import no_eventlet  # noqa: F401
 import path as whole_path
-import with_threads  # noqa: F401
 
 from lab.parts import broker, databases
 from migprog import rpc

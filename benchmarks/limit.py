@@ -17,7 +17,7 @@ import sys
 import tempfile
 from typing import Any
 
-import with_threads  # noqa: F401
+import no_eventlet  # noqa: F401
 
 from lab.parts import broker, databases
 from migprog.tests import stores

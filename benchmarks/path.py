@@ -22,8 +22,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import no_eventlet  # noqa: F401
 import psutil
-import with_threads  # noqa: F401
 
 from lab.parts import broker, databases
 from migprog import conf, context, rpc

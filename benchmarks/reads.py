@@ -18,9 +18,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import api_client
-import with_threads  # noqa: F401
+import no_eventlet  # noqa: F401
 from falcon import testing
-from fleet import BATCH, Fleet
+from stored_fleet import BATCH, Fleet
 
 from lab.parts import databases
 from migprog.core.messages import Report

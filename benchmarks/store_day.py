@@ -11,7 +11,7 @@ import argparse
 import sys
 
 import sqlalchemy as sa
-from fleet import Fleet
+from stored_fleet import Fleet
 
 from lab.parts import databases
 from migprog import objects

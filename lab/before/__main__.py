@@ -11,7 +11,7 @@ import json
 import pathlib
 import random
 
-from lab.before import computed, corpus, drain, first_iteration, run, table
+from lab.before import computed, corpus_forecasts, drain, first_iteration, run, table
 from lab.judged_run import Document, carry_out, say
 
 _TRIED, _DRAINED = 14, 8
@@ -40,7 +40,7 @@ def _run(arguments: argparse.Namespace, seed: int) -> Document:
         print(first_iteration.text(known))
         return {"seed": seed, **known, "right": True}
     if arguments.corpus:
-        tried = corpus.try_all(rng, count)
+        tried = corpus_forecasts.try_all(rng, count)
     elif arguments.computed:
         tried = computed.try_all(rng, count)
     else:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A source with several destinations, each at a bandwidth of its own; guests that are measured,
-forecast and migrated one after the other."""
+"""Measure, forecast and migrate guests, one after the other, from one source to several
+destinations, each at a bandwidth of its own."""
 
 import contextlib
 import time

@@ -2,8 +2,8 @@
 """The forecast of the first iteration, with and without what the conductor says of the server.
 
 The recordings of the corpus are replayed. What QEMU would have measured of their guests is computed
-as for :mod:`lab.before.corpus`. All looks before the second iteration count, of each recording that
-completed by itself.
+as for :mod:`lab.before.corpus_forecasts`. All looks before the second iteration count, of each
+recording that completed by itself.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from lab.before import corpus, table
+from lab.before import corpus_forecasts, table
 from lab.corpus import files
 from migprog.core.forecast.calibration import share_of_time_left
 from migprog.core.forecast.expectation import Expectation
@@ -71,8 +71,8 @@ def _of(
     header.setdefault("resident_mib", header["fill_mib"] + qemu_mib)
     recording = dataclasses.replace(recording, header=header)
     for _ in range(times):
-        drawn = corpus.drawn_of(header)
-        measurement, learned = corpus.known_before(rng, header, drawn)
+        drawn = corpus_forecasts.drawn_of(header)
+        measurement, learned = corpus_forecasts.known_before(rng, header, drawn)
         measured = expectation(measurement, learned, 0.0)
         last = expectation(_shown(recording, measurement), learned, 0.0)
         alone = measured._replace(curves=())

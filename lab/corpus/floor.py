@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The error that no forecast of the time left can be without, as far as arithmetic shows it.
+"""Compute the least error that a forecast of the time left can have, as far as arithmetic shows it.
 
 Many guests are computed (:mod:`lab.corpus.computed`). Of each sample the present forecast is
 corrected by those samples of others whose iterations had gone most alike: all are of its kind, or
@@ -19,10 +19,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from lab.corpus import computed, drawn
+from lab.corpus.accuracy import SEEDS
 from lab.corpus.drawn import LAB_COMPLETION_SECONDS
 from lab.corpus.scenario import Scenario
 from lab.corpus.scored import RULES
-from lab.corpus.validate import SEEDS
 from migprog.recording import format as recordings
 from migprog.recording.ground_truth import Group, truth
 from migprog.recording.replay import replay
@@ -119,7 +119,7 @@ def _in_other_phases(scenario: Scenario) -> list[Sample]:
 
 
 def main() -> None:
-    """Print both floors, of the computed guests that validate scores."""
+    """Print both floors, of the computed guests that ``accuracy`` scores."""
     parser = argparse.ArgumentParser(prog="python -m lab.corpus.floor", description=__doc__)
     parser.parse_args()
     by_kind: dict[str, list[Sample]] = defaultdict(list)

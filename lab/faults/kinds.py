@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from lab.faults.clock import TAKEN_UP_SECONDS
 from lab.faults.ground_truth import Part
 from lab.faults.report_repeater import Repeater
-from lab.faults.scenario import Journey
 from lab.faults.site import Site
+from lab.faults.traffic import Journey
 from lab.parts import small_disk
 from lab.parts.deployment import wait_for_output
 

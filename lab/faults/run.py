@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from lab.faults import judge, scenario
+from lab.faults import judge, traffic
 from lab.faults.api_reader import ApiReader
 from lab.faults.ground_truth import Ending, Truth
 from lab.faults.judge import Finding, Record, Wrong
 from lab.faults.kinds import Kind
-from lab.faults.scenario import Fleet, Journey
 from lab.faults.site import Site
+from lab.faults.traffic import Fleet, Journey
 from lab.parts import processes
 
 # Of faults that take long, one in so many: the others take some seconds each.
@@ -111,9 +111,9 @@ class Run:
 
     def _unwatched(self) -> None:
         """Run the same migrations without agents."""
-        plans = scenario.plan(self._rng, self._guests, self._settings.at_once, _WITHIN_SECONDS)
+        plans = traffic.plan(self._rng, self._guests, self._settings.at_once, _WITHIN_SECONDS)
         journeys = self._fleet.set_out(
-            [scenario.Plan(p.guest, p.begins_after_seconds) for p in plans]
+            [traffic.Plan(p.guest, p.begins_after_seconds) for p in plans]
         )
         truths = _truths(journeys)
         self._fleet.look()
@@ -127,7 +127,7 @@ class Run:
     def _round(self, kind: Kind) -> Round:
         begun = time.monotonic()
         within = max(_WITHIN_SECONDS, (kind.seconds or (0.0, 0.0))[0])
-        plans = scenario.plan(self._rng, self._guests, self._settings.at_once, within)
+        plans = traffic.plan(self._rng, self._guests, self._settings.at_once, within)
         strikes_after = self._rng.uniform(*_STRIKES_SECONDS)
         seconds = self._rng.uniform(*kind.seconds) if kind.seconds else None
         self._site.outages.clear()

@@ -69,7 +69,7 @@ def write(directory: pathlib.Path, only: Collection[str] = ()) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
-        prog="tools/build-manual",
+        prog="tools/build-man-pages",
         description="Write the manual pages and bash completions of all commands, from what their "
         "--help says.",
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.nova import doc_page, environments, service_config
+from lab.nova import doc_commands, environments, service_config
 from lab.nova.hosts import AGENT_USER
 from lab.nova.progress_lines import step
 from lab.nova.subprocesses import run
@@ -32,10 +32,10 @@ _LAB_RULES = """\
 _CONTROLLERS = ("migprog-conductor", "migprog-api")
 
 
-def install_commands(page: doc_page.Page, role: str) -> list[list[str]]:
+def install_commands(page: doc_commands.Page, role: str) -> list[list[str]]:
     """Return the commands of the page that make a role's environment, in the checkout."""
     heading = {"controller": "From a checkout\n===", "hypervisor": "Hypervisors\n==="}[role]
-    lines = doc_page.commands(page.after(heading))
+    lines = doc_commands.commands(page.after(heading))
     wanted = [line for line in lines if "install" in line or "venv" in line]
     return [line for line in wanted if line[0] != "apt-get"][:2]
 
@@ -78,9 +78,9 @@ class MigprogInstall:
 
     # -- the documents ---------------------------------------------------------------------------
 
-    def _page(self, name: str, more: dict[str, str]) -> doc_page.Page:
+    def _page(self, name: str, more: dict[str, str]) -> doc_commands.Page:
         """Of the lab's own checkout, so that an older or a newer migprog can be installed, too."""
-        return doc_page.Page(environments.ROOT, name, {"SECRET": SECRET, **more})
+        return doc_commands.Page(environments.ROOT, name, {"SECRET": SECRET, **more})
 
     def _places(self) -> dict[str, str]:
         """Return the lab's values for the pages' example names."""
@@ -102,7 +102,7 @@ class MigprogInstall:
         self._write_controller(page)
         run(self._command(["migprog-manage", "db", "sync"]))
         nova = self._page("beside-nova.rst", self._places())
-        for words in doc_page.commands(nova.named("beside-test")):
+        for words in doc_commands.commands(nova.named("beside-test")):
             run(self._command(words))
         for name in _CONTROLLERS:
             self._site.services.start(name, self._command([name]))
@@ -113,21 +113,21 @@ class MigprogInstall:
             self._write_agent(host)
         self.agents("start")
 
-    def _make_database(self, page: doc_page.Page) -> None:
+    def _make_database(self, page: doc_commands.Page) -> None:
         for old in ("DROP USER IF EXISTS migprog@'%'", "DROP DATABASE IF EXISTS migprog"):
             self._site.database.execute(old)
-        for statement in doc_page.statements(page.of_language("mysql")):
+        for statement in doc_commands.statements(page.of_language("mysql")):
             self._site.database.execute(statement)
 
-    def _make_broker(self, page: doc_page.Page) -> None:
+    def _make_broker(self, page: doc_commands.Page) -> None:
         control = self._site.broker.environment
         if self._has_user:
             for old in (["delete_vhost", "migprog"], ["delete_user", "migprog"]):
                 run(["rabbitmqctl", *old], control)
-        for words in doc_page.commands(page.after("On a node of RabbitMQ")):
+        for words in doc_commands.commands(page.after("On a node of RabbitMQ")):
             run(words, control)
 
-    def _make_user(self, page: doc_page.Page) -> None:
+    def _make_user(self, page: doc_commands.Page) -> None:
         if not self._has_user:
             own = f"https://127.0.0.1:{self._site.proxies['nginx'].migprog_port}"
             nova = self._page("beside-nova.rst", {"https://cloud.example.org:8790": own})
@@ -135,7 +135,7 @@ class MigprogInstall:
                 page.after("as a user of the service project"),
                 nova.named("beside-catalog"),
             ):
-                for words in doc_page.commands(block):
+                for words in doc_commands.commands(block):
                     self.openstack(words)
             self._has_user = True
 
@@ -148,7 +148,7 @@ class MigprogInstall:
         file = host.root / "etc/migprog/migprog.conf"
         service_config.write(file, service_config.with_options(sections, wanted))
 
-    def _write_controller(self, page: doc_page.Page) -> None:
+    def _write_controller(self, page: doc_commands.Page) -> None:
         sections = _sections(page.after("Controllers\n==="))
         nova = self._page("beside-nova.rst", self._places())
         for name in ("beside-conductor", "beside-api"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands that must succeed."""
+"""Run commands that must succeed: an error has the end of their output."""
 
 import os
 import subprocess

@@ -13,9 +13,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 
 from lab.judged_run import Document, carry_out, say
-from lab.steering import guests, proofs, table
+from lab.steering import guests, known_courses, table
+from lab.steering.known_courses import Proof
 from lab.steering.policies import GENTLE, POLICIES, POST_COPY, Policy
-from lab.steering.proofs import Proof
 from lab.steering.run import Runner
 
 
@@ -55,15 +55,15 @@ def _has_proofs(arguments: argparse.Namespace) -> bool:
 
 def _proofs(arguments: argparse.Namespace, runner: Runner, rng: random.Random) -> Iterator[Proof]:
     if arguments.kubevirt:
-        yield proofs.kubevirt(runner, arguments.kubevirt)
+        yield known_courses.kubevirt(runner, arguments.kubevirt)
     if arguments.needs_downtime:
-        yield proofs.needs_downtime(runner)
+        yield known_courses.needs_downtime(runner)
     if arguments.hopeless:
-        yield proofs.hopeless(runner)
+        yield known_courses.hopeless(runner)
     if arguments.nova:
-        yield proofs.nova(runner)
+        yield known_courses.nova(runner)
     if arguments.converging:
-        yield proofs.converging(runner, arguments.converging, rng)
+        yield known_courses.converging(runner, arguments.converging, rng)
 
 
 def _known(found: Sequence[Proof], seed: int) -> Document:

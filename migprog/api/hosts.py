@@ -14,7 +14,7 @@ from migprog.api import remaining, response_schemas, schemas, views
 from migprog.api.access import Rules
 from migprog.api.microversion import HOSTS_SINCE
 from migprog.api.resource import Resource
-from migprog.core import drain, restart
+from migprog.core import drain, may_restart
 from migprog.core.status import Status
 
 # More than can complete from one host within the hour that counts.
@@ -66,13 +66,13 @@ class Host(Resource):
 def _restart(
     agent: objects.Agent | None, touching: Sequence[objects.Migration], now: datetime
 ) -> dict[str, Any]:
-    found = restart.judge(
+    found = may_restart.judge(
         has_agent=agent is not None,
         is_silent=agent is not None and agent.is_silent(now),
         migrations=len(touching),
         in_post_copy=sum(each.status is Status.POST_COPY for each in touching),
     )
-    return {name: getattr(found, name) for name in restart.Restart.__slots__}
+    return {name: getattr(found, name) for name in may_restart.Restart.__slots__}
 
 
 def _last_end(

@@ -12,7 +12,7 @@ from typing import Any
 from migprog.api import microversion, views
 from migprog.api.error_codes import ErrorCode
 from migprog.api.schemas import INSTANT, TEXT, UUID, Schema
-from migprog.core import drain, restart
+from migprog.core import drain, may_restart
 from migprog.core.forecast import calibration
 from migprog.core.forecast.before_check import Outcome
 from migprog.core.operator_actions import WHO
@@ -144,7 +144,7 @@ _HOST = {
     **of_fields(Agent, ("servers", "servers_memory_bytes")),
     "last_reported_at": nullable(INSTANT),
     "silent": _TYPES[bool],
-    "restart": document(of_fields(restart.Restart)),
+    "restart": document(of_fields(may_restart.Restart)),
     **dict.fromkeys(("leaving", "arriving"), _TYPES[int]),
     **dict.fromkeys(
         ("last_ends_seconds", "last_ends_low_seconds", "last_ends_high_seconds"),

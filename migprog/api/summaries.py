@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/servers/<uuid>/migrations/<id>/summary``: what a migration's record says in hindsight."""
+"""Answer ``/servers/<uuid>/migrations/<id>/summary`` with the post-mortem of a migration."""
 
 from typing import ClassVar
 

@@ -18,7 +18,7 @@ from requests import Response
 from requests import exceptions as requests_exceptions
 
 from migprog import SERVICE_TYPE
-from migprog.cli import document_check, reasons, text
+from migprog.cli import document_check, request_failure, text
 from migprog.cli.errors import ApiRefused, ApiUnavailable, ClientError
 from migprog.cli.server_clock import ServerClock
 from migprog.deadline import DeadlineRunner
@@ -147,13 +147,13 @@ class ApiRequests:
             TimeoutError,
             OSError,
         ) as error:
-            raise ApiUnavailable(reasons.of_failure(error)) from error
+            raise ApiUnavailable(request_failure.reason(error)) from error
         except exceptions.ClientException as error:
             # Keystone refuses the user, or its catalog has no such service.
             status = getattr(error, "http_status", 0) or 0
             if status >= 500 or status == 429:
-                raise ApiUnavailable(reasons.of_failure(error)) from error
-            raise ApiRefused(reasons.of_failure(error), status) from error
+                raise ApiUnavailable(request_failure.reason(error)) from error
+            raise ApiRefused(request_failure.reason(error), status) from error
         self._clock.learn(answer.headers.get("Date"), sent, time.monotonic())
         return answer, body
 

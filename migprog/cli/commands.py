@@ -13,10 +13,10 @@ from typing import Any
 from migprog.cli import (
     columns,
     forecast,
+    migration_lookup,
     options,
     post_mortem,
     queries,
-    selection,
     text,
 )
 from migprog.cli.client import ADVICE_SINCE, MAX_PAGES, Client, Page
@@ -78,7 +78,7 @@ class List(Base):
             }
         )
         if given.server is not None:
-            query["server_uuid"] = selection.server_uuid(self.client, given.server)
+            query["server_uuid"] = migration_lookup.server_uuid(self.client, given.server)
         if given.ended:
             query["in_progress"] = "false"
         elif not given.all and not {"status", "changed_since"} & query.keys():
@@ -107,7 +107,9 @@ class Show(Base):
         return parser
 
     def take_action(self, given: argparse.Namespace) -> Any:
-        return columns.fields(selection.migration(self.client, given.server, given.migration))
+        return columns.fields(
+            migration_lookup.migration(self.client, given.server, given.migration)
+        )
 
 
 class History(Base):
@@ -120,7 +122,7 @@ class History(Base):
         return parser
 
     def take_action(self, given: argparse.Namespace) -> Table:
-        found = selection.migration(self.client, given.server, given.migration)
+        found = migration_lookup.migration(self.client, given.server, given.migration)
         points = self.client.history(found["server_uuid"], found["uuid"])
         shown = columns.POINTS | columns.POINTS_LONG if given.long else columns.POINTS
         return columns.table(shown, points, self.client.now())
@@ -138,7 +140,7 @@ class Advice(Base):
         if given.server is None:
             found = self.client.in_progress({}).records
         else:
-            found = (selection.migration(self.client, given.server, given.migration),)
+            found = (migration_lookup.migration(self.client, given.server, given.migration),)
         self.client.check_microversion(ADVICE_SINCE, "advice")
         entries = queries.with_advice(found)
         servers = {name: columns.MIGRATIONS[name] for name in ("Server UUID", "Server")}
@@ -157,7 +159,7 @@ class Summary(Base):
         return parser
 
     def take_action(self, given: argparse.Namespace) -> Any:
-        found = selection.migration(self.client, given.server, given.migration)
+        found = migration_lookup.migration(self.client, given.server, given.migration)
         summary = self.client.summary(found["server_uuid"], found["uuid"])
         return columns.fields(summary if given.long else post_mortem.sentences(summary))
 
@@ -172,7 +174,7 @@ class Forecast(Base):
         return parser
 
     def take_action(self, given: argparse.Namespace) -> Any:
-        server = selection.server_uuid(self.client, given.server)
+        server = migration_lookup.server_uuid(self.client, given.server)
         asked = options.only_given({"dest_compute": given.dest, "host": given.host})
         for name in ("block_migration", "auto_converge", "measure"):
             asked[name] = getattr(given, name)

@@ -9,11 +9,11 @@ from migprog.cli import (
     exit_status,
     feed,
     host_wait,
+    migration_lookup,
     options,
     post_mortem,
     queries,
     screen,
-    selection,
     watch,
 )
 from migprog.cli.client import Client
@@ -82,7 +82,7 @@ class Watch(_Following):
         client = self.patient(given)
         query = options.scope(given, self.project_id(given))
         if given.server is not None:
-            query["server_uuid"] = selection.server_uuid(client, given.server)
+            query["server_uuid"] = migration_lookup.server_uuid(client, given.server)
         news = ListFeed(client, query, given.interval)
 
         def decide(_state: State, seconds: float) -> Exit | None:
@@ -96,7 +96,7 @@ class Watch(_Following):
         if given.host is not None or given.project is not None:
             raise ClientError("--until-done is of one server: it takes no --host and no --project")
         client = self.patient(given)
-        server = selection.server_uuid(client, given.server)
+        server = migration_lookup.server_uuid(client, given.server)
         news = ServerFeed(client, server, given.migration, given.interval)
 
         def decide(state: State, seconds: float) -> Exit | None:

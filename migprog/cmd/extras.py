@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packages that only some commands need."""
+"""Exit with what to install, where a package is missing that only some commands need."""
 
 import importlib
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migprog.compute.libvirt.sampler import Sampler
-from migprog.compute.report_log import ReportLog
+from migprog.compute.migration_log import MigrationLog
 from migprog.compute.settings import Settings
 from migprog.core import libvirt_abi
 from migprog.core.duration import describe
@@ -50,7 +50,7 @@ class WatchedMigration:
     answered_at: float = -math.inf
     jobless_at: float | None = None
     bandwidth_limit_bytes_per_second: int | None = None
-    log: ReportLog = dataclasses.field(default_factory=ReportLog)
+    log: MigrationLog = dataclasses.field(default_factory=MigrationLog)
 
     @property
     def look_at(self) -> float:

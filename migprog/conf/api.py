@@ -6,7 +6,7 @@ import ipaddress
 from oslo_config import cfg
 
 from migprog import exception
-from migprog.conf import groups
+from migprog.conf import registration
 from migprog.conf.bind import Address, metrics_opts
 
 KEYSTONE = "keystone"
@@ -154,7 +154,7 @@ OPTS = [
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    groups.register(conf, GROUP, OPTS)
+    registration.register(conf, GROUP, OPTS)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:

@@ -5,7 +5,7 @@ from oslo_config import cfg, types
 from oslo_utils import netutils
 
 from migprog import exception
-from migprog.conf import groups
+from migprog.conf import registration
 from migprog.conf.bind import metrics_opts
 from migprog.core.measurement import MAX_WINDOWS, WINDOWS_SECONDS
 
@@ -183,7 +183,7 @@ OPTS = [
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    groups.register(conf, GROUP, OPTS)
+    registration.register(conf, GROUP, OPTS)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:

@@ -5,7 +5,7 @@ import socket
 
 from oslo_config import cfg
 
-from migprog.conf import groups
+from migprog.conf import registration
 from migprog.conf.bind import metrics_opts
 
 GROUP = cfg.OptGroup("conductor", title="The conductor, the only writer of the database")
@@ -24,7 +24,7 @@ OPTS = [
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    groups.register(conf, GROUP, OPTS)
+    registration.register(conf, GROUP, OPTS)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:

@@ -4,7 +4,7 @@
 from oslo_config import cfg
 
 from migprog import exception
-from migprog.conf import groups
+from migprog.conf import registration
 
 GROUP = cfg.OptGroup(
     "database_timeouts", title="Database timeouts of conductors, APIs and commands"
@@ -52,7 +52,7 @@ OPTS = [
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    groups.register(conf, GROUP, OPTS)
+    registration.register(conf, GROUP, OPTS)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:

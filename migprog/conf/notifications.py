@@ -5,7 +5,7 @@
 from oslo_config import cfg
 
 from migprog import exception
-from migprog.conf import groups
+from migprog.conf import registration
 
 GROUP = cfg.OptGroup("notifications", title="Notifications of migrations' starts, ends and changes")
 
@@ -34,7 +34,7 @@ OPTS = [
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    groups.register(conf, GROUP, OPTS)
+    registration.register(conf, GROUP, OPTS)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from oslo_config import cfg, types
 
 from migprog import exception
-from migprog.conf import groups
+from migprog.conf import registration
 from migprog.core.steering import policies
 from migprog.core.steering.nova_schedule import ABORT, FORCE_COMPLETE, NovaOptions
 from migprog.core.steering.policies import Mode, Policies
@@ -140,7 +140,7 @@ OPTS = [
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    groups.register(conf, GROUP, OPTS)
+    registration.register(conf, GROUP, OPTS)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:

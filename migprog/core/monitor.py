@@ -12,13 +12,13 @@ from migprog.core import assessment, operator_actions, progress, schedule
 from migprog.core.advice_entry import MAX_ADVICE, AdviceEntry
 from migprog.core.assessment import Assessment
 from migprog.core.checkpoint import Checkpoint, unknown_end
-from migprog.core.figures import Figures, paused_since
 from migprog.core.forecast import calibration, estimate, precopy, verdict
 from migprog.core.forecast.dirty_rate import IterationStart
 from migprog.core.forecast.guest_pause import downtime_limit_seconds
 from migprog.core.forecast.job_sample import Sample
 from migprog.core.forecast.resent import Resent
 from migprog.core.messages import Report
+from migprog.core.metric_figures import Figures, paused_since
 from migprog.core.migration_state import MigrationState
 from migprog.core.operator_actions import OperatorAction
 from migprog.core.status import ENDED, Status

@@ -4,8 +4,8 @@
 They are enforced in three places. The *server* ends a statement, a wait for a lock, and a
 transaction whose client is silent: :func:`_configure_mysql`, :func:`_configure_postgresql`. The
 *driver* gives up on a server that does not answer: PyMySQL by socket timeouts, psycopg2 by a wait
-callback (libpq has no timeout for an answer), those in C by :mod:`.c_drivers`. The *transaction*
-has a deadline: no statement begins after it, and none waits for longer than the rest.
+callback (libpq has no timeout for an answer), those in C by :mod:`.c_driver_deadlines`. The
+*transaction* has a deadline: no statement begins after it, and none waits for longer than the rest.
 
 With other drivers only the server's limits and the transaction's deadline apply.
 """
@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy import exc as sa_exc
 
 from migprog.conf import database_timeouts as database_conf
-from migprog.db import c_drivers
+from migprog.db import c_driver_deadlines
 
 LOG = logging.getLogger(__name__)
 # The client waits so much longer than the server's own limit before it closes the connection.
@@ -78,7 +78,7 @@ def keep(engine: Engine, deadlines: Deadlines) -> None:
 
     Raises :class:`migprog.exception.ConfigError`.
     """
-    c_drivers.refuse_eventlet(engine)
+    c_driver_deadlines.refuse_eventlet(engine)
     keep_driver = _DRIVERS.get((engine.dialect.name, engine.dialect.driver))
     if keep_driver is not None:
         keep_driver(engine, deadlines)
@@ -162,7 +162,7 @@ def _keep_mysqldb(engine: Engine, deadlines: Deadlines) -> None:
         read_timeout=int(deadlines.answer_seconds),
         write_timeout=int(deadlines.answer_seconds),
     )
-    c_drivers.keep_mysqldb(engine, deadlines.connect_seconds, _is_ready)
+    c_driver_deadlines.keep_mysqldb(engine, deadlines.connect_seconds, _is_ready)
 
 
 def _keep_psycopg2(engine: Engine, deadlines: Deadlines) -> None:
@@ -179,7 +179,7 @@ def _keep_psycopg2(engine: Engine, deadlines: Deadlines) -> None:
 
 def _keep_psycopg(engine: Engine, deadlines: Deadlines) -> None:
     _on_connect(engine, connect_timeout=str(int(deadlines.connect_seconds)), **_KERNEL)
-    c_drivers.keep_psycopg(engine, deadlines.connect_seconds)
+    c_driver_deadlines.keep_psycopg(engine, deadlines.connect_seconds)
 
 
 _DRIVERS: dict[tuple[str, str], Callable[[Engine, Deadlines], None]] = {

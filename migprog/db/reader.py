@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every query of migrations and servers. Rows are plain dictionaries of columns."""
+"""Query migrations, servers, history and agents. Rows are plain dictionaries of columns.
+
+The queries for the servers of a host are in :mod:`.host_servers`, those for the purge in
+:mod:`.purge`, and those for measurements in :mod:`.measurements`.
+"""
 
 import functools
 from collections.abc import Collection, Iterable, Sequence

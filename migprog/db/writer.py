@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every statement that writes or locks migrations, servers, their history and agents."""
+"""Lock, insert and update migrations, servers and agents; write and drop points of history.
+
+:mod:`.purge` deletes all of these, and :mod:`.measurements` writes measurements.
+"""
 
 import functools
 from collections.abc import Collection, Iterable, Sequence

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a load test runs: a virtual host and a schema made for it, or those in use."""
+"""Create a virtual host and a schema for a load test, or use those in use and clean up after it."""
 
 import contextlib
 import shutil

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from prometheus_client import Counter
 from prometheus_client.core import GaugeMetricFamily
 
-from migprog.core.figures import Figures
 from migprog.core.forecast import precopy
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.log_limit import LogLimit
+from migprog.core.metric_figures import Figures
 from migprog.metrics import REGISTRY
 
 LOG = logging.getLogger(__name__)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A migration's advice, or operators' actions, in one column: a JSON list of a report's entries."""
+"""Convert a migration's advice, and operators' actions, to the JSON text of a column, and back."""
 
 import json
 from collections.abc import Mapping

@@ -18,7 +18,7 @@ from migprog.core.monitor import Monitor
 from migprog.core.observation import Observation, Reading
 from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Phase
-from migprog.recording import rows
+from migprog.recording import observation_rows
 from migprog.recording.format import Recording
 
 # The agent looks at its clock so often without messages, and waits so long for the last of them.
@@ -83,7 +83,7 @@ def replay(
         completion_time_seconds = recording.completion_time_seconds
     player = _Player(recording, rules, completion_time_seconds, expected_resent, expectation)
     lines = []
-    for t, seen in rows.observations(recording, _UUID):
+    for t, seen in observation_rows.observations(recording, _UUID):
         player.play(t, seen)
         if isinstance(seen, Reading):
             lines.append(player.line(t))

@@ -23,7 +23,7 @@ from migprog.core.measurement import Measurement
 from migprog.core.observation import Observation
 from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Status
-from migprog.recording import rows
+from migprog.recording import observation_rows
 from migprog.recording.bounded_file import BoundedFile
 from migprog.recording.format import Row
 
@@ -69,7 +69,7 @@ class MigrationRecording:
         """Record what was seen of the migration."""
         if not self.recorder.is_recording:
             return
-        row = rows.to_row(seen)
+        row = observation_rows.to_row(seen)
         if row is not None:
             self.recorder.put(self, row[0], seen.at, row[1])
 
@@ -190,7 +190,9 @@ class Recorder:
         writer = BoundedFile(self._directory, header, started, self._limits.max_bytes)
         self._open.add(writer.name)
         if recording.measurement is not None:
-            writer.write_measurement(rows.measurement_row(recording.measurement, started_at))
+            writer.write_measurement(
+                observation_rows.measurement_row(recording.measurement, started_at)
+            )
         self._remove_oldest()
         return writer
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab.nova.case_run import CaseRun
-from lab.nova.cases import broken, cost, ended, identity, other, plain
+from lab.nova.cases import broken, cost, ended, identity, no_live_migration, plain
 
 _POST_COPY = ("libvirt.live_migration_permit_post_copy=true",)
 # Seconds for each GiB of a server, of which Nova takes two for granted.
@@ -31,11 +31,11 @@ CASES: dict[str, Case] = {
     "two": Case(plain.two_at_once, "two at once"),
     "fro": Case(plain.to_and_fro, "to and fro"),
     "retry": Case(ended.abort_and_retry, "abort, and again at once"),
-    "suspend": Case(other.suspend, "suspend and resume: no record"),
-    "pause": Case(other.pause, "pause and unpause: no record"),
-    "image": Case(other.image, "image create: no record"),
-    "cold": Case(other.cold, "cold migration: no record"),
-    "resize": Case(other.resize, "resize: no record"),
+    "suspend": Case(no_live_migration.suspend, "suspend and resume: no record"),
+    "pause": Case(no_live_migration.pause, "pause and unpause: no record"),
+    "image": Case(no_live_migration.image, "image create: no record"),
+    "cold": Case(no_live_migration.cold, "cold migration: no record"),
+    "resize": Case(no_live_migration.resize, "resize: no record"),
     "rename": Case(plain.renamed, "renamed and rebooted before"),
     "nova-away": Case(identity.nova_away, "nova-api away while the record appears"),
     "nova-away-throughout": Case(
@@ -46,7 +46,7 @@ CASES: dict[str, Case] = {
     "compute": Case(broken.compute_killed, "nova-compute killed in the middle"),
     "libvirtd-source": Case(broken.source_libvirtd_killed, "the source's libvirtd killed"),
     "libvirtd-dest": Case(broken.dest_libvirtd_killed, "the destination's libvirtd killed"),
-    "evacuate": Case(other.evacuate, "evacuate: no record"),
+    "evacuate": Case(no_live_migration.evacuate, "evacuate: no record"),
     "post-copy": Case(ended.post_copy, "force complete by post-copy", _POST_COPY),
     "timeout-abort": Case(ended.timeout_aborts, "Nova's timeout aborts", _TIMEOUT),
     "timeout-force": Case(

@@ -3,7 +3,7 @@
 
 import contextlib
 
-from lab.nova import doc_page, environments
+from lab.nova import doc_commands, environments
 from lab.nova.case_run import CaseRun
 from lab.nova.operations import Server
 
@@ -50,9 +50,9 @@ def renamed(case_run: CaseRun) -> None:
 def by_the_page(case_run: CaseRun) -> None:
     """Run the last step of beside-nova.rst: migrate a server, and show it."""
     server = case_run.boot("quiet")
-    page = doc_page.Page(environments.ROOT, "beside-nova.rst", {" web": f" {server.uuid}"})
+    page = doc_commands.Page(environments.ROOT, "beside-nova.rst", {" web": f" {server.uuid}"})
     with case_run.watching(server):
-        migrate, *looks = doc_page.commands(page.named("beside-look"))
+        migrate, *looks = doc_commands.commands(page.named("beside-look"))
         case_run.operations.cli(*migrate[1:])
         case_run.operations.wait_until_moving(server, "host-a", mib=20)
         # By then it may have ended: a client takes seconds to start.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A claim to a hypervisor: only one of all agents in a network namespace can hold it.
+"""Claim a hypervisor, so that only one of all agents in a network namespace watches it.
 
-It is a name of an abstract Unix socket: it needs no file and no permission, and the kernel releases
-it when the process ends in any way. Agents in other network namespaces cannot see it.
+The claim is a name of an abstract Unix socket: it needs no file and no permission, and the kernel
+releases it when the process ends in any way. Agents in other network namespaces cannot see it.
 """
 
 import contextlib

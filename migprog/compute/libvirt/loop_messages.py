@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages from a host's libvirt threads to the agent's loop. All are values.
+"""Define the messages that the agent's loop gets from a host's libvirt threads and the sender.
 
-What they see of a migration is an :class:`Observation`; the rest is about the host.
+All are values. The sender passes on what conductors answer: :class:`Destinations` and
+:class:`Expectations`. What libvirt's threads see of a migration is an
+:class:`~migprog.core.observation.Observation`; the rest is about servers and the host.
 """
 
 from collections.abc import Mapping

@@ -15,7 +15,7 @@ else before the time by which the last action must have worked.
 
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.status import Phase
-from migprog.core.steering import done_by_others, follow_up, hold
+from migprog.core.steering import corrections, done_by_others, hold
 from migprog.core.steering import history as history_
 from migprog.core.steering.advice import (
     CARRIED_OUT,
@@ -83,7 +83,7 @@ def is_idle(now: Glimpse, history: History) -> bool:
 def _decided(
     needs: Requirements, now: Situation, history: History, is_start: bool
 ) -> Advice | hold.Hold | None:
-    overlong = follow_up.pause_that_lasts(needs, now, history)
+    overlong = corrections.pause_that_lasts(needs, now, history)
     if overlong is not None:
         return overlong
     held = hold.hold(now, history)
@@ -103,7 +103,7 @@ def _assertion(needs: Requirements, now: Situation, history: History) -> Advice 
     if now.verdict is not Verdict.NOT_CONVERGING and not is_late:
         # It ends in time with the limit in force.
         return None
-    return follow_up.limit_that_was_lowered(needs, now, history)
+    return corrections.limit_that_was_lowered(needs, now, history)
 
 
 # Reasons why it will not end in time.

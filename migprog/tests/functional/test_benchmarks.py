@@ -82,7 +82,7 @@ def test_benchmark_of_storing_and_reading_runs():
 
 
 def test_benchmark_of_many_agents_runs():
-    lines = run("agents.py", "--count=200")
+    lines = run("idle_hosts.py", "--count=200")
     for together in ("1", "100"):
         ((spent_ms,),) = rows(lines, "a heartbeat,", together, "together")
         assert spent_ms > 0

@@ -14,7 +14,7 @@ import pytest
 
 from lab.hosts import Guest
 from lab.parts import debian_machine as machines
-from lab.parts import debs as later_debs
+from lab.parts import later_debs
 from lab.parts.processes import free_ports, wait_for
 
 pytestmark = [pytest.mark.functional, pytest.mark.long, pytest.mark.timeout(1800)]

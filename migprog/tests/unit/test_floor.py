@@ -5,7 +5,7 @@ import dataclasses
 
 import pytest
 
-from lab.corpus import floor, scored, validate
+from lab.corpus import accuracy, floor, scored
 from lab.corpus.drawn import draw
 from lab.corpus.floor import Sample
 
@@ -44,11 +44,11 @@ def test_a_long_recording_counts_as_a_short_one():
         for errors in ((0.1, 0.1), (0.5,) * 100)
     )
     none = dataclasses.replace(SCORES[0], eta_errors_late=())
-    assert validate.median_alike([short, long, none]) == pytest.approx(0.3)
-    assert validate.median_alike([none]) is None
+    assert accuracy.median_alike([short, long, none]) == pytest.approx(0.3)
+    assert accuracy.median_alike([none]) is None
 
 
 def test_the_same_recordings_owe_nothing_to_chance():
-    assert validate.by_chance([SCORES[0]]) == validate.by_chance([SCORES[0]] * 3)
-    low, high = validate.by_chance(SCORES)
+    assert accuracy.by_chance([SCORES[0]]) == accuracy.by_chance([SCORES[0]] * 3)
+    low, high = accuracy.by_chance(SCORES)
     assert low < high

@@ -11,7 +11,7 @@ from lab.nova import (
     check,
     client_view,
     differences,
-    doc_page,
+    doc_commands,
     environments,
     migprog_install,
     service_config,
@@ -165,16 +165,16 @@ class TestPages:
             "   # again\n   create \\\n     other 'SECRET word'\n\nThen:\n\n"
             ".. code-block:: mysql\n   :name: tables\n\n   CREATE a;\n   CREATE b;\n\nEnd.\n"
         )
-        return doc_page.Page(tmp_path, "page.rst", {"SECRET": "s3cret"})
+        return doc_commands.Page(tmp_path, "page.rst", {"SECRET": "s3cret"})
 
     def test_commands_after_a_text(self, page):
-        assert doc_page.commands(page.after("One, with")) == [
+        assert doc_commands.commands(page.after("One, with")) == [
             ["create", "user", "--password", "s3cret"],
             ["create", "other", "s3cret word"],
         ]
 
     def test_block_by_its_name_or_language(self, page):
-        assert doc_page.statements(page.named("tables")) == ["CREATE a", "CREATE b"]
+        assert doc_commands.statements(page.named("tables")) == ["CREATE a", "CREATE b"]
         assert page.of_language("mysql") == page.named("tables")
 
     def test_block_ends_where_its_indentation_does(self, tmp_path):
@@ -183,11 +183,11 @@ class TestPages:
             "#. Write:\n\n   .. code-block:: ini\n      :name: file\n\n      [a]\n\n      x = 1\n\n"
             "   That is all.\n"
         )
-        page = doc_page.Page(tmp_path, "page.rst", {})
+        page = doc_commands.Page(tmp_path, "page.rst", {})
         assert page.named("file") == page.of_language("ini") == "[a]\n\nx = 1\n"
 
     def test_output_is_no_command(self):
-        assert doc_page.commands("$ one --now\nThat is said.\n$ two\n") == [
+        assert doc_commands.commands("$ one --now\nThat is said.\n$ two\n") == [
             ["one", "--now"],
             ["two"],
         ]
@@ -199,7 +199,7 @@ class TestPages:
 
 
 def test_every_block_of_the_manual_is_carried_out():
-    page = doc_page.Page(environments.ROOT, "beside-nova.rst", {})
+    page = doc_commands.Page(environments.ROOT, "beside-nova.rst", {})
     assert sorted(page.names()) == sorted(migprog_install.BLOCKS)
     text = (environments.ROOT / "doc/source/beside-nova.rst").read_text()
     # Of the blocks without a name, the last one is the lab's own usage.
@@ -209,7 +209,7 @@ def test_every_block_of_the_manual_is_carried_out():
 
 @pytest.mark.parametrize(("role", "extra"), [("controller", "mysql"), ("hypervisor", "libvirt")])
 def test_commands_of_the_manual_that_install_are_found(role, extra):
-    page = doc_page.Page(environments.ROOT, "install.rst", {"/opt/migprog": "/venv"})
+    page = doc_commands.Page(environments.ROOT, "install.rst", {"/opt/migprog": "/venv"})
     assert migprog_install.install_commands(page, role) == [
         ["python3", "-m", "venv", "/venv"],
         ["/venv/bin/pip", "install", f".[{extra}]"],

@@ -11,7 +11,7 @@ export const touching = (records, host) =>
       record.in_progress && (record.source_compute === host || record.dest_compute === host),
   );
 
-/** Whether a host may be restarted, as far as migrations are concerned: what the API says of it, as core/restart.py
+/** Whether a host may be restarted, as far as migrations are concerned: what the API says of it, as core/may_restart.py
  *  decides. A migration that is known forbids it; that there is none is known only while the agent reports.
  *
  *  `answer`: "yes", "no" or "unknown". `why`: a sentence. `lastEndsAt`: when the last of them ends,

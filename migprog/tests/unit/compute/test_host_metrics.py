@@ -11,7 +11,7 @@ from migprog.core.observation import Reading
 from migprog.core.schedule import Rules
 from migprog.metrics import REGISTRY
 from migprog.metrics.per_migration import SERIES
-from migprog.recording import rows
+from migprog.recording import observation_rows
 from migprog.recording.writer import Recorder
 from migprog.tests.fixtures.driven import SERVER
 from migprog.tests.fixtures.watching import SETTINGS, STEERING_OFF, Sampler
@@ -37,7 +37,7 @@ class Host:
         until = self.now + seconds
         for row in self._rows:
             self.now = 1000.0 + row["t"]
-            seen = rows.from_row(row | {"t": self.now}, SERVER, 0.3)
+            seen = observation_rows.from_row(row | {"t": self.now}, SERVER, 0.3)
             if seen is not None:
                 self.watches.take(seen)
             self.step()

@@ -12,7 +12,7 @@ from migprog.compute.watchlist import WatchList
 from migprog.core.forecast.dirty_curve import DirtyCurve
 from migprog.core.forecast.expectation import Expectation
 from migprog.core.observation import Iteration, Reading
-from migprog.recording import rows
+from migprog.recording import observation_rows
 from migprog.recording.writer import Recorder
 from migprog.tests.fixtures.driven import SERVER
 from migprog.tests.fixtures.watching import RULES, SETTINGS, STEERING_OFF, Sampler
@@ -39,7 +39,7 @@ class Agent:
     def _see(self, row, server_uuid, begun):
         if "stats" in row:
             row = row | {"stats": counted(row["stats"])}
-        seen = rows.from_row(row | {"t": begun + row["t"]}, server_uuid, 0.3)
+        seen = observation_rows.from_row(row | {"t": begun + row["t"]}, server_uuid, 0.3)
         if seen is not None:
             self.watches.take(seen)
 

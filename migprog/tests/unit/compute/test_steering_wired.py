@@ -23,7 +23,7 @@ from migprog.core.steering.advice import SteeringAction
 from migprog.core.steering.policies import Mode, Policies
 from migprog.core.steering.requirements import POLICIES
 from migprog.metrics import REGISTRY
-from migprog.recording import rows
+from migprog.recording import observation_rows
 from migprog.recording.writer import Recorder
 from migprog.tests.fixtures.driven import SERVER
 from migprog.tests.fixtures.watching import RULES, SETTINGS, Sampler
@@ -73,7 +73,7 @@ class Host:
         until = self.now + seconds
         for row in self._rows:
             self.now = BEGUN + row["t"]
-            seen = rows.from_row(row | {"t": self.now}, SERVER, self.limit_seconds)
+            seen = observation_rows.from_row(row | {"t": self.now}, SERVER, self.limit_seconds)
             if seen is not None:
                 self.watches.take(seen)
             self.step()

@@ -10,7 +10,7 @@ from lab import corpus
 from migprog.core import checkpoint
 from migprog.core.observation import Reading
 from migprog.core.status import Status
-from migprog.recording import format, rows
+from migprog.recording import format, observation_rows
 from migprog.tests.fixtures.driven import SERVER
 from migprog.tests.fixtures.durations import seconds_of
 from migprog.tests.fixtures.watching import (
@@ -115,7 +115,7 @@ def test_a_job_into_a_file_is_no_migration(agent, job):
 
 def test_the_recording_of_a_save_is_no_migration(agent):
     for row in format.read(str(SAVED)).rows:
-        seen = rows.from_row(row | {"t": agent.now}, SERVER)
+        seen = observation_rows.from_row(row | {"t": agent.now}, SERVER)
         if seen is not None:
             agent.sees(seen)
     assert agent.reported() == []

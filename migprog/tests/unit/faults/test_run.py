@@ -4,7 +4,7 @@
 import collections
 import random
 
-from lab.faults import kinds, run, scenario, table
+from lab.faults import kinds, run, table, traffic
 from lab.faults.ground_truth import Ending
 from lab.faults.judge import Finding, Wrong
 from lab.faults.run import Result, Round
@@ -29,14 +29,14 @@ def test_plan_has_each_kind_equally_often_except_long_ones():
 def test_same_seed_has_the_same_faults():
     def drawn(seed):
         rng = random.Random(seed)
-        return run.deck(20, rng, EVERY), scenario.plan(rng, guests=5, at_once=3, within_seconds=1.0)
+        return run.deck(20, rng, EVERY), traffic.plan(rng, guests=5, at_once=3, within_seconds=1.0)
 
     assert drawn(7) == drawn(7) != drawn(8)
 
 
 def test_different_guests_migrate_and_all_endings_come():
     rng = random.Random(1)
-    plans = [scenario.plan(rng, guests=5, at_once=3, within_seconds=2.0) for _ in range(50)]
+    plans = [traffic.plan(rng, guests=5, at_once=3, within_seconds=2.0) for _ in range(50)]
     for each in plans:
         assert len({plan.guest for plan in each}) == 3
         assert all(0 <= plan.begins_after_seconds <= 2 for plan in each)

@@ -44,7 +44,9 @@ def test_pages_and_completions_are_current(only, tmp_path):
         there = {name: there[name] for name in only}
     different = [name for name in written | there if written.get(name) != there.get(name)]
     if different:
-        pytest.fail(f"{', '.join(different)}: to write them, run tools/build-manual", pytrace=False)
+        pytest.fail(
+            f"{', '.join(different)}: to write them, run tools/build-man-pages", pytrace=False
+        )
 
 
 def test_each_command_has_a_page_and_a_completion():

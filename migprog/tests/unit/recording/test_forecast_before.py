@@ -15,7 +15,7 @@ from migprog.core.learned import Completed, learn
 from migprog.core.measurement import Measurement, Window
 from migprog.core.observation import Reading
 from migprog.core.status import Status
-from migprog.recording import forecast_before, format, rows
+from migprog.recording import forecast_before, format, observation_rows
 from migprog.recording.writer import Limits, Recorder
 
 MIB = 2**20
@@ -44,7 +44,7 @@ def row(**changes):
     rate = learned.pop("rate")
     newest_t = rate.pop("newest_at") - STARTED
     known = {**rate, **learned, "newest_t": newest_t}
-    measured = rows.measurement_row(MEASUREMENT, STARTED)
+    measured = observation_rows.measurement_row(MEASUREMENT, STARTED)
     return {**measured, "block_migration": False, "learned": known, **changes}
 
 
@@ -63,7 +63,7 @@ def test_row_gives_the_forecast_of_the_values_that_it_was_made_of(tmp_path):
 
 
 def test_row_of_an_agent_has_no_guess_and_the_counters_say_whether_disks_are_copied(tmp_path):
-    ours = rows.measurement_row(MEASUREMENT, STARTED)
+    ours = observation_rows.measurement_row(MEASUREMENT, STARTED)
     assert not {"learned", "block_migration"} & ours.keys()
     ours["disk_bytes"] = 8000 * MIB
     without = forecast_before.forecast(format.read(recording(tmp_path / "one.jsonl", ours)))

@@ -16,7 +16,7 @@ from migprog.core.forecast.job_sample import Disk
 from migprog.core.observation import Iteration, Lifecycle, Reading
 from migprog.core.server_facts import ServerFacts
 from migprog.core.status import Status
-from migprog.recording import format, rows
+from migprog.recording import format, observation_rows
 from migprog.recording import writer as recorders
 from migprog.recording.writer import Limits, Recorder
 from migprog.tests.fixtures.driven import SERVER
@@ -186,7 +186,7 @@ def record(tape, recorded, found_at=1000.0, elapsed_before=0.0):
     at = found_at
     for row in recorded:
         at = found_at + row["t"] - elapsed_before
-        tape.take(rows.from_row(row | {"t": at}, SERVER, 0.3))
+        tape.take(observation_rows.from_row(row | {"t": at}, SERVER, 0.3))
     tape.end(Status.COMPLETED, None, at)
 
 

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from lab.corpus import files
-from migprog.compute.report_log import ReportLog, final_figures
+from migprog.compute.migration_log import MigrationLog, final_figures
 from migprog.core.messages import Report
 from migprog.core.schedule import Rules
 from migprog.core.status import Phase, Status
@@ -22,7 +22,7 @@ IDS = f"server {ZERO}: migration {ZERO}"
 def logged(name, caplog):
     """(level, text without the ids) of each line above DEBUG."""
     caplog.set_level(logging.INFO)
-    log = ReportLog()
+    log = MigrationLog()
     for sent in replay(format.read(str(FIELD / f"{name}.jsonl.gz")), RULES).reports:
         log.sent(sent.reason, sent.report, sent.t)
     assert all(record.getMessage().startswith(f"{IDS} ") for record in caplog.records)

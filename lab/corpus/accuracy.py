@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Print how good the running forecast is, in the tables of doc/source/forecast.rst.
 
-``python -m lab.corpus.validate`` scores the present constants; ``--fit`` fits them to all but what
+``python -m lab.corpus.accuracy`` scores the present constants; ``--fit`` fits them to all but what
 is held back and prints them; ``--folds`` cross-validates that in five parts; ``--by-recording``
 prints each recording of some folders. No guest runs.
 """
@@ -23,7 +23,7 @@ _DRAWS = 400
 
 def main() -> None:
     """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m lab.corpus.validate")
+    parser = argparse.ArgumentParser(prog="python -m lab.corpus.accuracy")
     parser.add_argument("--fit", action="store_true", help="fit the constants, and print them")
     parser.add_argument("--folds", action="store_true", help="cross-validate that")
     parser.add_argument("--by-recording", nargs="+", metavar="FOLDER", choices=files.RECORDED)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What measuring a server costs it and its host, and a migration that begins meanwhile.
 
-    .venv/bin/python benchmarks/measuring.py [--migrations 20] [--rounds 3] [--windows 1,4,1,...]
+    .venv/bin/python benchmarks/dirty_rate.py [--migrations 20] [--rounds 3] [--windows 1,4,1,...]
                                              [--only pace|host|delay]
 
 Guests of a lab are measured by the agent's own code. The pace is that of a guest that writes as

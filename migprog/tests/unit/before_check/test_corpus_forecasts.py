@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from lab.before import corpus, first_iteration, sampled, table
+from lab.before import corpus_forecasts, first_iteration, sampled, table
 
 # One guest each of a kind whose course does not change.
 STEADY = {"idle", "steady", "quick", "zero-pages", "block-idle", "block-busy", "saturating"}
@@ -13,7 +13,7 @@ STEADY = {"idle", "steady", "quick", "zero-pages", "block-idle", "block-busy", "
 
 @pytest.fixture(scope="module")
 def tried():
-    return corpus.try_all(random.Random(11), times=2)
+    return corpus_forecasts.try_all(random.Random(11), times=2)
 
 
 def test_times_of_steady_guests_are_right(tried):

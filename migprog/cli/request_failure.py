@@ -6,7 +6,7 @@ from migprog.cli import text
 _MOST_CAUSES = 20
 
 
-def of_failure(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """Return what failed, and the first cause of it, without what libraries say in between."""
     said = str(error)
     cause = _first_cause(error)

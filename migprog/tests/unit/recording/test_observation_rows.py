@@ -7,7 +7,7 @@ import pytest
 
 from migprog.core.forecast.job_sample import Disk
 from migprog.core.observation import Iteration, JobCompleted, JobEvent, Lifecycle, Reading
-from migprog.recording import format, rows
+from migprog.recording import format, observation_rows
 from migprog.tests.fixtures.driven import SERVER
 
 AT = {"server_uuid": SERVER, "at": 1.5}
@@ -35,13 +35,13 @@ def recording(path, *recorded):
     ],
 )
 def test_observation_is_the_same_from_its_row(tmp_path, seen):
-    kind, values = rows.to_row(seen)
+    kind, values = observation_rows.to_row(seen)
     its = recording(tmp_path / "r.jsonl", {"t": 1.5, "kind": kind, **values})
-    assert list(rows.observations(its, SERVER)) == [(1.5, seen)]
+    assert list(observation_rows.observations(its, SERVER)) == [(1.5, seen)]
 
 
 def test_job_event_without_a_status_is_not_recorded():
-    assert rows.to_row(JobEvent(**AT)) is None
+    assert observation_rows.to_row(JobEvent(**AT)) is None
 
 
 def test_sample_has_the_downtime_limit_recorded_last(tmp_path):
@@ -55,7 +55,7 @@ def test_sample_has_the_downtime_limit_recorded_last(tmp_path):
         {"t": 5, **sample},
         {"t": 6, "kind": "end", "outcome": "failed"},
     )
-    seen = list(rows.observations(its, SERVER))
+    seen = list(observation_rows.observations(its, SERVER))
     assert [t for t, _ in seen] == [1, 2, 3, 4, 5, 6]
     limits = [each.downtime_limit_seconds for _, each in seen if isinstance(each, Reading)]
     assert limits == [0.3, 0.5, 0.8, 0.8]

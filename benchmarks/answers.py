@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many answers a second the API gives under uWSGI, with MariaDB and the clients beside it.
 
-    .venv/bin/python benchmarks/serve.py [--count 1000000] [--seconds 5] [--processes 2]
+    .venv/bin/python benchmarks/answers.py [--count 1000000] [--seconds 5] [--processes 2]
 
 What it takes besides: wrk (Debian), uWSGI (``pip install -r tools/benchmark-requirements.txt``).
 The database is a private server, started for this and gone after it; no token is needed.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What many idle hosts cost conductors, API and database: heartbeats, lists, metrics, purge.
 
-    .venv/bin/python benchmarks/agents.py [--database mariadb|postgresql] [--count 10000]
+    .venv/bin/python benchmarks/idle_hosts.py [--database mariadb|postgresql] [--count 10000]
 
 Milliseconds are processor time of this process, which is conductor and API at once; the database's
 are not in them. The database is a private server, started for this and gone after it.
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import api_client
-import with_threads  # noqa: F401
+import no_eventlet  # noqa: F401
 from falcon import testing
 
 from lab.parts import databases

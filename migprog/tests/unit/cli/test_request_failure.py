@@ -8,7 +8,7 @@ import requests
 from keystoneauth1 import exceptions
 from urllib3 import exceptions as urllib3_exceptions
 
-from migprog.cli import reasons
+from migprog.cli import request_failure
 
 _WHAT = "Unable to establish connection to http://api/migrations"
 
@@ -36,15 +36,15 @@ def failed(first: Exception) -> Exception:
     ],
 )
 def test_first_cause_is_said(first: Exception, why: str) -> None:
-    assert reasons.of_failure(failed(first)) == f"{_WHAT}: {why}"
+    assert request_failure.reason(failed(first)) == f"{_WHAT}: {why}"
 
 
 def test_failure_without_a_cause_is_said_as_it_is() -> None:
-    assert reasons.of_failure(TimeoutError("no answer: 3 s")) == "no answer: 3 s"
-    assert reasons.of_failure(ValueError("a\x1b[2J")) == "a?[2J"
+    assert request_failure.reason(TimeoutError("no answer: 3 s")) == "no answer: 3 s"
+    assert request_failure.reason(ValueError("a\x1b[2J")) == "a?[2J"
 
 
 def test_causes_in_a_circle_end() -> None:
     one, two = ValueError("one"), ValueError("two")
     one.__cause__, two.__cause__ = two, one
-    assert reasons.of_failure(one)
+    assert request_failure.reason(one)

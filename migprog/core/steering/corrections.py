@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What follows where the effect of an action does not last: a limit that another party has lowered,
-and a pause that takes too long."""
+"""Advise what corrects an action of steering's own: to set a limit again that another party has
+lowered, and to abort where a pause lasts too long."""
 
 from migprog.core.forecast.verdict import Verdict
 from migprog.core.status import Phase

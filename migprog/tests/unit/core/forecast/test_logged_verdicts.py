@@ -2,8 +2,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migprog.core.forecast.logged_verdicts import VerdictChange, VerdictChanges
 from migprog.core.forecast.verdict import BAD, Verdict
-from migprog.core.forecast.verdict_changes import VerdictChange, VerdictChanges
 
 GOOD, STUCK, SLOW = Verdict.CONVERGING, Verdict.STALLED, Verdict.NOT_CONVERGING
 

@@ -3,7 +3,7 @@
 
 import pytest
 
-from migprog.core.restart import RestartReason, Safe, judge
+from migprog.core.may_restart import RestartReason, Safe, judge
 from migprog.tests import documents
 
 

@@ -5,8 +5,8 @@ import logging
 
 from migprog.core import fields
 from migprog.core.duration import describe
+from migprog.core.forecast.logged_verdicts import VerdictChange, VerdictChanges
 from migprog.core.forecast.verdict import Verdict
-from migprog.core.forecast.verdict_changes import VerdictChange, VerdictChanges
 from migprog.core.messages import Report
 from migprog.core.schedule import ReportReason
 from migprog.core.status import ENDED
@@ -15,7 +15,7 @@ LOG = logging.getLogger(__name__)
 _MIB = 2**20
 
 
-class ReportLog:
+class MigrationLog:
     """The lines of one migration."""
 
     def __init__(self) -> None:
