@@ -58,7 +58,7 @@ def test_party_of_a_name_is_one_object_while_it_is_referenced():
 
 def test_parties_may_come_and_go_while_those_that_hold_up_are_looked_for():
     held = outages.party(LOG, "database w", "nothing is stored", outages.CHECK_DATABASE)
-    others = []
+    others: list[outages.Party] = []
 
     def between_two_lines(*_what):
         others.append(outages.party(LOG, f"broker {len(others)}", "", ""))

@@ -139,7 +139,7 @@ def test_replies_drops_answers_to_invalid_queue_names(caplog, queue):
 
 def test_replies_whose_thread_could_not_start_are_sent_by_the_next_ones(monkeypatch):
     replies, sent = Replies(), threading.Semaphore(0)
-    attempts = collections.Counter()
+    attempts: collections.Counter[str] = collections.Counter()
 
     def send_to(name):
         attempts[name] += 1
