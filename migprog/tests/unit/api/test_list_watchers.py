@@ -20,6 +20,7 @@ from migprog.api.microversion import HEADER
 from migprog.core.status import Phase, Status
 from migprog.httpd.parking import Parked
 from migprog.tests import stores
+from migprog.tests.fixtures.threads import cannot_start
 from migprog.tests.unit.api.conftest import client_of, configuration, error_of
 from migprog.tests.unit.api.list_watchers import LATEST, LIST, NOW, ByHand
 from migprog.tests.unit.api.tokens import FakeKeystone
@@ -70,7 +71,7 @@ def test_rounds_are_read_once_threads_can_be_started(
     def may_start(thread: threading.Thread) -> None:
         started.append(thread)
         if len(started) == fails_at:
-            raise RuntimeError("can't start new thread")
+            cannot_start(thread)
         start(thread)
 
     with monkeypatch.context() as system:

@@ -19,6 +19,7 @@ from migprog.core.messages import Report
 from migprog.core.monitor import Monitor
 from migprog.core.schedule import Rules
 from migprog.core.status import Phase, Status
+from migprog.tests.fixtures.threads import cannot_start
 
 SERVER, MIGRATION, OTHER = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
 NOW = 1000.0
@@ -91,9 +92,6 @@ def test_action_is_carried_out(actions, acts, log, action):
 def test_action_that_cannot_be_begun_has_failed_and_the_next_one_is_carried_out(
     actions, acts, in_progress, log, action
 ):
-    def cannot_start(*_what):
-        raise RuntimeError("can't start new thread")
-
     one, failed = monitor(), request(action)
     Actions(cannot_start, in_progress).take(failed, one, NOW)
     assert answer(failed) == Answer.of(Refusal.LIBVIRT_FAILED)

@@ -12,6 +12,7 @@ import pytest
 
 from migprog.compute.agent import ComputeAgent
 from migprog.compute.libvirt.loop_messages import Connected, HostInventory
+from migprog.tests.fixtures.threads import cannot_start
 from migprog.tests.fixtures.watching import SETTINGS
 
 BACKENDS = pytest.mark.parametrize("backend", ["eventlet", "threading"])
@@ -235,7 +236,7 @@ def test_agent_reports_and_listens_once_threads_can_be_started(monkeypatch, fail
     def may_start(thread):
         names.append(thread.name)
         if len(names) == fails_at:
-            raise RuntimeError("can't start new thread")
+            cannot_start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", may_start)
     agent = ComputeAgent(SETTINGS, conductor=None, listen=lambda *_: None)

@@ -18,6 +18,7 @@ from migprog.compute.measuring import (
 from migprog.core.agent_answer import Answer
 from migprog.core.measurement import Failure, Target, Window
 from migprog.core.server_facts import ServerFacts
+from migprog.tests.fixtures.threads import cannot_start
 
 A, B, C = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
 NOW = 1000.0
@@ -169,10 +170,6 @@ def test_measurement_is_given_up_once_when_a_migration_begins(site, caplog):
     (found,) = site.reported
     assert (found.failure, found.windows) == ("migration-began", None)
     assert "a migration of the server began" in caplog.records[-1].getMessage()
-
-
-def cannot_start(*_what):
-    raise RuntimeError("can't start new thread")
 
 
 def test_requested_measurement_that_cannot_be_begun_has_failed(site, caplog):

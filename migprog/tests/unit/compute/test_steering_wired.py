@@ -26,6 +26,7 @@ from migprog.metrics import REGISTRY
 from migprog.recording import observation_rows
 from migprog.recording.writer import Recorder
 from migprog.tests.fixtures.driven import SERVER
+from migprog.tests.fixtures.threads import cannot_start
 from migprog.tests.fixtures.watching import RULES, SETTINGS, Sampler
 from migprog.tests.unit.compute.test_actions import answer, request
 
@@ -225,10 +226,6 @@ def test_steering_that_fails_is_logged_once_and_changes_no_report(caplog):
         ]
 
     assert reported(broken) == reported(quiet)
-
-
-def cannot_start(*_what):
-    raise RuntimeError("can't start new thread")
 
 
 def test_an_action_that_cannot_be_begun_has_failed_and_leaves_operators_free(caplog):

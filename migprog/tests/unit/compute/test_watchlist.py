@@ -13,6 +13,7 @@ from migprog.core.status import Status
 from migprog.recording import format, observation_rows
 from migprog.tests.fixtures.driven import SERVER
 from migprog.tests.fixtures.durations import seconds_of
+from migprog.tests.fixtures.threads import cannot_start
 from migprog.tests.fixtures.watching import (
     DUMP,
     ELAPSED_SECONDS,
@@ -216,9 +217,6 @@ def test_checkpoint_of_an_earlier_agent_does_not_match_a_save(agent):
 
 
 def test_checkpoint_is_not_resumed_where_no_thread_can_be_started(agent, monkeypatch, caplog):
-    def cannot_start(*_what):
-        raise RuntimeError("can't start new thread")
-
     with monkeypatch.context() as system:
         system.setattr(agent.watches, "_sampler", cannot_start)
         assert not agent.watches.resume(KEPT, agent.now)

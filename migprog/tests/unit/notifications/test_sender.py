@@ -10,6 +10,7 @@ from lab.parts.processes import wait_for
 from migprog.core.notices import Event, Kind, Priority
 from migprog.metrics import REGISTRY
 from migprog.notifications.sender import Sender, SendingLimits
+from migprog.tests.fixtures.threads import cannot_start
 
 _SECONDS = 30.0
 _SOON = SendingLimits(keep_seconds=60.0, call_seconds=0.05, pause_seconds=0.01, stop_seconds=0.5)
@@ -83,9 +84,6 @@ def test_nothing_runs_before_the_first_event(make: Make) -> None:
 def test_events_are_sent_once_a_thread_can_be_started(
     broker: Broker, make: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cannot_start(_thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
     sender = make(_SOON)
     with monkeypatch.context() as system:
         system.setattr(threading.Thread, "start", cannot_start)

@@ -17,6 +17,7 @@ from migprog import context, rpc
 from migprog.conf import log_lines
 from migprog.deadline import DeadlineRunner
 from migprog.rpc.replies import Replies
+from migprog.tests.fixtures.threads import cannot_start
 
 _SECONDS = 60
 
@@ -32,10 +33,6 @@ def test_a_call_that_hangs_ends_in_time_and_so_many_hang_and_no_more():
     with pytest.raises(TimeoutError, match="too many"):
         calls.run(lambda: 1, _SECONDS)
     go.set()
-
-
-def cannot_start(_thread):
-    raise RuntimeError("can't start new thread")
 
 
 def test_calls_are_possible_again_once_threads_can_be_started_again(monkeypatch):

@@ -16,6 +16,7 @@ from migprog.concurrency import Inbox
 from migprog.core.observation import Reading
 from migprog.tests import inboxes
 from migprog.tests.fixtures.driven import SERVER
+from migprog.tests.fixtures.threads import cannot_start
 
 SECONDS = 30.0
 
@@ -138,10 +139,7 @@ def test_sampler_whose_attempt_to_connect_hangs_ends(silent):
 
 
 def test_server_whose_sampler_cannot_be_started_is_left_to_the_searches(monkeypatch):
-    def fail(_target, _name):
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(sampler, "native_thread", fail)
+    monkeypatch.setattr(sampler, "native_thread", cannot_start)
     here = host.Host("", Inbox(), 5.0, qemu_events=False)
     with pytest.raises(RuntimeError):
         here.sampler(SERVER)

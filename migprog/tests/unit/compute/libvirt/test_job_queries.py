@@ -11,6 +11,7 @@ from migprog.compute.libvirt.job_queries import MAX_WAITING, JobQueries, Lock
 from migprog.compute.libvirt.loop_messages import AnswersAgain, NoAnswer
 from migprog.concurrency import Inbox
 from migprog.tests import inboxes
+from migprog.tests.fixtures.threads import cannot_start
 
 SECONDS = 30.0
 # Whoever does answer does so within that, however busy the machine is.
@@ -170,7 +171,7 @@ def test_server_is_queried_again_after_a_thread_that_waits_for_it_could_not_be_s
     def fail(target, name):
         # Those of the searches can.
         if name != "search":
-            raise RuntimeError("can't start new thread")
+            cannot_start(target, name)
         start(target, name)
 
     here = site(a=Server(lock=Lock.JOB))
