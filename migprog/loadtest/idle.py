@@ -12,6 +12,7 @@ from migprog import concurrency
 
 concurrency.choose()
 
+import gc  # noqa: E402
 import heapq  # noqa: E402
 import resource  # noqa: E402
 import sys  # noqa: E402
@@ -138,6 +139,8 @@ def main() -> int:
     share = IdleShare.from_json(sys.stdin.readline())
     hosts = Hosts(share)
     beats = Beats(hosts.senders, share.load.heartbeat_seconds)
+    # As an agent does (migprog/service.py): what stays is not searched for garbage.
+    gc.freeze()
     put_line(idle=len(hosts.senders))
     threading.Thread(target=beats.run, name="idle hosts", daemon=True).start()
     for line in sys.stdin:
