@@ -95,7 +95,7 @@ class Party:
         return f"{self.name}, no answer for {describe(now - since)}"
 
 
-# Makes one party of a name, whoever asks for it at the same time.
+# Held while a party is looked up or made, so that two threads do not make two of one name.
 _LOCK = threading.Lock()
 _PARTIES: "weakref.WeakValueDictionary[str, Party]" = weakref.WeakValueDictionary()
 

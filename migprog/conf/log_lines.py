@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Escape what is unprintable in each log line, and limit its length, whoever chose its text.
+"""Escape unprintable characters in each log line, and limit the length of the line.
 
 Data from the broker, clients and guests also reaches the log through libraries, in messages and in
 tracebacks. So this is the last step before a line is written.
