@@ -21,6 +21,7 @@ class ByHand(ListWatchers):
     def __init__(self, store: objects.Store, most: int = 100) -> None:
         super().__init__(store, most, 0.01, 90, lambda: self.at)
         self.at = NOW
+        # One for each watcher that waits for a round read by hand; the first round is not.
         self.waiting = threading.Semaphore(0)
 
     def _read_rounds(self, run: object) -> None:
@@ -34,4 +35,5 @@ class ByHand(ListWatchers):
 
     def _add(self, watcher: Any) -> None:
         super()._add(watcher)
-        self.waiting.release()
+        if self._snapshot is not None:
+            self.waiting.release()
